@@ -1,0 +1,151 @@
+"""An adapter: one motion's parameters for one base, and the .safetensors file they live in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .backbones import Backbone, Site
+from .config import MIVAConfig
+from .errors import MIVAError
+from .info import AdapterInfo, read_info
+from .layers import CrossFrame, Gate, Prompt, Temporal
+
+
+class MIVAAdapter(nn.Module):
+    """The trainable parameters of one MIVA (3.3), float32, kept apart from the base they adapt.
+
+    A new adapter changes nothing but this: it removes the base's text cross-attention.
+
+    Args:
+        backbone: the base, from `describe`.
+        config: ranks and variants.
+    """
+
+    def __init__(self, backbone: Backbone, config: MIVAConfig) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.config = config
+        self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
+
+    def site(self, site: Site) -> nn.ModuleDict:
+        """The parts that belong to one site: "cfa" and "gate", or "ca", or "ta"."""
+        return self.sites[_key(site)]
+
+    def num_parameters(self, component: str | None = None) -> int:
+        """Number of parameters, of all or of one component: "cfa", "gate", "ca" or "ta"."""
+        return sum(
+            parameter.numel()
+            for parts in self.sites.values()
+            for name, part in parts.items()
+            if component in (None, name)
+            for parameter in part.parameters()
+        )
+
+    def info(self, **record: Any) -> AdapterInfo:
+        """A file header for this adapter; `record` holds the remaining fields of `AdapterInfo`, motion first."""
+        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
+
+    def save(self, path: str | os.PathLike[str], info: AdapterInfo, dtype: torch.dtype = torch.float32) -> None:
+        """Writes one .safetensors file, whole or not at all.
+
+        Args:
+            path: where; the folder must exist, and an older file is replaced.
+            info: from `self.info(...)`.
+            dtype: torch.float32, or torch.float16 for half the size.
+
+        Raises:
+            MIVAError: the path does not end in .safetensors or cannot be written, `info` belongs to another adapter,
+                or a value is not finite in this dtype.
+        """
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise MIVAError(f"{path} does not end in .safetensors, the one format of adapter files; rename it.")
+        if dtype not in (torch.float32, torch.float16):
+            raise MIVAError(f"Adapters are saved as torch.float32 or torch.float16, not as {dtype}.")
+        if (info.family, info.fingerprint, info.config) != (
+            self.backbone.family,
+            self.backbone.fingerprint,
+            self.config,
+        ):
+            raise MIVAError("This file header was made for another adapter; make one with adapter.info(...).")
+        tensors = {
+            _file_key(name): parameter.detach().to("cpu", dtype).contiguous()
+            for name, parameter in self.named_parameters()
+        }
+        _check_finite(tensors, "The adapter")
+        _write(path, tensors, {"miva": info.to_json()})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], backbone: Backbone) -> MIVAAdapter:
+        """Reads what `save` wrote, as float32 on the CPU.
+
+        Raises:
+            MIVAError: the file is something else, is damaged, is newer than this code, or is for another base.
+        """
+        info = read_info(path)
+        info.check(backbone)
+        with torch.device("meta"):  # neither memory nor random numbers for values about to be replaced
+            adapter = cls(backbone, info.config)
+        expected = {_file_key(name): parameter.shape for name, parameter in adapter.named_parameters()}
+        tensors = _read(path, expected)
+        names = [name for name, _ in adapter.named_parameters()]
+        adapter.load_state_dict({name: tensors[_file_key(name)] for name in names}, assign=True)
+        return adapter.requires_grad_(True)
+
+
+def _key(site: Site) -> str:
+    # nn.ModuleDict allows no dots
+    return site.path.replace(".", "/")
+
+
+def _file_key(name: str) -> str:
+    return name.removeprefix("sites.").replace("/", ".")
+
+
+def _build(site: Site, backbone: Backbone, config: MIVAConfig) -> nn.ModuleDict:
+    if site.kind == "sa":
+        return nn.ModuleDict({"cfa": CrossFrame(site.dim, config), "gate": Gate(backbone.time_dim, config)})
+    if site.kind == "ca":
+        return nn.ModuleDict({"ca": Prompt(site.dim, config)})
+    return nn.ModuleDict({"ta": Temporal(site.dim, config)})
+
+
+def _check_finite(tensors: Mapping[str, Tensor], owner: str) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise MIVAError(f"{owner} holds NaN or infinite values in {name}; it was not trained properly.")
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes beside the target and then renames, so that no reader ever meets half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(tensors, temporary, metadata)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise MIVAError(f"{path} cannot be written ({error}); choose an existing folder you may write to.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: str | os.PathLike[str], expected: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """The tensors of an adapter file as float32, after names and shapes were compared with the expected ones."""
+    with safe_open(path, framework="pt") as file:
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        for key in expected.keys() ^ shapes.keys():
+            found = "lacks" if key in expected else "holds an unexpected"
+            raise MIVAError(f"{path} {found} tensor {key}; the file is damaged, get it again.")
+        for key, shape in expected.items():
+            if shapes[key] != tuple(shape):
+                raise MIVAError(f"{path} holds {key} of shape {shapes[key]}, but its config asks for {tuple(shape)}.")
+        tensors = {key: file.get_tensor(key).to(torch.float32) for key in expected}
+    _check_finite(tensors, str(path))
+    return tensors

@@ -1,0 +1,141 @@
+"""One picture and some motions in, a clip out."""
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .adapter import MIVAAdapter
+from .base import Base
+from .errors import MIVAError
+from .init_noise import NoiseInit, adain
+from .inject import inject
+from .pictures import fit_picture
+from .sampling import prepare_scheduler, sample
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What `animate` returns.
+
+    Attributes:
+        frames: (F, H, W, 3) float32 in [0, 1] on the CPU; frame 0 is the decoded picture.
+        fps: frames per second to show them at.
+    """
+
+    frames: Tensor
+    fps: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a run after one step.
+
+    Attributes:
+        step: steps done, from 1.
+        steps: steps in all.
+        latents: (1, C, F, h, w) the clip as the model predicts it now.
+    """
+
+    step: int
+    steps: int
+    latents: Tensor
+    _base: Base
+
+    def preview(self) -> Tensor:
+        """The predicted clip decoded, (F, H, W, 3) in [0, 1]."""
+        return self._base.decode(self.latents)
+
+
+def animate(
+    base: Base,
+    image: Tensor,
+    adapters: Mapping[str, tuple[MIVAAdapter, float]],
+    *,
+    steps: int = 25,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    frames: int | None = None,
+    noise: NoiseInit | None = None,
+    match_colours: bool = True,
+    scheduler: Any = None,
+    callback: Callable[[Progress], None] | None = None,
+) -> Clip:
+    """Animate a picture by motions.
+
+    Args:
+        base: from `load_base`.
+        image: (H, W, 3) in [0, 1], any size; it is centre-cropped and scaled to `size`.
+        adapters: weighted motions by name; none lets the base move as it likes. Weights that sum to 1 are the most
+            stable; what is missing to 1 is the base's own motion.
+        steps: denoising steps.
+        seed: of the start noise; the same seed gives the same clip.
+        size: (height, width), default the size the base was trained on.
+        frames: length of the clip, default and at most what the base was trained on.
+        noise: start noise, default the base's own choice.
+        match_colours: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3).
+        scheduler: a diffusers scheduler in place of the base's own.
+        callback: called after every step; raising an exception in it stops the run.
+
+    Raises:
+        MIVAError: something above is out of range. Nothing stays injected in the model, whatever happens.
+    """
+    height, width = _check_size(base, size or base.size)
+    frames = _check_frames(base, base.frames if frames is None else frames)
+    _check_image(image)
+    if not 0 <= seed < 2**64:
+        raise MIVAError(f"The seed is {seed}, but it must be from 0 to {2**64 - 1}.")
+    for name, (_, weight) in adapters.items():
+        if not math.isfinite(weight):
+            raise MIVAError(f"The weight of {name} is {weight}, but it must be a finite number.")
+    schedule = prepare_scheduler(scheduler or base.scheduler, steps)
+    picture, _ = fit_picture(image, (height, width))
+    x1 = base.encode(picture)
+    generator = torch.Generator().manual_seed(seed)
+    prior = torch.zeros_like(x1) if base.centred else x1
+    start = (noise or base.noise).start_latents(prior, frames, generator)
+
+    def report(step: int, total: int, latents: Tensor) -> None:
+        callback(Progress(step, total, latents, base))
+
+    # Injection takes adapters as keyword arguments, so their names are kept apart from it.
+    slots = {f"miva_{k}": name for k, name in enumerate(adapters)}
+    with contextlib.ExitStack() as stack:
+        if adapters:
+            miva = stack.enter_context(inject(base.model, **{slot: adapters[name][0] for slot, name in slots.items()}))
+            miva.set_weights(**{slot: float(adapters[name][1]) for slot, name in slots.items()})
+        latents = sample(
+            base.model,
+            schedule,
+            x1,
+            start,
+            text=base.text,
+            centred=base.centred,
+            generator=generator,
+            callback=report if callback else None,
+        )
+    return Clip(base.decode(adain(latents) if match_colours else latents), base.fps)
+
+
+def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
+    height, width = size
+    if height % base.multiple or width % base.multiple or min(height, width) < base.multiple:
+        raise MIVAError(f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}.")
+    return height, width
+
+
+def _check_frames(base: Base, frames: int) -> int:
+    if not 2 <= frames <= base.frames:
+        raise MIVAError(f"A clip of {frames} frames cannot be made: the {base.name} base makes 2 to {base.frames}.")
+    return frames
+
+
+def _check_image(image: Tensor) -> None:
+    if image.ndim != 3 or image.shape[-1] != 3 or not image.is_floating_point():
+        raise MIVAError(
+            f"The picture must be a float tensor (H, W, 3) in [0, 1], but it is {image.dtype} {tuple(image.shape)}."
+        )

@@ -1,0 +1,65 @@
+"""A base: a frozen video model with all it needs to turn a picture into a clip."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from .backbones import Backbone
+from .init_noise import NoiseInit
+
+
+class Codec(Protocol):
+    """Pictures (N, 3, H, W) in [-1, 1] to latents (N, C, H/8, W/8) and back."""
+
+    def encode(self, pictures: Tensor) -> Tensor: ...
+
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Base:
+    """A video model ready to animate.
+
+    Attributes:
+        name: what `load_base` was asked for.
+        model: the denoiser, frozen, in eval mode.
+        codec: pictures to latents.
+        scheduler: a diffusers scheduler; each run works on a copy of it.
+        backbone: description of `model`.
+        frames: length of the clips it was trained on, the longest it can make.
+        size: (height, width) it was trained on, pixels.
+        multiple: height and width must be multiples of this.
+        fps: frame rate the clips are meant for.
+        centred: the noise is centred on the first frame: x_t = x^1 + alpha (x - x^1) + sigma eps.
+        text: (1, words, dim) caption that says nothing, or None for models that run without one.
+        noise: how its start latents are drawn unless the user says otherwise.
+    """
+
+    name: str
+    model: nn.Module
+    codec: Codec
+    scheduler: Any
+    backbone: Backbone
+    frames: int
+    size: tuple[int, int]
+    multiple: int
+    fps: int
+    centred: bool
+    text: Tensor | None
+    noise: NoiseInit
+
+    @torch.no_grad()
+    def encode(self, picture: Tensor) -> Tensor:
+        """Latent (1, C, 1, h, w) of a picture (H, W, 3) in [0, 1]."""
+        weight = next(self.model.parameters())
+        pixels = rearrange(picture.to(weight) * 2 - 1, "h w c -> 1 c h w")
+        return rearrange(self.codec.encode(pixels), "1 c h w -> 1 c 1 h w")
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames (F, H, W, 3) in [0, 1] of latents (1, C, F, h, w), float32 on the CPU."""
+        pixels = self.codec.decode(rearrange(latents, "1 c f h w -> f c h w"))
+        return rearrange((pixels / 2 + 0.5).clamp(0, 1), "f c h w -> f h w c").float().cpu()

@@ -1,0 +1,226 @@
+"""The command line: animate a picture, list what there is, say what a file is."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from .errors import MIVAError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .init_noise import NoiseInit
+
+PROGRAM = "python -m miva_core"
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose mistakes are told in one sentence, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise MIVAError(f"{message[:1].upper()}{message[1:]} (`{self.prog} --help` shows the usage).")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, or 2 after one sentence on what is wrong."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+    except MIVAError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped: nothing was written.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(prog=PROGRAM, description="Animate a still picture by motions kept in small files.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_animate(commands)
+
+    listing = commands.add_parser("list", help="show the bases and adapters that are found")
+    _add_folders(listing)
+    listing.set_defaults(run=_list)
+
+    info = commands.add_parser("info", help="say what a file is, and what an adapter was trained on")
+    info.add_argument("file", type=Path)
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--adapters", type=Path, action="append", default=[], metavar="FOLDER", help="look for adapters here too"
+    )
+
+
+def _add_animate(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("animate", help="turn a picture into a clip")
+    command.add_argument("picture", type=Path)
+    command.add_argument(
+        "--miva",
+        action="append",
+        default=[],
+        metavar="NAME[:WEIGHT]",
+        help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable)",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, …")
+    command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
+    command.add_argument("--base", default="tiny", help="the video model (default: tiny)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--steps", type=int, default=25)
+    command.add_argument("--frames", type=int, help="length of the clip")
+    command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
+    command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
+    command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
+    command.add_argument("--dct-strength", type=float, metavar="A", help="share of the picture in the low band, 0 to 1")
+    command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
+    command.add_argument("--no-adain", action="store_true", help="do not match the frames' statistics to the picture's")
+    command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
+    _add_folders(command)
+    command.set_defaults(run=_animate)
+
+
+def _animate(options: argparse.Namespace) -> None:
+    # Everything that can be wrong is found before the model is loaded.
+    from . import files
+    from .info import read_info
+    from .library import resolve_adapter
+    from .pictures import fit_picture, parse_size, read_picture
+    from .video import check_writable, contact_sheet, write_png, write_video
+
+    check_writable(options.out)
+    if options.sheet:
+        files.check_writable(options.sheet, (".png",))
+    chosen = [_split_weight(text) for text in options.miva]
+    paths = [resolve_adapter(name, options.adapters) for name, _ in chosen]
+    for path in paths:
+        read_info(path)
+    size = parse_size(options.size) if options.size else None
+    picture = read_picture(options.picture)
+
+    from tqdm import tqdm
+
+    from .adapter import MIVAAdapter
+    from .animate import animate
+    from .loading import load_base
+
+    base = load_base(options.base, device=_device(options.device))
+    adapters = {
+        f"{path.stem} ({k})": (MIVAAdapter.load(path, base.backbone), weight)
+        for k, (path, (_, weight)) in enumerate(zip(paths, chosen, strict=True), start=1)
+    }
+    total = sum(weight for _, weight in chosen)
+    if len(chosen) > 1 and not math.isclose(total, 1):
+        print(f"The weights sum to {total:g}; a sum of 1 is the most stable.")
+    picture, note = fit_picture(picture, size or base.size, options.fit)
+    if note:
+        print(f"The picture was {note}.")
+    with tqdm(total=options.steps, unit="step", desc="Animating") as bar:
+        clip = animate(
+            base,
+            picture,
+            adapters,
+            steps=options.steps,
+            seed=options.seed,
+            size=size,
+            frames=options.frames,
+            noise=_noise(base.noise, options),
+            match_colours=not options.no_adain,
+            callback=lambda _: bar.update(),
+        )
+    write_video(clip.frames, options.out, clip.fps)
+    print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
+    if options.sheet:
+        label = " + ".join(options.miva) or "no motion"
+        write_png(contact_sheet([(label, clip.frames)]), options.sheet)
+        print(f"Wrote {options.sheet}.")
+
+
+def _split_weight(text: str) -> tuple[str, float]:
+    """"pan_left:0.5" -> ("pan_left", 0.5); without a number the weight is 1."""
+    name, colon, number = text.rpartition(":")
+    if not colon or text.endswith(".safetensors"):
+        return text, 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not name or not math.isfinite(weight):
+        raise MIVAError(f"{text!r} is no weighted adapter: write a name, a colon and a number, as in pan_left:0.5.")
+    return name, weight
+
+
+def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
+    from dataclasses import replace
+
+    changes = {}
+    if options.no_dct:
+        changes["dct"] = False
+    if options.dct_strength is not None:
+        changes["strength"] = options.dct_strength
+    if options.no_shared_noise:
+        changes["shared_ratio"] = 0.0
+    return replace(default, **changes)
+
+
+def _device(name: str | None) -> "torch.device":
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
+
+
+def _list(options: argparse.Namespace) -> None:
+    from . import files
+    from .info import read_info
+    from .library import find_adapters
+    from .loading import BASES
+
+    print("Bases:")
+    for name in BASES:
+        print(f"  {name}")
+    print("Adapters:")
+    for name, path in find_adapters(options.adapters).items():
+        try:
+            info = read_info(path)
+            print(f"  {name:<16} {info.motion} ({info.frames} frames, {info.size[0]}×{info.size[1]}, {info.family})")
+        except MIVAError as error:
+            print(f"  {name:<16} cannot be used: {error}")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from .files import looks_like, require_file
+    from .info import read_info
+
+    path = require_file(options.file, "file")
+    try:
+        info = read_info(path)
+    except MIVAError as error:
+        kind = looks_like(path)
+        print(f"{path} is {kind}.")
+        if "MIVA" in kind:
+            print(error)
+        return
+    print(f"{path} is a MIVA adapter.")
+    rows = {
+        "motion": info.motion,
+        "subject": info.subject or "none (a camera move)",
+        "base": f"{info.family}, fingerprint {info.fingerprint}",
+        "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
+        "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",
+        "licence": info.licence or "not recorded",
+        "author": info.author or "not recorded",
+        "structure": ", ".join(f"{key} {value}" for key, value in vars(info.config).items()),
+    }
+    for name, value in rows.items():
+        print(f"  {name:<10} {value}")

@@ -1,0 +1,126 @@
+"""What an adapter is made of: ranks and the few choices in which the paper and the released code differ."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from .errors import MIVAError
+
+
+@dataclass(frozen=True)
+class MIVAConfig:
+    """Structure of one MIVA adapter. Section and equation numbers are those of the paper, arXiv 2512.20000.
+
+    Args:
+        cfa_rank: rank of W_Q's change and of W_O in cross-frame attention (3.3.1, B.4.1); None keeps full matrices.
+        cfa_softmax: "separate", one softmax per reference frame (Eq. 2), or "joint", one softmax over the keys of both
+            with values scaled by λ (the released code).
+        cfa_out_bias: whether W_O has a bias.
+        gate_temperature: T > 0 in (λ2, λ3) = softmax((SiLU(temb) W + b) / T).
+        gate_bias: whether that map has the bias b.
+        ca_rank: hidden width of the two-layer perceptron in place of text cross-attention (3.3.2).
+        ca_act: "softmax", as the paper writes it, or "gelu".
+        ca_norm: whether a LayerNorm sits between the first layer and the activation.
+        ta_rank: rank of the LoRA on q, k, v and out of every temporal attention (3.3).
+        ta_alpha: that LoRA is scaled by ta_alpha / ta_rank; must be positive.
+
+    Raises:
+        MIVAError: a value has the wrong type or is out of range.
+    """
+
+    cfa_rank: int | None = 128
+    cfa_softmax: Literal["separate", "joint"] = "separate"
+    cfa_out_bias: bool = False
+    gate_temperature: float = 0.2
+    gate_bias: bool = True
+    ca_rank: int = 64
+    ca_act: Literal["gelu", "softmax"] = "gelu"
+    ca_norm: bool = True
+    ta_rank: int = 32
+    ta_alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.cfa_rank is not None:
+            _check_rank(self, "cfa_rank", also="None for full matrices")
+        _check_rank(self, "ca_rank")
+        _check_rank(self, "ta_rank")
+        _check_choice(self, "cfa_softmax", ("separate", "joint"))
+        _check_choice(self, "ca_act", ("gelu", "softmax"))
+        for name in ("cfa_out_bias", "gate_bias", "ca_norm"):
+            _check_choice(self, name, (True, False))
+        _check_positive(self, "gate_temperature")
+        _check_positive(self, "ta_alpha")
+
+    @classmethod
+    def default(cls) -> MIVAConfig:
+        """The paper's structure, with the gate and the prompt perceptron that train well in the released code."""
+        return cls()
+
+    @classmethod
+    def paper(cls) -> MIVAConfig:
+        """The formulas of sections 3.3.1 to 3.3.3 to the letter."""
+        return cls(gate_temperature=1.0, gate_bias=False, ca_act="softmax", ca_norm=False)
+
+    @classmethod
+    def official_animatediff(cls) -> MIVAConfig:
+        """What the authors' AnimateDiff code builds."""
+        return cls(cfa_rank=None, cfa_softmax="joint", cfa_out_bias=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> MIVAConfig:
+        """Inverse of `to_dict`; a field left out takes its default.
+
+        Raises:
+            MIVAError: `data` is no mapping, or it has an unknown field or a value of the wrong type.
+        """
+        if not isinstance(data, Mapping):
+            raise MIVAError(f"A MIVA config is a JSON object, but this one is {data!r}.")
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(data) - set(known))
+        if unknown:
+            raise MIVAError(f"The MIVA config has unknown fields {unknown}; the known ones are {known}.")
+        return cls(**data)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> MIVAConfig:
+        """Inverse of `to_json`.
+
+        Raises:
+            MIVAError: `text` is not JSON, or `from_dict` refuses its content.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise MIVAError(f"The MIVA config is not valid JSON ({error}).") from error
+        return cls.from_dict(data)
+
+
+def _check_rank(config: MIVAConfig, name: str, also: str = "") -> None:
+    value = getattr(config, name)
+    # bool is an int to Python, but never a rank
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise MIVAError(f"{name} is {value!r}, expected an integer of at least 1{' or ' + also if also else ''}.")
+
+
+def _check_choice(config: MIVAConfig, name: str, choices: tuple[Any, ...]) -> None:
+    value = getattr(config, name)
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        raise MIVAError(f"{name} is {value!r}, expected one of {list(choices)}.")
+
+
+def _check_positive(config: MIVAConfig, name: str) -> None:
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
+        raise MIVAError(f"{name} is {value!r}, expected a positive number.")

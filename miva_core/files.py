@@ -1,0 +1,121 @@
+"""Checks on picture and video files that people name, and writing that never leaves half a file."""
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import MIVAError
+from .sniff import what_is
+
+# How files begin, most telling first; the names complete "it looks like …".
+_BEGINNINGS = (
+    (rb"\x89PNG\r\n", "a PNG picture"),
+    (rb"\xff\xd8\xff", "a JPEG picture"),
+    (rb"GIF8", "a GIF picture"),
+    (rb"BM.{4}\0\0\0\0", "a BMP picture"),
+    (rb"RIFF....WEBP", "a WebP picture"),
+    (rb"II[*+]\0|MM\0[*+]", "a TIFF picture"),
+    (rb"....ftyp(avif|avis)", "an AVIF picture"),
+    (rb"....ftyp(hei[cfx]|hevc|mif1)", "a HEIF picture"),
+    (rb"....ftyp|....(moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI |FLV|OggS|\0\0\1[\xba\xb3]", "a video"),
+    (rb"%PDF", "a PDF document"),
+    (rb"\s*(<\?xml[^>]*>\s*)?<svg", "an SVG drawing"),
+)
+
+
+def require_file(path: str | Path, kind: str) -> Path:
+    """Check that a file is there and has content.
+
+    Args:
+        path: what the user named.
+        kind: what is wanted, for the message: "picture", "video".
+
+    Returns:
+        The path.
+
+    Raises:
+        MIVAError: no such file, a folder, unreadable, or empty.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        raise MIVAError(f"There is no {kind} {path}: check the name and the folder.") from None
+    except OSError as error:
+        # Windows reports a folder as a missing permission.
+        if os.path.isdir(path):
+            raise MIVAError(f"{path} is a folder, not a {kind}: name a file in it.") from None
+        raise MIVAError(f"The {kind} {path} cannot be opened: {error.strerror}.") from error
+    if empty:
+        raise MIVAError(f"The {kind} {path} is empty (0 bytes): copy or download it again.")
+    return path
+
+
+def looks_like(path: Path) -> str:
+    """What a file is by its first bytes, as words that complete "it looks like …"."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    for beginning, name in _BEGINNINGS:
+        if re.match(beginning, head, re.DOTALL):
+            return name
+    return what_is(path)
+
+
+def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
+    """Check that a file can be written later, cheaply enough to do it before an hour of sampling.
+
+    Args:
+        path: the file to write; one that exists will be replaced.
+        extensions: endings that the writer knows, in lower case with the dot.
+
+    Returns:
+        The path.
+
+    Raises:
+        MIVAError: unknown ending, the folder is missing (it is not created), the path is a folder, or nothing can be
+            written there.
+    """
+    path = Path(path)
+    if os.path.isdir(path):
+        raise MIVAError(f"{path} is a folder: name a file in it, ending in {_listed(extensions)}.")
+    if path.suffix.lower() not in extensions:
+        raise MIVAError(f"{path} cannot be written by its ending: name a file ending in {_listed(extensions)}.")
+    if not os.path.isdir(path.parent):
+        raise MIVAError(f"There is no folder {path.parent} to write {path.name} into: create it first.")
+    try:
+        # Trying, since permission bits tell nothing of Windows, of read-only disks, or of names that are too long.
+        with suppress(FileNotFoundError):
+            path.stat()
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MIVAError(f"{path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it takes its place when the block ends well and vanishes otherwise.
+
+    Raises:
+        MIVAError: the file system refuses (full, no permission).
+    """
+    target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
+    temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise MIVAError(f"{path} could not be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _listed(extensions: Collection[str]) -> str:
+    *first, last = extensions
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,142 @@
+"""The header of an adapter file: which base it needs, how it is built, what it was trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from .backbones import Backbone
+from .config import MIVAConfig
+from .errors import MIVAError
+from .sniff import what_is
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """What an adapter file says of itself, as JSON under the metadata key "miva".
+
+    Args:
+        family: `Backbone.family` of the base it was trained on.
+        fingerprint: `Backbone.fingerprint` of that base.
+        config: the adapter's structure.
+        motion: name of the motion, such as "pan left".
+        frames: number of frames it was trained on.
+        size: width and height of the training clips in pixels.
+        fps: frames per second of the training clips.
+        subject: phrase for what moves, the default text to find it by; empty for a camera move.
+        training: how it was trained, such as steps, clips, lr and seed; a flat record of numbers and texts.
+        licence: licence of the adapter's weights, such as an SPDX name.
+        author: who trained it.
+
+    Raises:
+        MIVAError: a field has the wrong type or is out of range.
+    """
+
+    family: str
+    fingerprint: str
+    config: MIVAConfig
+    motion: str
+    frames: int
+    size: tuple[int, int]
+    fps: float
+    subject: str = ""
+    training: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    licence: str = ""
+    author: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("family", "fingerprint", "motion", "subject", "licence", "author"):
+            if not isinstance(getattr(self, name), str):
+                raise MIVAError(f"{name} is {getattr(self, name)!r}, expected a text.")
+        if not _is_count(self.frames):
+            raise MIVAError(f"frames is {self.frames!r}, expected an integer of at least 1.")
+        if not (isinstance(self.size, tuple) and len(self.size) == 2 and all(_is_count(side) for side in self.size)):
+            raise MIVAError(f"size is {self.size!r}, expected (width, height) in pixels.")
+        if not (_is_finite(self.fps) and self.fps > 0):
+            raise MIVAError(f"fps is {self.fps!r}, expected a positive number.")
+        if not isinstance(self.training, Mapping) or not all(map(_is_plain, self.training.values())):
+            raise MIVAError(f"training is {self.training!r}, expected names with finite numbers or texts.")
+
+    def check(self, backbone: Backbone) -> None:
+        """Compares the base the adapter was trained on with the one at hand; neither's weights are needed.
+
+        Raises:
+            MIVAError: they differ.
+        """
+        if (self.family, self.fingerprint) != (backbone.family, backbone.fingerprint):
+            raise MIVAError(
+                f"The adapter {self.motion!r} was trained on another base ({self.family}, {self.fingerprint}) than "
+                f"this one ({backbone.family}, {backbone.fingerprint}); load the base it was trained on."
+            )
+
+    def to_json(self) -> str:
+        """One line of JSON with the format version in front."""
+        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> AdapterInfo:
+        """Inverse of `to_json`.
+
+        Raises:
+            MIVAError: no JSON object, a newer format version, or a field missing, unknown or out of range.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise MIVAError(f"the header is not valid JSON ({error})") from error
+        if not isinstance(data, dict):
+            raise MIVAError(f"the header is {data!r}, expected a JSON object")
+        _check_version(data.pop("format_version", None))
+        required = {"family", "fingerprint", "config", "motion", "frames", "size", "fps"}
+        if wrong := (required - data.keys()) | (data.keys() - {item.name for item in fields(cls)}):
+            raise MIVAError(f"the header lacks or does not know {sorted(wrong)}")
+        size = data.pop("size")
+        return cls(
+            config=MIVAConfig.from_dict(data.pop("config")),
+            size=tuple(size) if isinstance(size, list) else size,
+            **data,
+        )
+
+
+def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
+    """Reads the header of an adapter file, and no tensor.
+
+    Raises:
+        MIVAError: the file is no adapter (the message says what it is), or its header is broken or too new.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {})["miva"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise MIVAError(f"{path} is {what_is(path)}, but a MIVA adapter (.safetensors) was expected.") from error
+    try:
+        return AdapterInfo.from_json(header)
+    except MIVAError as error:
+        raise MIVAError(f"{path} is a MIVA adapter that cannot be used: {error}") from error
+
+
+def _check_version(version: Any) -> None:
+    if not _is_count(version):
+        raise MIVAError(f"its format version is {version!r}, expected an integer of at least 1")
+    if version > FORMAT_VERSION:
+        raise MIVAError(f"its format version is {version}, and this code reads up to {FORMAT_VERSION}; update it.")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, bool)) or _is_finite(value)

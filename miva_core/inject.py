@@ -1,0 +1,155 @@
+"""Puts adapters into a base and takes them out again without a trace."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .adapter import MIVAAdapter
+from .backbones import Backbone, describe
+from .config import MIVAConfig
+from .errors import MIVAError
+from .processors import PROCESSORS, Context, Group
+
+
+class Injection:
+    """Adapters at work inside a model, until `remove` or the end of the with block. Made by `inject`."""
+
+    def __init__(self, names: list[str], context: Context) -> None:
+        self._names = names
+        self._context = context
+        self._replaced: list[tuple[nn.Module, Any]] = []
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every adapter by name."""
+        return dict(zip(self._names, self._context.weights.tolist(), strict=True))
+
+    def set_weights(self, **weights: float) -> None:
+        """Sets the weights of the named adapters; the others keep theirs.
+
+        Any finite number is allowed. What the sum leaves to 1 is filled by the base's own attention (B.2.1).
+
+        Raises:
+            MIVAError: an unknown name, or a weight that is not a finite number; nothing is changed then.
+        """
+        for name, weight in weights.items():
+            if name not in self._names:
+                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {self._names}.")
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
+                raise MIVAError(f"The weight of {name} is {weight!r}, expected a finite number.")
+        for name, weight in weights.items():
+            self._context.weights[self._names.index(name)] = weight
+
+    def remove(self) -> None:
+        """Takes the adapters out: the very processors found at injection return. A second call does nothing."""
+        while self._hooks:
+            self._hooks.pop().remove()
+        while self._replaced:
+            attention, processor = self._replaced.pop()
+            attention.set_processor(processor)
+        self._context.temb = None
+
+    def __enter__(self) -> Injection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def _install(self, model: nn.Module, backbone: Backbone, groups: list[tuple[int, list[MIVAAdapter]]]) -> None:
+        for site in backbone.sites:
+            attention = model.get_submodule(site.path)
+            parts = [
+                Group([adapter.site(site) for adapter in adapters], adapters[0].config, start)
+                for start, adapters in groups
+            ]
+            self._replaced.append((attention, attention.processor))
+            attention.set_processor(PROCESSORS[site.kind](self._context, parts))
+        time_module = model.get_submodule(backbone.time_module)
+        self._hooks.append(time_module.register_forward_hook(self._remember_time))
+        self._hooks.append(model.register_forward_pre_hook(self._remember_frames, with_kwargs=True))
+
+    def _remember_time(self, module: nn.Module, args: tuple[Any, ...], temb: Tensor) -> None:
+        self._context.temb = temb
+
+    def _remember_frames(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        sample = kwargs["sample"] if "sample" in kwargs else args[0]
+        self._context.frames = sample.shape[2]
+
+
+def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
+    """Makes the named adapters act in `model`, in parallel and with weight 1 each, until the result is removed.
+
+    The adapters are moved to the model's device and keep their dtype; they compute in the dtype of the activations.
+    The model's parameters, buffers and structure are left alone.
+
+    Args:
+        model: a supported base, see `describe`.
+        **adapters: one or more adapters made for this base.
+
+    Raises:
+        MIVAError: an adapter is missing or made for another base, or the model already has adapters or uses attention
+            that would be lost (fused projections, IP-Adapter). The model is then as it was.
+    """
+    backbone = describe(model)
+    _check_adapters(adapters, backbone)
+    _check_attention(model, backbone)
+
+    by_config: dict[MIVAConfig, list[str]] = {}
+    for name, adapter in adapters.items():
+        by_config.setdefault(adapter.config, []).append(name)
+    names = [name for members in by_config.values() for name in members]
+    groups = [(names.index(members[0]), [adapters[name] for name in members]) for members in by_config.values()]
+
+    injection = Injection(names, Context(_unit_weights(model, adapters)))
+    try:
+        injection._install(model, backbone, groups)
+    except BaseException:
+        injection.remove()
+        raise
+    return injection
+
+
+def _check_adapters(adapters: dict[str, MIVAAdapter], backbone: Backbone) -> None:
+    if not adapters:
+        raise MIVAError("No adapter was given; pass at least one by name, as in inject(model, pan=adapter).")
+    for name, adapter in adapters.items():
+        if not isinstance(adapter, MIVAAdapter):
+            raise MIVAError(f"{name} is a {type(adapter).__name__}, expected a MIVAAdapter.")
+        if adapter.backbone != backbone:
+            raise MIVAError(
+                f"The adapter {name} was made for another base ({adapter.backbone.family}, "
+                f"{adapter.backbone.fingerprint}), while this model is {backbone.family}, {backbone.fingerprint}."
+            )
+
+
+def _check_attention(model: nn.Module, backbone: Backbone) -> None:
+    for site in backbone.sites:
+        attention = model.get_submodule(site.path)
+        if isinstance(attention.processor, tuple(PROCESSORS.values())):
+            raise MIVAError("This model already has adapters; remove them first, or inject all of them in one call.")
+        if attention.fused_projections:
+            raise MIVAError("This model has fused projections; call model.unfuse_qkv_projections() first.")
+        if type(attention.processor).__name__ not in ("AttnProcessor2_0", "AttnProcessor"):
+            raise MIVAError(
+                f"The attention at {site.path} uses {type(attention.processor).__name__}, which adapters would "
+                "replace; call model.set_default_attn_processor() first."
+            )
+
+
+def _unit_weights(model: nn.Module, adapters: dict[str, MIVAAdapter]) -> Tensor:
+    """One weight of 1 for each adapter, where the model is and never in half precision; the adapters go there too."""
+    # accelerate's offloading keeps parameters on the meta device until they are needed
+    present = next((p for p in model.parameters() if p.device.type != "meta"), torch.empty(0, device="meta"))
+    if present.device.type != "meta":
+        for adapter in adapters.values():
+            adapter.to(present.device)
+    dtype = torch.promote_types(present.dtype, torch.float32)
+    return torch.ones(len(adapters), dtype=dtype, device=present.device)

@@ -1,0 +1,38 @@
+"""Where adapters are found by name."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import MIVAError
+
+SHIPPED = Path(__file__).parent / "tiny" / "adapters"
+
+
+def find_adapters(folders: Sequence[Path] = ()) -> dict[str, Path]:
+    """Adapter files by name (the file's stem): the shipped ones, then those in `folders`, later folders first in rank.
+
+    Raises:
+        MIVAError: a folder is missing.
+    """
+    found = {}
+    for folder in (SHIPPED, *folders):
+        if not folder.is_dir():
+            raise MIVAError(f"There is no folder {folder} to look for adapters in: check the name.")
+        found |= {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    return found
+
+
+def resolve_adapter(name: str, folders: Sequence[Path] = ()) -> Path:
+    """The file that a user means by a path or a name.
+
+    Raises:
+        MIVAError: nothing of that name; the message gives the nearest names.
+    """
+    if Path(name).suffix == ".safetensors":
+        return Path(name)
+    found = find_adapters(folders)
+    if name in found:
+        return found[name]
+    near = difflib.get_close_matches(name, found, n=3, cutoff=0.4) or sorted(found)
+    raise MIVAError(f"There is no adapter {name!r}: did you mean {' or '.join(near)}? (`list` shows all.)")

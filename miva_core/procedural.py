@@ -1,0 +1,160 @@
+"""Procedural training clips: pictures x camera moves x drawn subjects, with exact masks and flow."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from miva_core.camera import UNIT_MOVES, affine_flow, camera_transforms, compose_affine, film
+from miva_core.sprites import SUBJECT_MOTIONS, SpriteLook, draw_sprites, random_looks, sprite_poses
+
+SLOTS: tuple[tuple[str, ...], ...] = (
+    tuple(f"camera {name}" for name in UNIT_MOVES),
+    ("no subject", *(f"subject {name}" for name in SUBJECT_MOTIONS)),
+)
+"""The words of a caption: one of each slot. There is no sentence and no tokenizer."""
+
+WORDS: tuple[str, ...] = ("", *(word for slot in SLOTS for word in slot))
+"""The vocabulary; word 0 is the empty one that stands for "anything"."""
+
+
+@dataclass
+class Scenes:
+    """What B clips show.
+
+    Attributes:
+        picture: (B,) index of the background among the pictures given to `render`.
+        mirrored: (B,) bool, the background is flipped left to right.
+        camera: (B, F, 2, 3), see `camera_transforms`.
+        aim: (B, 2) where the first frame looks, frame pixels off the picture's centre.
+        scale: (B,) picture pixels per frame pixel.
+        looks: K sprites of each clip, painted in order.
+        poses: K tensors (B, F, 2, 3): frame pixels to sprite-local coordinates, the camera included.
+        present: (B, K) bool.
+        words: (B, 2) indices into `WORDS`.
+    """
+
+    picture: Tensor
+    mirrored: Tensor
+    camera: Tensor
+    aim: Tensor
+    scale: Tensor
+    looks: list[SpriteLook]
+    poses: list[Tensor]
+    present: Tensor
+    words: Tensor
+
+    def to(self, device: torch.device | str) -> "Scenes":
+        """The same scenes on `device`."""
+
+        def move(value: Any) -> Any:
+            return [v.to(device) for v in value] if isinstance(value, list) else value.to(device)
+
+        return Scenes(*(move(getattr(self, field.name)) for field in fields(self)))
+
+    def render(self, pictures: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Film the scenes.
+
+        Args:
+            pictures: uint8 (T, 3, S, S) on the scenes' device.
+
+        Returns:
+            Frames (B, F, 3, H, W) in [0, 1] and the subjects' joint mask (B, F, H, W) in [0, 1].
+        """
+        backgrounds = pictures[self.picture].float() / 255
+        backgrounds = torch.where(self.mirrored[:, None, None, None], backgrounds.flip(-1), backgrounds)
+        camera = self.camera.clone()
+        camera[..., 2] += self.aim[:, None]
+        clip = film(backgrounds, camera, height, width, self.scale)
+        mask = torch.zeros_like(clip[:, :, 0])
+        for look, poses, present in zip(self.looks, self.poses, self.present.T, strict=True):
+            colour, coverage = draw_sprites(look, poses, height, width)
+            coverage = coverage * present[:, None, None, None]
+            clip = torch.lerp(clip, colour, coverage[:, :, None])
+            mask = torch.maximum(mask, coverage)
+        return clip, mask
+
+    def flow(self, height: int, width: int) -> Tensor:
+        """Exact forward flow (B, F-1, H, W, 2) in pixels; a pixel belongs to the topmost sprite that covers half of it."""
+        flow = affine_flow(self.camera, height, width)
+        for look, poses, present in zip(self.looks, self.poses, self.present.T, strict=True):
+            _, coverage = draw_sprites(look, poses[:, :-1], height, width)
+            on_sprite = (coverage > 0.5) & present[:, None, None, None]
+            flow = torch.where(on_sprite[..., None], affine_flow(poses, height, width), flow)
+        return flow
+
+
+@dataclass(frozen=True)
+class SceneChoice:
+    """What may be drawn. Fixed choices make a few-shot set of one motion; the defaults cover everything.
+
+    Attributes:
+        moves: camera moves of `UNIT_MOVES`, drawn evenly.
+        speed: range of camera speeds in unit moves, about pixels per frame.
+        motions: subject motions of `SUBJECT_MOTIONS`, drawn evenly.
+        sprites: chances of 0, 1, 2 … sprites.
+        subject_speed: range of subject speeds, pixels per frame.
+    """
+
+    moves: tuple[str, ...] = tuple(UNIT_MOVES)
+    speed: tuple[float, float] = (0.7, 1.1)
+    motions: tuple[str, ...] = SUBJECT_MOTIONS
+    sprites: tuple[float, ...] = (0.3, 0.5, 0.2)
+    subject_speed: tuple[float, float] = (0.7, 1.1)
+
+
+def _uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    return torch.rand(*shape, generator=generator) * (high - low) + low
+
+
+def draw_scenes(
+    count: int,
+    generator: torch.Generator,
+    choice: SceneChoice,
+    picture_count: int,
+    picture_size: int,
+    size: int,
+    frames: int,
+) -> Scenes:
+    """Draw random scenes.
+
+    Args:
+        generator: a CPU generator; the same seed draws the same scenes on every device.
+        picture_size: side of the pictures to be filmed; they should exceed `size` by the camera's travel.
+        size: frame side in pixels, the unit of sprite sizes and positions.
+    """
+    picture = torch.randint(0, picture_count, (count,), generator=generator)
+    mirrored = _uniform(generator, count) < 0.5
+
+    moves = [choice.moves[k] for k in torch.randint(0, len(choice.moves), (count,), generator=generator)]
+    speed = _uniform(generator, count, low=choice.speed[0], high=choice.speed[1])
+    velocity = torch.tensor([[*UNIT_MOVES[m].pan, UNIT_MOVES[m].zoom, UNIT_MOVES[m].roll] for m in moves])
+    velocity = velocity * speed[:, None]
+    camera = camera_transforms(velocity[:, :2], velocity[:, 2], velocity[:, 3], frames)
+
+    room = picture_size / size
+    scale = _uniform(generator, count, low=0.55 * room, high=0.75 * room)
+    # Start off-centre by half the travel, so that both ends of the path stay on the picture.
+    aim = -camera[:, -1, :, 2] / 2 + _uniform(generator, count, 2, low=-0.1, high=0.1) * size
+
+    number = torch.multinomial(torch.tensor(choice.sprites), count, replacement=True, generator=generator)
+    present = torch.arange(len(choice.sprites) - 1)[None] < number[:, None]
+    motions = [choice.motions[k] for k in torch.randint(0, len(choice.motions), (count,), generator=generator)]
+    looks, poses = [], []
+    for _ in range(len(choice.sprites) - 1):
+        looks.append(random_looks(count, generator))
+        low, high = choice.subject_speed
+        pose = sprite_poses(
+            motions,
+            position=_uniform(generator, count, 2, low=-0.28, high=0.28) * size,
+            size=_uniform(generator, count, low=0.11, high=0.22) * size,
+            angle=_uniform(generator, count, low=-0.5, high=0.5),
+            speed=_uniform(generator, count, low=low, high=high),
+            frames=frames,
+        )
+        poses.append(compose_affine(pose, camera))
+
+    subject = ["no subject" if n == 0 else f"subject {m}" for n, m in zip(number, motions, strict=True)]
+    words = [[WORDS.index(f"camera {m}"), WORDS.index(w)] for m, w in zip(moves, subject, strict=True)]
+    return Scenes(picture, mirrored, camera, aim, scale, looks, poses, present, torch.tensor(words))

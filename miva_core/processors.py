@@ -1,0 +1,182 @@
+"""The attention processors that take the place of diffusers' own while adapters are injected.
+
+They are plain objects, so that a base neither owns nor saves an adapter's parameters. Each reads only its own
+attributes, named alike on all of them, and one shared `Context`: torch.compile then makes one graph for all blocks of a
+kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .attention import (
+    attend,
+    collect,
+    cross_frame_output,
+    each,
+    fan_out,
+    joint_cross_frame,
+    prompt_output,
+    reference_weights,
+    separate_cross_frame,
+    spread,
+)
+from .config import MIVAConfig
+from .errors import MIVAError
+
+
+@dataclass(eq=False)
+class Context:
+    """What changes from call to call, shared by all processors of one injection.
+
+    Args:
+        weights: (n,), one weight for each adapter; written in place.
+        temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
+        frames: number of frames of the running forward pass.
+    """
+
+    weights: Tensor
+    temb: Tensor | None = None
+    frames: int = 1
+
+
+@dataclass(eq=False)
+class Group:
+    """Adapters of equal config at one site. Equal shapes let each step be one product for all of them.
+
+    Args:
+        modules: the adapters' modules for this site.
+        config: their common config.
+        start: where their weights start in `Context.weights`.
+    """
+
+    modules: list[nn.ModuleDict]
+    config: MIVAConfig
+    start: int
+
+    def weights(self, context: Context) -> Tensor:
+        """(len(modules),)"""
+        return context.weights[self.start : self.start + len(self.modules)]
+
+    def parts(self, name: str) -> list[nn.Module]:
+        """One part of every adapter, such as "cfa"."""
+        return [module[name] for module in self.modules]
+
+
+class _Processor:
+    def __init__(self, context: Context, groups: list[Group]) -> None:
+        self.context = context
+        self.groups = groups
+
+
+class SelfAttention(_Processor):
+    """y_i = SA(f^i) + Σ_j w_j W_O^j(λ2^j A(f^i, f^1) + λ3^j A(f^i, f^prev(i))) (Eq. 2), tokens (b f, s, d).
+
+    The references use the keys and values that SA has just made.
+    """
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        _refuse(attention_mask)
+        q, k, v = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
+        y = _project_out(attn, attend(q, k, v, attn.heads))
+        for group in self.groups:
+            y = y + self._cross_frame(group, attn, hidden_states, q, k, v)
+        return y
+
+    def _cross_frame(self, group: Group, attn: nn.Module, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        frames, branches = self.context.frames, group.parts("cfa")
+        lambdas = reference_weights(self.context.temb, group.parts("gate"), group.config.gate_temperature)
+        lambdas = lambdas.repeat_interleave(frames, dim=1)
+        cross_frame = separate_cross_frame if group.config.cfa_softmax == "separate" else joint_cross_frame
+        queries = q + spread(x, [branch.q for branch in branches])
+        mixed = cross_frame(queries, k, v, lambdas, attn.heads, frames)
+        return cross_frame_output(mixed, branches, group.weights(self.context))
+
+
+class CrossAttention(_Processor):
+    """y = Σ_j w_j W2_j(act(norm_j(W1_j f W_Q))) + (1 - Σ_j w_j) CA(f, text) (3.3.2), tokens (b f, s, d).
+
+    Without a text there is no CA(f, text), and its share is dropped: real bases run without their text encoder.
+    """
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        _refuse(attention_mask)
+        q = attn.to_q(hidden_states)
+        y = sum(
+            prompt_output(q, group.parts("ca"), group.config.ca_act, group.weights(self.context))
+            for group in self.groups
+        )
+        if encoder_hidden_states is None:
+            return y
+        k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        return y + _base_share(self.context, q) * _project_out(attn, attend(q, k, v, attn.heads))
+
+
+class TemporalAttention(_Processor):
+    """y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
+
+    The outputs of several adapters are summed, not their LoRA matrices (B.2.1).
+    """
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        _refuse(attention_mask)
+        qkv = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
+        mixed = attend(*qkv, attn.heads)
+        mixed = _base_share(self.context, mixed) * mixed
+        extra = 0
+        for group in self.groups:
+            weights, lora = group.weights(self.context), group.parts("ta")
+            attended = self._attend(group, attn, hidden_states, qkv)
+            mixed = mixed + torch.einsum("n,nbfd->bfd", weights.to(attended), attended)
+            scale = group.config.ta_alpha / group.config.ta_rank
+            extra = extra + collect(attended, [site.out for site in lora], scale * weights)
+        # all shares sum to 1, so one projection of their mean counts its bias exactly once
+        return _project_out(attn, mixed) + extra
+
+    def _attend(self, group: Group, attn: nn.Module, x: Tensor, qkv: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Every adapter's own temporal attention before its output map: (n, b h w, f, d)."""
+        lora = group.parts("ta")
+        deltas = [getattr(site, name) for name in ("q", "k", "v") for site in lora]
+        down = fan_out(x, [delta.down for delta in deltas]) * (group.config.ta_alpha / group.config.ta_rank)
+        changes = each(down, [delta.up for delta in deltas]).chunk(3)
+        q, k, v = ((base + change).flatten(0, 1) for base, change in zip(qkv, changes, strict=True))
+        return attend(q, k, v, attn.heads).unflatten(0, (len(lora), -1))
+
+
+PROCESSORS: dict[str, type[_Processor]] = {"sa": SelfAttention, "ca": CrossAttention, "ta": TemporalAttention}
+
+
+def _project_out(attn: nn.Module, hidden_states: Tensor) -> Tensor:
+    projection, dropout = attn.to_out
+    return dropout(projection(hidden_states))
+
+
+def _base_share(context: Context, like: Tensor) -> Tensor:
+    # arithmetic on a tensor, never a branch: a new weight must not trigger a new compilation
+    return (1 - context.weights.sum()).to(like)
+
+
+def _refuse(attention_mask: Tensor | None) -> None:
+    if attention_mask is not None:
+        raise MIVAError("The model was called with an attention mask, which adapters do not support; leave it out.")

@@ -1,0 +1,103 @@
+"""The denoising loop: frame 1 is the clean picture at every step, frames 2..F follow any diffusers scheduler."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import MIVAError
+
+StepCallback = Callable[[int, int, Tensor], None]
+"""Called after each step with the step (from 1), the number of steps and the clip as predicted now, (B, C, F, h, w)."""
+
+
+def prepare_scheduler(scheduler: Any, steps: int) -> Any:
+    """A copy of a scheduler set to `steps`, if clips with a clean first frame can be sampled by it.
+
+    Raises:
+        MIVAError: `steps` is out of range; the scheduler scales its input or its start noise (sigma-space schedulers
+            such as EulerDiscrete would rescale the clean frame); or it clips by a quantile over all frames.
+    """
+    name = type(scheduler).__name__
+    limit = scheduler.config.num_train_timesteps
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= limit:
+        raise MIVAError(f"steps is {steps!r}, but it must be a whole number from 1 to {limit}.")
+    scheduler = copy.deepcopy(scheduler)
+    scheduler.set_timesteps(steps)
+    if float(getattr(scheduler, "init_noise_sigma", 1.0)) != 1.0 or _scales_input(scheduler):
+        raise MIVAError(f"{name} rescales its input, which would alter the clean first frame; use DDIM, DPM++ or UniPC.")
+    if scheduler.config.get("thresholding"):
+        raise MIVAError(f"{name} clips by a quantile over all frames; switch its thresholding off.")
+    return scheduler
+
+
+def _scales_input(scheduler: Any) -> bool:
+    if not hasattr(scheduler, "scale_model_input"):
+        return False
+    probe = torch.ones(1)
+    # The scale is remembered by step index, so a copy is asked.
+    return not torch.equal(copy.deepcopy(scheduler).scale_model_input(probe, scheduler.timesteps[0]), probe)
+
+
+def predict_clean(scheduler: Any, output: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
+    """The model's present guess of the clean latents, x_0.
+
+    Args:
+        output: what the model returned for `noisy` at step `t`: noise, velocity, x_0 or (flow matching) velocity.
+
+    Returns:
+        Tensor like `noisy`.
+    """
+    if not hasattr(scheduler, "alphas_cumprod"):
+        return noisy - t.to(noisy) / scheduler.config.num_train_timesteps * output
+    alpha_bar = scheduler.alphas_cumprod[t.long().cpu()].to(noisy)
+    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    if scheduler.config.prediction_type == "sample":
+        return output
+    if scheduler.config.prediction_type == "v_prediction":
+        return alpha * noisy - sigma * output
+    return (noisy - sigma * output) / alpha
+
+
+@torch.no_grad()
+def sample(
+    model: nn.Module,
+    scheduler: Any,
+    x1: Tensor,
+    start: Tensor,
+    *,
+    text: Tensor | None = None,
+    centred: bool = False,
+    generator: torch.Generator | None = None,
+    callback: StepCallback | None = None,
+) -> Tensor:
+    """Denoise frames 2..F beside a clean first frame (MIVA, section 3.3; CFG is 1).
+
+    Args:
+        scheduler: from `prepare_scheduler`; it is used up by this call.
+        x1: (B, C, 1, h, w) clean latent of the picture.
+        start: (B, C, F, h, w) start latents; frame 1 is ignored.
+        text: (1, W, D) caption embedding, given to every frame.
+        centred: the model's noise is centred on `x1`, and the scheduler works on differences to it.
+        generator: for schedulers that add noise.
+        callback: see `StepCallback`; an exception of its own ends the run.
+
+    Returns:
+        (B, C, F, h, w); frame 1 is `x1`, bit for bit.
+    """
+    centre = x1 if centred else torch.zeros_like(x1)
+    moving = start[:, :, 1:]
+    if text is not None:
+        text = text.to(x1).expand(x1.shape[0] * start.shape[2], -1, -1)
+    draws = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    for i, t in enumerate(scheduler.timesteps):
+        frames = torch.cat([x1, moving + centre], dim=2)
+        output = model(frames, t, encoder_hidden_states=text).sample[:, :, 1:]
+        clean = predict_clean(scheduler, output, moving, t) if callback else None
+        moving = scheduler.step(output, t, moving, **draws).prev_sample
+        if callback:
+            callback(i + 1, len(scheduler.timesteps), torch.cat([x1, clean + centre], dim=2))
+    return torch.cat([x1, moving + centre], dim=2)

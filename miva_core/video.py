@@ -1,0 +1,271 @@
+"""Read and write clips, and lay their frames out on one sheet.
+
+Clips are float tensors (F, H, W, 3), RGB in [0, 1].
+"""
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import files
+from .errors import MIVAError
+from .files import looks_like, replacing, require_file
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+VIDEO_EXTENSIONS = (".mp4", ".mov", ".mkv", ".gif", ".webp")
+# 10 s of 1080p at 24 frames a second: 6 GB as floats.
+MAX_CLIP_PIXELS = 500_000_000
+# Common to the encoders and to what players show.
+MAX_SIDE = 8192
+
+# Containers that hold their own pixels. FFmpeg would also play text, single pictures, and lists of other files or URLs.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf"
+_CELL_WIDTH = 160
+_LABEL_HEIGHT = 24
+_GAP = 2
+
+
+def check_writable(path: str | Path) -> Path:
+    """Check, before sampling, that `write_video` will be able to write this file; see `files.check_writable`."""
+    return files.check_writable(path, VIDEO_EXTENSIONS)
+
+
+def write_video(frames: Tensor, path: str | Path, fps: float) -> None:
+    """Write a clip; an earlier file of that name is replaced only once the new one is complete.
+
+    .mp4, .mov and .mkv are H.264 (yuv420p, crf 16; an odd side is made even by repeating the last line); .gif and .webp
+    are animations that loop. GIF keeps time in hundredths of a second, so its frames last unevenly at most rates.
+
+    Args:
+        frames: (F, H, W, 3) float, sides up to 8192; values are clipped to [0, 1].
+        path: the file; its ending selects the format, its folder must exist.
+        fps: frames per second, 0.1..240, for GIF at most 50 (players slow down faster ones).
+
+    Raises:
+        MIVAError: the clip or `fps` is not as above, or the file cannot be written.
+    """
+    path = check_writable(path)
+    pixels = _to_bytes(frames, ndim=4)
+    extension = path.suffix.lower()
+    fastest = 50 if extension == ".gif" else 240
+    if not 0.1 <= fps <= fastest:
+        raise MIVAError(f"A {extension} file cannot play {fps} frames per second: choose from 0.1 to {fastest}.")
+    height, width = pixels.shape[1:3]
+    if max(height, width) > MAX_SIDE:
+        raise MIVAError(f"A clip of {width}×{height} cannot be written: its sides may have up to {MAX_SIDE} pixels.")
+    with replacing(path) as temporary:
+        if extension == ".gif":
+            _write_gif(pixels, temporary, fps)
+        elif extension == ".webp":
+            _write_webp(pixels, temporary, fps)
+        else:
+            _write_h264(pixels, temporary, fps)
+
+
+def read_video(path: str | Path) -> tuple[Tensor, float]:
+    """Read a whole clip, upright by its rotation mark.
+
+    A GIF or WebP is resampled to the rate of its shortest frame, since its frames may last unevenly.
+
+    Args:
+        path: a video, or an animated GIF or WebP.
+
+    Returns:
+        The frames (F, H, W, 3) float32 in [0, 1], and the frames per second (the mean of an uneven rate).
+
+    Raises:
+        MIVAError: no such file, a folder, empty, not a video, damaged, or above `MAX_CLIP_PIXELS`.
+    """
+    path = require_file(path, "video")
+    kind = looks_like(path)
+    read = _read_animation if kind in ("a GIF picture", "a WebP picture") else _read_with_av
+    pixels, fps = read(path, kind)
+    return torch.from_numpy(pixels).float().div_(255), fps
+
+
+def contact_sheet(rows: list[tuple[str, Tensor]], every: int = 2) -> Tensor:
+    """Lay clips out on one picture: a labelled row for each, its frames from left to right.
+
+    Args:
+        rows: a label (ASCII) and a clip (F, H, W, 3) float in [0, 1] for each row; small frames are enlarged by
+            whole factors to at least 160 pixels of width.
+        every: show frames 1, 1 + every, 1 + 2 every and so on.
+
+    Returns:
+        (height, width, 3) uint8, white around the frames.
+
+    Raises:
+        MIVAError: no rows, `every` below 1, or a clip is not as above.
+    """
+    if not rows or every < 1:
+        raise MIVAError(f"A contact sheet needs rows and a step of at least 1, but got {len(rows)} and {every}.")
+    strips = [strip for label, clip in rows for strip in (_label(label), _row(_to_bytes(clip, ndim=4)[::every]))]
+    width = max(strip.shape[1] for strip in strips)
+    padded = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in strips]
+    return torch.from_numpy(np.concatenate(padded))
+
+
+def write_png(image: Tensor, path: str | Path) -> None:
+    """Write a picture (H, W, 3), uint8 or float in [0, 1], as .png; complete or not at all.
+
+    Raises:
+        MIVAError: the picture is not as above, or the file cannot be written.
+    """
+    from PIL import Image
+
+    path = files.check_writable(path, (".png",))
+    pixels = _to_bytes(image / 255 if image.dtype == torch.uint8 else image, ndim=3)
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+
+
+def _to_bytes(values: Tensor, ndim: int) -> np.ndarray:
+    """Float pixels (..., H, W, 3) in [0, 1] to uint8, checked."""
+    if values.ndim != ndim or values.shape[-1] != 3 or 0 in values.shape or not values.is_floating_point():
+        wanted = "A clip (F, H, W, 3)" if ndim == 4 else "A picture (H, W, 3)"
+        raise MIVAError(f"{wanted} of floats is needed, but got {tuple(values.shape)} {values.dtype}.")
+    values = values.detach().float().cpu()
+    if values.isnan().any():
+        raise MIVAError("The frames hold NaN: the sampling failed, try float32 or fewer or weaker adapters.")
+    return values.clamp(0, 1).mul(255).round().byte().numpy()
+
+
+def _write_h264(pixels: np.ndarray, path: Path, fps: float) -> None:
+    import av
+
+    # H.264 with shared colour samples has even sides.
+    pixels = np.pad(pixels, ((0, 0), (0, pixels.shape[1] % 2), (0, pixels.shape[2] % 2), (0, 0)), mode="edge")
+    rate = Fraction(fps).limit_denominator(1001)
+    try:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
+            stream.height, stream.width = pixels.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            # Written and marked as BT.709: players guess the matrix of an unmarked file by its size.
+            stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
+            stream.codec_context.color_range = 1
+            for i, image in enumerate(pixels):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                frame.pts, frame.time_base = i, 1 / rate
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        raise MIVAError(f"The H.264 encoder refused a clip of {pixels.shape[2]}×{pixels.shape[1]}: {error}.") from error
+
+
+def _write_gif(pixels: np.ndarray, path: Path, fps: float) -> None:
+    from PIL import Image
+
+    # One palette, from frames all over the clip: palettes of their own make still backgrounds flicker.
+    chosen = pixels[np.unique(np.linspace(0, len(pixels) - 1, 8).round().astype(int))]
+    palette = Image.fromarray(np.concatenate(chosen)).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    images = [Image.fromarray(image).quantize(palette=palette) for image in pixels]
+    _save_animation(images, path, fps, tick=10, optimize=False)
+
+
+def _write_webp(pixels: np.ndarray, path: Path, fps: float) -> None:
+    from PIL import Image
+
+    _save_animation([Image.fromarray(image) for image in pixels], path, fps, tick=1, quality=92)
+
+
+def _save_animation(images: list["Image.Image"], path: Path, fps: float, tick: int, **options: object) -> None:
+    """Save with durations in whole ticks of so many ms, rounded so that the clip as a whole keeps its rate."""
+    ends = [tick * round(1000 / tick * i / fps) for i in range(len(images) + 1)]
+    durations = [end - start for start, end in pairwise(ends)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
+
+
+def _read_animation(path: Path, kind: str) -> tuple[np.ndarray, float]:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("GIF", "WEBP")) as image:
+            count = getattr(image, "n_frames", 1)
+            if count == 1 and kind == "a WebP picture":
+                raise MIVAError(f"{path} is not a video: it is a still WebP picture.")
+            collected = _Frames(path)
+            durations = []
+            for i in range(count):
+                image.seek(i)
+                collected.add(np.asarray(image.convert("RGB")))
+                # Browsers show frames without a duration for 100 ms.
+                durations.append(image.info.get("duration") or 100)
+    except (MIVAError, MemoryError):
+        raise
+    except Exception as error:  # decoders meet damaged data with a dozen kinds of exception
+        raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
+    repeats = [round(duration / min(durations)) for duration in durations]
+    collected.check(sum(repeats))
+    return np.repeat(collected.stack(), repeats, axis=0), 1000 * sum(repeats) / sum(durations)
+
+
+def _read_with_av(path: Path, kind: str) -> tuple[np.ndarray, float]:
+    import av
+
+    collected = _Frames(path)
+    try:
+        with av.open(str(path), options={"format_whitelist": _CONTAINERS}) as container:
+            if not container.streams.video:
+                raise MIVAError(f"{path} is not a video: it holds no pictures, only sound or data.")
+            stream = container.streams.video[0]
+            fps = float(stream.average_rate or stream.guessed_rate or 0)
+            for frame in container.decode(stream):
+                collected.add(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+    except av.FFmpegError as error:
+        if collected.frames or kind == "a video":
+            raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
+        raise MIVAError(f"{path} is not a video that can be read: it looks like {kind}.") from error
+    if not collected.frames or not fps:
+        raise MIVAError(f"The video {path} holds no frames: copy or download it again.")
+    return collected.stack(), fps
+
+
+class _Frames:
+    """Frames of one size, counted while they arrive, so that a film does not fill the memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames: list[np.ndarray] = []
+
+    def add(self, frame: np.ndarray) -> None:
+        if self.frames and frame.shape != self.frames[0].shape:
+            raise MIVAError(f"The video {self.path} changes its size on the way: convert it to one size first.")
+        self.frames.append(frame)
+        self.check(len(self.frames))
+
+    def check(self, count: int) -> None:
+        height, width = self.frames[0].shape[:2]
+        if count * height * width > MAX_CLIP_PIXELS:
+            raise MIVAError(
+                f"The video {self.path} is too long to be read at {width}×{height}: "
+                f"cut it to {MAX_CLIP_PIXELS // (height * width)} frames or scale it down."
+            )
+
+    def stack(self) -> np.ndarray:
+        return np.stack(self.frames)
+
+
+def _row(pixels: np.ndarray) -> np.ndarray:
+    factor = max(1, math.ceil(_CELL_WIDTH / pixels.shape[2]))
+    enlarged = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+    return np.concatenate([np.pad(f, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255) for f in enlarged], axis=1)
+
+
+def _label(text: str) -> np.ndarray:
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=16)
+    width = math.ceil(font.getlength(text)) + 8
+    image = Image.new("RGB", (width, _LABEL_HEIGHT), "white")
+    ImageDraw.Draw(image).text((4, 2), text, fill="black", font=font)
+    return np.asarray(image)

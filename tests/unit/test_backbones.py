@@ -1,0 +1,89 @@
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+from diffusers import UNetMotionModel
+from torch import nn
+
+from miva_core.adapter import MIVAAdapter
+from miva_core.backbones import Backbone, Site, describe, register_backbone
+from miva_core.config import MIVAConfig
+from miva_core.errors import MIVAError
+
+
+@pytest.fixture(scope="module")
+def real() -> Backbone:
+    """Stable Diffusion 1.5 with the AnimateDiff v3 motion module, without its weights."""
+    with torch.device("meta"):
+        return describe(UNetMotionModel(cross_attention_dim=768, use_motion_mid_block=False))
+
+
+def test_real_sites(real: Backbone) -> None:
+    assert (real.family, real.time_module, real.time_dim) == ("animatediff", "time_embedding", 1280)
+    assert Counter(site.kind for site in real.sites) == {"sa": 16, "ca": 16, "ta": 40}
+    widths = Counter(site.dim for site in real.sites if site.kind == "sa")
+    assert widths == {320: 5, 640: 5, 1280: 6}
+    assert {site.heads for site in real.sites} == {8}
+    assert Site("mid_block.attentions.0.transformer_blocks.0.attn2", "ca", 1280, 8) in real.sites
+    assert Site("up_blocks.0.motion_modules.2.transformer_blocks.0.attn2", "ta", 1280, 8) in real.sites
+
+
+@pytest.mark.parametrize(
+    ("config", "component", "count"),
+    [
+        # full W_Q and W_O, 2 Σd², plus a bias Σd
+        (MIVAConfig(cfa_rank=None), "cfa", 24_780_800),
+        (MIVAConfig.official_animatediff(), "cfa", 24_793_280),
+        (MIVAConfig.default(), "cfa", 6_389_760),
+        (MIVAConfig.paper(), "gate", 40_960),
+        (MIVAConfig.default(), "gate", 40_992),
+        (MIVAConfig.paper(), "ca", 1_597_440),
+        (MIVAConfig.default(), "ca", 1_599_488),
+        (MIVAConfig.default(), "ta", 9_011_200),
+        (MIVAConfig.official_animatediff(), None, 35_444_960),
+    ],
+)
+def test_parameter_counts_of_the_paper(real: Backbone, config: MIVAConfig, component: str | None, count: int) -> None:
+    with torch.device("meta"):
+        assert MIVAAdapter(real, config).num_parameters(component) == count
+
+
+def test_fingerprint_tells_bases_apart(real: Backbone, make_unet: Callable) -> None:
+    tiny, same, wider = make_unet(), make_unet(), make_unet(block_out_channels=(16, 64), num_attention_heads=(2, 8))
+    assert describe(tiny).fingerprint == describe(same).fingerprint
+    assert len({describe(tiny).fingerprint, describe(wider).fingerprint, real.fingerprint}) == 3
+    assert describe(make_unet(use_motion_mid_block=True)).fingerprint != describe(tiny).fingerprint
+
+
+def test_other_classes_are_refused(unet: UNetMotionModel) -> None:
+    with pytest.raises(MIVAError, match=r"class Linear is not supported; pass one of .*UNetMotionModel"):
+        describe(nn.Linear(2, 2))
+    with pytest.raises(MIVAError, match=r"torch\.compile"):
+        describe(torch.compile(unet))
+
+
+def test_unusual_attention_is_refused(unet: UNetMotionModel) -> None:
+    unet.mid_block.attentions[0].transformer_blocks[0].attn1.rescale_output_factor = 2.0
+    with pytest.raises(MIVAError, match=r"mid_block\..*attn1 sets rescale_output_factor=2.0"):
+        describe(unet)
+
+
+def test_sdxl_is_refused(make_unet: Callable) -> None:
+    sdxl = make_unet(
+        addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=64
+    )
+    with pytest.raises(MIVAError, match="addition_embed_type='text_time'"):
+        describe(sdxl)
+
+
+def test_a_new_class_plugs_in() -> None:
+    class Toy(nn.Module):
+        pass
+
+    class Derived(Toy):
+        pass
+
+    backbone = Backbone("toy", (), "time", 4)
+    register_backbone("Toy")(lambda model: backbone)
+    assert describe(Derived()) is backbone

@@ -1,0 +1,253 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from miva_core.adapter import MIVAAdapter
+from miva_core.backbones import describe
+from miva_core.config import MIVAConfig
+from miva_core.errors import MIVAError
+from miva_core.inject import inject
+
+EXACT = {"rtol": 1e-9, "atol": 1e-9}
+
+
+def traces(model: nn.Module) -> dict[str, Any]:
+    """Everything an injection could leave behind, module by module."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks_with_kwargs")
+    return {
+        name: (
+            list(vars(module)),
+            list(module._modules),
+            [len(getattr(module, hook)) for hook in hooks],
+            id(getattr(module, "processor", None)),
+        )
+        for name, module in model.named_modules()
+    }
+
+
+@pytest.fixture
+def untouched(unet: nn.Module, call: Callable) -> Callable[[], None]:
+    """untouched(): asserts that the model is what it was before the test."""
+    before, output = traces(unet), call(unet, text=True)
+    state = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
+
+    def check() -> None:
+        assert traces(unet) == before
+        assert list(unet.state_dict()) == list(state)
+        assert all(torch.equal(tensor, state[name]) for name, tensor in unet.state_dict().items())
+        assert torch.equal(call(unet, text=True), output)
+
+    return check
+
+
+# --- removal ---------------------------------------------------------------------------------------------------------
+
+
+def test_removal_is_exact(unet: nn.Module, make_adapter: Callable, call: Callable, untouched: Callable) -> None:
+    keys = list(unet.state_dict())
+    with inject(unet, pan=make_adapter(unet)):
+        call(unet)
+        assert list(unet.state_dict()) == keys
+    untouched()
+
+
+def test_remove_twice(unet: nn.Module, make_adapter: Callable, untouched: Callable) -> None:
+    miva = inject(unet, pan=make_adapter(unet))
+    miva.remove()
+    miva.remove()
+    untouched()
+
+
+def test_removal_after_an_exception(unet: nn.Module, make_adapter: Callable, untouched: Callable) -> None:
+    with pytest.raises(KeyError), inject(unet, pan=make_adapter(unet)):
+        raise KeyError
+    untouched()
+
+
+def test_nothing_stays_when_injection_fails_midway(
+    unet: nn.Module, make_adapter: Callable, untouched: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unet.time_embedding, "register_forward_hook", fail)
+        with pytest.raises(RuntimeError):
+            inject(unet, pan=make_adapter(unet))
+    untouched()
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def test_double_injection_is_refused(unet: nn.Module, make_adapter: Callable, untouched: Callable) -> None:
+    adapter = make_adapter(unet)
+    with inject(unet, pan=adapter), pytest.raises(MIVAError, match="already has adapters"):
+        inject(unet, jump=adapter)
+    untouched()
+
+
+def test_fused_projections_are_refused(unet: nn.Module, make_adapter: Callable) -> None:
+    unet.fuse_qkv_projections()
+    with pytest.raises(MIVAError, match="unfuse_qkv_projections"):
+        inject(unet, pan=make_adapter(unet))
+
+
+def test_foreign_processors_are_refused(unet: nn.Module, make_adapter: Callable) -> None:
+    unet.set_attention_slice = None
+    unet.mid_block.attentions[0].transformer_blocks[0].attn2.set_attention_slice(1)
+    with pytest.raises(MIVAError, match="SlicedAttnProcessor"):
+        inject(unet, pan=make_adapter(unet))
+
+
+def test_wrong_adapters_are_refused(unet: nn.Module, make_unet: Callable, make_adapter: Callable) -> None:
+    with pytest.raises(MIVAError, match="No adapter"):
+        inject(unet)
+    with pytest.raises(MIVAError, match="pan is a str"):
+        inject(unet, pan="pan.safetensors")
+    other = make_unet(block_out_channels=(16, 64), num_attention_heads=(2, 8))
+    with pytest.raises(MIVAError, match="pan was made for another base"):
+        inject(unet, pan=make_adapter(other))
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), "1", None, True])
+def test_bad_weights_change_nothing(unet: nn.Module, make_adapter: Callable, weight: Any) -> None:
+    with inject(unet, pan=make_adapter(unet), jump=make_adapter(unet)) as miva:
+        with pytest.raises(MIVAError, match="weight of pan"):
+            miva.set_weights(jump=0.5, pan=weight)
+        with pytest.raises(MIVAError, match=r"no adapter named 'hop'; .*\['pan', 'jump'\]"):
+            miva.set_weights(jump=0.5, hop=1.0)
+        assert miva.weights == {"pan": 1.0, "jump": 1.0}
+
+
+# --- what adapters do ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [MIVAConfig.default(), MIVAConfig.paper(), MIVAConfig.official_animatediff()])
+def test_a_new_adapter_only_drops_the_text(unet: nn.Module, call: Callable, config: MIVAConfig) -> None:
+    with inject(unet, pan=MIVAAdapter(describe(unet), config).double()):
+        output = call(unet)
+    for site in describe(unet).sites:
+        if site.kind == "ca":
+            nn.init.zeros_(unet.get_submodule(site.path).to_out[0].weight)
+            nn.init.zeros_(unet.get_submodule(site.path).to_out[0].bias)
+    torch.testing.assert_close(output, call(unet, text=True), **EXACT)
+
+
+def test_weight_zero_is_absence(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    pan, jump = make_adapter(unet), make_adapter(unet)
+    with inject(unet, pan=pan):
+        alone = call(unet, text=True)
+    with inject(unet, pan=pan, jump=jump) as miva:
+        miva.set_weights(jump=0.0)
+        torch.testing.assert_close(call(unet, text=True), alone, **EXACT)
+
+
+def test_equal_adapters_share_their_weight(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    pan = make_adapter(unet)
+    with inject(unet, pan=pan):
+        alone = call(unet)
+    with inject(unet, one=pan, two=pan) as miva:
+        miva.set_weights(one=0.3, two=0.7)
+        torch.testing.assert_close(call(unet), alone, **EXACT)
+
+
+def test_all_weights_zero_is_the_base(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    base = call(unet, text=True)
+    with inject(unet, pan=make_adapter(unet), jump=make_adapter(unet)) as miva:
+        miva.set_weights(pan=0.0, jump=0.0)
+        torch.testing.assert_close(call(unet, text=True), base, **EXACT)
+
+
+def test_names_and_order_do_not_matter(unet: nn.Module, make_adapter: Callable, call: Callable, small: Any) -> None:
+    """Adapters are grouped by config inside, which must not mix up their weights."""
+    joint = MIVAConfig(cfa_rank=2, ca_rank=3, ta_rank=1, cfa_softmax="joint")
+    one, two, three = make_adapter(unet), make_adapter(unet, joint), make_adapter(unet)
+    outputs = []
+    for adapters in ({"one": one, "two": two, "three": three}, {"two": two, "three": three, "one": one}):
+        with inject(unet, **adapters) as miva:
+            miva.set_weights(one=0.2, two=-0.5, three=0.9)
+            assert miva.weights == {"one": 0.2, "two": -0.5, "three": 0.9}
+            outputs.append(call(unet))
+    torch.testing.assert_close(*outputs, **EXACT)
+
+
+def test_the_gate_follows_the_time(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    with inject(unet, pan=make_adapter(unet)):
+        early = call(unet, t=900)
+        torch.testing.assert_close(call(unet, t=900), early)
+        assert not torch.allclose(call(unet, t=100), early)
+
+
+def test_clips_of_a_batch_do_not_mix(unet: nn.Module, make_adapter: Callable) -> None:
+    latents, times = torch.randn(2, 4, 3, 8, 8).double(), torch.tensor([100, 900])
+    with inject(unet, pan=make_adapter(unet)):
+        both = unet(latents, times, None).sample
+        for clip in range(2):
+            one = unet(sample=latents[clip : clip + 1], timestep=times[clip], encoder_hidden_states=None).sample
+            torch.testing.assert_close(both[clip : clip + 1], one, **EXACT)
+
+
+# --- training and precision ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "config", [None, MIVAConfig(cfa_rank=None, ca_rank=4, ta_rank=2, cfa_softmax="joint", cfa_out_bias=True)]
+)
+def test_gradients_reach_all_of_the_adapter_and_none_of_the_base(
+    unet: nn.Module, make_adapter: Callable, call: Callable, config: MIVAConfig | None
+) -> None:
+    adapter = make_adapter(unet, *([config] if config else []))
+    with inject(unet, pan=adapter):
+        call(unet).square().mean().backward()
+    silent = [name for name, p in adapter.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+    assert all(parameter.grad is None for parameter in unet.parameters())
+
+
+def test_a_new_adapter_can_start_to_learn(unet: nn.Module, call: Callable, small: MIVAConfig) -> None:
+    adapter = MIVAAdapter(describe(unet), small).double()
+    with inject(unet, pan=adapter):
+        call(unet).square().mean().backward()
+    for name, parameter in adapter.named_parameters():
+        if name.endswith((".up", ".second")):
+            expected = not any(part in name for part in (".cfa.q.",))  # W_Q only matters once W_O is not zero
+            assert parameter.grad.any() == expected, name
+
+
+def relative_error(output: Tensor, expected: Tensor) -> float:
+    return ((output.double() - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_float32_adapters_in_a_half_precision_model(
+    unet: nn.Module, make_adapter: Callable, call: Callable, dtype: torch.dtype
+) -> None:
+    adapter = make_adapter(unet)
+    with inject(unet, pan=adapter):
+        expected = call(unet)
+    adapter.float()
+    unet.to(dtype)
+    with inject(unet, pan=adapter) as miva:
+        miva.set_weights(pan=1.0)
+        output = call(unet)
+        output.float().square().mean().backward()
+    assert output.dtype == dtype
+    assert relative_error(output, expected) < 0.05
+    assert all(p.dtype == p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in adapter.parameters())
+
+
+def test_autocast(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    adapter = make_adapter(unet)
+    with inject(unet, pan=adapter):
+        expected = call(unet)
+    adapter.float()
+    unet.float()
+    with inject(unet, pan=adapter), torch.autocast("cpu", torch.bfloat16):
+        output = call(unet)
+        output.float().square().mean().backward()
+    assert relative_error(output, expected) < 0.05
+    assert all(parameter.grad.any() for parameter in adapter.parameters())

@@ -1,0 +1,303 @@
+"""Train the built-in base: its codec, then its video model.
+
+    python tools/train_tiny.py codec --photos PHOTOS --out OUT
+    python tools/train_tiny.py base  --photos PHOTOS --out OUT --minutes 60 [--resume OUT/unet.pt]
+
+PHOTOS is a folder of photographs (any size above 112 pixels a side). Runs on CUDA when there is a card. The base's
+checkpoint is written every few minutes; `export` puts the finished weights where the package loads them.
+
+The base never sees a clip without a clean first frame, and its noise is centred on that frame: frames 2..F are
+x_t = x^1 + alpha (x - x^1) + sigma eps, so that an untrained network already holds the picture still and all
+training goes into motion.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, UNetMotionModel
+from einops import rearrange, repeat
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from miva_core.backdrops import paint_backdrops
+from miva_core.loss import draw_steps, velocity_losses
+from miva_core.patch_codec import PATCH, PatchCodec
+from miva_core.per_frame_norm import use_per_frame_norm
+from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
+
+SIZE, FRAMES, PICTURE = 64, 16, 112
+TEXT_DIM = 64
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
+    "set_alpha_to_one": True,
+}
+
+
+SETTINGS = {
+    "frames": FRAMES,
+    "size": [SIZE, SIZE],
+    "multiple": 2 * PATCH,
+    "fps": 8,
+    "centred": True,
+    "caption_words": len(SLOTS),
+    "noise": {"shared_ratio": 0.05, "dct": True, "strength": 0.0787, "cutoff": 0.23},
+}
+
+
+def build_unet(latent_channels: int) -> UNetMotionModel:
+    """The video model: two levels, spatial and temporal attention at both."""
+    unet = UNetMotionModel(
+        sample_size=SIZE // PATCH,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        down_block_types=("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion"),
+        up_block_types=("CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
+        block_out_channels=(64, 96),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=TEXT_DIM,
+        use_linear_projection=True,
+        num_attention_heads=(2, 3),
+        motion_max_seq_length=FRAMES,
+        motion_num_attention_heads=(2, 3),
+        use_motion_mid_block=True,
+    )
+    use_per_frame_norm(unet)
+    return unet
+
+
+def load_pictures(folder: Path, seed: int = 0, crops: int = 8, painted: int = 600) -> Tensor:
+    """Photograph crops at several scales and painted backdrops: uint8 (T, 3, PICTURE, PICTURE)."""
+    rng = np.random.default_rng(seed)
+    tiles = []
+    for path in sorted(folder.glob("*.jpg")):
+        photo = cv2.imread(str(path))[..., ::-1]
+        for _ in range(crops):
+            short = rng.uniform(PICTURE, min(220, min(photo.shape[:2])) + 1)
+            factor = short / min(photo.shape[:2])
+            scaled = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            y = rng.integers(0, scaled.shape[0] - PICTURE + 1)
+            x = rng.integers(0, scaled.shape[1] - PICTURE + 1)
+            tiles.append(torch.from_numpy(scaled[y : y + PICTURE, x : x + PICTURE].copy()).permute(2, 0, 1))
+    return torch.cat([torch.stack(tiles), paint_backdrops(painted, PICTURE, seed)])
+
+
+CHOICE = SceneChoice(
+    moves=("still", "still", "pan_left", "pan_right", "pan_up", "pan_down", "zoom_in", "zoom_out"),
+    motions=("still", "slide_left", "slide_right", "rise", "jump", "sway"),
+    sprites=(0.4, 0.6),
+)
+"""What the base sees. Cameras and subjects move at once or by themselves."""
+
+
+def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Frames (B, F, 3, H, W) in [-1, 1], the colours of each clip varied, and captions (B, W)."""
+    scenes = draw_scenes(count, generator, CHOICE, len(pictures), PICTURE, SIZE, FRAMES).to(pictures.device)
+    frames, _ = scenes.render(pictures, SIZE, SIZE)
+    gain = 1 + 0.15 * torch.randn(count, 1, 3, 1, 1, generator=generator).to(frames.device)
+    gamma = torch.exp(0.2 * torch.randn(count, 1, 1, 1, 1, generator=generator)).to(frames.device)
+    return (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1) * 2 - 1, scenes.words
+
+
+class ClipPool:
+    """Encoded clips that are drawn many times and replaced one batch after another, since drawing them is slow."""
+
+    def __init__(self, codec: PatchCodec, pictures: Tensor, size: int, generator: torch.Generator) -> None:
+        self.codec, self.pictures, self.generator = codec, pictures, generator
+        made = [self.encode(50) for _ in range(size // 50)]
+        self.latents, self.words = (torch.cat(part) for part in zip(*made, strict=True))
+        self.oldest = 0
+
+    @torch.no_grad()
+    def encode(self, count: int) -> tuple[Tensor, Tensor]:
+        frames, words = sample_clips(self.pictures, count, self.generator)
+        latents = self.codec.encode(rearrange(frames, "b f c h w -> (b f) c h w"))
+        return rearrange(latents, "(b f) c h w -> b c f h w", f=FRAMES), words
+
+    def renew(self, count: int) -> None:
+        """Replace the `count` oldest clips."""
+        rows = (torch.arange(count) + self.oldest) % len(self.latents)
+        self.latents[rows], self.words[rows] = self.encode(count)
+        self.oldest = (self.oldest + count) % len(self.latents)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(self.latents), (count,), generator=self.generator)
+        return self.latents[rows], self.words[rows]
+
+
+def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
+    """A codec with its linear part fitted; the network that refines its pictures starts at nothing."""
+    codec = PatchCodec().to(pictures.device)
+    frames = torch.cat([sample_clips(pictures, 50, generator)[0][:, ::5] for _ in range(6)])
+    patches = F.pixel_unshuffle(rearrange(frames, "b f c h w -> (b f) c h w"), PATCH)
+    codec.fit_components(rearrange(patches, "n c h w -> (n h w) c"))
+    return codec
+
+
+def train_codec(args: argparse.Namespace, device: torch.device) -> None:
+    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
+    codec = fit_codec(pictures, generator)
+    codec.save_pretrained(args.out / "codec")
+    learned = [p for p in codec.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.0)
+    start, step = time.time(), 0
+    while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
+        optimiser.param_groups[0]["lr"] = 1.5e-3 * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
+        clip, _ = sample_clips(pictures, args.batch, generator)
+        frames = rearrange(clip[:, :: FRAMES // 4], "b f c h w -> (b f) c h w")
+        latents = codec.encode(frames)
+        # The sampler's latents are never quite clean: the decoder learns to look past a little noise.
+        noisy = latents + torch.rand(len(latents), 1, 1, 1, device=device) * 0.12 * torch.randn_like(latents)
+        error = codec.decode(noisy) - frames
+        loss = error.abs().mean() + 2 * error.square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(learned, 1.0)
+        optimiser.step()
+        step += 1
+        if step % 200 == 0:
+            with torch.no_grad():
+                clean = (codec.decode(latents).clamp(-1, 1) - frames).square().mean()
+            print(f"codec {step} loss {loss.item():.4f} psnr {10 * math.log10(4 / clean.item()):.2f}", flush=True)
+    codec.to(torch.float16).save_pretrained(args.out / "codec")
+
+
+def hide_words(words: Tensor) -> Tensor:
+    """Empty the whole caption of an eighth of the clips and single words of the others."""
+    whole = torch.rand(len(words), 1, device=words.device) < 1 / 8
+    single = torch.rand(words.shape, device=words.device) < 0.05
+    return words.masked_fill(whole | single, 0)
+
+
+def make_optimisers(unet: nn.Module, words: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices, AdamW for convolutions, norms, biases, the embeddings and the time network."""
+    matrices, rest = [], [words.weight]
+    for name, parameter in unet.named_parameters():
+        (matrices if parameter.ndim == 2 and "time_emb" not in name else rest).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+
+
+def train_base(args: argparse.Namespace, device: torch.device) -> None:
+    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
+    codec = PatchCodec.from_pretrained(args.codec).float().to(device)
+    torch.manual_seed(args.seed)
+    unet, words = build_unet(codec.config.latent_channels).to(device), nn.Embedding(len(WORDS), TEXT_DIM).to(device)
+    if args.resume:
+        load_halves(args.resume, unet, words)
+    pool = ClipPool(codec, pictures, args.pool, generator)
+    optimisers = make_optimisers(unet, words, args.lr)
+    parameters = [*unet.parameters(), *words.parameters()]
+    ema = [p.detach().clone() for p in parameters]
+    alphas = DDIMScheduler(**SCHEDULE).alphas_cumprod.to(device)
+    losses_of = torch.compile(velocity_losses, dynamic=False) if args.compile else velocity_losses
+    start = saved = time.time()
+    step, clips, curve = 0, 0, {}
+    while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
+        lr = args.lr * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * min(1.0, (1 - progress) / args.decay))
+        for group in [g for optimiser in optimisers for g in optimiser.param_groups]:
+            group["lr"] = lr
+        # Half-length clips cost half; the last frames are met often enough.
+        frames = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
+        batch = args.batch * FRAMES // frames
+        pool.renew(2)
+        latents, shown = pool.draw(batch)
+        latents, text = latents[:, :, :frames], words(hide_words(shown.to(device)))
+        t = draw_steps(batch, len(alphas), args.high_noise).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            losses = losses_of(unet, text, latents, torch.randn_like(latents), t, alphas)
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        losses.mean().backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+        torch._foreach_lerp_(ema, [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
+        step, clips = step + 1, clips + batch
+        for bucket, value in zip((t // 200).tolist(), losses.tolist(), strict=True):
+            curve.setdefault(bucket, []).append(value)
+        if step in (1, 20) or step % 100 == 0:
+            means = " ".join(f"{k * 200}:{sum(v) / len(v):.4f}" for k, v in sorted(curve.items()))
+            curve = {}
+            print(f"step {step} {clips} clips {time.time() - start:.0f} s lr {lr:.1e} loss {means}", flush=True)
+        if time.time() - saved > 120:
+            save_halves(args.out / "ema.pt", ema, parameters, unet, words)
+            saved = time.time()
+    save_halves(args.out / "ema.pt", ema, parameters, unet, words)
+    print(f"done: {step} steps, {clips} clips, {time.time() - start:.0f} s", flush=True)
+
+
+def named(unet: nn.Module, words: nn.Module) -> dict[str, Tensor]:
+    return {f"unet.{k}": v for k, v in unet.named_parameters()} | {f"words.{k}": v for k, v in words.named_parameters()}
+
+
+def save_halves(path: Path, ema: list[Tensor], parameters: list[Tensor], unet: nn.Module, words: nn.Module) -> None:
+    """Write the averaged weights in half precision, whole or not at all."""
+    average = dict(zip(map(id, parameters), ema, strict=True))
+    torch.save({k: average[id(v)].half() for k, v in named(unet, words).items()}, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def load_halves(path: Path, unet: nn.Module, words: nn.Module) -> None:
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    with torch.no_grad():
+        for name, parameter in named(unet, words).items():
+            parameter.copy_(saved[name])
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write the shipped folder from a checkpoint: unet/, scheduler/ and words.safetensors beside codec/."""
+    codec = PatchCodec.from_pretrained(args.codec)
+    unet, words = build_unet(codec.config.latent_channels), nn.Embedding(len(WORDS), TEXT_DIM)
+    load_halves(args.resume, unet, words)
+    unet.half().save_pretrained(args.out / "unet")
+    codec.half().save_pretrained(args.out / "codec")
+    DDIMScheduler(**SCHEDULE).save_pretrained(args.out / "scheduler")
+    save_file({"weight": words.weight.detach().half()}, args.out / "words.safetensors", {"words": json.dumps(WORDS)})
+    (args.out / "settings.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("codec", "base", "export"))
+    parser.add_argument("--photos", type=Path, default=Path("tools/photos"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--codec", type=Path, help="folder of the trained codec")
+    parser.add_argument("--resume", type=Path, help="checkpoint to start from")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--batch", type=int, default=8, help="clips of 16 frames in a step")
+    parser.add_argument("--pool", type=int, default=3000, help="encoded clips kept for drawing")
+    parser.add_argument("--short", type=float, default=0.7, help="share of steps on twice as many clips of 8 frames")
+    parser.add_argument("--high-noise", type=float, default=0.7, help="power below 1 prefers late diffusion steps")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--decay", type=float, default=0.4, help="share of the time over which the rate falls")
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if args.stage == "export":
+        export(args)
+    else:
+        {"codec": train_codec, "base": train_base}[args.stage](args, device)
+
+
+if __name__ == "__main__":
+    main()
