@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .backbones import Backbone, Site
 from .config import MIVAConfig
 from .errors import MIVAError
+from .files import check_writable, replacing
 from .info import AdapterInfo, read_info
 from .layers import CrossFrame, Gate, Prompt, Temporal
 
@@ -50,38 +51,33 @@ class MIVAAdapter(nn.Module):
         )
 
     def info(self, **record: Any) -> AdapterInfo:
-        """A file header for this adapter; `record` holds the remaining fields of `AdapterInfo`, motion first."""
+        """Metadata for `save`: `record` holds the fields of `AdapterInfo` from `motion` on."""
         return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
 
-    def save(self, path: str | os.PathLike[str], info: AdapterInfo, dtype: torch.dtype = torch.float32) -> None:
+    def save(self, path: str | os.PathLike[str], metadata: AdapterInfo, dtype: torch.dtype = torch.float32) -> None:
         """Writes one .safetensors file, whole or not at all.
 
         Args:
             path: where; the folder must exist, and an older file is replaced.
-            info: from `self.info(...)`.
+            metadata: from `self.info(...)`.
             dtype: torch.float32, or torch.float16 for half the size.
 
         Raises:
-            MIVAError: the path does not end in .safetensors or cannot be written, `info` belongs to another adapter,
-                or a value is not finite in this dtype.
+            MIVAError: the path does not end in .safetensors or cannot be written, `metadata` belongs to another
+                adapter, or a value is not finite in this dtype.
         """
-        path = Path(path)
-        if path.suffix != ".safetensors":
-            raise MIVAError(f"{path} does not end in .safetensors, the one format of adapter files; rename it.")
+        path = check_writable(path, (".safetensors",))
         if dtype not in (torch.float32, torch.float16):
             raise MIVAError(f"Adapters are saved as torch.float32 or torch.float16, not as {dtype}.")
-        if (info.family, info.fingerprint, info.config) != (
-            self.backbone.family,
-            self.backbone.fingerprint,
-            self.config,
-        ):
-            raise MIVAError("This file header was made for another adapter; make one with adapter.info(...).")
+        metadata.check(self.backbone)
+        if metadata.config != self.config:
+            raise MIVAError("This metadata was made for an adapter of another config; make it with adapter.info(...).")
         tensors = {
             _file_key(name): parameter.detach().to("cpu", dtype).contiguous()
             for name, parameter in self.named_parameters()
         }
-        _check_finite(tensors, "The adapter")
-        _write(path, tensors, {"miva": info.to_json()})
+        _check_finite(tensors, f"The adapter as {dtype}")
+        _write(path, tensors, {"miva": metadata.to_json()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backbone: Backbone) -> MIVAAdapter:
@@ -94,11 +90,11 @@ class MIVAAdapter(nn.Module):
         info.check(backbone)
         with torch.device("meta"):  # neither memory nor random numbers for values about to be replaced
             adapter = cls(backbone, info.config)
-        expected = {_file_key(name): parameter.shape for name, parameter in adapter.named_parameters()}
-        tensors = _read(path, expected)
-        names = [name for name, _ in adapter.named_parameters()]
-        adapter.load_state_dict({name: tensors[_file_key(name)] for name in names}, assign=True)
-        return adapter.requires_grad_(True)
+        shapes = {_file_key(name): tuple(parameter.shape) for name, parameter in adapter.named_parameters()}
+        tensors = _read(path, shapes)
+        state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
+        adapter.load_state_dict(state, assign=True)
+        return adapter
 
 
 def _key(site: Site) -> str:
@@ -125,27 +121,23 @@ def _check_finite(tensors: Mapping[str, Tensor], owner: str) -> None:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Writes beside the target and then renames, so that no reader ever meets half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, temporary, metadata)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise MIVAError(f"{path} cannot be written ({error}); choose an existing folder you may write to.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
+    except SafetensorError as error:
+        raise MIVAError(f"{path} could not be written ({error}).") from error
 
 
-def _read(path: str | os.PathLike[str], expected: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+def _read(path: str | os.PathLike[str], expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The tensors of an adapter file as float32, after names and shapes were compared with the expected ones."""
     with safe_open(path, framework="pt") as file:
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        for key in expected.keys() ^ shapes.keys():
-            found = "lacks" if key in expected else "holds an unexpected"
+        for key in sorted(expected.keys() ^ shapes.keys()):
+            found = "lacks the" if key in expected else "holds an unexpected"
             raise MIVAError(f"{path} {found} tensor {key}; the file is damaged, get it again.")
         for key, shape in expected.items():
-            if shapes[key] != tuple(shape):
-                raise MIVAError(f"{path} holds {key} of shape {shapes[key]}, but its config asks for {tuple(shape)}.")
+            if shapes[key] != shape:
+                raise MIVAError(f"{path} holds {key} of shape {shapes[key]}, but its config asks for {shape}.")
         tensors = {key: file.get_tensor(key).to(torch.float32) for key in expected}
     _check_finite(tensors, str(path))
     return tensors

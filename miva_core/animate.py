@@ -87,11 +87,11 @@ def animate(
     height, width = _check_size(base, size or base.size)
     frames = _check_frames(base, base.frames if frames is None else frames)
     _check_image(image)
-    if not 0 <= seed < 2**64:
-        raise MIVAError(f"The seed is {seed}, but it must be from 0 to {2**64 - 1}.")
+    if not _is_whole(seed) or not 0 <= seed < 2**64:
+        raise MIVAError(f"The seed is {seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
     for name, (_, weight) in adapters.items():
-        if not math.isfinite(weight):
-            raise MIVAError(f"The weight of {name} is {weight}, but it must be a finite number.")
+        if not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise MIVAError(f"The weight of {name} is {weight!r}, but it must be a finite number.")
     schedule = prepare_scheduler(scheduler or base.scheduler, steps)
     picture, _ = fit_picture(image, (height, width))
     x1 = base.encode(picture)
@@ -102,12 +102,12 @@ def animate(
     def report(step: int, total: int, latents: Tensor) -> None:
         callback(Progress(step, total, latents, base))
 
-    # Injection takes adapters as keyword arguments, so their names are kept apart from it.
-    slots = {f"miva_{k}": name for k, name in enumerate(adapters)}
+    # Injection takes names as keywords, which could collide with its own; quoted ones cannot.
+    injected = {repr(name): adapter for name, (adapter, _) in adapters.items()}
+    weights = {repr(name): float(weight) for name, (_, weight) in adapters.items()}
     with contextlib.ExitStack() as stack:
         if adapters:
-            miva = stack.enter_context(inject(base.model, **{slot: adapters[name][0] for slot, name in slots.items()}))
-            miva.set_weights(**{slot: float(adapters[name][1]) for slot, name in slots.items()})
+            stack.enter_context(inject(base.model, **injected)).set_weights(**weights)
         latents = sample(
             base.model,
             schedule,
@@ -123,13 +123,13 @@ def animate(
 
 def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
-    if height % base.multiple or width % base.multiple or min(height, width) < base.multiple:
+    if not all(_is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
         raise MIVAError(f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}.")
     return height, width
 
 
 def _check_frames(base: Base, frames: int) -> int:
-    if not 2 <= frames <= base.frames:
+    if not _is_whole(frames) or not 2 <= frames <= base.frames:
         raise MIVAError(f"A clip of {frames} frames cannot be made: the {base.name} base makes 2 to {base.frames}.")
     return frames
 
@@ -139,3 +139,10 @@ def _check_image(image: Tensor) -> None:
         raise MIVAError(
             f"The picture must be a float tensor (H, W, 3) in [0, 1], but it is {image.dtype} {tuple(image.shape)}."
         )
+    if not image.isfinite().all():
+        raise MIVAError("The picture holds NaN or infinite values: make another one.")
+
+
+def _is_whole(value: Any) -> bool:
+    # bool is an int to Python, but never a number of anything here
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -124,9 +124,8 @@ def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], weights: T
 # --- prompt --------------------------------------------------------------------------------------------------------
 
 
-def prompt_output(q: Tensor, prompts: Sequence[Prompt], act: str, weights: Tensor) -> Tensor:
-    """Σ_j w_j W2_j(act(norm_j(W1_j q))) (3.3.2): the base's query q (b, s, d) and weights (n,) give (b, s, d)."""
-    hidden = fan_out(q, [prompt.first for prompt in prompts])
+def prompt_output(hidden: Tensor, prompts: Sequence[Prompt], act: str, weights: Tensor) -> Tensor:
+    """Σ_j w_j W2_j(act(norm_j(hidden_j))) (3.3.2): hidden (n, b, s, r) and weights (n,) give (b, s, d)."""
     if prompts[0].norm_weight is not None:
         scale = torch.stack([prompt.norm_weight for prompt in prompts]).to(hidden)
         shift = torch.stack([prompt.norm_bias for prompt in prompts]).to(hidden)

@@ -39,7 +39,7 @@ UNIT_MOVES: dict[str, CameraMove] = {
     "roll_cw": CameraMove(roll=math.radians(1.5)),
     "roll_ccw": CameraMove(roll=-math.radians(1.5)),
 }
-"""Each move at unit speed: 1 pixel, 2.4 % or 1.5 degrees a frame, about the same flow at the edge of a 64-pixel frame."""
+"""Each move at unit speed: 1 pixel, 2.4 % or 1.5° a frame, about the same flow at the edge of a 64-pixel frame."""
 
 
 def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int) -> Tensor:

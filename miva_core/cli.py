@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped: nothing was written.", file=sys.stderr)
+        print("\nStopped: no unfinished file is left.", file=sys.stderr)
         return 2
     return 0
 
@@ -121,7 +121,8 @@ def _animate(options: argparse.Namespace) -> None:
     picture, note = fit_picture(picture, size or base.size, options.fit)
     if note:
         print(f"The picture was {note}.")
-    with tqdm(total=options.steps, unit="step", desc="Animating") as bar:
+    # The delay keeps the bar away until the first step, and a refusal alone on its line.
+    with tqdm(total=options.steps, unit="step", desc="Animating", delay=1e-3) as bar:
         clip = animate(
             base,
             picture,
@@ -143,7 +144,7 @@ def _animate(options: argparse.Namespace) -> None:
 
 
 def _split_weight(text: str) -> tuple[str, float]:
-    """"pan_left:0.5" -> ("pan_left", 0.5); without a number the weight is 1."""
+    """The text "pan_left:0.5" as ("pan_left", 0.5); without a number the weight is 1."""
     name, colon, number = text.rpartition(":")
     if not colon or text.endswith(".safetensors"):
         return text, 1.0
@@ -175,13 +176,15 @@ def _device(name: str | None) -> "torch.device":
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
+        # Reading back finds devices that cannot compute, such as "meta".
+        probe = torch.zeros(1, device=name)
+        probe.cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
+    return probe.device
 
 
 def _list(options: argparse.Namespace) -> None:
-    from . import files
     from .info import read_info
     from .library import find_adapters
     from .loading import BASES

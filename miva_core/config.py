@@ -25,7 +25,7 @@ class MIVAConfig:
         ca_rank: hidden width of the two-layer perceptron in place of text cross-attention (3.3.2).
         ca_act: "softmax", as the paper writes it, or "gelu".
         ca_norm: whether a LayerNorm sits between the first layer and the activation.
-        ta_rank: rank of the LoRA on q, k, v and out of every temporal attention (3.3).
+        ta_rank: rank of the LoRA on q, k, v and out of every temporal self-attention (3.3).
         ta_alpha: that LoRA is scaled by ta_alpha / ta_rank; must be positive.
 
     Raises:
@@ -62,7 +62,7 @@ class MIVAConfig:
 
     @classmethod
     def paper(cls) -> MIVAConfig:
-        """The formulas of sections 3.3.1 to 3.3.3 to the letter."""
+        """The formulas of section 3.3 to the letter."""
         return cls(gate_temperature=1.0, gate_bias=False, ca_act="softmax", ca_norm=False)
 
     @classmethod

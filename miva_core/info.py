@@ -86,18 +86,18 @@ class AdapterInfo:
         """Inverse of `to_json`.
 
         Raises:
-            MIVAError: no JSON object, a newer format version, or a field missing, unknown or out of range.
+            MIVAError: it is no JSON object, a newer format version, or a field missing, unknown or out of range.
         """
         try:
             data = json.loads(text)
         except ValueError as error:
-            raise MIVAError(f"the header is not valid JSON ({error})") from error
+            raise MIVAError(f"its header is not valid JSON ({error}).") from error
         if not isinstance(data, dict):
-            raise MIVAError(f"the header is {data!r}, expected a JSON object")
+            raise MIVAError(f"its header is {data!r}, expected a JSON object.")
         _check_version(data.pop("format_version", None))
         required = {"family", "fingerprint", "config", "motion", "frames", "size", "fps"}
         if wrong := (required - data.keys()) | (data.keys() - {item.name for item in fields(cls)}):
-            raise MIVAError(f"the header lacks or does not know {sorted(wrong)}")
+            raise MIVAError(f"its header lacks, or should not have, the fields {sorted(wrong)}.")
         size = data.pop("size")
         return cls(
             config=MIVAConfig.from_dict(data.pop("config")),
@@ -116,7 +116,10 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {})["miva"]
     except (OSError, SafetensorError, KeyError) as error:
-        raise MIVAError(f"{path} is {what_is(path)}, but a MIVA adapter (.safetensors) was expected.") from error
+        raise MIVAError(
+            f"{path} is {what_is(path)}, but a MIVA adapter was expected: a .safetensors file saved by ComfyUI-MIVA "
+            "(official research checkpoints are not read here)."
+        ) from error
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
@@ -125,9 +128,11 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
 
 def _check_version(version: Any) -> None:
     if not _is_count(version):
-        raise MIVAError(f"its format version is {version!r}, expected an integer of at least 1")
+        raise MIVAError(f"its format version is {version!r}, expected an integer of at least 1.")
     if version > FORMAT_VERSION:
-        raise MIVAError(f"its format version is {version}, and this code reads up to {FORMAT_VERSION}; update it.")
+        raise MIVAError(
+            f"its format version is {version}, and this ComfyUI-MIVA reads up to {FORMAT_VERSION}; update it."
+        )
 
 
 def _is_count(value: Any) -> bool:

@@ -30,7 +30,7 @@ class Injection:
         """The weight of every adapter by name."""
         return dict(zip(self._names, self._context.weights.tolist(), strict=True))
 
-    def set_weights(self, **weights: float) -> None:
+    def set_weights(self, /, **weights: float) -> None:
         """Sets the weights of the named adapters; the others keep theirs.
 
         Any finite number is allowed. What the sum leaves to 1 is filled by the base's own attention (B.2.1).
@@ -108,7 +108,14 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     names = [name for members in by_config.values() for name in members]
     groups = [(names.index(members[0]), [adapters[name] for name in members]) for members in by_config.values()]
 
-    injection = Injection(names, Context(_unit_weights(model, adapters)))
+    home = _present_parameter(model)
+    if home.device.type != "meta":
+        for adapter in adapters.values():
+            adapter.to(home.device)
+    # never in half precision, where weights such as 0.3 and 0.7 would not add up to 1
+    dtype = torch.float64 if home.dtype == torch.float64 else torch.float32
+    weights = torch.ones(len(names), device=home.device, dtype=dtype)
+    injection = Injection(names, Context(weights))
     try:
         injection._install(model, backbone, groups)
     except BaseException:
@@ -144,12 +151,7 @@ def _check_attention(model: nn.Module, backbone: Backbone) -> None:
             )
 
 
-def _unit_weights(model: nn.Module, adapters: dict[str, MIVAAdapter]) -> Tensor:
-    """One weight of 1 for each adapter, where the model is and never in half precision; the adapters go there too."""
-    # accelerate's offloading keeps parameters on the meta device until they are needed
-    present = next((p for p in model.parameters() if p.device.type != "meta"), torch.empty(0, device="meta"))
-    if present.device.type != "meta":
-        for adapter in adapters.values():
-            adapter.to(present.device)
-    dtype = torch.promote_types(present.dtype, torch.float32)
-    return torch.ones(len(adapters), dtype=dtype, device=present.device)
+def _present_parameter(model: nn.Module) -> Tensor:
+    """A parameter that tells where the model is; offloading keeps some on the meta device until they are needed."""
+    parameters = list(model.parameters())
+    return next((parameter for parameter in parameters if parameter.device.type != "meta"), parameters[0])

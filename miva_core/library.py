@@ -34,5 +34,7 @@ def resolve_adapter(name: str, folders: Sequence[Path] = ()) -> Path:
     found = find_adapters(folders)
     if name in found:
         return found[name]
+    if not found:
+        raise MIVAError(f"There is no adapter {name!r}, nor any other: name a .safetensors file, or a folder of them.")
     near = difflib.get_close_matches(name, found, n=3, cutoff=0.4) or sorted(found)
     raise MIVAError(f"There is no adapter {name!r}: did you mean {' or '.join(near)}? (`list` shows all.)")

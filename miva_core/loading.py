@@ -36,8 +36,9 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
     from .patch_codec import PatchCodec
     from .per_frame_norm import use_per_frame_norm
 
-    if not (folder / "settings.json").is_file():
-        raise MIVAError(f"The built-in base is not in {folder}: install the package again.")
+    for part in ("settings.json", "words.safetensors", "unet", "codec", "scheduler"):
+        if not (folder / part).exists():
+            raise MIVAError(f"The built-in base lacks {folder / part}: install the package again.")
     settings = json.loads((folder / "settings.json").read_text())
     model = UNetMotionModel.from_pretrained(folder, subfolder="unet", local_files_only=True, torch_dtype=torch.float32)
     use_per_frame_norm(model)

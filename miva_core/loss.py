@@ -20,7 +20,9 @@ def velocity_losses(
     Returns:
         (B,) one loss per clip.
     """
-    alpha, sigma = (table[t][:, None, None, None, None] for table in (alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt()))
+    alpha, sigma = (
+        table[t][:, None, None, None, None] for table in (alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
+    )
     first, motion, noise = latents[:, :, :1], latents[:, :, 1:] - latents[:, :, :1], noise[:, :, 1:]
     noisy = first + alpha * motion + sigma * noise
     text = repeat(text, "b w d -> (b f) w d", f=latents.shape[2])

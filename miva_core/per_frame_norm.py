@@ -2,7 +2,6 @@
 
 import torch.nn.functional as F
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
-from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -13,9 +12,10 @@ class PerFrameGroupNorm(nn.GroupNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = rearrange(x, "b c f h w -> (b f) c h w")
+        # Plain reshapes: torch.compile takes minutes to trace einops at every motion module.
+        frames = x.transpose(1, 2).flatten(0, 1)
         normed = F.group_norm(frames, self.num_groups, self.weight, self.bias, self.eps)
-        return rearrange(normed, "(b f) c h w -> b c f h w", b=x.shape[0])
+        return normed.unflatten(0, (x.shape[0], -1)).transpose(1, 2)
 
 
 def use_per_frame_norm(model: nn.Module) -> None:

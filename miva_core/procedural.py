@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from miva_core.camera import UNIT_MOVES, affine_flow, camera_transforms, compose_affine, film
-from miva_core.sprites import SUBJECT_MOTIONS, SpriteLook, draw_sprites, random_looks, sprite_poses
+from .camera import UNIT_MOVES, affine_flow, camera_transforms, compose_affine, film
+from .errors import MIVAError
+from .sprites import SUBJECT_MOTIONS, SpriteLook, draw_sprites, random_looks, sprite_poses
 
 SLOTS: tuple[tuple[str, ...], ...] = (
     tuple(f"camera {name}" for name in UNIT_MOVES),
@@ -76,7 +77,10 @@ class Scenes:
         return clip, mask
 
     def flow(self, height: int, width: int) -> Tensor:
-        """Exact forward flow (B, F-1, H, W, 2) in pixels; a pixel belongs to the topmost sprite that covers half of it."""
+        """Exact forward flow (B, F-1, H, W, 2) in pixels.
+
+        A pixel belongs to the topmost sprite that covers half of it.
+        """
         flow = affine_flow(self.camera, height, width)
         for look, poses, present in zip(self.looks, self.poses, self.present.T, strict=True):
             _, coverage = draw_sprites(look, poses[:, :-1], height, width)
@@ -123,7 +127,14 @@ def draw_scenes(
         generator: a CPU generator; the same seed draws the same scenes on every device.
         picture_size: side of the pictures to be filmed; they should exceed `size` by the camera's travel.
         size: frame side in pixels, the unit of sprite sizes and positions.
+
+    Raises:
+        MIVAError: `choice` names an unknown move or motion.
     """
+    for kind, chosen, known in (("camera", choice.moves, UNIT_MOVES), ("subject", choice.motions, SUBJECT_MOTIONS)):
+        for name in chosen:
+            if name not in known:
+                raise MIVAError(f"{name!r} is no {kind} motion; known are {', '.join(known)}.")
     picture = torch.randint(0, picture_count, (count,), generator=generator)
     mirrored = _uniform(generator, count) < 0.5
 

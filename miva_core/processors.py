@@ -85,7 +85,7 @@ class SelfAttention(_Processor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        _refuse(attention_mask)
+        _refuse_mask(attention_mask)
         q, k, v = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
         y = _project_out(attn, attend(q, k, v, attn.heads))
         for group in self.groups:
@@ -115,16 +115,22 @@ class CrossAttention(_Processor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        _refuse(attention_mask)
-        q = attn.to_q(hidden_states)
-        y = sum(
-            prompt_output(q, group.parts("ca"), group.config.ca_act, group.weights(self.context))
-            for group in self.groups
-        )
+        _refuse_mask(attention_mask)
+        y = sum(self._prompt(group, attn, hidden_states) for group in self.groups)
         if encoder_hidden_states is None:
             return y
-        k, v = attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
+        q, k, v = attn.to_q(hidden_states), attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
         return y + _base_share(self.context, q) * _project_out(attn, attend(q, k, v, attn.heads))
+
+    def _prompt(self, group: Group, attn: nn.Module, x: Tensor) -> Tensor:
+        prompts = group.parts("ca")
+        first = [prompt.first for prompt in prompts]
+        if _is_plain(attn.to_q, x):
+            # W1 W_Q is a far smaller matrix than W_Q
+            hidden = fan_out(x, [matrix @ attn.to_q.weight.to(matrix) for matrix in first])
+        else:
+            hidden = fan_out(attn.to_q(x), first)
+        return prompt_output(hidden, prompts, group.config.ca_act, group.weights(self.context))
 
 
 class TemporalAttention(_Processor):
@@ -140,7 +146,7 @@ class TemporalAttention(_Processor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        _refuse(attention_mask)
+        _refuse_mask(attention_mask)
         qkv = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
         mixed = attend(*qkv, attn.heads)
         mixed = _base_share(self.context, mixed) * mixed
@@ -172,11 +178,16 @@ def _project_out(attn: nn.Module, hidden_states: Tensor) -> Tensor:
     return dropout(projection(hidden_states))
 
 
+def _is_plain(linear: nn.Module, x: Tensor) -> bool:
+    """Whether `linear(x)` is x times its weight: it may also be quantised, offloaded or carry a LoRA of its own."""
+    return type(linear) is nn.Linear and linear.bias is None and linear.weight.device == x.device
+
+
 def _base_share(context: Context, like: Tensor) -> Tensor:
     # arithmetic on a tensor, never a branch: a new weight must not trigger a new compilation
     return (1 - context.weights.sum()).to(like)
 
 
-def _refuse(attention_mask: Tensor | None) -> None:
+def _refuse_mask(attention_mask: Tensor | None) -> None:
     if attention_mask is not None:
         raise MIVAError("The model was called with an attention mask, which adapters do not support; leave it out.")

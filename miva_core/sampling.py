@@ -28,7 +28,9 @@ def prepare_scheduler(scheduler: Any, steps: int) -> Any:
     scheduler = copy.deepcopy(scheduler)
     scheduler.set_timesteps(steps)
     if float(getattr(scheduler, "init_noise_sigma", 1.0)) != 1.0 or _scales_input(scheduler):
-        raise MIVAError(f"{name} rescales its input, which would alter the clean first frame; use DDIM, DPM++ or UniPC.")
+        raise MIVAError(
+            f"{name} rescales its input, which would alter the clean first frame; use DDIM, DPM++ or UniPC."
+        )
     if scheduler.config.get("thresholding"):
         raise MIVAError(f"{name} clips by a quantile over all frames; switch its thresholding off.")
     return scheduler
@@ -51,7 +53,7 @@ def predict_clean(scheduler: Any, output: Tensor, noisy: Tensor, t: Tensor) -> T
     Returns:
         Tensor like `noisy`.
     """
-    if not hasattr(scheduler, "alphas_cumprod"):
+    if not hasattr(scheduler, "alphas_cumprod") or scheduler.config.prediction_type == "flow_prediction":
         return noisy - t.to(noisy) / scheduler.config.num_train_timesteps * output
     alpha_bar = scheduler.alphas_cumprod[t.long().cpu()].to(noisy)
     alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()

@@ -22,9 +22,9 @@ _HEADER_LIMIT = 100_000_000
 def what_is(path: str | os.PathLike[str]) -> str:
     """A phrase such as "an empty file", to stand after "is". Reads the beginning of the file and never raises."""
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, it does not raise where a folder may not be entered
         return "not there"
-    if path.is_dir():
+    if os.path.isdir(path):
         return "a folder"
     try:
         with path.open("rb") as file:
@@ -38,7 +38,7 @@ def what_is(path: str | os.PathLike[str]) -> str:
     if not head:
         return "an empty file"
     if head.startswith((b"PK\x03\x04", b"\x80")):
-        return "a PyTorch checkpoint (official research checkpoints are not read here)"
+        return "a PyTorch checkpoint"
     return "a text file" if _is_text(head) else "a file of an unknown kind"
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from miva_core.camera import apply_affine, pixel_grid
+from .camera import apply_affine, pixel_grid
+from .errors import MIVAError
 
 ANGLES = 256
 
@@ -99,6 +100,9 @@ def sprite_poses(
 
     Returns:
         (B, F, 2, 3) maps of scene points (first-frame pixels) to sprite-local coordinates.
+
+    Raises:
+        MIVAError: an unknown motion.
     """
     i = torch.arange(frames, dtype=torch.float32)
     travel = speed[:, None] * i
@@ -119,7 +123,7 @@ def sprite_poses(
         elif motion in ("grow", "shrink"):
             growth[row] = travel[row] / size[row] * (0.5 if motion == "grow" else -0.5)
         elif motion != "still":
-            raise ValueError(f"{motion!r} is no subject motion; known are {', '.join(SUBJECT_MOTIONS)}.")
+            raise MIVAError(f"{motion!r} is no subject motion; known are {', '.join(SUBJECT_MOTIONS)}.")
     radius = size[:, None] * growth.exp()
     theta = angle[:, None] + turn
     cos, sin = theta.cos() / radius, theta.sin() / radius

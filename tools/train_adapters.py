@@ -85,7 +85,10 @@ def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
             optimiser.step()
             recent.append(loss.item())
             if (step + 1) % 50 == 0:
-                print(f"{motion} {step + 1}/{args.steps} {time.time() - start:.0f} s loss {sum(recent) / 50:.4f}", flush=True)
+                print(
+                    f"{motion} {step + 1}/{args.steps} {time.time() - start:.0f} s loss {sum(recent) / 50:.4f}",
+                    flush=True,
+                )
                 recent = []
     return adapter
 

@@ -3,8 +3,9 @@
     python tools/train_tiny.py codec --photos PHOTOS --out OUT
     python tools/train_tiny.py base  --photos PHOTOS --out OUT --minutes 60 [--resume OUT/unet.pt]
 
-PHOTOS is a folder of photographs (any size above 112 pixels a side). Runs on CUDA when there is a card. The base's
-checkpoint is written every few minutes; `export` puts the finished weights where the package loads them.
+PHOTOS is a folder of photographs (any size above 112 pixels a side). Runs on CUDA when there is a card;
+`torchrun --nproc-per-node 2 tools/train_tiny.py base …` uses two processes, each with its own clips. The averaged
+weights are written every two minutes; `export` puts them where the package loads them.
 
 The base never sees a clip without a clean first frame, and its noise is centred on that frame: frames 2..F are
 x_t = x^1 + alpha (x - x^1) + sigma eps, so that an untrained network already holds the picture still and all
@@ -14,15 +15,17 @@ training goes into motion.
 import argparse
 import json
 import math
+import os
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNetMotionModel
-from einops import rearrange, repeat
+from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -194,14 +197,35 @@ def make_optimisers(unet: nn.Module, words: nn.Module, lr: float) -> list[torch.
     ]
 
 
+def elapsed_share(start: float, seconds: float, ranks: int) -> float:
+    """Share of the time that has passed, the same number in every process, so that all stop at the same step."""
+    share = torch.tensor((time.time() - start) / seconds)
+    if ranks > 1:
+        dist.all_reduce(share, dist.ReduceOp.MAX)
+    return share.item()
+
+
+def average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
+    """Mean of the gradients over all processes, in one message."""
+    gradients = torch.cat([p.grad.flatten() for p in parameters])
+    dist.all_reduce(gradients)
+    for parameter, mean in zip(parameters, gradients.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad.copy_(mean.view_as(parameter) / ranks)
+
+
 def train_base(args: argparse.Namespace, device: torch.device) -> None:
-    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if ranks > 1:
+        dist.init_process_group("gloo")
+    pictures = load_pictures(args.photos).to(device)
+    generator = torch.Generator().manual_seed(args.seed + rank)
     codec = PatchCodec.from_pretrained(args.codec).float().to(device)
     torch.manual_seed(args.seed)
     unet, words = build_unet(codec.config.latent_channels).to(device), nn.Embedding(len(WORDS), TEXT_DIM).to(device)
     if args.resume:
         load_halves(args.resume, unet, words)
     pool = ClipPool(codec, pictures, args.pool, generator)
+    torch.manual_seed(args.seed + 1 + rank)
     optimisers = make_optimisers(unet, words, args.lr)
     parameters = [*unet.parameters(), *words.parameters()]
     ema = [p.detach().clone() for p in parameters]
@@ -209,7 +233,7 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
     losses_of = torch.compile(velocity_losses, dynamic=False) if args.compile else velocity_losses
     start = saved = time.time()
     step, clips, curve = 0, 0, {}
-    while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
+    while (progress := elapsed_share(start, 60 * args.minutes, ranks)) < 1:
         lr = args.lr * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * min(1.0, (1 - progress) / args.decay))
         for group in [g for optimiser in optimisers for g in optimiser.param_groups]:
             group["lr"] = lr
@@ -225,21 +249,24 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()
+        if ranks > 1:
+            average_gradients(parameters, ranks)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for optimiser in optimisers:
             optimiser.step()
         torch._foreach_lerp_(ema, [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
-        step, clips = step + 1, clips + batch
+        step, clips = step + 1, clips + batch * ranks
         for bucket, value in zip((t // 200).tolist(), losses.tolist(), strict=True):
             curve.setdefault(bucket, []).append(value)
-        if step in (1, 20) or step % 100 == 0:
+        if rank == 0 and (step in (1, 20) or step % 100 == 0):
             means = " ".join(f"{k * 200}:{sum(v) / len(v):.4f}" for k, v in sorted(curve.items()))
             curve = {}
             print(f"step {step} {clips} clips {time.time() - start:.0f} s lr {lr:.1e} loss {means}", flush=True)
-        if time.time() - saved > 120:
+        if rank == 0 and time.time() - saved > 120:
             save_halves(args.out / "ema.pt", ema, parameters, unet, words)
             saved = time.time()
-    save_halves(args.out / "ema.pt", ema, parameters, unet, words)
+    if rank == 0:
+        save_halves(args.out / "ema.pt", ema, parameters, unet, words)
     print(f"done: {step} steps, {clips} clips, {time.time() - start:.0f} s", flush=True)
 
 

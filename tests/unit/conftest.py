@@ -70,11 +70,11 @@ def make_adapter(small: MIVAConfig) -> Callable[..., MIVAAdapter]:
 
 @pytest.fixture
 def call() -> Callable[..., Tensor]:
-    """call(model, text=False, t=500): the output for fixed latents of 2 clips, 3 frames, 8 x 8."""
+    """call(model, text=False, t=500): the output for fixed latents of 2 clips, 3 frames, 4 x 6."""
 
     def run(model: UNetMotionModel, text: bool = False, t: int = 500) -> Tensor:
         generator = torch.Generator().manual_seed(7)
-        latents = torch.randn(2, 4, 3, 8, 8, generator=generator, dtype=torch.float64).to(model.dtype)
+        latents = torch.randn(2, 4, 3, 4, 6, generator=generator, dtype=torch.float64).to(model.dtype)
         states = torch.randn(6, 5, 16, generator=generator, dtype=torch.float64).to(model.dtype)
         return model(latents, torch.tensor(t), states if text else None).sample
 

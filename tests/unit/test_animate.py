@@ -1,0 +1,274 @@
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler, UniPCMultistepScheduler
+from torch import Tensor
+
+from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, load_base
+from miva_core.base import Base
+from miva_core.errors import MIVAError
+from miva_core.init_noise import adain
+from miva_core.pictures import fit_picture
+
+CONFIGS = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2), MIVAConfig(cfa_rank=3, ca_rank=2, ta_rank=2, ca_act="softmax")
+QUICK = {"steps": 2, "frames": 4}
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("tiny")
+
+
+@pytest.fixture
+def picture(base: Base) -> Tensor:
+    return torch.rand(*base.size, 3)
+
+
+@pytest.fixture
+def pair(base: Base, make_adapter: Callable) -> tuple[MIVAAdapter, MIVAAdapter]:
+    """Two strong random adapters of different structure."""
+    return make_adapter(base.model, CONFIGS[0]), make_adapter(base.model, CONFIGS[1])
+
+
+def injected(base: Base) -> list[tuple[int, int, int]]:
+    """What an injection would change: processors and hooks of every module."""
+    return [
+        (id(getattr(m, "processor", None)), len(m._forward_hooks), len(m._forward_pre_hooks))
+        for m in base.model.modules()
+    ]
+
+
+def assert_close(one: Clip, other: Clip) -> None:
+    torch.testing.assert_close(one.frames, other.frames, rtol=0, atol=1e-3)
+
+
+# --- the clip --------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_has_the_shape_and_rate_of_its_base(base: Base, picture: Tensor) -> None:
+    clip = animate(base, picture, {}, steps=1)
+    assert clip.frames.shape == (base.frames, *base.size, 3) and clip.fps == base.fps
+    assert clip.frames.dtype == torch.float32 and clip.frames.device.type == "cpu"
+    assert clip.frames.min() >= 0 and clip.frames.max() <= 1
+    assert (clip.frames[1:] - clip.frames[0]).abs().amax((1, 2, 3)).min() > 1e-3
+
+
+def test_the_first_frame_is_the_picture_through_the_codec(base: Base, picture: Tensor, pair: tuple) -> None:
+    latents = []
+    clip = animate(
+        base,
+        picture,
+        {"one": (pair[0], 1.0)},
+        **QUICK,
+        callback=lambda progress: latents.append(progress.latents),
+    )
+    encoded = base.encode(picture)
+    assert all(torch.equal(each[:, :, :1], encoded) for each in latents)
+    # Alone in its batch a convolution may round otherwise.
+    torch.testing.assert_close(clip.frames[0], base.decode(encoded)[0], rtol=0, atol=1e-6)
+    assert torch.equal(clip.frames[0], base.decode(encoded.repeat(1, 1, 4, 1, 1))[0])
+
+
+def test_pictures_of_any_size_are_fitted(base: Base) -> None:
+    picture = torch.rand(50, 120, 3)
+    clip = animate(base, picture, {}, **QUICK)
+    fitted, _ = fit_picture(picture, base.size)
+    assert torch.equal(clip.frames, animate(base, fitted, {}, **QUICK).frames)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (48, 32), (16, 16)])
+def test_other_sizes(base: Base, picture: Tensor, pair: tuple, size: tuple[int, int]) -> None:
+    clip = animate(base, picture, {"one": (pair[0], 1.0)}, size=size, **QUICK)
+    assert clip.frames.shape == (4, *size, 3) and clip.frames.isfinite().all()
+
+
+def test_a_seed_makes_one_clip(base: Base, picture: Tensor) -> None:
+    one, again, other = (animate(base, picture, {}, seed=seed, **QUICK).frames for seed in (1, 1, 2**64 - 1))
+    assert torch.equal(one, again)
+    assert torch.equal(one[0], other[0]) and not torch.allclose(one[1:], other[1:], atol=0.01)
+
+
+def test_making_a_clip_leaves_other_random_numbers_alone(base: Base, picture: Tensor) -> None:
+    state = torch.get_rng_state()
+    animate(base, picture, {}, **QUICK)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# --- adapters --------------------------------------------------------------------------------------------------------
+
+
+def test_adapters_at_weight_0_are_no_adapters(base: Base, picture: Tensor, pair: tuple) -> None:
+    adapters = {"one": (pair[0], 0.0), "two": (pair[1], 0)}
+    plain = animate(base, picture, {}, **QUICK)
+    assert_close(animate(base, picture, adapters, **QUICK), plain)
+    moved = animate(base, picture, adapters | {"one": (pair[0], 1.0)}, **QUICK)
+    assert (moved.frames - plain.frames).abs().max() > 0.05
+
+
+def test_two_adapters_run_in_parallel(base: Base, picture: Tensor, pair: tuple) -> None:
+    """Their order does not matter, both have a say, and halves of one adapter are that adapter."""
+    one, two = pair
+    both = animate(base, picture, {"one": (one, 0.3), "two": (two, 0.7)}, **QUICK)
+    assert_close(animate(base, picture, {"two": (two, 0.7), "one": (one, 0.3)}, **QUICK), both)
+    swapped = animate(base, picture, {"one": (one, 0.7), "two": (two, 0.3)}, **QUICK)
+    assert (swapped.frames - both.frames).abs().max() > 0.01
+    halves = animate(base, picture, {"a": (one, 0.5), "b": (copy.deepcopy(one), 0.5)}, **QUICK)
+    assert_close(animate(base, picture, {"whole": (one, 1.0)}, **QUICK), halves)
+
+
+@pytest.mark.parametrize("name", ["a b", "v1.5", "model", "self", "weights", "", "sites/x", "größer"])
+def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -> None:
+    clip = animate(base, picture, {name: (pair[0], 0.6), "other": (pair[1], 0.4)}, steps=1, frames=2, size=(16, 16))
+    plain = {"one": (pair[0], 0.6), "two": (pair[1], 0.4)}
+    assert torch.equal(clip.frames, animate(base, picture, plain, steps=1, frames=2, size=(16, 16)).frames)
+
+
+def test_an_adapter_of_another_base_is_refused_by_its_name(base: Base, picture: Tensor, make_unet: Callable) -> None:
+    stranger = MIVAAdapter(load_like(make_unet), CONFIGS[0])
+    before = injected(base)
+    with pytest.raises(MIVAError, match="my pan.* made for another base"):
+        animate(base, picture, {"my pan": (stranger, 1.0)}, **QUICK)
+    assert injected(base) == before
+
+
+def load_like(make_unet: Callable) -> Any:
+    from miva_core import describe
+
+    return describe(make_unet())
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_stop_on_the_way_leaves_nothing_behind(
+    base: Base, picture: Tensor, pair: tuple, error: type[BaseException]
+) -> None:
+    before, plain = injected(base), animate(base, picture, {}, **QUICK)
+    during = []
+
+    def stop(progress: Progress) -> None:
+        during.append(injected(base))
+        raise error("enough")
+
+    with pytest.raises(error, match="enough"):
+        animate(base, picture, {"one": (pair[0], 1.0)}, **QUICK, callback=stop)
+    assert len(during) == 1 and during[0] != before
+    assert injected(base) == before
+    assert torch.equal(animate(base, picture, {}, **QUICK).frames, plain.frames)
+
+
+# --- progress --------------------------------------------------------------------------------------------------------
+
+
+def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
+    seen: list[tuple[int, int, Tensor]] = []
+    clip = animate(
+        base,
+        picture,
+        {},
+        steps=3,
+        frames=4,
+        match_colours=False,
+        callback=lambda progress: seen.append((progress.step, progress.steps, progress.preview())),
+    )
+    assert [(step, steps) for step, steps, _ in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert all(preview.shape == clip.frames.shape for *_, preview in seen)
+    assert all(torch.equal(preview[0], clip.frames[0]) for *_, preview in seen)
+    assert not torch.allclose(seen[0][2], seen[2][2], atol=1e-3)
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+def test_matching_colours_is_adain_on_the_last_latents(base: Base, picture: Tensor) -> None:
+    """DDIM's last prediction is its result, so the last progress shows the latents before AdaIN."""
+    shown: list[Tensor] = []
+    options = QUICK | {"callback": lambda progress: shown.append(progress.latents)}
+    matched = animate(base, picture, {}, **options)
+    plain = animate(base, picture, {}, **options, match_colours=False)
+    torch.testing.assert_close(plain.frames, base.decode(shown[-1]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(matched.frames, base.decode(adain(shown[1])), rtol=0, atol=1e-3)
+    assert not torch.allclose(matched.frames, plain.frames, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"noise": NoiseInit(dct=False)},
+        {"noise": NoiseInit(dct=False, shared_ratio=0.0)},
+        {"noise": NoiseInit(strength=1.0)},
+        {"steps": 3},
+        {"frames": 3},
+        {"scheduler": UniPCMultistepScheduler(prediction_type="v_prediction", timestep_spacing="trailing")},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_each_option_has_an_effect(base: Base, picture: Tensor, options: dict[str, Any]) -> None:
+    # Kept: without a difference to the picture as prior, a centred base would have no low band to mix in.
+    usual = animate(base, picture, {}, **QUICK).frames
+    other = animate(base, picture, {}, **(QUICK | options)).frames
+    assert torch.equal(other[0], usual[0])
+    assert (other[:3] - usual[:3]).abs().max() > 1e-3
+
+
+def test_the_default_noise_is_the_bases_own(base: Base, picture: Tensor) -> None:
+    other = replace(base, noise=NoiseInit(dct=False, shared_ratio=0.5))
+    named = animate(base, picture, {}, **QUICK, noise=other.noise)
+    assert torch.equal(animate(other, picture, {}, **QUICK).frames, named.frames)
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": (64, 100)}, r"size 100×64 .* multiples of 16"),
+        ({"size": (0, 64)}, "size 64×0"),
+        ({"size": (-64, 64)}, "size 64×-64"),
+        ({"size": (64.0, 64)}, r"size 64×64\.0"),
+        ({"frames": 1}, "clip of 1 frames"),
+        ({"frames": 0}, "clip of 0 frames"),
+        ({"frames": 17}, "makes 2 to 16"),
+        ({"frames": 2.5}, r"clip of 2\.5 frames"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"seed": 1.5}, r"seed is 1\.5"),
+        ({"seed": None}, "seed is None"),
+        ({"steps": 0}, "steps is 0"),
+        ({"steps": 2.5}, r"steps is 2\.5"),
+        ({"steps": 1001}, "steps is 1001"),
+        ({"scheduler": EulerDiscreteScheduler()}, "EulerDiscreteScheduler rescales"),
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(base: Base, picture: Tensor, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(MIVAError, match=message):
+        animate(base, picture, {}, **options)
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, "1", None])
+def test_weights_that_are_no_numbers_are_refused(base: Base, picture: Tensor, pair: tuple, weight: Any) -> None:
+    with pytest.raises(MIVAError, match="weight of my pan is"):
+        animate(base, picture, {"fine": (pair[0], 1.0), "my pan": (pair[1], weight)})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(64, 64, 3, dtype=torch.uint8),
+        torch.zeros(64, 64, 4),
+        torch.zeros(3, 64, 64),
+        torch.zeros(1, 64, 64, 3),
+        torch.zeros(0, 64, 3),
+        torch.full((64, 64, 3), math.nan),
+    ],
+    ids=["bytes", "alpha", "channels first", "batch", "empty", "NaN"],
+)
+def test_other_tensors_are_refused_as_pictures(base: Base, wrong: Tensor) -> None:
+    with pytest.raises(MIVAError, match="picture"):
+        animate(base, wrong, {})

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from miva_core import library
+from miva_core.errors import MIVAError
+from miva_core.library import find_adapters, resolve_adapter
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    for name in ("pan_left.safetensors", "pan_right.safetensors", "zoom_in.safetensors", "notes.txt"):
+        (folder / name).touch()
+    monkeypatch.setattr(library, "SHIPPED", folder)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("zoom_in.safetensors", "my jump.safetensors"):
+        (folder / name).touch()
+    return folder
+
+
+def test_names_are_stems_and_later_folders_win(shipped: Path, own: Path) -> None:
+    assert find_adapters([own]) == {
+        "pan_left": shipped / "pan_left.safetensors",
+        "pan_right": shipped / "pan_right.safetensors",
+        "zoom_in": own / "zoom_in.safetensors",
+        "my jump": own / "my jump.safetensors",
+    }
+
+
+def test_a_name_or_a_file_will_do(shipped: Path, own: Path) -> None:
+    assert resolve_adapter("pan_left") == shipped / "pan_left.safetensors"
+    assert resolve_adapter("my jump", [own]) == own / "my jump.safetensors"
+    assert resolve_adapter("elsewhere/zoom_in.safetensors", [own]) == Path("elsewhere/zoom_in.safetensors")
+
+
+def test_the_nearest_names_are_told(own: Path) -> None:
+    with pytest.raises(MIVAError, match=r"no adapter 'zoomin': did you mean zoom_in\?"):
+        resolve_adapter("zoomin")
+    with pytest.raises(MIVAError, match=r"did you mean my jump or pan_left or pan_right or zoom_in\?"):
+        resolve_adapter("0123456789", [own])
+
+
+def test_without_any_adapter_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bare").mkdir()
+    monkeypatch.setattr(library, "SHIPPED", tmp_path / "bare")
+    with pytest.raises(MIVAError, match=r"no adapter 'pan', nor any other"):
+        resolve_adapter("pan")
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MIVAError, match="There is no folder .*nowhere"):
+        find_adapters([tmp_path / "nowhere"])

@@ -1,0 +1,111 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from miva_core.loss import draw_steps, velocity_losses
+
+CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
+
+
+class Stub(nn.Module):
+    """A denoiser that depends on all it is given, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(0.7).double())
+        self.first_frame_extra = 0.0
+
+    def forward(self, frames: Tensor, t: Tensor, text: Tensor) -> SimpleNamespace:
+        self.given = frames, t, text
+        # As a video U-Net does, the text of frame f of clip b is row b F + f.
+        spoken = text.mean((1, 2)).view(frames.shape[0], 1, frames.shape[2], 1, 1)
+        sample = self.gain * frames + spoken - t.view(-1, 1, 1, 1, 1) / 1000
+        sample = torch.cat([sample[:, :, :1] + self.first_frame_extra, sample[:, :, 1:]], dim=2)
+        self.sample = sample
+        if sample.requires_grad:
+            sample.retain_grad()
+        return SimpleNamespace(sample=sample)
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    shape = (CLIPS, CHANNELS, FRAMES, SIDE, SIDE)
+    return {
+        "text": torch.randn(CLIPS, 2, 6).double(),
+        "latents": torch.randn(shape).double(),
+        "noise": torch.randn(shape).double(),
+        "t": torch.tensor([0, 417, 999]),
+        "alphas_cumprod": torch.linspace(0.999, 0.0, 1000).double(),
+    }
+
+
+def test_the_loss_is_the_formula_frame_by_frame(batch: dict[str, Tensor]) -> None:
+    losses = velocity_losses(Stub(), **batch)
+    assert losses.shape == (CLIPS,)
+    for b in range(CLIPS):
+        t = int(batch["t"][b])
+        alpha, sigma = batch["alphas_cumprod"][t] ** 0.5, (1 - batch["alphas_cumprod"][t]) ** 0.5
+        errors = []
+        for f in range(1, FRAMES):
+            picture, clean, eps = batch["latents"][b, :, 0], batch["latents"][b, :, f], batch["noise"][b, :, f]
+            noisy = picture + alpha * (clean - picture) + sigma * eps
+            said = 0.7 * noisy + batch["text"][b].mean() - t / 1000
+            errors.append(((said - (alpha * eps - sigma * (clean - picture))) ** 2).mean())
+        # The model's answer is compared in float32.
+        torch.testing.assert_close(losses[b], sum(errors) / len(errors), rtol=1e-5, atol=1e-6)
+
+
+def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch: dict[str, Tensor]) -> None:
+    model = Stub()
+    velocity_losses(model, **batch)
+    frames, t, text = model.given
+    assert torch.equal(frames[:, :, 0], batch["latents"][:, :, 0]) and torch.equal(t, batch["t"])
+    for b in range(CLIPS):
+        for f in range(FRAMES):
+            assert torch.equal(text[b * FRAMES + f], batch["text"][b])
+
+
+def test_the_first_frame_does_not_count(batch: dict[str, Tensor]) -> None:
+    model = Stub()
+    losses = velocity_losses(model, **batch)
+    losses.sum().backward()
+    assert not model.sample.grad[:, :, 0].any() and model.sample.grad[:, :, 1:].all()
+    model.first_frame_extra = 1e3
+    assert torch.equal(velocity_losses(model, **batch), losses)
+    batch["noise"][:, :, 0] += 1e3
+    assert torch.equal(velocity_losses(model, **batch), losses)
+
+
+def test_a_model_that_knows_the_velocity_has_no_loss(batch: dict[str, Tensor]) -> None:
+    """At t = 0 of a schedule that starts clean the velocity is the noise, at its end minus the motion."""
+    batch["alphas_cumprod"][0] = 1.0
+    batch["t"] = torch.tensor([0, 0, 999])
+    motion = batch["latents"] - batch["latents"][:, :, :1]
+    velocity = torch.cat([batch["noise"][:2], -motion[2:]])
+    losses = velocity_losses(lambda *_: SimpleNamespace(sample=velocity), **batch)
+    assert losses.max().item() < 1e-12
+
+
+@pytest.mark.parametrize(("count", "power"), [(50, 1.0), (50, 0.5), (7, 1.0), (7, 2.0), (1, 1.0)])
+def test_each_stratum_gets_one_step(count: int, power: float) -> None:
+    for seed in range(20):
+        torch.manual_seed(seed)
+        drawn = draw_steps(count, 1000, power)
+        assert drawn.shape == (count,) and drawn.dtype == torch.long
+        for k, step in enumerate(drawn.sort().values.tolist()):
+            low, high = (1000 * (bound / count) ** power for bound in (k, k + 1))
+            assert int(low) - 1 <= step <= min(high, 999)
+
+
+def test_steps_are_in_random_order_and_inside_the_table() -> None:
+    drawn = torch.stack([draw_steps(8, 10) for _ in range(200)])
+    assert drawn.min() == 0 and drawn.max() == 9
+    # Any place in the batch meets early and late steps alike.
+    torch.testing.assert_close(drawn.float().mean(0), torch.full((8,), 4.5), rtol=0, atol=0.8)
+
+
+def test_a_power_below_one_prefers_late_steps() -> None:
+    """The mean of u^p over uniform u is 1 / (1 + p)."""
+    assert draw_steps(4000, 1000, 0.5).float().mean().item() == pytest.approx(1000 / 1.5, rel=0.01)
