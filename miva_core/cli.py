@@ -101,7 +101,7 @@ def _animate(options: argparse.Namespace) -> None:
     paths = [resolve_adapter(name, options.adapters) for name, _ in chosen]
     for path in paths:
         read_info(path)
-    size = parse_size(options.size) if options.size else None
+    size = parse_size(options.size) if options.size is not None else None
     picture = read_picture(options.picture)
 
     from tqdm import tqdm

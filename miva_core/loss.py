@@ -1,16 +1,21 @@
-"""The training objective: denoise frames 2..F beside a clean first frame."""
+"""The training objective: restore frames 2..F beside a clean first frame."""
 
 import torch
-from einops import repeat
 from torch import Tensor, nn
 
+LEAST_NOISE = 0.1
+"""Floor of sigma^2 in the weight 1 / sigma^2, so that the almost clean steps do not outweigh all others."""
 
-def velocity_losses(
+
+def clip_losses(
     model: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas_cumprod: Tensor
 ) -> Tensor:
-    """Mean squared error of the velocity alpha eps - sigma (x - x^1), noise centred on the first frame.
+    """Weighted squared error of the predicted motion x - x^1, with noise centred on the first frame.
 
-    The first frame is given clean at the same t as the rest and left out of the loss (MIVA, sections 3.3 and 4.1).
+    The model sees x^1 + alpha (x - x^1) + sigma eps and predicts x - x^1 itself, not the noise: a small network cannot
+    carry all of the noise to its output, and what it cannot carry would stay in the picture as grain. The weight
+    1 / sigma^2 makes the error that of the velocity. The first frame is given clean at the same t as the rest and left
+    out of the loss (MIVA, section 3.3).
 
     Args:
         text: (B, W, D) caption embeddings.
@@ -23,11 +28,11 @@ def velocity_losses(
     alpha, sigma = (
         table[t][:, None, None, None, None] for table in (alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
     )
-    first, motion, noise = latents[:, :, :1], latents[:, :, 1:] - latents[:, :, :1], noise[:, :, 1:]
-    noisy = first + alpha * motion + sigma * noise
-    text = repeat(text, "b w d -> (b f) w d", f=latents.shape[2])
-    velocity = model(torch.cat([first, noisy], dim=2), t, text).sample[:, :, 1:].float()
-    return (velocity - (alpha * noise - sigma * motion)).square().mean(dim=(1, 2, 3, 4))
+    first, motion = latents[:, :, :1], latents[:, :, 1:] - latents[:, :, :1]
+    noisy = first + alpha * motion + sigma * noise[:, :, 1:]
+    text = text.repeat_interleave(latents.shape[2], dim=0)
+    predicted = model(torch.cat([first, noisy], dim=2), t, text).sample[:, :, 1:].float()
+    return ((predicted - motion).square() / sigma.square().clamp(min=LEAST_NOISE)).mean(dim=(1, 2, 3, 4))
 
 
 def draw_steps(count: int, steps: int, power: float = 1.0) -> Tensor:

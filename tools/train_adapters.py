@@ -20,7 +20,7 @@ from miva_core import MIVAAdapter, MIVAConfig, inject
 from miva_core.backdrops import paint_backdrops
 from miva_core.base import Base
 from miva_core.loading import load_tiny
-from miva_core.loss import draw_steps, velocity_losses
+from miva_core.loss import clip_losses, draw_steps
 from miva_core.pictures import read_picture
 from miva_core.procedural import SceneChoice, draw_scenes
 
@@ -78,7 +78,7 @@ def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
             t = draw_steps(batch, len(alphas), power=0.6)
             text = base.text.expand(batch, -1, -1)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
-                loss = velocity_losses(base.model, text, latents, torch.randn_like(latents), t, alphas).mean()
+                loss = clip_losses(base.model, text, latents, torch.randn_like(latents), t, alphas).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)

@@ -30,7 +30,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from miva_core.backdrops import paint_backdrops
-from miva_core.loss import draw_steps, velocity_losses
+from miva_core.loss import clip_losses, draw_steps
 from miva_core.patch_codec import PATCH, PatchCodec
 from miva_core.per_frame_norm import use_per_frame_norm
 from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
@@ -42,7 +42,7 @@ SCHEDULE = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
-    "prediction_type": "v_prediction",
+    "prediction_type": "sample",
     "rescale_betas_zero_snr": True,
     "timestep_spacing": "trailing",
     "clip_sample": False,
@@ -230,11 +230,11 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
     parameters = [*unet.parameters(), *words.parameters()]
     ema = [p.detach().clone() for p in parameters]
     alphas = DDIMScheduler(**SCHEDULE).alphas_cumprod.to(device)
-    losses_of = torch.compile(velocity_losses, dynamic=False) if args.compile else velocity_losses
+    losses_of = torch.compile(clip_losses, dynamic=False) if args.compile else clip_losses
     start = saved = time.time()
     step, clips, curve = 0, 0, {}
     while (progress := elapsed_share(start, 60 * args.minutes, ranks)) < 1:
-        lr = args.lr * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * min(1.0, (1 - progress) / args.decay))
+        lr = args.lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * min(1.0, (1 - progress) / args.decay))
         for group in [g for optimiser in optimisers for g in optimiser.param_groups]:
             group["lr"] = lr
         # Half-length clips cost half; the last frames are met often enough.
@@ -290,7 +290,10 @@ def load_halves(path: Path, unet: nn.Module, words: nn.Module) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Write the shipped folder from a checkpoint: unet/, scheduler/ and words.safetensors beside codec/."""
-    codec = PatchCodec.from_pretrained(args.codec)
+    trained = PatchCodec.from_pretrained(args.codec)
+    # A fresh object: one that was loaded writes the folder it came from into its config.
+    codec = PatchCodec(latent_channels=trained.config.latent_channels)
+    codec.load_state_dict(trained.state_dict())
     unet, words = build_unet(codec.config.latent_channels), nn.Embedding(len(WORDS), TEXT_DIM)
     load_halves(args.resume, unet, words)
     unet.half().save_pretrained(args.out / "unet")

@@ -143,7 +143,7 @@ def test_bad_info(adapter: MIVAAdapter, field: str, value: Any) -> None:
 
 def test_unwritable_places(adapter: MIVAAdapter, saved: Path, tmp_path: Path) -> None:
     info = adapter.info(**RECORD)
-    with pytest.raises(MIVAError, match="There is no folder .*none"):
+    with pytest.raises(MIVAError, match=r"There is no folder .*none"):
         adapter.save(tmp_path / "none" / "a.safetensors", info)
     with pytest.raises(MIVAError, match="There is no folder"):
         adapter.save(saved / "a.safetensors", info)

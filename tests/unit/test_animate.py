@@ -9,11 +9,14 @@ import torch
 from diffusers import EulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, load_base
+from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, load_base
 from miva_core.base import Base
 from miva_core.errors import MIVAError
 from miva_core.init_noise import adain
 from miva_core.pictures import fit_picture
+
+# diffusers' schedulers and numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 CONFIGS = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2), MIVAConfig(cfa_rank=3, ca_rank=2, ta_rank=2, ca_act="softmax")
 QUICK = {"steps": 2, "frames": 4}
@@ -90,7 +93,7 @@ def test_other_sizes(base: Base, picture: Tensor, pair: tuple, size: tuple[int, 
 def test_a_seed_makes_one_clip(base: Base, picture: Tensor) -> None:
     one, again, other = (animate(base, picture, {}, seed=seed, **QUICK).frames for seed in (1, 1, 2**64 - 1))
     assert torch.equal(one, again)
-    assert torch.equal(one[0], other[0]) and not torch.allclose(one[1:], other[1:], atol=0.01)
+    assert torch.equal(one[0], other[0]) and (one - other).abs().max() > 5e-3
 
 
 def test_making_a_clip_leaves_other_random_numbers_alone(base: Base, picture: Tensor) -> None:
@@ -107,7 +110,7 @@ def test_adapters_at_weight_0_are_no_adapters(base: Base, picture: Tensor, pair:
     plain = animate(base, picture, {}, **QUICK)
     assert_close(animate(base, picture, adapters, **QUICK), plain)
     moved = animate(base, picture, adapters | {"one": (pair[0], 1.0)}, **QUICK)
-    assert (moved.frames - plain.frames).abs().max() > 0.05
+    assert (moved.frames - plain.frames).abs().max() > 5e-3
 
 
 def test_two_adapters_run_in_parallel(base: Base, picture: Tensor, pair: tuple) -> None:
@@ -116,7 +119,7 @@ def test_two_adapters_run_in_parallel(base: Base, picture: Tensor, pair: tuple) 
     both = animate(base, picture, {"one": (one, 0.3), "two": (two, 0.7)}, **QUICK)
     assert_close(animate(base, picture, {"two": (two, 0.7), "one": (one, 0.3)}, **QUICK), both)
     swapped = animate(base, picture, {"one": (one, 0.7), "two": (two, 0.3)}, **QUICK)
-    assert (swapped.frames - both.frames).abs().max() > 0.01
+    assert (swapped.frames - both.frames).abs().max() > 5e-3
     halves = animate(base, picture, {"a": (one, 0.5), "b": (copy.deepcopy(one), 0.5)}, **QUICK)
     assert_close(animate(base, picture, {"whole": (one, 1.0)}, **QUICK), halves)
 
@@ -129,17 +132,11 @@ def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_name(base: Base, picture: Tensor, make_unet: Callable) -> None:
-    stranger = MIVAAdapter(load_like(make_unet), CONFIGS[0])
+    stranger = MIVAAdapter(describe(make_unet()), CONFIGS[0])
     before = injected(base)
-    with pytest.raises(MIVAError, match="my pan.* made for another base"):
+    with pytest.raises(MIVAError, match=r"my pan.* made for another base"):
         animate(base, picture, {"my pan": (stranger, 1.0)}, **QUICK)
     assert injected(base) == before
-
-
-def load_like(make_unet: Callable) -> Any:
-    from miva_core import describe
-
-    return describe(make_unet())
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -190,27 +187,28 @@ def test_matching_colours_is_adain_on_the_last_latents(base: Base, picture: Tens
     matched = animate(base, picture, {}, **options)
     plain = animate(base, picture, {}, **options, match_colours=False)
     torch.testing.assert_close(plain.frames, base.decode(shown[-1]), rtol=0, atol=1e-3)
-    torch.testing.assert_close(matched.frames, base.decode(adain(shown[1])), rtol=0, atol=1e-3)
-    assert not torch.allclose(matched.frames, plain.frames, atol=0.01)
+    torch.testing.assert_close(matched.frames, base.decode(adain(shown[-1])), rtol=0, atol=1e-3)
+    assert (matched.frames - plain.frames).abs().max() > 5e-3
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"noise": NoiseInit(dct=False)},
-        {"noise": NoiseInit(dct=False, shared_ratio=0.0)},
-        {"noise": NoiseInit(strength=1.0)},
-        {"steps": 3},
-        {"frames": 3},
-        {"scheduler": UniPCMultistepScheduler(prediction_type="v_prediction", timestep_spacing="trailing")},
-    ],
-    ids=lambda options: next(iter(options)),
-)
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_each_option_has_an_effect(base: Base, picture: Tensor, options: dict[str, Any]) -> None:
-    # Kept: without a difference to the picture as prior, a centred base would have no low band to mix in.
-    usual = animate(base, picture, {}, **QUICK).frames
-    other = animate(base, picture, {}, **(QUICK | options)).frames
+STRONG = NoiseInit(strength=1.0, cutoff=0.5)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "no DCT": {"noise": replace(STRONG, dct=False)},
+    "weaker DCT": {"noise": replace(STRONG, strength=0.5)},
+    "narrower DCT": {"noise": replace(STRONG, cutoff=0.2)},
+    "no shared noise": {"noise": replace(STRONG, shared_ratio=0.0)},
+    "steps": {"steps": 3},
+    "frames": {"frames": 3},
+    "scheduler": {"scheduler": UniPCMultistepScheduler(prediction_type="v_prediction", timestep_spacing="trailing")},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_option_has_an_effect(base: Base, picture: Tensor, name: str) -> None:
+    usual = animate(base, picture, {}, **QUICK, noise=STRONG).frames
+    other = animate(base, picture, {}, **(QUICK | {"noise": STRONG} | OPTIONS[name])).frames
     assert torch.equal(other[0], usual[0])
     assert (other[:3] - usual[:3]).abs().max() > 1e-3
 
@@ -244,7 +242,7 @@ def test_the_default_noise_is_the_bases_own(base: Base, picture: Tensor) -> None
         ({"steps": 1001}, "steps is 1001"),
         ({"scheduler": EulerDiscreteScheduler()}, "EulerDiscreteScheduler rescales"),
     ],
-    ids=str,
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_options_out_of_range_are_refused(base: Base, picture: Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MIVAError, match=message):

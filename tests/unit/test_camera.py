@@ -155,7 +155,7 @@ def test_beyond_the_edge_the_picture_is_mirrored() -> None:
         torch.testing.assert_close(clip[0, i], expected, rtol=0, atol=1e-5)
 
 
-# --- directions, seen by an optical flow that knows nothing of cameras -------------------------------------------------
+# --- directions, seen by an optical flow that knows nothing of cameras -----------------------------------------------
 
 
 def filmed_flow(name: str, size: int = 96) -> Tensor:

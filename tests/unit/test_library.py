@@ -56,5 +56,5 @@ def test_without_any_adapter_the_message_says_so(tmp_path: Path, monkeypatch: py
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MIVAError, match="There is no folder .*nowhere"):
+    with pytest.raises(MIVAError, match=r"There is no folder .*nowhere"):
         find_adapters([tmp_path / "nowhere"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from miva_core.loss import draw_steps, velocity_losses
+from miva_core.loss import clip_losses, draw_steps
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
 
@@ -41,25 +41,36 @@ def batch() -> dict[str, Tensor]:
     }
 
 
-def test_the_loss_is_the_formula_frame_by_frame(batch: dict[str, Tensor]) -> None:
-    losses = velocity_losses(Stub(), **batch)
+def test_the_loss_is_the_error_of_the_velocity_frame_by_frame(batch: dict[str, Tensor]) -> None:
+    """x_t = a y + s e and v = a e - s y give y = a x_t - s v: the error of y over s is the error of v."""
+    losses = clip_losses(Stub(), **batch)
     assert losses.shape == (CLIPS,)
-    for b in range(CLIPS):
+    for b in (1, 2):
         t = int(batch["t"][b])
         alpha, sigma = batch["alphas_cumprod"][t] ** 0.5, (1 - batch["alphas_cumprod"][t]) ** 0.5
         errors = []
         for f in range(1, FRAMES):
             picture, clean, eps = batch["latents"][b, :, 0], batch["latents"][b, :, f], batch["noise"][b, :, f]
-            noisy = picture + alpha * (clean - picture) + sigma * eps
-            said = 0.7 * noisy + batch["text"][b].mean() - t / 1000
-            errors.append(((said - (alpha * eps - sigma * (clean - picture))) ** 2).mean())
+            centred = alpha * (clean - picture) + sigma * eps
+            said = 0.7 * (picture + centred) + batch["text"][b].mean() - t / 1000
+            velocity = (alpha * centred - said) / sigma
+            errors.append(((velocity - (alpha * eps - sigma * (clean - picture))) ** 2).mean())
         # The model's answer is compared in float32.
         torch.testing.assert_close(losses[b], sum(errors) / len(errors), rtol=1e-5, atol=1e-6)
 
 
+def test_almost_clean_steps_weigh_no_more_than_ten(batch: dict[str, Tensor]) -> None:
+    batch["t"][:] = 0  # sigma^2 is 0.001 there
+    wrong = torch.full_like(batch["latents"], 0.5)
+    losses = clip_losses(
+        lambda *_: SimpleNamespace(sample=batch["latents"] - batch["latents"][:, :, :1] + wrong), **batch
+    )
+    torch.testing.assert_close(losses, torch.full_like(losses, 10 * 0.25))
+
+
 def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch: dict[str, Tensor]) -> None:
     model = Stub()
-    velocity_losses(model, **batch)
+    clip_losses(model, **batch)
     frames, t, text = model.given
     assert torch.equal(frames[:, :, 0], batch["latents"][:, :, 0]) and torch.equal(t, batch["t"])
     for b in range(CLIPS):
@@ -69,22 +80,18 @@ def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch
 
 def test_the_first_frame_does_not_count(batch: dict[str, Tensor]) -> None:
     model = Stub()
-    losses = velocity_losses(model, **batch)
+    losses = clip_losses(model, **batch)
     losses.sum().backward()
     assert not model.sample.grad[:, :, 0].any() and model.sample.grad[:, :, 1:].all()
     model.first_frame_extra = 1e3
-    assert torch.equal(velocity_losses(model, **batch), losses)
+    assert torch.equal(clip_losses(model, **batch), losses)
     batch["noise"][:, :, 0] += 1e3
-    assert torch.equal(velocity_losses(model, **batch), losses)
+    assert torch.equal(clip_losses(model, **batch), losses)
 
 
-def test_a_model_that_knows_the_velocity_has_no_loss(batch: dict[str, Tensor]) -> None:
-    """At t = 0 of a schedule that starts clean the velocity is the noise, at its end minus the motion."""
-    batch["alphas_cumprod"][0] = 1.0
-    batch["t"] = torch.tensor([0, 0, 999])
+def test_a_model_that_knows_the_motion_has_no_loss(batch: dict[str, Tensor]) -> None:
     motion = batch["latents"] - batch["latents"][:, :, :1]
-    velocity = torch.cat([batch["noise"][:2], -motion[2:]])
-    losses = velocity_losses(lambda *_: SimpleNamespace(sample=velocity), **batch)
+    losses = clip_losses(lambda *_: SimpleNamespace(sample=motion), **batch)
     assert losses.max().item() < 1e-12
 
 

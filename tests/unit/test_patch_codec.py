@@ -118,4 +118,6 @@ def test_a_saved_codec_is_the_same_codec(codec: PatchCodec, tmp_path: Path) -> N
     assert list(loaded.state_dict()) == list(codec.state_dict())
     latents = torch.randn(1, CHANNELS, 2, 2).double()
     assert torch.equal(loaded.decode(latents), codec.decode(latents))
-    assert torch.equal(loaded.encode(torch.ones(1, 3, 16, 16).double()), codec.encode(torch.ones(1, 3, 16, 16).double()))
+    assert torch.equal(
+        loaded.encode(torch.ones(1, 3, 16, 16).double()), codec.encode(torch.ones(1, 3, 16, 16).double())
+    )

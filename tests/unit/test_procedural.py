@@ -264,6 +264,16 @@ def test_a_fixed_choice_is_kept() -> None:
     assert (step[..., 1] < -0.49).all() and (step[..., 1] > -0.61).all()
 
 
+def test_a_still_subject_stays_in_its_place_of_the_scene() -> None:
+    """It drifts and grows with the scene as the camera moves; its own coordinates stay those of the first frame."""
+    drawn = scenes(moves=("pan_left", "zoom_in", "roll_cw"), motions=("still",), sprites=(0.0, 1.0))
+    points = torch.randn(8, 1, 3, 3, 2) * 10
+    shown = apply_affine(invert_affine(drawn.camera), points)
+    local = apply_affine(drawn.poses[0], shown)
+    torch.testing.assert_close(local, local[:, :1].expand_as(local), rtol=0, atol=1e-4)
+    assert (shown - shown[:, :1])[:, 1:].abs().amax((1, 2, 3, 4)).min() > 1
+
+
 # --- flow ------------------------------------------------------------------------------------------------------------
 
 BIG = 160

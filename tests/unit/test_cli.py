@@ -1,0 +1,402 @@
+"""The command line: whole runs as a user types them, and one sentence for everything that can be wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import miva_core
+from miva_core import MIVAAdapter, MIVAConfig, describe, load_base
+from miva_core.base import Base
+from miva_core.cli import main
+from miva_core.video import read_video, write_video
+
+ROOT = Path(miva_core.__file__).parent.parent
+SMALL = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
+RECORD = {
+    "motion": "pan left",
+    "frames": 16,
+    "size": (64, 64),
+    "fps": 8.0,
+    "training": {"steps": 300, "clips": 10},
+    "licence": "Apache-2.0",
+    "author": "somebody",
+}
+QUICK = ("--steps", "1", "--frames", "2", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("tiny")
+
+
+@pytest.fixture
+def quick_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in base without its loading time."""
+    monkeypatch.setattr("miva_core.loading.load_tiny", lambda *_: base)
+
+
+def save_adapter(model: Any, path: Path, **record: Any) -> None:
+    adapter = MIVAAdapter(model if hasattr(model, "sites") else describe(model), SMALL)
+    for parameter in adapter.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    adapter.save(path, adapter.info(**(RECORD | record)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder a user works in: a picture, and two adapters in mine/."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)).save(tmp_path / "cat.png")
+    (tmp_path / "mine").mkdir()
+    save_adapter(base.backbone, tmp_path / "mine" / "pan_left.safetensors")
+    save_adapter(base.backbone, tmp_path / "mine" / "my jump.safetensors", motion="jump", subject="a frog")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def typed(*arguments: str, cwd: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "miva_core", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that runs tests in the background lets its children ignore Ctrl-C.
+        preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        text=True,
+    )
+
+
+# --- as a user types it ----------------------------------------------------------------------------------------------
+
+
+def test_a_picture_becomes_a_clip_and_a_sheet(folder: Path, base: Base) -> None:
+    run = typed(
+        *("animate", "cat.png", "--miva", "pan_left:0.5", "--miva", "mine/my jump.safetensors:0.5"),
+        *("--adapters", "mine", "--out", "clip.mp4", "--sheet", "sheet.png", "--steps", "2", "--seed", "7"),
+        *("--size", "96x64", "--device", "cpu"),
+        cwd=folder,
+    )
+    said, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    assert "Traceback" not in errors and "2/2" in errors  # the progress bar got to its end
+    clip, fps = read_video(folder / "clip.mp4")
+    assert clip.shape == (base.frames, 64, 96, 3) and fps == base.fps
+    with Image.open(folder / "sheet.png") as sheet:
+        assert sheet.width > 8 * 160  # every other frame
+    assert said.splitlines() == [
+        "The picture was centre-cropped 90×70 to 90×60, scaled to 96×64.",
+        f"Wrote clip.mp4: {base.frames} frames at {base.fps} a second.",
+        "Wrote sheet.png.",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGINT for one process")
+def test_ctrl_c_ends_a_run_without_a_trace(folder: Path) -> None:
+    before = content(folder)
+    run = typed(
+        "animate", "cat.png", "--out", "clip.mp4", "--sheet", "s.png", "--steps", "1000", "--device", "cpu", cwd=folder
+    )
+    begun = ""
+    while "/1000" not in begun:  # the progress bar
+        read = run.stderr.read(1)
+        assert read, f"It ended by itself: {begun}"
+        begun += read
+    run.send_signal(signal.SIGINT)
+    said, errors = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert "Traceback" not in errors and errors.splitlines()[-1].startswith("Stopped") and not said.count("Wrote")
+    assert content(folder) == before
+
+
+# --- whole runs, in this process -------------------------------------------------------------------------------------
+
+
+def animate(*arguments: str) -> int:
+    return main(["animate", *arguments])
+
+
+@pytest.fixture
+def frames_of(folder: Path, quick_base: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., torch.Tensor]:
+    """frames_of(*options, picture="cat.png"): the frames of a run as they went to the writer, without its losses."""
+    written = []
+
+    def write(frames: torch.Tensor, *to: Any) -> None:
+        written.append(frames)
+        write_video(frames, *to)
+
+    monkeypatch.setattr("miva_core.video.write_video", write)
+
+    def run(*options: str, picture: str = "cat.png") -> torch.Tensor:
+        assert animate(picture, "--out", "clip.mp4", *QUICK, *options) == 0
+        return written[-1]
+
+    return run
+
+
+def test_options_reach_the_clip(frames_of: Callable) -> None:
+    usual = frames_of()
+    assert usual.shape == (2, 64, 64, 3) and torch.equal(usual, frames_of())
+    for option in (["--seed", "1"], ["--no-adain"], ["--no-shared-noise"], ["--miva", "mine/pan_left.safetensors"]):
+        assert (frames_of(*option) - usual).abs().max() > 1e-4, option
+    strong = frames_of("--dct-strength", "1")
+    assert (strong - frames_of("--dct-strength", "1", "--no-dct")).abs().max() > 1e-4
+    assert frames_of("--fit", "pad", "--size", "32x48", "--frames", "3").shape == (3, 48, 32, 3)
+
+
+def test_fitting_by_padding_keeps_the_whole_picture(frames_of: Callable) -> None:
+    """Black bars at both ends of a wide white picture are cut off by a crop and seen after a pad."""
+    bars = np.full((32, 96, 3), 255, np.uint8)
+    bars[:, :24] = bars[:, -24:] = 0
+    Image.fromarray(bars).save("bars.png")
+    cropped, padded = (frames_of("--fit", fit, picture="bars.png")[0] for fit in ("crop", "pad"))
+    assert cropped[:, 2:-2].mean() > 0.8 and padded[:, :12].mean() < 0.2 and padded[:, 20:44].mean() > 0.8
+
+
+def test_weights_reach_the_adapters_and_their_sum_is_told(frames_of: Callable, capsys: pytest.CaptureFixture) -> None:
+    def moved(*weighted: str) -> torch.Tensor:
+        return frames_of("--adapters", "mine", *(word for text in weighted for word in ("--miva", text)))
+
+    plain, once = frames_of(), moved("pan_left")
+    assert (once - plain).abs().max() > 5e-3
+    torch.testing.assert_close(moved("pan_left:0"), plain, rtol=0, atol=1e-3)
+    # One adapter twice is allowed; halves of it are itself.
+    torch.testing.assert_close(moved("pan_left:0.5", "pan_left:0.5"), once, rtol=0, atol=1e-3)
+    assert "The weights sum" not in capsys.readouterr().out
+    both = moved("pan_left:-2", "my jump")
+    assert "The weights sum to -1; a sum of 1 is the most stable." in capsys.readouterr().out
+    assert (both - plain).abs().max() > 5e-3 and (both - once).abs().max() > 5e-3
+
+
+@pytest.mark.parametrize("kind", ["transparent", "grey", "16 bit", "very wide"])
+def test_unusual_pictures_are_animated(frames_of: Callable, kind: str) -> None:
+    noise = np.random.default_rng(0)
+    if kind == "transparent":
+        Image.fromarray(noise.integers(0, 256, (40, 50, 4), np.uint8)).save("p.png")
+    elif kind == "grey":
+        Image.fromarray(noise.integers(0, 256, (40, 50), np.uint8)).save("p.png")
+    elif kind == "16 bit":
+        cv2.imwrite("p.png", noise.integers(0, 65536, (40, 50, 3), np.uint16))
+    else:
+        Image.fromarray(noise.integers(0, 256, (8, 20000, 3), np.uint8)).save("p.png")
+    for fit in ("crop", "pad"):
+        assert frames_of("--fit", fit, picture="p.png").shape == (2, 64, 64, 3)
+
+
+@pytest.mark.usefixtures("quick_base")
+def test_an_earlier_clip_is_replaced(folder: Path) -> None:
+    (folder / "clip.mp4").write_bytes(b"old")
+    assert animate("cat.png", "--out", "clip.mp4", *QUICK) == 0
+    assert len(read_video(folder / "clip.mp4")[0]) == 2
+    assert set(os.listdir(folder)) == {"cat.png", "mine", "clip.mp4"}
+
+
+# --- what can be wrong -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clutter(folder: Path, make_unet: Callable) -> Path:
+    """What else may lie around in that folder."""
+    (folder / "text.png").write_text("This is no picture.\n")
+    (folder / "text.safetensors").write_text("This is no adapter.\n")
+    (folder / "empty.png").touch()
+    (folder / "empty.safetensors").touch()
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    whole = (folder / "cat.png").read_bytes()
+    (folder / "half.png").write_bytes(whole[: len(whole) // 2])
+    adapter = (folder / "mine" / "pan_left.safetensors").read_bytes()
+    (folder / "half.safetensors").write_bytes(adapter[: len(adapter) // 2])
+    (folder / "folder.mp4").mkdir()
+    save_adapter(make_unet(), folder / "stranger.safetensors")
+    return folder
+
+
+def wrong(picture: str = "cat.png", out: str = "clip.mp4", *options: str) -> list[str]:
+    return ["animate", picture, "--out", out, *QUICK, *options]
+
+
+WRONG = {
+    "no command": ([], "required"),
+    "unknown command": (["animat"], "invalid choice"),
+    "no picture": (["animate", "--out", "clip.mp4"], "required: picture"),
+    "no output": (["animate", "cat.png"], "required: --out"),
+    "unknown option": (wrong("cat.png", "clip.mp4", "--frobnicate"), "--frobnicate"),
+    "missing picture": (wrong("dog.png"), "There is no picture dog.png"),
+    "folder as picture": (wrong("mine"), "mine is a folder"),
+    "text as picture": (wrong("text.png"), "text.png is not a picture"),
+    "empty picture": (wrong("empty.png"), "empty.png is empty"),
+    "half a picture": (wrong("half.png"), "half.png is damaged"),
+    "one pixel": (wrong("dot.png"), "dot.png is 1×1"),
+    "adapter as picture": (wrong("mine/pan_left.safetensors"), "is not a picture"),
+    "missing folder": (wrong("cat.png", "out/clip.mp4"), "There is no folder out"),
+    "folder as clip": (wrong("cat.png", "folder.mp4"), "folder.mp4 is a folder"),
+    "file as folder": (wrong("cat.png", "cat.png/clip.mp4"), "There is no folder cat.png"),
+    "unknown ending": (wrong("cat.png", "clip.doc"), "clip.doc cannot be written by its ending"),
+    "no ending": (wrong("cat.png", "clip"), "by its ending"),
+    "sheet in a missing folder": (wrong("cat.png", "clip.mp4", "--sheet", "out/s.png"), "There is no folder out"),
+    "sheet of another kind": (wrong("cat.png", "clip.mp4", "--sheet", "s.jpg"), "ending in .png"),
+    "unknown adapter": (
+        wrong("cat.png", "clip.mp4", "--adapters", "mine", "--miva", "panleft"),
+        "no adapter 'panleft': did you mean pan_left",
+    ),
+    "missing folder for a name": (
+        wrong("cat.png", "clip.mp4", "--adapters", "yours", "--miva", "pan_left"),
+        "There is no folder yours",
+    ),
+    "missing adapter file": (wrong("cat.png", "clip.mp4", "--miva", "x.safetensors"), "x.safetensors is not there"),
+    "text as adapter": (wrong("cat.png", "clip.mp4", "--miva", "text.safetensors"), "is a text file"),
+    "empty adapter": (wrong("cat.png", "clip.mp4", "--miva", "empty.safetensors"), "is an empty file"),
+    "half an adapter": (wrong("cat.png", "clip.mp4", "--miva", "half.safetensors"), "truncated"),
+    "another base's adapter": (wrong("cat.png", "clip.mp4", "--miva", "stranger.safetensors"), "another base"),
+    "weight NaN": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:nan", "--adapters", "mine"), "'pan_left:nan'"),
+    "weight infinite": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:inf", "--adapters", "mine"), "pan_left:inf"),
+    "weight as text": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:half"), "'pan_left:half'"),
+    "weight left out": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:"), "'pan_left:'"),
+    "name left out": (wrong("cat.png", "clip.mp4", "--miva", ":0.5"), "':0.5'"),
+    "steps 0": (wrong("cat.png", "clip.mp4", "--steps", "0"), "steps is 0"),
+    "steps -3": (wrong("cat.png", "clip.mp4", "--steps", "-3"), "steps is -3"),
+    "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "steps is 1001"),
+    "steps 2.5": (wrong("cat.png", "clip.mp4", "--steps", "2.5"), "--steps"),
+    "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "clip of 1 frames"),
+    "frames 99": (wrong("cat.png", "clip.mp4", "--frames", "99"), "clip of 99 frames"),
+    "negative seed": (wrong("cat.png", "clip.mp4", "--seed", "-1"), "seed is -1"),
+    "huge seed": (wrong("cat.png", "clip.mp4", "--seed", str(2**64)), "The seed is"),
+    "seed as text": (wrong("cat.png", "clip.mp4", "--seed", "x"), "--seed"),
+    "size as text": (wrong("cat.png", "clip.mp4", "--size", "big"), "size 'big'"),
+    "size half given": (wrong("cat.png", "clip.mp4", "--size", "64x"), "size '64x'"),
+    "size empty": (wrong("cat.png", "clip.mp4", "--size", ""), "size ''"),
+    "size zero": (wrong("cat.png", "clip.mp4", "--size", "0x64"), "size '0x64'"),
+    "size not a multiple": (wrong("cat.png", "clip.mp4", "--size", "70x64"), "70×64"),
+    "DCT strength 2": (wrong("cat.png", "clip.mp4", "--dct-strength", "2"), "strength"),
+    "DCT strength NaN": (wrong("cat.png", "clip.mp4", "--dct-strength", "nan"), "strength"),
+    "unknown fit": (wrong("cat.png", "clip.mp4", "--fit", "stretch"), "--fit"),
+    "unknown base": (wrong("cat.png", "clip.mp4", "--base", "huge"), "no base 'huge'"),
+    "unknown device": (wrong("cat.png", "clip.mp4", "--device", "abacus"), "device 'abacus'"),
+    "device without numbers": (wrong("cat.png", "clip.mp4", "--device", "meta"), "device 'meta'"),
+    "device of a missing add-on": (wrong("cat.png", "clip.mp4", "--device", "hpu"), "device 'hpu'"),
+    "info on nothing": (["info", "missing.safetensors"], "There is no file missing.safetensors"),
+    "info on a folder": (["info", "mine"], "mine is a folder"),
+    "info on an empty file": (["info", "empty.safetensors"], "empty"),
+    "list of a missing folder": (["list", "--adapters", "yours"], "There is no folder yours"),
+}
+
+
+@pytest.mark.usefixtures("quick_base")
+@pytest.mark.parametrize("case", WRONG)
+def test_mistakes_are_told_in_one_sentence(clutter: Path, capsys: pytest.CaptureFixture, case: str) -> None:
+    arguments, message = WRONG[case]
+    before = content(clutter)
+    assert main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("Error: ") and lines[0][-1] in ".)"
+    assert message in lines[0]
+    assert content(clutter) == before
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that may not be written to")
+def test_a_folder_that_may_not_be_written_to(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    (folder / "locked").mkdir(mode=0o500)
+    assert main(wrong("cat.png", "locked/clip.mp4")) == 2
+    assert capsys.readouterr().err.startswith("Error: locked/clip.mp4 cannot be written")
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+def interrupt(*_: Any, **__: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def half_a_clip(_: Any, path: Path, __: Any) -> NoReturn:
+    path.write_bytes(b"the beginning")
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("quick_base")
+@pytest.mark.parametrize(
+    ("place", "act"),
+    [
+        ("miva_core.loading.load_base", interrupt),
+        ("miva_core.base.Base.decode", interrupt),
+        ("miva_core.video._write_h264", half_a_clip),
+    ],
+)
+def test_ctrl_c_at_any_time_leaves_nothing(
+    folder: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    act: Callable[..., NoReturn],
+) -> None:
+    before = content(folder)
+    monkeypatch.setattr(place, act)
+    assert main(wrong()) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Stopped")
+    assert content(folder) == before
+
+
+# --- list and info ---------------------------------------------------------------------------------------------------
+
+
+def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["list", "--adapters", "mine", "--adapters", "."]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  tiny" in lines
+    rows = {line[2:18].strip(): line[18:].strip() for line in lines if line.startswith("  ")}
+    assert rows["my jump"] == "jump (16 frames, 64×64, animatediff)"
+    assert rows["stranger"] == "pan left (16 frames, 64×64, animatediff)"
+    assert rows["text"].startswith("cannot be used: text.safetensors is a text file")
+
+
+def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "mine/my jump.safetensors"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{Path('mine/my jump.safetensors')} is a MIVA adapter.\n")
+    for word in (
+        "jump",
+        "a frog",
+        base.backbone.fingerprint,
+        "16 frames of 64×64 at 8 a second",
+        "steps 300, clips 10",
+    ):
+        assert word in said
+    assert "Apache-2.0" in said and "somebody" in said and "cfa_rank 2" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("text.png", "a text file"),
+        ("cat.png", "a PNG picture"),
+        ("half.safetensors", "a truncated safetensors file"),
+    ],
+)
+def test_info_tells_what_another_file_is(clutter: Path, capsys: pytest.CaptureFixture, name: str, kind: str) -> None:
+    assert main(["info", name]) == 0
+    assert capsys.readouterr().out == f"{name} is {kind}.\n"
+
+
+def test_info_tells_why_an_adapter_is_broken(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    path = folder / "mine" / "pan_left.safetensors"
+    path.write_bytes(path.read_bytes().replace(b'\\"format_version\\": 1', b'\\"format_version\\": 7'))
+    assert main(["info", str(path)]) == 0
+    assert "7" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["animate", "--help"])
+    assert end.value.code == 0 and "--miva NAME[:WEIGHT]" in capsys.readouterr().out
