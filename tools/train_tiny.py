@@ -1,15 +1,16 @@
 """Train the built-in base: its codec, then its video model.
 
     python tools/train_tiny.py codec --photos PHOTOS --out OUT
-    python tools/train_tiny.py base  --photos PHOTOS --out OUT --minutes 60 [--resume OUT/unet.pt]
+    python tools/train_tiny.py base  --photos PHOTOS --out OUT --minutes 60 [--resume miva_core/tiny]
+    python tools/train_tiny.py export --codec OUT/codec --resume OUT/ema.pt --out miva_core/tiny
 
 PHOTOS is a folder of photographs (any size above 112 pixels a side). Runs on CUDA when there is a card;
 `torchrun --nproc-per-node 2 tools/train_tiny.py base …` uses two processes, each with its own clips. The averaged
 weights are written every two minutes; `export` puts them where the package loads them.
 
 The base never sees a clip without a clean first frame, and its noise is centred on that frame: frames 2..F are
-x_t = x^1 + alpha (x - x^1) + sigma eps, so that an untrained network already holds the picture still and all
-training goes into motion.
+x_t = x^1 + alpha (x - x^1) + sigma eps. It predicts x - x^1, so a network that answers nothing holds the picture still,
+and all training goes into motion.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNetMotionModel
 from einops import rearrange
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from miva_core.backdrops import paint_backdrops
@@ -282,7 +283,12 @@ def save_halves(path: Path, ema: list[Tensor], parameters: list[Tensor], unet: n
 
 
 def load_halves(path: Path, unet: nn.Module, words: nn.Module) -> None:
-    saved = torch.load(path, weights_only=True, map_location="cpu")
+    """Read a checkpoint, or the folder that `export` wrote."""
+    if path.is_dir():
+        saved = {f"unet.{k}": v for k, v in load_file(path / "unet" / "diffusion_pytorch_model.safetensors").items()}
+        saved |= {f"words.{k}": v for k, v in load_file(path / "words.safetensors").items()}
+    else:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
     with torch.no_grad():
         for name, parameter in named(unet, words).items():
             parameter.copy_(saved[name])
@@ -309,7 +315,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("tools/photos"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--codec", type=Path, help="folder of the trained codec")
-    parser.add_argument("--resume", type=Path, help="checkpoint to start from")
+    parser.add_argument("--resume", type=Path, help="checkpoint to start from, or an exported folder")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=8, help="clips of 16 frames in a step")
     parser.add_argument("--pool", type=int, default=3000, help="encoded clips kept for drawing")
