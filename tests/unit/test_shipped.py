@@ -1,0 +1,37 @@
+"""The files that come with the package: complete, small, and made for each other."""
+
+import pytest
+
+from miva_core import Base, MIVAAdapter, load_base, read_info
+from miva_core.library import SHIPPED, find_adapters
+from miva_core.loading import TINY_FOLDER
+
+CAMERA = {"pan_left", "pan_right", "zoom_in", "zoom_out"}
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("tiny")
+
+
+def test_camera_motions_and_two_subject_motions_are_there() -> None:
+    names = set(find_adapters())
+    assert names >= CAMERA
+    assert len([name for name in names if read_info(SHIPPED / f"{name}.safetensors").subject]) >= 2
+
+
+def test_the_base_and_each_adapter_are_small() -> None:
+    files = [path for path in TINY_FOLDER.rglob("*") if path.is_file()]
+    adapters = [path for path in files if path.parent == SHIPPED]
+    assert sum(path.stat().st_size for path in files if path not in adapters) <= 12_000_000
+    assert all(path.stat().st_size <= 1_000_000 for path in adapters)
+
+
+def test_every_adapter_fits_the_base_and_was_trained(base: Base) -> None:
+    for path in find_adapters().values():
+        adapter = MIVAAdapter.load(path, base.backbone)
+        info = read_info(path)
+        assert (info.frames, info.size) == (base.frames, (base.size[1], base.size[0]))
+        assert info.licence and info.author and info.training
+        # These parts start at zero.
+        assert all(adapter.site(site)["ca"].second.any() for site in base.backbone.sites if site.kind == "ca")
