@@ -260,7 +260,7 @@ def benchmark_pair(base: Base, pan: str, subject: str, pictures: Tensor, seeds: 
 
 
 def write_jpeg(image: Tensor, path: Path) -> None:
-    cv2.imwrite(str(path), image.numpy()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    cv2.imwrite(str(path), image.numpy()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])
 
 
 def main() -> None:
