@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .camera import UNIT_MOVES, affine_flow, camera_transforms, compose_affine, film
 from .errors import MIVAError
-from .sprites import SUBJECT_MOTIONS, SpriteLook, draw_sprites, random_looks, sprite_poses
+from .sprites import SUBJECT_MOTIONS, SpriteLook, draw_sprites, random_looks, sprite_poses, uniform
 
 SLOTS: tuple[tuple[str, ...], ...] = (
     tuple(f"camera {name}" for name in UNIT_MOVES),
@@ -108,10 +108,6 @@ class SceneChoice:
     subject_speed: tuple[float, float] = (0.7, 1.1)
 
 
-def _uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-    return torch.rand(*shape, generator=generator) * (high - low) + low
-
-
 def draw_scenes(
     count: int,
     generator: torch.Generator,
@@ -136,18 +132,18 @@ def draw_scenes(
             if name not in known:
                 raise MIVAError(f"{name!r} is no {kind} motion; known are {', '.join(known)}.")
     picture = torch.randint(0, picture_count, (count,), generator=generator)
-    mirrored = _uniform(generator, count) < 0.5
+    mirrored = uniform(generator, count) < 0.5
 
     moves = [choice.moves[k] for k in torch.randint(0, len(choice.moves), (count,), generator=generator)]
-    speed = _uniform(generator, count, low=choice.speed[0], high=choice.speed[1])
+    speed = uniform(generator, count, low=choice.speed[0], high=choice.speed[1])
     velocity = torch.tensor([[*UNIT_MOVES[m].pan, UNIT_MOVES[m].zoom, UNIT_MOVES[m].roll] for m in moves])
     velocity = velocity * speed[:, None]
     camera = camera_transforms(velocity[:, :2], velocity[:, 2], velocity[:, 3], frames)
 
     room = picture_size / size
-    scale = _uniform(generator, count, low=0.55 * room, high=0.75 * room)
+    scale = uniform(generator, count, low=0.55 * room, high=0.75 * room)
     # Start off-centre by half the travel, so that both ends of the path stay on the picture.
-    aim = -camera[:, -1, :, 2] / 2 + _uniform(generator, count, 2, low=-0.1, high=0.1) * size
+    aim = -camera[:, -1, :, 2] / 2 + uniform(generator, count, 2, low=-0.1, high=0.1) * size
 
     number = torch.multinomial(torch.tensor(choice.sprites), count, replacement=True, generator=generator)
     present = torch.arange(len(choice.sprites) - 1)[None] < number[:, None]
@@ -158,10 +154,10 @@ def draw_scenes(
         low, high = choice.subject_speed
         pose = sprite_poses(
             motions,
-            position=_uniform(generator, count, 2, low=-0.28, high=0.28) * size,
-            size=_uniform(generator, count, low=0.11, high=0.22) * size,
-            angle=_uniform(generator, count, low=-0.5, high=0.5),
-            speed=_uniform(generator, count, low=low, high=high),
+            position=uniform(generator, count, 2, low=-0.28, high=0.28) * size,
+            size=uniform(generator, count, low=0.11, high=0.22) * size,
+            angle=uniform(generator, count, low=-0.5, high=0.5),
+            speed=uniform(generator, count, low=low, high=high),
             frames=frames,
         )
         poses.append(compose_affine(pose, camera))

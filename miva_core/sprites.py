@@ -47,21 +47,22 @@ class SpriteLook:
         return SpriteLook(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def _uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform draws of this shape in [low, high)."""
     return torch.rand(*shape, generator=generator) * (high - low) + low
 
 
 def _outlines(count: int, generator: torch.Generator) -> Tensor:
     theta = torch.arange(ANGLES) * (2 * math.pi / ANGLES)
-    aspect = _uniform(generator, count, 1, low=0.55, high=1.0)
+    aspect = uniform(generator, count, 1, low=0.55, high=1.0)
     ellipse = aspect / torch.sqrt((aspect * theta.cos()) ** 2 + theta.sin() ** 2)
     sides = torch.randint(3, 7, (count, 1), generator=generator)
     sector = torch.remainder(theta, 2 * math.pi / sides) - math.pi / sides
     polygon = torch.cos(math.pi / sides) / torch.cos(sector) * 1.15
-    star = 1.1 - _uniform(generator, count, 1, low=0.3, high=0.6) * (sector.abs() * sides / math.pi - 1).abs()
+    star = 1.1 - uniform(generator, count, 1, low=0.3, high=0.6) * (sector.abs() * sides / math.pi - 1).abs()
     waves = torch.arange(2, 6)
-    phase = _uniform(generator, count, 4, high=2 * math.pi)
-    height = _uniform(generator, count, 4, high=0.25) / waves.sqrt()
+    phase = uniform(generator, count, 4, high=2 * math.pi)
+    height = uniform(generator, count, 4, high=0.25) / waves.sqrt()
     blob = 0.9 + (height[..., None] * torch.cos(waves[:, None] * theta + phase[..., None])).sum(1)
     kinds = torch.stack([ellipse, polygon, star, blob], dim=1)
     return kinds[torch.arange(count), torch.randint(0, 4, (count,), generator=generator)]
@@ -71,10 +72,10 @@ def random_looks(count: int, generator: torch.Generator) -> SpriteLook:
     """Draw the appearance of `count` sprites."""
     pattern = torch.stack(
         [
-            _uniform(generator, count, low=2, high=7),
-            _uniform(generator, count, low=3, high=7),
-            _uniform(generator, count, low=2, high=6),
-            _uniform(generator, count, high=1.0),
+            uniform(generator, count, low=2, high=7),
+            uniform(generator, count, low=3, high=7),
+            uniform(generator, count, low=2, high=6),
+            uniform(generator, count, high=1.0),
         ],
         dim=1,
     )
@@ -82,9 +83,9 @@ def random_looks(count: int, generator: torch.Generator) -> SpriteLook:
     pattern[:, :3] *= only_one
     return SpriteLook(
         outline=_outlines(count, generator),
-        colours=_uniform(generator, count, 2, 3),
+        colours=uniform(generator, count, 2, 3),
         pattern=pattern,
-        rim=_uniform(generator, count) * (_uniform(generator, count) < 0.5),
+        rim=uniform(generator, count) * (uniform(generator, count) < 0.5),
     )
 
 
