@@ -114,7 +114,12 @@ def main() -> None:
             size=(base.size[1], base.size[0]),
             fps=base.fps,
             subject="" if motion in CAMERA else "object",
-            training={"steps": args.steps, "clips": 20, "lr": args.lr, "seed": args.seed},
+            training={
+                "steps": args.steps,
+                "stills" if motion in CAMERA else "clips": 20,
+                "lr": args.lr,
+                "seed": args.seed,
+            },
             licence="Apache-2.0",
             author="The ComfyUI-MIVA contributors",
         )

@@ -157,7 +157,7 @@ def train_codec(args: argparse.Namespace, device: torch.device) -> None:
     codec = fit_codec(pictures, generator)
     codec.save_pretrained(args.out / "codec")
     learned = [p for p in codec.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learned, lr=1e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(learned, weight_decay=0.0)
     start, step = time.time(), 0
     while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
         optimiser.param_groups[0]["lr"] = 1.5e-3 * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
@@ -231,7 +231,6 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
     parameters = [*unet.parameters(), *words.parameters()]
     ema = [p.detach().clone() for p in parameters]
     alphas = DDIMScheduler(**SCHEDULE).alphas_cumprod.to(device)
-    losses_of = torch.compile(clip_losses, dynamic=False) if args.compile else clip_losses
     start = saved = time.time()
     step, clips, curve = 0, 0, {}
     while (progress := elapsed_share(start, 60 * args.minutes, ranks)) < 1:
@@ -246,7 +245,7 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         latents, text = latents[:, :, :frames], words(hide_words(shown.to(device)))
         t = draw_steps(batch, len(alphas), args.high_noise).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            losses = losses_of(unet, text, latents, torch.randn_like(latents), t, alphas)
+            losses = clip_losses(unet, text, latents, torch.randn_like(latents), t, alphas)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()
@@ -325,7 +324,6 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.4, help="share of the time over which the rate falls")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
