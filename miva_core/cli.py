@@ -107,7 +107,7 @@ def _animate(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .adapter import MIVAAdapter
-    from .animate import animate
+    from .animation import animate
     from .loading import load_base
 
     base = load_base(options.base, device=_device(options.device))

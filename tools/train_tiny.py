@@ -29,6 +29,7 @@ from diffusers import DDIMScheduler, UNetMotionModel
 from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miva_core.backdrops import paint_backdrops
 from miva_core.loss import clip_losses, draw_steps
@@ -244,7 +245,8 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         latents, shown = pool.draw(batch)
         latents, text = latents[:, :, :frames], words(hide_words(shown.to(device)))
         t = draw_steps(batch, len(alphas), args.high_noise).to(device)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
+        with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             losses = clip_losses(unet, text, latents, torch.randn_like(latents), t, alphas)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -67,9 +67,9 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def typed(*arguments: str, cwd: Path) -> subprocess.Popen:
+def typed(*arguments: str, cwd: Path, python: Sequence[str] = ()) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "miva_core", *arguments],
+        [sys.executable, *python, "-m", "miva_core", *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -119,6 +119,21 @@ def test_ctrl_c_ends_a_run_without_a_trace(folder: Path) -> None:
     said, errors = run.communicate(timeout=60)
     assert run.returncode == 2
     assert "Traceback" not in errors and errors.splitlines()[-1].startswith("Stopped") and not said.count("Wrote")
+    assert content(folder) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGINT for one process")
+@pytest.mark.parametrize("loading", ["torch.", "diffusers."])
+def test_ctrl_c_while_libraries_are_being_loaded(folder: Path, loading: str) -> None:
+    before = content(folder)
+    run = typed("animate", "cat.png", "--out", "clip.mp4", "--device", "cpu", cwd=folder, python=("-X", "importtime"))
+    for line in run.stderr:
+        if line.rpartition("|")[2].strip().startswith(loading):
+            break
+    run.send_signal(signal.SIGINT)
+    said, errors = run.communicate(timeout=60)
+    assert run.returncode == 2 and not said
+    assert "Traceback" not in errors and errors.splitlines()[-1].startswith("Stopped")
     assert content(folder) == before
 
 

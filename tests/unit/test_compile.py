@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
-from miva_core.inject import inject
+from miva_core.injection import inject
 
 
 @pytest.fixture(autouse=True)

@@ -38,8 +38,18 @@ def test_no_file_imports_comfyui_or_leaves_the_package(file: Path) -> None:
             assert name.split(".")[0] not in COMFYUI | {PACKAGE.name}
 
 
+def test_every_public_name_is_there_and_is_not_a_module() -> None:
+    for name in miva_core.__all__:
+        # A submodule of the same name would take its place once it is imported.
+        assert not (PACKAGE / f"{name}.py").exists()
+        assert getattr(miva_core, name).__name__ == name
+        assert name in dir(miva_core)
+    with pytest.raises(AttributeError, match="sing"):
+        _ = miva_core.sing
+
+
 def test_importing_the_engine_loads_nothing_heavy_beside_torch() -> None:
-    program = "import sys, torch; before = set(sys.modules); import miva_core; print(*set(sys.modules) - before)"
+    program = "import sys, torch; before = set(sys.modules); from miva_core import *; print(*set(sys.modules) - before)"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True, timeout=300
     )

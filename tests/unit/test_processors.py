@@ -12,7 +12,7 @@ from miva_core.attention import joint_cross_frame
 from miva_core.backbones import describe
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
-from miva_core.inject import inject
+from miva_core.injection import inject
 from miva_core.layers import Delta
 
 CLIPS, FRAMES, TOKENS = 2, 4, 6

@@ -13,7 +13,7 @@ from .adapter import MIVAAdapter
 from .base import Base
 from .errors import MIVAError
 from .init_noise import NoiseInit, adain
-from .inject import inject
+from .injection import inject
 from .pictures import fit_picture
 from .sampling import prepare_scheduler, sample
 

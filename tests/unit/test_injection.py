@@ -9,7 +9,7 @@ from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import describe
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
-from miva_core.inject import inject
+from miva_core.injection import inject
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
