@@ -138,6 +138,10 @@ def _read(path: str | os.PathLike[str], expected: Mapping[str, tuple[int, ...]])
         for key, shape in expected.items():
             if shapes[key] != shape:
                 raise MIVAError(f"{path} holds {key} of shape {shapes[key]}, but its config asks for {shape}.")
+        for key in expected:
+            dtype = file.get_slice(key).get_dtype()
+            if dtype not in ("F32", "F16", "BF16"):
+                raise MIVAError(f"{path} holds {key} as {dtype}, but adapters are F32, F16 or BF16; get it again.")
         tensors = {key: file.get_tensor(key).to(torch.float32) for key in expected}
     _check_finite(tensors, str(path))
     return tensors

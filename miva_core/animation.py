@@ -1,7 +1,6 @@
 """One picture and some motions in, a clip out."""
 
 import contextlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import init_noise
 from .adapter import MIVAAdapter
 from .base import Base
+from .checks import is_number, is_whole
 from .errors import MIVAError
-from .init_noise import NoiseInit, adain
-from .injection import inject
+from .init_noise import NoiseInit
+from .injection import check_bare, inject
 from .pictures import fit_picture
-from .sampling import prepare_scheduler, sample
+from .sampling import check_same_noise, prepare_scheduler, sample
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def animate(
     size: tuple[int, int] | None = None,
     frames: int | None = None,
     noise: NoiseInit | None = None,
-    match_colours: bool = True,
+    adain: bool = True,
     scheduler: Any = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> Clip:
@@ -75,10 +76,11 @@ def animate(
         steps: denoising steps.
         seed: of the start noise; the same seed gives the same clip.
         size: (height, width), default the size the base was trained on.
-        frames: length of the clip, default and at most what the base was trained on.
+        frames: length of the clip, default what the base was trained on.
         noise: start noise, default the base's own choice.
-        match_colours: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3).
-        scheduler: a diffusers scheduler in place of the base's own.
+        adain: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3).
+        scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
+            `UniPCMultistepScheduler.from_config(base.scheduler.config)`.
         callback: called after every step; raising an exception in it stops the run.
 
     Raises:
@@ -87,12 +89,14 @@ def animate(
     height, width = _check_size(base, size or base.size)
     frames = _check_frames(base, base.frames if frames is None else frames)
     _check_image(image)
-    if not _is_whole(seed) or not 0 <= seed < 2**64:
+    if not is_whole(seed) or not 0 <= seed < 2**64:
         raise MIVAError(f"The seed is {seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
     for name, (_, weight) in adapters.items():
-        if not isinstance(weight, int | float) or not math.isfinite(weight):
+        if not is_number(weight):
             raise MIVAError(f"The weight of {name} is {weight!r}, but it must be a finite number.")
     schedule = prepare_scheduler(scheduler or base.scheduler, steps)
+    check_same_noise(schedule, base.scheduler)
+    check_bare(base.model, base.backbone)
     picture, _ = fit_picture(image, (height, width))
     x1 = base.encode(picture)
     generator = torch.Generator().manual_seed(seed)
@@ -118,19 +122,21 @@ def animate(
             generator=generator,
             callback=report if callback else None,
         )
-    return Clip(base.decode(adain(latents) if match_colours else latents), base.fps)
+    return Clip(base.decode(init_noise.adain(latents) if adain else latents), base.fps)
 
 
 def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
+    if len(size) != 2:
+        raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
     height, width = size
-    if not all(_is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
+    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
         raise MIVAError(f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}.")
     return height, width
 
 
 def _check_frames(base: Base, frames: int) -> int:
-    if not _is_whole(frames) or not 2 <= frames <= base.frames:
-        raise MIVAError(f"A clip of {frames} frames cannot be made: the {base.name} base makes 2 to {base.frames}.")
+    if not is_whole(frames) or not 2 <= frames <= base.longest:
+        raise MIVAError(f"A clip of {frames} frames cannot be made: the {base.name} base makes 2 to {base.longest}.")
     return frames
 
 
@@ -139,10 +145,10 @@ def _check_image(image: Tensor) -> None:
         raise MIVAError(
             f"The picture must be a float tensor (H, W, 3) in [0, 1], but it is {image.dtype} {tuple(image.shape)}."
         )
+    if image.numel() == 0:
+        raise MIVAError("The picture is empty: it has no pixels.")
     if not image.isfinite().all():
         raise MIVAError("The picture holds NaN or infinite values: make another one.")
-
-
-def _is_whole(value: Any) -> bool:
-    # bool is an int to Python, but never a number of anything here
-    return isinstance(value, int) and not isinstance(value, bool)
+    low, high = image.amin().item(), image.amax().item()
+    if low < -0.01 or high > 1.01:
+        raise MIVAError(f"The picture's values go from {low:g} to {high:g}: scale them to 0 … 1.")

@@ -67,7 +67,8 @@ def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -
     weight = torch.cat([gate.weight for gate in gates])
     bias = None if gates[0].bias is None else torch.cat([gate.bias for gate in gates])
     # in the parameters' own precision: a low temperature magnifies the rounding of half-precision logits
-    logits = F.linear(F.silu(temb.to(weight)), weight, bias)
+    with torch.autocast(temb.device.type, enabled=False):
+        logits = F.linear(F.silu(temb.to(weight)), weight, bias)
     return torch.softmax(logits.unflatten(-1, (-1, 2)) / temperature, dim=-1).transpose(0, 1)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Literal
 
 from torch import nn
@@ -42,17 +42,21 @@ class Backbone:
         sites: all attention sites, in the model's own order.
         time_module: dotted name of the module whose output is the time embedding.
         time_dim: width d_t of that embedding.
+        revision: name of the weights, where adapters fit just these; empty for bases whose fine-tunes share adapters.
     """
 
     family: str
     sites: tuple[Site, ...]
     time_module: str
     time_dim: int
+    revision: str = field(default="", compare=False)
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits, equal for two bases exactly when an adapter of one fits the other."""
+        """Twelve hex digits, equal for two bases of the same structure and revision."""
         description = [self.family, self.time_module, self.time_dim, [astuple(site) for site in self.sites]]
+        if self.revision:
+            description.append(self.revision)
         return hashlib.sha256(json.dumps(description).encode()).hexdigest()[:12]
 
 

@@ -29,7 +29,8 @@ class Base:
         codec: pictures to latents.
         scheduler: a diffusers scheduler; each run works on a copy of it.
         backbone: description of `model`.
-        frames: length of the clips it was trained on, the longest it can make.
+        frames: length of the clips it was trained on.
+        longest: the most frames it can make.
         size: (height, width) it was trained on, pixels.
         multiple: height and width must be multiples of this.
         fps: frame rate the clips are meant for.
@@ -44,6 +45,7 @@ class Base:
     scheduler: Any
     backbone: Backbone
     frames: int
+    longest: int
     size: tuple[int, int]
     multiple: int
     fps: int

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MIVAError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("\nStopped: no unfinished file is left.", file=sys.stderr)
         return 2
@@ -71,14 +75,22 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, …")
     command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
-    command.add_argument("--base", default="tiny", help="the video model (default: tiny)")
+    command.add_argument("--base", default="tiny", help="the video model: tiny (default) or animatediff")
+    command.add_argument("--checkpoint", type=Path, metavar="FILE", help="for animatediff: a Stable Diffusion 1.5 file")
+    command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
+    command.add_argument("--vae", type=Path, metavar="FILE", help="for animatediff: a VAE other than the checkpoint's")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--steps", type=int, default=25)
     command.add_argument("--frames", type=int, help="length of the clip")
     command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
     command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
     command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
-    command.add_argument("--dct-strength", type=float, metavar="A", help="share of the picture in the low band, 0 to 1")
+    command.add_argument(
+        "--dct-strength",
+        type=float,
+        metavar="A",
+        help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
+    )
     command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
     command.add_argument("--no-adain", action="store_true", help="do not match the frames' statistics to the picture's")
     command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
@@ -110,7 +122,13 @@ def _animate(options: argparse.Namespace) -> None:
     from .animation import animate
     from .loading import load_base
 
-    base = load_base(options.base, device=_device(options.device))
+    base = load_base(
+        options.base,
+        device=_device(options.device),
+        checkpoint=options.checkpoint,
+        motion_module=options.motion_module,
+        vae=options.vae,
+    )
     adapters = {
         f"{path.stem} ({k})": (MIVAAdapter.load(path, base.backbone), weight)
         for k, (path, (_, weight)) in enumerate(zip(paths, chosen, strict=True), start=1)
@@ -132,7 +150,7 @@ def _animate(options: argparse.Namespace) -> None:
             size=size,
             frames=options.frames,
             noise=_noise(base.noise, options),
-            match_colours=not options.no_adain,
+            adain=not options.no_adain,
             callback=lambda _: bar.update(),
         )
     write_video(clip.frames, options.out, clip.fps)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from .checks import LARGEST, is_count, is_number
 from .errors import MIVAError
 
 
@@ -70,48 +69,26 @@ class MIVAConfig:
         """What the authors' AnimateDiff code builds."""
         return cls(cfa_rank=None, cfa_softmax="joint", cfa_out_bias=True)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Every field by name, ready for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, data: Any) -> MIVAConfig:
-        """Inverse of `to_dict`; a field left out takes its default.
+        """A config from its fields by name; a field left out takes its default.
 
         Raises:
             MIVAError: `data` is no mapping, or it has an unknown field or a value of the wrong type.
         """
         if not isinstance(data, Mapping):
-            raise MIVAError(f"A MIVA config is a JSON object, but this one is {data!r}.")
+            raise MIVAError(f"A MIVA config is a JSON object, but this one is {data!r:.60}.")
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(data) - set(known))
         if unknown:
             raise MIVAError(f"The MIVA config has unknown fields {unknown}; the known ones are {known}.")
         return cls(**data)
 
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.to_dict(), allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> MIVAConfig:
-        """Inverse of `to_json`.
-
-        Raises:
-            MIVAError: `text` is not JSON, or `from_dict` refuses its content.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise MIVAError(f"The MIVA config is not valid JSON ({error}).") from error
-        return cls.from_dict(data)
-
 
 def _check_rank(config: MIVAConfig, name: str, also: str = "") -> None:
     value = getattr(config, name)
-    # bool is an int to Python, but never a rank
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise MIVAError(f"{name} is {value!r}, expected an integer of at least 1{' or ' + also if also else ''}.")
+    if not is_count(value):
+        raise MIVAError(f"{name} is {value!r}, expected an integer from 1 to {LARGEST}{' or ' + also if also else ''}.")
 
 
 def _check_choice(config: MIVAConfig, name: str, choices: tuple[Any, ...]) -> None:
@@ -122,5 +99,6 @@ def _check_choice(config: MIVAConfig, name: str, choices: tuple[Any, ...]) -> No
 
 def _check_positive(config: MIVAConfig, name: str) -> None:
     value = getattr(config, name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
-        raise MIVAError(f"{name} is {value!r}, expected a positive number.")
+    # Beyond these bounds a softmax or a scale in float32 gives NaN.
+    if not (is_number(value) and 1e-6 <= value <= 1e6):
+        raise MIVAError(f"{name} is {value!r}, expected a number from 1e-6 to 1e6.")

@@ -106,7 +106,7 @@ def replacing(path: Path) -> Iterator[Path]:
         MIVAError: the file system refuses (full, no permission).
     """
     target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
-    temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, target)

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .checks import is_number
 from .errors import MIVAError
 
 Shape = Literal["rect", "tri"]
@@ -223,7 +224,7 @@ class NoiseInit:
 
 
 def _check_share(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise MIVAError(f"{name} is {value!r}, but it must be a number from 0 to 1.")
 
 

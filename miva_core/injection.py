@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from .adapter import MIVAAdapter
 from .backbones import Backbone, describe
+from .checks import is_number
 from .config import MIVAConfig
 from .errors import MIVAError
 from .processors import PROCESSORS, Context, Group
@@ -41,7 +41,7 @@ class Injection:
         for name, weight in weights.items():
             if name not in self._names:
                 raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {self._names}.")
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
+            if not is_number(weight):
                 raise MIVAError(f"The weight of {name} is {weight!r}, expected a finite number.")
         for name, weight in weights.items():
             self._context.weights[self._names.index(name)] = weight
@@ -53,7 +53,7 @@ class Injection:
         while self._replaced:
             attention, processor = self._replaced.pop()
             attention.set_processor(processor)
-        self._context.temb = None
+        self._context.temb, self._context.frames = None, 0
 
     def __enter__(self) -> Injection:
         return self
@@ -88,7 +88,11 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     """Makes the named adapters act in `model`, in parallel and with weight 1 each, until the result is removed.
 
     The adapters are moved to the model's device and keep their dtype; they compute in the dtype of the activations.
-    The model's parameters, buffers and structure are left alone.
+    The model's parameters, buffers and structure are left alone. A model that diffusers built with AnimateDiff motion
+    modules should go through `per_frame_norm.use_per_frame_norm` first, as the built-in bases do.
+
+    In training with gradient checkpointing, call backward before the next forward pass and before `remove` or
+    `set_weights`: what is recomputed sees the present step and weights.
 
     Args:
         model: a supported base, see `describe`.
@@ -100,7 +104,7 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     """
     backbone = describe(model)
     _check_adapters(adapters, backbone)
-    _check_attention(model, backbone)
+    check_bare(model, backbone)
 
     by_config: dict[MIVAConfig, list[str]] = {}
     for name, adapter in adapters.items():
@@ -114,7 +118,9 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
             adapter.to(home.device)
     # never in half precision, where weights such as 0.3 and 0.7 would not add up to 1
     dtype = torch.float64 if home.dtype == torch.float64 else torch.float32
-    weights = torch.ones(len(names), device=home.device, dtype=dtype)
+    # Inference tensors could not be written later, outside of inference mode.
+    with torch.inference_mode(False):
+        weights = torch.ones(len(names), device=home.device, dtype=dtype)
     injection = Injection(names, Context(weights))
     try:
         injection._install(model, backbone, groups)
@@ -137,7 +143,12 @@ def _check_adapters(adapters: dict[str, MIVAAdapter], backbone: Backbone) -> Non
             )
 
 
-def _check_attention(model: nn.Module, backbone: Backbone) -> None:
+def check_bare(model: nn.Module, backbone: Backbone) -> None:
+    """Check that nothing has taken the place of the model's plain attention.
+
+    Raises:
+        MIVAError: adapters are injected already, or it uses fused projections, IP-Adapter or the like.
+    """
     for site in backbone.sites:
         attention = model.get_submodule(site.path)
         if isinstance(attention.processor, tuple(PROCESSORS.values())):

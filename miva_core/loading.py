@@ -1,6 +1,8 @@
 """Bases from local files. Nothing is ever downloaded."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,21 +14,48 @@ from .errors import MIVAError
 from .init_noise import NoiseInit
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
-BASES = ("tiny",)
+BASES = ("tiny", "animatediff")
 
 
-def load_base(name: str, *, device: torch.device | str = "cpu") -> Base:
+def load_base(
+    name: str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    **files: str | os.PathLike[str] | None,
+) -> Base:
     """Load a base, frozen and in eval mode.
 
     Args:
-        name: "tiny", the small model that is part of this package.
+        name: "tiny", the small model that is part of this package, or "animatediff".
+        dtype: of the model's weights; by default float16 on a graphics card and float32 elsewhere. The built-in base
+            is always float32.
+        files: for "animatediff" `checkpoint`, `motion_module` and optionally `vae`, see `load_animatediff`.
 
     Raises:
-        MIVAError: an unknown name, or files of the package are missing.
+        MIVAError: an unknown name, or a file is missing, unexpected, damaged or of another kind.
     """
     if name not in BASES:
         raise MIVAError(f"There is no base {name!r}; known are {', '.join(BASES)}.")
-    return load_tiny(TINY_FOLDER, device)
+    required, optional = _FILES[name]
+    given = {key: path for key, path in files.items() if path is not None}
+    for key in required:
+        if key not in given:
+            raise MIVAError(f"The base {name} needs {' and '.join(required)}: {key} is missing.")
+    for key in given:
+        if key not in (*required, *optional):
+            raise MIVAError(f"The base {name} takes no {key}: leave it out.")
+    if name == "tiny":
+        return load_tiny(TINY_FOLDER, device)
+    from .animatediff import load_animatediff
+
+    if dtype is None:
+        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    return load_animatediff(**given, device=device, dtype=dtype)
+
+
+_FILES = {"tiny": ((), ()), "animatediff": (("checkpoint", "motion_module"), ("vae",))}
+"""The files each base must have and may have."""
 
 
 def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
@@ -40,9 +69,11 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         if not (folder / part).exists():
             raise MIVAError(f"The built-in base lacks {folder / part}: install the package again.")
     settings = json.loads((folder / "settings.json").read_text())
-    model = UNetMotionModel.from_pretrained(folder, subfolder="unet", local_files_only=True, torch_dtype=torch.float32)
+    # Without accelerate, diffusers would warn that it cannot save memory, of which nothing is needed here.
+    options = {"local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}
+    model = UNetMotionModel.from_pretrained(folder, subfolder="unet", **options)
     use_per_frame_norm(model)
-    codec = PatchCodec.from_pretrained(folder, subfolder="codec", local_files_only=True, torch_dtype=torch.float32)
+    codec = PatchCodec.from_pretrained(folder, subfolder="codec", **options)
     with safe_open(folder / "words.safetensors", framework="pt") as file:
         nothing_said = file.get_tensor("weight").float()[:1].expand(1, settings["caption_words"], -1)
     return Base(
@@ -50,8 +81,9 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         model=model.to(device).eval().requires_grad_(False),
         codec=codec.to(device).eval().requires_grad_(False),
         scheduler=DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True),
-        backbone=describe(model),
+        backbone=replace(describe(model), revision=settings["revision"]),
         frames=settings["frames"],
+        longest=model.config.motion_max_seq_length,
         size=tuple(settings["size"]),
         multiple=settings["multiple"],
         fps=settings["fps"],

@@ -79,11 +79,6 @@ def median_flow(field: Tensor, mask: Tensor | None = None) -> Tensor:
     return field[_selection(field, mask)].median(dim=0).values
 
 
-def mean_flow(field: Tensor, mask: Tensor | None = None) -> float:
-    """The mean length of the flow vectors in pixels per frame: how much moves at all. Arguments as `median_flow`."""
-    return field[_selection(field, mask)].norm(dim=-1).mean().item()
-
-
 def expansion(field: Tensor, mask: Tensor | None = None) -> float:
     """The zoom rate e of the least-squares fit flow(p) = v + e (p - centre), with one e and a v for each frame.
 

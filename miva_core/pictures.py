@@ -163,7 +163,7 @@ def _float_picture_size(file: BinaryIO) -> tuple[int, int] | None:
 
     file.seek(0)
     head = file.read(4096)
-    if head.startswith(b"#?") and (match := re.search(rb"\n[-+]Y (\d+) [-+]X (\d+)\n", head)):
+    if head.startswith(b"#?") and (match := re.search(rb"\n\n[-+]Y (\d+) [-+]X (\d+)\n", head)):
         return int(match[2]), int(match[1])
     if match := re.match(rb"P[Ff]\s+(\d+)\s+(\d+)\s", head):
         return int(match[1]), int(match[2])

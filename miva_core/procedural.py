@@ -34,6 +34,7 @@ class Scenes:
         poses: K tensors (B, F, 2, 3): frame pixels to sprite-local coordinates, the camera included.
         present: (B, K) bool.
         words: (B, 2) indices into `WORDS`.
+        speeds: (B, 2) of the camera in unit moves and of the subjects in pixels per frame.
     """
 
     picture: Tensor
@@ -45,6 +46,7 @@ class Scenes:
     poses: list[Tensor]
     present: Tensor
     words: Tensor
+    speeds: Tensor
 
     def to(self, device: torch.device | str) -> "Scenes":
         """The same scenes on `device`."""
@@ -148,20 +150,22 @@ def draw_scenes(
     number = torch.multinomial(torch.tensor(choice.sprites), count, replacement=True, generator=generator)
     present = torch.arange(len(choice.sprites) - 1)[None] < number[:, None]
     motions = [choice.motions[k] for k in torch.randint(0, len(choice.motions), (count,), generator=generator)]
+    low, high = choice.subject_speed
+    subject_speed = uniform(generator, count, low=low, high=high)
     looks, poses = [], []
     for _ in range(len(choice.sprites) - 1):
         looks.append(random_looks(count, generator))
-        low, high = choice.subject_speed
         pose = sprite_poses(
             motions,
             position=uniform(generator, count, 2, low=-0.28, high=0.28) * size,
             size=uniform(generator, count, low=0.11, high=0.22) * size,
             angle=uniform(generator, count, low=-0.5, high=0.5),
-            speed=uniform(generator, count, low=low, high=high),
+            speed=subject_speed,
             frames=frames,
         )
         poses.append(compose_affine(pose, camera))
 
     subject = ["no subject" if n == 0 else f"subject {m}" for n, m in zip(number, motions, strict=True)]
     words = [[WORDS.index(f"camera {m}"), WORDS.index(w)] for m, w in zip(moves, subject, strict=True)]
-    return Scenes(picture, mirrored, camera, aim, scale, looks, poses, present, torch.tensor(words))
+    speeds = torch.stack([speed, subject_speed], dim=1)
+    return Scenes(picture, mirrored, camera, aim, scale, looks, poses, present, torch.tensor(words), speeds)

@@ -35,12 +35,12 @@ class Context:
     Args:
         weights: (n,), one weight for each adapter; written in place.
         temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
-        frames: number of frames of the running forward pass.
+        frames: number of frames of the running forward pass; 0 before the first.
     """
 
     weights: Tensor
     temb: Tensor | None = None
-    frames: int = 1
+    frames: int = 0
 
 
 @dataclass(eq=False)
@@ -94,6 +94,10 @@ class SelfAttention(_Processor):
 
     def _cross_frame(self, group: Group, attn: nn.Module, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         frames, branches = self.context.frames, group.parts("cfa")
+        if not frames:
+            raise MIVAError(
+                "The model's own forward was called; call the model itself, which tells adapters the frames."
+            )
         lambdas = reference_weights(self.context.temb, group.parts("gate"), group.config.gate_temperature)
         lambdas = lambdas.repeat_interleave(frames, dim=1)
         cross_frame = separate_cross_frame if group.config.cfa_softmax == "separate" else joint_cross_frame

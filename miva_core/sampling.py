@@ -19,21 +19,52 @@ def prepare_scheduler(scheduler: Any, steps: int) -> Any:
 
     Raises:
         MIVAError: `steps` is out of range; the scheduler scales its input or its start noise (sigma-space schedulers
-            such as EulerDiscrete would rescale the clean frame); or it clips by a quantile over all frames.
+            such as EulerDiscrete would rescale the clean frame); or it clips what it predicts.
     """
     name = type(scheduler).__name__
     limit = scheduler.config.num_train_timesteps
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= limit:
         raise MIVAError(f"steps is {steps!r}, but it must be a whole number from 1 to {limit}.")
     scheduler = copy.deepcopy(scheduler)
-    scheduler.set_timesteps(steps)
+    try:
+        scheduler.set_timesteps(steps)
+    except ValueError as error:
+        raise MIVAError(f"{name} cannot make {steps} steps: {error}.") from error
+    if hasattr(scheduler, "alphas_cumprod") and scheduler.timesteps.max() >= limit:
+        raise MIVAError(f"{name} cannot make {steps} steps: its first would be beyond its training; take fewer.")
     if float(getattr(scheduler, "init_noise_sigma", 1.0)) != 1.0 or _scales_input(scheduler):
         raise MIVAError(
             f"{name} rescales its input, which would alter the clean first frame; use DDIM, DPM++ or UniPC."
         )
     if scheduler.config.get("thresholding"):
         raise MIVAError(f"{name} clips by a quantile over all frames; switch its thresholding off.")
+    if scheduler.config.get("clip_sample"):
+        raise MIVAError(f"{name} clips latents to a range they leave; set clip_sample=False.")
     return scheduler
+
+
+def check_same_noise(scheduler: Any, own: Any) -> None:
+    """Check that a scheduler speaks of the noise that a base was trained on, as the base's own scheduler does.
+
+    Raises:
+        MIVAError: the two expect another prediction (noise, velocity, picture), or other noise levels.
+    """
+    differing = _prediction(scheduler) != _prediction(own)
+    if not differing and hasattr(own, "alphas_cumprod"):
+        levels, own_levels = scheduler.alphas_cumprod.cpu(), own.alphas_cumprod.cpu()
+        differing = levels.shape != own_levels.shape or not torch.allclose(levels, own_levels, atol=1e-5)
+    if differing:
+        name = type(scheduler).__name__
+        raise MIVAError(
+            f"This {name} is set for a model that predicts {_prediction(scheduler)} over its own noise levels, not for "
+            f"this base; make it by {name}.from_config(base.scheduler.config)."
+        )
+
+
+def _prediction(scheduler: Any) -> str:
+    if not hasattr(scheduler, "alphas_cumprod"):
+        return "flow_prediction"
+    return scheduler.config.get("prediction_type", "epsilon")
 
 
 def _scales_input(scheduler: Any) -> bool:

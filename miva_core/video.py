@@ -3,6 +3,7 @@
 Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 """
 
+import errno
 import math
 from fractions import Fraction
 from itertools import pairwise
@@ -159,6 +160,8 @@ def _write_h264(pixels: np.ndarray, path: Path, fps: float) -> None:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO):
+            raise
         raise MIVAError(f"The H.264 encoder refused a clip of {pixels.shape[2]}×{pixels.shape[1]}: {error}.") from error
 
 

@@ -2,7 +2,7 @@
 
     python tools/train_adapters.py --base miva_core/tiny --out miva_core/tiny/adapters [pan_left zoom_in rise ...]
 
-Camera motions learn from 20 stills (five crops each, as in MIVA, section D.2), subject motions from 20 drawn clips.
+Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips.
 """
 
 import argparse

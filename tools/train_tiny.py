@@ -17,7 +17,9 @@ import argparse
 import json
 import math
 import os
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -53,6 +55,8 @@ SCHEDULE = {
 
 
 SETTINGS = {
+    # To be changed with the weights: adapters fit only the base they were trained on.
+    "revision": "tiny-2",
     "frames": FRAMES,
     "size": [SIZE, SIZE],
     "multiple": 2 * PATCH,
@@ -109,13 +113,20 @@ CHOICE = SceneChoice(
 """What the base sees. Cameras and subjects move at once or by themselves."""
 
 
-def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Frames (B, F, 3, H, W) in [-1, 1], the colours of each clip varied, and captions (B, W)."""
+def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames (B, F, 3, H, W) in [-1, 1], the colours of each clip varied, captions (B, W) and their speeds (B, W)."""
     scenes = draw_scenes(count, generator, CHOICE, len(pictures), PICTURE, SIZE, FRAMES).to(pictures.device)
     frames, _ = scenes.render(pictures, SIZE, SIZE)
     gain = 1 + 0.15 * torch.randn(count, 1, 3, 1, 1, generator=generator).to(frames.device)
     gamma = torch.exp(0.2 * torch.randn(count, 1, 1, 1, 1, generator=generator)).to(frames.device)
-    return (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1) * 2 - 1, scenes.words
+    return (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1) * 2 - 1, scenes.words, scenes.speeds
+
+
+@torch.no_grad()
+def encode_clips(codec: PatchCodec, frames: Tensor) -> Tensor:
+    """Frames (B, F, 3, H, W) in [-1, 1] to latents (B, C, F, h, w)."""
+    latents = codec.encode(rearrange(frames, "b f c h w -> (b f) c h w"))
+    return rearrange(latents, "(b f) c h w -> b c f h w", b=len(frames))
 
 
 class ClipPool:
@@ -124,24 +135,22 @@ class ClipPool:
     def __init__(self, codec: PatchCodec, pictures: Tensor, size: int, generator: torch.Generator) -> None:
         self.codec, self.pictures, self.generator = codec, pictures, generator
         made = [self.encode(50) for _ in range(size // 50)]
-        self.latents, self.words = (torch.cat(part) for part in zip(*made, strict=True))
+        self.latents, self.words, self.speeds = (torch.cat(part) for part in zip(*made, strict=True))
         self.oldest = 0
 
-    @torch.no_grad()
-    def encode(self, count: int) -> tuple[Tensor, Tensor]:
-        frames, words = sample_clips(self.pictures, count, self.generator)
-        latents = self.codec.encode(rearrange(frames, "b f c h w -> (b f) c h w"))
-        return rearrange(latents, "(b f) c h w -> b c f h w", f=FRAMES), words
+    def encode(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        frames, words, speeds = sample_clips(self.pictures, count, self.generator)
+        return encode_clips(self.codec, frames), words, speeds
 
     def renew(self, count: int) -> None:
         """Replace the `count` oldest clips."""
         rows = (torch.arange(count) + self.oldest) % len(self.latents)
-        self.latents[rows], self.words[rows] = self.encode(count)
+        self.latents[rows], self.words[rows], self.speeds[rows] = self.encode(count)
         self.oldest = (self.oldest + count) % len(self.latents)
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         rows = torch.randint(len(self.latents), (count,), generator=self.generator)
-        return self.latents[rows], self.words[rows]
+        return self.latents[rows], self.words[rows], self.speeds[rows]
 
 
 def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
@@ -153,21 +162,19 @@ def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
     return codec
 
 
-def train_codec(args: argparse.Namespace, device: torch.device) -> None:
-    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
-    codec = fit_codec(pictures, generator)
-    codec.save_pretrained(args.out / "codec")
+def train_decoder(codec: PatchCodec, draw: Callable[[], tuple[Tensor, Tensor]], args: argparse.Namespace) -> None:
+    """Teach the codec's network to turn latents into frames, and save the codec in half precision.
+
+    Args:
+        draw: returns latents (N, C, h, w) and the frames (N, 3, H, W) they should become.
+    """
     learned = [p for p in codec.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learned, weight_decay=0.0)
     start, step = time.time(), 0
     while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
-        optimiser.param_groups[0]["lr"] = 1.5e-3 * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
-        clip, _ = sample_clips(pictures, args.batch, generator)
-        frames = rearrange(clip[:, :: FRAMES // 4], "b f c h w -> (b f) c h w")
-        latents = codec.encode(frames)
-        # The sampler's latents are never quite clean: the decoder learns to look past a little noise.
-        noisy = latents + torch.rand(len(latents), 1, 1, 1, device=device) * 0.12 * torch.randn_like(latents)
-        error = codec.decode(noisy) - frames
+        optimiser.param_groups[0]["lr"] = args.lr * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
+        latents, frames = draw()
+        error = codec.decode(latents) - frames
         loss = error.abs().mean() + 2 * error.square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -176,9 +183,83 @@ def train_codec(args: argparse.Namespace, device: torch.device) -> None:
         step += 1
         if step % 200 == 0:
             with torch.no_grad():
-                clean = (codec.decode(latents).clamp(-1, 1) - frames).square().mean()
+                clean = (codec.decode(codec.encode(frames)).clamp(-1, 1) - frames).square().mean()
             print(f"codec {step} loss {loss.item():.4f} psnr {10 * math.log10(4 / clean.item()):.2f}", flush=True)
     codec.to(torch.float16).save_pretrained(args.out / "codec")
+
+
+def train_codec(args: argparse.Namespace, device: torch.device) -> None:
+    """Fit the linear part, then train the network on latents with a little noise, as a sampler leaves it."""
+    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
+    codec = fit_codec(pictures, generator)
+    codec.save_pretrained(args.out / "codec")
+
+    def draw() -> tuple[Tensor, Tensor]:
+        clip, _, _ = sample_clips(pictures, args.batch, generator)
+        frames = rearrange(clip[:, :: FRAMES // 4], "b f c h w -> (b f) c h w")
+        latents = codec.encode(frames)
+        return latents + torch.rand(len(latents), 1, 1, 1, device=device) * 0.12 * torch.randn_like(latents), frames
+
+    train_decoder(codec, draw, args)
+
+
+@torch.no_grad()
+def restored(unet: nn.Module, text: Tensor, latents: Tensor, alphas: Tensor, steps: int = 4) -> Tensor:
+    """Clips (B, C, F, h, w) as the model restores them: each noised to a step of its own, then four DDIM steps."""
+    first, motion = latents[:, :, :1], latents[:, :, 1:] - latents[:, :, :1]
+    text = text.repeat_interleave(latents.shape[2], dim=0)
+    t = draw_steps(len(latents), len(alphas)).to(latents.device)
+    # The last row is no noise at all.
+    alpha_bar = torch.stack(
+        [alphas[t - t * k // steps] for k in range(steps)] + [torch.ones_like(t, dtype=alphas.dtype)]
+    )
+    alpha, sigma = alpha_bar.sqrt()[..., None, None, None, None], (1 - alpha_bar).sqrt()[..., None, None, None, None]
+    noisy = alpha[0] * motion + sigma[0] * torch.randn_like(motion)
+    for k in range(steps):
+        clip = torch.cat([first, first + noisy], dim=2)
+        motion = unet(clip, t - t * k // steps, text).sample[:, :, 1:].float()
+        noise = (noisy - alpha[k] * motion) / sigma[k]
+        noisy = alpha[k + 1] * motion + sigma[k + 1] * noise
+    return torch.cat([first, first + noisy], dim=2)
+
+
+def refine_codec(args: argparse.Namespace, device: torch.device) -> None:
+    """Train the decoder on what the video model makes, so that it smooths the faults of that model; latents stay."""
+    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
+    codec = PatchCodec.from_pretrained(args.codec).float().to(device)
+    unet, words = build_unet(codec.config.latent_channels).to(device), nn.Embedding(len(WORDS), TEXT_DIM).to(device)
+    load_halves(args.resume, unet, words)
+    alphas = DDIMScheduler(**SCHEDULE).alphas_cumprod.to(device)
+    torch.manual_seed(args.seed)
+    made, wanted = [], []
+    for _ in range(args.pool // args.batch):
+        frames, shown, speeds = sample_clips(pictures, args.batch, generator)
+        latents = encode_clips(codec, frames)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            clips = restored(unet, caption(words, shown.to(device), speeds.to(device)), latents, alphas)
+        made.append(rearrange(clips, "b c f h w -> (b f) c h w"))
+        wanted.append((rearrange(frames, "b f c h w -> (b f) c h w") * 127.5 + 127.5).to(torch.uint8))
+    made, wanted = torch.cat(made), torch.cat(wanted)
+
+    def draw() -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(made), (4 * args.batch,), generator=generator)
+        latents, frames = made[rows], wanted[rows].float() / 127.5 - 1
+        # One in four is exact, so that the first frame of a clip stays as sharp as it was.
+        exact = slice(None, None, 4)
+        latents[exact] = codec.encode(frames[exact])
+        return latents, frames
+
+    train_decoder(codec, draw, args)
+
+
+def caption(words: nn.Embedding, shown: Tensor, speeds: Tensor) -> Tensor:
+    """Caption embeddings (B, W, D): each word as long as its motion is fast, so that no speed need be guessed.
+
+    Where the speed is unknown the best guess is a blur of all speeds, and a base that has only ever made blurs cannot
+    lend an adapter a sharp motion.
+    """
+    length = torch.where(shown == 0, 1.0, speeds)
+    return words(shown) * length[..., None]
 
 
 def hide_words(words: Tensor) -> Tensor:
@@ -186,6 +267,28 @@ def hide_words(words: Tensor) -> Tensor:
     whole = torch.rand(len(words), 1, device=words.device) < 1 / 8
     single = torch.rand(words.shape, device=words.device) < 0.05
     return words.masked_fill(whole | single, 0)
+
+
+@torch.no_grad()
+def roll_out(unet: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas: Tensor) -> Tensor:
+    """The noise of clips that the model itself brought to step t, by one DDIM step from a random later one.
+
+    A model that has only met clips noised from the truth takes the blur of its own earlier steps for evidence, and
+    moves less with every step. Shapes and arguments as in `clip_losses`; the noise that is returned makes
+    x^1 + alpha (x - x^1) + sigma noise the clip the model would have at step t.
+    """
+    later = (t + (len(alphas) - 1 - t) * torch.rand_like(t, dtype=torch.float)).long()
+    motion = latents - latents[:, :, :1]
+    alpha, sigma, late_alpha, late_sigma = (
+        table[steps][:, None, None, None, None]
+        for steps in (t, later)
+        for table in (alphas.sqrt(), (1 - alphas).sqrt())
+    )
+    noisy = late_alpha * motion + late_sigma * noise
+    clips = latents[:, :, :1] + noisy
+    clips[:, :, 0] = latents[:, :, 0]
+    predicted = unet(clips, later, text.repeat_interleave(latents.shape[2], dim=0)).sample.float()
+    return (noisy - late_alpha * predicted) / late_sigma + alpha / sigma * (predicted - motion)
 
 
 def make_optimisers(unet: nn.Module, words: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
@@ -242,12 +345,17 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         frames = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
         batch = args.batch * FRAMES // frames
         pool.renew(2)
-        latents, shown = pool.draw(batch)
-        latents, text = latents[:, :, :frames], words(hide_words(shown.to(device)))
-        t = draw_steps(batch, len(alphas), args.high_noise).to(device)
+        latents, shown, speeds = pool.draw(batch)
+        latents, text = latents[:, :, :frames], caption(words, hide_words(shown.to(device)), speeds.to(device))
+        t, noise = draw_steps(batch, len(alphas), args.high_noise).to(device), torch.randn_like(latents)
+        own = torch.rand(batch, device=device) < args.own
+        weight = torch.where(own, 1 - alphas[t], 1.0)
         # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
         with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            losses = clip_losses(unet, text, latents, torch.randn_like(latents), t, alphas)
+            if own.any():
+                noise[own] = roll_out(unet, text[own], latents[own], noise[own], t[own], alphas)
+            # What the model cannot know any more should not weigh most at the steps with the least noise.
+            losses = clip_losses(unet, text, latents, noise, t, alphas) * weight
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()
@@ -296,23 +404,30 @@ def load_halves(path: Path, unet: nn.Module, words: nn.Module) -> None:
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write the shipped folder from a checkpoint: unet/, scheduler/ and words.safetensors beside codec/."""
+    """Write the shipped parts from a checkpoint, all of them beside their places first: a mixed base would load."""
     trained = PatchCodec.from_pretrained(args.codec)
     # A fresh object: one that was loaded writes the folder it came from into its config.
     codec = PatchCodec(latent_channels=trained.config.latent_channels)
     codec.load_state_dict(trained.state_dict())
     unet, words = build_unet(codec.config.latent_channels), nn.Embedding(len(WORDS), TEXT_DIM)
     load_halves(args.resume, unet, words)
-    unet.half().save_pretrained(args.out / "unet")
-    codec.half().save_pretrained(args.out / "codec")
-    DDIMScheduler(**SCHEDULE).save_pretrained(args.out / "scheduler")
-    save_file({"weight": words.weight.detach().half()}, args.out / "words.safetensors", {"words": json.dumps(WORDS)})
-    (args.out / "settings.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
+    new = args.out / "new"
+    unet.half().save_pretrained(new / "unet")
+    codec.half().save_pretrained(new / "codec")
+    DDIMScheduler(**SCHEDULE).save_pretrained(new / "scheduler")
+    save_file({"weight": words.weight.detach().half()}, new / "words.safetensors", {"words": json.dumps(WORDS)})
+    (new / "settings.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
+    for path in [path for path in new.rglob("*") if path.is_file()]:
+        place = args.out / path.relative_to(new)
+        place.parent.mkdir(exist_ok=True)
+        path.chmod(0o644)
+        path.replace(place)
+    shutil.rmtree(new)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("codec", "base", "export"))
+    parser.add_argument("stage", choices=("codec", "base", "refine", "export"))
     parser.add_argument("--photos", type=Path, default=Path("tools/photos"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--codec", type=Path, help="folder of the trained codec")
@@ -322,17 +437,23 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=3000, help="encoded clips kept for drawing")
     parser.add_argument("--short", type=float, default=0.7, help="share of steps on twice as many clips of 8 frames")
     parser.add_argument("--high-noise", type=float, default=0.7, help="power below 1 prefers late diffusion steps")
+    parser.add_argument("--own", type=float, default=0.5, help="share of clips noised by way of the model's own step")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.4, help="share of the time over which the rate falls")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    for name in {"codec": (), "base": ("codec",), "refine": ("codec", "resume"), "export": ("codec", "resume")}[
+        args.stage
+    ]:
+        if getattr(args, name) is None:
+            parser.error(f"{args.stage} needs --{name}")
     args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.stage == "export":
         export(args)
     else:
-        {"codec": train_codec, "base": train_base}[args.stage](args, device)
+        {"codec": train_codec, "base": train_base, "refine": refine_codec}[args.stage](args, device)
 
 
 if __name__ == "__main__":

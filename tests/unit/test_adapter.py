@@ -198,17 +198,28 @@ WRONG_FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "old checkpoint": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=2)), "is a PyTorch checkpoint"),
     "kohya LoRA": (lambda path: save_file(tensors("lora_unet_x.lora_up.weight"), path), "is a LoRA"),
     "peft LoRA": (lambda path: save_file(tensors("unet.to_q.lora_A.weight"), path), "is a LoRA"),
-    "motion LoRA": (lambda path: save_file(tensors("motion_modules.0.to_q_lora.down.weight"), path), "is a LoRA"),
-    "SD": (
-        lambda path: save_file(tensors("model.diffusion_model.input_blocks.0.0.weight"), path),
-        "is a Stable Diffusion checkpoint",
+    "motion LoRA": (
+        lambda path: save_file(tensors("motion_modules.0.to_q_lora.down.weight"), path),
+        "is a motion LoRA",
+    ),
+    "another model": (
+        lambda path: save_file(tensors("model.somewhere.weight"), path),
+        "is a model file of an unknown kind",
     ),
     "motion module": (
-        lambda path: save_file(tensors("down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"), path),
+        lambda path: save_file(tensors("down_blocks.0.motion_modules.0.x", "down_blocks.3.motion_modules.0.x"), path),
         "is an AnimateDiff motion module",
     ),
-    "VAE": (lambda path: save_file(tensors("decoder.conv_in.weight"), path), "is a safetensors file without MIVA"),
-    "no tensors": (lambda path: save_file({}, path), "is a safetensors file without MIVA"),
+    "VAE": (lambda path: save_file(tensors("encoder.conv_in.weight", "decoder.conv_in.weight"), path), "is a VAE"),
+    "no tensors": (lambda path: save_file({}, path), "is a model file of an unknown kind"),
+    "deep JSON": (
+        lambda path: save_file(tensors("a"), path, {"miva": "[" * 200_000}),
+        "is a MIVA adapter that .*: its header is not valid JSON",
+    ),
+    "deep header": (
+        lambda path: path.write_bytes((200_000).to_bytes(8, "little") + b"{" + b"[" * 199_999),
+        "is a damaged safetensors file",
+    ),
     "stripped": (
         lambda path: save_file(tensors("a.attn1.cfa.q.down"), path),
         "is a MIVA adapter that has lost its metadata",
@@ -266,10 +277,17 @@ def rewritten(path: Path, changes: dict[str, Any]) -> Path:
         ({"colour": "red"}, r"\['colour'\]"),
         ({"frames": "16"}, "frames is '16'"),
         ({"size": 64}, "size is 64"),
+        ({"frames": 10**3000}, "frames is .{,70}, expected an integer from 1 to 65536"),
+        ({"fps": 10**400}, "fps is .{,70}, expected a positive number"),
+        ({"training": {"lr": 10**400}}, "training is .{,70}, expected"),
+        ({"motion": "\ud800"}, r"motion is '.ud800', expected a text of one line"),
+        ({"author": "\x1b[31mred\nand more"}, r"author is .{,70}, expected a text of one line"),
+        ({"training": {"a\nb": 1}}, "training is"),
+        ({"config": {"cfa_rank": 10**18}}, "cfa_rank is 1000000000000000000, expected"),
         ({"config": {"cfa_rang": 3}}, "unknown fields"),
         ({"config": 3}, "JSON object"),
-        ({"fingerprint": "0" * 12}, "'pan left' was trained on another base .animatediff, 0{12}"),
-        ({"family": "wan"}, "another base .wan"),
+        ({"fingerprint": "0" * 12}, "'pan left' was trained on another base.* .animatediff, 0{12}"),
+        ({"family": "wan"}, "another base.* .wan"),
     ],
 )
 def test_bad_headers(model: nn.Module, saved: Path, changes: dict[str, Any], message: str) -> None:
@@ -299,6 +317,8 @@ def test_bad_tensors(model: nn.Module, saved: Path) -> None:
     expect(f"lacks the tensor {key}", {name: tensor for name, tensor in good.items() if name != key})
     expect("an unexpected tensor extra", good | tensors("extra"))
     expect(rf"{key} of shape \(2, 2\), but its config asks for \(32, 3\)", good | tensors(key))
+    expect(rf"{key} as I64, but adapters are F32", good | {key: torch.zeros(32, 3, dtype=torch.int64)})
+    expect(rf"{key} as C64, but adapters are F32", good | {key: torch.zeros(32, 3, dtype=torch.complex64)})
     expect(f"NaN or infinite values in {key}", good | {key: torch.full((32, 3), float("nan"))})
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, load_base
+from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
 from miva_core.base import Base
 from miva_core.errors import MIVAError
 from miva_core.init_noise import adain
@@ -168,7 +168,7 @@ def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
         {},
         steps=3,
         frames=4,
-        match_colours=False,
+        adain=False,
         callback=lambda progress: seen.append((progress.step, progress.steps, progress.preview())),
     )
     assert [(step, steps) for step, steps, _ in seen] == [(1, 3), (2, 3), (3, 3)]
@@ -185,7 +185,7 @@ def test_matching_colours_is_adain_on_the_last_latents(base: Base, picture: Tens
     shown: list[Tensor] = []
     options = QUICK | {"callback": lambda progress: shown.append(progress.latents)}
     matched = animate(base, picture, {}, **options)
-    plain = animate(base, picture, {}, **options, match_colours=False)
+    plain = animate(base, picture, {}, **options, adain=False)
     torch.testing.assert_close(plain.frames, base.decode(shown[-1]), rtol=0, atol=1e-3)
     torch.testing.assert_close(matched.frames, base.decode(adain(shown[-1])), rtol=0, atol=1e-3)
     assert (matched.frames - plain.frames).abs().max() > 5e-3
@@ -201,7 +201,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "no shared noise": {"noise": replace(STRONG, shared_ratio=0.0)},
     "steps": {"steps": 3},
     "frames": {"frames": 3},
-    "scheduler": {"scheduler": UniPCMultistepScheduler(prediction_type="v_prediction", timestep_spacing="trailing")},
 }
 
 
@@ -217,6 +216,16 @@ def test_the_default_noise_is_the_bases_own(base: Base, picture: Tensor) -> None
     other = replace(base, noise=NoiseInit(dct=False, shared_ratio=0.5))
     named = animate(base, picture, {}, **QUICK, noise=other.noise)
     assert torch.equal(animate(other, picture, {}, **QUICK).frames, named.frames)
+
+
+def test_another_scheduler_comes_to_the_same_clip(base: Base, picture: Tensor) -> None:
+    """Solvers of one equation meet as steps grow."""
+    options = {"frames": 3, "seed": 2}
+    unipc = UniPCMultistepScheduler.from_config(base.scheduler.config)
+    reference = animate(base, picture, {}, **options, steps=60).frames
+    other = animate(base, picture, {}, **options, steps=60, scheduler=unipc).frames
+    coarse = animate(base, picture, {}, **options, steps=2).frames
+    assert (other - reference).abs().mean() < 0.02 < 4 * (coarse - reference).abs().mean()
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -270,3 +279,23 @@ def test_weights_that_are_no_numbers_are_refused(base: Base, picture: Tensor, pa
 def test_other_tensors_are_refused_as_pictures(base: Base, wrong: Tensor) -> None:
     with pytest.raises(MIVAError, match="picture"):
         animate(base, wrong, {})
+
+
+def test_a_scheduler_for_another_noise_is_refused(base: Base, picture: Tensor) -> None:
+    with pytest.raises(MIVAError, match=r"make it by DDIMScheduler\.from_config\(base\.scheduler\.config\)"):
+        animate(base, picture, {}, scheduler=DDIMScheduler(clip_sample=False))
+
+
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_a_run_inside_anothers_injection_is_refused(base: Base, picture: Tensor, pair: tuple, chosen: int) -> None:
+    """It would get the other's adapters."""
+    adapters = {"pan": (pair[0], 1.0)} if chosen else {}
+    with inject(base.model, other=pair[1]), pytest.raises(MIVAError, match="already has adapters"):
+        animate(base, picture, adapters, **QUICK)
+
+
+def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> None:
+    with pytest.raises(MIVAError, match=r"values go from .* to .*: scale them to 0 … 1"):
+        animate(base, picture * 255, {}, **QUICK)
+    with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
+        animate(base, picture, {}, size=(64, 64, 64))

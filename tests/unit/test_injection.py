@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
+from miva_core.attention import reference_weights
 from miva_core.backbones import describe
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
 from miva_core.injection import inject
+from miva_core.layers import Gate
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -270,3 +272,47 @@ def test_autocast(unet: nn.Module, make_adapter: Callable, call: Callable) -> No
         output.float().square().mean().backward()
     assert relative_error(output, expected) < 0.05
     assert all(parameter.grad.any() for parameter in adapter.parameters())
+
+
+def test_gates_keep_their_precision_under_autocast() -> None:
+    gate = Gate(1280, MIVAConfig())
+    temb = torch.randn(3, 1280)
+    expected = torch.softmax((torch.nn.functional.silu(temb) @ gate.weight.T + gate.bias) / 0.2, dim=-1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        lambdas = reference_weights(temb, [gate], 0.2)
+    torch.testing.assert_close(lambdas[0], expected)
+
+
+def test_weights_can_be_set_after_an_injection_in_inference_mode(
+    unet: nn.Module, make_adapter: Callable, call: Callable
+) -> None:
+    adapter = make_adapter(unet)
+    with torch.inference_mode():
+        miva = inject(unet, pan=adapter)
+    miva.set_weights(pan=0.0)
+    silent = call(unet)
+    miva.set_weights(pan=1.0)
+    assert not torch.equal(call(unet), silent)
+    miva.remove()
+
+
+def test_the_bare_forward_is_refused(unet: nn.Module, make_adapter: Callable) -> None:
+    """It bypasses the hook that tells the number of frames, and frames would be taken for clips."""
+    with inject(unet, pan=make_adapter(unet)), pytest.raises(MIVAError, match="call the model itself"):
+        unet.forward(torch.zeros(1, 4, 3, 4, 6, dtype=torch.float64), torch.tensor(5), None)
+
+
+def test_gradients_with_checkpointing_are_the_same(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    adapter = make_adapter(unet)
+
+    def gradients() -> list[torch.Tensor]:
+        call(unet).square().mean().backward()
+        grads = [p.grad for p in adapter.parameters()]
+        adapter.zero_grad(set_to_none=True)
+        return grads
+
+    with inject(unet.train(), pan=adapter):
+        plain = gradients()
+        unet.enable_gradient_checkpointing()
+        for checkpointed, expected in zip(gradients(), plain, strict=True):
+            torch.testing.assert_close(checkpointed, expected)

@@ -12,12 +12,13 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    LCMScheduler,
     UniPCMultistepScheduler,
 )
 from torch import Tensor, nn
 
 from miva_core.errors import MIVAError
-from miva_core.sampling import predict_clean, prepare_scheduler, sample
+from miva_core.sampling import check_same_noise, predict_clean, prepare_scheduler, sample
 
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -229,9 +230,38 @@ def test_thresholding_is_refused_by_name(cls: type) -> None:
 @pytest.mark.parametrize("steps", [0, -1, 1001, 2.5, True, "10", None])
 def test_impossible_numbers_of_steps_are_refused(steps: Any) -> None:
     with pytest.raises(MIVAError, match="whole number from 1 to 1000"):
-        prepare_scheduler(DDIMScheduler(), steps)
+        prepare_scheduler(DDIMScheduler(clip_sample=False), steps)
 
 
 @pytest.mark.parametrize("steps", [1, 1000])
 def test_the_bounds_are_possible(steps: int) -> None:
     assert len(prepare_scheduler(DDIMScheduler(), steps).timesteps) == steps
+
+
+def test_clipping_is_refused_by_name() -> None:
+    with pytest.raises(MIVAError, match=r"DDIMScheduler clips latents .* clip_sample=False"):
+        prepare_scheduler(DDIMScheduler(**SD15), 4)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "steps"),
+    [(DDIMScheduler(**SD15, clip_sample=False, steps_offset=1), 1000), (LCMScheduler(**SD15, clip_sample=False), 60)],
+    ids=["first step out of range", "its own limit"],
+)
+def test_steps_that_a_scheduler_cannot_make(scheduler: Any, steps: int) -> None:
+    with pytest.raises(MIVAError, match=rf"{type(scheduler).__name__} cannot make {steps} steps"):
+        prepare_scheduler(scheduler, steps)
+
+
+def test_a_scheduler_for_another_noise_is_refused() -> None:
+    own = SCHEDULERS["ddim v"]()
+    for other in ("ddim", "unipc", "flow", "flow unipc"):
+        with pytest.raises(MIVAError, match=r"not for this base; make it by \w+\.from_config"):
+            check_same_noise(SCHEDULERS[other](), own)
+    with pytest.raises(MIVAError, match="own noise levels"):
+        check_same_noise(DDIMScheduler(prediction_type="v_prediction"), own)
+    with pytest.raises(MIVAError, match="not for this base"):
+        check_same_noise(own, SCHEDULERS["flow"]())
+    for cls in (UniPCMultistepScheduler, DPMSolverMultistepScheduler, DDIMScheduler):
+        check_same_noise(cls.from_config(own.config), own)
+    check_same_noise(SCHEDULERS["flow unipc"](), SCHEDULERS["flow"]())

@@ -90,6 +90,7 @@ def test_h264_is_what_players_expect_and_marked_with_its_colours(tmp_path: Path)
     )
 
 
+@pytest.mark.skipif(not hasattr(av.VideoStream, "set_display_rotation"), reason="this PyAV cannot write the mark")
 def test_a_rotation_mark_is_applied(tmp_path: Path):
     """Phones film upright by a mark in the container."""
     clip = soft_clip(3)
@@ -138,6 +139,29 @@ def test_a_write_that_fails_at_the_end_leaves_nothing(tmp_path: Path, monkeypatc
         with pytest.raises(MIVAError, match="could not be written: No space left on device"):
             write_video(red_clip(), tmp_path / name, 8)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot limit the size of files")
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif", "clip.webp"])
+def test_a_disk_that_fills_up_while_a_clip_is_written(tmp_path: Path, name: str):
+    import resource
+
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    clip = torch.rand(12, 64, 64, 3)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, usual[1]))
+    try:
+        with pytest.raises(MIVAError, match=rf"{name} could not be written: File too large\.$"):
+            write_video(clip, tmp_path / name, 8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_a_link_to_a_file_of_another_ending(tmp_path: Path, name: str):
+    (tmp_path / name).symlink_to(tmp_path / "stored")
+    write_video(red_clip(), tmp_path / name, 8)
+    assert (tmp_path / "stored").stat().st_size > 0 and (tmp_path / name).is_symlink()
 
 
 def test_a_link_is_written_through(tmp_path: Path):

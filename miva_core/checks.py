@@ -1,0 +1,30 @@
+"""What counts as a number or a text when it comes from a person or a file."""
+
+import math
+from typing import Any
+
+LARGEST = 65_536
+"""No rank, side or length that makes sense is above this; a file that claims more is not worth the memory."""
+
+
+def is_number(value: Any) -> bool:
+    """A finite real number, small enough for float64."""
+    try:
+        return (is_whole(value) or isinstance(value, float)) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_whole(value: Any) -> bool:
+    """An integer of any size; bool is an int to Python, but never a number of anything here."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_count(value: Any) -> bool:
+    """An integer from 1 to LARGEST."""
+    return is_whole(value) and 1 <= value <= LARGEST
+
+
+def is_line(value: Any) -> bool:
+    """A text that can be printed on one line: no line breaks, terminal codes or lone surrogates."""
+    return isinstance(value, str) and value.isprintable()
