@@ -1,0 +1,176 @@
+"""The base people have on disk: a Stable Diffusion 1.5 checkpoint with an AnimateDiff motion module."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNetMotionModel
+from diffusers.loaders.single_file_utils import (
+    convert_animatediff_checkpoint_to_diffusers,
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+)
+from diffusers.models.embeddings import SinusoidalPositionalEmbedding
+from torch import Tensor, nn
+
+from .backbones import describe
+from .base import Base
+from .errors import MIVAError
+from .init_noise import NoiseInit
+from .per_frame_norm import use_per_frame_norm
+from .weights import open_weights, what_weights
+
+CONFIGS = Path(__file__).parent / "configs" / "animatediff"
+_UNET, _VAE = "model.diffusion_model.", "first_stage_model."
+
+_CHECKPOINT = "a Stable Diffusion 1.5 checkpoint"
+_MOTION = "an AnimateDiff motion module"
+_WHERE = {
+    _CHECKPOINT: "such as v1-5-pruned-emaonly.safetensors from huggingface.co/stable-diffusion-v1-5",
+    _MOTION: "such as v3_sd15_mm.ckpt from huggingface.co/guoyww/animatediff",
+    "a VAE": "such as vae-ft-mse-840000-ema-pruned.safetensors from huggingface.co/stabilityai",
+}
+
+
+class ImageVAE:
+    """A diffusers image autoencoder as a `Codec`: the mean of the latents, scaled; frames are decoded one by one."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        self.vae = vae
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, 4, H/8, W/8)."""
+        return self.vae.encode(pictures).latent_dist.mode() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """(N, 4, h, w) -> (N, 3, 8h, 8w), about [-1, 1], not clipped."""
+        return torch.cat([self.vae.decode(z).sample for z in (latents / self.vae.config.scaling_factor).split(1)])
+
+
+def load_animatediff(
+    checkpoint: str | os.PathLike[str],
+    motion_module: str | os.PathLike[str],
+    vae: str | os.PathLike[str] | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    configs: Path = CONFIGS,
+) -> Base:
+    """Load a Stable Diffusion 1.5 single file and a motion module, frozen, without a text encoder.
+
+    The betas are `scaled_linear`, as MIVA trains, not AnimateDiff's own `linear`; the motion modules normalise each
+    frame by itself, as AnimateDiff trained them.
+
+    Args:
+        checkpoint: .safetensors or .ckpt with the U-Net and, unless `vae` is given, the VAE.
+        motion_module: AnimateDiff v1, v2 or v3.
+        vae: a VAE to use in place of the checkpoint's.
+        dtype: of the U-Net and the VAE.
+        configs: folder of unet.json, vae.json and scheduler.json.
+
+    Raises:
+        MIVAError: a file is missing, damaged or something else; the message says what it is.
+    """
+    image = open_weights(checkpoint, "Stable Diffusion 1.5 checkpoint")
+    _check_kind(image, checkpoint, _CHECKPOINT)
+    motion = open_weights(motion_module, "AnimateDiff motion module")
+    _check_kind(motion, motion_module, _MOTION)
+    pictures, pictures_file = (image, checkpoint) if vae is None else (open_weights(vae, "VAE"), vae)
+    if vae is not None:
+        _check_kind(pictures, vae, "a VAE")
+
+    config = _read_json(configs / "unet.json") | _motion_layout(motion)
+    model = _on_meta(lambda: UNetMotionModel.from_config(config))
+    named = convert_ldm_unet_checkpoint(_part(image, _UNET), config)
+    named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
+    _fill(model, named, f"{checkpoint} with {motion_module}", device, dtype)
+    use_per_frame_norm(model)
+
+    vae_config = _read_json(configs / "vae.json")
+    autoencoder = _on_meta(lambda: AutoencoderKL.from_config(vae_config))
+    inside = _part(pictures, _VAE)
+    if vae is None and not inside:
+        raise MIVAError(f"{checkpoint} has no VAE inside: give one as vae=…, {_WHERE['a VAE']}.")
+    _fill(
+        autoencoder,
+        convert_ldm_vae_checkpoint(inside or pictures, vae_config),
+        f"The VAE of {pictures_file}",
+        device,
+        dtype,
+    )
+
+    return Base(
+        name="animatediff",
+        model=model,
+        codec=ImageVAE(autoencoder),
+        scheduler=DDIMScheduler.from_config(_read_json(configs / "scheduler.json")),
+        backbone=describe(model),
+        frames=16,
+        longest=config["motion_max_seq_length"],
+        size=(320, 512),
+        multiple=8,
+        fps=8,
+        centred=False,
+        text=None,
+        noise=NoiseInit(),
+    )
+
+
+def _check_kind(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], wanted: str) -> None:
+    kind = what_weights(tensors)
+    if kind != wanted:
+        raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _without(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if part not in name}
+
+
+def _motion_layout(motion: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What differs between versions: v1 reaches 24 frames, v2 has a middle block, v3 reaches 32 without one."""
+    positions = [tensor.shape[1] for name, tensor in motion.items() if name.endswith(".pe") and tensor.ndim == 3]
+    if not positions:
+        raise MIVAError("The motion module holds no positional encoding: it is damaged, get it again.")
+    return {
+        "motion_max_seq_length": positions[0],
+        "use_motion_mid_block": any(name.startswith("mid_block.") for name in motion),
+    }
+
+
+def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    with torch.device("meta"):
+        return build()
+
+
+def _fill(
+    model: nn.Module, tensors: dict[str, Tensor], source: str, device: torch.device | str, dtype: torch.dtype
+) -> None:
+    """Put tensors in place of meta ones, one after another, so that memory holds about one copy."""
+    for path, module in model.named_modules():
+        if isinstance(module, SinusoidalPositionalEmbedding):
+            _, frames, width = module.pe.shape
+            tensors[f"{path}.pe"] = SinusoidalPositionalEmbedding(width, frames).pe
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted(wanted.keys() ^ tensors.keys()):
+        found = "lacks" if name in wanted else "holds an unexpected"
+        raise MIVAError(f"{source} {found} {name}: it is damaged, or of a version that is not supported.")
+    for name, shape in wanted.items():
+        if tuple(tensors[name].shape) != shape:
+            raise MIVAError(f"{source} holds {name} of shape {tuple(tensors[name].shape)}, but {shape} was expected.")
+    # Copied even where nothing changes: a mapped file could be replaced under the running model.
+    placed = {name: tensors.pop(name).to(device, dtype, copy=True) for name in wanted}
+    model.load_state_dict(placed, assign=True)
+    model.eval().requires_grad_(False)
