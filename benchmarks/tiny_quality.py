@@ -1,6 +1,6 @@
 """Does the built-in base move pictures it has never seen, the way each shipped adapter says?
 
-    python benchmarks/tiny_quality.py [--seeds 3] [--pictures 40] [--out benchmarks/results]
+    python -m benchmarks.tiny_quality [--seeds 3] [--pictures 40] [--out benchmarks/results]
 
 Writes tiny_quality.md (the table) and one contact sheet per adapter. Every number is of the clip a user gets: decoded,
 against the ideal clip rendered from the same picture, flow by Farneback on both. Pictures are 28 held-out photographs

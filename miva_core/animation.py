@@ -130,7 +130,10 @@ def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
     height, width = size
     if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
-        raise MIVAError(f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}.")
+        nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
+        raise MIVAError(
+            f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."
+        )
     return height, width
 
 

@@ -1,13 +1,15 @@
 """The command line: animate a picture, list what there is, say what a file is."""
 
 import argparse
+import contextlib
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from .checks import LARGEST
 from .errors import MIVAError
 
 if TYPE_CHECKING:
@@ -47,11 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_animate(commands)
 
-    listing = commands.add_parser("list", help="show the bases and adapters that are found")
+    text = "show the bases and adapters that are found"
+    listing = commands.add_parser("list", help=text, description=text)
     _add_folders(listing)
     listing.set_defaults(run=_list)
 
-    info = commands.add_parser("info", help="say what a file is, and what an adapter was trained on")
+    text = "say what a file is, and what an adapter was trained on"
+    info = commands.add_parser("info", help=text, description=text)
     info.add_argument("file", type=Path)
     info.set_defaults(run=_info)
     return parser
@@ -73,21 +77,21 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
         metavar="NAME[:WEIGHT]",
         help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable)",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, …")
+    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
     command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
     command.add_argument("--base", default="tiny", help="the video model: tiny (default) or animatediff")
     command.add_argument("--checkpoint", type=Path, metavar="FILE", help="for animatediff: a Stable Diffusion 1.5 file")
     command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
     command.add_argument("--vae", type=Path, metavar="FILE", help="for animatediff: a VAE other than the checkpoint's")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--steps", type=int, default=25)
-    command.add_argument("--frames", type=int, help="length of the clip")
+    command.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
+    command.add_argument("--steps", type=_whole(1, 1000), default=25, help="denoising steps (default: 25)")
+    command.add_argument("--frames", type=_whole(2, LARGEST), help="length of the clip (default: the base's own)")
     command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
     command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
     command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
     command.add_argument(
         "--dct-strength",
-        type=float,
+        type=_share,
         metavar="A",
         help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
     )
@@ -113,6 +117,7 @@ def _animate(options: argparse.Namespace) -> None:
     paths = [resolve_adapter(name, options.adapters) for name, _ in chosen]
     for path in paths:
         read_info(path)
+    _check_distinct([options.out, options.sheet], [options.picture, *paths])
     size = parse_size(options.size) if options.size is not None else None
     picture = read_picture(options.picture)
 
@@ -133,12 +138,7 @@ def _animate(options: argparse.Namespace) -> None:
         f"{path.stem} ({k})": (MIVAAdapter.load(path, base.backbone), weight)
         for k, (path, (_, weight)) in enumerate(zip(paths, chosen, strict=True), start=1)
     }
-    total = sum(weight for _, weight in chosen)
-    if len(chosen) > 1 and not math.isclose(total, 1):
-        print(f"The weights sum to {total:g}; a sum of 1 is the most stable.")
     picture, note = fit_picture(picture, size or base.size, options.fit)
-    if note:
-        print(f"The picture was {note}.")
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
     with tqdm(total=options.steps, unit="step", desc="Animating", delay=1e-3) as bar:
         clip = animate(
@@ -153,12 +153,44 @@ def _animate(options: argparse.Namespace) -> None:
             adain=not options.no_adain,
             callback=lambda _: bar.update(),
         )
+    if note:
+        print(f"The picture was {note}.")
+    total = sum(weight for _, weight in chosen)
+    if len(chosen) > 1 and not math.isclose(total, 1):
+        print(f"The weights sum to {total:g}; a sum of 1 is the most stable.")
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     if options.sheet:
-        label = " + ".join(options.miva) or "no motion"
-        write_png(contact_sheet([(label, clip.frames)]), options.sheet)
+        label = " + ".join(f"{path.stem} {weight:g}" for path, (_, weight) in zip(paths, chosen, strict=True))
+        write_png(contact_sheet([(label or "no motion", clip.frames)]), options.sheet)
         print(f"Wrote {options.sheet}.")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            if low <= int(text) <= high:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+
+    return whole
+
+
+def _share(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+
+
+def _check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:
+    """Nothing that is read is to be replaced, nor one result by another."""
+    taken = list(read)
+    for path in filter(None, written):
+        for other in taken:
+            if os.path.realpath(path) == os.path.realpath(other):
+                raise MIVAError(f"{path} would be written over {other}: name another file.")
+        taken.append(path)
 
 
 def _split_weight(text: str) -> tuple[str, float]:

@@ -42,6 +42,8 @@ def require_file(path: str | Path, kind: str) -> Path:
     """
     path = Path(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise MIVAError(f"{path} is neither a file nor a folder: name a {kind}.")
         with path.open("rb") as file:
             empty = not file.read(1)
     except FileNotFoundError:

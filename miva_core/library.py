@@ -29,12 +29,17 @@ def resolve_adapter(name: str, folders: Sequence[Path] = ()) -> Path:
     Raises:
         MIVAError: nothing of that name; the message gives the nearest names.
     """
-    if Path(name).suffix == ".safetensors":
-        return Path(name)
+    path = Path(name)
+    if path.is_file():
+        return path
     found = find_adapters(folders)
-    if name in found:
-        return found[name]
+    by_name = {key.casefold(): file for key, file in found.items()}
+    wanted = name.casefold().removesuffix(".safetensors")
+    if wanted in by_name:
+        return by_name[wanted]
+    if path.suffix.lower() == ".safetensors":
+        return path
     if not found:
         raise MIVAError(f"There is no adapter {name!r}, nor any other: name a .safetensors file, or a folder of them.")
-    near = difflib.get_close_matches(name, found, n=3, cutoff=0.4) or sorted(found)
+    near = difflib.get_close_matches(wanted, found, n=3, cutoff=0.4) or sorted(found)
     raise MIVAError(f"There is no adapter {name!r}: did you mean {' or '.join(near)}? (`list` shows all.)")

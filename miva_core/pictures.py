@@ -113,7 +113,7 @@ def _read_with_pillow(file: BinaryIO, path: Path) -> np.ndarray | None:
     except UnidentifiedImageError:
         return None
     except Image.DecompressionBombError as error:
-        raise MIVAError(_too_large(path, "far above")) from error
+        raise MIVAError(_too_large(path, "far")) from error
     except Exception as error:  # decoders meet damaged headers with a dozen kinds of exception
         raise MIVAError(_damaged(path)) from error
     _check_size(image.width, image.height, path)
@@ -143,7 +143,9 @@ def _read_with_opencv(file: BinaryIO, path: Path) -> np.ndarray:
 
     size = _float_picture_size(file)
     if size is None:
-        raise MIVAError(f"{path} is not a picture that can be read: it looks like {looks_like(path)}.")
+        raise MIVAError(
+            f"{path} is not a picture that can be read, it looks like {looks_like(path)}: export it as PNG or JPEG."
+        )
     _check_size(*size, path)
     file.seek(0)
     try:

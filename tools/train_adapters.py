@@ -1,6 +1,6 @@
 """Train the adapters that come with the built-in base, each on a few clips, the base frozen.
 
-    python tools/train_adapters.py --base miva_core/tiny --out miva_core/tiny/adapters [pan_left zoom_in rise ...]
+    python -m tools.train_adapters --base miva_core/tiny --out miva_core/tiny/adapters [pan_left zoom_in rise ...]
 
 Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips.
 """

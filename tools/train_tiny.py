@@ -1,11 +1,11 @@
 """Train the built-in base: its codec, then its video model.
 
-    python tools/train_tiny.py codec --photos PHOTOS --out OUT
-    python tools/train_tiny.py base  --photos PHOTOS --out OUT --minutes 60 [--resume miva_core/tiny]
-    python tools/train_tiny.py export --codec OUT/codec --resume OUT/ema.pt --out miva_core/tiny
+    python -m tools.train_tiny codec --photos PHOTOS --out OUT
+    python -m tools.train_tiny base  --photos PHOTOS --out OUT --minutes 60 [--resume miva_core/tiny]
+    python -m tools.train_tiny export --codec OUT/codec --resume OUT/ema.pt --out miva_core/tiny
 
 PHOTOS is a folder of photographs (any size above 112 pixels a side). Runs on CUDA when there is a card;
-`torchrun --nproc-per-node 2 tools/train_tiny.py base …` uses two processes, each with its own clips. The averaged
+`torchrun --nproc-per-node 2 -m tools.train_tiny base …` uses two processes, each with its own clips. The averaged
 weights are written every two minutes; `export` puts them where the package loads them.
 
 The base never sees a clip without a clean first frame, and its noise is centred on that frame: frames 2..F are

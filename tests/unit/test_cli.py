@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import miva_core
-from miva_core import MIVAAdapter, MIVAConfig, describe, load_base
+from miva_core import MIVAAdapter, MIVAConfig, describe, files, load_base
 from miva_core.base import Base
 from miva_core.cli import main
 from miva_core.video import read_video, write_video
@@ -92,7 +92,7 @@ def test_a_picture_becomes_a_clip_and_a_sheet(folder: Path, base: Base) -> None:
     )
     said, errors = run.communicate(timeout=300)
     assert run.returncode == 0, errors
-    assert "Traceback" not in errors and "2/2" in errors  # the progress bar got to its end
+    assert "2/2" in errors and len(errors.splitlines()) == 1  # the progress bar got to its end, and is alone
     clip, fps = read_video(folder / "clip.mp4")
     assert clip.shape == (base.frames, 64, 96, 3) and fps == base.fps
     with Image.open(folder / "sheet.png") as sheet:
@@ -102,6 +102,21 @@ def test_a_picture_becomes_a_clip_and_a_sheet(folder: Path, base: Base) -> None:
         f"Wrote clip.mp4: {base.frames} frames at {base.fps} a second.",
         "Wrote sheet.png.",
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+def test_a_reader_that_has_seen_enough_is_no_mistake(folder: Path) -> None:
+    program = f"'{sys.executable}' -m miva_core list | true"
+    run = subprocess.run(
+        ["sh", "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert run.stderr == ""
+
+
+def test_a_terminal_without_all_characters(folder: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run([sys.executable, "-m", "miva_core", "list"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stderr == "" and "64?64" in run.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGINT for one process")
@@ -281,27 +296,34 @@ WRONG = {
     "weight as text": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:half"), "'pan_left:half'"),
     "weight left out": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:"), "'pan_left:'"),
     "name left out": (wrong("cat.png", "clip.mp4", "--miva", ":0.5"), "':0.5'"),
-    "steps 0": (wrong("cat.png", "clip.mp4", "--steps", "0"), "steps is 0"),
-    "steps -3": (wrong("cat.png", "clip.mp4", "--steps", "-3"), "steps is -3"),
-    "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "steps is 1001"),
+    "steps 0": (wrong("cat.png", "clip.mp4", "--steps", "0"), "--steps: '0' is not a whole number from 1 to 1000"),
+    "steps -3": (wrong("cat.png", "clip.mp4", "--steps", "-3"), "--steps: '-3' is not a whole number"),
+    "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "--steps: '1001'"),
     "steps 2.5": (wrong("cat.png", "clip.mp4", "--steps", "2.5"), "--steps"),
-    "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "clip of 1 frames"),
+    "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "--frames: '1'"),
     "frames 99": (wrong("cat.png", "clip.mp4", "--frames", "99"), "clip of 99 frames"),
-    "negative seed": (wrong("cat.png", "clip.mp4", "--seed", "-1"), "seed is -1"),
-    "huge seed": (wrong("cat.png", "clip.mp4", "--seed", str(2**64)), "The seed is"),
+    "negative seed": (wrong("cat.png", "clip.mp4", "--seed", "-1"), "--seed: '-1'"),
+    "huge seed": (wrong("cat.png", "clip.mp4", "--seed", str(2**64)), "--seed: '18446744073709551616'"),
     "seed as text": (wrong("cat.png", "clip.mp4", "--seed", "x"), "--seed"),
     "size as text": (wrong("cat.png", "clip.mp4", "--size", "big"), "size 'big'"),
     "size half given": (wrong("cat.png", "clip.mp4", "--size", "64x"), "size '64x'"),
     "size empty": (wrong("cat.png", "clip.mp4", "--size", ""), "size ''"),
     "size zero": (wrong("cat.png", "clip.mp4", "--size", "0x64"), "size '0x64'"),
     "size not a multiple": (wrong("cat.png", "clip.mp4", "--size", "70x64"), "70×64"),
-    "DCT strength 2": (wrong("cat.png", "clip.mp4", "--dct-strength", "2"), "strength"),
-    "DCT strength NaN": (wrong("cat.png", "clip.mp4", "--dct-strength", "nan"), "strength"),
+    "DCT strength 2": (
+        wrong("cat.png", "clip.mp4", "--dct-strength", "2"),
+        "--dct-strength: '2' is not a number from 0 to 1",
+    ),
+    "DCT strength NaN": (wrong("cat.png", "clip.mp4", "--dct-strength", "nan"), "--dct-strength: 'nan'"),
     "unknown fit": (wrong("cat.png", "clip.mp4", "--fit", "stretch"), "--fit"),
     "unknown base": (wrong("cat.png", "clip.mp4", "--base", "huge"), "no base 'huge'"),
     "unknown device": (wrong("cat.png", "clip.mp4", "--device", "abacus"), "device 'abacus'"),
     "device without numbers": (wrong("cat.png", "clip.mp4", "--device", "meta"), "device 'meta'"),
     "device of a missing add-on": (wrong("cat.png", "clip.mp4", "--device", "hpu"), "device 'hpu'"),
+    "clip over the picture": (wrong("cat.webp", "cat.webp"), "would be written over cat.webp"),
+    "sheet over the picture": (wrong("cat.png", "clip.mp4", "--sheet", "./cat.png"), "would be written over cat.png"),
+    "a picture as adapter": (wrong("cat.png", "clip.mp4", "--miva", "cat.png"), "but a MIVA adapter was expected"),
+    "a checkpoint for tiny": (wrong("cat.png", "clip.mp4", "--checkpoint", "x.ckpt"), "takes no checkpoint"),
     "info on nothing": (["info", "missing.safetensors"], "There is no file missing.safetensors"),
     "info on a folder": (["info", "mine"], "mine is a folder"),
     "info on an empty file": (["info", "empty.safetensors"], "empty"),
@@ -321,9 +343,16 @@ def test_mistakes_are_told_in_one_sentence(clutter: Path, capsys: pytest.Capture
     assert content(clutter) == before
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that may not be written to")
-def test_a_folder_that_may_not_be_written_to(folder: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_folder_that_may_not_be_written_to(
+    folder: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "locked").mkdir(mode=0o500)
+    if os.name == "nt" or os.geteuid() == 0:  # who may write everywhere
+
+        def refuse(**_: object) -> NoReturn:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     assert main(wrong("cat.png", "locked/clip.mp4")) == 2
     assert capsys.readouterr().err.startswith("Error: locked/clip.mp4 cannot be written")
 

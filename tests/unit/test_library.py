@@ -41,6 +41,20 @@ def test_a_name_or_a_file_will_do(shipped: Path, own: Path) -> None:
     assert resolve_adapter("elsewhere/zoom_in.safetensors", [own]) == Path("elsewhere/zoom_in.safetensors")
 
 
+def test_case_and_ending_do_not_matter(
+    shipped: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolve_adapter("PAN_left") == shipped / "pan_left.safetensors"
+    assert resolve_adapter("pan_left.safetensors") == shipped / "pan_left.safetensors"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MINE.SAFETENSORS").touch()
+    (tmp_path / "picture.png").touch()
+    (tmp_path / "pan_right").mkdir()
+    assert resolve_adapter("MINE.SAFETENSORS") == Path("MINE.SAFETENSORS")
+    assert resolve_adapter("picture.png") == Path("picture.png")  # to be told what it is
+    assert resolve_adapter("pan_right") == shipped / "pan_right.safetensors"
+
+
 def test_the_nearest_names_are_told(own: Path) -> None:
     with pytest.raises(MIVAError, match=r"no adapter 'zoomin': did you mean zoom_in\?"):
         resolve_adapter("zoomin")
