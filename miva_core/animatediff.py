@@ -117,6 +117,7 @@ def load_animatediff(
         fps=8,
         centred=False,
         text=None,
+        steps=25,
         noise=NoiseInit(),
     )
 

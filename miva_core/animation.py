@@ -57,7 +57,7 @@ def animate(
     image: Tensor,
     adapters: Mapping[str, tuple[MIVAAdapter, float]],
     *,
-    steps: int = 25,
+    steps: int | None = None,
     seed: int = 0,
     size: tuple[int, int] | None = None,
     frames: int | None = None,
@@ -73,7 +73,7 @@ def animate(
         image: (H, W, 3) in [0, 1], any size; it is centre-cropped and scaled to `size`.
         adapters: weighted motions by name; none lets the base move as it likes. Weights that sum to 1 are the most
             stable; what is missing to 1 is the base's own motion.
-        steps: denoising steps.
+        steps: denoising steps, default the base's own choice.
         seed: of the start noise; the same seed gives the same clip.
         size: (height, width), default the size the base was trained on.
         frames: length of the clip, default what the base was trained on.
@@ -94,7 +94,7 @@ def animate(
     for name, (_, weight) in adapters.items():
         if not is_number(weight):
             raise MIVAError(f"The weight of {name} is {weight!r}, but it must be a finite number.")
-    schedule = prepare_scheduler(scheduler or base.scheduler, steps)
+    schedule = prepare_scheduler(scheduler or base.scheduler, base.steps if steps is None else steps)
     check_same_noise(schedule, base.scheduler)
     check_bare(base.model, base.backbone)
     picture, _ = fit_picture(image, (height, width))

@@ -36,7 +36,8 @@ class Base:
         fps: frame rate the clips are meant for.
         centred: the noise is centred on the first frame: x_t = x^1 + alpha (x - x^1) + sigma eps.
         text: (1, words, dim) caption that says nothing, or None for models that run without one.
-        noise: how its start latents are drawn unless the user says otherwise.
+        steps: denoising steps that it needs, unless the user says otherwise.
+        noise: how its start latents are drawn, likewise.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Base:
     fps: int
     centred: bool
     text: Tensor | None
+    steps: int
     noise: NoiseInit
 
     @torch.no_grad()

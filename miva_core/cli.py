@@ -84,7 +84,7 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
     command.add_argument("--vae", type=Path, metavar="FILE", help="for animatediff: a VAE other than the checkpoint's")
     command.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
-    command.add_argument("--steps", type=_whole(1, 1000), default=25, help="denoising steps (default: 25)")
+    command.add_argument("--steps", type=_whole(1, 1000), help="denoising steps (default: the base's own)")
     command.add_argument("--frames", type=_whole(2, LARGEST), help="length of the clip (default: the base's own)")
     command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
     command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
@@ -140,7 +140,7 @@ def _animate(options: argparse.Namespace) -> None:
     }
     picture, note = fit_picture(picture, size or base.size, options.fit)
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
-    with tqdm(total=options.steps, unit="step", desc="Animating", delay=1e-3) as bar:
+    with tqdm(total=options.steps or base.steps, unit="step", desc="Animating", delay=1e-3) as bar:
         clip = animate(
             base,
             picture,

@@ -89,5 +89,6 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         fps=settings["fps"],
         centred=settings["centred"],
         text=nothing_said.to(device),
+        steps=settings["steps"],
         noise=NoiseInit(**settings["noise"]),
     )

@@ -35,6 +35,45 @@ def clip_losses(
     return ((predicted - motion).square() / sigma.square().clamp(min=LEAST_NOISE)).mean(dim=(1, 2, 3, 4))
 
 
+def rolled_out_losses(
+    model: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas_cumprod: Tensor, share: float
+) -> Tensor:
+    """`clip_losses`, a share of the clips being brought to their step by the model itself.
+
+    A model that has only met clips noised from the truth takes the blur of its own earlier steps for evidence, and
+    moves less with every step it is given. The weight of those clips is 1, not 1 / sigma^2: what the model cannot know
+    any more should not count most at the steps with the least noise.
+
+    Args:
+        share: of the clips, in [0, 1]; 0 gives `clip_losses`. The other arguments are its own.
+    """
+    own = torch.rand(len(t), device=t.device) < share
+    if own.any():
+        noise = noise.clone()
+        noise[own] = _roll_out(model, text[own], latents[own], noise[own], t[own], alphas_cumprod)
+    losses = clip_losses(model, text, latents, noise, t, alphas_cumprod)
+    return torch.where(own, losses * (1 - alphas_cumprod[t]), losses)
+
+
+@torch.no_grad()
+def _roll_out(
+    model: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas_cumprod: Tensor
+) -> Tensor:
+    """The noise with which `clip_losses` meets the clips as one DDIM step of the model from a random later step has
+    left them. Arguments as there."""
+    later = (t + (len(alphas_cumprod) - 1 - t) * torch.rand_like(t, dtype=torch.float)).long()
+    alpha, sigma, late_alpha, late_sigma = (
+        table[steps][:, None, None, None, None]
+        for steps in (t, later)
+        for table in (alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
+    )
+    first, motion = latents[:, :, :1], latents - latents[:, :, :1]
+    moving = late_alpha * motion + late_sigma * noise
+    clips = torch.cat([first, first + moving[:, :, 1:]], dim=2)
+    predicted = model(clips, later, text.repeat_interleave(latents.shape[2], dim=0)).sample.float()
+    return (moving - late_alpha * predicted) / late_sigma + alpha / sigma * (predicted - motion)
+
+
 def draw_steps(count: int, steps: int, power: float = 1.0) -> Tensor:
     """Stratified random steps (count,); a power below 1 prefers late, noisy steps, where motion is decided."""
     u = (torch.randperm(count) + torch.rand(count)) / count

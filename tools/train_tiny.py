@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miva_core.backdrops import paint_backdrops
-from miva_core.loss import clip_losses, draw_steps
+from miva_core.loss import draw_steps, rolled_out_losses
 from miva_core.patch_codec import PATCH, PatchCodec
 from miva_core.per_frame_norm import use_per_frame_norm
 from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
@@ -63,6 +63,7 @@ SETTINGS = {
     "fps": 8,
     "centred": True,
     "caption_words": len(SLOTS),
+    "steps": 25,
     "noise": {"shared_ratio": 0.05, "dct": True, "strength": 0.0787, "cutoff": 0.23},
 }
 
@@ -269,28 +270,6 @@ def hide_words(words: Tensor) -> Tensor:
     return words.masked_fill(whole | single, 0)
 
 
-@torch.no_grad()
-def roll_out(unet: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas: Tensor) -> Tensor:
-    """The noise of clips that the model itself brought to step t, by one DDIM step from a random later one.
-
-    A model that has only met clips noised from the truth takes the blur of its own earlier steps for evidence, and
-    moves less with every step. Shapes and arguments as in `clip_losses`; the noise that is returned makes
-    x^1 + alpha (x - x^1) + sigma noise the clip the model would have at step t.
-    """
-    later = (t + (len(alphas) - 1 - t) * torch.rand_like(t, dtype=torch.float)).long()
-    motion = latents - latents[:, :, :1]
-    alpha, sigma, late_alpha, late_sigma = (
-        table[steps][:, None, None, None, None]
-        for steps in (t, later)
-        for table in (alphas.sqrt(), (1 - alphas).sqrt())
-    )
-    noisy = late_alpha * motion + late_sigma * noise
-    clips = latents[:, :, :1] + noisy
-    clips[:, :, 0] = latents[:, :, 0]
-    predicted = unet(clips, later, text.repeat_interleave(latents.shape[2], dim=0)).sample.float()
-    return (noisy - late_alpha * predicted) / late_sigma + alpha / sigma * (predicted - motion)
-
-
 def make_optimisers(unet: nn.Module, words: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for convolutions, norms, biases, the embeddings and the time network."""
     matrices, rest = [], [words.weight]
@@ -348,14 +327,9 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         latents, shown, speeds = pool.draw(batch)
         latents, text = latents[:, :, :frames], caption(words, hide_words(shown.to(device)), speeds.to(device))
         t, noise = draw_steps(batch, len(alphas), args.high_noise).to(device), torch.randn_like(latents)
-        own = torch.rand(batch, device=device) < args.own
-        weight = torch.where(own, 1 - alphas[t], 1.0)
         # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
         with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            if own.any():
-                noise[own] = roll_out(unet, text[own], latents[own], noise[own], t[own], alphas)
-            # What the model cannot know any more should not weigh most at the steps with the least noise.
-            losses = clip_losses(unet, text, latents, noise, t, alphas) * weight
+            losses = rolled_out_losses(unet, text, latents, noise, t, alphas, args.own)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()

@@ -2,9 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from miva_core.loss import clip_losses, draw_steps
+from miva_core.loss import clip_losses, draw_steps, rolled_out_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
 
@@ -93,6 +94,41 @@ def test_a_model_that_knows_the_motion_has_no_loss(batch: dict[str, Tensor]) -> 
     motion = batch["latents"] - batch["latents"][:, :, :1]
     losses = clip_losses(lambda *_: SimpleNamespace(sample=motion), **batch)
     assert losses.max().item() < 1e-12
+
+
+class Biased(nn.Module):
+    """Answers the true motion and a little more, and keeps what it is given."""
+
+    def __init__(self, motion: Tensor, extra: float) -> None:
+        super().__init__()
+        self.motion, self.extra, self.calls = motion, extra, []
+
+    def forward(self, frames: Tensor, t: Tensor, text: Tensor) -> SimpleNamespace:
+        self.calls.append((frames, t))
+        return SimpleNamespace(sample=self.motion + self.extra)
+
+
+def test_a_rolled_out_clip_is_what_a_ddim_step_of_the_model_leaves(batch: dict[str, Tensor]) -> None:
+    first, t = batch["latents"][:, :, :1], batch["t"]
+    motion = batch["latents"] - first
+    model = Biased(motion, 0.3)
+    losses = rolled_out_losses(model, **batch, share=1.0)
+    (_, later), (met, met_t) = model.calls
+    assert torch.equal(met_t, t) and (later >= t).all() and (later[:2] > t[:2]).all()
+    for b in (1, 2):
+        step = int(later[b] - t[b])
+        scheduler = DDIMScheduler(prediction_type="sample", clip_sample=False, num_train_timesteps=max(1, step))
+        scheduler.alphas_cumprod, scheduler.num_inference_steps = batch["alphas_cumprod"], 1
+        start = scheduler.add_noise(motion[b], batch["noise"][b], later[b])
+        left = scheduler.step(motion[b] + 0.3, int(later[b]), start).prev_sample if step else start
+        torch.testing.assert_close(met[b, :, 1:], (first[b] + left)[:, 1:], rtol=1e-5, atol=1e-5)
+        assert torch.equal(met[b, :, 0], first[b, :, 0])
+    torch.testing.assert_close(losses[1:], torch.full_like(losses[1:], 0.09))  # weight 1
+
+
+def test_without_a_share_nothing_is_rolled_out(batch: dict[str, Tensor]) -> None:
+    model = Stub()
+    assert torch.equal(rolled_out_losses(model, **batch, share=0.0), clip_losses(model, **batch))
 
 
 @pytest.mark.parametrize(("count", "power"), [(50, 1.0), (50, 0.5), (7, 1.0), (7, 2.0), (1, 1.0)])
