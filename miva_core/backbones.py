@@ -92,6 +92,23 @@ def describe(model: nn.Module) -> Backbone:
     )
 
 
+@register_backbone("WanTransformer3DModel")
+def _describe_wan(model: nn.Module) -> Backbone:
+    """Wan 2.1 text-to-video, in any size. Its attention spans space and time, so there are no temporal sites."""
+    if model.config.image_dim is not None:
+        raise MIVAError("This is an image-to-video Wan model; use the text-to-video one, which adapters start from.")
+    frames_per_patch, _, _ = model.config.patch_size
+    if frames_per_patch != 1:
+        raise MIVAError(f"This Wan model has patches of {model.config.patch_size}, expected one frame to a patch.")
+    sites = tuple(
+        Site(f"blocks.{i}.{name}", kind, attention.inner_dim, attention.heads)
+        for i, block in enumerate(model.blocks)
+        for name, kind, attention in (("attn1", "sa", block.attn1), ("attn2", "ca", block.attn2))
+    )
+    time_module = "condition_embedder.time_embedder"
+    return Backbone("wan", sites, time_module, model.get_submodule(time_module).linear_2.out_features)
+
+
 _SPATIAL = re.compile(r"\.attentions\.\d+\.transformer_blocks\.\d+\.(attn[12])$")
 _TEMPORAL = re.compile(r"\.motion_modules\.\d+\.transformer_blocks\.\d+\.attn[12]$")
 

@@ -19,10 +19,12 @@ class MIVAConfig:
         cfa_softmax: "separate", one softmax per reference frame (Eq. 2), or "joint", one softmax over the keys of both
             with values scaled by λ (the released code).
         cfa_out_bias: whether W_O has a bias.
+        cfa_rope: on bases with rotary positions (Wan), whether cross-frame attention uses them too.
         gate_temperature: T > 0 in (λ2, λ3) = softmax((SiLU(temb) W + b) / T).
         gate_bias: whether that map has the bias b.
         ca_rank: hidden width of the two-layer perceptron in place of text cross-attention (3.3.2).
         ca_act: "softmax", as the paper writes it, or "gelu".
+        ca_query_bias: where the base's query W_Q has a bias (Wan), whether the perceptron's input keeps it.
         ca_norm: whether a LayerNorm sits between the first layer and the activation.
         ta_rank: rank of the LoRA on q, k, v and out of every temporal self-attention (3.3).
         ta_alpha: that LoRA is scaled by ta_alpha / ta_rank; must be positive.
@@ -34,11 +36,13 @@ class MIVAConfig:
     cfa_rank: int | None = 128
     cfa_softmax: Literal["separate", "joint"] = "separate"
     cfa_out_bias: bool = False
+    cfa_rope: bool = True
     gate_temperature: float = 0.2
     gate_bias: bool = True
     ca_rank: int = 64
     ca_act: Literal["gelu", "softmax"] = "gelu"
     ca_norm: bool = True
+    ca_query_bias: bool = True
     ta_rank: int = 32
     ta_alpha: float = 1.0
 
@@ -49,7 +53,7 @@ class MIVAConfig:
         _check_rank(self, "ta_rank")
         _check_choice(self, "cfa_softmax", ("separate", "joint"))
         _check_choice(self, "ca_act", ("gelu", "softmax"))
-        for name in ("cfa_out_bias", "gate_bias", "ca_norm"):
+        for name in ("cfa_out_bias", "cfa_rope", "gate_bias", "ca_norm", "ca_query_bias"):
             _check_choice(self, name, (True, False))
         _check_positive(self, "gate_temperature")
         _check_positive(self, "ta_alpha")
@@ -68,6 +72,12 @@ class MIVAConfig:
     def official_animatediff(cls) -> MIVAConfig:
         """What the authors' AnimateDiff code builds."""
         return cls(cfa_rank=None, cfa_softmax="joint", cfa_out_bias=True)
+
+    @classmethod
+    def official_wan(cls) -> MIVAConfig:
+        """What the authors' Wan code builds, but in parallel with self-attention and inside its gate, where the paper's
+        Eq. 2 has it; their code adds it after self-attention, to the ungated residual."""
+        return cls(cfa_rank=None, cfa_softmax="joint", cfa_out_bias=True, cfa_rope=False, ca_query_bias=False)
 
     @classmethod
     def from_dict(cls, data: Any) -> MIVAConfig:

@@ -13,7 +13,8 @@ from .backbones import Backbone, describe
 from .checks import is_number
 from .config import MIVAConfig
 from .errors import MIVAError
-from .processors import PROCESSORS, Context, Group
+from .processors import Context, Group
+from .registry import PROCESSORS
 
 
 class Injection:
@@ -71,7 +72,7 @@ class Injection:
                 for start, adapters in groups
             ]
             self._replaced.append((attention, attention.processor))
-            attention.set_processor(PROCESSORS[site.kind](self._context, parts))
+            attention.set_processor(PROCESSORS[backbone.family, site.kind](self._context, parts))
         time_module = model.get_submodule(backbone.time_module)
         self._hooks.append(time_module.register_forward_hook(self._remember_time))
         self._hooks.append(model.register_forward_pre_hook(self._remember_frames, with_kwargs=True))
@@ -80,8 +81,8 @@ class Injection:
         self._context.temb = temb
 
     def _remember_frames(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        sample = kwargs["sample"] if "sample" in kwargs else args[0]
-        self._context.frames = sample.shape[2]
+        latents = next((kwargs[name] for name in ("sample", "hidden_states") if name in kwargs), None)
+        self._context.frames = (args[0] if latents is None else latents).shape[2]
 
 
 def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
@@ -155,7 +156,7 @@ def check_bare(model: nn.Module, backbone: Backbone) -> None:
             raise MIVAError("This model already has adapters; remove them first, or inject all of them in one call.")
         if attention.fused_projections:
             raise MIVAError("This model has fused projections; call model.unfuse_qkv_projections() first.")
-        if type(attention.processor).__name__ not in ("AttnProcessor2_0", "AttnProcessor"):
+        if type(attention.processor).__name__ not in ("AttnProcessor2_0", "AttnProcessor", "WanAttnProcessor"):
             raise MIVAError(
                 f"The attention at {site.path} uses {type(attention.processor).__name__}, which adapters would "
                 "replace; call model.set_default_attn_processor() first."

@@ -42,6 +42,16 @@ class Context:
     temb: Tensor | None = None
     frames: int = 0
 
+    def counted_frames(self) -> int:
+        """`frames`, once the model has told them.
+
+        Raises:
+            MIVAError: it has not, since hooks were bypassed; frames would be taken for clips.
+        """
+        if not self.frames:
+            raise MIVAError("Call the model itself, not its forward: only so do adapters learn the number of frames.")
+        return self.frames
+
 
 @dataclass(eq=False)
 class Group:
@@ -66,13 +76,15 @@ class Group:
         return [module[name] for module in self.modules]
 
 
-class _Processor:
+class Processor:
+    """What all of them hold; see the module's text."""
+
     def __init__(self, context: Context, groups: list[Group]) -> None:
         self.context = context
         self.groups = groups
 
 
-class SelfAttention(_Processor):
+class SelfAttention(Processor):
     """y_i = SA(f^i) + Σ_j w_j W_O^j(λ2^j A(f^i, f^1) + λ3^j A(f^i, f^prev(i))) (Eq. 2), tokens (b f, s, d).
 
     The references use the keys and values that SA has just made.
@@ -85,28 +97,21 @@ class SelfAttention(_Processor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        _refuse_mask(attention_mask)
+        refuse_mask(attention_mask)
         q, k, v = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
-        y = _project_out(attn, attend(q, k, v, attn.heads))
+        y = project_out(attn, attend(q, k, v, attn.heads))
         for group in self.groups:
             y = y + self._cross_frame(group, attn, hidden_states, q, k, v)
         return y
 
     def _cross_frame(self, group: Group, attn: nn.Module, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        frames, branches = self.context.frames, group.parts("cfa")
-        if not frames:
-            raise MIVAError(
-                "The model's own forward was called; call the model itself, which tells adapters the frames."
-            )
-        lambdas = reference_weights(self.context.temb, group.parts("gate"), group.config.gate_temperature)
-        lambdas = lambdas.repeat_interleave(frames, dim=1)
-        cross_frame = separate_cross_frame if group.config.cfa_softmax == "separate" else joint_cross_frame
+        branches = group.parts("cfa")
         queries = q + spread(x, [branch.q for branch in branches])
-        mixed = cross_frame(queries, k, v, lambdas, attn.heads, frames)
+        mixed = mix_references(self.context, group, queries, k, v, attn.heads)
         return cross_frame_output(mixed, branches, group.weights(self.context))
 
 
-class CrossAttention(_Processor):
+class CrossAttention(Processor):
     """y = Σ_j w_j W2_j(act(norm_j(W1_j f W_Q))) + (1 - Σ_j w_j) CA(f, text) (3.3.2), tokens (b f, s, d).
 
     Without a text there is no CA(f, text), and its share is dropped: real bases run without their text encoder.
@@ -119,17 +124,17 @@ class CrossAttention(_Processor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        _refuse_mask(attention_mask)
+        refuse_mask(attention_mask)
         y = sum(self._prompt(group, attn, hidden_states) for group in self.groups)
         if encoder_hidden_states is None:
             return y
         q, k, v = attn.to_q(hidden_states), attn.to_k(encoder_hidden_states), attn.to_v(encoder_hidden_states)
-        return y + _base_share(self.context, q) * _project_out(attn, attend(q, k, v, attn.heads))
+        return y + base_share(self.context, q) * project_out(attn, attend(q, k, v, attn.heads))
 
     def _prompt(self, group: Group, attn: nn.Module, x: Tensor) -> Tensor:
         prompts = group.parts("ca")
         first = [prompt.first for prompt in prompts]
-        if _is_plain(attn.to_q, x):
+        if is_plain(attn.to_q, x):
             # W1 W_Q is a far smaller matrix than W_Q
             hidden = fan_out(x, [matrix @ attn.to_q.weight.to(matrix) for matrix in first])
         else:
@@ -137,7 +142,7 @@ class CrossAttention(_Processor):
         return prompt_output(hidden, prompts, group.config.ca_act, group.weights(self.context))
 
 
-class TemporalAttention(_Processor):
+class TemporalAttention(Processor):
     """y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
 
     The outputs of several adapters are summed, not their LoRA matrices (B.2.1).
@@ -150,10 +155,10 @@ class TemporalAttention(_Processor):
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
     ) -> Tensor:
-        _refuse_mask(attention_mask)
+        refuse_mask(attention_mask)
         qkv = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
         mixed = attend(*qkv, attn.heads)
-        mixed = _base_share(self.context, mixed) * mixed
+        mixed = base_share(self.context, mixed) * mixed
         extra = 0
         for group in self.groups:
             weights, lora = group.weights(self.context), group.parts("ta")
@@ -162,7 +167,7 @@ class TemporalAttention(_Processor):
             scale = group.config.ta_alpha / group.config.ta_rank
             extra = extra + collect(attended, [site.out for site in lora], scale * weights)
         # all shares sum to 1, so one projection of their mean counts its bias exactly once
-        return _project_out(attn, mixed) + extra
+        return project_out(attn, mixed) + extra
 
     def _attend(self, group: Group, attn: nn.Module, x: Tensor, qkv: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Every adapter's own temporal attention before its output map: (n, b h w, f, d)."""
@@ -174,24 +179,33 @@ class TemporalAttention(_Processor):
         return attend(q, k, v, attn.heads).unflatten(0, (len(lora), -1))
 
 
-PROCESSORS: dict[str, type[_Processor]] = {"sa": SelfAttention, "ca": CrossAttention, "ta": TemporalAttention}
+def mix_references(context: Context, group: Group, queries: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """λ2^j A(q_i, f^1) + λ3^j A(q_i, f^prev(i)) of all adapters of a group, in the form their config asks for.
+
+    queries (n, b f, s, d), k and v (b f, s, d) give (n, b f, s, d).
+    """
+    frames = context.counted_frames()
+    lambdas = reference_weights(context.temb, group.parts("gate"), group.config.gate_temperature)
+    lambdas = lambdas.repeat_interleave(frames, dim=1)
+    cross_frame = separate_cross_frame if group.config.cfa_softmax == "separate" else joint_cross_frame
+    return cross_frame(queries, k, v, lambdas, heads, frames)
 
 
-def _project_out(attn: nn.Module, hidden_states: Tensor) -> Tensor:
+def project_out(attn: nn.Module, hidden_states: Tensor) -> Tensor:
     projection, dropout = attn.to_out
     return dropout(projection(hidden_states))
 
 
-def _is_plain(linear: nn.Module, x: Tensor) -> bool:
+def is_plain(linear: nn.Module, x: Tensor) -> bool:
     """Whether `linear(x)` is x times its weight: it may also be quantised, offloaded or carry a LoRA of its own."""
     return type(linear) is nn.Linear and linear.bias is None and linear.weight.device == x.device
 
 
-def _base_share(context: Context, like: Tensor) -> Tensor:
+def base_share(context: Context, like: Tensor) -> Tensor:
     # arithmetic on a tensor, never a branch: a new weight must not trigger a new compilation
     return (1 - context.weights.sum()).to(like)
 
 
-def _refuse_mask(attention_mask: Tensor | None) -> None:
+def refuse_mask(attention_mask: Tensor | None) -> None:
     if attention_mask is not None:
         raise MIVAError("The model was called with an attention mask, which adapters do not support; leave it out.")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from slow import attention, matrix, phi
 from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
@@ -13,7 +14,6 @@ from miva_core.backbones import describe
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
 from miva_core.injection import inject
-from miva_core.layers import Delta
 
 CLIPS, FRAMES, TOKENS = 2, 4, 6
 RANKS = {"cfa_rank": 3, "ca_rank": 4, "ta_rank": 2}
@@ -28,33 +28,6 @@ EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
 # --- the formulas ----------------------------------------------------------------------------------------------------
-
-
-def matrix(delta: Delta) -> Tensor:
-    return delta.up if delta.down is None else delta.up @ delta.down
-
-
-def head_slices(tokens: Tensor, heads: int) -> list[Tensor]:
-    return list(tokens.chunk(heads, dim=-1))
-
-
-def attention_matrix(q: Tensor, k: Tensor) -> Tensor:
-    return torch.softmax(q @ k.T / math.sqrt(q.shape[-1]), dim=-1)
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """q, k, v (tokens, d) of one frame each."""
-    slices = zip(head_slices(q, heads), head_slices(k, heads), head_slices(v, heads), strict=True)
-    return torch.cat([attention_matrix(qh, kh) @ vh for qh, kh, vh in slices], dim=-1)
-
-
-def phi(temb: Tensor, gate: nn.Module, temperature: float) -> tuple[Tensor, Tensor]:
-    """temb (d_t,) of one clip."""
-    logits = gate.weight @ (temb * torch.sigmoid(temb))
-    if gate.bias is not None:
-        logits = logits + gate.bias
-    exponentials = torch.exp(logits / temperature)
-    return exponentials[0] / exponentials.sum(), exponentials[1] / exponentials.sum()
 
 
 def out(attn: nn.Module, tokens: Tensor) -> Tensor:
