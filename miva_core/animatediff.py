@@ -1,6 +1,5 @@
 """The base people have on disk: a Stable Diffusion 1.5 checkpoint with an AnimateDiff motion module."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from .backbones import describe
 from .base import Base
 from .errors import MIVAError
 from .init_noise import NoiseInit
+from .json_files import read_json
 from .per_frame_norm import use_per_frame_norm
 from .weights import open_weights, what_weights
 
@@ -76,22 +76,21 @@ def load_animatediff(
     Raises:
         MIVAError: a file is missing, damaged or something else; the message says what it is.
     """
-    image = open_weights(checkpoint, "Stable Diffusion 1.5 checkpoint")
-    _check_kind(image, checkpoint, _CHECKPOINT)
+    image = _open_checkpoint(checkpoint)
     motion = open_weights(motion_module, "AnimateDiff motion module")
     _check_kind(motion, motion_module, _MOTION)
     pictures, pictures_file = (image, checkpoint) if vae is None else (open_weights(vae, "VAE"), vae)
     if vae is not None:
         _check_kind(pictures, vae, "a VAE")
 
-    config = _read_json(configs / "unet.json") | _motion_layout(motion)
+    config = read_json(configs / "unet.json") | _motion_layout(motion)
     model = _on_meta(lambda: UNetMotionModel.from_config(config))
     named = convert_ldm_unet_checkpoint(_part(image, _UNET), config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
     _fill(model, named, f"{checkpoint} with {motion_module}", device, dtype)
     use_per_frame_norm(model)
 
-    vae_config = _read_json(configs / "vae.json")
+    vae_config = read_json(configs / "vae.json")
     autoencoder = _on_meta(lambda: AutoencoderKL.from_config(vae_config))
     inside = _part(pictures, _VAE)
     if vae is None and not inside:
@@ -108,7 +107,7 @@ def load_animatediff(
         name="animatediff",
         model=model,
         codec=ImageVAE(autoencoder),
-        scheduler=DDIMScheduler.from_config(_read_json(configs / "scheduler.json")),
+        scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
         backbone=describe(model),
         frames=16,
         longest=config["motion_max_seq_length"],
@@ -122,14 +121,28 @@ def load_animatediff(
     )
 
 
+def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The U-Net of a Stable Diffusion 1.5 file by the names diffusers gives its tensors, mapped rather than read.
+
+    Args:
+        config: as in configs/animatediff/unet.json.
+
+    Raises:
+        MIVAError: the file is missing, damaged or something else.
+    """
+    return convert_ldm_unet_checkpoint(_part(_open_checkpoint(checkpoint), _UNET), config)
+
+
+def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    tensors = open_weights(path, "Stable Diffusion 1.5 checkpoint")
+    _check_kind(tensors, path, _CHECKPOINT)
+    return tensors
+
+
 def _check_kind(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], wanted: str) -> None:
     kind = what_weights(tensors)
     if kind != wanted:
         raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

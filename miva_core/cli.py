@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_folders(listing)
     listing.set_defaults(run=_list)
 
+    _add_convert(commands)
+
     text = "say what a file is, and what an adapter was trained on"
     info = commands.add_parser("info", help=text, description=text)
     info.add_argument("file", type=Path)
@@ -100,6 +102,40 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
     _add_folders(command)
     command.set_defaults(run=_animate)
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    text = "make an adapter file of a research checkpoint by MIVA's authors (AnimateDiff)"
+    command = commands.add_parser("convert", help=text, description=text)
+    command.add_argument("official", type=Path, help="adapter.pt")
+    command.add_argument("out", type=Path, help="the adapter file, ending in .safetensors")
+    command.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="FILE", help="the Stable Diffusion 1.5 file it was trained on"
+    )
+    command.add_argument("--motion", help="name of the motion (default: the name of the new file)")
+    command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
+    command.set_defaults(run=_convert)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from .files import check_writable
+    from .official import convert_animatediff
+
+    check_writable(options.out, (".safetensors",))
+    _check_distinct([options.out], [options.official, options.checkpoint])
+    adapter, unused = convert_animatediff(options.official, options.checkpoint)
+    info = adapter.info(
+        motion=options.motion or options.out.stem.replace("_", " "),
+        frames=16,
+        size=(512, 320),
+        fps=8,
+        subject=options.subject,
+        training={"converted from": options.official.name},
+    )
+    adapter.save(options.out, info)
+    print(f"Wrote {options.out}: {adapter.num_parameters():,} parameters.")
+    if unused:
+        print(f"{len(unused)} tensors have no place in an adapter without a mask stream, such as {unused[0]}.")
 
 
 def _animate(options: argparse.Namespace) -> None:

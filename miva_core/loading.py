@@ -1,6 +1,5 @@
 """Bases from local files. Nothing is ever downloaded."""
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from .backbones import describe
 from .base import Base
 from .errors import MIVAError
 from .init_noise import NoiseInit
+from .json_files import read_json
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
 BASES = ("tiny", "animatediff")
@@ -68,7 +68,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
     for part in ("settings.json", "words.safetensors", "unet", "codec", "scheduler"):
         if not (folder / part).exists():
             raise MIVAError(f"The built-in base lacks {folder / part}: install the package again.")
-    settings = json.loads((folder / "settings.json").read_text())
+    settings = read_json(folder / "settings.json")
     # Without accelerate, diffusers would warn that it cannot save memory, of which nothing is needed here.
     options = {"local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}
     model = UNetMotionModel.from_pretrained(folder, subfolder="unet", **options)
