@@ -83,9 +83,8 @@ def load_animatediff(
     if vae is not None:
         _check_kind(pictures, vae, "a VAE")
 
-    config = read_json(configs / "unet.json") | _motion_layout(motion)
-    model = _on_meta(lambda: UNetMotionModel.from_config(config))
-    named = convert_ldm_unet_checkpoint(_part(image, _UNET), config)
+    model = meta_unet(configs, **_motion_layout(motion))
+    named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
     _fill(model, named, f"{checkpoint} with {motion_module}", device, dtype)
     use_per_frame_norm(model)
@@ -110,7 +109,7 @@ def load_animatediff(
         scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
         backbone=describe(model),
         frames=16,
-        longest=config["motion_max_seq_length"],
+        longest=model.config.motion_max_seq_length,
         size=(320, 512),
         multiple=8,
         fps=8,
@@ -119,6 +118,12 @@ def load_animatediff(
         steps=25,
         noise=NoiseInit(),
     )
+
+
+def meta_unet(configs: Path = CONFIGS, **changes: Any) -> UNetMotionModel:
+    """The U-Net without weights; as AnimateDiff v3 has it, but for `changes` of its config."""
+    config = read_json(configs / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
+    return _on_meta(lambda: UNetMotionModel.from_config(config))
 
 
 def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> dict[str, Tensor]:

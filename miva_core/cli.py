@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_list)
 
     _add_convert(commands)
+    _add_export(commands)
 
     text = "say what a file is, and what an adapter was trained on"
     info = commands.add_parser("info", help=text, description=text)
@@ -115,6 +116,33 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--motion", help="name of the motion (default: the name of the new file)")
     command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
     command.set_defaults(run=_convert)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    text = "write the temporal part of an AnimateDiff adapter as a LoRA file that other programs load at strength 1"
+    command = commands.add_parser("export-motion-lora", help=text, description=text)
+    command.add_argument("adapter", type=Path)
+    command.add_argument("out", type=Path, help="the LoRA file, ending in .safetensors")
+    command.add_argument(
+        "--layout",
+        choices=("motion-lora", "peft"),
+        default="motion-lora",
+        help="names as in AnimateDiff's MotionLoRA files (default), or as diffusers and peft read them",
+    )
+    command.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from .adapter import MIVAAdapter
+    from .files import check_writable
+    from .loading import known_backbone
+    from .motion_lora import export_motion_lora
+
+    check_writable(options.out, (".safetensors",))
+    _check_distinct([options.out], [options.adapter])
+    adapter = MIVAAdapter.load(options.adapter, known_backbone(options.adapter))
+    export_motion_lora(adapter, options.out, options.layout)
+    print(f"Wrote {options.out}.")
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from .backbones import describe
+from .backbones import Backbone, describe
 from .base import Base
 from .errors import MIVAError
+from .info import read_info
 from .init_noise import NoiseInit
 from .json_files import read_json
 
@@ -92,3 +93,18 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         steps=settings["steps"],
         noise=NoiseInit(**settings["noise"]),
     )
+
+
+def known_backbone(adapter: str | os.PathLike[str]) -> Backbone:
+    """The structure of the base that an adapter file was made for, without that base's weights.
+
+    Raises:
+        MIVAError: the file is no adapter, or its base is none of those that are known here.
+    """
+    from .animatediff import meta_unet
+
+    info = read_info(adapter)
+    for backbone in (load_base("tiny").backbone, describe(meta_unet()), describe(meta_unet(use_motion_mid_block=True))):
+        if (info.family, info.fingerprint) == (backbone.family, backbone.fingerprint):
+            return backbone
+    raise MIVAError(f"{adapter} was made for a base ({info.family}, {info.fingerprint}) that is not known here.")

@@ -10,15 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from diffusers import UNetMotionModel
 from torch import Tensor
 
 from .adapter import MIVAAdapter
-from .animatediff import CONFIGS, read_unet
+from .animatediff import CONFIGS, meta_unet, read_unet
 from .backbones import Backbone, Site, describe
 from .config import MIVAConfig
 from .errors import MIVAError
-from .json_files import read_json
+from .motion_lora import temporal_place
 from .weights import open_weights, what_weights
 
 _LORA = {"q": "to_q_lora", "k": "to_k_lora", "v": "to_v_lora", "out": "to_out_lora"}
@@ -42,15 +41,14 @@ def convert_animatediff(
     tensors = {_modern(name): tensor for name, tensor in open_weights(official, kind).items()}
     if not any("i2v_adapter.to_q.weight" in name for name in tensors):
         raise MIVAError(f"{official} is {what_weights(tensors)}, but an official {kind} was expected.")
-    config = read_json(configs / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False}
-    with torch.device("meta"):
-        backbone = describe(UNetMotionModel.from_config(config))
+    unet = meta_unet(configs)
+    backbone = describe(unet)
     places = {name: place for site in backbone.sites for name, place in _places(site)}
     for place in places.values():
         if place not in tensors:
             raise MIVAError(f"{official} lacks {place}: it is incomplete, or of another version of the authors' code.")
-    state = {name: tensors[place].float() for name, place in places.items()}
-    adapter, base = _adapter(backbone, state, official), read_unet(checkpoint, config)
+    state = {name: tensors[place].to(torch.float32, copy=True) for name, place in places.items()}
+    adapter, base = _adapter(backbone, state, official), read_unet(checkpoint, unet.config)
     with torch.no_grad():
         for site in backbone.sites:
             if site.kind == "sa":
@@ -89,14 +87,6 @@ def _places(site: Site) -> Iterator[tuple[str, str]]:
         for name, lora in _LORA.items():
             yield f"{key}.ta.{name}.down", f"{place}.{lora}.down.weight"
             yield f"{key}.ta.{name}.up", f"{place}.{lora}.up.weight"
-
-
-def temporal_place(site: Site) -> str:
-    """Where AnimateDiff keeps the processor of a temporal site."""
-    block, _, attention = site.path.rpartition(".")
-    module, _, rest = block.partition(".transformer_blocks.")
-    number = {"attn1": 0, "attn2": 1}[attention]
-    return f"{module}.temporal_transformer.transformer_blocks.{rest}.attention_blocks.{number}.processor"
 
 
 def _adapter(backbone: Backbone, state: Mapping[str, Tensor], source: str | os.PathLike[str]) -> MIVAAdapter:
