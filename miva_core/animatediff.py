@@ -1,7 +1,7 @@
 """The base people have on disk: a Stable Diffusion 1.5 checkpoint with an AnimateDiff motion module."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
 )
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
-from torch import Tensor, nn
+from torch import Tensor
 
 from .backbones import describe
 from .base import Base
 from .errors import MIVAError
 from .init_noise import NoiseInit
 from .json_files import read_json
+from .meta import fill, on_meta
 from .per_frame_norm import use_per_frame_norm
 from .weights import open_weights, what_weights
 
@@ -44,12 +45,13 @@ class ImageVAE:
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> (N, 4, H/8, W/8)."""
-        return self.vae.encode(pictures).latent_dist.mode() * self.vae.config.scaling_factor
+        return self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode().float() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """(N, 4, h, w) -> (N, 3, 8h, 8w), about [-1, 1], not clipped."""
-        return torch.cat([self.vae.decode(z).sample for z in (latents / self.vae.config.scaling_factor).split(1)])
+        latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        return torch.cat([self.vae.decode(frame).sample for frame in latents.split(1)])
 
 
 def load_animatediff(
@@ -86,21 +88,20 @@ def load_animatediff(
     model = meta_unet(configs, **_motion_layout(motion))
     named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
-    _fill(model, named, f"{checkpoint} with {motion_module}", device, dtype)
+    for path, module in model.named_modules():
+        if isinstance(module, SinusoidalPositionalEmbedding):
+            _, frames, width = module.pe.shape
+            named[f"{path}.pe"] = SinusoidalPositionalEmbedding(width, frames).pe
+    fill(model, named, f"{checkpoint} with {motion_module}", device, lambda _: dtype)
     use_per_frame_norm(model)
 
     vae_config = read_json(configs / "vae.json")
-    autoencoder = _on_meta(lambda: AutoencoderKL.from_config(vae_config))
+    autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
     inside = _part(pictures, _VAE)
     if vae is None and not inside:
         raise MIVAError(f"{checkpoint} has no VAE inside: give one as vae=…, {_WHERE['a VAE']}.")
-    _fill(
-        autoencoder,
-        convert_ldm_vae_checkpoint(inside or pictures, vae_config),
-        f"The VAE of {pictures_file}",
-        device,
-        dtype,
-    )
+    inside = convert_ldm_vae_checkpoint(inside or pictures, vae_config)
+    fill(autoencoder, inside, f"The VAE of {pictures_file}", device, lambda _: dtype)
 
     return Base(
         name="animatediff",
@@ -115,6 +116,8 @@ def load_animatediff(
         fps=8,
         centred=False,
         text=None,
+        text_per_frame=True,
+        stride=1,
         steps=25,
         noise=NoiseInit(),
     )
@@ -123,7 +126,7 @@ def load_animatediff(
 def meta_unet(configs: Path = CONFIGS, **changes: Any) -> UNetMotionModel:
     """The U-Net without weights; as AnimateDiff v3 has it, but for `changes` of its config."""
     config = read_json(configs / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
-    return _on_meta(lambda: UNetMotionModel.from_config(config))
+    return on_meta(lambda: UNetMotionModel.from_config(config))
 
 
 def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -167,29 +170,3 @@ def _motion_layout(motion: Mapping[str, Tensor]) -> dict[str, Any]:
         "motion_max_seq_length": positions[0],
         "use_motion_mid_block": any(name.startswith("mid_block.") for name in motion),
     }
-
-
-def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    with torch.device("meta"):
-        return build()
-
-
-def _fill(
-    model: nn.Module, tensors: dict[str, Tensor], source: str, device: torch.device | str, dtype: torch.dtype
-) -> None:
-    """Put tensors in place of meta ones, one after another, so that memory holds about one copy."""
-    for path, module in model.named_modules():
-        if isinstance(module, SinusoidalPositionalEmbedding):
-            _, frames, width = module.pe.shape
-            tensors[f"{path}.pe"] = SinusoidalPositionalEmbedding(width, frames).pe
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    for name in sorted(wanted.keys() ^ tensors.keys()):
-        found = "lacks" if name in wanted else "holds an unexpected"
-        raise MIVAError(f"{source} {found} {name}: it is damaged, or of a version that is not supported.")
-    for name, shape in wanted.items():
-        if tuple(tensors[name].shape) != shape:
-            raise MIVAError(f"{source} holds {name} of shape {tuple(tensors[name].shape)}, but {shape} was expected.")
-    # Copied even where nothing changes: a mapped file could be replaced under the running model.
-    placed = {name: tensors.pop(name).to(device, dtype, copy=True) for name in wanted}
-    model.load_state_dict(placed, assign=True)
-    model.eval().requires_grad_(False)

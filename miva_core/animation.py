@@ -101,7 +101,7 @@ def animate(
     x1 = base.encode(picture)
     generator = torch.Generator().manual_seed(seed)
     prior = torch.zeros_like(x1) if base.centred else x1
-    start = (noise or base.noise).start_latents(prior, frames, generator)
+    start = (noise or base.noise).start_latents(prior, (frames - 1) // base.stride + 1, generator)
 
     def report(step: int, total: int, latents: Tensor) -> None:
         callback(Progress(step, total, latents, base))
@@ -118,7 +118,9 @@ def animate(
             x1,
             start,
             text=base.text,
+            text_per_frame=base.text_per_frame,
             centred=base.centred,
+            dtype=base.model.dtype,
             generator=generator,
             callback=report if callback else None,
         )
@@ -140,6 +142,12 @@ def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
 def _check_frames(base: Base, frames: int) -> int:
     if not is_whole(frames) or not 2 <= frames <= base.longest:
         raise MIVAError(f"A clip of {frames} frames cannot be made: the {base.name} base makes 2 to {base.longest}.")
+    if (frames - 1) % base.stride:
+        nearest = round((frames - 1) / base.stride) * base.stride + 1
+        raise MIVAError(
+            f"A clip of {frames} frames cannot be made: the {base.name} base makes {base.stride} k + 1 of them, "
+            f"such as {max(nearest, base.stride + 1)}."
+        )
     return frames
 
 

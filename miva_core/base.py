@@ -12,11 +12,13 @@ from .init_noise import NoiseInit
 
 
 class Codec(Protocol):
-    """Pictures (N, 3, H, W) in [-1, 1] to latents (N, C, H/8, W/8) and back."""
+    """Pictures in [-1, 1] to latents, and latents to frames."""
 
-    def encode(self, pictures: Tensor) -> Tensor: ...
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W), each by itself -> (N, C, h, w)."""
 
-    def decode(self, latents: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor:
+        """(F, C, h, w) latent frames of one clip -> its frames (`stride` (F - 1) + 1, 3, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Base:
         frames: length of the clips it was trained on.
         longest: the most frames it can make.
         size: (height, width) it was trained on, pixels.
+        stride: frames to a latent frame, after the first, which stands alone.
         multiple: height and width must be multiples of this.
         fps: frame rate the clips are meant for.
         centred: the noise is centred on the first frame: x_t = x^1 + alpha (x - x^1) + sigma eps.
         text: (1, words, dim) caption that says nothing, or None for models that run without one.
+        text_per_frame: the model wants the caption once for every frame, not once for every clip.
         steps: denoising steps that it needs, unless the user says otherwise.
         noise: how its start latents are drawn, likewise.
     """
@@ -47,23 +51,25 @@ class Base:
     backbone: Backbone
     frames: int
     longest: int
+    stride: int
     size: tuple[int, int]
     multiple: int
     fps: int
     centred: bool
     text: Tensor | None
+    text_per_frame: bool
     steps: int
     noise: NoiseInit
 
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:
-        """Latent (1, C, 1, h, w) of a picture (H, W, 3) in [0, 1]."""
-        weight = next(self.model.parameters())
-        pixels = rearrange(picture.to(weight) * 2 - 1, "h w c -> 1 c h w")
+        """Latent (1, C, 1, h, w) of a picture (H, W, 3) in [0, 1], float32 on the model's device."""
+        device = next(self.model.parameters()).device
+        pixels = rearrange(picture.to(device, torch.float32) * 2 - 1, "h w c -> 1 c h w")
         return rearrange(self.codec.encode(pixels), "1 c h w -> 1 c 1 h w")
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """Frames (F, H, W, 3) in [0, 1] of latents (1, C, F, h, w), float32 on the CPU."""
+        """Frames (`stride` (F - 1) + 1, H, W, 3) in [0, 1] of latents (1, C, F, h, w), float32 on the CPU."""
         pixels = self.codec.decode(rearrange(latents, "1 c f h w -> f c h w"))
         return rearrange((pixels / 2 + 0.5).clamp(0, 1), "f c h w -> f h w c").float().cpu()

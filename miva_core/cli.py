@@ -82,10 +82,14 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
     command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
-    command.add_argument("--base", default="tiny", help="the video model: tiny (default) or animatediff")
-    command.add_argument("--checkpoint", type=Path, metavar="FILE", help="for animatediff: a Stable Diffusion 1.5 file")
+    command.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
+    command.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
+    )
     command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
-    command.add_argument("--vae", type=Path, metavar="FILE", help="for animatediff: a VAE other than the checkpoint's")
+    command.add_argument(
+        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
+    )
     command.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
     command.add_argument("--steps", type=_whole(1, 1000), help="denoising steps (default: the base's own)")
     command.add_argument("--frames", type=_whole(2, LARGEST), help="length of the clip (default: the base's own)")

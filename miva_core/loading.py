@@ -15,7 +15,7 @@ from .init_noise import NoiseInit
 from .json_files import read_json
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
-BASES = ("tiny", "animatediff")
+BASES = ("tiny", "animatediff", "wan")
 
 
 def load_base(
@@ -28,10 +28,11 @@ def load_base(
     """Load a base, frozen and in eval mode.
 
     Args:
-        name: "tiny", the small model that is part of this package, or "animatediff".
-        dtype: of the model's weights; by default float16 on a graphics card and float32 elsewhere. The built-in base
-            is always float32.
-        files: for "animatediff" `checkpoint`, `motion_module` and optionally `vae`, see `load_animatediff`.
+        name: "tiny", the small model that is part of this package, "animatediff" or "wan".
+        dtype: of the model's weights; by default float16 ("animatediff") or bfloat16 ("wan") on a graphics card and
+            float32 elsewhere. The built-in base is always float32.
+        files: for "animatediff" `checkpoint`, `motion_module` and optionally `vae`, see `load_animatediff`; for "wan"
+            `checkpoint` and `vae`, see `load_wan`.
 
     Raises:
         MIVAError: an unknown name, or a file is missing, unexpected, damaged or of another kind.
@@ -48,14 +49,21 @@ def load_base(
             raise MIVAError(f"The base {name} takes no {key}: leave it out.")
     if name == "tiny":
         return load_tiny(TINY_FOLDER, device)
-    from .animatediff import load_animatediff
+    on_card = torch.device(device).type == "cuda"
+    if name == "animatediff":
+        from .animatediff import load_animatediff
 
-    if dtype is None:
-        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
-    return load_animatediff(**given, device=device, dtype=dtype)
+        return load_animatediff(**given, device=device, dtype=dtype or (torch.float16 if on_card else torch.float32))
+    from .wan import load_wan
+
+    return load_wan(**given, device=device, dtype=dtype or (torch.bfloat16 if on_card else torch.float32))
 
 
-_FILES = {"tiny": ((), ()), "animatediff": (("checkpoint", "motion_module"), ("vae",))}
+_FILES = {
+    "tiny": ((), ()),
+    "animatediff": (("checkpoint", "motion_module"), ("vae",)),
+    "wan": (("checkpoint", "vae"), ()),
+}
 """The files each base must have and may have."""
 
 
@@ -90,6 +98,8 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         fps=settings["fps"],
         centred=settings["centred"],
         text=nothing_said.to(device),
+        text_per_frame=True,
+        stride=1,
         steps=settings["steps"],
         noise=NoiseInit(**settings["noise"]),
     )

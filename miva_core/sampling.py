@@ -103,7 +103,9 @@ def sample(
     start: Tensor,
     *,
     text: Tensor | None = None,
+    text_per_frame: bool = True,
     centred: bool = False,
+    dtype: torch.dtype | None = None,
     generator: torch.Generator | None = None,
     callback: StepCallback | None = None,
 ) -> Tensor:
@@ -113,8 +115,10 @@ def sample(
         scheduler: from `prepare_scheduler`; it is used up by this call.
         x1: (B, C, 1, h, w) clean latent of the picture.
         start: (B, C, F, h, w) start latents; frame 1 is ignored.
-        text: (1, W, D) caption embedding, given to every frame.
+        text: (1, W, D) caption embedding.
+        text_per_frame: whether every frame of a clip gets its own copy of it, as in U-Nets, or the clip one.
         centred: the model's noise is centred on `x1`, and the scheduler works on differences to it.
+        dtype: what the model computes in, where that is not the latents' own.
         generator: for schedulers that add noise.
         callback: see `StepCallback`; an exception of its own ends the run.
 
@@ -124,11 +128,14 @@ def sample(
     centre = x1 if centred else torch.zeros_like(x1)
     moving = start[:, :, 1:]
     if text is not None:
-        text = text.to(x1).expand(x1.shape[0] * start.shape[2], -1, -1)
+        text = text.to(x1.device, dtype or x1.dtype).expand(
+            x1.shape[0] * (start.shape[2] if text_per_frame else 1), -1, -1
+        )
     draws = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for i, t in enumerate(scheduler.timesteps):
         frames = torch.cat([x1, moving + centre], dim=2)
-        output = model(frames, t, encoder_hidden_states=text).sample[:, :, 1:]
+        output = model(frames.to(dtype or x1.dtype), t.expand(len(frames)), encoder_hidden_states=text).sample
+        output = output[:, :, 1:].to(x1)
         clean = predict_clean(scheduler, output, moving, t) if callback else None
         moving = scheduler.step(output, t, moving, **draws).prev_sample
         if callback:

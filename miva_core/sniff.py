@@ -91,6 +91,12 @@ def _is_image_to_video_wan(shapes: Shapes) -> bool:
     return _has("patch_embedding.weight")(shapes) and _size(shapes, "patch_embedding.weight", 1) == 36
 
 
+def _is_wan_vae(shapes: Shapes) -> bool:
+    """Its convolutions span time; the original and the diffusers layout name the first differently."""
+    first = next((shape for key, shape in shapes.items() if key.endswith("encoder.conv_in.weight")), ())
+    return _has("encoder.conv1.weight", "decoder.conv1.weight")(shapes) or len(first) == 5
+
+
 def _is_stable_diffusion(context: int, channels: int) -> Callable[[Shapes], bool]:
     return lambda shapes: (
         _size(shapes, "attn2.to_k.weight", 1) == context and _size(shapes, "input_blocks.0.0.weight", 1) == channels
@@ -117,7 +123,7 @@ _MODELS: dict[str, Callable[[Shapes], bool]] = {
     "a U-Net in the diffusers layout": _has("down_blocks.0.resnets", "time_embedding.linear_1"),
     "an AnimateDiff motion module": _has("motion_modules", "down_blocks.3."),
     "an SDXL motion module": _has("motion_modules"),
-    "a Wan VAE": _has("encoder.conv1.weight", "decoder.conv1.weight"),
+    "a Wan VAE": _is_wan_vae,
     "a VAE": _has("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "a text encoder": _has("text_model.encoder"),
 }
