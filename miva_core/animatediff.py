@@ -120,6 +120,7 @@ def load_animatediff(
         stride=1,
         steps=25,
         noise=NoiseInit(),
+        adain=True,
     )
 
 

@@ -62,7 +62,7 @@ def animate(
     size: tuple[int, int] | None = None,
     frames: int | None = None,
     noise: NoiseInit | None = None,
-    adain: bool = True,
+    adain: bool | None = None,
     scheduler: Any = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> Clip:
@@ -78,7 +78,8 @@ def animate(
         size: (height, width), default the size the base was trained on.
         frames: length of the clip, default what the base was trained on.
         noise: start noise, default the base's own choice.
-        adain: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3).
+        adain: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3), default the
+            base's own choice.
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
             `UniPCMultistepScheduler.from_config(base.scheduler.config)`.
         callback: called after every step; raising an exception in it stops the run.
@@ -124,6 +125,7 @@ def animate(
             generator=generator,
             callback=report if callback else None,
         )
+    adain = base.adain if adain is None else adain
     return Clip(base.decode(init_noise.adain(latents) if adain else latents), base.fps)
 
 

@@ -42,6 +42,7 @@ class Base:
         text_per_frame: the model wants the caption once for every frame, not once for every clip.
         steps: denoising steps that it needs, unless the user says otherwise.
         noise: how its start latents are drawn, likewise.
+        adain: whether its clips end with AdaIN, likewise.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Base:
     text_per_frame: bool
     steps: int
     noise: NoiseInit
+    adain: bool
 
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:

@@ -103,7 +103,11 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
         help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
     )
     command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
-    command.add_argument("--no-adain", action="store_true", help="do not match the frames' statistics to the picture's")
+    command.add_argument(
+        "--adain",
+        action=argparse.BooleanOptionalAction,
+        help="match the frames' statistics to the picture's at the end (default: as the base wants it)",
+    )
     command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
     _add_folders(command)
     command.set_defaults(run=_animate)
@@ -218,7 +222,7 @@ def _animate(options: argparse.Namespace) -> None:
             size=size,
             frames=options.frames,
             noise=_noise(base.noise, options),
-            adain=not options.no_adain,
+            adain=options.adain,
             callback=lambda _: bar.update(),
         )
     if note:

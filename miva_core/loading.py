@@ -102,6 +102,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         stride=1,
         steps=settings["steps"],
         noise=NoiseInit(**settings["noise"]),
+        adain=settings["adain"],
     )
 
 

@@ -115,6 +115,7 @@ def load_wan(
         text_per_frame=False,
         steps=50,
         noise=NoiseInit(),
+        adain=True,
     )
 
 

@@ -19,7 +19,6 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -63,7 +62,10 @@ SETTINGS = {
     "fps": 8,
     "centred": True,
     "caption_words": len(SLOTS),
-    "steps": 25,
+    "steps": 8,
+    # Where the noise is centred on the picture no drift of colours is to be undone, and AdaIN sharpens what is blurred:
+    # without it pans come 0.6 dB closer to the ideal clip at frame 8, and 10 % closer to its speed.
+    "adain": False,
     "noise": {"shared_ratio": 0.05, "dct": True, "strength": 0.0787, "cutoff": 0.23},
 }
 
@@ -163,19 +165,21 @@ def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
     return codec
 
 
-def train_decoder(codec: PatchCodec, draw: Callable[[], tuple[Tensor, Tensor]], args: argparse.Namespace) -> None:
-    """Teach the codec's network to turn latents into frames, and save the codec in half precision.
-
-    Args:
-        draw: returns latents (N, C, h, w) and the frames (N, 3, H, W) they should become.
-    """
+def train_codec(args: argparse.Namespace, device: torch.device) -> None:
+    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
+    codec = fit_codec(pictures, generator)
+    codec.save_pretrained(args.out / "codec")
     learned = [p for p in codec.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learned, weight_decay=0.0)
     start, step = time.time(), 0
     while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
-        optimiser.param_groups[0]["lr"] = args.lr * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
-        latents, frames = draw()
-        error = codec.decode(latents) - frames
+        optimiser.param_groups[0]["lr"] = 1.5e-3 * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
+        clip, _, _ = sample_clips(pictures, args.batch, generator)
+        frames = rearrange(clip[:, :: FRAMES // 4], "b f c h w -> (b f) c h w")
+        latents = codec.encode(frames)
+        # The sampler's latents are never quite clean: the decoder learns to look past a little noise.
+        noisy = latents + torch.rand(len(latents), 1, 1, 1, device=device) * 0.12 * torch.randn_like(latents)
+        error = codec.decode(noisy) - frames
         loss = error.abs().mean() + 2 * error.square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -184,73 +188,9 @@ def train_decoder(codec: PatchCodec, draw: Callable[[], tuple[Tensor, Tensor]], 
         step += 1
         if step % 200 == 0:
             with torch.no_grad():
-                clean = (codec.decode(codec.encode(frames)).clamp(-1, 1) - frames).square().mean()
+                clean = (codec.decode(latents).clamp(-1, 1) - frames).square().mean()
             print(f"codec {step} loss {loss.item():.4f} psnr {10 * math.log10(4 / clean.item()):.2f}", flush=True)
     codec.to(torch.float16).save_pretrained(args.out / "codec")
-
-
-def train_codec(args: argparse.Namespace, device: torch.device) -> None:
-    """Fit the linear part, then train the network on latents with a little noise, as a sampler leaves it."""
-    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
-    codec = fit_codec(pictures, generator)
-    codec.save_pretrained(args.out / "codec")
-
-    def draw() -> tuple[Tensor, Tensor]:
-        clip, _, _ = sample_clips(pictures, args.batch, generator)
-        frames = rearrange(clip[:, :: FRAMES // 4], "b f c h w -> (b f) c h w")
-        latents = codec.encode(frames)
-        return latents + torch.rand(len(latents), 1, 1, 1, device=device) * 0.12 * torch.randn_like(latents), frames
-
-    train_decoder(codec, draw, args)
-
-
-@torch.no_grad()
-def restored(unet: nn.Module, text: Tensor, latents: Tensor, alphas: Tensor, steps: int = 4) -> Tensor:
-    """Clips (B, C, F, h, w) as the model restores them: each noised to a step of its own, then four DDIM steps."""
-    first, motion = latents[:, :, :1], latents[:, :, 1:] - latents[:, :, :1]
-    text = text.repeat_interleave(latents.shape[2], dim=0)
-    t = draw_steps(len(latents), len(alphas)).to(latents.device)
-    # The last row is no noise at all.
-    alpha_bar = torch.stack(
-        [alphas[t - t * k // steps] for k in range(steps)] + [torch.ones_like(t, dtype=alphas.dtype)]
-    )
-    alpha, sigma = alpha_bar.sqrt()[..., None, None, None, None], (1 - alpha_bar).sqrt()[..., None, None, None, None]
-    noisy = alpha[0] * motion + sigma[0] * torch.randn_like(motion)
-    for k in range(steps):
-        clip = torch.cat([first, first + noisy], dim=2)
-        motion = unet(clip, t - t * k // steps, text).sample[:, :, 1:].float()
-        noise = (noisy - alpha[k] * motion) / sigma[k]
-        noisy = alpha[k + 1] * motion + sigma[k + 1] * noise
-    return torch.cat([first, first + noisy], dim=2)
-
-
-def refine_codec(args: argparse.Namespace, device: torch.device) -> None:
-    """Train the decoder on what the video model makes, so that it smooths the faults of that model; latents stay."""
-    pictures, generator = load_pictures(args.photos).to(device), torch.Generator().manual_seed(args.seed)
-    codec = PatchCodec.from_pretrained(args.codec).float().to(device)
-    unet, words = build_unet(codec.config.latent_channels).to(device), nn.Embedding(len(WORDS), TEXT_DIM).to(device)
-    load_halves(args.resume, unet, words)
-    alphas = DDIMScheduler(**SCHEDULE).alphas_cumprod.to(device)
-    torch.manual_seed(args.seed)
-    made, wanted = [], []
-    for _ in range(args.pool // args.batch):
-        frames, shown, speeds = sample_clips(pictures, args.batch, generator)
-        latents = encode_clips(codec, frames)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            clips = restored(unet, caption(words, shown.to(device), speeds.to(device)), latents, alphas)
-        made.append(rearrange(clips, "b c f h w -> (b f) c h w"))
-        wanted.append((rearrange(frames, "b f c h w -> (b f) c h w") * 127.5 + 127.5).to(torch.uint8))
-    made, wanted = torch.cat(made), torch.cat(wanted)
-
-    def draw() -> tuple[Tensor, Tensor]:
-        rows = torch.randint(len(made), (4 * args.batch,), generator=generator)
-        latents, frames = made[rows], wanted[rows].float() / 127.5 - 1
-        # One in four is exact, so that the first frame of a clip stays as sharp as it was.
-        exact = slice(None, None, 4)
-        latents[exact] = codec.encode(frames[exact])
-        return latents, frames
-
-    train_decoder(codec, draw, args)
 
 
 def caption(words: nn.Embedding, shown: Tensor, speeds: Tensor) -> Tensor:
@@ -401,7 +341,7 @@ def export(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("codec", "base", "refine", "export"))
+    parser.add_argument("stage", choices=("codec", "base", "export"))
     parser.add_argument("--photos", type=Path, default=Path("tools/photos"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--codec", type=Path, help="folder of the trained codec")
@@ -417,9 +357,7 @@ def main() -> None:
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    for name in {"codec": (), "base": ("codec",), "refine": ("codec", "resume"), "export": ("codec", "resume")}[
-        args.stage
-    ]:
+    for name in {"codec": (), "base": ("codec",), "export": ("codec", "resume")}[args.stage]:
         if getattr(args, name) is None:
             parser.error(f"{args.stage} needs --{name}")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -427,7 +365,7 @@ def main() -> None:
     if args.stage == "export":
         export(args)
     else:
-        {"codec": train_codec, "base": train_base, "refine": refine_codec}[args.stage](args, device)
+        {"codec": train_codec, "base": train_base}[args.stage](args, device)
 
 
 if __name__ == "__main__":

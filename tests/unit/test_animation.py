@@ -180,12 +180,14 @@ def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
-def test_matching_colours_is_adain_on_the_last_latents(base: Base, picture: Tensor) -> None:
+def test_adain_is_applied_to_the_last_latents(base: Base, picture: Tensor) -> None:
     """DDIM's last prediction is its result, so the last progress shows the latents before AdaIN."""
     shown: list[Tensor] = []
     options = QUICK | {"callback": lambda progress: shown.append(progress.latents)}
-    matched = animate(base, picture, {}, **options)
+    matched = animate(base, picture, {}, **options, adain=True)
     plain = animate(base, picture, {}, **options, adain=False)
+    assert torch.equal(animate(replace(base, adain=True), picture, {}, **options).frames, matched.frames)
+    assert torch.equal(animate(replace(base, adain=False), picture, {}, **options).frames, plain.frames)
     torch.testing.assert_close(plain.frames, base.decode(shown[-1]), rtol=0, atol=1e-3)
     torch.testing.assert_close(matched.frames, base.decode(adain(shown[-1])), rtol=0, atol=1e-3)
     assert (matched.frames - plain.frames).abs().max() > 5e-3
