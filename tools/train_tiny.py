@@ -4,9 +4,9 @@
     python -m tools.train_tiny base  --photos PHOTOS --out OUT --minutes 60 [--resume miva_core/tiny]
     python -m tools.train_tiny export --codec OUT/codec --resume OUT/ema.pt --out miva_core/tiny
 
-PHOTOS is a folder of photographs (any size above 112 pixels a side), see `tools.training_photographs`. Runs on CUDA when there is a card;
-`torchrun --nproc-per-node 2 -m tools.train_tiny base …` uses two processes, each with its own clips. The averaged
-weights are written every two minutes; `export` puts them where the package loads them.
+PHOTOS is a folder of photographs (any size above 112 pixels a side), see `tools.training_photographs`. Runs on CUDA
+when there is a card; `torchrun --nproc-per-node 2 -m tools.train_tiny base …` uses two processes, each with its own
+clips. The averaged weights are written every two minutes; `export` puts them where the package loads them.
 
 The base never sees a clip without a clean first frame, and its noise is centred on that frame: frames 2..F are
 x_t = x^1 + alpha (x - x^1) + sigma eps. It predicts x - x^1, so a network that answers nothing holds the picture still,
