@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from miva_core import pictures
 from miva_core.errors import MIVAError
 from miva_core.pictures import fit_picture, parse_size, read_picture
 
@@ -180,7 +181,9 @@ def test_pictures_below_8_pixels_a_side_are_refused(tmp_path: Path, size: tuple[
 def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: bytes | str, told: str):
     path = tmp_path / "file.png"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(MIVAError, match=r"is not a picture that can be read: it looks like.*\.$") as raised:
+    with pytest.raises(
+        MIVAError, match=r"is not a picture that can be read, it looks like .*: export it as PNG or JPEG\.$"
+    ) as raised:
         read_picture(path)
     assert told in str(raised.value)
 
@@ -196,6 +199,18 @@ def test_truncated_pictures_are_one_clear_error(tmp_path: Path, extension: str, 
     cut.write_bytes(data[: max(12, int(len(data) * share))])
     with pytest.raises(MIVAError, match=r"damaged or cut short|looks like"):
         read_picture(cut)
+
+
+def test_a_false_size_in_the_header_of_a_radiance_picture_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """OpenCV reads the size after the first empty line; a comment may hold another."""
+    cv2.imwrite(str(tmp_path / "x.hdr"), np.ones((200, 300, 3), np.float32))
+    start, rest = (tmp_path / "x.hdr").read_bytes().split(b"\n", 1)
+    (tmp_path / "x.hdr").write_bytes(start + b"\n-Y 8 +X 8\n" + rest)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 50_000)
+    with pytest.raises(MIVAError, match="300×200, over the limit"):
+        read_picture(tmp_path / "x.hdr")
 
 
 def test_missing_folder_and_empty_are_told(tmp_path: Path):
