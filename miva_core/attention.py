@@ -66,9 +66,10 @@ def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -
     """(λ2, λ3) = φ(temb) of every adapter (3.3.1): temb (b, d_t), before SiLU, gives (n, b, 2), which sum to 1."""
     weight = torch.cat([gate.weight for gate in gates])
     bias = None if gates[0].bias is None else torch.cat([gate.bias for gate in gates])
-    # in the parameters' own precision: a low temperature magnifies the rounding of half-precision logits
-    with torch.autocast(temb.device.type, enabled=False):
-        logits = F.linear(F.silu(temb.to(weight)), weight, bias)
+    # In the parameters' own precision, since a low temperature magnifies the rounding of half-precision logits, and as
+    # a sum of products, since autocast would round a matrix product.
+    logits = (F.silu(temb.to(weight))[:, None] * weight).sum(-1)
+    logits = logits if bias is None else logits + bias
     return torch.softmax(logits.unflatten(-1, (-1, 2)) / temperature, dim=-1).transpose(0, 1)
 
 
@@ -90,12 +91,21 @@ def separate_cross_frame(q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads
     first = attend(queries, k_first, v_first, heads)
     first = first.unflatten(1, (n, frames, s)).transpose(0, 1).flatten(1, 2)
 
-    queries = q.transpose(0, 1).flatten(1, 2)  # (b f, n s, d)
-    prev = attend(queries, previous_frame(k, frames), previous_frame(v, frames), heads)
-    prev = prev.unflatten(1, (n, s)).transpose(0, 1)
-
+    prev = _previous_references(q, k, v, first, heads, frames)
     first_share, prev_share = lambdas.to(first)[..., None, None].unbind(2)
     return first_share * first + prev_share * prev
+
+
+def _previous_references(q: Tensor, k: Tensor, v: Tensor, first: Tensor, heads: int, frames: int) -> Tensor:
+    """A(q_i, f^prev(i)). Frames 1 and 2 are preceded by frame 1: what they got from `first` is not computed again."""
+    n, _, s, _ = q.shape
+    if frames <= 2:
+        return first
+    queries = q.unflatten(1, (-1, frames))[:, :, 2:].flatten(1, 2)
+    keys, values = (tokens.unflatten(0, (-1, frames))[:, 1:-1].flatten(0, 1) for tokens in (k, v))
+    later = attend(queries.transpose(0, 1).flatten(1, 2), keys, values, heads)  # (b (f - 2), n s, d)
+    later = later.unflatten(1, (n, s)).transpose(0, 1).unflatten(1, (-1, frames - 2))
+    return torch.cat((first.unflatten(1, (-1, frames))[:, :, :2], later), dim=2).flatten(1, 2)
 
 
 def joint_cross_frame(q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads: int, frames: int) -> Tensor:

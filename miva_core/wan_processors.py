@@ -66,7 +66,9 @@ class WanCrossAttention(Processor):
         refuse_mask(attention_mask)
         q = attn.norm_q(attn.to_q(hidden_states))
         k, v = attn.norm_k(attn.to_k(encoder_hidden_states)), attn.to_v(encoder_hidden_states)
-        y = base_share(self.context, q) * project_out(attn, attend(q, k, v, attn.heads))
+        # One token of text is all that every query can attend to; its output map then needs no more than one row.
+        heard = v if v.shape[1] == 1 else attend(q, k, v, attn.heads)
+        y = base_share(self.context, q) * project_out(attn, heard)
         for group in self.groups:
             y = y + self._prompt(group, attn, hidden_states, q)
         return y

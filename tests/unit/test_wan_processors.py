@@ -53,10 +53,10 @@ def wan() -> WanTransformer3DModel:
 
 @pytest.fixture
 def call() -> Callable[..., Tensor]:
-    def run(model: nn.Module, t: int = 500) -> Tensor:
+    def run(model: nn.Module, t: int = 500, words: int = 5) -> Tensor:
         generator = torch.Generator().manual_seed(7)
         latents = torch.randn(2, 4, FRAMES, HEIGHT, WIDTH, generator=generator, dtype=torch.float64)
-        text = torch.randn(2, 5, 16, generator=generator, dtype=torch.float64)
+        text = torch.randn(2, words, 16, generator=generator, dtype=torch.float64)
         return model(hidden_states=latents, timestep=torch.tensor([t, t]), encoder_hidden_states=text).sample
 
     return run
@@ -144,12 +144,15 @@ def prompted(attn: nn.Module, x: Tensor, text: Tensor, adapters: list, weights: 
 # --- the model -------------------------------------------------------------------------------------------------------
 
 
-def test_the_whole_model_follows_the_formulas(wan: nn.Module, pair: dict[str, MIVAAdapter], call: Callable) -> None:
+@pytest.mark.parametrize("words", [1, 5])
+def test_the_whole_model_follows_the_formulas(
+    wan: nn.Module, pair: dict[str, MIVAAdapter], call: Callable, words: int
+) -> None:
     seen: list[Tensor] = []
     watch = wan.condition_embedder.time_embedder.register_forward_hook(lambda *call: seen.append(call[2]))
     with inject(wan, **pair) as miva:
         miva.set_weights(**WEIGHTS)
-        output = call(wan)
+        output = call(wan, words=words)
     watch.remove()
 
     class Slow:
@@ -168,7 +171,7 @@ def test_the_whole_model_follows_the_formulas(wan: nn.Module, pair: dict[str, MI
 
     for site in describe(wan).sites:
         wan.get_submodule(site.path).set_processor(Slow(site.path))
-    torch.testing.assert_close(output, call(wan), rtol=1e-5, atol=1e-6)  # Wan keeps float32 islands
+    torch.testing.assert_close(output, call(wan, words=words), rtol=1e-5, atol=1e-6)  # Wan keeps float32 islands
 
 
 def test_weight_zero_is_the_base(wan: nn.Module, call: Callable, make_adapter: Callable) -> None:
