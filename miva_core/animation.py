@@ -1,7 +1,7 @@
 """One picture and some motions in, a clip out."""
 
-import contextlib
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from . import init_noise
 from .adapter import MIVAAdapter
 from .base import Base
-from .checks import is_number, is_whole
+from .checks import is_whole
 from .errors import MIVAError
 from .init_noise import NoiseInit
-from .injection import check_bare, inject
+from .injection import Injection, check_bare, inject
 from .pictures import fit_picture
 from .sampling import check_same_noise, prepare_scheduler, sample
 
@@ -40,11 +40,14 @@ class Progress:
         step: steps done, from 1.
         steps: steps in all.
         latents: (1, C, F, h, w) the clip as the model predicts it now.
+        miva: the adapters at work, by the names given to `animate`; `set_weights` and `set_spans` change the steps to
+            come. None where there are none.
     """
 
     step: int
     steps: int
     latents: Tensor
+    miva: Injection | None
     _base: Base
 
     def preview(self) -> Tensor:
@@ -57,6 +60,7 @@ def animate(
     image: Tensor,
     adapters: Mapping[str, tuple[MIVAAdapter, float]],
     *,
+    spans: Mapping[str, tuple[float, float]] | None = None,
     steps: int | None = None,
     seed: int = 0,
     size: tuple[int, int] | None = None,
@@ -73,6 +77,7 @@ def animate(
         image: (H, W, 3) in [0, 1], any size; it is centre-cropped and scaled to `size`.
         adapters: weighted motions by name; none lets the base move as it likes. Weights that sum to 1 are the most
             stable; what is missing to 1 is the base's own motion.
+        spans: for adapters that are to act during a part of the run alone: (start, end), shares of its steps, by name.
         steps: denoising steps, default the base's own choice.
         seed: of the start noise; the same seed gives the same clip.
         size: (height, width), default the size the base was trained on.
@@ -92,27 +97,29 @@ def animate(
     _check_image(image)
     if not is_whole(seed) or not 0 <= seed < 2**64:
         raise MIVAError(f"The seed is {seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
-    for name, (_, weight) in adapters.items():
-        if not is_number(weight):
-            raise MIVAError(f"The weight of {name} is {weight!r}, but it must be a finite number.")
+    for name in spans or {}:
+        if name not in adapters:
+            raise MIVAError(f"A span is given for {name!r}, but there is no such adapter: they are {list(adapters)}.")
     schedule = prepare_scheduler(scheduler or base.scheduler, base.steps if steps is None else steps)
     check_same_noise(schedule, base.scheduler)
     check_bare(base.model, base.backbone)
     picture, _ = fit_picture(image, (height, width))
-    x1 = base.encode(picture)
     generator = torch.Generator().manual_seed(seed)
-    prior = torch.zeros_like(x1) if base.centred else x1
-    start = (noise or base.noise).start_latents(prior, (frames - 1) // base.stride + 1, generator)
+    chosen = {name: adapter for name, (adapter, _) in adapters.items()}
+    with inject(base.model, **chosen) if chosen else nullcontext() as miva:
+        if miva:
+            miva.set_weights(**{name: weight for name, (_, weight) in adapters.items()})
+            miva.set_spans(**spans or {})
+        x1 = base.encode(picture)
+        prior = torch.zeros_like(x1) if base.centred else x1
+        start = (noise or base.noise).start_latents(prior, (frames - 1) // base.stride + 1, generator)
 
-    def report(step: int, total: int, latents: Tensor) -> None:
-        callback(Progress(step, total, latents, base))
+        def report(step: int, total: int, latents: Tensor) -> None:
+            if miva:
+                miva.set_progress(step / total)
+            if callback:
+                callback(Progress(step, total, latents, miva, base))
 
-    # Injection takes names as keywords, which could collide with its own; quoted ones cannot.
-    injected = {repr(name): adapter for name, (adapter, _) in adapters.items()}
-    weights = {repr(name): float(weight) for name, (_, weight) in adapters.items()}
-    with contextlib.ExitStack() as stack:
-        if adapters:
-            stack.enter_context(inject(base.model, **injected)).set_weights(**weights)
         latents = sample(
             base.model,
             schedule,
@@ -123,7 +130,7 @@ def animate(
             centred=base.centred,
             dtype=base.model.dtype,
             generator=generator,
-            callback=report if callback else None,
+            callback=report,
         )
     adain = base.adain if adain is None else adain
     return Clip(base.decode(init_noise.adain(latents) if adain else latents), base.fps)

@@ -79,6 +79,14 @@ def previous_frame(tokens: Tensor, frames: int) -> Tensor:
     return torch.cat((clips[:, :1], clips[:, :-1]), dim=1).flatten(0, 1)
 
 
+def cross_frame_queries(x: Tensor, query: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+    """W_Q^j(x) of every adapter, from the base's own query W_Q(x): x and query (b, s, d) give (n, b, s, d)."""
+    queries = query + spread(x, [branch.q for branch in branches])
+    if branches[0].q_bias is None:
+        return queries
+    return queries + torch.stack([branch.q_bias for branch in branches])[:, None, None].to(queries)
+
+
 def separate_cross_frame(q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads: int, frames: int) -> Tensor:
     """λ2 A(q_i, f^1) + λ3 A(q_i, f^prev(i)), a softmax for each reference (Eq. 2, before W_O).
 

@@ -4,10 +4,11 @@ import argparse
 import contextlib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from .checks import LARGEST
 from .errors import MIVAError
@@ -77,8 +78,9 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
         "--miva",
         action="append",
         default=[],
-        metavar="NAME[:WEIGHT]",
-        help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable)",
+        metavar="NAME[:WEIGHT][@START-END]",
+        help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable); "
+        "@0-0.4 lets it act during the first 40 %% of the steps alone",
     )
     command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
     command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
@@ -114,13 +116,17 @@ def _add_animate(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
-    text = "make an adapter file of a research checkpoint by MIVA's authors (AnimateDiff)"
+    text = "make an adapter file of a research checkpoint by MIVA's authors (AnimateDiff or Wan)"
     command = commands.add_parser("convert", help=text, description=text)
-    command.add_argument("official", type=Path, help="adapter.pt")
+    command.add_argument("official", type=Path, help="adapter.pt, or checkpoint_step_….ckpt")
     command.add_argument("out", type=Path, help="the adapter file, ending in .safetensors")
     command.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="FILE", help="the Stable Diffusion 1.5 file it was trained on"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on (not needed after training by PEFT)",
     )
+    command.add_argument("--alpha", type=float, help="after training by PEFT: its lora_alpha, which no file tells")
     command.add_argument("--motion", help="name of the motion (default: the name of the new file)")
     command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
     command.set_defaults(run=_convert)
@@ -155,21 +161,24 @@ def _export(options: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     from .files import check_writable
-    from .official import convert_animatediff
+    from .official import convert_official
 
     check_writable(options.out, (".safetensors",))
-    _check_distinct([options.out], [options.official, options.checkpoint])
-    adapter, unused = convert_animatediff(options.official, options.checkpoint)
+    _check_distinct([options.out], [options.official, *filter(None, [options.checkpoint])])
+    adapter, unused = convert_official(options.official, options.checkpoint, options.alpha)
+    is_wan = adapter.backbone.family == "wan"
     info = adapter.info(
         motion=options.motion or options.out.stem.replace("_", " "),
-        frames=16,
-        size=(512, 320),
+        frames=17 if is_wan else 16,
+        size=(832, 480) if is_wan else (512, 320),
         fps=8,
         subject=options.subject,
         training={"converted from": options.official.name},
     )
     adapter.save(options.out, info)
     print(f"Wrote {options.out}: {adapter.num_parameters():,} parameters.")
+    if is_wan:
+        print("The authors' code adds its attention outside of Wan's gate, an adapter inside: the motion may differ.")
     if unused:
         print(f"{len(unused)} tensors have no place in an adapter without a mask stream, such as {unused[0]}.")
 
@@ -185,8 +194,8 @@ def _animate(options: argparse.Namespace) -> None:
     check_writable(options.out)
     if options.sheet:
         files.check_writable(options.sheet, (".png",))
-    chosen = [_split_weight(text) for text in options.miva]
-    paths = [resolve_adapter(name, options.adapters) for name, _ in chosen]
+    chosen = [_split_motion(text) for text in options.miva]
+    paths = [resolve_adapter(motion.name, options.adapters) for motion in chosen]
     for path in paths:
         read_info(path)
     _check_distinct([options.out, options.sheet], [options.picture, *paths])
@@ -206,9 +215,10 @@ def _animate(options: argparse.Namespace) -> None:
         motion_module=options.motion_module,
         vae=options.vae,
     )
+    names = [f"{path.stem} ({k})" for k, path in enumerate(paths, start=1)]
     adapters = {
-        f"{path.stem} ({k})": (MIVAAdapter.load(path, base.backbone), weight)
-        for k, (path, (_, weight)) in enumerate(zip(paths, chosen, strict=True), start=1)
+        name: (MIVAAdapter.load(path, base.backbone), motion.weight)
+        for name, path, motion in zip(names, paths, chosen, strict=True)
     }
     picture, note = fit_picture(picture, size or base.size, options.fit)
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
@@ -217,6 +227,7 @@ def _animate(options: argparse.Namespace) -> None:
             base,
             picture,
             adapters,
+            spans={name: motion.span for name, motion in zip(names, chosen, strict=True)},
             steps=options.steps,
             seed=options.seed,
             size=size,
@@ -227,13 +238,13 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    total = sum(weight for _, weight in chosen)
+    total = sum(motion.weight for motion in chosen)
     if len(chosen) > 1 and not math.isclose(total, 1):
         print(f"The weights sum to {total:g}; a sum of 1 is the most stable.")
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     if options.sheet:
-        label = " + ".join(f"{path.stem} {weight:g}" for path, (_, weight) in zip(paths, chosen, strict=True))
+        label = " + ".join(f"{path.stem} {motion.weight:g}" for path, motion in zip(paths, chosen, strict=True))
         write_png(contact_sheet([(label or "no motion", clip.frames)]), options.sheet)
         print(f"Wrote {options.sheet}.")
 
@@ -263,6 +274,31 @@ def _check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> Non
             if os.path.realpath(path) == os.path.realpath(other):
                 raise MIVAError(f"{path} would be written over {other}: name another file.")
         taken.append(path)
+
+
+class Motion(NamedTuple):
+    """A motion as it was asked for: name or file, weight, and the span of the run's steps in which it acts."""
+
+    name: str
+    weight: float = 1.0
+    span: tuple[float, float] = (0.0, 1.0)
+
+
+_SPAN = re.compile(r"@([0-9.]+)-([0-9.]+)$")
+
+
+def _split_motion(text: str) -> Motion:
+    """The text "pan_left:0.5@0-0.4" as ("pan_left", 0.5, (0, 0.4)); number and span may be missing."""
+    found = _SPAN.search(text)
+    if not found:
+        return Motion(*_split_weight(text))
+    try:
+        start, end = (float(share) for share in found.groups())
+    except ValueError:
+        start, end = 0.0, 0.0
+    if not 0 <= start < end <= 1:
+        raise MIVAError(f"{text!r} has no span to act in: write two shares of the run, as in pan_left:0.5@0-0.4.")
+    return Motion(*_split_weight(text[: found.start()]), (start, end))
 
 
 def _split_weight(text: str) -> tuple[str, float]:

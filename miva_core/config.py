@@ -18,6 +18,7 @@ class MIVAConfig:
         cfa_rank: rank of W_Q's change and of W_O in cross-frame attention (3.3.1, B.4.1); None keeps full matrices.
         cfa_softmax: "separate", one softmax per reference frame (Eq. 2), or "joint", one softmax over the keys of both
             with values scaled by λ (the released code).
+        cfa_q_bias: whether W_Q's change has a bias, as it may where the base's W_Q has one (Wan).
         cfa_out_bias: whether W_O has a bias.
         cfa_rope: on bases with rotary positions (Wan), whether cross-frame attention uses them too.
         gate_temperature: T > 0 in (λ2, λ3) = softmax((SiLU(temb) W + b) / T).
@@ -35,6 +36,7 @@ class MIVAConfig:
 
     cfa_rank: int | None = 128
     cfa_softmax: Literal["separate", "joint"] = "separate"
+    cfa_q_bias: bool = False
     cfa_out_bias: bool = False
     cfa_rope: bool = True
     gate_temperature: float = 0.2
@@ -53,7 +55,7 @@ class MIVAConfig:
         _check_rank(self, "ta_rank")
         _check_choice(self, "cfa_softmax", ("separate", "joint"))
         _check_choice(self, "ca_act", ("gelu", "softmax"))
-        for name in ("cfa_out_bias", "cfa_rope", "gate_bias", "ca_norm", "ca_query_bias"):
+        for name in ("cfa_q_bias", "cfa_out_bias", "cfa_rope", "gate_bias", "ca_norm", "ca_query_bias"):
             _check_choice(self, name, (True, False))
         _check_positive(self, "gate_temperature")
         _check_positive(self, "ta_alpha")
@@ -77,7 +79,14 @@ class MIVAConfig:
     def official_wan(cls) -> MIVAConfig:
         """What the authors' Wan code builds, but in parallel with self-attention and inside its gate, where the paper's
         Eq. 2 has it; their code adds it after self-attention, to the ungated residual."""
-        return cls(cfa_rank=None, cfa_softmax="joint", cfa_out_bias=True, cfa_rope=False, ca_query_bias=False)
+        return cls(
+            cfa_rank=None,
+            cfa_softmax="joint",
+            cfa_q_bias=True,
+            cfa_out_bias=True,
+            cfa_rope=False,
+            ca_query_bias=False,
+        )
 
     @classmethod
     def from_dict(cls, data: Any) -> MIVAConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -21,15 +22,22 @@ class Injection:
     """Adapters at work inside a model, until `remove` or the end of the with block. Made by `inject`."""
 
     def __init__(self, names: list[str], context: Context) -> None:
-        self._names = names
         self._context = context
+        self._weights = dict.fromkeys(names, 1.0)
+        self._spans = dict.fromkeys(names, (0.0, 1.0))
+        self._done = 0.0
         self._replaced: list[tuple[nn.Module, Any]] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
     @property
     def weights(self) -> dict[str, float]:
         """The weight of every adapter by name."""
-        return dict(zip(self._names, self._context.weights.tolist(), strict=True))
+        return dict(self._weights)
+
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """The span of every adapter by name, see `set_spans`."""
+        return dict(self._spans)
 
     def set_weights(self, /, **weights: float) -> None:
         """Sets the weights of the named adapters; the others keep theirs.
@@ -39,13 +47,49 @@ class Injection:
         Raises:
             MIVAError: an unknown name, or a weight that is not a finite number; nothing is changed then.
         """
+        self._check_names(weights)
         for name, weight in weights.items():
-            if name not in self._names:
-                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {self._names}.")
             if not is_number(weight):
                 raise MIVAError(f"The weight of {name} is {weight!r}, expected a finite number.")
-        for name, weight in weights.items():
-            self._context.weights[self._names.index(name)] = weight
+        self._weights.update(weights)
+        self._apply()
+
+    def set_spans(self, /, **spans: tuple[float, float]) -> None:
+        """Sets when the named adapters act; the others keep their spans, which are the whole run at first.
+
+        Args:
+            **spans: (start, end), shares of the run's steps, 0 <= start < end <= 1. An adapter acts while
+                start <= done < end, see `set_progress`; outside it counts as one of weight 0.
+
+        Raises:
+            MIVAError: an unknown name, or no such span; nothing is changed then.
+        """
+        self._check_names(spans)
+        for name, span in spans.items():
+            if not _is_span(span):
+                raise MIVAError(
+                    f"The span of {name} is {span!r}, expected (start, end), shares of the run with "
+                    "0 <= start < end <= 1."
+                )
+        self._spans.update(spans)
+        self._apply()
+
+    def set_progress(self, done: float) -> None:
+        """Tells which share of the run's steps is done, in [0, 1); a sampling loop calls it before every step."""
+        self._done = done
+        self._apply()
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._weights:
+                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._weights)}.")
+
+    def _apply(self) -> None:
+        acting = [
+            weight if start <= self._done < end else 0.0
+            for weight, (start, end) in zip(self._weights.values(), self._spans.values(), strict=True)
+        ]
+        self._context.weights.copy_(torch.tensor(acting, dtype=torch.float64))
 
     def remove(self) -> None:
         """Takes the adapters out: the very processors found at injection return. A second call does nothing."""
@@ -129,6 +173,12 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
         injection.remove()
         raise
     return injection
+
+
+def _is_span(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value)) and 0 <= value[0] < value[1] <= 1
+    )
 
 
 def _check_adapters(adapters: dict[str, MIVAAdapter], backbone: Backbone) -> None:

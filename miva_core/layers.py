@@ -36,12 +36,13 @@ class CrossFrame(nn.Module):
     """Cross-frame attention at one self-attention site (3.3.1): W_Q = base + q, W_O = 0 + out, one pair for both
     references. At full rank q holds the difference to the base's matrix, so that no base weight is needed to build it.
 
-    Shapes: bias (dim,) or None.
+    Shapes: q_bias and bias (dim,) or None; bias belongs to W_O.
     """
 
     def __init__(self, dim: int, config: MIVAConfig) -> None:
         super().__init__()
         self.q = Delta(dim, config.cfa_rank)
+        self.q_bias = _zeros(dim) if config.cfa_q_bias else None
         self.out = Delta(dim, config.cfa_rank)
         self.bias = _zeros(dim) if config.cfa_out_bias else None
 

@@ -16,13 +16,13 @@ from .attention import (
     attend,
     collect,
     cross_frame_output,
+    cross_frame_queries,
     each,
     fan_out,
     joint_cross_frame,
     prompt_output,
     reference_weights,
     separate_cross_frame,
-    spread,
 )
 from .config import MIVAConfig
 from .errors import MIVAError
@@ -106,7 +106,7 @@ class SelfAttention(Processor):
 
     def _cross_frame(self, group: Group, attn: nn.Module, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         branches = group.parts("cfa")
-        queries = q + spread(x, [branch.q for branch in branches])
+        queries = cross_frame_queries(x, q, branches)
         mixed = mix_references(self.context, group, queries, k, v, attn.heads)
         return cross_frame_output(mixed, branches, group.weights(self.context))
 

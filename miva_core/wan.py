@@ -74,12 +74,10 @@ def load_wan(
     """
     if dtype == torch.float16:
         raise MIVAError("Wan cannot run in float16, whose range its activations leave: take bfloat16 or float32.")
-    tensors = _open(checkpoint, _MODEL)
+    tensors = read_transformer(checkpoint)
     pictures = _open(vae, _VAE)
 
-    model = on_meta(lambda: WanTransformer3DModel.from_config(read_json(configs / "transformer.json")))
-    if not any(name.startswith("condition_embedder.") for name in tensors):
-        tensors = convert_wan_transformer_to_diffusers(tensors)
+    model = meta_transformer(configs)
     kept = tuple(model._keep_in_fp32_modules)
     fill(
         model,
@@ -117,6 +115,23 @@ def load_wan(
         noise=NoiseInit(),
         adain=True,
     )
+
+
+def meta_transformer(configs: Path = CONFIGS) -> WanTransformer3DModel:
+    """The transformer without weights."""
+    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(configs / "transformer.json")))
+
+
+def read_transformer(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a Wan 2.1 1.3B file by the names of diffusers, mapped rather than read.
+
+    Raises:
+        MIVAError: the file is missing, damaged or something else.
+    """
+    tensors = _open(checkpoint, _MODEL)
+    if any(name.startswith("condition_embedder.") for name in tensors):
+        return tensors
+    return convert_wan_transformer_to_diffusers(tensors)
 
 
 def _open(path: str | os.PathLike[str], wanted: str) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import attend, cross_frame_output, fan_out, prompt_output, spread
+from .attention import attend, cross_frame_output, cross_frame_queries, fan_out, prompt_output
 from .processors import Group, Processor, base_share, mix_references, project_out, refuse_mask
 
 Rotary = tuple[Tensor, Tensor]
@@ -40,7 +40,7 @@ class WanSelfAttention(Processor):
         self, group: Group, attn: nn.Module, x: Tensor, query: Tensor, k: Tensor, v: Tensor, rotary: Rotary | None
     ) -> Tensor:
         branches = group.parts("cfa")
-        queries = attn.norm_q(query + spread(x, [branch.q for branch in branches]))
+        queries = attn.norm_q(cross_frame_queries(x, query, branches))
         queries = rotate(queries, attn.heads, rotary)
         frames = self.context.counted_frames()
         queries, k, v = (tokens.unflatten(-2, (frames, -1)).flatten(-4, -3) for tokens in (queries, k, v))

@@ -15,7 +15,7 @@ from miva_core import MIVAAdapter, describe, inject
 from miva_core.animatediff import CONFIGS
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
-from miva_core.official import convert_animatediff
+from miva_core.official import convert_official
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_the_layout_has_the_published_number_of_tensors() -> None:
 def test_every_tensor_finds_its_place(unet: UNetMotionModel, folder: Path) -> None:
     file = official_tensors()
     torch.save(file, folder / "adapter.pt")
-    adapter, unused = convert_animatediff(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    adapter, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
     assert not unused and adapter.config == MIVAConfig.official_animatediff()
     assert adapter.backbone == describe(unet)
     assert adapter.num_parameters() == sum(tensor.numel() for tensor in file.values())
@@ -115,7 +115,7 @@ def test_every_way_they_were_written(folder: Path, write: Callable[[Path], None]
     expected = official_tensors()
     torch.manual_seed(3)
     write(folder / "adapter.pt")
-    adapter, unused = convert_animatediff(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    adapter, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
     prompt = adapter.sites["mid_block/attentions/0/transformer_blocks/0/attn2"]["ca"]
     assert not unused
     assert torch.equal(prompt.first, expected["mid_block.attentions.0.transformer_blocks.0.sCA.CA2.weight"])
@@ -123,13 +123,13 @@ def test_every_way_they_were_written(folder: Path, write: Callable[[Path], None]
 
 def test_a_mask_stream_is_told_of(folder: Path) -> None:
     torch.save(official_tensors(masked=True), folder / "adapter.pt")
-    _, unused = convert_animatediff(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    _, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
     assert len(unused) == 48 and all("_mask" in name for name in unused)
 
 
 def test_a_converted_adapter_is_a_file_like_any_other(folder: Path) -> None:
     torch.save(official_tensors(), folder / "adapter.pt")
-    adapter, _ = convert_animatediff(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    adapter, _ = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
     adapter.save(folder / "rain.safetensors", adapter.info(motion="rain", frames=16, size=(512, 320), fps=8))
     again = MIVAAdapter.load(folder / "rain.safetensors", adapter.backbone)
     for one, other in zip(adapter.parameters(), again.parameters(), strict=True):
@@ -139,15 +139,15 @@ def test_a_converted_adapter_is_a_file_like_any_other(folder: Path) -> None:
 def test_what_is_wrong_is_named(folder: Path) -> None:
     sd = folder / "sd15.safetensors"
     with pytest.raises(MIVAError, match=r"is a Stable Diffusion 1\.5 checkpoint, but an official MIVA research"):
-        convert_animatediff(sd, sd, configs=folder)
+        convert_official(sd, sd, configs=folder)
     file = official_tensors()
     torch.save(file, folder / "adapter.pt")
     with pytest.raises(MIVAError, match=r"but a Stable Diffusion 1\.5 checkpoint was expected"):
-        convert_animatediff(folder / "adapter.pt", folder / "adapter.pt", configs=folder)
+        convert_official(folder / "adapter.pt", folder / "adapter.pt", configs=folder)
     lost = "mid_block.attentions.0.transformer_blocks.0.sCA.CA3.weight"
     torch.save({name: tensor for name, tensor in file.items() if name != lost}, folder / "less.pt")
     with pytest.raises(MIVAError, match=f"lacks {lost}: it is incomplete"):
-        convert_animatediff(folder / "less.pt", sd, configs=folder)
+        convert_official(folder / "less.pt", sd, configs=folder)
     torch.save(official_tensors(widths=(32, 64, 96)), folder / "narrow.pt")
     with pytest.raises(MIVAError, match=r"of shape .* trained on another base"):
-        convert_animatediff(folder / "narrow.pt", sd, configs=folder)
+        convert_official(folder / "narrow.pt", sd, configs=folder)

@@ -31,7 +31,7 @@ SMALL = {
 VAE = {
     "base_dim": 8,
     "z_dim": 4,
-    "num_res_blocks": 1,
+    "num_res_blocks": 2,
     "latents_mean": [0.1, -0.2, 0.3, 0.0],
     "latents_std": [1.5, 2, 1, 3],
 }
@@ -52,6 +52,35 @@ def original(model: WanTransformer3DModel) -> dict[str, Tensor]:
         name = name.replace("condition_embedder.time_proj", "time_projection.1")
         name = "head.modulation" if name == "scale_shift_table" else name.replace("scale_shift_table", "modulation")
         file[name.replace("proj_out.", "head.head.")] = tensor
+    return file
+
+
+def original_vae(vae: AutoencoderKLWan) -> dict[str, Tensor]:
+    """The names of the authors' own VAE: blocks are counted through all levels, layers by their place in a sequence."""
+    file = {}
+    starts = [k * (VAE["num_res_blocks"] + 2) for k in range(4)]  # blocks of a level, then its upsampler
+    for name, tensor in vae.state_dict().items():
+        name = re.sub(r"^quant_conv\.", "conv1.", name)
+        name = re.sub(r"^post_quant_conv\.", "conv2.", name)
+        name = name.replace("coder.conv_in.", "coder.conv1.")
+        name = name.replace("coder.norm_out.", "coder.head.0.").replace("coder.conv_out.", "coder.head.2.")
+        name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"middle.{2 * int(m[1])}", name)
+        name = name.replace("mid_block.attentions.0", "middle.1").replace("down_blocks.", "downsamples.")
+        name = re.sub(r"up_blocks\.(\d)\.resnets\.(\d)", lambda m: f"upsamples.{starts[int(m[1])] + int(m[2])}", name)
+        name = re.sub(
+            r"up_blocks\.(\d)\.upsamplers\.0",
+            lambda m: f"upsamples.{starts[int(m[1])] + VAE['num_res_blocks'] + 1}",
+            name,
+        )
+        for ours, theirs in (
+            ("norm1.", "residual.0."),
+            ("conv1.", "residual.2."),
+            ("norm2.", "residual.3."),
+            ("conv2.", "residual.6."),
+            ("conv_shortcut.", "shortcut."),
+        ):
+            name = re.sub(rf"(middle|samples)\.(\d+)\.{ours}", rf"\1.\2.{theirs}", name)
+        file[name] = tensor
     return file
 
 
@@ -76,6 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: WanTransformer3DMode
     save_file({f"model.diffusion_model.{k}": v for k, v in original(model).items()}, folder / "comfyui.safetensors")
     save_file(model.state_dict(), folder / "diffusers.safetensors")
     save_file(vae.state_dict(), folder / "vae.safetensors")
+    save_file(original_vae(vae), folder / "original_vae.safetensors")
     return folder
 
 
@@ -98,6 +128,18 @@ def test_every_layout_gives_the_model_it_was_saved_from(
     assert base.model.state_dict().keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in base.model.state_dict().items())
     torch.testing.assert_close(output(base.model), output(model))
+
+
+def test_the_vae_in_its_original_layout(folder: Path, vae: AutoencoderKLWan) -> None:
+    names = original_vae(vae)
+    assert {"conv1.weight", "encoder.conv1.weight", "decoder.upsamples.3.time_conv.weight"} < names.keys()
+    assert {"encoder.downsamples.2.resample.1.weight", "decoder.middle.1.to_qkv.bias"} < names.keys()
+    base = load_wan(
+        folder / "original.safetensors", folder / "original_vae.safetensors", dtype=torch.float32, configs=folder
+    )
+    state = base.codec.vae.state_dict()
+    assert state.keys() == vae.state_dict().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in vae.state_dict().items())
 
 
 def test_the_islands_of_float32_stay(folder: Path, model: WanTransformer3DModel) -> None:

@@ -22,6 +22,7 @@ CONFIGS = {
     "official": MIVAConfig(
         **(RANKS | {"cfa_rank": None}),
         cfa_softmax="joint",
+        cfa_q_bias=True,
         cfa_out_bias=True,
         cfa_rope=False,
         ca_query_bias=False,
@@ -106,7 +107,10 @@ def self_attention(attn: nn.Module, x: Tensor, temb: Tensor, adapters: list, wei
     q = turned(normed(attn.norm_q, linear(attn.to_q, x)), angles, heads)
     result = linear(attn.to_out[0], attention(q, turned(k, angles, heads), v, heads))
     for (parts, config), weight in zip(adapters, weights, strict=True):
-        own = normed(attn.norm_q, linear(attn.to_q, x) + x @ matrix(parts["cfa"].q).T)
+        own = linear(attn.to_q, x) + x @ matrix(parts["cfa"].q).T
+        if parts["cfa"].q_bias is not None:
+            own = own + parts["cfa"].q_bias
+        own = normed(attn.norm_q, own)
         keys = k
         if config.cfa_rope:
             own, keys = turned(own, angles, heads), turned(k, angles, heads)

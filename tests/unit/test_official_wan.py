@@ -1,0 +1,142 @@
+"""Wan checkpoints of the authors' code, plain and by PEFT: written by its rules, read back as adapters."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers import WanTransformer3DModel
+from peft import LoraConfig, inject_adapter_in_model
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from miva_core import MIVAAdapter, describe, inject
+from miva_core.cli import main
+from miva_core.errors import MIVAError
+from miva_core.official import convert_official
+from miva_core.wan import CONFIGS
+
+WIDTH, TIME, BLOCKS, RANK = 1536, 1536, 2, 4
+SMALL = {"num_layers": BLOCKS, "ffn_dim": 16, "text_dim": 8, "freq_dim": 16, "rope_max_seq_len": 32}
+
+
+class I2VAdapter(nn.Module):
+    """What the authors add to a block: projections of its own, and the gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.o = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.weight_module = nn.ModuleDict({"linear": nn.Linear(TIME, 2)})
+
+
+class Prompt(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.CA2, self.CA_norm = nn.Linear(WIDTH, RANK, bias=False), nn.LayerNorm(RANK)
+        self.CA3 = nn.Linear(RANK, WIDTH, bias=False)
+
+
+class Official(nn.Module):
+    """The trained parts of their transformer, random."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict({"i2v_adapter": I2VAdapter(), "cross_attn": Prompt()}) for _ in range(BLOCKS)
+        )
+
+
+@pytest.fixture(scope="module")
+def wan() -> WanTransformer3DModel:
+    torch.manual_seed(0)
+    config = json.loads((CONFIGS / "transformer.json").read_text()) | SMALL
+    return WanTransformer3DModel.from_config(config).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, wan: WanTransformer3DModel) -> Path:
+    folder = tmp_path_factory.mktemp("wan")
+    config = json.loads((CONFIGS / "transformer.json").read_text()) | SMALL
+    (folder / "transformer.json").write_text(json.dumps(config))
+    save_file(wan.state_dict(), folder / "wan.safetensors")
+    return folder
+
+
+@pytest.fixture
+def official() -> Official:
+    return Official().requires_grad_(False)
+
+
+def query(wan: nn.Module, adapter: MIVAAdapter, block: int, x: Tensor) -> Tensor:
+    """W_Q(x) of the adapter, from its parameters and the base's."""
+    parts, base = adapter.sites[f"blocks/{block}/attn1"]["cfa"], wan.blocks[block].attn1.to_q
+    up, down = parts.q.up, parts.q.down
+    bias = base.bias if parts.q_bias is None else base.bias + parts.q_bias
+    return F.linear(x, base.weight + (up if down is None else up @ down), bias)
+
+
+def test_plain(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
+    torch.save(official.state_dict(), folder / "plain.ckpt")
+    adapter, unused = convert_official(folder / "plain.ckpt", folder / "wan.safetensors", configs=folder)
+    assert not unused and adapter.backbone == describe(wan)
+    assert adapter.num_parameters() == sum(tensor.numel() for tensor in official.parameters())
+    x = torch.randn(3, WIDTH)
+    for k, block in enumerate(official.blocks):
+        torch.testing.assert_close(query(wan, adapter, k, x), block["i2v_adapter"].q(x), rtol=1e-4, atol=1e-4)
+        spatial, prompt = adapter.sites[f"blocks/{k}/attn1"], adapter.sites[f"blocks/{k}/attn2"]["ca"]
+        assert torch.equal(spatial["cfa"].out.up, block["i2v_adapter"].o.weight)
+        assert torch.equal(spatial["cfa"].bias, block["i2v_adapter"].o.bias)
+        assert torch.equal(spatial["gate"].weight, block["i2v_adapter"].weight_module["linear"].weight)
+        assert torch.equal(spatial["gate"].bias, block["i2v_adapter"].weight_module["linear"].bias)
+        assert torch.equal(prompt.first, block["cross_attn"].CA2.weight)
+        assert torch.equal(prompt.norm_weight, block["cross_attn"].CA_norm.weight)
+        assert torch.equal(prompt.norm_bias, block["cross_attn"].CA_norm.bias)
+        assert torch.equal(prompt.second, block["cross_attn"].CA3.weight)
+    with inject(wan, official=adapter):
+        latents, text = torch.randn(1, 16, 2, 4, 6), torch.zeros(1, 1, 8)
+        assert wan(latents, torch.tensor([400.0]), text).sample.isfinite().all()
+
+
+def test_peft(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
+    """As peft itself computes with what it has put into their modules."""
+    for k, block in enumerate(official.blocks):
+        block["i2v_adapter"].q.load_state_dict(wan.blocks[k].attn1.to_q.state_dict())
+        nn.init.zeros_(block["i2v_adapter"].o.weight)
+        nn.init.zeros_(block["i2v_adapter"].o.bias)
+    config = LoraConfig(r=8, lora_alpha=3, target_modules=["i2v_adapter.q", "i2v_adapter.o"], init_lora_weights=False)
+    inject_adapter_in_model(config, official)
+    torch.save(official.state_dict(), folder / "peft.ckpt")
+    adapter, unused = convert_official(folder / "peft.ckpt", alpha=3, configs=folder)
+    assert not unused and adapter.config.cfa_rank == 8
+    x = torch.randn(3, WIDTH)
+    for k, block in enumerate(official.blocks):
+        torch.testing.assert_close(query(wan, adapter, k, x), block["i2v_adapter"].q(x), rtol=1e-4, atol=1e-4)
+        out = adapter.sites[f"blocks/{k}/attn1"]["cfa"].out
+        torch.testing.assert_close(x @ (out.up @ out.down).T, block["i2v_adapter"].o(x), rtol=1e-4, atol=1e-4)
+
+
+def test_what_has_no_place_is_told(folder: Path, official: Official) -> None:
+    file = official.state_dict() | {"blocks.0.i2v_adapter.q_m.weight": torch.zeros(WIDTH, WIDTH)}
+    torch.save(file, folder / "masked.ckpt")
+    _, unused = convert_official(folder / "masked.ckpt", folder / "wan.safetensors", configs=folder)
+    assert unused == ("blocks.0.i2v_adapter.q_m.weight",)
+
+
+def test_what_is_missing_is_asked_for(
+    folder: Path, official: Official, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    plain, peft = tmp_path / "plain.ckpt", tmp_path / "peft.ckpt"
+    torch.save(official.state_dict(), plain)
+    inject_adapter_in_model(LoraConfig(r=2, target_modules=["i2v_adapter.q", "i2v_adapter.o"]), official)
+    torch.save(official.state_dict(), peft)
+    with pytest.raises(MIVAError, match=r"whole matrices: name the Wan 2\.1 1\.3B file"):
+        convert_official(plain)
+    with pytest.raises(MIVAError, match="was not trained by PEFT, so it has no alpha"):
+        convert_official(plain, folder / "wan.safetensors", alpha=1.0)
+    with pytest.raises(MIVAError, match="PEFT, which does not store alpha: give the training's lora_alpha"):
+        convert_official(peft)
+    for alpha in ("0", "-1", "nan", "inf"):
+        assert main(["convert", str(peft), str(tmp_path / "out.safetensors"), "--alpha", alpha]) == 2
+        assert "it must be a positive number: the lora_alpha" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
