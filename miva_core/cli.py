@@ -360,17 +360,16 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from .files import looks_like, require_file
-    from .info import read_info
+    from .files import require_file
+    from .info import count_parameters, read_info
+    from .weights import open_weights
 
     path = require_file(options.file, "file")
     try:
         info = read_info(path)
+        counts = count_parameters({name: tensor.shape for name, tensor in open_weights(path, "adapter").items()})
     except MIVAError as error:
-        kind = looks_like(path)
-        print(f"{path} is {kind}.")
-        if "MIVA" in kind:
-            print(error)
+        _tell_of_another_file(path, error)
         return
     print(f"{path} is a MIVA adapter.")
     rows = {
@@ -382,6 +381,26 @@ def _info(options: argparse.Namespace) -> None:
         "licence": info.licence or "not recorded",
         "author": info.author or "not recorded",
         "structure": ", ".join(f"{key} {value}" for key, value in vars(info.config).items()),
+        "parameters": f"{sum(counts.values()):,}: " + ", ".join(f"{part} {count:,}" for part, count in counts.items()),
     }
     for name, value in rows.items():
         print(f"  {name:<10} {value}")
+
+
+def _tell_of_another_file(path: Path, error: MIVAError) -> None:
+    from .files import looks_like
+    from .weights import open_weights, what_weights
+
+    kind = looks_like(path)
+    if "MIVA" in kind:
+        print(f"{path} is {kind}.\n{error}")
+        return
+    try:
+        tensors = open_weights(path, "model file")
+    except MIVAError:
+        print(f"{path} is {kind}.")
+        return
+    print(f"{path} is {what_weights(tensors)}:")
+    dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()})
+    count = sum(tensor.numel() for tensor in tensors.values())
+    print(f"{count:,} parameters in {len(tensors):,} tensors of {' and '.join(dtypes)}.")

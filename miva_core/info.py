@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -127,6 +128,28 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
         raise MIVAError(f"{path} is a MIVA adapter that cannot be used: {error}") from error
+
+
+_PARTS = {
+    ".cfa.q.": "cross-frame attention",
+    ".cfa.out.": "cross-frame attention",
+    ".cfa.": "its biases",
+    ".gate.": "gate",
+    ".ca.first.": "prompt",
+    ".ca.second.": "prompt",
+    ".ca.": "its norm",
+    ".ta.": "temporal attention",
+}
+"""What a tensor of an adapter file belongs to, by the first of these in its name."""
+
+
+def count_parameters(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Parameters of an adapter by component, from the names and shapes in its file."""
+    counts: dict[str, int] = {}
+    for name, shape in shapes.items():
+        part = next((part for mark, part in _PARTS.items() if mark in f"{name}."), "unknown")
+        counts[part] = counts.get(part, 0) + math.prod(shape)
+    return {part: counts[part] for part in dict.fromkeys([*_PARTS.values(), "unknown"]) if part in counts}
 
 
 def _check_version(version: Any) -> None:

@@ -124,6 +124,38 @@ def test_two_adapters_run_in_parallel(base: Base, picture: Tensor, pair: tuple) 
     assert_close(animate(base, picture, {"whole": (one, 1.0)}, **QUICK), halves)
 
 
+def test_outside_of_its_span_an_adapter_has_weight_0(base: Base, picture: Tensor, pair: tuple) -> None:
+    one, two = pair
+    adapters, four = {"one": (one, 0.6), "two": (two, 0.4)}, {"steps": 4, "frames": 4}
+    spanned = animate(base, picture, adapters, spans={"one": (0.5, 1.0), "two": (0.0, 0.25)}, **four)
+
+    def by_hand(progress: Progress) -> None:
+        if progress.step == 1:
+            progress.miva.set_weights(two=0.0)
+        if progress.step == 2:
+            progress.miva.set_weights(one=0.6)
+
+    switched = animate(base, picture, {"one": (one, 0.0), "two": (two, 0.4)}, callback=by_hand, **four)
+    assert torch.equal(spanned.frames, switched.frames)
+    assert (animate(base, picture, adapters, **four).frames - spanned.frames).abs().max() > 5e-3
+
+
+def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: tuple) -> None:
+    adapters, four = {"one": (pair[0], 1.0)}, {"steps": 4, "frames": 4}
+
+    def cut(progress: Progress) -> None:
+        if progress.step == 1:
+            progress.miva.set_spans(one=(0.0, 0.5))
+
+    expected = animate(base, picture, adapters, spans={"one": (0.0, 0.5)}, **four)
+    assert torch.equal(animate(base, picture, adapters, callback=cut, **four).frames, expected.frames)
+
+
+def test_a_span_for_nobody_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
+    with pytest.raises(MIVAError, match=r"A span is given for 'two', but .*\['one'\]"):
+        animate(base, picture, {"one": (pair[0], 1.0)}, spans={"two": (0.0, 0.5)}, **QUICK)
+
+
 @pytest.mark.parametrize("name", ["a b", "v1.5", "model", "self", "weights", "", "sites/x", "größer"])
 def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -> None:
     clip = animate(base, picture, {name: (pair[0], 0.6), "other": (pair[1], 0.4)}, steps=1, frames=2, size=(16, 16))

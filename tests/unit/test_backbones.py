@@ -10,6 +10,7 @@ from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import Backbone, Site, describe, register_backbone
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
+from miva_core.info import count_parameters
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,21 @@ def test_real_sites(real: Backbone) -> None:
 def test_parameter_counts_of_the_paper(real: Backbone, config: MIVAConfig, component: str | None, count: int) -> None:
     with torch.device("meta"):
         assert MIVAAdapter(real, config).num_parameters(component) == count
+
+
+def test_counts_by_component(real: Backbone) -> None:
+    """The paper counts neither biases nor norms."""
+    with torch.device("meta"):
+        adapter = MIVAAdapter(real, MIVAConfig.official_animatediff())
+    counts = count_parameters({name: parameter.shape for name, parameter in adapter.named_parameters()})
+    assert counts == {
+        "cross-frame attention": 24_780_800,
+        "its biases": 12_480,
+        "gate": 40_992,
+        "prompt": 1_597_440,
+        "its norm": 2_048,
+        "temporal attention": 9_011_200,
+    }
 
 
 def test_fingerprint_tells_bases_apart(real: Backbone, make_unet: Callable) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import miva_core
 from miva_core import MIVAAdapter, MIVAConfig, describe, files, load_base
@@ -212,6 +213,15 @@ def test_weights_reach_the_adapters_and_their_sum_is_told(frames_of: Callable, c
     assert (both - plain).abs().max() > 5e-3 and (both - once).abs().max() > 5e-3
 
 
+def test_spans_reach_the_adapters(frames_of: Callable) -> None:
+    def moved(motion: str) -> torch.Tensor:
+        return frames_of("--adapters", "mine", "--steps", "4", "--miva", motion)
+
+    first, second = moved("pan_left@0-0.5"), moved("pan_left@0.5-1")
+    assert torch.equal(moved("pan_left:0.5@0-1"), moved("pan_left:0.5"))
+    assert not torch.equal(first, second) and not torch.equal(first, moved("pan_left"))
+
+
 @pytest.mark.parametrize("kind", ["transparent", "grey", "16 bit", "very wide"])
 def test_unusual_pictures_are_animated(frames_of: Callable, kind: str) -> None:
     noise = np.random.default_rng(0)
@@ -292,6 +302,8 @@ WRONG = {
     "empty adapter": (wrong("cat.png", "clip.mp4", "--miva", "empty.safetensors"), "is an empty file"),
     "half an adapter": (wrong("cat.png", "clip.mp4", "--miva", "half.safetensors"), "truncated"),
     "another base's adapter": (wrong("cat.png", "clip.mp4", "--miva", "stranger.safetensors"), "another base"),
+    "span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0.5-0.2"), "'pan_left@0.5-0.2' has no span to act in"),
+    "no span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:1@0-1.2.3"), "write two shares of the run"),
     "weight NaN": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:nan", "--adapters", "mine"), "'pan_left:nan'"),
     "weight infinite": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:inf", "--adapters", "mine"), "pan_left:inf"),
     "weight as text": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:half"), "'pan_left:half'"),
@@ -419,6 +431,8 @@ def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, cap
     ):
         assert word in said
     assert "Apache-2.0" in said and "somebody" in said and "cfa_rank 2" in said
+    count = MIVAAdapter.load("mine/my jump.safetensors", base.backbone).num_parameters()
+    assert f"parameters {count:,}: cross-frame attention" in said
 
 
 @pytest.mark.parametrize(
@@ -427,9 +441,16 @@ def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, cap
         ("text.png", "a text file"),
         ("cat.png", "a PNG picture"),
         ("half.safetensors", "a truncated safetensors file"),
+        ("unet.safetensors", "a U-Net in the diffusers layout:\n28 parameters in 2 tensors of bfloat16 and float32"),
+        ("unet.ckpt", "a U-Net in the diffusers layout:\n28 parameters in 2 tensors of bfloat16 and float32"),
+        ("wan.pt", "an official MIVA research checkpoint:\n4 parameters in 1 tensors of float32"),
     ],
 )
 def test_info_tells_what_another_file_is(clutter: Path, capsys: pytest.CaptureFixture, name: str, kind: str) -> None:
+    unet = {"down_blocks.0.resnets.0": torch.zeros(2, 3, 4), "time_embedding.linear_1": torch.zeros(4).bfloat16()}
+    save_file(unet, "unet.safetensors")
+    torch.save({"state_dict": unet}, "unet.ckpt")
+    torch.save({"blocks.0.i2v_adapter.q.bias": torch.zeros(4)}, "wan.pt")
     assert main(["info", name]) == 0
     assert capsys.readouterr().out == f"{name} is {kind}.\n"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from diffusers import WanTransformer3DModel
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
@@ -43,6 +44,32 @@ def test_the_whole_model_is_one_graph(one_level: Callable, make_adapter: Callabl
         for t, pan in ((900, 1.0), (500, 0.3), (20, 0.0)):
             miva.set_weights(pan=pan, jump=1 - pan)
             torch.testing.assert_close(call(compiled, t=t), call(model, t=t))
+    assert counter.frame_count == 1
+
+
+@torch.no_grad()
+def test_wan_is_one_graph(make_adapter: Callable) -> None:
+    model = WanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=4,
+        out_channels=4,
+        text_dim=8,
+        freq_dim=16,
+        ffn_dim=16,
+        num_layers=2,
+        rope_max_seq_len=32,
+    ).eval()
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    latents, text = torch.randn(1, 4, 3, 4, 6), torch.zeros(1, 1, 8)
+    with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
+        for t, pan in ((900.0, 1.0), (500.0, 0.3), (20.0, 0.0)):
+            miva.set_weights(pan=pan, jump=1 - pan)
+            miva.set_spans(pan=(0.0, 0.5))
+            miva.set_progress(1 - t / 1000)
+            ours, plain = (m(latents, torch.tensor([t]), text).sample for m in (compiled, model))
+            torch.testing.assert_close(ours, plain)
     assert counter.frame_count == 1
 
 

@@ -1,8 +1,12 @@
+import gc
+import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import torch
+from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
@@ -82,6 +86,60 @@ def test_nothing_stays_when_injection_fails_midway(
     untouched()
 
 
+@pytest.mark.parametrize("family", ["unet", "wan"])
+def test_a_thousand_injections_leave_nothing(family: str, make_unet: Callable, make_adapter: Callable) -> None:
+    """Any of three adapters in any order, one injection tried inside another, removed by block, by call or by error."""
+    torch.manual_seed(0)
+    model, run = small_unet(make_unet) if family == "unet" else small_wan()
+    adapters = {name: make_adapter(model) for name in ("pan", "jump", "rain")}
+    before, output = traces(model), run()
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    choices, objects = random.Random(0), 0
+    for k in range(1000):
+        names = choices.sample(sorted(adapters), choices.randint(1, 3))
+        miva = inject(model, **{name: adapters[name] for name in names})
+        with pytest.raises(MIVAError, match="already has adapters"):
+            inject(model, pan=adapters["pan"])
+        if k % 50 == 0:
+            assert not torch.equal(run(), output)
+        if k % 3 == 0:
+            miva.remove()
+        else:
+            with suppress(KeyError), miva:
+                if k % 3 == 1:
+                    raise KeyError
+        if k % 50 == 0:
+            assert torch.equal(run(), output)
+        if k in (99, 999):
+            gc.collect()
+            objects = len(gc.get_objects()) - objects
+    assert objects < 20  # the second count less the first
+    assert traces(model) == before and torch.equal(run(), output)
+    assert list(model.state_dict()) == list(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+def small_unet(make_unet: Callable) -> tuple[nn.Module, Callable[[], Tensor]]:
+    model, latents, text = make_unet(), torch.randn(1, 4, 3, 4, 4), torch.randn(3, 5, 16)
+    return model, lambda: model(latents, torch.tensor(500), text).sample
+
+
+def small_wan() -> tuple[nn.Module, Callable[[], Tensor]]:
+    model = WanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=4,
+        out_channels=4,
+        text_dim=8,
+        freq_dim=16,
+        ffn_dim=16,
+        num_layers=3,
+        rope_max_seq_len=32,
+    ).eval()
+    latents, text = torch.randn(1, 4, 3, 4, 4), torch.randn(1, 2, 8)
+    return model.requires_grad_(False), lambda: model(latents, torch.tensor([500.0]), text).sample
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +179,34 @@ def test_bad_weights_change_nothing(unet: nn.Module, make_adapter: Callable, wei
             miva.set_weights(jump=0.5, pan=weight)
         with pytest.raises(MIVAError, match=r"no adapter named 'hop'; .*\['pan', 'jump'\]"):
             miva.set_weights(jump=0.5, hop=1.0)
+        assert miva.weights == {"pan": 1.0, "jump": 1.0}
+
+
+@pytest.mark.parametrize(
+    "span", [(0.5, 0.5), (0.6, 0.2), (-0.1, 1.0), (0.0, 1.1), (0.0, float("nan")), (0.5,), 0.5, "ab"]
+)
+def test_bad_spans_change_nothing(unet: nn.Module, make_adapter: Callable, span: Any) -> None:
+    with inject(unet, pan=make_adapter(unet), jump=make_adapter(unet)) as miva:
+        with pytest.raises(MIVAError, match=r"The span of pan is .*expected"):
+            miva.set_spans(jump=(0.0, 0.5), pan=span)
+        with pytest.raises(MIVAError, match="no adapter named 'hop'"):
+            miva.set_spans(jump=(0.0, 0.5), hop=(0.0, 0.5))
+        assert miva.spans == {"pan": (0.0, 1.0), "jump": (0.0, 1.0)}
+
+
+def test_a_span_begins_with_its_start_and_ends_before_its_end(
+    unet: nn.Module, make_adapter: Callable, call: Callable
+) -> None:
+    pan, jump = make_adapter(unet), make_adapter(unet)
+    with inject(unet, pan=pan, jump=jump) as miva:
+        both = call(unet)
+        miva.set_weights(pan=0.0)
+        alone = call(unet)
+        miva.set_weights(pan=1.0)
+        miva.set_spans(pan=(0.25, 0.75))
+        for done, expected in ((0.0, alone), (0.2, alone), (0.25, both), (0.7, both), (0.75, alone), (0.9, alone)):
+            miva.set_progress(done)
+            torch.testing.assert_close(call(unet), expected, **EXACT)
         assert miva.weights == {"pan": 1.0, "jump": 1.0}
 
 
