@@ -1,79 +1,235 @@
-"""What adapters cost in floating-point operations, against the base of the same run.
+"""What adapters cost: operations on the real shapes, and time, each against the base of the same run.
 
-    python -m benchmarks.overhead [--out benchmarks/results]
+    python -m benchmarks.overhead [--rounds 3] [--out benchmarks/results]
 
-Counted without weights (meta tensors) at 512x320x16 for Stable Diffusion 1.5 with AnimateDiff v3 and at 832x480x17 for
-Wan 2.1 1.3B. The paper's figure for one adapter is 1.111, in time on a V100.
+Operations are counted without weights (meta tensors): one denoising step, and a whole run of 50 steps with the VAE, at
+512x320x16 for Stable Diffusion 1.5 with AnimateDiff v3 and at 832x480x17 for Wan 2.1 1.3B. Time is that of a step of
+the whole networks with random weights, on a graphics card at the same size, on a processor on clips so small that all
+takes under three minutes. Variants take turns in every round; a ratio is the median over rounds. `released` is the
+authors' formulation (`benchmarks/released.py`). The paper's figure for one adapter is 1.111, in time on a V100.
 """
 
 import argparse
-from collections.abc import Callable
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import WanTransformer3DModel
-from torch import nn
+from diffusers import AutoencoderKL, AutoencoderKLWan
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from miva_core import MIVAAdapter, MIVAConfig, describe, inject
-from miva_core.animatediff import meta_unet
+from benchmarks.released import released
+from miva_core import MIVAAdapter, MIVAConfig, animatediff, describe, inject, wan
 from miva_core.json_files import read_json
 from miva_core.meta import on_meta
-from miva_core.wan import CONFIGS as WAN_CONFIGS
 
-ADAPTERS = (0, 1, 2, 4)
-
-
-def unet_step(model: nn.Module, adapted: bool) -> None:
-    latents = torch.empty(1, 4, 16, 40, 64, device="meta")
-    # The base attends to a prompt of 77 tokens; adapters take the place of that.
-    text = None if adapted else torch.empty(16, 77, 768, device="meta")
-    model(latents, torch.empty(1, device="meta"), text)
+STEPS, PAPER = 50, 1.111
+VARIANTS = ("base", "1 adapter", "2 adapters", "4 adapters", "released")
 
 
-def wan_step(model: nn.Module, adapted: bool) -> None:
-    latents = torch.empty(1, 16, 5, 60, 104, device="meta")
-    text = torch.empty(1, 1 if adapted else 512, 4096, device="meta")
-    model(latents, torch.empty(1, device="meta"), text)
+@dataclass(frozen=True)
+class Size:
+    """What a step is measured on: latents (1, C, F, h, w), and the words that the base attends to without adapters."""
+
+    latents: tuple[int, int, int, int, int]
+    words: int
 
 
-def step_operations(model: nn.Module, step: Callable[[nn.Module, bool], None], adapters: int) -> int:
-    """Operations of one denoising step with so many adapters of the default config in parallel."""
-    with torch.device("meta"):
-        chosen = {f"a{k}": MIVAAdapter(describe(model), MIVAConfig.default()) for k in range(adapters)}
+@dataclass(frozen=True)
+class Architecture:
+    """A base, how it is called, and the sizes it is measured at."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    step: Callable[[nn.Module, Size, bool, torch.device, torch.dtype], Tensor]
+    vae: Callable[[], int]
+    full: Size
+    small: Size
+
+
+def unet_step(model: nn.Module, size: Size, adapted: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
+    latents = torch.zeros(size.latents, device=device, dtype=dtype)
+    text = None if adapted else torch.zeros(size.latents[2], size.words, 768, device=device, dtype=dtype)
+    return model(latents, torch.full((1,), 500, device=device), text).sample
+
+
+def wan_step(model: nn.Module, size: Size, adapted: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
+    latents = torch.zeros(size.latents, device=device, dtype=dtype)
+    text = torch.zeros(1, 1 if adapted else size.words, 4096, device=device, dtype=dtype)
+    return model(latents, torch.full((1,), 500.0, device=device), text).sample
+
+
+def image_vae_operations() -> int:
+    """Encoding one picture and decoding 16 frames of 512x320."""
+    vae = on_meta(lambda: AutoencoderKL.from_config(read_json(animatediff.CONFIGS / "vae.json")))
+    return operations(lambda: vae.encode(torch.empty(1, 3, 320, 512, device="meta"))) + operations(
+        lambda: vae.decode(torch.empty(16, 4, 40, 64, device="meta"))
+    )
+
+
+def wan_vae_operations() -> int:
+    """Encoding one picture and decoding 17 frames of 832x480."""
+    vae = on_meta(lambda: AutoencoderKLWan.from_config(read_json(wan.CONFIGS / "vae.json")))
+    return operations(lambda: vae.encode(torch.empty(1, 3, 1, 480, 832, device="meta"))) + operations(
+        lambda: vae.decode(torch.empty(1, 16, 5, 60, 104, device="meta"))
+    )
+
+
+ARCHITECTURES = (
+    Architecture(
+        "SD 1.5 + AnimateDiff v3",
+        animatediff.meta_unet,
+        unet_step,
+        image_vae_operations,
+        Size((1, 4, 16, 40, 64), 77),
+        # The text as short in proportion, or it would be much of the base's work.
+        Size((1, 4, 4, 16, 24), 12),
+    ),
+    Architecture(
+        "Wan 2.1 1.3B",
+        wan.meta_transformer,
+        wan_step,
+        wan_vae_operations,
+        Size((1, 16, 5, 60, 104), 512),
+        Size((1, 16, 3, 12, 16), 10),
+    ),
+)
+
+
+def operations(run: Callable[[], object]) -> int:
+    """Floating-point operations, a multiply-add being two."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        if chosen:
-            with inject(model, **chosen):
-                step(model, adapted=True)
-        else:
-            step(model, adapted=False)
+        run()
     return counter.get_total_flops()
+
+
+def adapters_of(model: nn.Module, count: int) -> dict[str, MIVAAdapter]:
+    """So many adapters of the default config, where the model is."""
+    device = next(model.parameters()).device
+    with torch.device(device):
+        return {f"a{k}": MIVAAdapter(describe(model), MIVAConfig.default()) for k in range(count)}
+
+
+@contextmanager
+def variant(model: nn.Module, name: str, adapters: dict[str, MIVAAdapter], frames: int) -> Iterator[bool]:
+    """One of `VARIANTS` inside the model. Gives whether it replaces the text."""
+    if name == "released":
+        with released(model, frames):
+            yield True
+    elif name == "base":
+        yield False
+    else:
+        with inject(model, **dict(list(adapters.items())[: int(name[0])])):
+            yield True
+
+
+def counted(architecture: Architecture, size: Size) -> dict[str, int]:
+    """Operations of a step of every variant."""
+    model = architecture.build().eval()
+    adapters, meta = adapters_of(model, 4), torch.device("meta")
+    counts = {}
+    for name in VARIANTS:
+        with variant(model, name, adapters, size.latents[2]) as adapted:
+            counts[name] = operations(partial(architecture.step, model, size, adapted, meta, torch.float32))
+    return counts
+
+
+def random_model(architecture: Architecture, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The whole network with random weights, what it keeps in float32 being so."""
+    model = architecture.build().eval()
+    kept = model._keep_in_fp32_modules or ()
+    state = {
+        name: torch.randn(tensor.shape, device=device)
+        .mul_(0.02)
+        .to(torch.float32 if any(part in name for part in kept) else dtype)
+        for name, tensor in model.state_dict().items()
+    }
+    model.load_state_dict(state, assign=True)
+    if hasattr(model, "rope"):
+        wan.place_rope(model, device)
+    return model
+
+
+@torch.no_grad()
+def timed(architecture: Architecture, size: Size, device: torch.device, dtype: torch.dtype, rounds: int) -> list[dict]:
+    """Seconds of a step of every variant, round by round, after one round to warm up."""
+    model = random_model(architecture, device, dtype)
+    adapters = adapters_of(model, 4)
+    measured = []
+    for _ in range(rounds + 1):
+        seconds = {}
+        for name in VARIANTS:
+            with variant(model, name, adapters, size.latents[2]) as adapted:
+                finish = torch.cuda.synchronize if device.type == "cuda" else nullcontext
+                finish()
+                start = time.perf_counter()
+                architecture.step(model, size, adapted, device, dtype)
+                finish()
+                seconds[name] = time.perf_counter() - start
+        measured.append(seconds)
+    return measured[1:]
+
+
+def operations_table(architecture: Architecture) -> list[str]:
+    step, vae = counted(architecture, architecture.full), architecture.vae()
+    run = {name: STEPS * count + vae for name, count in step.items()}
+    return [
+        f"\n### {architecture.name}, latents {'×'.join(map(str, architecture.full.latents[2:]))}, VAE {vae / 1e12:.1f}"
+        " TFLOP\n",
+        "| variant | TFLOP of a step | to the base | to one adapter | TFLOP of a run | to the base | paper (time) |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {step[name] / 1e12:.3f} | {step[name] / step['base']:.3f} "
+            f"| {step[name] / step['1 adapter']:.3f} | {run[name] / 1e12:.0f} | {run[name] / run['base']:.3f} "
+            f"| {PAPER if name == '1 adapter' else ''} |"
+            for name in VARIANTS
+        ),
+    ]
+
+
+def time_table(architecture: Architecture, device: torch.device, rounds: int) -> list[str]:
+    on_card = device.type == "cuda"
+    size, dtype = (architecture.full, torch.bfloat16) if on_card else (architecture.small, torch.float32)
+    counts, measured = counted(architecture, size), timed(architecture, size, device, dtype, rounds)
+    lines = [
+        f"\n### {architecture.name}, latents {'×'.join(map(str, size.latents[2:]))}, {str(dtype)[6:]}\n",
+        "| variant | seconds of a step (median) | to the base | operations to the base | time / operations "
+        "| paper (time) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in VARIANTS:
+        ratio = statistics.median(seconds[name] / seconds["base"] for seconds in measured)
+        expected = counts[name] / counts["base"]
+        lines.append(
+            f"| {name} | {statistics.median(seconds[name] for seconds in measured):.2f} | {ratio:.3f} "
+            f"| {expected:.3f} | {ratio / expected:.3f} | {PAPER if name == '1 adapter' else ''} |"
+        )
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
-    lines = [
-        "# Operations of one denoising step",
-        "\nDefault config, counted on the real shapes; multiply-adds count as two operations.\n",
-        "| model | adapters | TFLOP | to the base | to one adapter |",
-        "|---|---|---|---|---|",
-    ]
-    models = {
-        "SD 1.5 + AnimateDiff v3, 512×320×16": (meta_unet().eval(), unet_step),
-        "Wan 2.1 1.3B, 832×480×17": (
-            on_meta(lambda: WanTransformer3DModel.from_config(read_json(WAN_CONFIGS / "transformer.json"))).eval(),
-            wan_step,
-        ),
-    }
-    for name, (model, step) in models.items():
-        counts = {n: step_operations(model, step, n) for n in ADAPTERS}
-        for n, count in counts.items():
-            to_one = f"{count / counts[1]:.3f}" if n else ""
-            lines.append(f"| {name} | {n} | {count / 1e12:.3f} | {count / counts[0]:.3f} | {to_one} |")
+    start, device = time.time(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} cores, no card"
+    lines = ["# What adapters cost", "\nThe default config; `released` is the authors' formulation.", "\n## Operations"]
+    for architecture in ARCHITECTURES:
+        lines += operations_table(architecture)
+    lines.append(f"\n## Time\n\n{machine}, torch {torch.__version__}, Python {platform.python_version()}, ")
+    lines[-1] += f"{args.rounds} rounds in which the variants take turns."
+    for architecture in ARCHITECTURES:
+        lines += time_table(architecture, device, args.rounds)
     print("\n".join(lines))
     (args.out / "overhead.md").write_text("\n".join(lines) + "\n")
+    print(f"\n{time.time() - start:.0f} s")
 
 
 if __name__ == "__main__":

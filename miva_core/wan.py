@@ -86,10 +86,7 @@ def load_wan(
         device,
         lambda name: torch.float32 if any(part in name for part in kept) else dtype,
     )
-    # Its tables are no part of any file.
-    model.rope = type(model.rope)(
-        model.config.attention_head_dim, tuple(model.config.patch_size), model.config.rope_max_seq_len
-    ).to(device)
+    place_rope(model, device)
     autoencoder = on_meta(lambda: AutoencoderKLWan.from_config(read_json(configs / "vae.json")))
     if not any(name.startswith("encoder.conv_in.") for name in pictures):
         pictures = convert_wan_vae_to_diffusers(pictures)
@@ -120,6 +117,13 @@ def load_wan(
 def meta_transformer(configs: Path = CONFIGS) -> WanTransformer3DModel:
     """The transformer without weights."""
     return on_meta(lambda: WanTransformer3DModel.from_config(read_json(configs / "transformer.json")))
+
+
+def place_rope(model: WanTransformer3DModel, device: torch.device | str) -> None:
+    """Make the tables of rotary positions on a device; they are no part of any file."""
+    model.rope = type(model.rope)(
+        model.config.attention_head_dim, tuple(model.config.patch_size), model.config.rope_max_seq_len
+    ).to(device)
 
 
 def read_transformer(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
