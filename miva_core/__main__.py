@@ -1,8 +1,12 @@
 """`python -m miva_core`."""
 
 import sys
+import warnings
 
 from .cli import main
+
+# Without a graphics card diffusers 0.36 warns, while it is imported, of models that are not used here.
+warnings.filterwarnings("ignore", message="CUDA is not available or torch_xla is imported", category=UserWarning)
 
 for stream in (sys.stdout, sys.stderr):
     # A terminal that cannot show a character of a file's name shows a question mark.
