@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from .backbones import Backbone, Site
+from .checks import printable
 from .config import MIVAConfig
 from .errors import MIVAError
-from .files import check_writable, replacing
+from .files import check_writable
 from .info import AdapterInfo, read_info
 from .layers import CrossFrame, Gate, Prompt, Temporal
+from .weights import check_finite, save_weights
 
 
 class MIVAAdapter(nn.Module):
@@ -76,8 +76,7 @@ class MIVAAdapter(nn.Module):
             _file_key(name): parameter.detach().to("cpu", dtype).contiguous()
             for name, parameter in self.named_parameters()
         }
-        _check_finite(tensors, f"The adapter as {dtype}")
-        _write(path, tensors, {"miva": metadata.to_json()})
+        save_weights(path, tensors, {"miva": metadata.to_json()}, f"The adapter as {dtype}")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backbone: Backbone) -> MIVAAdapter:
@@ -114,27 +113,13 @@ def _build(site: Site, backbone: Backbone, config: MIVAConfig) -> nn.ModuleDict:
     return nn.ModuleDict({"ta": Temporal(site.dim, config)})
 
 
-def _check_finite(tensors: Mapping[str, Tensor], owner: str) -> None:
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise MIVAError(f"{owner} holds NaN or infinite values in {name}; it was not trained properly.")
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    try:
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
-    except SafetensorError as error:
-        raise MIVAError(f"{path} could not be written ({error}).") from error
-
-
 def _read(path: str | os.PathLike[str], expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The tensors of an adapter file as float32, after names and shapes were compared with the expected ones."""
     with safe_open(path, framework="pt") as file:
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         for key in sorted(expected.keys() ^ shapes.keys()):
             found = "lacks the" if key in expected else "holds an unexpected"
-            raise MIVAError(f"{path} {found} tensor {key}; the file is damaged, get it again.")
+            raise MIVAError(f"{path} {found} tensor {printable(key)}; the file is damaged, get it again.")
         for key, shape in expected.items():
             if shapes[key] != shape:
                 raise MIVAError(f"{path} holds {key} of shape {shapes[key]}, but its config asks for {shape}.")
@@ -143,5 +128,5 @@ def _read(path: str | os.PathLike[str], expected: Mapping[str, tuple[int, ...]])
             if dtype not in ("F32", "F16", "BF16"):
                 raise MIVAError(f"{path} holds {key} as {dtype}, but adapters are F32, F16 or BF16; get it again.")
         tensors = {key: file.get_tensor(key).to(torch.float32) for key in expected}
-    _check_finite(tensors, str(path))
+    check_finite(tensors, str(path))
     return tensors

@@ -100,7 +100,10 @@ def load_animatediff(
     inside = _part(pictures, _VAE)
     if vae is None and not inside:
         raise MIVAError(f"{checkpoint} has no VAE inside: give one as vae=…, {_WHERE['a VAE']}.")
-    inside = convert_ldm_vae_checkpoint(inside or pictures, vae_config)
+    if vae is None or not any(name.startswith("encoder.down_blocks.") for name in pictures):
+        inside = convert_ldm_vae_checkpoint(inside or pictures, vae_config)
+    else:
+        inside = pictures  # by the names of diffusers already
     fill(autoencoder, inside, f"The VAE of {pictures_file}", device, lambda _: dtype)
 
     return Base(
@@ -165,8 +168,8 @@ def _without(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 def _motion_layout(motion: Mapping[str, Tensor]) -> dict[str, Any]:
     """What differs between versions: v1 reaches 24 frames, v2 has a middle block, v3 reaches 32 without one."""
     positions = [tensor.shape[1] for name, tensor in motion.items() if name.endswith(".pe") and tensor.ndim == 3]
-    if not positions:
-        raise MIVAError("The motion module holds no positional encoding: it is damaged, get it again.")
+    if len(set(positions)) != 1 or positions[0] < 2:
+        raise MIVAError("The motion module lacks positional encodings of one length: it is damaged, get it again.")
     return {
         "motion_max_seq_length": positions[0],
         "use_motion_mid_block": any(name.startswith("mid_block.") for name in motion),

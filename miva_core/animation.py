@@ -1,6 +1,6 @@
 """One picture and some motions in, a clip out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,8 @@ def animate(
         image: (H, W, 3) in [0, 1], any size; it is centre-cropped and scaled to `size`.
         adapters: weighted motions by name; none lets the base move as it likes. Weights that sum to 1 are the most
             stable; what is missing to 1 is the base's own motion.
-        spans: for adapters that are to act during a part of the run alone: (start, end), shares of its steps, by name.
+        spans: for adapters that are to act during a part of the run alone: (start, end), shares of its steps, by name;
+            see `Injection.set_spans`.
         steps: denoising steps, default the base's own choice.
         seed: of the start noise; the same seed gives the same clip.
         size: (height, width), default the size the base was trained on.
@@ -95,12 +96,19 @@ def animate(
     height, width = _check_size(base, size or base.size)
     frames = _check_frames(base, base.frames if frames is None else frames)
     _check_image(image)
+    _check_adapters(adapters)
     if not is_whole(seed) or not 0 <= seed < 2**64:
         raise MIVAError(f"The seed is {seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
-    for name in spans or {}:
+    spans = {} if spans is None else spans
+    if not isinstance(spans, Mapping):
+        raise MIVAError(f"The spans are a {type(spans).__name__}, expected names with (start, end).")
+    for name in spans:
         if name not in adapters:
             raise MIVAError(f"A span is given for {name!r}, but there is no such adapter: they are {list(adapters)}.")
-    schedule = prepare_scheduler(scheduler or base.scheduler, base.steps if steps is None else steps)
+    if not adapters and base.text is None:
+        raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
+    steps = base.steps if steps is None else steps
+    schedule = prepare_scheduler(scheduler or base.scheduler, steps)
     check_same_noise(schedule, base.scheduler)
     check_bare(base.model, base.backbone)
     picture, _ = fit_picture(image, (height, width))
@@ -109,16 +117,14 @@ def animate(
     with inject(base.model, **chosen) if chosen else nullcontext() as miva:
         if miva:
             miva.set_weights(**{name: weight for name, (_, weight) in adapters.items()})
-            miva.set_spans(**spans or {})
+            miva.set_spans(**spans)
+            _check_spans(miva.spans, len(schedule.timesteps))
         x1 = base.encode(picture)
         prior = torch.zeros_like(x1) if base.centred else x1
         start = (noise or base.noise).start_latents(prior, (frames - 1) // base.stride + 1, generator)
 
         def report(step: int, total: int, latents: Tensor) -> None:
-            if miva:
-                miva.set_progress(step / total)
-            if callback:
-                callback(Progress(step, total, latents, miva, base))
+            callback(Progress(step, total, latents, miva, base))
 
         latents = sample(
             base.model,
@@ -130,14 +136,15 @@ def animate(
             centred=base.centred,
             dtype=base.model.dtype,
             generator=generator,
-            callback=report,
+            before_step=miva.set_progress if miva else None,
+            callback=report if callback else None,
         )
     adain = base.adain if adain is None else adain
     return Clip(base.decode(init_noise.adain(latents) if adain else latents), base.fps)
 
 
 def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
-    if len(size) != 2:
+    if not isinstance(size, Sequence) or len(size) != 2:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
     height, width = size
     if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
@@ -160,7 +167,23 @@ def _check_frames(base: Base, frames: int) -> int:
     return frames
 
 
+def _check_adapters(adapters: Mapping[str, tuple[MIVAAdapter, float]]) -> None:
+    if not isinstance(adapters, Mapping):
+        raise MIVAError(f"The adapters are a {type(adapters).__name__}, expected names with (adapter, weight).")
+    for name, pair in adapters.items():
+        if not isinstance(name, str) or not isinstance(pair, tuple) or len(pair) != 2:
+            raise MIVAError(f'The adapter {name!r} is no name with (adapter, weight), as in {{"pan": (pan, 1.0)}}.')
+
+
+def _check_spans(spans: Mapping[str, tuple[float, float]], steps: int) -> None:
+    for name, (start, end) in spans.items():
+        if not any(start <= i / steps < end for i in range(steps)):
+            raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps} steps: widen it.")
+
+
 def _check_image(image: Tensor) -> None:
+    if not isinstance(image, Tensor):
+        raise MIVAError(f"The picture is a {type(image).__name__}, expected a float tensor (H, W, 3) in [0, 1].")
     if image.ndim != 3 or image.shape[-1] != 3 or not image.is_floating_point():
         raise MIVAError(
             f"The picture must be a float tensor (H, W, 3) in [0, 1], but it is {image.dtype} {tuple(image.shape)}."

@@ -15,6 +15,20 @@ def is_number(value: Any) -> bool:
         return False
 
 
+LARGEST_WEIGHT = 1e6
+"""No weight of an adapter that makes sense is above this; far beyond it float32 overflows."""
+
+
+def is_weight(value: Any) -> bool:
+    """A number that can weigh an adapter."""
+    return is_number(value) and abs(value) <= LARGEST_WEIGHT
+
+
+def printable(text: str) -> str:
+    """A name from a file for a message: in ASCII, if it holds line breaks, terminal codes or lone surrogates."""
+    return text if text.isprintable() else ascii(text)
+
+
 def is_whole(value: Any) -> bool:
     """An integer of any size; bool is an int to Python, but never a number of anything here."""
     return isinstance(value, int) and not isinstance(value, bool)

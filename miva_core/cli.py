@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -124,7 +123,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on (not needed after training by PEFT)",
+        help="the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on (after PEFT only needed to compare)",
     )
     command.add_argument("--alpha", type=float, help="after training by PEFT: its lora_alpha, which no file tells")
     command.add_argument("--motion", help="name of the motion (default: the name of the new file)")
@@ -135,7 +134,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
 def _add_export(commands: argparse._SubParsersAction) -> None:
     text = "write the temporal part of an AnimateDiff adapter as a LoRA file that other programs load at strength 1"
     command = commands.add_parser("export-motion-lora", help=text, description=text)
-    command.add_argument("adapter", type=Path)
+    command.add_argument("adapter", help="its name or file")
     command.add_argument("out", type=Path, help="the LoRA file, ending in .safetensors")
     command.add_argument(
         "--layout",
@@ -149,12 +148,14 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 def _export(options: argparse.Namespace) -> None:
     from .adapter import MIVAAdapter
     from .files import check_writable
+    from .library import resolve_adapter
     from .loading import known_backbone
     from .motion_lora import export_motion_lora
 
     check_writable(options.out, (".safetensors",))
-    _check_distinct([options.out], [options.adapter])
-    adapter = MIVAAdapter.load(options.adapter, known_backbone(options.adapter))
+    path = resolve_adapter(options.adapter)
+    _check_distinct([options.out], [path])
+    adapter = MIVAAdapter.load(path, known_backbone(path))
     export_motion_lora(adapter, options.out, options.layout)
     print(f"Wrote {options.out}.")
 
@@ -165,7 +166,7 @@ def _convert(options: argparse.Namespace) -> None:
 
     check_writable(options.out, (".safetensors",))
     _check_distinct([options.out], [options.official, *filter(None, [options.checkpoint])])
-    adapter, unused = convert_official(options.official, options.checkpoint, options.alpha)
+    adapter, rest = convert_official(options.official, options.checkpoint, options.alpha)
     is_wan = adapter.backbone.family == "wan"
     info = adapter.info(
         motion=options.motion or options.out.stem.replace("_", " "),
@@ -173,14 +174,17 @@ def _convert(options: argparse.Namespace) -> None:
         size=(832, 480) if is_wan else (512, 320),
         fps=8,
         subject=options.subject,
-        training={"converted from": options.official.name},
+        training={"converted from": options.official.name} | ({"gate temperature": "assumed"} if is_wan else {}),
     )
     adapter.save(options.out, info)
     print(f"Wrote {options.out}: {adapter.num_parameters():,} parameters.")
     if is_wan:
-        print("The authors' code adds its attention outside of Wan's gate, an adapter inside: the motion may differ.")
-    if unused:
-        print(f"{len(unused)} tensors have no place in an adapter without a mask stream, such as {unused[0]}.")
+        print(
+            "It will move otherwise than in the authors' code, which runs its attention on the raw residual: here it "
+            "stands beside self-attention, inside the gate, with a gate temperature of 0.2, which no Wan file tells."
+        )
+    if rest:
+        print(f"{len(rest)} tensors have no place in this adapter, as those of a mask stream have none: {rest[0]} …")
 
 
 def _animate(options: argparse.Namespace) -> None:
@@ -238,9 +242,9 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    total = sum(motion.weight for motion in chosen)
-    if len(chosen) > 1 and not math.isclose(total, 1):
-        print(f"The weights sum to {total:g}; a sum of 1 is the most stable.")
+    odd = [total for total in _totals(chosen) if not math.isclose(total, 1)]
+    if len(chosen) > 1 and odd:
+        print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     if options.sheet:
@@ -280,25 +284,29 @@ class Motion(NamedTuple):
     """A motion as it was asked for: name or file, weight, and the span of the run's steps in which it acts."""
 
     name: str
-    weight: float = 1.0
+    weight: float
     span: tuple[float, float] = (0.0, 1.0)
-
-
-_SPAN = re.compile(r"@([0-9.]+)-([0-9.]+)$")
 
 
 def _split_motion(text: str) -> Motion:
     """The text "pan_left:0.5@0-0.4" as ("pan_left", 0.5, (0, 0.4)); number and span may be missing."""
-    found = _SPAN.search(text)
-    if not found:
+    name, at, shares = text.rpartition("@")
+    if not at or text.endswith(".safetensors"):
         return Motion(*_split_weight(text))
-    try:
-        start, end = (float(share) for share in found.groups())
-    except ValueError:
-        start, end = 0.0, 0.0
-    if not 0 <= start < end <= 1:
-        raise MIVAError(f"{text!r} has no span to act in: write two shares of the run, as in pan_left:0.5@0-0.4.")
-    return Motion(*_split_weight(text[: found.start()]), (start, end))
+    with contextlib.suppress(ValueError):
+        start, end = (float(share) for share in shares.split("-"))
+        if name and 0 <= start < end <= 1:
+            return Motion(*_split_weight(name), (start, end))
+    raise MIVAError(
+        f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0-0.4."
+    )
+
+
+def _totals(motions: Sequence[Motion]) -> list[float]:
+    """The different sums of weights that a run goes through."""
+    starts = {0.0} | {share for motion in motions for share in motion.span if share < 1}
+    sums = (sum(m.weight for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
+    return list(dict.fromkeys(sums))
 
 
 def _split_weight(text: str) -> tuple[str, float]:
@@ -360,21 +368,26 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
+    from .adapter import MIVAAdapter
     from .files import require_file
     from .info import count_parameters, read_info
+    from .loading import find_backbone
     from .weights import open_weights
 
     path = require_file(options.file, "file")
     try:
         info = read_info(path)
         counts = count_parameters({name: tensor.shape for name, tensor in open_weights(path, "adapter").items()})
+        backbone = find_backbone(info)
+        if backbone:
+            MIVAAdapter.load(path, backbone)
     except MIVAError as error:
         _tell_of_another_file(path, error)
         return
     print(f"{path} is a MIVA adapter.")
     rows = {
         "motion": info.motion,
-        "subject": info.subject or "none (a camera move)",
+        "subject": info.subject or "none",
         "base": f"{info.family}, fingerprint {info.fingerprint}",
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",
@@ -392,13 +405,16 @@ def _tell_of_another_file(path: Path, error: MIVAError) -> None:
     from .weights import open_weights, what_weights
 
     kind = looks_like(path)
-    if "MIVA" in kind:
+    if "MIVA adapter" in kind:
         print(f"{path} is {kind}.\n{error}")
         return
     try:
         tensors = open_weights(path, "model file")
-    except MIVAError:
-        print(f"{path} is {kind}.")
+    except MIVAError as broken:
+        print(broken if kind == "a PyTorch checkpoint" else f"{path} is {kind}.")
+        return
+    if not tensors:
+        print(f"{path} is a model file without tensors.")
         return
     print(f"{path} is {what_weights(tensors)}:")
     dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()})

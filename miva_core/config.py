@@ -77,8 +77,8 @@ class MIVAConfig:
 
     @classmethod
     def official_wan(cls) -> MIVAConfig:
-        """What the authors' Wan code builds, but in parallel with self-attention and inside its gate, where the paper's
-        Eq. 2 has it; their code adds it after self-attention, to the ungated residual."""
+        """What the authors' Wan code builds, but beside self-attention, on the same tokens and inside its gate, where
+        the paper's Eq. 2 has it; their code runs it behind self-attention, on the raw residual and past the gate."""
         return cls(
             cfa_rank=None,
             cfa_softmax="joint",

@@ -21,7 +21,8 @@ _BEGINNINGS = (
     (rb"II[*+]\0|MM\0[*+]", "a TIFF picture"),
     (rb"....ftyp(avif|avis)", "an AVIF picture"),
     (rb"....ftyp(hei[cfx]|hevc|mif1)", "a HEIF picture"),
-    (rb"....ftyp|....(moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI |FLV|OggS|\0\0\1[\xba\xb3]", "a video"),
+    # The four bytes in front are a size, and no text.
+    (rb"[\0-\x1f]...(ftyp|moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI |FLV\1|OggS|\0\0\1[\xba\xb3]", "a video"),
     (rb"%PDF", "a PDF document"),
     (rb"\s*(<\?xml[^>]*>\s*)?<svg", "an SVG drawing"),
 )

@@ -120,10 +120,9 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {})["miva"]
     except (OSError, SafetensorError, KeyError) as error:
-        raise MIVAError(
-            f"{path} is {what_is(path)}, but a MIVA adapter was expected: a .safetensors file saved by ComfyUI-MIVA "
-            "(official research checkpoints are not read here)."
-        ) from error
+        kind = what_is(path)
+        advice = "make one of it by `convert`" if "research" in kind else "a .safetensors file saved by ComfyUI-MIVA"
+        raise MIVAError(f"{path} is {kind}, but a MIVA adapter was expected: {advice}.") from error
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
@@ -133,11 +132,11 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
 _PARTS = {
     ".cfa.q.": "cross-frame attention",
     ".cfa.out.": "cross-frame attention",
-    ".cfa.": "its biases",
+    ".cfa.": "biases of cross-frame attention",
     ".gate.": "gate",
     ".ca.first.": "prompt",
     ".ca.second.": "prompt",
-    ".ca.": "its norm",
+    ".ca.": "norm of the prompt",
     ".ta.": "temporal attention",
 }
 """What a tensor of an adapter file belongs to, by the first of these in its name."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .adapter import MIVAAdapter
 from .backbones import Backbone, describe
-from .checks import is_number
+from .checks import is_number, is_weight
 from .config import MIVAConfig
 from .errors import MIVAError
 from .processors import Context, Group
@@ -42,15 +42,16 @@ class Injection:
     def set_weights(self, /, **weights: float) -> None:
         """Sets the weights of the named adapters; the others keep theirs.
 
-        Any finite number is allowed. What the sum leaves to 1 is filled by the base's own attention (B.2.1).
+        Any number from -1e6 to 1e6 is allowed. What the sum leaves to 1 is filled by the base's own attention (B.2.1),
+        but for text cross-attention where the model is run without a text.
 
         Raises:
-            MIVAError: an unknown name, or a weight that is not a finite number; nothing is changed then.
+            MIVAError: an unknown name, or a weight that is no such number; nothing is changed then.
         """
         self._check_names(weights)
         for name, weight in weights.items():
-            if not is_number(weight):
-                raise MIVAError(f"The weight of {name} is {weight!r}, expected a finite number.")
+            if not is_weight(weight):
+                raise MIVAError(f"The weight of {name} is {weight!r}, expected a number from -1e6 to 1e6.")
         self._weights.update(weights)
         self._apply()
 
@@ -75,7 +76,13 @@ class Injection:
         self._apply()
 
     def set_progress(self, done: float) -> None:
-        """Tells which share of the run's steps is done, in [0, 1); a sampling loop calls it before every step."""
+        """Tells which share of the run's steps is done, in [0, 1); a sampling loop calls it before every step.
+
+        Raises:
+            MIVAError: `done` is out of range.
+        """
+        if not is_number(done) or not 0 <= done < 1:
+            raise MIVAError(f"The share of steps done is {done!r}, expected a number from 0 to below 1.")
         self._done = done
         self._apply()
 
@@ -136,8 +143,9 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     The model's parameters, buffers and structure are left alone. A model that diffusers built with AnimateDiff motion
     modules should go through `per_frame_norm.use_per_frame_norm` first, as the built-in bases do.
 
-    In training with gradient checkpointing, call backward before the next forward pass and before `remove` or
-    `set_weights`: what is recomputed sees the present step and weights.
+    In training, call backward before `set_weights`, `set_spans` and `set_progress`, which write to a tensor that it
+    needs; with gradient checkpointing also before the next forward pass and before `remove`, since what is recomputed
+    sees the present step.
 
     Args:
         model: a supported base, see `describe`.

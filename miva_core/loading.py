@@ -10,7 +10,7 @@ from safetensors import safe_open
 from .backbones import Backbone, describe
 from .base import Base
 from .errors import MIVAError
-from .info import read_info
+from .info import AdapterInfo, read_info
 from .init_noise import NoiseInit
 from .json_files import read_json
 
@@ -112,10 +112,25 @@ def known_backbone(adapter: str | os.PathLike[str]) -> Backbone:
     Raises:
         MIVAError: the file is no adapter, or its base is none of those that are known here.
     """
-    from .animatediff import meta_unet
-
     info = read_info(adapter)
-    for backbone in (load_base("tiny").backbone, describe(meta_unet()), describe(meta_unet(use_motion_mid_block=True))):
+    backbone = find_backbone(info)
+    if backbone is None:
+        raise MIVAError(f"{adapter} was made for a base ({info.family}, {info.fingerprint}) that is not known here.")
+    return backbone
+
+
+def find_backbone(info: AdapterInfo) -> Backbone | None:
+    """The structure of an adapter's base among those known here, without that base's weights."""
+    from .animatediff import meta_unet
+    from .wan import meta_transformer
+
+    for build in (
+        lambda: load_base("tiny").backbone,
+        lambda: describe(meta_unet()),
+        lambda: describe(meta_unet(use_motion_mid_block=True)),
+        lambda: describe(meta_transformer()),
+    ):
+        backbone = build()
         if (info.family, info.fingerprint) == (backbone.family, backbone.fingerprint):
             return backbone
-    raise MIVAError(f"{adapter} was made for a base ({info.family}, {info.fingerprint}) that is not known here.")
+    return None

@@ -1,14 +1,37 @@
 """The training objective: restore frames 2..F beside a clean first frame."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+SUBJECT_WEIGHT = 6.0
+"""How much more a place counts where a subject is, which is small and would hardly be heard otherwise."""
 
 LEAST_NOISE = 0.1
 """Floor of sigma^2 in the weight 1 / sigma^2, so that the almost clean steps do not outweigh all others."""
 
 
+def place_weights(masks: Tensor, patch: int) -> Tensor:
+    """How much each place of a latent clip counts: 1, and `SUBJECT_WEIGHT` more where the subject is or was at first.
+
+    Args:
+        masks: (B, F, H, W) of the subjects, in [0, 1].
+        patch: pixels per latent cell and side.
+
+    Returns:
+        (B, F, H / patch, W / patch)
+    """
+    return 1 + SUBJECT_WEIGHT * F.avg_pool2d(torch.maximum(masks, masks[:, :1]), patch)
+
+
 def clip_losses(
-    model: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas_cumprod: Tensor
+    model: nn.Module,
+    text: Tensor,
+    latents: Tensor,
+    noise: Tensor,
+    t: Tensor,
+    alphas_cumprod: Tensor,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Weighted squared error of the predicted motion x - x^1, with noise centred on the first frame.
 
@@ -21,6 +44,7 @@ def clip_losses(
         text: (B, W, D) caption embeddings.
         latents: (B, C, F, h, w) clean clips. noise: the same shape.
         t: (B,) steps, indices of `alphas_cumprod`.
+        weights: (B, F, h, w) of the places, see `place_weights`; default all alike.
 
     Returns:
         (B,) one loss per clip.
@@ -32,11 +56,21 @@ def clip_losses(
     noisy = first + alpha * motion + sigma * noise[:, :, 1:]
     text = text.repeat_interleave(latents.shape[2], dim=0)
     predicted = model(torch.cat([first, noisy], dim=2), t, text).sample[:, :, 1:].float()
-    return ((predicted - motion).square() / sigma.square().clamp(min=LEAST_NOISE)).mean(dim=(1, 2, 3, 4))
+    errors = (predicted - motion).square() / sigma.square().clamp(min=LEAST_NOISE)
+    if weights is not None:
+        errors = errors * weights[:, None, 1:]
+    return errors.mean(dim=(1, 2, 3, 4))
 
 
 def rolled_out_losses(
-    model: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas_cumprod: Tensor, share: float
+    model: nn.Module,
+    text: Tensor,
+    latents: Tensor,
+    noise: Tensor,
+    t: Tensor,
+    alphas_cumprod: Tensor,
+    share: float,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """`clip_losses`, a share of the clips being brought to their step by the model itself.
 
@@ -51,7 +85,7 @@ def rolled_out_losses(
     if own.any():
         noise = noise.clone()
         noise[own] = _roll_out(model, text[own], latents[own], noise[own], t[own], alphas_cumprod)
-    losses = clip_losses(model, text, latents, noise, t, alphas_cumprod)
+    losses = clip_losses(model, text, latents, noise, t, alphas_cumprod, weights)
     return torch.where(own, losses * (1 - alphas_cumprod[t]), losses)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from .checks import printable
 from .errors import MIVAError
+from .weights import check_floating
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
@@ -42,7 +44,8 @@ def fill(
 def _check(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], source: str) -> None:
     for name in sorted(wanted.keys() ^ tensors.keys()):
         found = "lacks" if name in wanted else "holds an unexpected"
-        raise MIVAError(f"{source} {found} {name}: it is damaged, or of a version that is not supported.")
+        raise MIVAError(f"{source} {found} {printable(name)}: it is damaged, or of a version that is not supported.")
     for name, shape in wanted.items():
         if tuple(tensors[name].shape) != shape:
             raise MIVAError(f"{source} holds {name} of shape {tuple(tensors[name].shape)}, but {shape} was expected.")
+        check_floating(name, tensors[name], source)

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .adapter import MIVAAdapter
 from .backbones import Site
 from .errors import MIVAError
-from .files import check_writable, replacing
+from .files import check_writable
+from .weights import save_weights
 
 Layout = Literal["motion-lora", "peft"]
 
@@ -42,8 +42,7 @@ def export_motion_lora(adapter: MIVAAdapter, path: Path, layout: Layout = "motio
             down, up = names(site, projection)
             tensors[down] = delta.down.detach().to("cpu", torch.float32).contiguous()
             tensors[up] = (delta.up.detach() * scale).to("cpu", torch.float32).contiguous()
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt"})
+    save_weights(path, tensors, {"format": "pt"}, "The temporal part")
 
 
 def temporal_place(site: Site) -> str:

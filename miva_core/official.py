@@ -5,40 +5,65 @@ trained on has to be at hand, unless the file holds the difference already (PEFT
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import animatediff, wan
 from .adapter import MIVAAdapter
 from .backbones import Backbone, Site, describe
-from .checks import is_number
+from .checks import is_number, printable
 from .config import MIVAConfig
 from .errors import MIVAError
 from .motion_lora import temporal_place
-from .weights import open_weights, what_weights
+from .weights import check_finite, check_floating, open_weights, what_weights
 
-_LORA = {"q": "to_q_lora", "k": "to_k_lora", "v": "to_v_lora", "out": "to_out_lora"}
+Source = str | os.PathLike[str]
+Places = Iterator[tuple[str, str]]
+
 _KIND = "MIVA research checkpoint"
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """One way the authors' code saves an adapter.
+
+    Args:
+        base: name of the base, for messages.
+        config: what it builds; ranks are read from the file.
+        configs: folder with the config of the base.
+        meta_model: the base without weights, from that folder.
+        read_base: the tensors of a file of the base by the names of diffusers.
+        places: our parameter name and theirs, for all parameters of a site.
+        by_peft: whether W_Q and W_O are LoRAs, still to be scaled.
+    """
+
+    base: str
+    config: MIVAConfig
+    configs: Path
+    meta_model: Callable[[Path], nn.Module]
+    read_base: Callable[[Source, nn.Module], Mapping[str, Tensor]]
+    places: Callable[[Site], Places]
+    by_peft: bool = False
+
+
 def convert_official(
-    official: str | os.PathLike[str],
-    checkpoint: str | os.PathLike[str] | None = None,
-    alpha: float | None = None,
-    configs: Path | None = None,
+    official: Source, checkpoint: Source | None = None, alpha: float | None = None, configs: Path | None = None
 ) -> tuple[MIVAAdapter, tuple[str, ...]]:
     """Read what the authors' code saves: `adapter.pt` of AnimateDiff (also with older names, or from several GPUs) or
     `checkpoint_step_*.ckpt` of Wan, plain or by PEFT.
 
-    Their Wan code adds cross-frame attention behind self-attention, to the residual and past the gate; an adapter has
-    it inside the gate, where Eq. 2 puts it, so that it can share keys and values. A motion may come out differently.
+    A converted Wan motion computes something else than their code: that runs cross-frame attention behind
+    self-attention on the raw residual, neither normalised nor modulated nor gated; an adapter runs it beside
+    self-attention on the same tokens and inside the gate, as in Eq. 2, so that keys and values are shared. The gate's
+    temperature, which no Wan file tells, is taken to be the 0.2 of their AnimateDiff settings.
 
     Args:
-        checkpoint: the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on; not needed for PEFT files.
+        checkpoint: the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on; after PEFT it is only compared.
         alpha: `lora_alpha` of the training, which PEFT files do not hold; for these alone.
         configs: folder with the config of the base, default the package's own.
 
@@ -46,46 +71,44 @@ def convert_official(
         The adapter, and the names in the file that it has no place for, such as those of a mask stream.
 
     Raises:
-        MIVAError: a file is something else or incomplete, or `checkpoint` or `alpha` is missing or out of place.
+        MIVAError: a file is something else, incomplete, or holds trained parts that an adapter has no place for; or
+            `checkpoint` or `alpha` is missing or out of place.
     """
-    file = open_weights(official, _KIND)
-    # PEFT may keep the frozen matrices that it wraps.
-    tensors = {_plain(name): tensor for name, tensor in file.items() if ".base_layer." not in name}
-    if not any(".i2v_adapter." in name for name in tensors):
-        raise MIVAError(f"{official} is {what_weights(file)}, but an official {_KIND} was expected.")
-    is_wan = any(name.startswith("blocks.") for name in tensors)
-    by_peft = any(".lora_A." in name for name in tensors)
-    scale = _peft_scale(tensors, official, alpha) if by_peft else _refuse_alpha(official, alpha)
-    if not by_peft and checkpoint is None:
-        raise MIVAError(
-            f"{official} holds whole matrices: name the {_base_name(is_wan)} file it was trained on as the checkpoint."
-        )
-
-    configs = configs or (wan if is_wan else animatediff).CONFIGS
-    model = wan.meta_transformer(configs) if is_wan else animatediff.meta_unet(configs)
+    tensors = _read(official)
+    layout = _layout(tensors)
+    _check_arguments(layout, official, checkpoint, alpha)
+    model = layout.meta_model(configs or layout.configs)
     backbone = describe(model)
-    table = _wan_places if is_wan else _animatediff_places
-    places = {name: place for site in backbone.sites for name, place in table(site, by_peft)}
-    for place in places.values():
-        if place not in tensors:
-            raise MIVAError(f"{official} lacks {place}: it is incomplete, or of another version of the authors' code.")
-    state = {name: tensors[place].to(torch.float32, copy=True) for name, place in places.items()}
-    if by_peft:
-        for name in state:
-            if ".cfa." in name and name.endswith(".up"):
-                state[name] *= scale
-    else:
-        base = wan.read_transformer(checkpoint) if is_wan else animatediff.read_unet(checkpoint, model.config)
-        _subtract_base(state, backbone, base)
+    base = layout.read_base(checkpoint, model) if checkpoint is not None else {}
+
+    places = {name: place for site in backbone.sites for name, place in layout.places(site)}
+    state = _take(tensors, places, official)
+    rest = _check_rest(tensors.keys() - places.values(), official)
     with torch.device("meta"):
-        adapter = MIVAAdapter(backbone, _config(state, is_wan, by_peft))
-    _check_shapes(adapter, state, f"{official}", _base_name(is_wan))
+        adapter = MIVAAdapter(backbone, _config(layout, state))
+    _check_shapes(adapter, state, official, layout.base)
+    if layout.by_peft:
+        _check_wrapped(tensors, base, official)
+        _scale(state, alpha)
+    else:
+        _subtract_base(state, backbone, base, checkpoint)
     adapter.load_state_dict(state, assign=True)
-    return adapter, tuple(sorted(tensors.keys() - places.values()))
+    return adapter, rest
 
 
-def _base_name(is_wan: bool) -> str:
-    return "Wan 2.1 1.3B" if is_wan else "Stable Diffusion 1.5"
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _read(official: Source) -> dict[str, Tensor]:
+    tensors = open_weights(official, _KIND)
+    if not any(".i2v_adapter." in name for name in tensors):
+        raise MIVAError(f"{official} is {what_weights(tensors)}, but an official {_KIND} was expected.")
+    # A wrapper's name may stand in front of Wan's blocks.
+    prefix = next((found[1] for name in tensors if (found := _WAN_BLOCK.match(name))), "")
+    return {_plain(name.removeprefix(prefix)): tensor for name, tensor in tensors.items()}
+
+
+_WAN_BLOCK = re.compile(r"((?:.*\.)?)blocks\.\d+\.i2v_adapter\.")
 
 
 def _plain(name: str) -> str:
@@ -96,36 +119,135 @@ def _plain(name: str) -> str:
     return name.replace(".default.", ".")
 
 
-def _peft_scale(tensors: Mapping[str, Tensor], official: str | os.PathLike[str], alpha: float | None) -> float:
-    if alpha is None:
+def _layout(tensors: Mapping[str, Tensor]) -> _Layout:
+    if not any(_WAN_BLOCK.match(name) for name in tensors):
+        return _ANIMATEDIFF
+    return _WAN_PEFT if any(".i2v_adapter.q.lora_A." in name for name in tensors) else _WAN
+
+
+def _check_arguments(layout: _Layout, official: Source, checkpoint: Source | None, alpha: float | None) -> None:
+    if layout.by_peft and alpha is None:
         raise MIVAError(f"{official} was trained by PEFT, which does not store alpha: give the training's lora_alpha.")
-    if not is_number(alpha) or alpha <= 0:
+    if layout.by_peft and (not is_number(alpha) or alpha <= 0):
         raise MIVAError(f"alpha is {alpha!r}, but it must be a positive number: the lora_alpha of the training.")
-    rank = next(len(tensor) for name, tensor in tensors.items() if ".lora_A." in name)
-    return alpha / rank
-
-
-def _refuse_alpha(official: str | os.PathLike[str], alpha: float | None) -> float:
-    if alpha is not None:
+    if not layout.by_peft and alpha is not None:
         raise MIVAError(f"{official} was not trained by PEFT, so it has no alpha: leave it out.")
-    return 1.0
+    if not layout.by_peft and checkpoint is None:
+        raise MIVAError(
+            f"{official} holds whole matrices: name the {layout.base} file it was trained on as the checkpoint."
+        )
+
+
+def _take(tensors: Mapping[str, Tensor], places: Mapping[str, str], official: Source) -> dict[str, Tensor]:
+    for place in places.values():
+        if place not in tensors:
+            raise MIVAError(f"{official} lacks {place}: it is incomplete, or of another version of the authors' code.")
+        check_floating(place, tensors[place], official)
+        if tensors[place].ndim == 0 or tensors[place].numel() == 0:
+            raise MIVAError(f"{official} holds {place} without values: it is damaged.")
+    state = {name: tensors[place].to(torch.float32, copy=True) for name, place in places.items()}
+    check_finite(state, str(official))
+    return state
+
+
+_MASK_STREAM = re.compile(r"_mask\b|\.[qo]_m\.|\bcross_attn_b\.|\bsCA_b\.")
+_FROZEN = re.compile(r"\.i2v_adapter\.(to_)?[kv]\.(weight|bias)$|\.CA[14]\.|\.base_layer\.")
+_TRAINED = re.compile(r"\.i2v_adapter\.|\.CA|lora|\.cross_attn_|\.sCA")
+
+
+def _check_rest(names: set[str], official: Source) -> tuple[str, ...]:
+    """The names without a place, but for known copies of the base; what was trained must not get lost."""
+    rest = sorted(name for name in names if not _FROZEN.search(name))
+    for name in rest:
+        if _TRAINED.search(name) and not _MASK_STREAM.search(name):
+            raise MIVAError(
+                f"{official} holds {printable(name)}, which an adapter has no place for: it would not be the same."
+            )
+    return tuple(rest)
+
+
+def _config(layout: _Layout, state: Mapping[str, Tensor]) -> MIVAConfig:
+    endings = {"cfa_rank": ".cfa.q.down", "ca_rank": ".ca.first", "ta_rank": ".ta.q.down"}
+    found = {
+        field: next((len(tensor) for name, tensor in state.items() if name.endswith(ending)), None)
+        for field, ending in endings.items()
+    }
+    return replace(layout.config, **{field: rank for field, rank in found.items() if rank is not None})
+
+
+def _check_shapes(adapter: MIVAAdapter, state: Mapping[str, Tensor], official: Source, base: str) -> None:
+    for name, parameter in adapter.named_parameters():
+        if state[name].shape != parameter.shape:
+            raise MIVAError(
+                f"{official} holds {name.removeprefix('sites.').replace('/', '.')} of shape "
+                f"{tuple(state[name].shape)}, but {tuple(parameter.shape)} was expected: it was trained on another "
+                f"base than {base}, or its ranks differ from place to place."
+            )
+
+
+# --- from their matrices to ours -------------------------------------------------------------------------------------
+
+
+def _subtract_base(
+    state: dict[str, Tensor], backbone: Backbone, base: Mapping[str, Tensor], checkpoint: Source
+) -> None:
+    for site in backbone.sites:
+        for name, part in (("q.up", "weight"), ("q_bias", "bias")):
+            if (ours := f"{_key(site)}.cfa.{name}") in state:
+                place = f"{site.path}.to_q.{part}"
+                if place not in base or base[place].shape != state[ours].shape:
+                    raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
+                check_floating(place, base[place], checkpoint)
+                state[ours] -= base[place].float()
+
+
+def _scale(state: dict[str, Tensor], alpha: float) -> None:
+    for name, tensor in state.items():
+        if name.endswith((".cfa.q.up", ".cfa.out.up")):
+            tensor *= alpha / tensor.shape[1]
+
+
+def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], official: Source) -> None:
+    """What PEFT wraps must be as the training starts: W_O zero, W_Q the base's. Files may or may not hold it."""
+    for name, tensor in tensors.items():
+        block, found, part = name.partition(".i2v_adapter.o.base_layer.")
+        if found and tensor.any():
+            raise MIVAError(f"{official} holds {name}, which is not zero: an adapter has no place for it.")
+        block, found, part = name.partition(".i2v_adapter.q.base_layer.")
+        if not found:
+            continue
+        if not base:
+            raise MIVAError(
+                f"{official} holds {name}: name the Wan 2.1 1.3B file to compare it with as the checkpoint."
+            )
+        expected = base.get(f"{block}.attn1.to_q.{part}")
+        # Equal in the coarser of their two dtypes.
+        if expected is None or not (
+            torch.equal(tensor.to(expected.dtype), expected) or torch.equal(tensor, expected.to(tensor.dtype))
+        ):
+            raise MIVAError(
+                f"{official} holds {name}, which differs from the checkpoint's: name the one it started from."
+            )
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+_LORA = {"q": "to_q_lora", "k": "to_k_lora", "v": "to_v_lora", "out": "to_out_lora"}
 
 
 def _key(site: Site) -> str:
     return f"sites.{site.path.replace('.', '/')}"
 
 
-def _animatediff_places(site: Site, by_peft: bool) -> Iterator[tuple[str, str]]:
-    """Our parameter name and the official one, for all parameters of a site."""
+def _animatediff_places(site: Site) -> Places:
     key, block = _key(site), site.path.rpartition(".")[0]
     if site.kind == "sa":
         yield f"{key}.cfa.q.up", f"{block}.i2v_adapter.to_q.weight"
         yield f"{key}.cfa.out.up", f"{block}.i2v_adapter.to_out.0.weight"
         yield f"{key}.cfa.bias", f"{block}.i2v_adapter.to_out.0.bias"
-        yield f"{key}.gate.weight", f"{block}.i2v_adapter.processor.weight_module.linear.weight"
-        yield f"{key}.gate.bias", f"{block}.i2v_adapter.processor.weight_module.linear.bias"
+        yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.processor.weight_module.linear")
     elif site.kind == "ca":
-        yield from _prompt_places(key, f"{block}.sCA")
+        yield from _prompt(key, f"{block}.sCA")
     else:
         place = temporal_place(site)
         for name, lora in _LORA.items():
@@ -133,56 +255,61 @@ def _animatediff_places(site: Site, by_peft: bool) -> Iterator[tuple[str, str]]:
             yield f"{key}.ta.{name}.up", f"{place}.{lora}.up.weight"
 
 
-def _wan_places(site: Site, by_peft: bool) -> Iterator[tuple[str, str]]:
+def _wan_places(site: Site) -> Places:
     key, block = _key(site), site.path.rpartition(".")[0]
     if site.kind == "ca":
-        yield from _prompt_places(key, f"{block}.cross_attn")
+        yield from _prompt(key, f"{block}.cross_attn")
+        return
+    yield f"{key}.cfa.q.up", f"{block}.i2v_adapter.q.weight"
+    yield f"{key}.cfa.q_bias", f"{block}.i2v_adapter.q.bias"
+    yield f"{key}.cfa.out.up", f"{block}.i2v_adapter.o.weight"
+    yield f"{key}.cfa.bias", f"{block}.i2v_adapter.o.bias"
+    yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.weight_module.linear")
+
+
+def _wan_peft_places(site: Site) -> Places:
+    key, block = _key(site), site.path.rpartition(".")[0]
+    if site.kind == "ca":
+        yield from _prompt(key, f"{block}.cross_attn")
         return
     for name, linear in (("q", "q"), ("out", "o")):
-        place = f"{block}.i2v_adapter.{linear}"
-        if by_peft:
-            yield f"{key}.cfa.{name}.down", f"{place}.lora_A.weight"
-            yield f"{key}.cfa.{name}.up", f"{place}.lora_B.weight"
-        else:
-            yield f"{key}.cfa.{name}.up", f"{place}.weight"
-            yield f"{key}.cfa.{'q_bias' if name == 'q' else 'bias'}", f"{place}.bias"
-    yield f"{key}.gate.weight", f"{block}.i2v_adapter.weight_module.linear.weight"
-    yield f"{key}.gate.bias", f"{block}.i2v_adapter.weight_module.linear.bias"
+        yield f"{key}.cfa.{name}.down", f"{block}.i2v_adapter.{linear}.lora_A.weight"
+        yield f"{key}.cfa.{name}.up", f"{block}.i2v_adapter.{linear}.lora_B.weight"
+    yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.weight_module.linear")
 
 
-def _prompt_places(key: str, place: str) -> Iterator[tuple[str, str]]:
+def _linear(ours: str, theirs: str) -> Places:
+    for part in ("weight", "bias"):
+        yield f"{ours}.{part}", f"{theirs}.{part}"
+
+
+def _prompt(key: str, place: str) -> Places:
     yield f"{key}.ca.first", f"{place}.CA2.weight"
     yield f"{key}.ca.norm_weight", f"{place}.CA_norm.weight"
     yield f"{key}.ca.norm_bias", f"{place}.CA_norm.bias"
     yield f"{key}.ca.second", f"{place}.CA3.weight"
 
 
-def _subtract_base(state: dict[str, Tensor], backbone: Backbone, base: Mapping[str, Tensor]) -> None:
-    for site in backbone.sites:
-        for name, part in (("q.up", "weight"), ("q_bias", "bias")):
-            if (place := f"{_key(site)}.cfa.{name}") in state:
-                tensor = base[f"{site.path}.to_q.{part}"]
-                if tensor.shape == state[place].shape:  # another shape is told of with the adapter's
-                    state[place] -= tensor.float()
-
-
-def _config(state: Mapping[str, Tensor], is_wan: bool, by_peft: bool) -> MIVAConfig:
-    def rank(ending: str) -> int:
-        return next(len(tensor) for name, tensor in state.items() if name.endswith(ending))
-
-    if not is_wan:
-        return replace(MIVAConfig.official_animatediff(), ca_rank=rank(".ca.first"), ta_rank=rank(".ta.q.down"))
-    config = replace(MIVAConfig.official_wan(), ca_rank=rank(".ca.first"))
-    if by_peft:
-        # PEFT leaves biases as they start: that of W_Q as the base's, that of W_O at zero.
-        config = replace(config, cfa_rank=rank(".cfa.q.down"), cfa_q_bias=False, cfa_out_bias=False)
-    return config
-
-
-def _check_shapes(adapter: MIVAAdapter, state: Mapping[str, Tensor], source: str, base: str) -> None:
-    for name, parameter in adapter.named_parameters():
-        if state[name].shape != parameter.shape:
-            raise MIVAError(
-                f"{source} holds {name.removeprefix('sites.').replace('/', '.')} of shape {tuple(state[name].shape)}, "
-                f"but {tuple(parameter.shape)} was expected: it was trained on another base than {base}."
-            )
+_ANIMATEDIFF = _Layout(
+    "Stable Diffusion 1.5",
+    MIVAConfig.official_animatediff(),
+    animatediff.CONFIGS,
+    animatediff.meta_unet,
+    lambda checkpoint, unet: animatediff.read_unet(checkpoint, unet.config),
+    _animatediff_places,
+)
+_WAN = _Layout(
+    "Wan 2.1 1.3B",
+    MIVAConfig.official_wan(),
+    wan.CONFIGS,
+    wan.meta_transformer,
+    lambda checkpoint, _: wan.read_transformer(checkpoint),
+    _wan_places,
+)
+_WAN_PEFT = replace(
+    _WAN,
+    # PEFT leaves biases as they start: that of W_Q as the base's, that of W_O at zero.
+    config=replace(MIVAConfig.official_wan(), cfa_q_bias=False, cfa_out_bias=False),
+    places=_wan_peft_places,
+    by_peft=True,
+)

@@ -107,6 +107,7 @@ def sample(
     centred: bool = False,
     dtype: torch.dtype | None = None,
     generator: torch.Generator | None = None,
+    before_step: Callable[[float], None] | None = None,
     callback: StepCallback | None = None,
 ) -> Tensor:
     """Denoise frames 2..F beside a clean first frame (MIVA, section 3.3; CFG is 1).
@@ -120,6 +121,7 @@ def sample(
         centred: the model's noise is centred on `x1`, and the scheduler works on differences to it.
         dtype: what the model computes in, where that is not the latents' own.
         generator: for schedulers that add noise.
+        before_step: called before each step with the share of the steps that is done, in [0, 1).
         callback: see `StepCallback`; an exception of its own ends the run.
 
     Returns:
@@ -133,6 +135,8 @@ def sample(
         )
     draws = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for i, t in enumerate(scheduler.timesteps):
+        if before_step:
+            before_step(i / len(scheduler.timesteps))
         frames = torch.cat([x1, moving + centre], dim=2)
         output = model(frames.to(dtype or x1.dtype), t.expand(len(frames)), encoder_hidden_states=text).sample
         output = output[:, :, 1:].to(x1)

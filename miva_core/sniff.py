@@ -42,17 +42,19 @@ def _what_safetensors(header: bytes, data_size: int) -> str:
         return "a truncated safetensors file"
     try:
         entries = json.loads(header)
-        metadata = entries.pop("__metadata__", {})
-        expected_size = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        metadata = entries.pop("__metadata__", None) or {}
+        has_header = "miva" in metadata
+        expected_size = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
         shapes = {key: tuple(entry["shape"]) for key, entry in entries.items()}
         dtypes = {str(entry["dtype"]) for entry in entries.values()}
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return "a damaged safetensors file"
     if data_size < expected_size:
         return "a truncated safetensors file"
-    if "miva" in metadata:
+    if has_header:
         return "a damaged MIVA adapter"
-    return what_model(shapes, dtypes)
+    kind = what_model(shapes, dtypes)
+    return f"{kind} that has lost its metadata" if kind == _ADAPTER else kind
 
 
 def what_model(shapes: Mapping[str, Sequence[int]], dtypes: Collection[str] = ()) -> str:
@@ -103,9 +105,11 @@ def _is_stable_diffusion(context: int, channels: int) -> Callable[[Shapes], bool
     )
 
 
+_ADAPTER = "a MIVA adapter"
+
 # The first that fits counts, so what is more special stands first.
 _MODELS: dict[str, Callable[[Shapes], bool]] = {
-    "a MIVA adapter that has lost its metadata": _has(".cfa.q."),
+    _ADAPTER: _has(".cfa.q."),
     "an official MIVA research checkpoint": _has("i2v_adapter."),
     "a motion LoRA": lambda shapes: _has("motion_modules")(shapes) and (_has("lora_")(shapes) or _has("lora.")(shapes)),
     "a LoRA": lambda shapes: _has("lora_")(shapes) or _has("lora.")(shapes),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import attend, cross_frame_output, cross_frame_queries, fan_out, prompt_output
@@ -64,18 +63,21 @@ class WanCrossAttention(Processor):
         rotary_emb: Rotary | None = None,
     ) -> Tensor:
         refuse_mask(attention_mask)
-        q = attn.norm_q(attn.to_q(hidden_states))
+        query = attn.to_q(hidden_states)
+        q = attn.norm_q(query)
         k, v = attn.norm_k(attn.to_k(encoder_hidden_states)), attn.to_v(encoder_hidden_states)
         # One token of text is all that every query can attend to; its output map then needs no more than one row.
         heard = v if v.shape[1] == 1 else attend(q, k, v, attn.heads)
         y = base_share(self.context, q) * project_out(attn, heard)
         for group in self.groups:
-            y = y + self._prompt(group, attn, hidden_states, q)
+            y = y + self._prompt(group, attn, query)
         return y
 
-    def _prompt(self, group: Group, attn: nn.Module, x: Tensor, q: Tensor) -> Tensor:
+    def _prompt(self, group: Group, attn: nn.Module, query: Tensor) -> Tensor:
         if not group.config.ca_query_bias:
-            q = attn.norm_q(F.linear(x, attn.to_q.weight))
+            # Asked of the layer, which may be quantised, offloaded or carry a LoRA.
+            query = query - attn.to_q(torch.zeros_like(query[:, :1]))
+        q = attn.norm_q(query)
         prompts = group.parts("ca")
         hidden = fan_out(q, [prompt.first for prompt in prompts])
         return prompt_output(hidden, prompts, group.config.ca_act, group.weights(self.context))

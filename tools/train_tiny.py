@@ -20,6 +20,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miva_core.backdrops import paint_backdrops
-from miva_core.loss import draw_steps, rolled_out_losses
+from miva_core.loss import draw_steps, place_weights, rolled_out_losses
 from miva_core.patch_codec import PATCH, PatchCodec
 from miva_core.per_frame_norm import use_per_frame_norm
 from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
@@ -116,13 +117,23 @@ CHOICE = SceneChoice(
 """What the base sees. Cameras and subjects move at once or by themselves."""
 
 
-def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames (B, F, 3, H, W) in [-1, 1], the colours of each clip varied, captions (B, W) and their speeds (B, W)."""
+class Drawn(NamedTuple):
+    """Drawn clips: frames (B, F, 3, H, W) in [-1, 1], the colours of each clip varied, masks of the subjects
+    (B, F, H, W), captions (B, W) and their speeds (B, W)."""
+
+    frames: Tensor
+    masks: Tensor
+    words: Tensor
+    speeds: Tensor
+
+
+def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> Drawn:
     scenes = draw_scenes(count, generator, CHOICE, len(pictures), PICTURE, SIZE, FRAMES).to(pictures.device)
-    frames, _ = scenes.render(pictures, SIZE, SIZE)
+    frames, masks = scenes.render(pictures, SIZE, SIZE)
     gain = 1 + 0.15 * torch.randn(count, 1, 3, 1, 1, generator=generator).to(frames.device)
     gamma = torch.exp(0.2 * torch.randn(count, 1, 1, 1, 1, generator=generator)).to(frames.device)
-    return (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1) * 2 - 1, scenes.words, scenes.speeds
+    frames = (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1) * 2 - 1
+    return Drawn(frames, masks, scenes.words, scenes.speeds)
 
 
 @torch.no_grad()
@@ -138,28 +149,31 @@ class ClipPool:
     def __init__(self, codec: PatchCodec, pictures: Tensor, size: int, generator: torch.Generator) -> None:
         self.codec, self.pictures, self.generator = codec, pictures, generator
         made = [self.encode(50) for _ in range(size // 50)]
-        self.latents, self.words, self.speeds = (torch.cat(part) for part in zip(*made, strict=True))
+        self.parts = [torch.cat(part) for part in zip(*made, strict=True)]
         self.oldest = 0
 
-    def encode(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        frames, words, speeds = sample_clips(self.pictures, count, self.generator)
-        return encode_clips(self.codec, frames), words, speeds
+    def encode(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        drawn = sample_clips(self.pictures, count, self.generator)
+        return encode_clips(self.codec, drawn.frames), place_weights(drawn.masks, PATCH), drawn.words, drawn.speeds
 
     def renew(self, count: int) -> None:
         """Replace the `count` oldest clips."""
-        rows = (torch.arange(count) + self.oldest) % len(self.latents)
-        self.latents[rows], self.words[rows], self.speeds[rows] = self.encode(count)
-        self.oldest = (self.oldest + count) % len(self.latents)
+        size = len(self.parts[0])
+        rows = (torch.arange(count) + self.oldest) % size
+        for part, new in zip(self.parts, self.encode(count), strict=True):
+            part[rows] = new
+        self.oldest = (self.oldest + count) % size
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        rows = torch.randint(len(self.latents), (count,), generator=self.generator)
-        return self.latents[rows], self.words[rows], self.speeds[rows]
+    def draw(self, count: int) -> tuple[Tensor, ...]:
+        """Latents (B, C, F, h, w), weights of their places (B, F, h, w), captions and speeds (B, W)."""
+        rows = torch.randint(len(self.parts[0]), (count,), generator=self.generator)
+        return tuple(part[rows] for part in self.parts)
 
 
 def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
     """A codec with its linear part fitted; the network that refines its pictures starts at nothing."""
     codec = PatchCodec().to(pictures.device)
-    frames = torch.cat([sample_clips(pictures, 50, generator)[0][:, ::5] for _ in range(6)])
+    frames = torch.cat([sample_clips(pictures, 50, generator).frames[:, ::5] for _ in range(6)])
     patches = F.pixel_unshuffle(rearrange(frames, "b f c h w -> (b f) c h w"), PATCH)
     codec.fit_components(rearrange(patches, "n c h w -> (n h w) c"))
     return codec
@@ -174,7 +188,7 @@ def train_codec(args: argparse.Namespace, device: torch.device) -> None:
     start, step = time.time(), 0
     while (progress := (time.time() - start) / (60 * args.minutes)) < 1:
         optimiser.param_groups[0]["lr"] = 1.5e-3 * 0.5 * (1 + math.cos(math.pi * progress)) + 1e-5
-        clip, _, _ = sample_clips(pictures, args.batch, generator)
+        clip = sample_clips(pictures, args.batch, generator).frames
         frames = rearrange(clip[:, :: FRAMES // 4], "b f c h w -> (b f) c h w")
         latents = codec.encode(frames)
         # The sampler's latents are never quite clean: the decoder learns to look past a little noise.
@@ -264,12 +278,13 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         frames = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
         batch = args.batch * FRAMES // frames
         pool.renew(2)
-        latents, shown, speeds = pool.draw(batch)
-        latents, text = latents[:, :, :frames], caption(words, hide_words(shown.to(device)), speeds.to(device))
+        latents, weights, shown, speeds = pool.draw(batch)
+        latents, weights = latents[:, :, :frames], weights[:, :frames]
+        text = caption(words, hide_words(shown.to(device)), speeds.to(device))
         t, noise = draw_steps(batch, len(alphas), args.high_noise).to(device), torch.randn_like(latents)
         # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
         with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            losses = rolled_out_losses(unet, text, latents, noise, t, alphas, args.own)
+            losses = rolled_out_losses(unet, text, latents, noise, t, alphas, args.own, weights)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNetMotionModel
+from diffusers import UNetMotionModel, WanTransformer3DModel
 from torch import Tensor
 
 from miva_core.adapter import MIVAAdapter
@@ -39,6 +39,27 @@ def make_unet() -> Callable[..., UNetMotionModel]:
             "use_motion_mid_block": False,
         }
         return UNetMotionModel(**(defaults | config)).eval().requires_grad_(False)
+
+    return make
+
+
+@pytest.fixture
+def make_wan() -> Callable[..., WanTransformer3DModel]:
+    """make_wan(**config): frozen, random, two blocks of two heads of 12 channels, float32."""
+
+    def make(**config: Any) -> WanTransformer3DModel:
+        defaults = {
+            "num_attention_heads": 2,
+            "attention_head_dim": 12,
+            "in_channels": 4,
+            "out_channels": 4,
+            "text_dim": 16,
+            "freq_dim": 32,
+            "ffn_dim": 40,
+            "num_layers": 2,
+            "rope_max_seq_len": 32,
+        }
+        return WanTransformer3DModel(**(defaults | config)).eval().requires_grad_(False)
 
     return make
 

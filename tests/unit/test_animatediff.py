@@ -176,11 +176,12 @@ def test_code_in_a_checkpoint_is_not_run(files: Path, tmp_path: Path, capsys: py
     assert "this ran" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("names", [original_vae, AutoencoderKL.state_dict], ids=["original", "diffusers"])
 def test_another_vae_takes_the_place_of_the_checkpoints(
-    files: Path, configs: Path, unet: UNetMotionModel, tmp_path: Path
+    files: Path, configs: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable
 ) -> None:
     other = AutoencoderKL(**VAE).eval()
-    save_file(original_vae(other), tmp_path / "vae.safetensors")
+    save_file(names(other), tmp_path / "vae.safetensors")
     save_file(stable_diffusion(unet, None), tmp_path / "pruned.safetensors")
     with pytest.raises(MIVAError, match=r"pruned.safetensors has no VAE inside: give one as vae="):
         load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt", configs=configs)
@@ -192,6 +193,14 @@ def test_another_vae_takes_the_place_of_the_checkpoints(
     torch.testing.assert_close(base.encode(picture)[:, :, 0], expected)
 
 
+def test_positions_of_several_lengths_are_damage(files: Path, configs: Path, tmp_path: Path) -> None:
+    motion = torch.load(files / "v3_sd15_mm.ckpt", weights_only=True)["state_dict"]
+    name = next(name for name in motion if name.endswith(".pe"))
+    torch.save(motion | {name: motion[name][:, :7]}, tmp_path / "mm.ckpt")
+    with pytest.raises(MIVAError, match="lacks positional encodings of one length"):
+        load_animatediff(files / "sd15.safetensors", tmp_path / "mm.ckpt", configs=configs)
+
+
 def test_a_picture_moves_with_an_adapter(files: Path, configs: Path) -> None:
     base = load(files, configs)
     adapter = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2))
@@ -199,6 +208,8 @@ def test_a_picture_moves_with_an_adapter(files: Path, configs: Path) -> None:
     assert clip.frames.shape == (3, 64, 64, 3) and clip.frames.isfinite().all()
     first = base.decode(base.encode(torch.rand(64, 64, 3)))
     assert first.shape == (1, 64, 64, 3)
+    with pytest.raises(MIVAError, match="animatediff base runs without its text encoder, so it needs an adapter"):
+        animate(base, torch.rand(64, 64, 3), {})
 
 
 def test_nothing_goes_online(files: Path, configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,12 +148,31 @@ def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: t
             progress.miva.set_spans(one=(0.0, 0.5))
 
     expected = animate(base, picture, adapters, spans={"one": (0.0, 0.5)}, **four)
+    assert not torch.equal(animate(base, picture, adapters, **four).frames, expected.frames)
     assert torch.equal(animate(base, picture, adapters, callback=cut, **four).frames, expected.frames)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"adapters": None}, "The adapters are a NoneType, expected names"),
+        ({"adapters": {"pan": 1.0}}, "The adapter 'pan' is no name with"),
+        ({"adapters": {1: (None, 1.0)}}, "The adapter 1 is no name with"),
+        ({"image": "cat.png"}, "The picture is a str, expected a float tensor"),
+        ({"size": 64}, "The size is 64, but it must be"),
+        ({"spans": 5}, "The spans are a int, expected names"),
+    ],
+)
+def test_what_has_the_wrong_type_is_named(base: Base, picture: Tensor, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(MIVAError, match=message):
+        animate(**({"base": base, "image": picture, "adapters": {}} | arguments))
 
 
 def test_a_span_for_nobody_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
     with pytest.raises(MIVAError, match=r"A span is given for 'two', but .*\['one'\]"):
         animate(base, picture, {"one": (pair[0], 1.0)}, spans={"two": (0.0, 0.5)}, **QUICK)
+    with pytest.raises(MIVAError, match=r"The span 0\.3 to 0\.45 of one holds none of the 4 steps"):
+        animate(base, picture, {"one": (pair[0], 1.0)}, spans={"one": (0.3, 0.45)}, steps=4)
 
 
 @pytest.mark.parametrize("name", ["a b", "v1.5", "model", "self", "weights", "", "sites/x", "größer"])

@@ -57,10 +57,10 @@ def test_counts_by_component(real: Backbone) -> None:
     counts = count_parameters({name: parameter.shape for name, parameter in adapter.named_parameters()})
     assert counts == {
         "cross-frame attention": 24_780_800,
-        "its biases": 12_480,
+        "biases of cross-frame attention": 12_480,
         "gate": 40_992,
         "prompt": 1_597_440,
-        "its norm": 2_048,
+        "norm of the prompt": 2_048,
         "temporal attention": 9_011_200,
     }
 

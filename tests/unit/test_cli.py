@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import miva_core
-from miva_core import MIVAAdapter, MIVAConfig, describe, files, load_base
+from miva_core import MIVAAdapter, MIVAConfig, describe, files, load_base, read_info
 from miva_core.base import Base
 from miva_core.cli import main
 from miva_core.video import read_video, write_video
@@ -211,6 +211,11 @@ def test_weights_reach_the_adapters_and_their_sum_is_told(frames_of: Callable, c
     both = moved("pan_left:-2", "my jump")
     assert "The weights sum to -1; a sum of 1 is the most stable." in capsys.readouterr().out
     assert (both - plain).abs().max() > 5e-3 and (both - once).abs().max() > 5e-3
+    two_steps = ("--adapters", "mine", "--steps", "2", "--miva")
+    frames_of(*two_steps, "pan_left@0-0.5", "--miva", "my jump@0.5-1")
+    assert "The weights sum" not in capsys.readouterr().out
+    frames_of(*two_steps, "pan_left:0.5", "--miva", "my jump:0.5@0-0.5")
+    assert "The weights sum to 0.5; a sum of 1" in capsys.readouterr().out
 
 
 def test_spans_reach_the_adapters(frames_of: Callable) -> None:
@@ -303,6 +308,10 @@ WRONG = {
     "half an adapter": (wrong("cat.png", "clip.mp4", "--miva", "half.safetensors"), "truncated"),
     "another base's adapter": (wrong("cat.png", "clip.mp4", "--miva", "stranger.safetensors"), "another base"),
     "span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0.5-0.2"), "'pan_left@0.5-0.2' has no span to act in"),
+    "span of percents": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0-40%"), "two shares of the run, from 0 to"),
+    "span of one": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0.4"), "two shares of the run, from 0 to 1"),
+    "span alone": (wrong("cat.png", "clip.mp4", "--miva", "@0-0.4"), "two shares of the run, from 0 to 1"),
+    "huge weight": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:1e39"), "expected a number from -1e6 to 1e6"),
     "no span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:1@0-1.2.3"), "write two shares of the run"),
     "weight NaN": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:nan", "--adapters", "mine"), "'pan_left:nan'"),
     "weight infinite": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:inf", "--adapters", "mine"), "pan_left:inf"),
@@ -443,6 +452,8 @@ def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, cap
         ("half.safetensors", "a truncated safetensors file"),
         ("unet.safetensors", "a U-Net in the diffusers layout:\n28 parameters in 2 tensors of bfloat16 and float32"),
         ("unet.ckpt", "a U-Net in the diffusers layout:\n28 parameters in 2 tensors of bfloat16 and float32"),
+        ("none.safetensors", "a model file without tensors"),
+        ("wan.safetensors", "an official MIVA research checkpoint:\n4 parameters in 1 tensors of float32"),
         ("wan.pt", "an official MIVA research checkpoint:\n4 parameters in 1 tensors of float32"),
     ],
 )
@@ -450,9 +461,26 @@ def test_info_tells_what_another_file_is(clutter: Path, capsys: pytest.CaptureFi
     unet = {"down_blocks.0.resnets.0": torch.zeros(2, 3, 4), "time_embedding.linear_1": torch.zeros(4).bfloat16()}
     save_file(unet, "unet.safetensors")
     torch.save({"state_dict": unet}, "unet.ckpt")
-    torch.save({"blocks.0.i2v_adapter.q.bias": torch.zeros(4)}, "wan.pt")
+    official = {"blocks.0.i2v_adapter.q.bias": torch.zeros(4)}
+    torch.save(official, "wan.pt")
+    save_file(official, "wan.safetensors")
+    save_file({}, "none.safetensors")
     assert main(["info", name]) == 0
     assert capsys.readouterr().out == f"{name} is {kind}.\n"
+
+
+def test_info_looks_at_the_tensors(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    tensors, info = load_file("mine/pan_left.safetensors"), read_info("mine/pan_left.safetensors")
+    first = next(iter(tensors))
+    for broken, message in (
+        ({name: tensor for name, tensor in tensors.items() if name != first}, f"lacks the tensor {first}"),
+        (tensors | {first: tensors[first] * torch.nan}, f"NaN or infinite values in {first}"),
+        ({}, "lacks the tensor"),
+    ):
+        save_file(broken, "broken.safetensors", {"miva": info.to_json()})
+        assert main(["info", "broken.safetensors"]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("broken.safetensors is a damaged MIVA adapter.\n") and message in said
 
 
 def test_info_tells_why_an_adapter_is_broken(folder: Path, capsys: pytest.CaptureFixture) -> None:

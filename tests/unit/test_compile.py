@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
@@ -48,21 +47,11 @@ def test_the_whole_model_is_one_graph(one_level: Callable, make_adapter: Callabl
 
 
 @torch.no_grad()
-def test_wan_is_one_graph(make_adapter: Callable) -> None:
-    model = WanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=16,
-        ffn_dim=16,
-        num_layers=2,
-        rope_max_seq_len=32,
-    ).eval()
+def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable) -> None:
+    model = make_wan()
     counter = CompileCounter()
     compiled = torch.compile(model, backend=counter, fullgraph=True)
-    latents, text = torch.randn(1, 4, 3, 4, 6), torch.zeros(1, 1, 8)
+    latents, text = torch.randn(1, 4, 3, 4, 6), torch.zeros(1, 1, 16)
     with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
         for t, pan in ((900.0, 1.0), (500.0, 0.3), (20.0, 0.0)):
             miva.set_weights(pan=pan, jump=1 - pan)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
@@ -87,10 +86,18 @@ def test_nothing_stays_when_injection_fails_midway(
 
 
 @pytest.mark.parametrize("family", ["unet", "wan"])
-def test_a_thousand_injections_leave_nothing(family: str, make_unet: Callable, make_adapter: Callable) -> None:
+def test_a_thousand_injections_leave_nothing(
+    family: str, make_unet: Callable, make_wan: Callable, make_adapter: Callable
+) -> None:
     """Any of three adapters in any order, one injection tried inside another, removed by block, by call or by error."""
     torch.manual_seed(0)
-    model, run = small_unet(make_unet) if family == "unet" else small_wan()
+    model = make_unet() if family == "unet" else make_wan(num_layers=3)
+    words = torch.randn(3 if family == "unet" else 1, 5, 16)
+    latents, t = torch.randn(1, 4, 3, 4, 4), torch.tensor([500])
+
+    def run() -> Tensor:
+        return model(latents, t, words).sample
+
     adapters = {name: make_adapter(model) for name in ("pan", "jump", "rain")}
     before, output = traces(model), run()
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -117,27 +124,6 @@ def test_a_thousand_injections_leave_nothing(family: str, make_unet: Callable, m
     assert traces(model) == before and torch.equal(run(), output)
     assert list(model.state_dict()) == list(state)
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
-
-
-def small_unet(make_unet: Callable) -> tuple[nn.Module, Callable[[], Tensor]]:
-    model, latents, text = make_unet(), torch.randn(1, 4, 3, 4, 4), torch.randn(3, 5, 16)
-    return model, lambda: model(latents, torch.tensor(500), text).sample
-
-
-def small_wan() -> tuple[nn.Module, Callable[[], Tensor]]:
-    model = WanTransformer3DModel(
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=16,
-        ffn_dim=16,
-        num_layers=3,
-        rope_max_seq_len=32,
-    ).eval()
-    latents, text = torch.randn(1, 4, 3, 4, 4), torch.randn(1, 2, 8)
-    return model.requires_grad_(False), lambda: model(latents, torch.tensor([500.0]), text).sample
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -208,6 +194,9 @@ def test_a_span_begins_with_its_start_and_ends_before_its_end(
             miva.set_progress(done)
             torch.testing.assert_close(call(unet), expected, **EXACT)
         assert miva.weights == {"pan": 1.0, "jump": 1.0}
+        for done in (-0.1, 1.0, float("nan"), "0"):
+            with pytest.raises(MIVAError, match="share of steps done"):
+                miva.set_progress(done)
 
 
 # --- what adapters do ------------------------------------------------------------------------------------------------

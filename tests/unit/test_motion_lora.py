@@ -10,10 +10,24 @@ from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import describe
+from miva_core.cli import main
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
 from miva_core.injection import inject
 from miva_core.motion_lora import export_motion_lora
+from miva_core.wan import meta_transformer
+
+
+def test_wan_has_no_temporal_part(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    adapter = MIVAAdapter(describe(meta_transformer()), MIVAConfig(cfa_rank=1, ca_rank=1))
+    adapter.save(tmp_path / "a.safetensors", adapter.info(motion="rain", frames=17, size=(832, 480), fps=8))
+    assert main(["export-motion-lora", str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors")]) == 2
+    assert "An adapter for wan has no temporal part to export." in capsys.readouterr().err
+
+
+def test_a_shipped_adapter_is_found_by_its_name(tmp_path: Path) -> None:
+    assert main(["export-motion-lora", "jump", str(tmp_path / "jump.safetensors")]) == 0
+    assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "jump.safetensors").values())
 
 
 @pytest.fixture

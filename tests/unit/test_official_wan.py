@@ -1,6 +1,7 @@
 """Wan checkpoints of the authors' code, plain and by PEFT: written by its rules, read back as adapters."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,11 @@ SMALL = {"num_layers": BLOCKS, "ffn_dim": 16, "text_dim": 8, "freq_dim": 16, "ro
 
 
 class I2VAdapter(nn.Module):
-    """What the authors add to a block: projections of its own, and the gate."""
+    """What the authors add to a block: projections of its own (k is frozen), and the gate."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.q, self.o = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.q, self.k, self.o = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
         self.weight_module = nn.ModuleDict({"linear": nn.Linear(TIME, 2)})
 
 
@@ -76,11 +77,31 @@ def query(wan: nn.Module, adapter: MIVAAdapter, block: int, x: Tensor) -> Tensor
     return F.linear(x, base.weight + (up if down is None else up @ down), bias)
 
 
+def by_peft(official: Official, r: int, targets: tuple[str, ...] = ("q", "o"), **options: float) -> None:
+    """Let peft put its own layers into their modules."""
+    modules = [f"i2v_adapter.{target}" for target in targets]
+    inject_adapter_in_model(LoraConfig(r=r, target_modules=modules, init_lora_weights=False, **options), official)
+
+
+def trained(official: Official) -> dict[str, Tensor]:
+    """What is not frozen, as their trainer saves it."""
+    return {name: tensor for name, tensor in official.state_dict().items() if ".base_layer." not in name}
+
+
+def start_from(wan: WanTransformer3DModel, official: Official) -> None:
+    """W_Q as the base's, W_O zero."""
+    for k, block in enumerate(official.blocks):
+        block["i2v_adapter"].q.load_state_dict(wan.blocks[k].attn1.to_q.state_dict())
+        nn.init.zeros_(block["i2v_adapter"].o.weight)
+        nn.init.zeros_(block["i2v_adapter"].o.bias)
+
+
 def test_plain(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
     torch.save(official.state_dict(), folder / "plain.ckpt")
     adapter, unused = convert_official(folder / "plain.ckpt", folder / "wan.safetensors", configs=folder)
     assert not unused and adapter.backbone == describe(wan)
-    assert adapter.num_parameters() == sum(tensor.numel() for tensor in official.parameters())
+    frozen = BLOCKS * (WIDTH + 1) * WIDTH
+    assert adapter.num_parameters() == sum(tensor.numel() for tensor in official.parameters()) - frozen
     x = torch.randn(3, WIDTH)
     for k, block in enumerate(official.blocks):
         torch.testing.assert_close(query(wan, adapter, k, x), block["i2v_adapter"].q(x), rtol=1e-4, atol=1e-4)
@@ -100,13 +121,9 @@ def test_plain(wan: WanTransformer3DModel, folder: Path, official: Official) -> 
 
 def test_peft(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
     """As peft itself computes with what it has put into their modules."""
-    for k, block in enumerate(official.blocks):
-        block["i2v_adapter"].q.load_state_dict(wan.blocks[k].attn1.to_q.state_dict())
-        nn.init.zeros_(block["i2v_adapter"].o.weight)
-        nn.init.zeros_(block["i2v_adapter"].o.bias)
-    config = LoraConfig(r=8, lora_alpha=3, target_modules=["i2v_adapter.q", "i2v_adapter.o"], init_lora_weights=False)
-    inject_adapter_in_model(config, official)
-    torch.save(official.state_dict(), folder / "peft.ckpt")
+    start_from(wan, official)
+    by_peft(official, r=8, lora_alpha=3)
+    torch.save(trained(official), folder / "peft.ckpt")
     adapter, unused = convert_official(folder / "peft.ckpt", alpha=3, configs=folder)
     assert not unused and adapter.config.cfa_rank == 8
     x = torch.randn(3, WIDTH)
@@ -123,13 +140,104 @@ def test_what_has_no_place_is_told(folder: Path, official: Official) -> None:
     assert unused == ("blocks.0.i2v_adapter.q_m.weight",)
 
 
+def test_ranks_of_other_modules_do_not_matter(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
+    """A file is no dict of one rank: alpha is divided by that of each matrix."""
+    start_from(wan, official)
+    by_peft(official, r=8, lora_alpha=3)
+    file = {"blocks.0.i2v_adapter.q_m.lora_A.default.weight": torch.zeros(2, WIDTH)} | trained(official)
+    torch.save(file, folder / "first.ckpt")
+    adapter, masked = convert_official(folder / "first.ckpt", alpha=3, configs=folder)
+    x = torch.randn(3, WIDTH)
+    expected = official.blocks[0]["i2v_adapter"].q(x)
+    torch.testing.assert_close(query(wan, adapter, 0, x), expected, rtol=1e-4, atol=1e-4)
+    assert len(masked) == 1
+
+
+def test_trained_parts_without_a_place_are_not_dropped(
+    wan: WanTransformer3DModel, folder: Path, official: Official
+) -> None:
+    extra = {"blocks.0.i2v_adapter.norm_q.weight": torch.ones(WIDTH)}
+    torch.save(official.state_dict() | extra, folder / "normed.ckpt")
+    with pytest.raises(MIVAError, match=r"holds blocks\.0\.i2v_adapter\.norm_q\.weight, which an adapter has no place"):
+        convert_official(folder / "normed.ckpt", folder / "wan.safetensors", configs=folder)
+    start_from(wan, official)
+    by_peft(official, r=2, targets=("q", "k", "o"))
+    file = trained(official)
+    torch.save(file, folder / "keys.ckpt")
+    with pytest.raises(MIVAError, match=r"i2v_adapter\.k\.lora_A\.weight, which an adapter has no place for"):
+        convert_official(folder / "keys.ckpt", alpha=2, configs=folder)
+
+
+def test_what_peft_wraps_is_looked_at(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
+    start_from(wan, official)
+    by_peft(official, r=2)
+    path, sd = folder / "whole.ckpt", folder / "wan.safetensors"
+    torch.save(official.state_dict(), path)
+    with pytest.raises(MIVAError, match=r"q\.base_layer\.weight: name the Wan .* to compare it with"):
+        convert_official(path, alpha=2, configs=folder)
+    convert_official(path, sd, alpha=2, configs=folder)
+    torch.save({name: tensor.bfloat16() for name, tensor in official.state_dict().items()}, path)
+    convert_official(path, sd, alpha=2, configs=folder)
+    official.blocks[1]["i2v_adapter"].q.base_layer.bias += 1e-4
+    torch.save(official.state_dict(), path)
+    with pytest.raises(MIVAError, match=r"blocks\.1\..*base_layer\.bias, which differs from the checkpoint's"):
+        convert_official(path, sd, alpha=2, configs=folder)
+    official.blocks[0]["i2v_adapter"].o.base_layer.weight[0, 0] = 1
+    torch.save(official.state_dict(), path)
+    with pytest.raises(MIVAError, match=r"o\.base_layer\.weight, which is not zero"):
+        convert_official(path, sd, alpha=2, configs=folder)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "base_model.model."])
+def test_names_of_wrappers_are_taken_off(folder: Path, official: Official, prefix: str) -> None:
+    torch.save({f"{prefix}{name}": tensor for name, tensor in official.state_dict().items()}, folder / "wrapped.ckpt")
+    adapter, _ = convert_official(folder / "wrapped.ckpt", folder / "wan.safetensors", configs=folder)
+    prompt = adapter.sites["blocks/1/attn2"]["ca"]
+    assert torch.equal(prompt.second, official.blocks[1]["cross_attn"].CA3.weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensor: tensor.to(torch.int8), "as int8, not as floating-point weights"),
+        (lambda tensor: tensor.to(torch.complex64), "as complex64, not as floating-point weights"),
+        (lambda tensor: torch.full_like(tensor, torch.nan), "NaN or infinite values"),
+        (lambda tensor: tensor.to_sparse(), "sparse, quantised or without values"),
+        (lambda tensor: tensor.to("meta"), "sparse, quantised or without values"),
+        (lambda tensor: tensor.sum(), "without values: it is damaged"),
+    ],
+    ids=["integers", "complex", "NaN", "sparse", "meta", "scalar"],
+)
+def test_strange_tensors_are_refused(folder: Path, official: Official, change: Callable, message: str) -> None:
+    file = official.state_dict()
+    file["blocks.0.cross_attn.CA2.weight"] = change(file["blocks.0.cross_attn.CA2.weight"])
+    torch.save(file, folder / "strange.ckpt")
+    with pytest.raises(MIVAError, match=f"strange.ckpt holds .*{message}"):
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+
+
+def test_a_damaged_base_is_named(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
+    torch.save(official.state_dict(), folder / "plain.ckpt")
+    file = wan.state_dict()
+    del file["blocks.1.attn1.to_q.weight"]
+    save_file(file, folder / "damaged.safetensors")
+    with pytest.raises(MIVAError, match=r"damaged\.safetensors lacks blocks\.1\.attn1\.to_q\.weight"):
+        convert_official(folder / "plain.ckpt", folder / "damaged.safetensors", configs=folder)
+    file["blocks.1.attn1.to_q.weight"] = torch.zeros(WIDTH, WIDTH, dtype=torch.int8)
+    save_file(file, folder / "damaged.safetensors")
+    with pytest.raises(MIVAError, match=r"damaged\.safetensors holds .* as int8, not as floating-point weights"):
+        convert_official(folder / "plain.ckpt", folder / "damaged.safetensors", configs=folder)
+    with pytest.raises(MIVAError, match=r"There is no .*nowhere\.safetensors"):
+        convert_official(folder / "plain.ckpt", folder / "nowhere.safetensors", configs=folder)
+
+
 def test_what_is_missing_is_asked_for(
     folder: Path, official: Official, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     plain, peft = tmp_path / "plain.ckpt", tmp_path / "peft.ckpt"
     torch.save(official.state_dict(), plain)
-    inject_adapter_in_model(LoraConfig(r=2, target_modules=["i2v_adapter.q", "i2v_adapter.o"]), official)
-    torch.save(official.state_dict(), peft)
+    by_peft(official, r=2)
+    torch.save(trained(official), peft)
     with pytest.raises(MIVAError, match=r"whole matrices: name the Wan 2\.1 1\.3B file"):
         convert_official(plain)
     with pytest.raises(MIVAError, match="was not trained by PEFT, so it has no alpha"):

@@ -154,6 +154,15 @@ def test_the_callback_sees_each_step_in_order_and_at_last_the_result(
     torch.testing.assert_close(seen[-1][2], result, rtol=1e-6, atol=1e-6)
 
 
+def test_what_is_done_is_told_before_each_step(unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor) -> None:
+    told: list[float] = []
+    events = unet.register_forward_pre_hook(lambda *_: told.append(-1.0))
+    scheduler = prepare_scheduler(SCHEDULERS["ddim v"](), 4)
+    sample(unet, scheduler, x1, start, text=text, before_step=told.append)
+    events.remove()
+    assert told == [0, -1, 0.25, -1, 0.5, -1, 0.75, -1]
+
+
 def test_watching_changes_nothing_and_an_exception_ends_the_run(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor
 ) -> None:

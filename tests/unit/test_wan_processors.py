@@ -30,22 +30,11 @@ CONFIGS = {
 }
 WEIGHTS = {"one": 0.75, "two": -0.4}
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
-SIZES = {
-    "num_attention_heads": 2,
-    "attention_head_dim": 12,
-    "in_channels": 4,
-    "out_channels": 4,
-    "text_dim": 16,
-    "freq_dim": 32,
-    "ffn_dim": 40,
-    "num_layers": 2,
-    "rope_max_seq_len": 32,
-}
 
 
 @pytest.fixture
-def wan() -> WanTransformer3DModel:
-    model = WanTransformer3DModel(**SIZES).eval().requires_grad_(False).double()
+def wan(make_wan: Callable) -> WanTransformer3DModel:
+    model = make_wan().double()
     for name, parameter in model.named_parameters():
         if "norm_" in name or name.endswith("bias"):
             torch.nn.init.normal_(parameter, mean=1.0, std=0.3)
@@ -206,6 +195,28 @@ def test_a_new_adapter_only_drops_the_text(wan: nn.Module, call: Callable) -> No
     torch.testing.assert_close(output, call(wan), **EXACT)
 
 
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_wrapped_query_is_called_not_read(
+    wan: nn.Module, call: Callable, make_adapter: Callable, config: MIVAConfig
+) -> None:
+    """As with LoRA, quantisation or offload: what a layer computes counts, not its parameter."""
+
+    class Wrapped(nn.Module):
+        def __init__(self, layer: nn.Linear) -> None:
+            super().__init__()
+            self.layer, self.weight, self.bias = layer, torch.full_like(layer.weight, torch.nan), None
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x)
+
+    adapter = make_adapter(wan, config)
+    with inject(wan, one=adapter):
+        expected = call(wan)
+        for block in wan.blocks:
+            block.attn2.to_q = Wrapped(block.attn2.to_q)
+        torch.testing.assert_close(call(wan), expected, **EXACT)
+
+
 def test_gradients_reach_all_of_the_adapter(wan: nn.Module, call: Callable, make_adapter: Callable) -> None:
     adapter = make_adapter(wan)
     with inject(wan, one=adapter):
@@ -224,8 +235,7 @@ def test_the_parameters_of_the_real_model() -> None:
     assert adapter.num_parameters("ta") == 0
 
 
-def test_image_to_video_models_are_refused() -> None:
-    with torch.device("meta"):
-        model = WanTransformer3DModel(**SIZES, image_dim=8, added_kv_proj_dim=24)
+def test_image_to_video_models_are_refused(make_wan: Callable) -> None:
+    model = make_wan(image_dim=8, added_kv_proj_dim=24)
     with pytest.raises(MIVAError, match="image-to-video Wan model"):
         describe(model)
