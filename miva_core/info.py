@@ -120,9 +120,10 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {})["miva"]
     except (OSError, SafetensorError, KeyError) as error:
-        kind = what_is(path)
-        advice = "make one of it by `convert`" if "research" in kind else "a .safetensors file saved by ComfyUI-MIVA"
-        raise MIVAError(f"{path} is {kind}, but a MIVA adapter was expected: {advice}.") from error
+        raise MIVAError(
+            f"{path} is {what_is(path)}, but a MIVA adapter was expected: a .safetensors file saved by ComfyUI-MIVA, "
+            "or made by its command `convert` from a research checkpoint."
+        ) from error
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
