@@ -69,7 +69,7 @@ def rolled_out_losses(
     noise: Tensor,
     t: Tensor,
     alphas_cumprod: Tensor,
-    share: float,
+    share: float | Tensor,
     weights: Tensor | None = None,
 ) -> Tensor:
     """`clip_losses`, a share of the clips being brought to their step by the model itself.
@@ -79,7 +79,8 @@ def rolled_out_losses(
     any more should not count most at the steps with the least noise.
 
     Args:
-        share: of the clips, in [0, 1]; 0 gives `clip_losses`. The other arguments are its own.
+        share: of the clips, in [0, 1], or (B,) the chance of each; 0 gives `clip_losses`. The other arguments are its
+            own.
     """
     own = torch.rand(len(t), device=t.device) < share
     if own.any():

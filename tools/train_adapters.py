@@ -2,7 +2,9 @@
 
     python -m tools.train_adapters --base miva_core/tiny --out miva_core/tiny/adapters [pan_left zoom_in rise ...]
 
-Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips.
+Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips. In a
+part of them something else moves, too: a subject before a panning camera, or the camera beside a jumping subject, or an
+adapter would learn that nothing else ever does, and two of them could not act together.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,14 +24,18 @@ from miva_core import MIVAAdapter, MIVAConfig, inject
 from miva_core.backdrops import paint_backdrops
 from miva_core.base import Base
 from miva_core.loading import load_tiny
-from miva_core.loss import draw_steps, rolled_out_losses
+from miva_core.loss import draw_steps, place_weights, rolled_out_losses
+from miva_core.patch_codec import PATCH
 from miva_core.pictures import read_picture
-from miva_core.procedural import SceneChoice, draw_scenes
+from miva_core.procedural import WORDS, SceneChoice, draw_scenes
 
 STILLS = Path(__file__).parent / "stills"
 PICTURE, SPEED = 112, 0.9
 CAMERA = ("pan_left", "pan_right", "zoom_in", "zoom_out")
 SUBJECT = ("rise", "jump", "sway")
+OTHER_CAMERAS = ("still",) * 6 + ("pan_left", "pan_right", "zoom_in", "zoom_out")
+SEEN = 0.8
+"""What else moves in a clip shows below this share of the steps; above it, such a clip would only teach a blur."""
 CONFIG = replace(MIVAConfig.default(), cfa_rank=16, ca_rank=64, ta_rank=16, ta_alpha=16.0)
 
 
@@ -45,20 +52,33 @@ def load_stills(seed: int) -> Tensor:
     return (torch.stack(crops) * 255).round().to(torch.uint8)
 
 
+class Clips(NamedTuple):
+    """Training clips of one motion: latents (N, C, F, h, w), weights of their places (N, F, h, w), and which of them
+    show another motion beside it, (N,) bool."""
+
+    latents: Tensor
+    weights: Tensor
+    mixed: Tensor
+
+
 @torch.no_grad()
-def motion_clips(base: Base, motion: str, seed: int) -> Tensor:
-    """Encoded training clips (N, C, F, h, w) of one motion."""
+def motion_clips(base: Base, motion: str, seed: int) -> Clips:
+    """The few clips that one motion is learnt from."""
     stills, generator = load_stills(seed), torch.Generator().manual_seed(seed)
     if motion in CAMERA:
-        choice, count = SceneChoice(moves=(motion,), speed=(SPEED, SPEED), motions=("still",), sprites=(1.0, 0.0)), 100
+        choice, count = SceneChoice(moves=(motion,), speed=(SPEED, SPEED), sprites=(0.6, 0.4)), 100
     else:
-        choice = SceneChoice(moves=("still",), motions=(motion,), sprites=(0.0, 1.0), subject_speed=(SPEED, SPEED))
+        choice = SceneChoice(moves=OTHER_CAMERAS, motions=(motion,), sprites=(0.0, 1.0), subject_speed=(SPEED, SPEED))
         count = 20
         stills = torch.cat([stills, paint_backdrops(10, PICTURE, seed)])
     scenes = draw_scenes(count, generator, choice, len(stills), PICTURE, base.size[0], base.frames)
-    frames, _ = scenes.render(stills, *base.size)
+    frames, masks = scenes.render(stills, *base.size)
     latents = base.codec.encode(rearrange(frames * 2 - 1, "b f c h w -> (b f) c h w"))
-    return rearrange(latents, "(b f) c h w -> b c f h w", f=base.frames)
+    latents = rearrange(latents, "(b f) c h w -> b c f h w", f=base.frames)
+    alone = ("no subject", "subject still") if motion in CAMERA else ("camera still",)
+    others = scenes.words[:, 1 if motion in CAMERA else 0]
+    mixed = torch.tensor([WORDS[word] not in alone for word in others.tolist()])
+    return Clips(latents, place_weights(masks, PATCH), mixed)
 
 
 def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
@@ -75,8 +95,10 @@ def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
             optimiser.param_groups[0]["lr"] = lr
             # Half-length clips cost half, so most steps take twice as many of them.
             frames, batch = (base.frames, args.batch) if step % 3 == 0 else (base.frames // 2, 2 * args.batch)
-            latents = clips[torch.randint(len(clips), (batch,)), :, :frames]
+            rows = torch.randint(len(clips.latents), (batch,))
+            latents, weights, mixed = clips.latents[rows, :, :frames], clips.weights[rows, :frames], clips.mixed[rows]
             t = draw_steps(batch, len(alphas), power=0.6)
+            t = torch.where(mixed, (SEEN * t).long(), t)
             text = base.text.expand(batch, -1, -1)
             with (
                 torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16),
@@ -84,7 +106,9 @@ def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
                 sdpa_kernel(SDPBackend.MATH),
             ):
                 noise = torch.randn_like(latents)
-                loss = rolled_out_losses(base.model, text, latents, noise, t, alphas, share=0.5).mean()
+                # The model's own step from pure noise knows of no other motion.
+                own = torch.where(mixed, 0.0, 0.5)
+                loss = rolled_out_losses(base.model, text, latents, noise, t, alphas, own, weights).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)

@@ -194,7 +194,7 @@ WRONG_FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "text": (lambda path: path.write_text("Bewegung nach links, schön langsam é\n" * 50), "is a text file"),
     "web page": (lambda path: path.write_text("<!DOCTYPE html>\n<html>{" + "x" * 600), "is a text file"),
     "picture": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), "is a file of an unknown kind"),
-    "checkpoint": (lambda path: torch.save(tensors("a"), path), "is a PyTorch checkpoint, .*from a research checkpoint"),
+    "checkpoint": (lambda path: torch.save(tensors("a"), path), "is a PyTorch checkpoint, .*a research checkpoint"),
     "old checkpoint": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, protocol=2)), "is a PyTorch checkpoint"),
     "kohya LoRA": (lambda path: save_file(tensors("lora_unet_x.lora_up.weight"), path), "is a LoRA"),
     "peft LoRA": (lambda path: save_file(tensors("unet.to_q.lora_A.weight"), path), "is a LoRA"),

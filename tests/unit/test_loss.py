@@ -1,3 +1,4 @@
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from miva_core.loss import clip_losses, draw_steps, rolled_out_losses
+from miva_core.loss import SUBJECT_WEIGHT, clip_losses, draw_steps, place_weights, rolled_out_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
 
@@ -40,6 +41,37 @@ def batch() -> dict[str, Tensor]:
         "t": torch.tensor([0, 417, 999]),
         "alphas_cumprod": torch.linspace(0.999, 0.0, 1000).double(),
     }
+
+
+def test_places_count_more_where_the_subject_is_or_was(batch: dict[str, Tensor]) -> None:
+    masks = (torch.rand(2, 3, 6, 4) > 0.6).float()
+    weights = place_weights(masks, patch=2)
+    for b, f, y, x in product(range(2), range(3), range(3), range(2)):
+        cell = (slice(2 * y, 2 * y + 2), slice(2 * x, 2 * x + 2))
+        covered = ((masks[b, f][cell] + masks[b, 0][cell]) > 0).float().mean()
+        torch.testing.assert_close(weights[b, f, y, x], 1 + SUBJECT_WEIGHT * covered)
+
+
+def test_places_weigh_their_errors(batch: dict[str, Tensor]) -> None:
+    """A weight that is zero but for one place leaves that place's share of the error."""
+    plain = clip_losses(Stub(), **batch)
+    shares = []
+    for f, y, x in product(range(1, FRAMES), range(SIDE), range(SIDE)):
+        weights = torch.zeros(CLIPS, FRAMES, SIDE, SIDE)
+        weights[:, f, y, x] = 1
+        shares.append(clip_losses(Stub(), **batch, weights=weights))
+    torch.testing.assert_close(sum(shares), plain)
+    assert not torch.allclose(shares[0], shares[1])
+    ones = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
+    torch.testing.assert_close(clip_losses(Stub(), **batch, weights=3 * ones), 3 * plain)
+
+
+def test_each_clip_has_its_own_chance_to_be_rolled_out(batch: dict[str, Tensor]) -> None:
+    chance = torch.tensor([0.0, 1.0, 0.0])
+    losses = rolled_out_losses(Stub(), **batch, share=chance)
+    plain = clip_losses(Stub(), **batch)
+    torch.testing.assert_close(losses[[0, 2]], plain[[0, 2]])
+    assert not torch.allclose(losses[1], plain[1])
 
 
 def test_the_loss_is_the_error_of_the_velocity_frame_by_frame(batch: dict[str, Tensor]) -> None:
