@@ -56,7 +56,7 @@ SCHEDULE = {
 
 SETTINGS = {
     # To be changed with the weights: adapters fit only the base they were trained on.
-    "revision": "tiny-2",
+    "revision": "tiny-3",
     "frames": FRAMES,
     "size": [SIZE, SIZE],
     "multiple": 2 * PATCH,
