@@ -2,9 +2,8 @@
 
     python -m tools.train_adapters --base miva_core/tiny --out miva_core/tiny/adapters [pan_left zoom_in rise ...]
 
-Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips. In a
-part of them something else moves, too: a subject before a panning camera, or the camera beside a jumping subject, or an
-adapter would learn that nothing else ever does, and two of them could not act together.
+Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips; beside
+a jump the camera moves in some. Every clip is seen in several colours.
 """
 
 import argparse
@@ -33,9 +32,11 @@ STILLS = Path(__file__).parent / "stills"
 PICTURE, SPEED = 112, 0.9
 CAMERA = ("pan_left", "pan_right", "zoom_in", "zoom_out")
 SUBJECT = ("rise", "jump", "sway")
-OTHER_CAMERAS = ("still",) * 6 + ("pan_left", "pan_right", "zoom_in", "zoom_out")
+CAMERAS_BESIDE = {"jump": ("still",) * 6 + ("pan_left", "pan_right", "zoom_in", "zoom_out")}
+"""How the camera moves beside a subject motion, where not still: a steady one such as rising is too much like it."""
+VARIANTS = 6
 SEEN = 0.8
-"""What else moves in a clip shows below this share of the steps; above it, such a clip would only teach a blur."""
+"""How the camera moves shows below this share of the steps; above it, such a clip would only teach a blur."""
 CONFIG = replace(MIVAConfig.default(), cfa_rank=16, ca_rank=64, ta_rank=16, ta_alpha=16.0)
 
 
@@ -53,8 +54,8 @@ def load_stills(seed: int) -> Tensor:
 
 
 class Clips(NamedTuple):
-    """Training clips of one motion: latents (N, C, F, h, w), weights of their places (N, F, h, w), and which of them
-    show another motion beside it, (N,) bool."""
+    """Training clips of one motion: latents (N, C, F, h, w), weights of their places (N, F, h, w), and in which of them
+    the camera moves beside the subject, (N,) bool."""
 
     latents: Tensor
     weights: Tensor
@@ -66,19 +67,38 @@ def motion_clips(base: Base, motion: str, seed: int) -> Clips:
     """The few clips that one motion is learnt from."""
     stills, generator = load_stills(seed), torch.Generator().manual_seed(seed)
     if motion in CAMERA:
-        choice, count = SceneChoice(moves=(motion,), speed=(SPEED, SPEED), sprites=(0.6, 0.4)), 100
+        choice, count = SceneChoice(moves=(motion,), speed=(SPEED, SPEED), motions=("still",), sprites=(1.0, 0.0)), 100
     else:
-        choice = SceneChoice(moves=OTHER_CAMERAS, motions=(motion,), sprites=(0.0, 1.0), subject_speed=(SPEED, SPEED))
+        choice = SceneChoice(
+            moves=CAMERAS_BESIDE.get(motion, ("still",)),
+            motions=(motion,),
+            sprites=(0.0, 1.0),
+            subject_speed=(SPEED, SPEED),
+        )
         count = 20
         stills = torch.cat([stills, paint_backdrops(10, PICTURE, seed)])
     scenes = draw_scenes(count, generator, choice, len(stills), PICTURE, base.size[0], base.frames)
     frames, masks = scenes.render(stills, *base.size)
+    frames, masks = varied(frames, masks, VARIANTS, motion not in CAMERA, generator)
     latents = base.codec.encode(rearrange(frames * 2 - 1, "b f c h w -> (b f) c h w"))
     latents = rearrange(latents, "(b f) c h w -> b c f h w", f=base.frames)
-    alone = ("no subject", "subject still") if motion in CAMERA else ("camera still",)
-    others = scenes.words[:, 1 if motion in CAMERA else 0]
-    mixed = torch.tensor([WORDS[word] not in alone for word in others.tolist()])
+    mixed = scenes.words[:, 0] != WORDS.index("camera still")
+    mixed = (mixed & (motion not in CAMERA)).repeat(VARIANTS)
     return Clips(latents, place_weights(masks, PATCH), mixed)
+
+
+def varied(
+    frames: Tensor, masks: Tensor, variants: int, mirror: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Few clips seen in more colours, every second time mirrored where the motion has no side: (variants B, ...)."""
+    seen, covered = [], []
+    for k in range(variants):
+        gain = 1 + 0.15 * torch.randn(len(frames), 1, 3, 1, 1, generator=generator)
+        gamma = torch.exp(0.2 * torch.randn(len(frames), 1, 1, 1, 1, generator=generator))
+        flipped = (lambda x: x.flip(-1)) if mirror and k % 2 else (lambda x: x)
+        seen.append(flipped((frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)))
+        covered.append(flipped(masks))
+    return torch.cat(seen), torch.cat(covered)
 
 
 def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
@@ -106,7 +126,7 @@ def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
                 sdpa_kernel(SDPBackend.MATH),
             ):
                 noise = torch.randn_like(latents)
-                # The model's own step from pure noise knows of no other motion.
+                # The model's own step from pure noise knows nothing of the camera.
                 own = torch.where(mixed, 0.0, 0.5)
                 loss = rolled_out_losses(base.model, text, latents, noise, t, alphas, own, weights).mean()
             optimiser.zero_grad(set_to_none=True)
