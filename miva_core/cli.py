@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .checks import LARGEST
 from .errors import MIVAError
+from .motion_text import parse_motion, weight_sums
 
 if TYPE_CHECKING:
     import torch
@@ -198,7 +199,7 @@ def _animate(options: argparse.Namespace) -> None:
     check_writable(options.out)
     if options.sheet:
         files.check_writable(options.sheet, (".png",))
-    chosen = [_split_motion(text) for text in options.miva]
+    chosen = [parse_motion(text) for text in options.miva]
     paths = [resolve_adapter(motion.name, options.adapters) for motion in chosen]
     for path in paths:
         read_info(path)
@@ -242,7 +243,7 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    odd = [total for total in _totals(chosen) if not math.isclose(total, 1)]
+    odd = [total for total in weight_sums(chosen) if not math.isclose(total, 1)]
     if len(chosen) > 1 and odd:
         print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
     write_video(clip.frames, options.out, clip.fps)
@@ -278,49 +279,6 @@ def _check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> Non
             if os.path.realpath(path) == os.path.realpath(other):
                 raise MIVAError(f"{path} would be written over {other}: name another file.")
         taken.append(path)
-
-
-class Motion(NamedTuple):
-    """A motion as it was asked for: name or file, weight, and the span of the run's steps in which it acts."""
-
-    name: str
-    weight: float
-    span: tuple[float, float] = (0.0, 1.0)
-
-
-def _split_motion(text: str) -> Motion:
-    """The text "pan_left:0.5@0-0.4" as ("pan_left", 0.5, (0, 0.4)); number and span may be missing."""
-    name, at, shares = text.rpartition("@")
-    if not at or text.endswith(".safetensors"):
-        return Motion(*_split_weight(text))
-    with contextlib.suppress(ValueError):
-        start, end = (float(share) for share in shares.split("-"))
-        if name and 0 <= start < end <= 1:
-            return Motion(*_split_weight(name), (start, end))
-    raise MIVAError(
-        f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0-0.4."
-    )
-
-
-def _totals(motions: Sequence[Motion]) -> list[float]:
-    """The different sums of weights that a run goes through."""
-    starts = {0.0} | {share for motion in motions for share in motion.span if share < 1}
-    sums = (sum(m.weight for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
-    return list(dict.fromkeys(sums))
-
-
-def _split_weight(text: str) -> tuple[str, float]:
-    """The text "pan_left:0.5" as ("pan_left", 0.5); without a number the weight is 1."""
-    name, colon, number = text.rpartition(":")
-    if not colon or text.endswith(".safetensors"):
-        return text, 1.0
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = math.nan
-    if not name or not math.isfinite(weight):
-        raise MIVAError(f"{text!r} is no weighted adapter: write a name, a colon and a number, as in pan_left:0.5.")
-    return name, weight
 
 
 def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
