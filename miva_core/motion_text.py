@@ -25,13 +25,14 @@ def parse_motion(text: str) -> Motion:
     name, at, shares = text.rpartition("@")
     if not at or text.endswith(".safetensors"):
         return Motion(*_split_weight(text))
+    start, end = 0.0, 0.0
     with contextlib.suppress(ValueError):
         start, end = (float(share) for share in shares.split("-"))
-        if name and 0 <= start < end <= 1:
-            return Motion(*_split_weight(name), (start, end))
-    raise MIVAError(
-        f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0-0.4."
-    )
+    if not (name and 0 <= start < end <= 1):
+        raise MIVAError(
+            f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0-0.4."
+        )
+    return Motion(*_split_weight(name), (start, end))
 
 
 def weight_sums(motions: Sequence[Motion]) -> list[float]:

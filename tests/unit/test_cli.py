@@ -310,6 +310,7 @@ WRONG = {
     "span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0.5-0.2"), "'pan_left@0.5-0.2' has no span to act in"),
     "span of percents": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0-40%"), "two shares of the run, from 0 to"),
     "span of one": (wrong("cat.png", "clip.mp4", "--miva", "pan_left@0.4"), "two shares of the run, from 0 to 1"),
+    "weight NaN in a span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:nan@0-1"), "is no weighted adapter"),
     "span alone": (wrong("cat.png", "clip.mp4", "--miva", "@0-0.4"), "two shares of the run, from 0 to 1"),
     "huge weight": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:1e39"), "expected a number from -1e6 to 1e6"),
     "no span": (wrong("cat.png", "clip.mp4", "--miva", "pan_left:1@0-1.2.3"), "write two shares of the run"),
