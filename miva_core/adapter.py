@@ -37,11 +37,11 @@ class MIVAAdapter(nn.Module):
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
 
     def site(self, site: Site) -> nn.ModuleDict:
-        """The parts that belong to one site: "cfa" and "gate", or "ca", or "ta"."""
+        """The parts that belong to one site: "cfa", "gate" and, with a mask stream, "cfa_mask", or "ca", or "ta"."""
         return self.sites[_key(site)]
 
     def num_parameters(self, component: str | None = None) -> int:
-        """Number of parameters, of all or of one component: "cfa", "gate", "ca" or "ta"."""
+        """Number of parameters, of all or of one component: "cfa", "gate", "cfa_mask", "ca" or "ta"."""
         return sum(
             parameter.numel()
             for parts in self.sites.values()
@@ -107,7 +107,8 @@ def _file_key(name: str) -> str:
 
 def _build(site: Site, backbone: Backbone, config: MIVAConfig) -> nn.ModuleDict:
     if site.kind == "sa":
-        return nn.ModuleDict({"cfa": CrossFrame(site.dim, config), "gate": Gate(backbone.time_dim, config)})
+        parts = {"cfa": CrossFrame(site.dim, config), "gate": Gate(backbone.time_dim, config)}
+        return nn.ModuleDict(parts | ({"cfa_mask": CrossFrame(site.dim, config)} if config.mask else {}))
     if site.kind == "ca":
         return nn.ModuleDict({"ca": Prompt(site.dim, config)})
     return nn.ModuleDict({"ta": Temporal(site.dim, config)})

@@ -6,7 +6,9 @@ as in nn.Linear. Lists of parameters hold one entry per adapter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +19,38 @@ from .layers import CrossFrame, Delta, Gate, Prompt
 # Plain reshapes instead of einops: torch.compile traces into every einops call, and took eight times as long.
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+class Codes(NamedTuple):
+    """A bias of the logits as a product: query (..., s, r) · key (..., t, r)."""
+
+    query: Tensor
+    key: Tensor
+
+
+Bias = Codes | Tensor
+"""What is added to the logits of attention in every head: (..., s, t), or codes of it."""
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Bias | None = None) -> Tensor:
     """Softmax attention, head by head: q (b, s, d), k and v (b, t, d) give (b, s, d)."""
     q, k, v = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    if isinstance(bias, Codes):
+        return _attend_coded(q, k, v, bias).transpose(1, 2).flatten(2)
+    mask = None if bias is None else bias[:, None].to(q)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def _attend_coded(q: Tensor, k: Tensor, v: Tensor, codes: Codes) -> Tensor:
+    """Attention with the codes appended to queries and keys, and as many zeros to the values, since the fastest kernels
+    want one width for all three. q, k, v (b, heads, tokens, d)."""
+    width = q.shape[-1]
+    scale = width**-0.5
+    appended = torch.cat((q, _to_heads(codes.query / scale, q)), -1), torch.cat((k, _to_heads(codes.key, k)), -1)
+    values = F.pad(v, (0, codes.key.shape[-1]))
+    return F.scaled_dot_product_attention(*appended, values, scale=scale)[..., :width]
+
+
+def _to_heads(code: Tensor, like: Tensor) -> Tensor:
+    return code.to(like)[:, None].expand(-1, like.shape[1], -1, -1)
 
 
 # --- linear maps of n adapters -------------------------------------------------------------------------------------
@@ -39,8 +69,8 @@ def each(xs: Tensor, matrices: Sequence[Tensor]) -> Tensor:
 
 def fan_in(xs: Tensor, matrices: Sequence[Tensor], weights: Tensor) -> Tensor:
     """Weighted sum of every adapter's matrix on its own input, in one product: (n, b, s, r), n times (d, r), weights
-    (n,), give (b, s, d)."""
-    xs = xs * weights[:, None, None, None].to(xs)
+    (n,) or (n, b, s), give (b, s, d)."""
+    xs = xs * weights[(..., *(None,) * (xs.ndim - weights.ndim))].to(xs)
     return F.linear(xs.movedim(0, -2).flatten(-2), torch.cat(tuple(matrices), dim=1).to(xs))
 
 
@@ -50,6 +80,13 @@ def spread(x: Tensor, deltas: Sequence[Delta]) -> Tensor:
     if deltas[0].down is None:
         return fan_out(x, ups)
     return each(fan_out(x, [delta.down for delta in deltas]), ups)
+
+
+def spread_own(xs: Tensor, deltas: Sequence[Delta]) -> Tensor:
+    """Every adapter's Δ on its own input: (n, b, s, d) in and out."""
+    if deltas[0].down is not None:
+        xs = each(xs, [delta.down for delta in deltas])
+    return each(xs, [delta.up for delta in deltas])
 
 
 def collect(xs: Tensor, deltas: Sequence[Delta], weights: Tensor) -> Tensor:
@@ -81,54 +118,127 @@ def previous_frame(tokens: Tensor, frames: int) -> Tensor:
 
 def cross_frame_queries(x: Tensor, query: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
     """W_Q^j(x) of every adapter, from the base's own query W_Q(x): x and query (b, s, d) give (n, b, s, d)."""
-    queries = query + spread(x, [branch.q for branch in branches])
+    return _with_query_bias(query + spread(x, [branch.q for branch in branches]), branches)
+
+
+def own_queries(xs: Tensor, queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+    """W_Q^j(x_j), where every adapter has an input of its own: xs and queries (n, b, s, d) give the same."""
+    return _with_query_bias(queries + spread_own(xs, [branch.q for branch in branches]), branches)
+
+
+def _with_query_bias(queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
     if branches[0].q_bias is None:
         return queries
     return queries + torch.stack([branch.q_bias for branch in branches])[:, None, None].to(queries)
 
 
-def separate_cross_frame(q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads: int, frames: int) -> Tensor:
+@dataclass(frozen=True)
+class CrossFrameBias:
+    """Biases of the two references, of n adapters.
+
+    Attributes:
+        first: of all frames against frame 1, (n, b, f s, s).
+        later: of frames 3..f against the frame before them, (n, b, f - 2, s, s); frame 1 precedes itself and frame 2.
+    """
+
+    first: Bias
+    later: Bias
+
+    def of(self, adapters: slice) -> CrossFrameBias:
+        """The same for some of the adapters."""
+        return CrossFrameBias(*(_map_bias(lambda x: x[adapters], bias) for bias in (self.first, self.later)))
+
+
+def _map_bias(change: Callable[[Tensor], Tensor], bias: Bias) -> Bias:
+    return Codes(*map(change, bias)) if isinstance(bias, Codes) else change(bias)
+
+
+def separate_cross_frame(
+    q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads: int, frames: int, bias: CrossFrameBias | None = None
+) -> Tensor:
     """λ2 A(q_i, f^1) + λ3 A(q_i, f^prev(i)), a softmax for each reference (Eq. 2, before W_O).
 
     q (n, b f, s, d), k and v (b f, s, d), lambdas (n, b f, 2) give (n, b f, s, d).
     """
-    n, _, s, _ = q.shape
-    # all frames of all adapters ask the same first frame, so they are one long query and its k, v are not copied
-    queries = q.unflatten(1, (-1, frames)).transpose(0, 1).flatten(1, 3)  # (b, n f s, d)
-    k_first, v_first = (tokens.unflatten(0, (-1, frames))[:, 0] for tokens in (k, v))
-    first = attend(queries, k_first, v_first, heads)
-    first = first.unflatten(1, (n, frames, s)).transpose(0, 1).flatten(1, 2)
-
-    prev = _previous_references(q, k, v, first, heads, frames)
+    queries = q.unflatten(1, (-1, frames))
+    keys, values = (tokens.unflatten(0, (-1, frames)) for tokens in (k, v))
+    first = _attend_all(
+        queries.flatten(2, 3),
+        keys[:, 0],
+        values[:, 0],
+        heads,
+        bias and _map_bias(lambda x: x.flatten(0, 1), bias.first),
+    ).unflatten(2, (frames, -1))
+    prev = first
+    if frames > 2:
+        # Frames 1 and 2 are preceded by frame 1: what they got from it is not computed again.
+        later = _attend_all(
+            queries[:, :, 2:].flatten(1, 2),
+            keys[:, 1:-1].flatten(0, 1),
+            values[:, 1:-1].flatten(0, 1),
+            heads,
+            bias and _map_bias(lambda x: x.flatten(0, 2), bias.later),
+        )
+        prev = torch.cat((first[:, :, :2], later.unflatten(1, (-1, frames - 2))), dim=2)
     first_share, prev_share = lambdas.to(first)[..., None, None].unbind(2)
-    return first_share * first + prev_share * prev
+    return first_share * first.flatten(1, 2) + prev_share * prev.flatten(1, 2)
 
 
-def _previous_references(q: Tensor, k: Tensor, v: Tensor, first: Tensor, heads: int, frames: int) -> Tensor:
-    """A(q_i, f^prev(i)). Frames 1 and 2 are preceded by frame 1: what they got from `first` is not computed again."""
-    n, _, s, _ = q.shape
-    if frames <= 2:
-        return first
-    queries = q.unflatten(1, (-1, frames))[:, :, 2:].flatten(1, 2)
-    keys, values = (tokens.unflatten(0, (-1, frames))[:, 1:-1].flatten(0, 1) for tokens in (k, v))
-    later = attend(queries.transpose(0, 1).flatten(1, 2), keys, values, heads)  # (b (f - 2), n s, d)
-    later = later.unflatten(1, (n, s)).transpose(0, 1).unflatten(1, (-1, frames - 2))
-    return torch.cat((first.unflatten(1, (-1, frames))[:, :, :2], later), dim=2).flatten(1, 2)
+def _attend_all(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Bias | None) -> Tensor:
+    """Queries of n adapters on the same keys: q (n, b, s, d), k and v (b, t, d), bias (n b, s, t) give (n, b, s, d)."""
+    n, b, s, _ = q.shape
+    if bias is None:
+        # one long query for each key, so that k and v are not copied
+        return attend(q.transpose(0, 1).flatten(1, 2), k, v, heads).unflatten(1, (n, s)).transpose(0, 1)
+    k, v = (tokens.expand(n, -1, -1, -1).flatten(0, 1) for tokens in (k, v))
+    return attend(q.flatten(0, 1), k, v, heads, bias).unflatten(0, (n, b))
 
 
-def joint_cross_frame(q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads: int, frames: int) -> Tensor:
-    """One softmax over the keys of both references, with values scaled by λ2 and λ3. Shapes as in the separate form."""
+def joint_cross_frame(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lambdas: Tensor,
+    heads: int,
+    frames: int,
+    bias: CrossFrameBias | None = None,
+    image: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """One softmax over the keys of both references, with values scaled by λ2 and λ3. Shapes as in the separate form.
+
+    Args:
+        image: keys and values (b f, s, d) of one more reference, scaled by 1.
+    """
     k_first, v_first = (tokens[::frames].repeat_interleave(frames, dim=0) for tokens in (k, v))
     k_prev, v_prev = (previous_frame(tokens, frames) for tokens in (k, v))
-    keys = torch.cat((k_first, k_prev), dim=1)
+    k_image, v_image = ([tokens] for tokens in image) if image else ([], [])
+    keys = torch.cat((k_first, k_prev, *k_image), dim=1)
     first_share, prev_share = lambdas.to(v)[..., None, None].unbind(2)
     # the values differ from adapter to adapter, so there is no common attention to fold them into
     return torch.stack(
         [
-            attend(queries, keys, torch.cat((to_first * v_first, to_prev * v_prev), dim=1), heads)
-            for queries, to_first, to_prev in zip(q, first_share, prev_share, strict=True)
+            attend(
+                queries,
+                keys,
+                torch.cat((to_first * v_first, to_prev * v_prev, *v_image), dim=1),
+                heads,
+                bias and _joint_bias(bias, j, frames),
+            )
+            for j, (queries, to_first, to_prev) in enumerate(zip(q, first_share, prev_share, strict=True))
         ]
     )
+
+
+def _joint_bias(bias: CrossFrameBias, adapter: int, frames: int) -> Bias:
+    """The bias of one adapter for the keys of both references at once, (b f, s, 2 s)."""
+    if isinstance(bias.first, Codes):
+        query = bias.first.query[adapter].unflatten(1, (frames, -1))
+        first = bias.first.key[adapter][:, None].expand(-1, frames, -1, -1)
+        prev = torch.cat((first[:, :2], bias.later.key[adapter]), dim=1)
+        return Codes(query.flatten(0, 1), torch.cat((first, prev), dim=2).flatten(0, 1))
+    first = bias.first[adapter].unflatten(1, (frames, -1))
+    prev = torch.cat((first[:, :2], bias.later[adapter]), dim=1)
+    return torch.cat((first, prev), dim=-1).flatten(0, 1)
 
 
 def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], weights: Tensor) -> Tensor:
@@ -140,15 +250,22 @@ def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], weights: T
     return output + (weights.to(bias) @ bias).to(output)
 
 
+def own_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+    """W_O^j(mixed_j) of every adapter: (n, b f, s, d) in and out."""
+    output = spread_own(mixed, [branch.out for branch in branches])
+    if branches[0].bias is None:
+        return output
+    return output + torch.stack([branch.bias for branch in branches])[:, None, None].to(output)
+
+
 # --- prompt --------------------------------------------------------------------------------------------------------
 
 
-def prompt_output(hidden: Tensor, prompts: Sequence[Prompt], act: str, weights: Tensor) -> Tensor:
-    """Σ_j w_j W2_j(act(norm_j(hidden_j))) (3.3.2): hidden (n, b, s, r) and weights (n,) give (b, s, d)."""
+def prompt_activation(hidden: Tensor, prompts: Sequence[Prompt], act: str) -> Tensor:
+    """act(norm_j(hidden_j)) of every adapter (3.3.2): (n, b, s, r) in and out."""
     if prompts[0].norm_weight is not None:
         scale = torch.stack([prompt.norm_weight for prompt in prompts]).to(hidden)
         shift = torch.stack([prompt.norm_bias for prompt in prompts]).to(hidden)
         normed = F.layer_norm(hidden, hidden.shape[-1:]).to(hidden)
         hidden = normed * scale[:, None, None] + shift[:, None, None]
-    hidden = F.gelu(hidden) if act == "gelu" else torch.softmax(hidden, dim=-1)
-    return fan_in(hidden, [prompt.second for prompt in prompts], weights)
+    return F.gelu(hidden) if act == "gelu" else torch.softmax(hidden, dim=-1)

@@ -29,6 +29,10 @@ class MIVAConfig:
         ca_norm: whether a LayerNorm sits between the first layer and the activation.
         ta_rank: rank of the LoRA on q, k, v and out of every temporal self-attention (3.3).
         ta_alpha: that LoRA is scaled by ta_alpha / ta_rank; must be positive.
+        mask: whether the adapter generates its subject's mask together with the clip (3.4): cross-frame attention then
+            has a W_Q and a W_O of its own for the mask stream.
+        image_guidance: whether each frame of the mask also attends to its frame of the clip (the released code).
+        region_rank: length of the codes that carry a soft mask into attention, see `regions.RegionCodes`.
 
     Raises:
         MIVAError: a value has the wrong type or is out of range.
@@ -47,6 +51,9 @@ class MIVAConfig:
     ca_query_bias: bool = True
     ta_rank: int = 32
     ta_alpha: float = 1.0
+    mask: bool = False
+    image_guidance: bool = True
+    region_rank: int = 16
 
     def __post_init__(self) -> None:
         if self.cfa_rank is not None:
@@ -55,8 +62,10 @@ class MIVAConfig:
         _check_rank(self, "ta_rank")
         _check_choice(self, "cfa_softmax", ("separate", "joint"))
         _check_choice(self, "ca_act", ("gelu", "softmax"))
-        for name in ("cfa_q_bias", "cfa_out_bias", "cfa_rope", "gate_bias", "ca_norm", "ca_query_bias"):
+        for name in _SWITCHES:
             _check_choice(self, name, (True, False))
+        if not (is_count(self.region_rank) and self.region_rank <= 64):
+            raise MIVAError(f"region_rank is {self.region_rank!r}, expected an integer from 1 to 64.")
         _check_positive(self, "gate_temperature")
         _check_positive(self, "ta_alpha")
 
@@ -102,6 +111,18 @@ class MIVAConfig:
         if unknown:
             raise MIVAError(f"The MIVA config has unknown fields {unknown}; the known ones are {known}.")
         return cls(**data)
+
+
+_SWITCHES = (
+    "cfa_q_bias",
+    "cfa_out_bias",
+    "cfa_rope",
+    "gate_bias",
+    "ca_norm",
+    "ca_query_bias",
+    "mask",
+    "image_guidance",
+)
 
 
 def _check_rank(config: MIVAConfig, name: str, also: str = "") -> None:

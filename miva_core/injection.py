@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from types import TracebackType
 from typing import Any
 
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from .adapter import MIVAAdapter
-from .backbones import Backbone, describe
+from .backbones import Backbone, Site, describe
 from .checks import is_number, is_weight
-from .config import MIVAConfig
 from .errors import MIVAError
+from .guidance import Guidance, halvings, unify
 from .processors import Context, Group
 from .registry import PROCESSORS
 
@@ -21,10 +22,16 @@ from .registry import PROCESSORS
 class Injection:
     """Adapters at work inside a model, until `remove` or the end of the with block. Made by `inject`."""
 
-    def __init__(self, names: list[str], context: Context) -> None:
+    def __init__(
+        self, adapters: dict[str, MIVAAdapter], backbone: Backbone, context: Context, dtype: torch.dtype
+    ) -> None:
+        self._order = list(adapters)
+        self._adapters = _by_config(adapters)
+        self._backbone = backbone
         self._context = context
-        self._weights = dict.fromkeys(names, 1.0)
-        self._spans = dict.fromkeys(names, (0.0, 1.0))
+        self._dtype = dtype
+        self._weights = dict.fromkeys(self._adapters, 1.0)
+        self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
         self._replaced: list[tuple[nn.Module, Any]] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
@@ -38,6 +45,11 @@ class Injection:
     def spans(self) -> dict[str, tuple[float, float]]:
         """The span of every adapter by name, see `set_spans`."""
         return dict(self._spans)
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """The adapters with a mask stream (3.4), in the order of the streams."""
+        return tuple(name for name, adapter in self._adapters.items() if adapter.config.mask)
 
     def set_weights(self, /, **weights: float) -> None:
         """Sets the weights of the named adapters; the others keep theirs.
@@ -86,6 +98,51 @@ class Injection:
         self._done = done
         self._apply()
 
+    def set_mask_streams(self, present: bool) -> None:
+        """Tells whether the coming forward passes hold mask sequences (3.4).
+
+        If so, their batch holds b clips, then the b mask sequences of `masked[0]`, those of `masked[1]` and so on. They
+        are denoised like clips, at the step of the clip they belong to.
+        """
+        self._context.streams = len(self.masked) if present else 0
+
+    def set_masks(self, masks: Mapping[str, Tensor] | None) -> None:
+        """Guides the coming forward passes by the subjects' masks (3.4, Eq. 3, S5, S6), or no longer, if None.
+
+        Among adapters with masks, one without a mask stream acts where no subject is. Of overlapping masks the one that
+        was injected last is on top.
+
+        Args:
+            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents.
+
+        Raises:
+            MIVAError: a mask is missing or one too many, or is not as above; nothing is changed then.
+        """
+        if masks is None:
+            self._context.guidance = None
+            return
+        if set(masks) != set(self.masked):
+            raise MIVAError(f"Masks were given for {list(masks)}, but the adapters with masks are {list(self.masked)}.")
+        shapes = {tuple(mask.shape) for mask in masks.values()}
+        if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
+            raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
+        soft = {name: masks[name].to(self._context.weights).clamp(0, 1) for name in self._order if name in masks}
+        labels = unify(torch.stack(list(soft.values())))
+        background = (labels == 0).to(self._context.weights)
+        every = torch.stack([soft.get(name, background) for name in self._adapters])
+        sites = [site for site in self._backbone.sites if site.kind == "sa"]
+        spans_frames = self._backbone.family == "wan"
+        height, width = labels.shape[-2:]
+        self._context.guidance = Guidance(
+            every,
+            labels,
+            grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
+            widths=sorted({site.dim // site.heads for site in sites}),
+            rank=max(self._adapters[name].config.region_rank for name in self.masked),
+            spans_frames=spans_frames,
+            dtype=self._dtype,
+        )
+
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self._weights:
@@ -106,6 +163,7 @@ class Injection:
             attention, processor = self._replaced.pop()
             attention.set_processor(processor)
         self._context.temb, self._context.frames = None, 0
+        self._context.streams, self._context.guidance = 0, None
 
     def __enter__(self) -> Injection:
         return self
@@ -115,18 +173,25 @@ class Injection:
     ) -> None:
         self.remove()
 
-    def _install(self, model: nn.Module, backbone: Backbone, groups: list[tuple[int, list[MIVAAdapter]]]) -> None:
-        for site in backbone.sites:
+    def _install(self, model: nn.Module) -> None:
+        for site in self._backbone.sites:
             attention = model.get_submodule(site.path)
-            parts = [
-                Group([adapter.site(site) for adapter in adapters], adapters[0].config, start)
-                for start, adapters in groups
-            ]
             self._replaced.append((attention, attention.processor))
-            attention.set_processor(PROCESSORS[backbone.family, site.kind](self._context, parts))
-        time_module = model.get_submodule(backbone.time_module)
+            attention.set_processor(PROCESSORS[self._backbone.family, site.kind](self._context, self._groups(site)))
+        time_module = model.get_submodule(self._backbone.time_module)
         self._hooks.append(time_module.register_forward_hook(self._remember_time))
         self._hooks.append(model.register_forward_pre_hook(self._remember_frames, with_kwargs=True))
+
+    def _groups(self, site: Site) -> list[Group]:
+        """The adapters' modules for a site, by equal config; `_adapters` has them in this order already."""
+        groups: list[Group] = []
+        start = stream = 0
+        for config, members in groupby(self._adapters.values(), key=lambda adapter: adapter.config):
+            modules = [adapter.site(site) for adapter in members]
+            groups.append(Group(modules, config, start, stream))
+            start += len(modules)
+            stream += len(modules) if config.mask else 0
+        return groups
 
     def _remember_time(self, module: nn.Module, args: tuple[Any, ...], temb: Tensor) -> None:
         self._context.temb = temb
@@ -159,12 +224,6 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     _check_adapters(adapters, backbone)
     check_bare(model, backbone)
 
-    by_config: dict[MIVAConfig, list[str]] = {}
-    for name, adapter in adapters.items():
-        by_config.setdefault(adapter.config, []).append(name)
-    names = [name for members in by_config.values() for name in members]
-    groups = [(names.index(members[0]), [adapters[name] for name in members]) for members in by_config.values()]
-
     home = _present_parameter(model)
     if home.device.type != "meta":
         for adapter in adapters.values():
@@ -173,14 +232,20 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     dtype = torch.float64 if home.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
-        weights = torch.ones(len(names), device=home.device, dtype=dtype)
-    injection = Injection(names, Context(weights))
+        weights = torch.ones(len(adapters), device=home.device, dtype=dtype)
+    injection = Injection(adapters, backbone, Context(weights), home.dtype)
     try:
-        injection._install(model, backbone, groups)
+        injection._install(model)
     except BaseException:
         injection.remove()
         raise
     return injection
+
+
+def _by_config(adapters: dict[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
+    """The same adapters, those of equal config side by side."""
+    configs = list(dict.fromkeys(adapter.config for adapter in adapters.values()))
+    return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
 
 
 def _is_span(value: Any) -> bool:

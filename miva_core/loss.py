@@ -49,17 +49,30 @@ def clip_losses(
     Returns:
         (B,) one loss per clip.
     """
-    alpha, sigma = (
-        table[t][:, None, None, None, None] for table in (alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
-    )
-    first, motion = latents[:, :, :1], latents[:, :, 1:] - latents[:, :, :1]
-    noisy = first + alpha * motion + sigma * noise[:, :, 1:]
-    text = text.repeat_interleave(latents.shape[2], dim=0)
-    predicted = model(torch.cat([first, noisy], dim=2), t, text).sample[:, :, 1:].float()
-    errors = (predicted - motion).square() / sigma.square().clamp(min=LEAST_NOISE)
+    predicted, motion = predict_motion(model, text, latents, noise, t, alphas_cumprod), latents - latents[:, :, :1]
+    _, sigma = noise_levels(t, alphas_cumprod)
+    errors = (predicted - motion)[:, :, 1:].square() / sigma.square().clamp(min=LEAST_NOISE)
     if weights is not None:
         errors = errors * weights[:, None, 1:]
     return errors.mean(dim=(1, 2, 3, 4))
+
+
+def noise_levels(t: Tensor, alphas_cumprod: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha and sigma at steps t (B,), both (B, 1, 1, 1, 1)."""
+    kept = alphas_cumprod[t][:, None, None, None, None]
+    return kept.sqrt(), (1 - kept).sqrt()
+
+
+def predict_motion(
+    model: nn.Module, text: Tensor, latents: Tensor, noise: Tensor, t: Tensor, alphas_cumprod: Tensor
+) -> Tensor:
+    """What the model takes for x - x^1, seeing x^1 clean and the other frames noised around it; arguments as in
+    `clip_losses`. (B, C, F, h, w) float32, frame 1 being of no meaning."""
+    alpha, sigma = noise_levels(t, alphas_cumprod)
+    first = latents[:, :, :1]
+    noisy = first + alpha * (latents - first) + sigma * noise
+    clips = torch.cat([first, noisy[:, :, 1:]], dim=2)
+    return model(clips, t, text.repeat_interleave(latents.shape[2], dim=0)).sample.float()
 
 
 def rolled_out_losses(
@@ -96,16 +109,28 @@ def _roll_out(
 ) -> Tensor:
     """The noise with which `clip_losses` meets the clips as one DDIM step of the model from a random later step has
     left them. Arguments as there."""
-    later = (t + (len(alphas_cumprod) - 1 - t) * torch.rand_like(t, dtype=torch.float)).long()
-    alpha, sigma, late_alpha, late_sigma = (
-        table[steps][:, None, None, None, None]
-        for steps in (t, later)
-        for table in (alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt())
-    )
-    first, motion = latents[:, :, :1], latents - latents[:, :, :1]
+    later = later_steps(t, len(alphas_cumprod))
+    predicted = predict_motion(model, text, latents, noise, later, alphas_cumprod)
+    return rolled_out_noise(predicted, latents, noise, t, later, alphas_cumprod)
+
+
+def later_steps(t: Tensor, steps: int) -> Tensor:
+    """A random noisier step for each of t (B,)."""
+    return (t + (steps - 1 - t) * torch.rand_like(t, dtype=torch.float)).long()
+
+
+def rolled_out_noise(
+    predicted: Tensor, latents: Tensor, noise: Tensor, t: Tensor, later: Tensor, alphas_cumprod: Tensor
+) -> Tensor:
+    """The noise at step t of clips that one DDIM step brought there from a later one.
+
+    Args:
+        predicted: what the model took for x - x^1 at the later step, see `predict_motion`. The others are its own.
+    """
+    alpha, sigma = noise_levels(t, alphas_cumprod)
+    late_alpha, late_sigma = noise_levels(later, alphas_cumprod)
+    motion = latents - latents[:, :, :1]
     moving = late_alpha * motion + late_sigma * noise
-    clips = torch.cat([first, first + moving[:, :, 1:]], dim=2)
-    predicted = model(clips, later, text.repeat_interleave(latents.shape[2], dim=0)).sample.float()
     return (moving - late_alpha * predicted) / late_sigma + alpha / sigma * (predicted - motion)
 
 

@@ -78,6 +78,17 @@ class Scenes:
             mask = torch.maximum(mask, coverage)
         return clip, mask
 
+    def sprite_masks(self, height: int, width: int) -> Tensor:
+        """What is seen of every sprite: (B, K, F, H, W) in [0, 1]; the last one is on top."""
+        covered = torch.zeros(len(self.picture), self.poses[0].shape[1], height, width, device=self.present.device)
+        masks = []
+        for look, poses, present in zip(self.looks[::-1], self.poses[::-1], self.present.T.flip(0), strict=True):
+            _, coverage = draw_sprites(look, poses, height, width)
+            coverage = coverage * present[:, None, None, None]
+            masks.append(coverage * (1 - covered))
+            covered = covered + masks[-1]
+        return torch.stack(masks[::-1], dim=1)
+
     def flow(self, height: int, width: int) -> Tensor:
         """Exact forward flow (B, F-1, H, W, 2) in pixels.
 
@@ -101,6 +112,7 @@ class SceneChoice:
         motions: subject motions of `SUBJECT_MOTIONS`, drawn evenly.
         sprites: chances of 0, 1, 2 … sprites.
         subject_speed: range of subject speeds, pixels per frame.
+        others: motions of all sprites but the first, drawn evenly for each; default that of the first.
     """
 
     moves: tuple[str, ...] = tuple(UNIT_MOVES)
@@ -108,6 +120,7 @@ class SceneChoice:
     motions: tuple[str, ...] = SUBJECT_MOTIONS
     sprites: tuple[float, ...] = (0.3, 0.5, 0.2)
     subject_speed: tuple[float, float] = (0.7, 1.1)
+    others: tuple[str, ...] | None = None
 
 
 def draw_scenes(
@@ -129,14 +142,15 @@ def draw_scenes(
     Raises:
         MIVAError: `choice` names an unknown move or motion.
     """
-    for kind, chosen, known in (("camera", choice.moves, UNIT_MOVES), ("subject", choice.motions, SUBJECT_MOTIONS)):
+    subjects = choice.motions + (choice.others or ())
+    for kind, chosen, known in (("camera", choice.moves, UNIT_MOVES), ("subject", subjects, SUBJECT_MOTIONS)):
         for name in chosen:
             if name not in known:
                 raise MIVAError(f"{name!r} is no {kind} motion; known are {', '.join(known)}.")
     picture = torch.randint(0, picture_count, (count,), generator=generator)
     mirrored = uniform(generator, count) < 0.5
 
-    moves = [choice.moves[k] for k in torch.randint(0, len(choice.moves), (count,), generator=generator)]
+    moves = _draw_names(choice.moves, count, generator)
     speed = uniform(generator, count, low=choice.speed[0], high=choice.speed[1])
     velocity = torch.tensor([[*UNIT_MOVES[m].pan, UNIT_MOVES[m].zoom, UNIT_MOVES[m].roll] for m in moves])
     velocity = velocity * speed[:, None]
@@ -149,14 +163,14 @@ def draw_scenes(
 
     number = torch.multinomial(torch.tensor(choice.sprites), count, replacement=True, generator=generator)
     present = torch.arange(len(choice.sprites) - 1)[None] < number[:, None]
-    motions = [choice.motions[k] for k in torch.randint(0, len(choice.motions), (count,), generator=generator)]
+    motions = _draw_names(choice.motions, count, generator)
     low, high = choice.subject_speed
     subject_speed = uniform(generator, count, low=low, high=high)
     looks, poses = [], []
-    for _ in range(len(choice.sprites) - 1):
+    for k in range(len(choice.sprites) - 1):
         looks.append(random_looks(count, generator))
         pose = sprite_poses(
-            motions,
+            _draw_names(choice.others, count, generator) if k and choice.others else motions,
             position=uniform(generator, count, 2, low=-0.28, high=0.28) * size,
             size=uniform(generator, count, low=0.11, high=0.22) * size,
             angle=uniform(generator, count, low=-0.5, high=0.5),
@@ -169,3 +183,7 @@ def draw_scenes(
     words = [[WORDS.index(f"camera {m}"), WORDS.index(w)] for m, w in zip(moves, subject, strict=True)]
     speeds = torch.stack([speed, subject_speed], dim=1)
     return Scenes(picture, mirrored, camera, aim, scale, looks, poses, present, torch.tensor(words), speeds)
+
+
+def _draw_names(names: tuple[str, ...], count: int, generator: torch.Generator) -> list[str]:
+    return [names[k] for k in torch.randint(0, len(names), (count,), generator=generator)]

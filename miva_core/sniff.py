@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def what_is(path: str | os.PathLike[str]) -> str:
         return f"a file that cannot be read ({error.strerror})"
     if not head:
         return "an empty file"
-    if head.startswith((b"PK\x03\x04", b"\x80")):
+    # A zip, or a pickle: its protocol, then an instruction, where the length of a safetensors header has zeros.
+    if re.match(rb"PK\x03\x04|\x80[\x02-\x05][^\x00]", head, re.DOTALL):
         return "a PyTorch checkpoint"
     return "a text file" if _is_text(head) else "a file of an unknown kind"
 

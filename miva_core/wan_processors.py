@@ -5,8 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .attention import attend, cross_frame_output, cross_frame_queries, fan_out, prompt_output
-from .processors import Group, Processor, base_share, mix_references, project_out, refuse_mask
+from .attention import (
+    attend,
+    cross_frame_output,
+    cross_frame_queries,
+    each,
+    fan_in,
+    fan_out,
+    own_output,
+    own_queries,
+    prompt_activation,
+)
+from .guidance import GridGuidance
+from .processors import (
+    Group,
+    Processor,
+    attend_guided,
+    base_share,
+    mix_own_references,
+    mix_references,
+    project_out,
+    prompt_gates,
+    refuse_mask,
+)
 
 Rotary = tuple[Tensor, Tensor]
 
@@ -26,26 +47,64 @@ class WanSelfAttention(Processor):
         rotary_emb: Rotary | None = None,
     ) -> Tensor:
         refuse_mask(attention_mask)
+        guidance = self.context.guided(hidden_states.shape[1] // self.context.counted_frames())
+        clips = self.context.clip_rows(len(hidden_states))
         query, v = attn.to_q(hidden_states), attn.to_v(hidden_states)
         k = attn.norm_k(attn.to_k(hidden_states))
-        rotated = rotate(k, attn.heads, rotary_emb)
-        y = project_out(attn, attend(rotate(attn.norm_q(query), attn.heads, rotary_emb), rotated, v, attn.heads))
+        q, rotated = (rotate(x, attn.heads, rotary_emb) for x in (attn.norm_q(query), k))
+        y = project_out(attn, attend_guided(q, rotated, v, attn.heads, guidance and guidance.self_attention, clips))
+        change, of_masks = 0, []
         for group in self.groups:
             rotary, keys = (rotary_emb, rotated) if group.config.cfa_rope else (None, k)
-            y = y + self._cross_frame(group, attn, hidden_states, query, keys, v, rotary)
-        return y
+            tokens = hidden_states, query, keys, v
+            change = change + self._cross_frame(group, attn, guidance, rotary, *(x[:clips] for x in tokens))
+            if group.config.mask and self.context.streams:
+                of_masks.append(self._mask_cross_frame(group, attn, clips, rotary, *tokens))
+        return y + torch.cat([change, *of_masks])
 
     def _cross_frame(
-        self, group: Group, attn: nn.Module, x: Tensor, query: Tensor, k: Tensor, v: Tensor, rotary: Rotary | None
+        self,
+        group: Group,
+        attn: nn.Module,
+        guidance: GridGuidance | None,
+        rotary: Rotary | None,
+        x: Tensor,
+        query: Tensor,
+        k: Tensor,
+        v: Tensor,
     ) -> Tensor:
         branches = group.parts("cfa")
-        queries = attn.norm_q(cross_frame_queries(x, query, branches))
-        queries = rotate(queries, attn.heads, rotary)
-        frames = self.context.counted_frames()
-        queries, k, v = (tokens.unflatten(-2, (frames, -1)).flatten(-4, -3) for tokens in (queries, k, v))
-        mixed = mix_references(self.context, group, queries, k, v, attn.heads)
-        mixed = mixed.unflatten(1, (-1, frames)).flatten(2, 3)
-        return cross_frame_output(mixed, branches, group.weights(self.context))
+        queries = rotate(attn.norm_q(cross_frame_queries(x, query, branches)), attn.heads, rotary)
+        bias = guidance and guidance.cross_frame.of(group.adapters)
+        frames = (self._by_frame(tokens) for tokens in (queries, k, v))
+        mixed = mix_references(self.context, group, *frames, attn.heads, bias)
+        return cross_frame_output(self._by_clip(mixed), branches, group.weights(self.context))
+
+    def _mask_cross_frame(
+        self,
+        group: Group,
+        attn: nn.Module,
+        clips: int,
+        rotary: Rotary | None,
+        x: Tensor,
+        query: Tensor,
+        k: Tensor,
+        v: Tensor,
+    ) -> Tensor:
+        branches = group.parts("cfa_mask")
+        own_x, own_query, own_k, own_v = (group.own_rows(tokens, clips) for tokens in (x, query, k, v))
+        queries = rotate(attn.norm_q(own_queries(own_x, own_query, branches)), attn.heads, rotary)
+        frames = (self._by_frame(tokens) for tokens in (queries, own_k, own_v, k[:clips], v[:clips]))
+        mixed = mix_own_references(self.context, group, *frames, attn.heads)
+        return own_output(self._by_clip(mixed), branches).flatten(0, 1)
+
+    def _by_frame(self, tokens: Tensor) -> Tensor:
+        """(..., b, f s, d) to (..., b f, s, d)"""
+        return tokens.unflatten(-2, (self.context.frames, -1)).flatten(-4, -3)
+
+    def _by_clip(self, tokens: Tensor) -> Tensor:
+        """(..., b f, s, d) to (..., b, f s, d)"""
+        return tokens.unflatten(-3, (-1, self.context.frames)).flatten(-3, -2)
 
 
 class WanCrossAttention(Processor):
@@ -63,24 +122,36 @@ class WanCrossAttention(Processor):
         rotary_emb: Rotary | None = None,
     ) -> Tensor:
         refuse_mask(attention_mask)
-        query = attn.to_q(hidden_states)
-        q = attn.norm_q(query)
-        k, v = attn.norm_k(attn.to_k(encoder_hidden_states)), attn.to_v(encoder_hidden_states)
+        clips = self.context.clip_rows(len(hidden_states))
+        query, text = attn.to_q(hidden_states), encoder_hidden_states[:clips]
+        q = attn.norm_q(query[:clips])
+        k, v = attn.norm_k(attn.to_k(text)), attn.to_v(text)
         # One token of text is all that every query can attend to; its output map then needs no more than one row.
         heard = v if v.shape[1] == 1 else attend(q, k, v, attn.heads)
-        y = base_share(self.context, q) * project_out(attn, heard)
+        gates = self._gates(query.shape[1])
+        y = base_share(gates, q) * project_out(attn, heard)
+        of_masks = []
         for group in self.groups:
-            y = y + self._prompt(group, attn, query)
-        return y
+            prompts, q = group.parts("ca"), self._prompt_query(group, attn, query)
+            first, second = ([getattr(prompt, name) for prompt in prompts] for name in ("first", "second"))
+            hidden = prompt_activation(fan_out(q[:clips], first), prompts, group.config.ca_act)
+            y = y + fan_in(hidden, second, gates[group.adapters])
+            if group.config.mask and self.context.streams:
+                hidden = prompt_activation(each(group.own_rows(q, clips), first), prompts, group.config.ca_act)
+                of_masks.append(each(hidden, second).flatten(0, 1))
+        return torch.cat([y, *of_masks])
 
-    def _prompt(self, group: Group, attn: nn.Module, query: Tensor) -> Tensor:
+    def _gates(self, tokens: int) -> Tensor:
+        """`prompt_gates` where a row holds all frames: (n,) or (n, b, f s)."""
+        frames = self.context.counted_frames()
+        gates = prompt_gates(self.context, tokens // frames)
+        return gates if gates.ndim == 1 else gates.unflatten(1, (-1, frames)).flatten(2, 3)
+
+    def _prompt_query(self, group: Group, attn: nn.Module, query: Tensor) -> Tensor:
         if not group.config.ca_query_bias:
             # Asked of the layer, which may be quantised, offloaded or carry a LoRA.
             query = query - attn.to_q(torch.zeros_like(query[:, :1]))
-        q = attn.norm_q(query)
-        prompts = group.parts("ca")
-        hidden = fan_out(q, [prompt.first for prompt in prompts])
-        return prompt_output(hidden, prompts, group.config.ca_act, group.weights(self.context))
+        return attn.norm_q(query)
 
 
 def rotate(tokens: Tensor, heads: int, rotary: Rotary | None) -> Tensor:

@@ -16,14 +16,14 @@ def head_slices(tokens: Tensor, heads: int) -> list[Tensor]:
     return list(tokens.chunk(heads, dim=-1))
 
 
-def attention_matrix(q: Tensor, k: Tensor) -> Tensor:
-    return torch.softmax(q @ k.T / math.sqrt(q.shape[-1]), dim=-1)
+def attention_matrix(q: Tensor, k: Tensor, bias: Tensor | float = 0.0) -> Tensor:
+    return torch.softmax(q @ k.T / math.sqrt(q.shape[-1]) + bias, dim=-1)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """q, k, v (tokens, d) of one frame each."""
+def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | float = 0.0) -> Tensor:
+    """q, k, v (tokens, d) of one frame each, bias (queries, keys)."""
     slices = zip(head_slices(q, heads), head_slices(k, heads), head_slices(v, heads), strict=True)
-    return torch.cat([attention_matrix(qh, kh) @ vh for qh, kh, vh in slices], dim=-1)
+    return torch.cat([attention_matrix(qh, kh, bias) @ vh for qh, kh, vh in slices], dim=-1)
 
 
 def phi(temb: Tensor, gate: nn.Module, temperature: float) -> tuple[Tensor, Tensor]:
