@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import init_noise
 from .adapter import MIVAAdapter
-from .base import Base
-from .checks import is_whole
+from .base import Base, ReadoutName
+from .checks import is_number, is_whole
 from .errors import MIVAError
+from .given_masks import fit_masks
 from .init_noise import NoiseInit
 from .injection import Injection, check_bare, inject
+from .mask_stream import MaskStreams, mask_steps
 from .pictures import fit_picture
+from .readout import DecoderReadout, fit_readout
 from .sampling import check_same_noise, prepare_scheduler, sample
 
 
@@ -26,10 +30,13 @@ class Clip:
     Attributes:
         frames: (F, H, W, 3) float32 in [0, 1] on the CPU; frame 0 is the decoded picture.
         fps: frames per second to show them at.
+        masks: (F, H, W) float32 in [0, 1] on the CPU, the subjects' masks as generated with the clip, by the name of
+            their adapter; the first is the given one.
     """
 
     frames: Tensor
     fps: int
+    masks: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ def animate(
     image: Tensor,
     adapters: Mapping[str, tuple[MIVAAdapter, float]],
     *,
+    masks: Mapping[str, Tensor] | None = None,
     spans: Mapping[str, tuple[float, float]] | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -68,6 +76,8 @@ def animate(
     noise: NoiseInit | None = None,
     adain: bool | None = None,
     scheduler: Any = None,
+    mask_stop_iou: float | None = None,
+    readout: ReadoutName | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> Clip:
     """Animate a picture by motions.
@@ -77,6 +87,8 @@ def animate(
         image: (H, W, 3) in [0, 1], any size; it is centre-cropped and scaled to `size`.
         adapters: weighted motions by name; none lets the base move as it likes. Weights that sum to 1 are the most
             stable; what is missing to 1 is the base's own motion.
+        masks: for each adapter with a mask stream, and for no other, where its subject is in the picture: (H, W) in
+            [0, 1] by name, see `fit_masks`. Of overlapping ones the last adapter's is on top.
         spans: for adapters that are to act during a part of the run alone: (start, end), shares of its steps, by name;
             see `Injection.set_spans`.
         steps: denoising steps, default the base's own choice.
@@ -88,10 +100,14 @@ def animate(
             base's own choice.
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
             `UniPCMultistepScheduler.from_config(base.scheduler.config)`.
+        mask_stop_iou: in [0, 1], stop generating masks once two predictions in a row agree so well (intersection over
+            union); None (default) never stops before their last step.
+        readout: how masks are read off their latents, "linear" or by the "decoder", default the base's own choice.
         callback: called after every step; raising an exception in it stops the run.
 
     Raises:
-        MIVAError: something above is out of range. Nothing stays injected in the model, whatever happens.
+        MIVAError: something above is out of range, told before sampling starts. Nothing stays injected in the model,
+            whatever happens.
     """
     height, width = _check_size(base, size or base.size)
     frames = _check_frames(base, base.frames if frames is None else frames)
@@ -112,8 +128,10 @@ def animate(
     check_same_noise(schedule, base.scheduler)
     check_bare(base.model, base.backbone)
     picture, _ = fit_picture(image, (height, width))
-    generator = torch.Generator().manual_seed(seed)
     chosen = {name: adapter for name, (adapter, _) in adapters.items()}
+    given = fit_masks(masks, chosen, tuple(image.shape[:2]), (height, width))
+    _check_mask_options(mask_stop_iou, readout)
+    generator = torch.Generator().manual_seed(seed)
     with inject(base.model, **chosen) if chosen else nullcontext() as miva:
         if miva:
             miva.set_weights(**{name: weight for name, (_, weight) in adapters.items()})
@@ -121,7 +139,13 @@ def animate(
             _check_spans(miva.spans, len(schedule.timesteps))
         x1 = base.encode(picture)
         prior = torch.zeros_like(x1) if base.centred else x1
-        start = (noise or base.noise).start_latents(prior, (frames - 1) // base.stride + 1, generator)
+        noise, length = noise or base.noise, (frames - 1) // base.stride + 1
+        start = noise.start_latents(prior, length, generator)
+        streams = None
+        if given:
+            streams = _mask_streams(
+                base, miva, schedule, given, noise, length, generator, readout or base.readout, mask_stop_iou
+            )
 
         def report(step: int, total: int, latents: Tensor) -> None:
             callback(Progress(step, total, latents, miva, base))
@@ -137,10 +161,52 @@ def animate(
             dtype=base.model.dtype,
             generator=generator,
             before_step=miva.set_progress if miva else None,
+            masks=streams,
             callback=report if callback else None,
         )
     adain = base.adain if adain is None else adain
-    return Clip(base.decode(init_noise.adain(latents) if adain else latents), base.fps)
+    clip = base.decode(init_noise.adain(latents) if adain else latents)
+    shown = {name: _enlarge(streams.masks[name], given[name], len(clip)) for name in given}
+    return Clip(clip, base.fps, shown)
+
+
+def _mask_streams(
+    base: Base,
+    miva: Injection,
+    schedule: Any,
+    given: Mapping[str, Tensor],
+    noise: NoiseInit,
+    length: int,
+    generator: torch.Generator,
+    readout: ReadoutName,
+    stop_iou: float | None,
+) -> MaskStreams:
+    """The mask sequences of a run, which start as its clip does."""
+    x1 = {name: base.encode(mask[..., None].expand(-1, -1, 3)) for name, mask in given.items()}
+    return MaskStreams(
+        miva,
+        schedule,
+        given,
+        x1,
+        start={
+            name: noise.start_latents(torch.zeros_like(z) if base.centred else z, length, generator)
+            for name, z in x1.items()
+        },
+        readouts={
+            name: fit_readout(base, z, given[name]) if readout == "linear" else DecoderReadout(base)
+            for name, z in x1.items()
+        },
+        steps=mask_steps(len(schedule.timesteps)),
+        centred=base.centred,
+        stop_iou=stop_iou,
+    )
+
+
+def _enlarge(mask: Tensor, given: Tensor, frames: int) -> Tensor:
+    """A mask sequence at the size and length of the clip, behind the given first frame."""
+    stride = (frames - 1) // (len(mask) - 1)
+    large = F.interpolate(mask[1:, None], given.shape, mode="bilinear")[:, 0].repeat_interleave(stride, dim=0)
+    return torch.cat([given[None], large.cpu().float()])
 
 
 def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
@@ -173,6 +239,13 @@ def _check_adapters(adapters: Mapping[str, tuple[MIVAAdapter, float]]) -> None:
     for name, pair in adapters.items():
         if not isinstance(name, str) or not isinstance(pair, tuple) or len(pair) != 2:
             raise MIVAError(f'The adapter {name!r} is no name with (adapter, weight), as in {{"pan": (pan, 1.0)}}.')
+
+
+def _check_mask_options(stop_iou: float | None, readout: str | None) -> None:
+    if stop_iou is not None and not (is_number(stop_iou) and 0 <= stop_iou <= 1):
+        raise MIVAError(f"mask_stop_iou is {stop_iou!r}, expected a number from 0 to 1, or None.")
+    if readout not in (None, "linear", "decoder"):
+        raise MIVAError(f"The read-out of masks is {readout!r}, expected 'linear' or 'decoder'.")
 
 
 def _check_spans(spans: Mapping[str, tuple[float, float]], steps: int) -> None:

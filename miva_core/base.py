@@ -1,7 +1,7 @@
 """A base: a frozen video model with all it needs to turn a picture into a clip."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from einops import rearrange
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from .backbones import Backbone
 from .init_noise import NoiseInit
+
+ReadoutName = Literal["linear", "decoder"]
 
 
 class Codec(Protocol):
@@ -43,6 +45,7 @@ class Base:
         steps: denoising steps that it needs, unless the user says otherwise.
         noise: how its start latents are drawn, likewise.
         adain: whether its clips end with AdaIN, likewise.
+        readout: how masks are read off their latents, likewise: "linear", or by its full "decoder".
     """
 
     name: str
@@ -62,6 +65,7 @@ class Base:
     steps: int
     noise: NoiseInit
     adain: bool
+    readout: ReadoutName = "linear"
 
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:

@@ -2,21 +2,16 @@
 
 import argparse
 import contextlib
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
-from .checks import LARGEST
-from .errors import MIVAError
-from .motion_text import parse_motion, weight_sums
-
-if TYPE_CHECKING:
-    import torch
-
-    from .init_noise import NoiseInit
+from .cli_animate import add_animate
+from .cli_options import add_folders, check_distinct
+from .errors import MIVAError, MIVAWarning
 
 PROGRAM = "python -m miva_core"
 
@@ -32,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, or 2 after one sentence on what is wrong."""
     try:
         options = _parser().parse_args(arguments)
-        options.run(options)
+        with _told_notes():
+            options.run(options)
     except MIVAError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
@@ -45,14 +41,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _told_notes() -> Iterator[None]:
+    """Our own warnings as plain sentences."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        print(message, file=sys.stderr) if issubclass(category, MIVAWarning) else usual(
+            message, category, *where, **more
+        )
+
+    with warnings.catch_warnings():
+        usual, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("always", MIVAWarning)
+        yield
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog=PROGRAM, description="Animate a still picture by motions kept in small files.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_animate(commands)
+    add_animate(commands)
 
     text = "show the bases and adapters that are found"
     listing = commands.add_parser("list", help=text, description=text)
-    _add_folders(listing)
+    add_folders(listing)
     listing.set_defaults(run=_list)
 
     _add_convert(commands)
@@ -63,56 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", type=Path)
     info.set_defaults(run=_info)
     return parser
-
-
-def _add_folders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--adapters", type=Path, action="append", default=[], metavar="FOLDER", help="look for adapters here too"
-    )
-
-
-def _add_animate(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("animate", help="turn a picture into a clip")
-    command.add_argument("picture", type=Path)
-    command.add_argument(
-        "--miva",
-        action="append",
-        default=[],
-        metavar="NAME[:WEIGHT][@START-END]",
-        help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable); "
-        "@0-0.4 lets it act during the first 40 %% of the steps alone",
-    )
-    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
-    command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
-    command.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
-    command.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
-    )
-    command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
-    command.add_argument(
-        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
-    )
-    command.add_argument("--seed", type=_whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
-    command.add_argument("--steps", type=_whole(1, 1000), help="denoising steps (default: the base's own)")
-    command.add_argument("--frames", type=_whole(2, LARGEST), help="length of the clip (default: the base's own)")
-    command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
-    command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
-    command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
-    command.add_argument(
-        "--dct-strength",
-        type=_share,
-        metavar="A",
-        help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
-    )
-    command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
-    command.add_argument(
-        "--adain",
-        action=argparse.BooleanOptionalAction,
-        help="match the frames' statistics to the picture's at the end (default: as the base wants it)",
-    )
-    command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
-    _add_folders(command)
-    command.set_defaults(run=_animate)
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
@@ -155,7 +116,7 @@ def _export(options: argparse.Namespace) -> None:
 
     check_writable(options.out, (".safetensors",))
     path = resolve_adapter(options.adapter)
-    _check_distinct([options.out], [path])
+    check_distinct([options.out], [path])
     adapter = MIVAAdapter.load(path, known_backbone(path))
     export_motion_lora(adapter, options.out, options.layout)
     print(f"Wrote {options.out}.")
@@ -166,7 +127,7 @@ def _convert(options: argparse.Namespace) -> None:
     from .official import convert_official
 
     check_writable(options.out, (".safetensors",))
-    _check_distinct([options.out], [options.official, *filter(None, [options.checkpoint])])
+    check_distinct([options.out], [options.official, *filter(None, [options.checkpoint])])
     adapter, rest = convert_official(options.official, options.checkpoint, options.alpha)
     is_wan = adapter.backbone.family == "wan"
     info = adapter.info(
@@ -186,126 +147,6 @@ def _convert(options: argparse.Namespace) -> None:
         )
     if rest:
         print(f"{len(rest)} tensors have no place in this adapter, as those of a mask stream have none: {rest[0]} …")
-
-
-def _animate(options: argparse.Namespace) -> None:
-    # Everything that can be wrong is found before the model is loaded.
-    from . import files
-    from .info import read_info
-    from .library import resolve_adapter
-    from .pictures import fit_picture, parse_size, read_picture
-    from .video import check_writable, contact_sheet, write_png, write_video
-
-    check_writable(options.out)
-    if options.sheet:
-        files.check_writable(options.sheet, (".png",))
-    chosen = [parse_motion(text) for text in options.miva]
-    paths = [resolve_adapter(motion.name, options.adapters) for motion in chosen]
-    for path in paths:
-        read_info(path)
-    _check_distinct([options.out, options.sheet], [options.picture, *paths])
-    size = parse_size(options.size) if options.size is not None else None
-    picture = read_picture(options.picture)
-
-    from tqdm import tqdm
-
-    from .adapter import MIVAAdapter
-    from .animation import animate
-    from .loading import load_base
-
-    base = load_base(
-        options.base,
-        device=_device(options.device),
-        checkpoint=options.checkpoint,
-        motion_module=options.motion_module,
-        vae=options.vae,
-    )
-    names = [f"{path.stem} ({k})" for k, path in enumerate(paths, start=1)]
-    adapters = {
-        name: (MIVAAdapter.load(path, base.backbone), motion.weight)
-        for name, path, motion in zip(names, paths, chosen, strict=True)
-    }
-    picture, note = fit_picture(picture, size or base.size, options.fit)
-    # The delay keeps the bar away until the first step, and a refusal alone on its line.
-    with tqdm(total=options.steps or base.steps, unit="step", desc="Animating", delay=1e-3) as bar:
-        clip = animate(
-            base,
-            picture,
-            adapters,
-            spans={name: motion.span for name, motion in zip(names, chosen, strict=True)},
-            steps=options.steps,
-            seed=options.seed,
-            size=size,
-            frames=options.frames,
-            noise=_noise(base.noise, options),
-            adain=options.adain,
-            callback=lambda _: bar.update(),
-        )
-    if note:
-        print(f"The picture was {note}.")
-    odd = [total for total in weight_sums(chosen) if not math.isclose(total, 1)]
-    if len(chosen) > 1 and odd:
-        print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
-    write_video(clip.frames, options.out, clip.fps)
-    print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
-    if options.sheet:
-        label = " + ".join(f"{path.stem} {motion.weight:g}" for path, motion in zip(paths, chosen, strict=True))
-        write_png(contact_sheet([(label or "no motion", clip.frames)]), options.sheet)
-        print(f"Wrote {options.sheet}.")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            if low <= int(text) <= high:
-                return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
-
-    return whole
-
-
-def _share(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-
-
-def _check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:
-    """Nothing that is read is to be replaced, nor one result by another."""
-    taken = list(read)
-    for path in filter(None, written):
-        for other in taken:
-            if os.path.realpath(path) == os.path.realpath(other):
-                raise MIVAError(f"{path} would be written over {other}: name another file.")
-        taken.append(path)
-
-
-def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
-    from dataclasses import replace
-
-    changes = {}
-    if options.no_dct:
-        changes["dct"] = False
-    if options.dct_strength is not None:
-        changes["strength"] = options.dct_strength
-    if options.no_shared_noise:
-        changes["shared_ratio"] = 0.0
-    return replace(default, **changes)
-
-
-def _device(name: str | None) -> "torch.device":
-    import torch
-
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        # Reading back finds devices that cannot compute, such as "meta".
-        probe = torch.zeros(1, device=name)
-        probe.cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
-    return probe.device
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -1,5 +1,9 @@
-"""The one exception users see."""
+"""What users are told: the one exception, and the one warning."""
 
 
 class MIVAError(ValueError):
     """Bad input, told in one sentence: what it is, what was expected, what to do."""
+
+
+class MIVAWarning(UserWarning):
+    """Input that was taken otherwise than it was given, told in one sentence."""

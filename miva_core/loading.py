@@ -103,6 +103,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         steps=settings["steps"],
         noise=NoiseInit(**settings["noise"]),
         adain=settings["adain"],
+        readout="decoder",
     )
 
 

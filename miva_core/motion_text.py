@@ -1,8 +1,9 @@
-"""Motions as people write them on the command line: a name, a weight, and the part of the run they act in."""
+"""Motions as people write them on the command line: a name, a weight, the part of the run they act in, a mask."""
 
 import contextlib
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from .errors import MIVAError
@@ -33,6 +34,18 @@ def parse_motion(text: str) -> Motion:
             f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0-0.4."
         )
     return Motion(*_split_weight(name), (start, end))
+
+
+def parse_mask(text: str) -> tuple[str, Path]:
+    """The text "jump=mask.png" as ("jump", Path("mask.png")).
+
+    Raises:
+        MIVAError: the name or the file is missing.
+    """
+    name, _, path = text.partition("=")
+    if not name or not path:
+        raise MIVAError(f"{text!r} names no mask of a motion: write its name, = and a picture, as in jump=mask.png.")
+    return name, Path(path)
 
 
 def weight_sums(motions: Sequence[Motion]) -> list[float]:

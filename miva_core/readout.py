@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .base import Base
-
-ReadoutName = Literal["linear", "decoder"]
 
 _TRUST_IN_PRIOR = 1e-2
 """Weight of the black-to-white direction beside one frame of evidence."""

@@ -3,12 +3,15 @@
 import copy
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from .errors import MIVAError
+
+if TYPE_CHECKING:
+    from .mask_stream import MaskStreams
 
 StepCallback = Callable[[int, int, Tensor], None]
 """Called after each step with the step (from 1), the number of steps and the clip as predicted now, (B, C, F, h, w)."""
@@ -75,6 +78,19 @@ def _scales_input(scheduler: Any) -> bool:
     return not torch.equal(copy.deepcopy(scheduler).scale_model_input(probe, scheduler.timesteps[0]), probe)
 
 
+def noise_level(scheduler: Any, t: Tensor) -> tuple[Tensor, Tensor]:
+    """alpha and sigma of a step: noisy latents are alpha x_0 + sigma eps."""
+    if _is_flow(scheduler):
+        sigma = t / scheduler.config.num_train_timesteps
+        return 1 - sigma, sigma
+    alpha_bar = scheduler.alphas_cumprod[t.long().cpu()]
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+
+def _is_flow(scheduler: Any) -> bool:
+    return not hasattr(scheduler, "alphas_cumprod") or scheduler.config.prediction_type == "flow_prediction"
+
+
 def predict_clean(scheduler: Any, output: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
     """The model's present guess of the clean latents, x_0.
 
@@ -84,10 +100,9 @@ def predict_clean(scheduler: Any, output: Tensor, noisy: Tensor, t: Tensor) -> T
     Returns:
         Tensor like `noisy`.
     """
-    if not hasattr(scheduler, "alphas_cumprod") or scheduler.config.prediction_type == "flow_prediction":
-        return noisy - t.to(noisy) / scheduler.config.num_train_timesteps * output
-    alpha_bar = scheduler.alphas_cumprod[t.long().cpu()].to(noisy)
-    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    alpha, sigma = (level.to(noisy) for level in noise_level(scheduler, t))
+    if _is_flow(scheduler):
+        return noisy - sigma * output
     if scheduler.config.prediction_type == "sample":
         return output
     if scheduler.config.prediction_type == "v_prediction":
@@ -108,6 +123,7 @@ def sample(
     dtype: torch.dtype | None = None,
     generator: torch.Generator | None = None,
     before_step: Callable[[float], None] | None = None,
+    masks: "MaskStreams | None" = None,
     callback: StepCallback | None = None,
 ) -> Tensor:
     """Denoise frames 2..F beside a clean first frame (MIVA, section 3.3; CFG is 1).
@@ -122,6 +138,7 @@ def sample(
         dtype: what the model computes in, where that is not the latents' own.
         generator: for schedulers that add noise.
         before_step: called before each step with the share of the steps that is done, in [0, 1).
+        masks: mask sequences that some steps carry beside the clip.
         callback: see `StepCallback`; an exception of its own ends the run.
 
     Returns:
@@ -129,17 +146,19 @@ def sample(
     """
     centre = x1 if centred else torch.zeros_like(x1)
     moving = start[:, :, 1:]
-    if text is not None:
-        text = text.to(x1.device, dtype or x1.dtype).expand(
-            x1.shape[0] * (start.shape[2] if text_per_frame else 1), -1, -1
-        )
+    copies = start.shape[2] if text_per_frame else 1
     draws = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
     for i, t in enumerate(scheduler.timesteps):
         if before_step:
             before_step(i / len(scheduler.timesteps))
-        frames = torch.cat([x1, moving + centre], dim=2)
-        output = model(frames.to(dtype or x1.dtype), t.expand(len(frames)), encoder_hidden_states=text).sample
-        output = output[:, :, 1:].to(x1)
+        clips = torch.cat([x1, moving + centre], dim=2)
+        beside = masks.latents(i) if masks else None
+        rows = clips if beside is None else torch.cat([clips, beside])
+        words = None if text is None else text.to(x1.device, dtype or x1.dtype).expand(len(rows) * copies, -1, -1)
+        output = model(rows.to(dtype or x1.dtype), t.expand(len(rows)), encoder_hidden_states=words).sample.to(x1)
+        if beside is not None:
+            masks.advance(output[len(clips) :])
+        output = output[: len(clips), :, 1:]
         clean = predict_clean(scheduler, output, moving, t) if callback else None
         moving = scheduler.step(output, t, moving, **draws).prev_sample
         if callback:

@@ -5,8 +5,9 @@ Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 
 import errno
 import math
+from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,14 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,f
 _CELL_WIDTH = 160
 _LABEL_HEIGHT = 24
 _GAP = 2
+_MASK_COLOURS = (
+    (1.0, 1.0, 1.0),
+    (1.0, 0.6, 0.1),
+    (0.2, 0.7, 1.0),
+    (0.4, 0.9, 0.3),
+    (0.9, 0.3, 0.8),
+    (0.9, 0.9, 0.2),
+)
 
 
 def check_writable(path: str | Path) -> Path:
@@ -90,6 +99,21 @@ def read_video(path: str | Path) -> tuple[Tensor, float]:
     read = _read_animation if kind in ("a GIF picture", "a WebP picture") else _read_with_av
     pixels, fps = read(path, kind)
     return torch.from_numpy(pixels).float().div_(255), fps
+
+
+def frames_over_masks(frames: Tensor, masks: Sequence[Tensor]) -> Tensor:
+    """A clip above its subjects' masks, each in a colour of its own, to be looked at.
+
+    Args:
+        frames: (F, H, W, 3) in [0, 1]. masks: (F, H, W) in [0, 1] of each subject; a later one is on top.
+
+    Returns:
+        (F, 2 H, W, 3)
+    """
+    painted = torch.zeros_like(frames)
+    for mask, colour in zip(masks, cycle(_MASK_COLOURS)):
+        painted = torch.lerp(painted, torch.tensor(colour).expand_as(painted), mask[..., None])
+    return torch.cat([frames, painted], dim=1)
 
 
 def contact_sheet(rows: list[tuple[str, Tensor]], every: int = 2) -> Tensor:

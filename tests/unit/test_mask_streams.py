@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from slow import attention, matrix, phi
+from slow_masks import Guide
 from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
@@ -24,69 +25,6 @@ CONFIGS = {
 }
 WEIGHTS = {"jump": 0.7, "pan": 0.4, "sway": -0.3}
 CLOSE = {"rtol": 0, "atol": 2e-4}
-EPSILON = 1e-4
-
-
-# --- guidance, pixel by pixel ----------------------------------------------------------------------------------------
-
-
-def agreement(a: float, b: float) -> float:
-    return math.log(a * b + (1 - a) * (1 - b) + EPSILON)
-
-
-def cells(grid: tuple[int, int]) -> list[list[tuple[int, int]]]:
-    """The places of the latents' grid in every cell of a coarser one."""
-    down, across = HEIGHT // grid[0], WIDTH // grid[1]
-    return [
-        [(down * y + i, across * x + j) for i in range(down) for j in range(across)]
-        for y in range(grid[0])
-        for x in range(grid[1])
-    ]
-
-
-def pooled_bias(score: Callable[[tuple[int, int], tuple[int, int]], float], grid: tuple[int, int]) -> Tensor:
-    """The mean of a score of two places over all pairs of two cells."""
-    rows = [
-        [sum(score(p, q) for p in here for q in there) / (len(here) * len(there)) for there in cells(grid)]
-        for here in cells(grid)
-    ]
-    return torch.tensor(rows).double()
-
-
-class Guide:
-    """Biases of one clip by masks (F, h, w), None for an adapter without its own, by name, in the order of layers."""
-
-    def __init__(self, masks: dict[str, Tensor | None]) -> None:
-        self.labels = torch.zeros(FRAMES, HEIGHT, WIDTH, dtype=torch.long)
-        subjects = [mask for mask in masks.values() if mask is not None]
-        for f in range(FRAMES):
-            for y in range(HEIGHT):
-                for x in range(WIDTH):
-                    values = [mask[f, y, x].item() for mask in subjects]
-                    if max(values) > 0.5:
-                        self.labels[f, y, x] = 1 + max(j for j, value in enumerate(values) if value == max(values))
-        free = (self.labels == 0).double()
-        self.masks = {name: free if mask is None else mask.double() for name, mask in masks.items()}
-
-    def between(self, name: str, frame: int, reference: int, grid: tuple[int, int]) -> Tensor:
-        mask = self.masks[name]
-        return pooled_bias(lambda p, q: agreement(mask[frame][p].item(), mask[reference][q].item()), grid)
-
-    def within(self, frame: int, reference: int, grid: tuple[int, int]) -> Tensor:
-        labels = self.labels
-        return pooled_bias(lambda p, q: math.log(float(labels[frame][p] == labels[reference][q]) + EPSILON), grid)
-
-    def over_time(self, name: str, cell: int, grid: tuple[int, int]) -> Tensor:
-        mask, places = self.masks[name], cells(grid)[cell]
-        rows = [
-            [sum(agreement(mask[i][p].item(), mask[j][p].item()) for p in places) / len(places) for j in range(FRAMES)]
-            for i in range(FRAMES)
-        ]
-        return torch.tensor(rows).double()
-
-    def gate(self, name: str, frame: int, grid: tuple[int, int]) -> Tensor:
-        mask = self.masks[name][frame]
-        return torch.tensor([sum(mask[p].item() for p in places) / len(places) for places in cells(grid)]).double()
 
 
 # --- the formulas, row by row ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 from slow import attention, matrix, phi
+from slow_wan import linear, normed, rope_angles, turned
 from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
@@ -61,37 +62,9 @@ def pair(request: pytest.FixtureRequest, wan: nn.Module, make_adapter: Callable)
 # --- the formulas ----------------------------------------------------------------------------------------------------
 
 
-def linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    return x @ layer.weight.T + layer.bias
-
-
-def normed(norm: nn.Module, x: Tensor) -> Tensor:
-    return x / torch.sqrt((x**2).mean(-1, keepdim=True) + norm.eps) * norm.weight
-
-
-def turned(x: Tensor, angles: Tensor, heads: int) -> Tensor:
-    """Every pair of channels as a complex number, times e^(i angle). angles (tokens, channels of a head / 2)."""
-    pairs = torch.view_as_complex(x.reshape(len(x), heads, -1, 2).contiguous())
-    return torch.view_as_real(pairs * torch.exp(1j * angles)[:, None]).reshape(len(x), -1)
-
-
-def rope_angles(head_dim: int) -> Tensor:
-    """Position times theta^(-2 j / dim) along frames, rows and columns, each in its own share of the channels."""
-    rows = columns = 2 * (head_dim // 6)
-    dims = head_dim - rows - columns, rows, columns
-    places = [
-        torch.tensor([f, h, w], dtype=torch.float64)
-        for f in range(FRAMES)
-        for h in range(HEIGHT // 2)
-        for w in range(WIDTH // 2)
-    ]
-    rates = [10000.0 ** (-torch.arange(0, d, 2, dtype=torch.float64) / d) for d in dims]
-    return torch.stack([torch.cat([p * r for p, r in zip(place, rates, strict=True)]) for place in places])
-
-
 def self_attention(attn: nn.Module, x: Tensor, temb: Tensor, adapters: list, weights: list) -> Tensor:
     """x (frames · tokens, d) of one clip."""
-    angles, heads = rope_angles(x.shape[-1] // attn.heads), attn.heads
+    angles, heads = rope_angles(x.shape[-1] // attn.heads, (FRAMES, HEIGHT // 2, WIDTH // 2)), attn.heads
     k, v = normed(attn.norm_k, linear(attn.to_k, x)), linear(attn.to_v, x)
     q = turned(normed(attn.norm_q, linear(attn.to_q, x)), angles, heads)
     result = linear(attn.to_out[0], attention(q, turned(k, angles, heads), v, heads))

@@ -1,0 +1,241 @@
+"""Do masked adapters move their own subject and leave the rest alone, and is the mask they generate right?
+
+    python -m benchmarks.mask_quality [--seeds 3] [--pictures 40] [--out benchmarks/results]
+
+Writes mask_quality.md and contact sheets. Pictures and measures are those of `tiny_quality`; the ideal masks are those
+of the drawn subjects.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from benchmarks.tiny_quality import CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
+from miva_core import MIVAAdapter, animate, load_base
+from miva_core.animation import Clip
+from miva_core.base import Base
+from miva_core.library import SHIPPED
+from miva_core.mask_stream import iou
+from miva_core.metrics import clip_flow
+from miva_core.procedural import SceneChoice, draw_scenes
+from miva_core.video import contact_sheet, frames_over_masks
+
+MASKED = ("jump", "sway")
+SHOWN = 4
+Stack = dict[str, tuple[MIVAAdapter, float]]
+
+
+@dataclass
+class Scenes:
+    """Ideal clips (N, F, H, W, 3) and what is seen of each of their subjects, (N, K, F, H, W)."""
+
+    frames: Tensor
+    masks: Tensor
+
+
+def draw(pictures: Tensor, motions: tuple[str, ...], base: Base) -> Scenes:
+    """A clip for each picture with a subject for each motion, apart from each other at all times."""
+    count = len(pictures)
+    choice = SceneChoice(
+        moves=("still",),
+        motions=motions[:1],
+        others=motions[1:] or None,
+        sprites=(0.0,) * len(motions) + (1.0,),
+        subject_speed=(SPEED, SPEED),
+    )
+    generator = torch.Generator().manual_seed(8765)
+    drawn = draw_scenes(20 * count, generator, choice, count, CANVAS, base.size[0], base.frames)
+    masks = drawn.sprite_masks(*base.size)
+    apart = [k for k, subjects in enumerate(masks) if torch.stack([swept(m, 1) for m in subjects]).sum(0).max() <= 1]
+    drawn = replace(drawn, picture=torch.arange(20 * count) % count)
+    chosen = [next(k for k in apart if k % count == n) for n in range(count)]
+    clips, _ = drawn.render(pictures, *base.size)
+    return Scenes(rearrange(clips[chosen], "b f c h w -> b f h w c"), masks[chosen])
+
+
+def background_speed(clip: Tensor, masks: Tensor) -> float:
+    """Mean absolute flow outside of everything that subjects (K, F, H, W) ever cover, pixels a frame."""
+    area = torch.stack([swept(mask) for mask in masks]).any(0)
+    return clip_flow(clip).norm(dim=-1)[:, ~area].mean().item()
+
+
+@dataclass
+class Single:
+    """Clips of one subject: speed ratio, background speed, and the agreement of masks."""
+
+    ratios: list[float] = field(default_factory=list)
+    backgrounds: list[float] = field(default_factory=list)
+    ious: list[list[float]] = field(default_factory=list)
+
+    def add(self, clip: Tensor, truth: Tensor, mask: Tensor, generated: Tensor | None) -> None:
+        self.ratios.append(subject_scores(clip, truth, mask)[0])
+        self.backgrounds.append(background_speed(clip, mask[None]))
+        if generated is not None:
+            self.ious.append([iou(a, b) for a, b in zip(generated[1:], mask[1:], strict=True)])
+
+    def row(self, name: str) -> str:
+        ratios, ious = torch.tensor(self.ratios), torch.tensor(self.ious) if self.ious else None
+        cells = [
+            name,
+            f"{(ratios > 0).float().mean() * 100:.0f} %",
+            f"{ratios.median():.2f}",
+            f"{torch.tensor(self.backgrounds).mean():.4f}",
+            "" if ious is None else f"{ious[:, -1].mean():.3f}",
+            "" if ious is None else f"{ious.mean():.3f}",
+            "" if ious is None else f"{ious.mean(0).min():.3f}",
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+
+SINGLE = (
+    "| clip | right direction | median speed ratio | background, mean flow in pixels a frame "
+    "| mask IoU, last frame | all frames | worst frame |\n|---|---|---|---|---|---|---|"
+)
+
+
+def one_subject(base: Base, motion: str, pictures: Tensor, seeds: int, folder: Path, out: Path) -> list[str]:
+    """The masked adapter beside the plain one, where there is one, on the same pictures and seeds."""
+    scenes = draw(pictures, (motion,), base)
+    still, plain, masked, linear = Single(), Single(), Single(), Single()
+    files = (SHIPPED / f"{motion}.safetensors", folder / f"{motion}_masked.safetensors")
+    adapters = {path.stem: MIVAAdapter.load(path, base.backbone) for path in files if path.exists()}
+    sheet = []
+    for n, (truth, (mask,)) in enumerate(zip(scenes.frames, scenes.masks, strict=True)):
+        still.add(truth[:1].expand_as(truth), truth, mask, mask[:1].expand_as(mask))
+        for seed in range(seeds):
+            if motion in adapters:
+                clip = animate(base, truth[0], {motion: (adapters[motion], 1.0)}, seed=seed)
+                plain.add(clip.frames, truth, mask, None)
+            for row, readout in ((masked, "decoder"), (linear, "linear")):
+                stack = {motion: (adapters[f"{motion}_masked"], 1.0)}
+                clip = animate(base, truth[0], stack, masks={motion: mask[0]}, seed=seed, readout=readout)
+                row.add(clip.frames, truth, mask, clip.masks[motion])
+                if seed == 0 and row is masked and n % max(1, len(pictures) // SHOWN) == 0:
+                    sheet.append((f"ideal, picture {n + 1}", frames_over_masks(truth, [mask])))
+                    sheet.append((f"{motion}, masked", frames_over_masks(clip.frames, [clip.masks[motion]])))
+    write_jpeg(contact_sheet(sheet, every=3), out / f"{motion}_masked.jpg")
+    lines = [f"\n### {motion}\n", SINGLE, still.row("static copy, static mask")]
+    if plain.ratios:
+        lines.append(plain.row("plain"))
+    lines += [masked.row("**masked**, decoder reads masks"), linear.row("masked, linear read-out")]
+    last = torch.tensor(masked.ious)[:, -1].mean()
+    gates = [f"mask IoU at the last frame ≥ 0.8: {_met(last >= 0.8)}"]
+    if plain.ratios:
+        share = torch.tensor(masked.backgrounds).mean() / torch.tensor(plain.backgrounds).mean()
+        gates.append(f"background flow {share:.2f} of the plain adapter's, ≤ 0.5: {_met(share <= 0.5)}")
+    return [*lines, "", f"Gates: {'; '.join(gates)}."]
+
+
+def two_subjects(base: Base, pictures: Tensor, seeds: int, folder: Path, out: Path) -> list[str]:
+    """Two subjects, each bound to its own masked adapter."""
+    scenes = draw(pictures, MASKED, base)
+    adapters = {name: MIVAAdapter.load(folder / f"{name}_masked.safetensors", base.backbone) for name in MASKED}
+    lines = [
+        f"\n### {' and '.join(MASKED)} in one picture\n",
+        f"| weights | {' | '.join(f'{n} its own way' for n in MASKED)} | both | median speed ratios | mask IoU, last |",
+        "|---|---|---|---|---|---|",
+    ]
+    met = []
+    for weight in (1.0, 0.5):
+        ratios, ious, sheet = [], [], []
+        for n, (truth, masks) in enumerate(zip(scenes.frames, scenes.masks, strict=True)):
+            given = {name: mask[0] for name, mask in zip(MASKED, masks, strict=True)}
+            for seed in range(seeds):
+                stack = {name: (adapter, weight) for name, adapter in adapters.items()}
+                clip = animate(base, truth[0], stack, masks=given, seed=seed)
+                ratios.append([subject_scores(clip.frames, truth, mask)[0] for mask in masks])
+                pairs = zip(MASKED, masks, strict=True)
+                ious.append([iou(clip.masks[name][-1], mask[-1]) for name, mask in pairs])
+                if seed == 0 and n % max(1, len(pictures) // SHOWN) == 0:
+                    sheet.append((f"ideal, picture {n + 1}", frames_over_masks(truth, list(masks))))
+                    sheet.append((f"{weight} + {weight}", frames_over_masks(clip.frames, list(clip.masks.values()))))
+        write_jpeg(contact_sheet(sheet, every=3), out / f"{'_'.join(MASKED)}_masked_{int(weight * 10):02d}.jpg")
+        ratio = torch.tensor(ratios)
+        right = (ratio > 0).float()
+        cells = [*(f"{v * 100:.0f} %" for v in (*right.mean(0), right.prod(1).mean()))]
+        cells.append(" / ".join(f"{v:.2f}" for v in ratio.median(0).values))
+        cells.append(" / ".join(f"{v:.3f}" for v in torch.tensor(ious).mean(0)))
+        lines.append(f"| {weight} / {weight} | " + " | ".join(cells) + " |")
+        met.append(f"{_met(right.prod(1).mean() >= 0.9)} at {weight} / {weight}")
+    return [*lines, "", f"Gate: both their own way in ≥ 90 %: {', '.join(met)}."]
+
+
+def few_and_all_mask_steps(base: Base, pictures: Tensor, folder: Path) -> list[str]:
+    """8 of 50 mask steps beside all 50, paired: time, masks and frames."""
+    scenes = draw(pictures, MASKED[:1], base)
+    adapter = MIVAAdapter.load(folder / f"{MASKED[0]}_masked.safetensors", base.backbone)
+    seconds = {"few": [], "all": []}
+    ious, differences, between_seeds = [], [], []
+
+    def run(kind: str, picture: Tensor, mask: Tensor, seed: int) -> Clip:
+        start = time.perf_counter()
+        stack, given = {"jump": (adapter, 1.0)}, {"jump": mask}
+        if kind == "all":
+            with patch("miva_core.animation.mask_steps", range):
+                clip = animate(base, picture, stack, masks=given, steps=50, seed=seed)
+        else:
+            clip = animate(base, picture, stack, masks=given, steps=50, seed=seed)
+        seconds[kind].append(time.perf_counter() - start)
+        return clip
+
+    for truth, (mask,) in zip(scenes.frames, scenes.masks, strict=True):
+        few, whole, other = (run(kind, truth[0], mask[0], seed) for kind, seed in (("few", 0), ("all", 0), ("few", 1)))
+        ious.append(iou(few.masks["jump"][1:], whole.masks["jump"][1:]))
+        differences.append((few.frames - whole.frames)[1:].abs().mean().item())
+        between_seeds.append((few.frames - other.frames)[1:].abs().mean().item())
+    times = {kind: torch.tensor(values).median().item() for kind, values in seconds.items()}
+    mean = {
+        name: sum(values) / len(values)
+        for name, values in (("iou", ious), ("difference", differences), ("seeds", between_seeds))
+    }
+    return [
+        f"\n### 8 mask steps of 50 instead of 50 ({len(pictures)} clips)\n",
+        "| | |\n|---|---|",
+        f"| time of all 50, {times['all']:.2f} s, over 8, {times['few']:.2f} s | {times['all'] / times['few']:.2f} |",
+        f"| mask IoU between the two, mean (least) | {mean['iou']:.3f} ({min(ious):.3f}) |",
+        f"| mean difference of frames between the two | {mean['difference']:.5f} |",
+        f"| between two seeds | {mean['seeds']:.5f} |",
+        "",
+        f"Gates: mask IoU ≥ 0.95: {_met(mean['iou'] >= 0.95)}; frames differ less than between two seeds: "
+        f"{_met(mean['difference'] < mean['seeds'])}.",
+    ]
+
+
+def _met(holds: bool | Tensor) -> str:
+    return "met" if holds else "**missed**"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--parts", nargs="*", default=[*MASKED, "two", "steps"])
+    parser.add_argument("--adapters", type=Path, default=SHIPPED, help="folder of the masked adapters")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    base, pictures = load_base("tiny"), held_out_pictures(args.pictures)
+    lines = [
+        "# Masked adapters on the built-in base",
+        f"\n{len(pictures)} held-out pictures, {args.seeds} seeds, the settings of `animate`. A static mask already "
+        "overlaps the ideal one where the subject returns or moves little; its row says by how much.",
+    ]
+    for part in args.parts:
+        if part == "two":
+            lines += two_subjects(base, pictures, args.seeds, args.adapters, args.out)
+        elif part == "steps":
+            lines += few_and_all_mask_steps(base, pictures[: max(1, args.pictures // 2)], args.adapters)
+        else:
+            lines += one_subject(base, part, pictures, args.seeds, args.adapters, args.out)
+        print("\n".join(lines), flush=True)
+    (args.out / "mask_quality.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

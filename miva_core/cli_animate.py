@@ -1,0 +1,203 @@
+"""The command that turns a picture into a clip."""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .checks import LARGEST
+from .cli_options import add_folders, check_distinct, share, whole
+from .errors import MIVAError
+from .motion_text import parse_mask, parse_motion, weight_sums
+
+if TYPE_CHECKING:
+    import torch
+
+    from .init_noise import NoiseInit
+
+
+def add_animate(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("animate", help="turn a picture into a clip")
+    command.add_argument("picture", type=Path)
+    command.add_argument(
+        "--miva",
+        action="append",
+        default=[],
+        metavar="NAME[:WEIGHT][@START-END]",
+        help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable); "
+        "@0-0.4 lets it act during the first 40 %% of the steps alone",
+    )
+    command.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="NAME=PICTURE",
+        help="where the subject of a masked motion is, white on black; repeat it for each of them",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
+    command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
+    command.add_argument(
+        "--save-masks",
+        action="store_true",
+        help="also write the subjects' masks as generated with the clip, each beside it as CLIP_NAME_mask",
+    )
+    command.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
+    command.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
+    )
+    command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
+    command.add_argument(
+        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
+    )
+    command.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
+    command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
+    command.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip (default: the base's own)")
+    command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
+    command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
+    command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
+    command.add_argument(
+        "--dct-strength",
+        type=share,
+        metavar="A",
+        help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
+    )
+    command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
+    command.add_argument(
+        "--adain",
+        action=argparse.BooleanOptionalAction,
+        help="match the frames' statistics to the picture's at the end (default: as the base wants it)",
+    )
+    command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
+    add_folders(command)
+    command.set_defaults(run=_animate)
+
+
+def _animate(options: argparse.Namespace) -> None:
+    # Everything that can be wrong is found before the model is loaded.
+    from . import files
+    from .given_masks import check_masks, match_size
+    from .info import read_info
+    from .library import resolve_adapter
+    from .pictures import fit_picture, parse_size, read_picture
+    from .video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
+
+    check_writable(options.out)
+    if options.sheet:
+        files.check_writable(options.sheet, (".png",))
+    chosen = [parse_motion(text) for text in options.miva]
+    paths = [resolve_adapter(motion.name, options.adapters) for motion in chosen]
+    names = _unique([path.stem for path in paths])
+    infos = {name: read_info(path) for name, path in zip(names, paths, strict=True)}
+    mask_paths = _mask_paths(options.mask, [motion.name for motion in chosen], names)
+    saved = {name: options.out.with_stem(f"{options.out.stem}_{name}_mask") for name in mask_paths}
+    saved = saved if options.save_masks else {}
+    check_distinct([options.out, options.sheet, *saved.values()], [options.picture, *paths, *mask_paths.values()])
+    size = parse_size(options.size) if options.size is not None else None
+    picture = read_picture(options.picture)
+    masks = check_masks({name: read_picture(path).mean(-1) for name, path in mask_paths.items()}, infos)
+    if options.save_masks and not masks:
+        raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
+    masks = {name: match_size(name, mask, tuple(picture.shape[:2])) for name, mask in masks.items()}
+
+    from tqdm import tqdm
+
+    from .adapter import MIVAAdapter
+    from .animation import animate
+    from .loading import load_base
+
+    base = load_base(
+        options.base,
+        device=_device(options.device),
+        checkpoint=options.checkpoint,
+        motion_module=options.motion_module,
+        vae=options.vae,
+    )
+    adapters = {
+        name: (MIVAAdapter.load(path, base.backbone), motion.weight)
+        for name, path, motion in zip(names, paths, chosen, strict=True)
+    }
+    picture, note = fit_picture(picture, size or base.size, options.fit)
+    masks = {name: fit_picture(_grey(mask), size or base.size, options.fit)[0][..., 0] for name, mask in masks.items()}
+    # The delay keeps the bar away until the first step, and a refusal alone on its line.
+    with tqdm(total=options.steps or base.steps, unit="step", desc="Animating", delay=1e-3) as bar:
+        clip = animate(
+            base,
+            picture,
+            adapters,
+            masks=masks,
+            spans={name: motion.span for name, motion in zip(names, chosen, strict=True)},
+            steps=options.steps,
+            seed=options.seed,
+            size=size,
+            frames=options.frames,
+            noise=_noise(base.noise, options),
+            adain=options.adain,
+            callback=lambda _: bar.update(),
+        )
+    if note:
+        print(f"The picture was {note}.")
+    odd = [total for total in weight_sums(chosen) if not math.isclose(total, 1)]
+    if len(chosen) > 1 and odd:
+        print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
+    write_video(clip.frames, options.out, clip.fps)
+    print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
+    for name, path in saved.items():
+        write_video(_grey(clip.masks[name]), path, clip.fps)
+        print(f"Wrote {path}.")
+    if options.sheet:
+        label = " + ".join(f"{path.stem} {motion.weight:g}" for path, motion in zip(paths, chosen, strict=True))
+        shown = frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames
+        write_png(contact_sheet([(label or "no motion", shown)]), options.sheet)
+        print(f"Wrote {options.sheet}.")
+
+
+def _grey(values: "torch.Tensor") -> "torch.Tensor":
+    """Masks (...) as pictures (..., 3)."""
+    return values[..., None].expand(*values.shape, 3)
+
+
+def _unique(stems: Sequence[str]) -> list[str]:
+    """Names of files, with a number where they repeat."""
+    return [stem if stems.count(stem) == 1 else f"{stem} ({k})" for k, stem in enumerate(stems, start=1)]
+
+
+def _mask_paths(texts: Sequence[str], typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
+    """The files of masks by the name of their motion, which people give as they typed it, or by the file's name."""
+    paths: dict[str, Path] = {}
+    for text in texts:
+        asked, path = parse_mask(text)
+        known = [name for name, other in zip(names, typed, strict=True) if asked in (name, other)]
+        if len(known) != 1:
+            raise MIVAError(f"A mask is given for {asked!r}, but the motions are {', '.join(names) or 'none'}.")
+        if known[0] in paths:
+            raise MIVAError(f"Two masks are given for {asked}: give one, which may show several places.")
+        paths[known[0]] = path
+    return paths
+
+
+def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
+    from dataclasses import replace
+
+    changes = {}
+    if options.no_dct:
+        changes["dct"] = False
+    if options.dct_strength is not None:
+        changes["strength"] = options.dct_strength
+    if options.no_shared_noise:
+        changes["shared_ratio"] = 0.0
+    return replace(default, **changes)
+
+
+def _device(name: str | None) -> "torch.device":
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # Reading back finds devices that cannot compute, such as "meta".
+        probe = torch.zeros(1, device=name)
+        probe.cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
+    return probe.device

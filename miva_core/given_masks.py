@@ -1,0 +1,117 @@
+"""The masks a user gives for the first frame: checked, told about, and brought to the size of the clip."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import MIVAConfig
+from .errors import MIVAError, MIVAWarning
+from .pictures import fit_picture
+
+
+class HasConfig(Protocol):
+    """An adapter, or what is known of one before it is loaded."""
+
+    config: MIVAConfig
+
+
+def fit_masks(
+    masks: Mapping[str, Tensor] | None,
+    adapters: Mapping[str, HasConfig],
+    picture: tuple[int, int],
+    size: tuple[int, int],
+) -> dict[str, Tensor]:
+    """Masks of subjects in a picture as masks of the clip's first frame.
+
+    Args:
+        masks: (H, W) or (1, H, W) in [0, 1], or bool, by the name of the adapter; one for each adapter with a mask
+            stream.
+        adapters: by name.
+        picture: (height, width) of the picture; a mask of another size is scaled to it, with a warning.
+        size: (height, width) of the clip.
+
+    Returns:
+        (height, width) float32 by name, cropped and scaled like the picture. A mask that is zero everywhere is taken
+        for the whole frame, with a warning.
+
+    Raises:
+        MIVAError: as from `check_masks`.
+    """
+    return {
+        name: _fit(name, match_size(name, mask, picture), size) for name, mask in check_masks(masks, adapters).items()
+    }
+
+
+def check_masks(masks: Mapping[str, Tensor] | None, adapters: Mapping[str, HasConfig]) -> dict[str, Tensor]:
+    """Masks (H, W) float32 in [0, 1] by name, if they are those that the adapters need; arguments as in `fit_masks`.
+
+    Raises:
+        MIVAError: a mask is missing, or belongs to no adapter or to one without a mask stream, or is no such tensor.
+    """
+    masks = {} if masks is None else masks
+    if not isinstance(masks, Mapping):
+        raise MIVAError(f'The masks are a {type(masks).__name__}, expected one by name, as in {{"jump": mask}}.')
+    for name in masks:
+        if name not in adapters:
+            raise MIVAError(f"A mask is given for {name!r}, but there is no such adapter: they are {list(adapters)}.")
+        if not adapters[name].config.mask:
+            raise MIVAError(
+                f"A mask is given for {name}, but this adapter has no mask stream: leave the mask out, or take an "
+                "adapter that was trained with masks."
+            )
+    missing = [name for name, adapter in adapters.items() if adapter.config.mask and name not in masks]
+    if missing:
+        raise MIVAError(
+            f"No mask is given for {', '.join(missing)}: an adapter with a mask stream needs one that shows its "
+            f"subject, as in masks={{{missing[0]!r}: mask}}."
+        )
+    return {name: _checked(name, mask) for name, mask in masks.items()}
+
+
+def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
+    """A mask scaled to the size of its picture, with a warning if it had another."""
+    if mask.shape == picture:
+        return mask
+    _warn(f"The mask of {name} was scaled from {_told(mask.shape)} to the picture's {_told(picture)}.")
+    return F.interpolate(mask[None, None], picture, mode="bilinear", antialias=True)[0, 0]
+
+
+def _checked(name: str, mask: Any) -> Tensor:
+    """A mask as (H, W) float32."""
+    if not isinstance(mask, Tensor):
+        raise MIVAError(f"The mask of {name} is a {type(mask).__name__}, expected a tensor (H, W) in [0, 1].")
+    shape = tuple(mask.shape)
+    if mask.ndim == 3 and len(mask) > 1 and shape[-1] != 3:
+        raise MIVAError(f"The mask of {name} is a batch of {len(mask)}, but there is one picture: give one of them.")
+    if mask.ndim == 3 and len(mask) == 1:
+        mask = mask[0]
+    if mask.ndim != 2 or not mask.numel() or not (mask.is_floating_point() or mask.dtype == torch.bool):
+        raise MIVAError(f"The mask of {name} is {mask.dtype} {shape}, expected a float tensor (H, W) in [0, 1].")
+    mask = mask.detach().to("cpu", torch.float32)
+    if not mask.isfinite().all():
+        raise MIVAError(f"The mask of {name} holds NaN or infinite values: make another one.")
+    low, high = mask.amin().item(), mask.amax().item()
+    if low < -0.01 or high > 1.01:
+        raise MIVAError(f"The mask of {name} has values from {low:g} to {high:g}: scale them to 0 … 1.")
+    return mask.clamp(0, 1)
+
+
+def _fit(name: str, mask: Tensor, size: tuple[int, int]) -> Tensor:
+    fitted = fit_picture(mask[..., None].expand(-1, -1, 3), size)[0][..., 0].clamp(0, 1)
+    if fitted.amax() < 0.5:
+        where = "is empty" if mask.amax() < 0.5 else "shows nothing that is left after cropping"
+        _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")
+        return torch.ones_like(fitted)
+    return fitted
+
+
+def _told(size: tuple[int, ...]) -> str:
+    return f"{size[1]}×{size[0]}"
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, MIVAWarning, stacklevel=2)

@@ -1,0 +1,99 @@
+"""What users give as masks: every mistake is one sentence, before anything is sampled."""
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from miva_core.config import MIVAConfig
+from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.given_masks import fit_masks
+
+ADAPTERS = {
+    "jump": SimpleNamespace(config=MIVAConfig(mask=True)),
+    "pan": SimpleNamespace(config=MIVAConfig()),
+    "sway": SimpleNamespace(config=MIVAConfig(mask=True)),
+}
+PICTURE = (12, 16)
+
+
+def half() -> torch.Tensor:
+    mask = torch.zeros(PICTURE)
+    mask[:, 8:] = 1
+    return mask
+
+
+def fit(masks: Any, names: str = "jump pan") -> dict[str, torch.Tensor]:
+    return fit_masks(masks, {name: ADAPTERS[name] for name in names.split()}, PICTURE, (6, 8))
+
+
+def test_masks_are_cropped_and_scaled_like_the_picture() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = fit_masks({"jump": half()}, {"jump": ADAPTERS["jump"]}, PICTURE, (6, 6))["jump"]
+    assert fitted.shape == (6, 6)
+    assert fitted.dtype == torch.float32
+    torch.testing.assert_close(fitted[:, 0], torch.zeros(6))  # the crop keeps columns 2 to 14
+    torch.testing.assert_close(fitted[:, -1], torch.ones(6))
+    assert fitted.mean().item() == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("mask", [half()[None], half() > 0.5, half().double(), half().half()], ids=str)
+def test_other_forms_of_the_same_mask(mask: torch.Tensor) -> None:
+    torch.testing.assert_close(fit({"jump": mask})["jump"], fit({"jump": half()})["jump"])
+
+
+def test_no_masks_for_plain_adapters() -> None:
+    assert fit(None, "pan") == {}
+    assert fit({}, "pan") == {}
+
+
+def test_another_size_is_told() -> None:
+    large = half().repeat_interleave(3, 0).repeat_interleave(3, 1)
+    with pytest.warns(MIVAWarning, match="^The mask of jump was scaled from 48×36 to the picture's 16×12.$"):
+        fitted = fit({"jump": large})["jump"]
+    torch.testing.assert_close(fitted, fit({"jump": half()})["jump"], rtol=0, atol=1e-2)
+
+
+def test_an_empty_mask_is_the_whole_frame() -> None:
+    with pytest.warns(MIVAWarning, match="^The mask of jump is empty, so it is taken for the whole frame.$"):
+        fitted = fit({"jump": torch.zeros(PICTURE)})["jump"]
+    assert torch.equal(fitted, torch.ones(6, 8))
+
+
+def test_a_subject_that_is_cropped_away_is_told() -> None:
+    mask = torch.zeros(PICTURE)
+    mask[:, 0] = 1
+    with pytest.warns(MIVAWarning, match="nothing that is left after cropping"):
+        fitted = fit_masks({"jump": mask}, {"jump": ADAPTERS["jump"]}, PICTURE, (6, 4))["jump"]
+    assert torch.equal(fitted, torch.ones(6, 4))
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ([half()], r"The masks are a list, expected one by name, as in \{\"jump\": mask\}."),
+        (
+            {"jmp": half()},
+            r"A mask is given for 'jmp', but there is no such adapter: they are \['jump', 'pan', 'sway'\].",
+        ),
+        ({"pan": half()}, "A mask is given for pan, but this adapter has no mask stream"),
+        ({"jump": half()}, r"No mask is given for sway: .* as in masks=\{'sway': mask\}."),
+        (None, "No mask is given for jump, sway: "),
+        ({"jump": "a.png"}, r"The mask of jump is a str, expected a tensor \(H, W\) in \[0, 1\]."),
+        ({"jump": half().repeat(4, 1, 1)}, "The mask of jump is a batch of 4, but there is one picture"),
+        ({"jump": half()[..., None].repeat(1, 1, 3)}, r"The mask of jump is torch.float32 \(12, 16, 3\), expected"),
+        ({"jump": half().long()}, "The mask of jump is torch.int64"),
+        ({"jump": torch.zeros(0, 4)}, r"The mask of jump is torch.float32 \(0, 4\)"),
+        ({"jump": torch.full(PICTURE, torch.nan)}, "The mask of jump holds NaN or infinite values: make another one."),
+        ({"jump": half() * 255}, "The mask of jump has values from 0 to 255: scale them to 0 … 1."),
+    ],
+)
+def test_mistakes(masks: Any, message: str) -> None:
+    if isinstance(masks, dict) and not message.startswith("No mask"):
+        masks = masks | {"sway": half()}
+    with pytest.raises(MIVAError, match=message) as raised:
+        fit(masks, "jump pan sway")
+    assert "\n" not in str(raised.value)
