@@ -40,7 +40,7 @@ LEAST_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Size:
-    """What a step is measured on: latents (1, C, F, h, w), and the words that the base attends to without adapters."""
+    """What a step is measured on: latents (b, C, F, h, w), and the words that the base attends to without adapters."""
 
     latents: tuple[int, int, int, int, int]
     words: int
@@ -67,8 +67,9 @@ def unet_step(model: nn.Module, size: Size, adapted: bool, device: torch.device,
 
 def wan_step(model: nn.Module, size: Size, adapted: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
     latents = torch.zeros(size.latents, device=device, dtype=dtype)
-    text = torch.zeros(1, 1 if adapted else size.words, 4096, device=device, dtype=dtype)
-    return model(latents, torch.full((1,), 500.0, device=device), text).sample
+    rows = size.latents[0]
+    text = torch.zeros(rows, 1 if adapted else size.words, 4096, device=device, dtype=dtype)
+    return model(latents, torch.full((rows,), 500.0, device=device), text).sample
 
 
 def image_vae_operations() -> int:

@@ -146,7 +146,7 @@ def _convert(options: argparse.Namespace) -> None:
             "stands beside self-attention, inside the gate, with a gate temperature of 0.2, which no Wan file tells."
         )
     if rest:
-        print(f"{len(rest)} tensors have no place in this adapter, as those of a mask stream have none: {rest[0]} …")
+        print(f"{len(rest)} tensors, of a prompt for the background alone, have no place in an adapter: {rest[0]} …")
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -95,6 +95,7 @@ class MIVAConfig:
             cfa_out_bias=True,
             cfa_rope=False,
             ca_query_bias=False,
+            image_guidance=False,
         )
 
     @classmethod

@@ -43,7 +43,9 @@ class Guidance:
     over queries and keys (B.1.1).
 
     Args:
-        masks: (n, B, F, h, w) in [0, 1], one for each adapter. labels: (B, F, h, w), the mask on top, from `unify`.
+        masks: (n, B, F, h, w) in [0, 1], one for each adapter.
+        labels: (B, F, h, w), the mask on top, from `unify`.
+        subjects: number of masks that were unified.
         grids: (height, width) of the model's feature maps.
         widths: channels per head of the model's self-attention.
         rank: length of the codes of a soft mask.
@@ -55,13 +57,14 @@ class Guidance:
         self,
         masks: Tensor,
         labels: Tensor,
+        subjects: int,
         grids: Sequence[tuple[int, int]],
         widths: Sequence[int],
         rank: int,
         spans_frames: bool,
         dtype: torch.dtype,
     ) -> None:
-        self._masks, self._labels = masks, labels
+        self._masks, self._regions = masks, F.one_hot(labels, 1 + subjects).to(masks)
         self._widths, self._rank, self._spans_frames, self._dtype = widths, rank, spans_frames, dtype
         self._by_tokens = {height * width: self._build((height, width)) for height, width in grids}
 
@@ -78,7 +81,7 @@ class Guidance:
         )
 
     def _self_attention(self, grid: tuple[int, int]) -> Bias:
-        regions = pool(F.one_hot(self._labels).to(self._masks), grid)
+        regions = pool(self._regions, grid)
         regions = regions.flatten(1, 2) if self._spans_frames else regions.flatten(0, 1)
         # log(1(S*_p = S*_q) + ε) but for a constant
         codes = Codes(math.log((1 + EPSILON) / EPSILON) * regions, regions)

@@ -136,6 +136,7 @@ class Injection:
         self._context.guidance = Guidance(
             every,
             labels,
+            len(soft),
             grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
             widths=sorted({site.dim // site.heads for site in sites}),
             rank=max(self._adapters[name].config.region_rank for name in self.masked),

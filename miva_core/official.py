@@ -38,7 +38,8 @@ class _Layout:
         configs: folder with the config of the base.
         meta_model: the base without weights, from that folder.
         read_base: the tensors of a file of the base by the names of diffusers.
-        places: our parameter name and theirs, for all parameters of a site.
+        places: our parameter name and theirs, for all parameters of a site but those of a mask stream.
+        mask_places: those of a mask stream.
         by_peft: whether W_Q and W_O are LoRAs, still to be scaled.
     """
 
@@ -48,6 +49,7 @@ class _Layout:
     meta_model: Callable[[Path], nn.Module]
     read_base: Callable[[Source, nn.Module], Mapping[str, Tensor]]
     places: Callable[[Site], Places]
+    mask_places: Callable[[Site], Places]
     by_peft: bool = False
 
 
@@ -68,7 +70,8 @@ def convert_official(
         configs: folder with the config of the base, default the package's own.
 
     Returns:
-        The adapter, and the names in the file that it has no place for, such as those of a mask stream.
+        The adapter, with a mask stream if the file has one, and the names that it has no place for, such as those of a
+        prompt for the background.
 
     Raises:
         MIVAError: a file is something else, incomplete, or holds trained parts that an adapter has no place for; or
@@ -81,11 +84,13 @@ def convert_official(
     backbone = describe(model)
     base = layout.read_base(checkpoint, model) if checkpoint is not None else {}
 
-    places = {name: place for site in backbone.sites for name, place in layout.places(site)}
+    is_masked = any(_MASK_STREAM.search(name) for name in tensors)
+    kinds = (layout.places, layout.mask_places) if is_masked else (layout.places,)
+    places = {name: place for site in backbone.sites for kind in kinds for name, place in kind(site)}
     state = _take(tensors, places, official)
     rest = _check_rest(tensors.keys() - places.values(), official)
     with torch.device("meta"):
-        adapter = MIVAAdapter(backbone, _config(layout, state))
+        adapter = MIVAAdapter(backbone, replace(_config(layout, state), mask=is_masked))
     _check_shapes(adapter, state, official, layout.base)
     if layout.by_peft:
         _check_wrapped(tensors, base, official)
@@ -150,7 +155,8 @@ def _take(tensors: Mapping[str, Tensor], places: Mapping[str, str], official: So
     return state
 
 
-_MASK_STREAM = re.compile(r"_mask\b|\.[qo]_m\.|\bcross_attn_b\.|\bsCA_b\.")
+_MASK_STREAM = re.compile(r"\.i2v_adapter\.(processor\.to_(q|out)_mask|[qo]_m)\.")
+_BACKGROUND = re.compile(r"\bcross_attn_b\.|\bsCA_b\.")
 _FROZEN = re.compile(r"\.i2v_adapter\.(to_)?[kv]\.(weight|bias)$|\.CA[14]\.|\.base_layer\.")
 _TRAINED = re.compile(r"\.i2v_adapter\.|\.CA|lora|\.cross_attn_|\.sCA")
 
@@ -159,7 +165,7 @@ def _check_rest(names: set[str], official: Source) -> tuple[str, ...]:
     """The names without a place, but for known copies of the base; what was trained must not get lost."""
     rest = sorted(name for name in names if not _FROZEN.search(name))
     for name in rest:
-        if _TRAINED.search(name) and not _MASK_STREAM.search(name):
+        if _TRAINED.search(name) and not _BACKGROUND.search(name):
             raise MIVAError(
                 f"{official} holds {printable(name)}, which an adapter has no place for: it would not be the same."
             )
@@ -188,12 +194,15 @@ def _check_shapes(adapter: MIVAAdapter, state: Mapping[str, Tensor], official: S
 # --- from their matrices to ours -------------------------------------------------------------------------------------
 
 
+_QUERY = ("q.up", "weight"), ("q_bias", "bias")
+
+
 def _subtract_base(
     state: dict[str, Tensor], backbone: Backbone, base: Mapping[str, Tensor], checkpoint: Source
 ) -> None:
     for site in backbone.sites:
-        for name, part in (("q.up", "weight"), ("q_bias", "bias")):
-            if (ours := f"{_key(site)}.cfa.{name}") in state:
+        for name, part in ((f"{cfa}.{q}", part) for cfa in ("cfa", "cfa_mask") for q, part in _QUERY):
+            if (ours := f"{_key(site)}.{name}") in state:
                 place = f"{site.path}.to_q.{part}"
                 if place not in base or base[place].shape != state[ours].shape:
                     raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
@@ -203,19 +212,19 @@ def _subtract_base(
 
 def _scale(state: dict[str, Tensor], alpha: float) -> None:
     for name, tensor in state.items():
-        if name.endswith((".cfa.q.up", ".cfa.out.up")):
+        if re.search(r"\.cfa(_mask)?\.(q|out)\.up$", name):
             tensor *= alpha / tensor.shape[1]
 
 
 def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], official: Source) -> None:
     """What PEFT wraps must be as the training starts: W_O zero, W_Q the base's. Files may or may not hold it."""
     for name, tensor in tensors.items():
-        block, found, part = name.partition(".i2v_adapter.o.base_layer.")
-        if found and tensor.any():
+        if re.search(r"\.i2v_adapter\.o(_m)?\.base_layer\.", name) and tensor.any():
             raise MIVAError(f"{official} holds {name}, which is not zero: an adapter has no place for it.")
-        block, found, part = name.partition(".i2v_adapter.q.base_layer.")
-        if not found:
+        wrapped = re.fullmatch(r"(.*)\.i2v_adapter\.q(?:_m)?\.base_layer\.(\w+)", name)
+        if not wrapped:
             continue
+        block, part = wrapped.groups()
         if not base:
             raise MIVAError(
                 f"{official} holds {name}: name the Wan 2.1 1.3B file to compare it with as the checkpoint."
@@ -255,16 +264,26 @@ def _animatediff_places(site: Site) -> Places:
             yield f"{key}.ta.{name}.up", f"{place}.{lora}.up.weight"
 
 
+def _animatediff_mask_places(site: Site) -> Places:
+    key, block = _key(site), site.path.rpartition(".")[0]
+    if site.kind == "sa":
+        yield f"{key}.cfa_mask.q.up", f"{block}.i2v_adapter.processor.to_q_mask.weight"
+        yield f"{key}.cfa_mask.out.up", f"{block}.i2v_adapter.processor.to_out_mask.0.weight"
+        yield f"{key}.cfa_mask.bias", f"{block}.i2v_adapter.processor.to_out_mask.0.bias"
+
+
 def _wan_places(site: Site) -> Places:
     key, block = _key(site), site.path.rpartition(".")[0]
     if site.kind == "ca":
         yield from _prompt(key, f"{block}.cross_attn")
         return
-    yield f"{key}.cfa.q.up", f"{block}.i2v_adapter.q.weight"
-    yield f"{key}.cfa.q_bias", f"{block}.i2v_adapter.q.bias"
-    yield f"{key}.cfa.out.up", f"{block}.i2v_adapter.o.weight"
-    yield f"{key}.cfa.bias", f"{block}.i2v_adapter.o.bias"
+    yield from _whole_pair(f"{key}.cfa", f"{block}.i2v_adapter", "q", "o")
     yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.weight_module.linear")
+
+
+def _wan_mask_places(site: Site) -> Places:
+    if site.kind == "sa":
+        yield from _whole_pair(f"{_key(site)}.cfa_mask", f"{site.path.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
 
 
 def _wan_peft_places(site: Site) -> Places:
@@ -272,10 +291,26 @@ def _wan_peft_places(site: Site) -> Places:
     if site.kind == "ca":
         yield from _prompt(key, f"{block}.cross_attn")
         return
-    for name, linear in (("q", "q"), ("out", "o")):
-        yield f"{key}.cfa.{name}.down", f"{block}.i2v_adapter.{linear}.lora_A.weight"
-        yield f"{key}.cfa.{name}.up", f"{block}.i2v_adapter.{linear}.lora_B.weight"
+    yield from _lora_pair(f"{key}.cfa", f"{block}.i2v_adapter", "q", "o")
     yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.weight_module.linear")
+
+
+def _wan_peft_mask_places(site: Site) -> Places:
+    if site.kind == "sa":
+        yield from _lora_pair(f"{_key(site)}.cfa_mask", f"{site.path.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
+
+
+def _whole_pair(ours: str, theirs: str, query: str, out: str) -> Places:
+    yield f"{ours}.q.up", f"{theirs}.{query}.weight"
+    yield f"{ours}.q_bias", f"{theirs}.{query}.bias"
+    yield f"{ours}.out.up", f"{theirs}.{out}.weight"
+    yield f"{ours}.bias", f"{theirs}.{out}.bias"
+
+
+def _lora_pair(ours: str, theirs: str, query: str, out: str) -> Places:
+    for name, linear in (("q", query), ("out", out)):
+        yield f"{ours}.{name}.down", f"{theirs}.{linear}.lora_A.weight"
+        yield f"{ours}.{name}.up", f"{theirs}.{linear}.lora_B.weight"
 
 
 def _linear(ours: str, theirs: str) -> Places:
@@ -297,6 +332,7 @@ _ANIMATEDIFF = _Layout(
     animatediff.meta_unet,
     lambda checkpoint, unet: animatediff.read_unet(checkpoint, unet.config),
     _animatediff_places,
+    _animatediff_mask_places,
 )
 _WAN = _Layout(
     "Wan 2.1 1.3B",
@@ -305,11 +341,13 @@ _WAN = _Layout(
     wan.meta_transformer,
     lambda checkpoint, _: wan.read_transformer(checkpoint),
     _wan_places,
+    _wan_mask_places,
 )
 _WAN_PEFT = replace(
     _WAN,
     # PEFT leaves biases as they start: that of W_Q as the base's, that of W_O at zero.
     config=replace(MIVAConfig.official_wan(), cfa_q_bias=False, cfa_out_bias=False),
     places=_wan_peft_places,
+    mask_places=_wan_peft_mask_places,
     by_peft=True,
 )

@@ -32,6 +32,7 @@ from miva_core.patch_codec import PATCH
 from miva_core.pictures import read_picture
 from miva_core.procedural import WORDS, SceneChoice, draw_scenes
 from miva_core.readout import fit_readout
+from miva_core.sprites import SUBJECT_MOTIONS
 
 STILLS = Path(__file__).parent / "stills"
 PICTURE, SPEED = 112, 0.9
@@ -41,8 +42,11 @@ MASKED = ("jump_masked", "sway_masked")
 CAMERAS_BESIDE = {"jump": ("still",) * 6 + ("pan_left", "pan_right", "zoom_in", "zoom_out")}
 """How the camera moves beside a subject motion, where not still: a steady one such as rising is too much like it."""
 VARIANTS = 6
-OTHERS = ("still",)
-"""How a second sprite moves beside the subject of a masked motion."""
+SYMMETRIC = ("rise", "jump")
+"""Subject motions without a side, whose clips may be mirrored."""
+OTHERS = (*SUBJECT_MOTIONS, *("still",) * 4)
+"""How a second sprite moves beside the subject of a masked motion: it must not be held by an adapter that is not its
+own."""
 SEEN = 0.8
 """How the camera moves shows below this share of the steps; above it, such a clip would only teach a blur."""
 CONFIG = replace(MIVAConfig.default(), cfa_rank=16, ca_rank=64, ta_rank=16, ta_alpha=16.0)
@@ -87,7 +91,7 @@ def motion_clips(base: Base, motion: str, seed: int) -> Clips:
         stills = torch.cat([stills, paint_backdrops(10, PICTURE, seed)])
     scenes = draw_scenes(count, generator, choice, len(stills), PICTURE, base.size[0], base.frames)
     frames, masks = scenes.render(stills, *base.size)
-    frames, masks = varied(frames, masks, VARIANTS, motion not in CAMERA, generator)
+    frames, masks = varied(frames, masks, VARIANTS, motion in SYMMETRIC, generator)
     latents = base.codec.encode(rearrange(frames * 2 - 1, "b f c h w -> (b f) c h w"))
     latents = rearrange(latents, "(b f) c h w -> b c f h w", f=base.frames)
     mixed = scenes.words[:, 0] != WORDS.index("camera still")
@@ -129,14 +133,14 @@ def masked_clips(base: Base, motion: str, seed: int) -> MaskedClips:
     choice = SceneChoice(
         moves=("still",),
         motions=(motion,),
-        sprites=(0.0, 0.5, 0.5),
+        sprites=(0.0, 0.3, 0.7),
         subject_speed=(SPEED, SPEED),
         others=OTHERS,
     )
     scenes = draw_scenes(20, generator, choice, len(stills), PICTURE, base.size[0], base.frames)
     frames, _ = scenes.render(stills, *base.size)
     masks = scenes.sprite_masks(*base.size)[:, 0]
-    frames, masks = varied(frames, masks, VARIANTS, True, generator)
+    frames, masks = varied(frames, masks, VARIANTS, motion in SYMMETRIC, generator)
     pictures = torch.cat([frames, masks[:, :, None].expand_as(frames)])
     latents = base.codec.encode(rearrange(pictures * 2 - 1, "b f c h w -> (b f) c h w"))
     latents, mask_latents = rearrange(latents, "(m b f) c h w -> m b c f h w", m=2, f=base.frames)

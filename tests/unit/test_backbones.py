@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,6 +37,8 @@ def test_real_sites(real: Backbone) -> None:
         # full W_Q and W_O, 2 Σd², plus a bias Σd
         (MIVAConfig(cfa_rank=None), "cfa", 24_780_800),
         (MIVAConfig.official_animatediff(), "cfa", 24_793_280),
+        (replace(MIVAConfig.official_animatediff(), mask=True), "cfa_mask", 24_793_280),
+        (MIVAConfig.default(), "cfa_mask", 0),
         (MIVAConfig.default(), "cfa", 6_389_760),
         (MIVAConfig.paper(), "gate", 40_960),
         (MIVAConfig.default(), "gate", 40_992),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,8 +47,8 @@ def quick_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("miva_core.loading.load_tiny", lambda *_: base)
 
 
-def save_adapter(model: Any, path: Path, **record: Any) -> None:
-    adapter = MIVAAdapter(model if hasattr(model, "sites") else describe(model), SMALL)
+def save_adapter(model: Any, path: Path, config: MIVAConfig = SMALL, **record: Any) -> None:
+    adapter = MIVAAdapter(model if hasattr(model, "sites") else describe(model), config)
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     adapter.save(path, adapter.info(**(RECORD | record)))
@@ -240,6 +241,73 @@ def test_unusual_pictures_are_animated(frames_of: Callable, kind: str) -> None:
         Image.fromarray(noise.integers(0, 256, (8, 20000, 3), np.uint8)).save("p.png")
     for fit in ("crop", "pad"):
         assert frames_of("--fit", fit, picture="p.png").shape == (2, 64, 64, 3)
+
+
+@pytest.fixture
+def masked(folder: Path, base: Base) -> Path:
+    """The folder with two masked adapters, a mask, and one of another size."""
+    for name in ("hop", "sway"):
+        save_adapter(base.backbone, folder / "mine" / f"{name}.safetensors", config=replace(SMALL, mask=True))
+    square = np.zeros((70, 90), np.uint8)
+    square[20:50, 30:60] = 255
+    Image.fromarray(square).save(folder / "subject.png")
+    Image.fromarray(square[::2, ::2]).save(folder / "small.png")
+    Image.fromarray(square * 0).save(folder / "black.png")
+    return folder
+
+
+@pytest.mark.usefixtures("quick_base")
+def test_masks_reach_their_motions_and_are_saved(masked: Path, capsys: pytest.CaptureFixture) -> None:
+    motions = ("--miva", "hop", "--miva", "mine/sway.safetensors", "--adapters", "mine")
+    masks = ("--mask", "hop=subject.png", "--mask", "sway=small.png")
+    arguments = ("animate", "cat.png", *motions, *masks, "--save-masks", "--out", "clip.mp4", "--sheet", "sheet.png")
+    assert main([*arguments, *QUICK]) == 0
+    told = capsys.readouterr()
+    assert told.err.splitlines()[0] == "The mask of sway was scaled from 45×35 to the picture's 90×70."
+    assert "Wrote clip_hop_mask.mp4." in told.out and "Wrote clip_sway_mask.mp4." in told.out
+    frames, _ = read_video("clip_hop_mask.mp4")
+    # The middle 70 of 90 columns are kept and scaled to 64.
+    expected = np.zeros((64, 64))
+    expected[19:45, 19:45] = 1
+    assert np.abs(frames[0, ..., 0].numpy() - expected).mean() < 0.05
+    assert np.asarray(Image.open("sheet.png")).shape[0] > 2 * 160
+
+
+@pytest.mark.usefixtures("quick_base")
+def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ("animate", "cat.png", "--miva", "mine/hop.safetensors", "--mask", "hop=black.png", "--out", "a.mp4")
+    assert main([*arguments, *QUICK]) == 0
+    assert "The mask of hop is empty, so it is taken for the whole frame." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--miva hop", "No mask is given for hop: "),
+        (
+            "--miva hop --mask hop",
+            "'hop' names no mask of a motion: write its name, = and a picture, as in jump=mask.png.",
+        ),
+        ("--miva hop --mask hop=", "'hop=' names no mask"),
+        ("--miva hop --mask hop=subject.png --mask hop=small.png", "Two masks are given for hop: give one"),
+        ("--miva hop --mask sway=subject.png", "A mask is given for 'sway', but the motions are hop."),
+        ("--mask hop=subject.png", "A mask is given for 'hop', but the motions are none."),
+        ("--miva pan_left --mask pan_left=subject.png", "this adapter has no mask stream"),
+        ("--miva pan_left --save-masks", "There are no masks to save"),
+        (
+            "--miva hop --miva hop --mask hop=subject.png",
+            "A mask is given for 'hop', but the motions are hop (1), hop (2)",
+        ),
+        ("--miva hop --mask hop=nowhere.png", "nowhere.png"),
+        ("--miva hop --mask hop=mine", "mine is a folder"),
+    ],
+)
+def test_mistakes_with_masks(masked: Path, capsys: pytest.CaptureFixture, arguments: str, message: str) -> None:
+    before = content(masked)
+    assert main(["animate", "cat.png", "--adapters", "mine", "--out", "a.mp4", *arguments.split()]) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert content(masked) == before
 
 
 @pytest.mark.usefixtures("quick_base")

@@ -1,12 +1,14 @@
 """One graph, and no second one when a weight or the time changes. The backend runs graphs as they are, to be fast."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
+from miva_core.config import MIVAConfig
 from miva_core.injection import inject
 
 
@@ -60,6 +62,27 @@ def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable) -> None:
             ours, plain = (m(latents, torch.tensor([t]), text).sample for m in (compiled, model))
             torch.testing.assert_close(ours, plain)
     assert counter.frame_count == 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["unet", "wan"])
+def test_new_masks_need_no_new_graph(
+    one_level: Callable, make_wan: Callable, make_adapter: Callable, small: MIVAConfig, family: str
+) -> None:
+    """One graph with masks beside the clip and one without, whatever the masks show."""
+    model = one_level(layers=1) if family == "unet" else make_wan()
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, fullgraph=True, dynamic=False)
+    latents, t = torch.randn(2, 4, 3, 4, 6), torch.tensor([500.0, 500.0])
+    text = torch.zeros(6 if family == "unet" else 2, 1, 16)
+    with inject(model, jump=make_adapter(model, replace(small, mask=True))) as miva:
+        for rows in (2, 1, 2, 1, 2, 1):
+            miva.set_mask_streams(rows == 2)
+            miva.set_masks({"jump": torch.rand(1, 3, 4, 6)})
+            words = text[: len(text) * rows // 2]
+            ours, plain = (m(latents[:rows], t[:rows], words).sample for m in (compiled, model))
+            torch.testing.assert_close(ours, plain)
+    assert counter.frame_count == 2
 
 
 @torch.no_grad()

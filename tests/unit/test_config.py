@@ -47,6 +47,10 @@ def test_presets() -> None:
         ("ta_alpha", 10**400),
         ("gate_temperature", 1e-300),
         ("cfa_rank", 10**30),
+        ("mask", 1),
+        ("image_guidance", None),
+        ("region_rank", 0),
+        ("region_rank", 65),
     ],
 )
 def test_a_bad_value_is_named(field: str, value: Any) -> None:

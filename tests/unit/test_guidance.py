@@ -26,7 +26,7 @@ def soft_masks(count: int) -> Tensor:
 
 def guidance(masks: Tensor, width: int, spans_frames: bool = False, rank: int = 16) -> Guidance:
     grids = halvings(SIDE, SIDE)
-    return Guidance(masks, unify(masks), grids, [width], rank, spans_frames, torch.float32)
+    return Guidance(masks, unify(masks), len(masks), grids, [width], rank, spans_frames, torch.float32)
 
 
 def pooled_pairs(bias: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import describe
 from miva_core.config import MIVAConfig
+from miva_core.errors import MIVAError
 from miva_core.injection import inject
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6
@@ -184,3 +185,76 @@ def test_streams_and_guidance(make_unet: Callable, make_adapter: Callable, kinds
     for site in describe(unet).sites:
         unet.get_submodule(site.path).set_processor(SLOW[site.kind](rows, site))
     torch.testing.assert_close(output, unet(latents, t, text).sample, **CLOSE)
+
+
+# --- what an injection is told ---------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_masks_of_ones_guide_nothing(make_unet: Callable, make_adapter: Callable) -> None:
+    """Nor does a run without them: what stands before the first prediction is the plain adapter."""
+    unet = make_unet().double()
+    latents, t = torch.randn(CLIPS, 4, FRAMES, HEIGHT, WIDTH).double(), torch.tensor([900, 300])
+    with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
+        plain = unet(latents, t, None).sample
+        miva.set_masks({"jump": torch.ones(CLIPS, FRAMES, HEIGHT, WIDTH)})
+        torch.testing.assert_close(unet(latents, t, None).sample, plain, **CLOSE)
+        miva.set_masks({"jump": soft_masks()})
+        assert (unet(latents, t, None).sample - plain).abs().max() > 1e-2
+        miva.set_masks(None)
+        assert torch.equal(unet(latents, t, None).sample, plain)
+
+
+@torch.no_grad()
+def test_a_clip_does_not_see_the_masks_beside_it(make_unet: Callable, make_adapter: Callable) -> None:
+    unet = make_unet().double()
+    latents, t = torch.randn(2, 4, FRAMES, HEIGHT, WIDTH).double(), torch.tensor([500, 500])
+    with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
+        alone = unet(latents[:1], t[:1], None).sample
+        miva.set_mask_streams(True)
+        both = unet(latents, t, None).sample
+        torch.testing.assert_close(both[:1], alone, rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_nothing_of_masks_stays_after_removal(make_unet: Callable, make_adapter: Callable) -> None:
+    unet = make_unet().double()
+    latents = torch.randn(1, 4, FRAMES, HEIGHT, WIDTH).double()
+    text = torch.randn(FRAMES, 5, 16).double()
+    base = unet(latents, torch.tensor(500), text).sample
+    miva = inject(unet, jump=make_adapter(unet, CONFIGS["separate"]))
+    miva.set_mask_streams(True)
+    miva.set_masks({"jump": soft_masks()[:1]})
+    miva.remove()
+    assert torch.equal(unet(latents, torch.tensor(500), text).sample, base)
+    with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])):
+        unet(latents, torch.tensor(500), text)  # one row is no batch of a clip and a mask
+
+
+def test_the_last_adapter_given_is_on_top_whatever_their_configs(make_unet: Callable, make_adapter: Callable) -> None:
+    """Adapters of equal config are computed side by side, but lie in the order they were given in."""
+    unet = make_unet()
+    kinds = {"bottom": "separate", "middle": "joint", "top": "separate"}
+    ones = torch.ones(1, FRAMES, HEIGHT, WIDTH)
+    with inject(unet, **{name: make_adapter(unet, CONFIGS[kind]) for name, kind in kinds.items()}) as miva:
+        assert miva.masked == ("bottom", "top", "middle")
+        labels = []
+        for empty in ({}, {"top"}, {"top", "middle"}):
+            miva.set_masks({name: ones * 0 if name in empty else ones for name in kinds})
+            labels.append(miva._context.guidance._regions[0, 0, 0, 0].argmax().item())
+    assert labels == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({}, r"Masks were given for \[\], but the adapters with masks are \['jump'\]."),
+        ({"jump": torch.ones(1, 2, 3, 4), "pan": torch.ones(1, 2, 3, 4)}, r"Masks were given for \['jump', 'pan'\]"),
+        ({"jump": torch.ones(2, 3, 4)}, r"Masks must all be \(b, F, h, w\) of one size, but they are \[\(2, 3, 4\)\]."),
+    ],
+)
+def test_wrong_masks(make_unet: Callable, make_adapter: Callable, masks: dict[str, Tensor], message: str) -> None:
+    unet = make_unet()
+    adapters = {"jump": make_adapter(unet, CONFIGS["separate"]), "pan": make_adapter(unet, PLAIN)}
+    with inject(unet, **adapters) as miva, pytest.raises(MIVAError, match=message):
+        miva.set_masks(masks)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,10 +122,26 @@ def test_every_way_they_were_written(folder: Path, write: Callable[[Path], None]
     assert torch.equal(prompt.first, expected["mid_block.attentions.0.transformer_blocks.0.sCA.CA2.weight"])
 
 
-def test_a_mask_stream_is_told_of(folder: Path) -> None:
-    torch.save(official_tensors(masked=True), folder / "adapter.pt")
-    _, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
-    assert len(unused) == 48 and all("_mask" in name for name in unused)
+def test_a_mask_stream_comes_along(unet: UNetMotionModel, folder: Path) -> None:
+    file = official_tensors(masked=True)
+    torch.save(file, folder / "adapter.pt")
+    adapter, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    assert not unused and adapter.config == replace(MIVAConfig.official_animatediff(), mask=True)
+    assert adapter.num_parameters() == sum(tensor.numel() for tensor in file.values())
+    block = "up_blocks.2.attentions.1.transformer_blocks.0"
+    masked = adapter.sites[f"{block}.attn1".replace(".", "/")]["cfa_mask"]
+    query = unet.get_submodule(f"{block}.attn1").to_q.weight + masked.q.up
+    torch.testing.assert_close(query, file[f"{block}.i2v_adapter.processor.to_q_mask.weight"])
+    assert torch.equal(masked.out.up, file[f"{block}.i2v_adapter.processor.to_out_mask.0.weight"])
+    assert torch.equal(masked.bias, file[f"{block}.i2v_adapter.processor.to_out_mask.0.bias"])
+
+
+def test_half_a_mask_stream_is_refused(folder: Path) -> None:
+    lost = "mid_block.attentions.0.transformer_blocks.0.i2v_adapter.processor.to_q_mask.weight"
+    file = {name: tensor for name, tensor in official_tensors(masked=True).items() if name != lost}
+    torch.save(file, folder / "less.pt")
+    with pytest.raises(MIVAError, match=f"lacks {lost}: it is incomplete"):
+        convert_official(folder / "less.pt", folder / "sd15.safetensors", configs=folder)
 
 
 def test_a_converted_adapter_is_a_file_like_any_other(folder: Path) -> None:

@@ -134,23 +134,58 @@ def test_peft(wan: WanTransformer3DModel, folder: Path, official: Official) -> N
 
 
 def test_what_has_no_place_is_told(folder: Path, official: Official) -> None:
-    file = official.state_dict() | {"blocks.0.i2v_adapter.q_m.weight": torch.zeros(WIDTH, WIDTH)}
+    file = official.state_dict() | {"blocks.0.cross_attn_b.CA2.weight": torch.zeros(4, WIDTH)}
     torch.save(file, folder / "masked.ckpt")
     _, unused = convert_official(folder / "masked.ckpt", folder / "wan.safetensors", configs=folder)
-    assert unused == ("blocks.0.i2v_adapter.q_m.weight",)
+    assert unused == ("blocks.0.cross_attn_b.CA2.weight",)
+
+
+def test_a_mask_stream_comes_along(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
+    file = official.state_dict()
+    for k in range(BLOCKS):
+        for name in ("q", "o"):
+            file[f"blocks.{k}.i2v_adapter.{name}_m.weight"] = torch.randn(WIDTH, WIDTH)
+            file[f"blocks.{k}.i2v_adapter.{name}_m.bias"] = torch.randn(WIDTH)
+    torch.save(file, folder / "masked.ckpt")
+    adapter, unused = convert_official(folder / "masked.ckpt", folder / "wan.safetensors", configs=folder)
+    assert not unused and adapter.config.mask and not adapter.config.image_guidance
+    for k in range(BLOCKS):
+        masked, base = adapter.sites[f"blocks/{k}/attn1"]["cfa_mask"], wan.blocks[k].attn1.to_q
+        torch.testing.assert_close(base.weight + masked.q.up, file[f"blocks.{k}.i2v_adapter.q_m.weight"])
+        torch.testing.assert_close(base.bias + masked.q_bias, file[f"blocks.{k}.i2v_adapter.q_m.bias"])
+        assert torch.equal(masked.out.up, file[f"blocks.{k}.i2v_adapter.o_m.weight"])
+        assert torch.equal(masked.bias, file[f"blocks.{k}.i2v_adapter.o_m.bias"])
+
+
+def test_a_mask_stream_by_peft_is_scaled_by_its_own_rank(
+    wan: WanTransformer3DModel, folder: Path, official: Official
+) -> None:
+    start_from(wan, official)
+    by_peft(official, r=8, lora_alpha=3)
+    file = trained(official)
+    for k in range(BLOCKS):
+        for name in ("q", "o"):
+            file[f"blocks.{k}.i2v_adapter.{name}_m.lora_A.default.weight"] = torch.randn(8, WIDTH)
+            file[f"blocks.{k}.i2v_adapter.{name}_m.lora_B.default.weight"] = torch.randn(WIDTH, 8)
+    torch.save(file, folder / "masked.ckpt")
+    adapter, unused = convert_official(folder / "masked.ckpt", alpha=3, configs=folder)
+    masked = adapter.sites["blocks/1/attn1"]["cfa_mask"]
+    expected = 3 / 8 * file["blocks.1.i2v_adapter.o_m.lora_B.default.weight"]
+    assert not unused and adapter.config.mask
+    torch.testing.assert_close(masked.out.up, expected)
 
 
 def test_ranks_of_other_modules_do_not_matter(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
     """A file is no dict of one rank: alpha is divided by that of each matrix."""
     start_from(wan, official)
     by_peft(official, r=8, lora_alpha=3)
-    file = {"blocks.0.i2v_adapter.q_m.lora_A.default.weight": torch.zeros(2, WIDTH)} | trained(official)
+    file = {"blocks.0.cross_attn_b.CA2.lora_A.default.weight": torch.zeros(2, WIDTH)} | trained(official)
     torch.save(file, folder / "first.ckpt")
-    adapter, masked = convert_official(folder / "first.ckpt", alpha=3, configs=folder)
+    adapter, unused = convert_official(folder / "first.ckpt", alpha=3, configs=folder)
     x = torch.randn(3, WIDTH)
     expected = official.blocks[0]["i2v_adapter"].q(x)
     torch.testing.assert_close(query(wan, adapter, 0, x), expected, rtol=1e-4, atol=1e-4)
-    assert len(masked) == 1
+    assert len(unused) == 1
 
 
 def test_trained_parts_without_a_place_are_not_dropped(

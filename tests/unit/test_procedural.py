@@ -321,3 +321,37 @@ def test_the_flow_leads_each_pixel_to_itself_in_the_next_frame(motion: str) -> N
         assert error.mean() < 0.01 and error.quantile(0.99) < 0.05
         if motion in ("slide_left", "spin"):
             assert unmoved[kept].mean() > 2 * error.mean()  # no flow would be no answer
+
+
+# --- several subjects ------------------------------------------------------------------------------------------------
+
+
+def test_masks_of_sprites_show_what_is_seen_of_each(pictures: Tensor) -> None:
+    """Painted alone, each covers what is its own mask and what later ones hide of it."""
+    drawn = scenes(sprites=(0.0, 0.2, 0.8))
+    masks = drawn.sprite_masks(SIZE, SIZE)
+    assert masks.shape == (8, 2, FRAMES, SIZE, SIZE)
+    _, joint = drawn.render(pictures, SIZE, SIZE)
+    alone = []
+    for k in range(2):
+        only = replace(drawn, present=drawn.present & (torch.arange(2) == k))
+        alone.append(only.render(pictures, SIZE, SIZE)[1])
+    torch.testing.assert_close(masks[:, 1], alone[1])
+    torch.testing.assert_close(masks[:, 0], alone[0] * (1 - alone[1]))
+    hard = (joint == 0) | (joint == 1)
+    torch.testing.assert_close(masks.sum(1)[hard], joint[hard], rtol=0, atol=1e-5)
+
+
+def test_others_move_their_own_way() -> None:
+    drawn = scenes(24, moves=("still",), motions=("rise",), others=("still", "slide_left"), sprites=(0.0, 0.0, 1.0))
+    first, second = ([apply_affine(invert_affine(p[:, f]), torch.zeros(1, 2)) for f in (0, -1)] for p in drawn.poses)
+    shift = [(end - start).squeeze() for start, end in (first, second)]
+    assert (shift[0][..., 1] < -1).all()
+    still = shift[1].norm(dim=-1) < 1e-3
+    left = (shift[1][..., 0] < -1) & (shift[1][..., 1].abs() < 1e-3)
+    assert (still | left).all() and still.any() and left.any()
+
+
+def test_an_unknown_motion_of_others_is_refused() -> None:
+    with pytest.raises(MIVAError, match="'fly' is no subject motion"):
+        scenes(others=("fly",))
