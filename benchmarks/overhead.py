@@ -48,12 +48,14 @@ class Size:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A base, how it is called, the sizes it is measured at, and the paper's ratio for one adapter at full size."""
+    """A base, how it is called, the operations of its VAE on a picture and on a clip, the sizes it is measured at, and
+    the paper's ratio for one adapter at full size."""
 
     name: str
     build: Callable[[], nn.Module]
     step: Callable[[nn.Module, Size, bool, torch.device, torch.dtype], Tensor]
-    vae: Callable[[], int]
+    encode: Callable[[], int]
+    decode: Callable[[], int]
     full: Size
     small: Size
     paper: float | None
@@ -72,20 +74,22 @@ def wan_step(model: nn.Module, size: Size, adapted: bool, device: torch.device, 
     return model(latents, torch.full((rows,), 500.0, device=device), text).sample
 
 
-def image_vae_operations() -> int:
-    """Encoding one picture and decoding 16 frames of 512x320."""
-    vae = on_meta(lambda: AutoencoderKL.from_config(read_json(animatediff.CONFIGS / "vae.json")))
-    return operations(lambda: vae.encode(torch.empty(1, 3, 320, 512, device="meta"))) + operations(
-        lambda: vae.decode(torch.empty(16, 4, 40, 64, device="meta"))
-    )
+def image_vae() -> nn.Module:
+    return on_meta(lambda: AutoencoderKL.from_config(read_json(animatediff.CONFIGS / "vae.json")))
 
 
-def wan_vae_operations() -> int:
-    """Encoding one picture and decoding 17 frames of 832x480."""
-    vae = on_meta(lambda: AutoencoderKLWan.from_config(read_json(wan.CONFIGS / "vae.json")))
-    return operations(lambda: vae.encode(torch.empty(1, 3, 1, 480, 832, device="meta"))) + operations(
-        lambda: vae.decode(torch.empty(1, 16, 5, 60, 104, device="meta"))
-    )
+def wan_vae() -> nn.Module:
+    return on_meta(lambda: AutoencoderKLWan.from_config(read_json(wan.CONFIGS / "vae.json")))
+
+
+def encoding(vae: Callable[[], nn.Module], *picture: int) -> int:
+    model = vae()
+    return operations(lambda: model.encode(torch.empty(picture, device="meta")))
+
+
+def decoding(vae: Callable[[], nn.Module], *latents: int) -> int:
+    model = vae()
+    return operations(lambda: model.decode(torch.empty(latents, device="meta")))
 
 
 ARCHITECTURES = (
@@ -93,7 +97,8 @@ ARCHITECTURES = (
         "SD 1.5 + AnimateDiff v3",
         animatediff.meta_unet,
         unet_step,
-        image_vae_operations,
+        partial(encoding, image_vae, 1, 3, 320, 512),
+        partial(decoding, image_vae, 16, 4, 40, 64),
         Size((1, 4, 16, 40, 64), 77),
         # The text as short in proportion, or it would be much of the base's work.
         Size((1, 4, 4, 16, 24), 12),
@@ -103,7 +108,8 @@ ARCHITECTURES = (
         "Wan 2.1 1.3B",
         wan.meta_transformer,
         wan_step,
-        wan_vae_operations,
+        partial(encoding, wan_vae, 1, 3, 1, 480, 832),
+        partial(decoding, wan_vae, 1, 16, 5, 60, 104),
         Size((1, 16, 5, 60, 104), 512),
         Size((1, 16, 3, 12, 16), 10),
         None,
@@ -189,7 +195,7 @@ def seconds_of(step: Callable[[], object], finish: Callable[[], object]) -> floa
 
 
 def operations_table(architecture: Architecture) -> list[str]:
-    step, vae = counted(architecture, architecture.full), architecture.vae()
+    step, vae = counted(architecture, architecture.full), architecture.encode() + architecture.decode()
     run = {name: STEPS * count + vae for name, count in step.items()}
     return [
         f"\n### {architecture.name}, latents {shown(architecture.full)}, VAE {vae / 1e12:.1f} TFLOP\n",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .backbones import describe
     from .base import Base
     from .config import MIVAConfig
-    from .errors import MIVAError
+    from .errors import MIVAError, MIVAWarning
     from .info import AdapterInfo, read_info
     from .init_noise import NoiseInit
     from .injection import inject
@@ -26,6 +26,7 @@ __all__ = [
     "MIVAAdapter",
     "MIVAConfig",
     "MIVAError",
+    "MIVAWarning",
     "NoiseInit",
     "Progress",
     "animate",
@@ -42,6 +43,7 @@ _MODULES = {
     "MIVAAdapter": "adapter",
     "MIVAConfig": "config",
     "MIVAError": "errors",
+    "MIVAWarning": "errors",
     "NoiseInit": "init_noise",
     "Progress": "animation",
     "animate": "animation",

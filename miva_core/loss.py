@@ -11,17 +11,18 @@ LEAST_NOISE = 0.1
 """Floor of sigma^2 in the weight 1 / sigma^2, so that the almost clean steps do not outweigh all others."""
 
 
-def place_weights(masks: Tensor, patch: int) -> Tensor:
-    """How much each place of a latent clip counts: 1, and `SUBJECT_WEIGHT` more where the subject is or was at first.
+def place_weights(masks: Tensor, patch: int, subject: float = SUBJECT_WEIGHT) -> Tensor:
+    """How much each place of a latent clip counts: 1, and more where the subject is or was at first.
 
     Args:
         masks: (B, F, H, W) of the subjects, in [0, 1].
         patch: pixels per latent cell and side.
+        subject: how much more.
 
     Returns:
         (B, F, H / patch, W / patch)
     """
-    return 1 + SUBJECT_WEIGHT * F.avg_pool2d(torch.maximum(masks, masks[:, :1]), patch)
+    return 1 + subject * F.avg_pool2d(torch.maximum(masks, masks[:, :1]), patch)
 
 
 def clip_losses(

@@ -35,42 +35,44 @@ def masked_losses(
 ) -> Tensor:
     """`clip_losses` of clips and of their mask sequences, guided by the true masks or by those the model predicts.
 
-    The model first sees both at a noisier step. What it takes for the mask there guides it at step t, as in sampling,
+    The model first sees both at a noisier step. What it takes for the masks there guides it at step t, as in sampling,
     and a share of the clips, with their masks, is brought to t by that very prediction, see `rolled_out_losses`.
 
     Args:
-        miva: the injection of the one adapter that is trained.
+        miva: the injection of the adapters that are trained, k of them with masks.
         text: (B, W, D) caption embeddings.
-        latents: (2 B, C, F, h, w): clips, then their mask sequences as pictures, white on black. noise: the same shape.
+        latents: ((1 + k) B, C, F, h, w): clips, then the mask sequences of one adapter after the other as pictures,
+            white on black. noise: the same shape.
         t: (B,) steps, indices of `alphas_cumprod`.
-        masks: (B, F, h, w) in [0, 1], the true ones.
+        masks: (k, B, F, h, w) in [0, 1], the true ones.
         weights: (B, F, h, w) of the places, see `place_weights`.
-        read_out: latents of the mask sequences (B, C, F, h, w) to masks (B, F, h, w), see `readout`.
+        read_out: latents of the mask sequences (k B, C, F, h, w) to masks (k B, F, h, w), see `readout`.
         truth: chance of guidance by the true masks, see `ground_truth_share`.
         rolled_out: share of the clips.
 
     Returns:
-        (2 B,) losses.
+        ((1 + k) B,) losses.
     """
-    (name,), count, steps = miva.masked, len(t), len(alphas_cumprod)
+    count, steps, rows = len(t), len(alphas_cumprod), 1 + len(masks)
     later = later_steps(t, steps)
-    text, both, both_later = text.repeat(2, 1, 1), t.repeat(2), later.repeat(2)
+    text, all_t, all_later = text.repeat(rows, 1, 1), t.repeat(rows), later.repeat(rows)
     miva.set_mask_streams(True)
     with torch.no_grad():
-        miva.set_masks({name: _unguided_early(masks, later, steps)})
-        predicted = predict_motion(model, text, latents, noise, both_later, alphas_cumprod)
+        _guide(miva, masks, later, steps)
+        predicted = predict_motion(model, text, latents, noise, all_later, alphas_cumprod)
+        proxy = read_out((latents[:, :, :1] + predicted)[count:]).view_as(masks)
+        proxy = torch.cat([masks[:, :, :1], proxy[:, :, 1:]], dim=2)
         is_true = torch.rand(count, device=t.device) < truth
-        proxy = torch.cat([masks[:, :1], read_out((latents[:, :, :1] + predicted)[count:])[:, 1:]], dim=1)
-        guide = torch.where(is_true[:, None, None, None], masks, proxy)
-        miva.set_masks({name: _unguided_early(guide, t, steps)})
-        own = (torch.rand(count, device=t.device) < rolled_out).repeat(2)
-        rolled = rolled_out_noise(predicted, latents, noise, both, both_later, alphas_cumprod)
+        _guide(miva, torch.where(is_true[:, None, None, None], masks, proxy), t, steps)
+        own = (torch.rand(count, device=t.device) < rolled_out).repeat(rows)
+        rolled = rolled_out_noise(predicted, latents, noise, all_t, all_later, alphas_cumprod)
         noise = torch.where(own[:, None, None, None, None], rolled, noise)
-    losses = clip_losses(model, text, latents, noise, both, alphas_cumprod, weights.repeat(2, 1, 1, 1))
-    return torch.where(own, losses * (1 - alphas_cumprod[both]), losses)
+    losses = clip_losses(model, text, latents, noise, all_t, alphas_cumprod, weights.repeat(rows, 1, 1, 1))
+    return torch.where(own, losses * (1 - alphas_cumprod[all_t]), losses)
 
 
-def _unguided_early(masks: Tensor, t: Tensor, steps: int) -> Tensor:
-    """Half of the clips at early steps get a mask of ones, which says nothing."""
+def _guide(miva: Injection, masks: Tensor, t: Tensor, steps: int) -> None:
+    """Guides by masks (k, B, F, h, w); half of the clips at early steps by masks of ones, which say nothing."""
     unguided = (t > UNGUIDED * steps) & (torch.rand(len(t), device=t.device) < 0.5)
-    return torch.where(unguided[:, None, None, None], 1.0, masks)
+    masks = torch.where(unguided[:, None, None, None], 1.0, masks)
+    miva.set_masks(dict(zip(miva.masked, masks, strict=True)))

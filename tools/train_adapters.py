@@ -1,16 +1,14 @@
 """Train the adapters that come with the built-in base, each on a few clips, the base frozen.
 
-    python -m tools.train_adapters --base miva_core/tiny --out miva_core/tiny/adapters [pan_left rise jump_masked ...]
+    python -m tools.train_adapters --base miva_core/tiny --out miva_core/tiny/adapters [pan_left zoom_in rise ...]
 
 Camera motions learn from 100 clips, crops of 20 stills (MIVA, section D.2), subject motions from 20 drawn clips; beside
-a jump the camera moves in some. Masked ones (section 3.4) learn from 20 clips in which another subject may stand or
-move. Every clip is seen in several colours.
+a jump the camera moves in some. Every clip is seen in several colours.
 """
 
 import argparse
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,29 +22,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from miva_core import MIVAAdapter, MIVAConfig, inject
 from miva_core.backdrops import paint_backdrops
 from miva_core.base import Base
-from miva_core.injection import Injection
 from miva_core.loading import load_tiny
 from miva_core.loss import draw_steps, place_weights, rolled_out_losses
-from miva_core.mask_loss import ground_truth_share, masked_losses
 from miva_core.patch_codec import PATCH
 from miva_core.pictures import read_picture
 from miva_core.procedural import WORDS, SceneChoice, draw_scenes
-from miva_core.readout import fit_readout
-from miva_core.sprites import SUBJECT_MOTIONS
 
 STILLS = Path(__file__).parent / "stills"
 PICTURE, SPEED = 112, 0.9
 CAMERA = ("pan_left", "pan_right", "zoom_in", "zoom_out")
 SUBJECT = ("rise", "jump", "sway")
-MASKED = ("jump_masked", "sway_masked")
 CAMERAS_BESIDE = {"jump": ("still",) * 6 + ("pan_left", "pan_right", "zoom_in", "zoom_out")}
 """How the camera moves beside a subject motion, where not still: a steady one such as rising is too much like it."""
 VARIANTS = 6
 SYMMETRIC = ("rise", "jump")
 """Subject motions without a side, whose clips may be mirrored."""
-OTHERS = (*SUBJECT_MOTIONS, *("still",) * 4)
-"""How a second sprite moves beside the subject of a masked motion: it must not be held by an adapter that is not its
-own."""
 SEEN = 0.8
 """How the camera moves shows below this share of the steps; above it, such a clip would only teach a blur."""
 CONFIG = replace(MIVAConfig.default(), cfa_rank=16, ca_rank=64, ta_rank=16, ta_alpha=16.0)
@@ -113,122 +103,34 @@ def varied(
     return torch.cat(seen), torch.cat(covered)
 
 
-class MaskedClips(NamedTuple):
-    """Training clips of one masked motion: latents of clips and of their masks as pictures, both (N, C, F, h, w), the
-    masks (N, F, h, w), weights of places, likewise, and the linear read-out of every clip, (N, C) and (N,)."""
-
-    latents: Tensor
-    mask_latents: Tensor
-    masks: Tensor
-    weights: Tensor
-    readout_weight: Tensor
-    readout_bias: Tensor
-
-
-@torch.no_grad()
-def masked_clips(base: Base, motion: str, seed: int) -> MaskedClips:
-    """The few clips that one masked motion is learnt from: the first sprite is the subject."""
-    stills, generator = load_stills(seed), torch.Generator().manual_seed(seed)
-    stills = torch.cat([stills, paint_backdrops(10, PICTURE, seed)])
-    choice = SceneChoice(
-        moves=("still",),
-        motions=(motion,),
-        sprites=(0.0, 0.3, 0.7),
-        subject_speed=(SPEED, SPEED),
-        others=OTHERS,
-    )
-    scenes = draw_scenes(20, generator, choice, len(stills), PICTURE, base.size[0], base.frames)
-    frames, _ = scenes.render(stills, *base.size)
-    masks = scenes.sprite_masks(*base.size)[:, 0]
-    frames, masks = varied(frames, masks, VARIANTS, motion in SYMMETRIC, generator)
-    pictures = torch.cat([frames, masks[:, :, None].expand_as(frames)])
-    latents = base.codec.encode(rearrange(pictures * 2 - 1, "b f c h w -> (b f) c h w"))
-    latents, mask_latents = rearrange(latents, "(m b f) c h w -> m b c f h w", m=2, f=base.frames)
-    readouts = [fit_readout(base, z[None, :, :1], mask[0]) for z, mask in zip(mask_latents, masks, strict=True)]
-    return MaskedClips(
-        latents,
-        mask_latents,
-        F.avg_pool2d(masks, PATCH),
-        place_weights(masks, PATCH),
-        torch.stack([readout.weight for readout in readouts]),
-        torch.stack([readout.bias for readout in readouts]),
-    )
-
-
-def train_masked(base: Base, name: str, args: argparse.Namespace) -> MIVAAdapter:
-    """One masked adapter from a fresh start."""
-    torch.manual_seed(args.seed)
-    clips = masked_clips(base, name.removesuffix("_masked"), args.seed)
-    adapter = MIVAAdapter(base.backbone, replace(CONFIG, mask=True))
-    alphas = base.scheduler.alphas_cumprod
-
-    def losses(step: int, miva: Injection) -> Tensor:
-        frames, batch = (base.frames, args.batch) if step % 3 == 0 else (base.frames // 2, 2 * args.batch)
-        rows = torch.randint(len(clips.latents), (batch,))
-        latents = torch.cat([clips.latents[rows, :, :frames], clips.mask_latents[rows, :, :frames]])
-        weight, bias = clips.readout_weight[rows], clips.readout_bias[rows, None, None, None]
-        return masked_losses(
-            miva,
-            base.model,
-            base.text.expand(batch, -1, -1),
-            latents,
-            torch.randn_like(latents),
-            draw_steps(batch, len(alphas), power=0.6),
-            alphas,
-            clips.masks[rows, :frames],
-            clips.weights[rows, :frames],
-            read_out=lambda z: (torch.einsum("bc,bcfhw->bfhw", weight, z) + bias).clamp(0, 1),
-            truth=ground_truth_share(step, args.steps),
-            rolled_out=0.5,
-        )
-
-    descend(base, adapter, name, losses, args)
-    return adapter
-
-
 def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
     """One adapter from a fresh start."""
     torch.manual_seed(args.seed)
     clips = motion_clips(base, motion, args.seed)
     adapter = MIVAAdapter(base.backbone, CONFIG)
-    alphas = base.scheduler.alphas_cumprod
-
-    def losses(step: int, miva: Injection) -> Tensor:
-        # Half-length clips cost half, so most steps take twice as many of them.
-        frames, batch = (base.frames, args.batch) if step % 3 == 0 else (base.frames // 2, 2 * args.batch)
-        rows = torch.randint(len(clips.latents), (batch,))
-        latents, weights, mixed = clips.latents[rows, :, :frames], clips.weights[rows, :frames], clips.mixed[rows]
-        t = draw_steps(batch, len(alphas), power=0.6)
-        t = torch.where(mixed, (SEEN * t).long(), t)
-        text, noise = base.text.expand(batch, -1, -1), torch.randn_like(latents)
-        # The model's own step from pure noise knows nothing of the camera.
-        own = torch.where(mixed, 0.0, 0.5)
-        return rolled_out_losses(base.model, text, latents, noise, t, alphas, own, weights)
-
-    descend(base, adapter, motion, losses, args)
-    return adapter
-
-
-def descend(
-    base: Base,
-    adapter: MIVAAdapter,
-    name: str,
-    losses: Callable[[int, Injection], Tensor],
-    args: argparse.Namespace,
-) -> None:
-    """Trains an adapter on what `losses` gives at each step."""
     optimiser = torch.optim.AdamW(adapter.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    alphas = base.scheduler.alphas_cumprod
     start, recent = time.time(), []
-    with inject(base.model, motion=adapter) as miva:
+    with inject(base.model, motion=adapter):
         for step in range(args.steps):
             lr = args.lr * min(1.0, (step + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * step / args.steps))
             optimiser.param_groups[0]["lr"] = lr
+            # Half-length clips cost half, so most steps take twice as many of them.
+            frames, batch = (base.frames, args.batch) if step % 3 == 0 else (base.frames // 2, 2 * args.batch)
+            rows = torch.randint(len(clips.latents), (batch,))
+            latents, weights, mixed = clips.latents[rows, :, :frames], clips.weights[rows, :frames], clips.mixed[rows]
+            t = draw_steps(batch, len(alphas), power=0.6)
+            t = torch.where(mixed, (SEEN * t).long(), t)
+            text = base.text.expand(batch, -1, -1)
             with (
                 torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16),
                 # On a processor the fused attention is slow for 2 to 64 tokens.
                 sdpa_kernel(SDPBackend.MATH),
             ):
-                loss = losses(step, miva).mean()
+                noise = torch.randn_like(latents)
+                # The model's own step from pure noise knows nothing of the camera.
+                own = torch.where(mixed, 0.0, 0.5)
+                loss = rolled_out_losses(base.model, text, latents, noise, t, alphas, own, weights).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(adapter.parameters(), 1.0)
@@ -236,15 +138,36 @@ def descend(
             recent.append(loss.item())
             if (step + 1) % 50 == 0:
                 print(
-                    f"{name} {step + 1}/{args.steps} {time.time() - start:.0f} s loss {sum(recent) / 50:.4f}",
+                    f"{motion} {step + 1}/{args.steps} {time.time() - start:.0f} s loss {sum(recent) / 50:.4f}",
                     flush=True,
                 )
                 recent = []
+    return adapter
+
+
+def save(base: Base, adapter: MIVAAdapter, motion: str, path: Path, args: argparse.Namespace) -> None:
+    """Writes an adapter with its record."""
+    info = adapter.info(
+        motion=motion.replace("_", " "),
+        frames=base.frames,
+        size=(base.size[1], base.size[0]),
+        fps=base.fps,
+        subject="" if motion in CAMERA else "object",
+        training={
+            "steps": args.steps,
+            "stills" if motion in CAMERA else "clips": 20,
+            "lr": args.lr,
+            "seed": args.seed,
+        },
+        licence="Apache-2.0",
+        author="The ComfyUI-MIVA contributors",
+    )
+    adapter.save(path, info, dtype=torch.float16)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("motions", nargs="*", default=[*CAMERA, *SUBJECT, *MASKED])
+    parser.add_argument("motions", nargs="*", default=[*CAMERA, *SUBJECT])
     parser.add_argument("--base", type=Path, default=Path("miva_core/tiny"))
     parser.add_argument("--out", type=Path, default=Path("miva_core/tiny/adapters"))
     parser.add_argument("--steps", type=int, default=500)
@@ -256,23 +179,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     base = load_tiny(args.base)
     for motion in args.motions:
-        adapter = (train_masked if motion.endswith("_masked") else train)(base, motion, args)
-        info = adapter.info(
-            motion=motion.removesuffix("_masked").replace("_", " "),
-            frames=base.frames,
-            size=(base.size[1], base.size[0]),
-            fps=base.fps,
-            subject="" if motion in CAMERA else "object",
-            training={
-                "steps": args.steps,
-                "stills" if motion in CAMERA else "clips": 20,
-                "lr": args.lr,
-                "seed": args.seed,
-            },
-            licence="Apache-2.0",
-            author="The ComfyUI-MIVA contributors",
-        )
-        adapter.save(args.out / f"{motion}.safetensors", info, dtype=torch.float16)
+        save(base, train(base, motion, args), motion, args.out / f"{motion}.safetensors", args)
 
 
 if __name__ == "__main__":

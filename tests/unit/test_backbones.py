@@ -68,6 +68,15 @@ def test_counts_by_component(real: Backbone) -> None:
     }
 
 
+def test_counts_of_a_mask_stream(real: Backbone) -> None:
+    with torch.device("meta"):
+        adapter = MIVAAdapter(real, replace(MIVAConfig.official_animatediff(), mask=True))
+    counts = count_parameters({name: parameter.shape for name, parameter in adapter.named_parameters()})
+    assert counts["cross-frame attention of the mask"] == 24_780_800
+    assert counts["its biases"] == 12_480
+    assert sum(counts.values()) == 60_238_240
+
+
 def test_fingerprint_tells_bases_apart(real: Backbone, make_unet: Callable) -> None:
     tiny, same, wider = make_unet(), make_unet(), make_unet(block_out_channels=(16, 64), num_attention_heads=(2, 8))
     assert describe(tiny).fingerprint == describe(same).fingerprint

@@ -49,7 +49,7 @@ def batch() -> dict[str, Tensor]:
         "noise": torch.randn(2 * CLIPS, CHANNELS, FRAMES, SIDE, SIDE),
         "t": torch.tensor([5, 40, 80]),
         "alphas_cumprod": torch.linspace(0.99, 0.01, STEPS),
-        "masks": torch.rand(CLIPS, FRAMES, SIDE, SIDE),
+        "masks": torch.rand(1, CLIPS, FRAMES, SIDE, SIDE),
         "weights": 1 + torch.rand(CLIPS, FRAMES, SIDE, SIDE),
     }
 
@@ -98,7 +98,7 @@ def test_the_first_frames_of_clip_and_mask_do_not_count(batch: dict[str, Tensor]
 def test_true_masks_guide_below_the_unguided_steps(batch: dict[str, Tensor]) -> None:
     batch["t"][:] = torch.tensor([5, 40, 80])
     _, miva, _ = run(batch, truth=1.0, rolled_out=0.0)
-    assert torch.equal(miva.guides[1], batch["masks"])
+    assert torch.equal(miva.guides[1], batch["masks"][0])
 
 
 def test_predicted_masks_guide_and_their_first_frame_is_the_given_one(batch: dict[str, Tensor]) -> None:
@@ -106,7 +106,7 @@ def test_predicted_masks_guide_and_their_first_frame_is_the_given_one(batch: dic
     seen = model.calls[0][0][CLIPS:]
     predicted = batch["latents"][CLIPS:, :, :1] + 0.3 * seen
     torch.testing.assert_close(miva.guides[1][:, 1:], predicted.mean(1)[:, 1:])
-    assert torch.equal(miva.guides[1][:, 0], batch["masks"][:, 0])
+    assert torch.equal(miva.guides[1][:, 0], batch["masks"][0, :, 0])
     assert not miva.guides[1].requires_grad
 
 
@@ -117,7 +117,7 @@ def test_half_of_the_clips_start_unguided(batch: dict[str, Tensor]) -> None:
     guides = torch.cat([run(batch, truth=1.0, rolled_out=0.0)[1].guides[1] for _ in range(100)])
     ones = (guides == 1).flatten(1).all(1)
     assert 0.4 < ones.float().mean() < 0.6
-    assert torch.equal(guides[~ones], batch["masks"].repeat(100, 1, 1, 1)[~ones])
+    assert torch.equal(guides[~ones], batch["masks"][0].repeat(100, 1, 1, 1)[~ones])
 
 
 def test_a_clip_and_its_mask_are_rolled_out_together(batch: dict[str, Tensor]) -> None:

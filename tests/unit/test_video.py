@@ -10,7 +10,7 @@ from PIL import Image
 from miva_core import files, video
 from miva_core.errors import MIVAError
 from miva_core.metrics import psnr
-from miva_core.video import check_writable, contact_sheet, read_video, write_png, write_video
+from miva_core.video import check_writable, contact_sheet, frames_over_masks, read_video, write_png, write_video
 
 
 def soft_clip(frames: int = 8, height: int = 48, width: int = 64) -> torch.Tensor:
@@ -280,3 +280,19 @@ def test_a_png_comes_back(tmp_path: Path):
         write_png(image, tmp_path / "a.jpg")
     with pytest.raises(MIVAError, match="A picture"):
         write_png(image[..., :1], tmp_path / "a.png")
+
+
+def test_frames_over_masks() -> None:
+    """Each subject has a colour of its own, and a later one lies on top."""
+    frames = torch.rand(2, 3, 4, 3)
+    left, right = torch.zeros(2, 2, 3, 4).unbind()
+    left[..., :2], right[..., 1:3] = 1, 1
+    shown = frames_over_masks(frames, [left, right])
+    assert shown.shape == (2, 6, 4, 3)
+    assert torch.equal(shown[:, :3], frames)
+    below = shown[:, 3:]
+    assert not below[:, :, 3].any()
+    assert torch.equal(below[:, :, 1], below[:, :, 2]) and not torch.equal(below[:, :, 0], below[:, :, 1])
+    half = frames_over_masks(frames, [left / 2])[:, 3:]
+    torch.testing.assert_close(half[:, :, 0], below[:, :, 0] / 2)
+    assert frames_over_masks(frames, [left] * 9).shape == shown.shape
