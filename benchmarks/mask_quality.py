@@ -228,9 +228,9 @@ def main() -> None:
     lines = [
         "# Masked adapters on the built-in base",
         f"\n{len(pictures)} held-out pictures, {args.seeds} seeds, the settings of `animate`. A static mask already "
-        "overlaps the ideal one where the subject returns or moves little; its row says by how much. The background is what "
-        f"lies {AWAY} pixels or more from everything that the subject ever covers: nearer, the windows of optical flow see "
-        "its motion, too.",
+        "overlaps the ideal one where the subject returns or moves little; its row says by how much. The background is "
+        f"what lies {AWAY} pixels or more from everything that the subject ever covers: nearer, the windows of optical "
+        "flow see its motion, too.",
     ]
     for part in args.parts:
         if part == "two":

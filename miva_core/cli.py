@@ -161,7 +161,9 @@ def _list(options: argparse.Namespace) -> None:
     for name, path in find_adapters(options.adapters).items():
         try:
             info = read_info(path)
-            print(f"  {name:<16} {info.motion} ({info.frames} frames, {info.size[0]}×{info.size[1]}, {info.family})")
+            masked = ", with a mask of its subject" if info.config.mask else ""
+            size = f"{info.frames} frames, {info.size[0]}×{info.size[1]}"
+            print(f"  {name:<16} {info.motion} ({size}, {info.family}{masked})")
         except MIVAError as error:
             print(f"  {name:<16} cannot be used: {error}")
 

@@ -137,8 +137,10 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    odd = [total for total in weight_sums(chosen) if not math.isclose(total, 1)]
-    if len(chosen) > 1 and odd:
+    # Masked ones move different places.
+    plain = [motion for name, motion in zip(names, chosen, strict=True) if name not in masks]
+    odd = [total for total in weight_sums(plain) if not math.isclose(total, 1)]
+    if len(plain) > 1 and odd:
         print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .attention import Bias, Codes, CrossFrameBias
+from .errors import MIVAError
 from .regions import EPSILON, RegionCodes, agreement_bias
 
 _TILES = (64, 96, 128, 192, 256)
@@ -69,7 +70,14 @@ class Guidance:
         self._by_tokens = {height * width: self._build((height, width)) for height, width in grids}
 
     def at(self, tokens: int) -> GridGuidance:
-        """The guidance for a grid of so many tokens a frame."""
+        """The guidance for a grid of so many tokens a frame.
+
+        Raises:
+            MIVAError: the masks are of another size than the latents that the model runs on.
+        """
+        if tokens not in self._by_tokens:
+            height, width = self._masks.shape[-2:]
+            raise MIVAError(f"The masks are {height}×{width}, which is not the grid of the latents: scale them to it.")
         return self._by_tokens[tokens]
 
     def _build(self, grid: tuple[int, int]) -> GridGuidance:

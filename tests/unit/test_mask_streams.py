@@ -231,6 +231,15 @@ def test_nothing_of_masks_stays_after_removal(make_unet: Callable, make_adapter:
         unet(latents, torch.tensor(500), text)  # one row is no batch of a clip and a mask
 
 
+@torch.no_grad()
+def test_masks_of_another_grid_are_told(make_unet: Callable, make_adapter: Callable) -> None:
+    unet = make_unet().double()
+    with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
+        miva.set_masks({"jump": torch.ones(1, FRAMES, 16, 16)})
+        with pytest.raises(MIVAError, match="The masks are 16×16, which is not the grid of the latents"):
+            unet(torch.randn(1, 4, FRAMES, HEIGHT, WIDTH).double(), torch.tensor(500), None)
+
+
 def test_the_last_adapter_given_is_on_top_whatever_their_configs(make_unet: Callable, make_adapter: Callable) -> None:
     """Adapters of equal config are computed side by side, but lie in the order they were given in."""
     unet = make_unet()

@@ -14,10 +14,12 @@ def base() -> Base:
     return load_base("tiny")
 
 
-def test_camera_motions_and_two_subject_motions_are_there() -> None:
+def test_camera_motions_and_two_subject_motions_of_each_kind_are_there() -> None:
     names = set(find_adapters())
     assert names >= CAMERA
-    assert len([name for name in names if read_info(SHIPPED / f"{name}.safetensors").subject]) >= 2
+    infos = [read_info(SHIPPED / f"{name}.safetensors") for name in names]
+    assert len([info for info in infos if info.subject and not info.config.mask]) >= 2
+    assert len([info for info in infos if info.subject and info.config.mask]) >= 2
 
 
 def test_the_base_and_each_adapter_are_small() -> None:
