@@ -25,7 +25,7 @@ from miva_core import MIVAAdapter, MIVAConfig, animate, describe, inject, load_b
 from miva_core.animation import Clip
 from miva_core.attention import Bias, Codes, attend
 from miva_core.backdrops import paint_backdrops
-from miva_core.guidance import Guidance, halvings, unify
+from miva_core.guidance import Guidance, halvings, prefers_codes, unify
 from miva_core.injection import Injection
 from miva_core.library import SHIPPED
 from miva_core.mask_stream import mask_steps
@@ -114,10 +114,10 @@ def memory() -> list[str]:
     lines = ["\n## Memory of the guidance of one run, 64×40 latents, 16 frames, float16, one masked adapter\n"]
     lines.append("| form | kept |\n|---|---|")
     masks = soft_discs((64, 40), FRAMES)[None, None]
-    for name, widths in (("codes where they fit", (40, 80, 160)), ("additive masks at all grids", (64,))):
-        guidance = Guidance(
-            masks, unify(masks), 1, halvings(64, 40)[:4], widths, 16, spans_frames=False, dtype=torch.float16
-        )
+    for name, choose in (("codes where they fit", prefers_codes), ("additive masks at all grids", lambda *_: False)):
+        with patch("miva_core.guidance.prefers_codes", choose):
+            grids, widths = halvings(64, 40)[:4], (40, 80, 160)
+            guidance = Guidance(masks, unify(masks), 1, grids, widths, 16, spans_frames=False, dtype=torch.float16)
         blocks = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in stored(guidance._by_tokens)}
         lines.append(f"| {name} | {sum(blocks.values()) / 1e6:.2f} MB |")
     return lines

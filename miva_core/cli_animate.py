@@ -76,10 +76,10 @@ def add_animate(commands: argparse._SubParsersAction) -> None:
 def _animate(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
     from . import files
-    from .given_masks import check_masks, match_size
+    from .given_masks import check_masks, fit_masks
     from .info import read_info
     from .library import resolve_adapter
-    from .pictures import fit_picture, parse_size, read_picture
+    from .pictures import fit_picture, parse_size, read_mask, read_picture
     from .video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
 
     check_writable(options.out)
@@ -95,10 +95,9 @@ def _animate(options: argparse.Namespace) -> None:
     check_distinct([options.out, options.sheet, *saved.values()], [options.picture, *paths, *mask_paths.values()])
     size = parse_size(options.size) if options.size is not None else None
     picture = read_picture(options.picture)
-    masks = check_masks({name: read_picture(path).mean(-1) for name, path in mask_paths.items()}, infos)
+    masks = check_masks({name: read_mask(path) for name, path in mask_paths.items()}, infos)
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
-    masks = {name: match_size(name, mask, tuple(picture.shape[:2])) for name, mask in masks.items()}
 
     from tqdm import tqdm
 
@@ -117,8 +116,8 @@ def _animate(options: argparse.Namespace) -> None:
         name: (MIVAAdapter.load(path, base.backbone), motion.weight)
         for name, path, motion in zip(names, paths, chosen, strict=True)
     }
+    masks = fit_masks(masks, infos, tuple(picture.shape[:2]), size or base.size, options.fit)
     picture, note = fit_picture(picture, size or base.size, options.fit)
-    masks = {name: fit_picture(_grey(mask), size or base.size, options.fit)[0][..., 0] for name, mask in masks.items()}
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
     with tqdm(total=options.steps or base.steps, unit="step", desc="Animating", delay=1e-3) as bar:
         clip = animate(
@@ -145,18 +144,13 @@ def _animate(options: argparse.Namespace) -> None:
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     for name, path in saved.items():
-        write_video(_grey(clip.masks[name]), path, clip.fps)
+        write_video(clip.masks[name][..., None].expand(-1, -1, -1, 3), path, clip.fps)
         print(f"Wrote {path}.")
     if options.sheet:
         label = " + ".join(f"{path.stem} {motion.weight:g}" for path, motion in zip(paths, chosen, strict=True))
         shown = frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames
         write_png(contact_sheet([(label or "no motion", shown)]), options.sheet)
         print(f"Wrote {options.sheet}.")
-
-
-def _grey(values: "torch.Tensor") -> "torch.Tensor":
-    """Masks (...) as pictures (..., 3)."""
-    return values[..., None].expand(*values.shape, 3)
 
 
 def _unique(stems: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .config import MIVAConfig
 from .errors import MIVAError, MIVAWarning
-from .pictures import fit_picture
+from .pictures import fit_picture, told_size
 
 
 class HasConfig(Protocol):
@@ -24,6 +24,7 @@ def fit_masks(
     adapters: Mapping[str, HasConfig],
     picture: tuple[int, int],
     size: tuple[int, int],
+    how: Literal["crop", "pad"] = "crop",
 ) -> dict[str, Tensor]:
     """Masks of subjects in a picture as masks of the clip's first frame.
 
@@ -33,16 +34,18 @@ def fit_masks(
         adapters: by name.
         picture: (height, width) of the picture; a mask of another size is scaled to it, with a warning.
         size: (height, width) of the clip.
+        how: the picture is fitted to the clip, see `fit_picture`.
 
     Returns:
-        (height, width) float32 by name, cropped and scaled like the picture. A mask that is zero everywhere is taken
-        for the whole frame, with a warning.
+        (height, width) float32 by name in the order of the adapters, cropped and scaled like the picture. A mask that
+        nowhere exceeds 0.5 is taken for the whole frame, with a warning.
 
     Raises:
         MIVAError: as from `check_masks`.
     """
     return {
-        name: _fit(name, match_size(name, mask, picture), size) for name, mask in check_masks(masks, adapters).items()
+        name: _fit(name, _match_size(name, mask, picture), size, how)
+        for name, mask in check_masks(masks, adapters).items()
     }
 
 
@@ -69,14 +72,13 @@ def check_masks(masks: Mapping[str, Tensor] | None, adapters: Mapping[str, HasCo
             f"No mask is given for {', '.join(missing)}: an adapter with a mask stream needs one that shows its "
             f"subject, as in masks={{{missing[0]!r}: mask}}."
         )
-    return {name: _checked(name, mask) for name, mask in masks.items()}
+    return {name: _checked(name, masks[name]) for name in adapters if name in masks}
 
 
-def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
-    """A mask scaled to the size of its picture, with a warning if it had another."""
+def _match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
     if mask.shape == picture:
         return mask
-    _warn(f"The mask of {name} was scaled from {_told(mask.shape)} to the picture's {_told(picture)}.")
+    _warn(f"The mask of {name} was scaled from {told_size(mask.shape)} to the picture's {told_size(picture)}.")
     return F.interpolate(mask[None, None], picture, mode="bilinear", antialias=True)[0, 0]
 
 
@@ -100,17 +102,13 @@ def _checked(name: str, mask: Any) -> Tensor:
     return mask.clamp(0, 1)
 
 
-def _fit(name: str, mask: Tensor, size: tuple[int, int]) -> Tensor:
-    fitted = fit_picture(mask[..., None].expand(-1, -1, 3), size)[0][..., 0].clamp(0, 1)
-    if fitted.amax() < 0.5:
-        where = "is empty" if mask.amax() < 0.5 else "shows nothing that is left after cropping"
+def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
+    fitted = fit_picture(mask[..., None].expand(-1, -1, 3), size, how)[0][..., 0].clamp(0, 1)
+    if fitted.amax() <= 0.5:
+        where = "is empty" if mask.amax() <= 0.5 else "shows nothing that is left after cropping"
         _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")
         return torch.ones_like(fitted)
     return fitted
-
-
-def _told(size: tuple[int, ...]) -> str:
-    return f"{size[1]}×{size[0]}"
 
 
 def _warn(text: str) -> None:

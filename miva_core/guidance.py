@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .attention import Bias, Codes, CrossFrameBias
-from .errors import MIVAError
 from .regions import EPSILON, RegionCodes, agreement_bias
 
 _TILES = (64, 96, 128, 192, 256)
 _FEW_TOKENS = 128
+_LARGE_MASK = 2**26
 _RANK_OF_MASKS = 24
 
 
@@ -52,6 +52,9 @@ class Guidance:
         rank: length of the codes of a soft mask.
         spans_frames: whether self-attention spans all frames and there is no attention over time alone.
         dtype: what attention computes in.
+
+    Attributes:
+        size: (B, F, h, w) of the masks.
     """
 
     def __init__(
@@ -65,68 +68,70 @@ class Guidance:
         spans_frames: bool,
         dtype: torch.dtype,
     ) -> None:
-        self._masks, self._regions = masks, F.one_hot(labels, 1 + subjects).to(masks)
+        self.size = tuple(masks.shape[1:])
         self._widths, self._rank, self._spans_frames, self._dtype = widths, rank, spans_frames, dtype
-        self._by_tokens = {height * width: self._build((height, width)) for height, width in grids}
+        regions = F.one_hot(labels, 1 + subjects).to(masks)
+        coarse, fine = (_looked_up(RegionCodes(length), masks) for length in (rank, _RANK_OF_MASKS))
+        over_time = None if spans_frames else _over_time(masks)
+        self._by_tokens = {
+            math.prod(grid): GridGuidance(
+                self_attention=self._self_attention(pool(regions, grid)),
+                cross_frame=self._cross_frame(coarse, fine, grid),
+                temporal=None if over_time is None else self._temporal(pool(over_time, grid)),
+                gate=pool(masks[..., None], grid)[..., 0].to(dtype),
+            )
+            for grid in grids
+        }
 
     def at(self, tokens: int) -> GridGuidance:
-        """The guidance for a grid of so many tokens a frame.
-
-        Raises:
-            MIVAError: the masks are of another size than the latents that the model runs on.
-        """
-        if tokens not in self._by_tokens:
-            height, width = self._masks.shape[-2:]
-            raise MIVAError(f"The masks are {height}×{width}, which is not the grid of the latents: scale them to it.")
+        """The guidance for a grid of so many tokens a frame."""
         return self._by_tokens[tokens]
 
-    def _build(self, grid: tuple[int, int]) -> GridGuidance:
-        return GridGuidance(
-            self_attention=self._self_attention(grid),
-            cross_frame=self._cross_frame(grid),
-            temporal=None if self._spans_frames else self._temporal(grid),
-            gate=pool(self._masks[..., None], grid)[..., 0].to(self._dtype),
-        )
-
-    def _self_attention(self, grid: tuple[int, int]) -> Bias:
-        regions = pool(self._regions, grid)
+    def _self_attention(self, regions: Tensor) -> Bias:
+        """regions (B, F, s, labels), the share of each in every place."""
         regions = regions.flatten(1, 2) if self._spans_frames else regions.flatten(0, 1)
+        # Kernels want widths that are multiples of 8.
+        regions = F.pad(regions, (0, -regions.shape[-1] % 8))
         # log(1(S*_p = S*_q) + ε) but for a constant
         codes = Codes(math.log((1 + EPSILON) / EPSILON) * regions, regions)
-        return self._cast(codes if self._codes_fit(regions.shape[1], regions.shape[2]) else _product(codes))
+        rows, tokens, length = regions.shape
+        return self._cast(codes if self._prefers_codes(rows * tokens, tokens, length) else _product(codes))
 
-    def _cross_frame(self, grid: tuple[int, int]) -> CrossFrameBias:
-        fit = self._codes_fit(math.prod(grid), self._rank)
-        table = RegionCodes(self._rank if fit else _RANK_OF_MASKS)
-        query, key = (pool(code(self._masks), grid) for code in (table.query, table.key))
+    def _cross_frame(self, coarse: Codes, fine: Codes, grid: tuple[int, int]) -> CrossFrameBias:
+        n, clips, frames = coarse.query.shape[:3]
+        tokens = math.prod(grid)
+        as_codes = self._prefers_codes(n * clips * frames * tokens, tokens, self._rank)
+        query, key = (pool(code, grid) for code in (coarse if as_codes else fine))
+        if as_codes:
+            query, key = self._cast(Codes(query, key))  # before they are cut, so that both references share them
         first = Codes(query.flatten(2, 3), key[:, :, 0])
         later = Codes(query[:, :, 2:], key[:, :, 1:-1])
-        return CrossFrameBias(*(self._cast(codes if fit else _product(codes)) for codes in (first, later)))
+        return CrossFrameBias(*(codes if as_codes else self._cast(_product(codes)) for codes in (first, later)))
 
-    def _temporal(self, grid: tuple[int, int]) -> Tensor:
-        over_time = self._masks.movedim(2, -1)  # (n, B, h, w, F)
-        bias = agreement_bias(over_time, over_time)
-        return pool(bias.flatten(-2), grid).unflatten(-1, bias.shape[-2:]).flatten(1, 2).to(self._dtype)
+    def _temporal(self, bias: Tensor) -> Tensor:
+        """bias (n, B, s, F F)"""
+        return bias.unflatten(-1, (self.size[1], -1)).flatten(1, 2).to(self._dtype)
 
-    def _codes_fit(self, tokens: int, rank: int) -> bool:
-        return all(codes_fit(tokens, width, rank) for width in self._widths)
+    def _prefers_codes(self, queries: int, keys: int, rank: int) -> bool:
+        return all(prefers_codes(queries, keys, width, rank) for width in self._widths)
 
     def _cast(self, bias: Bias) -> Bias:
         return Codes(*(code.to(self._dtype) for code in bias)) if isinstance(bias, Codes) else bias.to(self._dtype)
 
 
-def codes_fit(tokens: int, width: int, rank: int) -> bool:
+def prefers_codes(queries: int, keys: int, width: int, rank: int) -> bool:
     """Whether a bias goes into attention as codes rather than as an additive mask.
 
     Codes leave attention to the kernels that refuse masks, and their memory grows with the tokens, that of a mask with
     their square. But those kernels work on tiles of 64, 96, 128, 192 or 256 channels a head: codes cost nothing in what
-    the heads leave free of their tile, and a larger tile where they do not fit. With few tokens a mask is small.
+    the heads leave free of their tile, and a larger tile where they do not fit. So a mask is taken where there are few
+    tokens, and where codes do not fit, unless the mask would be very large.
 
     Args:
-        tokens: that are attended to. width: channels per head. rank: length of a code.
+        queries: in all rows of the batch. keys: that each of them sees. width: channels per head. rank: of the codes.
     """
     tile = next((tile for tile in _TILES if tile >= width), width)
-    return tokens >= _FEW_TOKENS and rank <= tile - width
+    return keys >= _FEW_TOKENS and (rank <= tile - width or queries * keys > _LARGE_MASK)
 
 
 def unify(masks: Tensor) -> Tensor:
@@ -150,6 +155,16 @@ def halvings(height: int, width: int) -> list[tuple[int, int]]:
         height, width = (height + 1) // 2, (width + 1) // 2
         grids.append((height, width))
     return grids
+
+
+def _looked_up(table: RegionCodes, masks: Tensor) -> Codes:
+    return Codes(table.query(masks), table.key(masks))
+
+
+def _over_time(masks: Tensor) -> Tensor:
+    """Eq. 3 between all frames at each place: (n, B, F, h, w) gives (n, B, h, w, F F)."""
+    over_time = masks.movedim(2, -1)
+    return agreement_bias(over_time, over_time).flatten(-2)
 
 
 def _product(codes: Codes) -> Tensor:

@@ -112,11 +112,14 @@ class Injection:
         Among adapters with masks, one without a mask stream acts where no subject is. Of overlapping masks the one that
         was injected last is on top.
 
+        A subject's region is kept apart also while the weight of its adapter is 0.
+
         Args:
-            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents.
+            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, where the model is.
 
         Raises:
-            MIVAError: a mask is missing or one too many, or is not as above; nothing is changed then.
+            MIVAError: a mask is missing or one too many, or they are not of one size; nothing is changed then. Masks of
+                another size than the clips are told by the next forward pass.
         """
         if masks is None:
             self._context.guidance = None
@@ -126,23 +129,26 @@ class Injection:
         shapes = {tuple(mask.shape) for mask in masks.values()}
         if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
             raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
-        soft = {name: masks[name].to(self._context.weights).clamp(0, 1) for name in self._order if name in masks}
+        dtype = self._context.weights.dtype
+        soft = {name: masks[name].to(dtype).clamp(0, 1) for name in self._order if name in masks}
         labels = unify(torch.stack(list(soft.values())))
-        background = (labels == 0).to(self._context.weights)
+        background = (labels == 0).to(dtype)
         every = torch.stack([soft.get(name, background) for name in self._adapters])
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         spans_frames = self._backbone.family == "wan"
         height, width = labels.shape[-2:]
-        self._context.guidance = Guidance(
-            every,
-            labels,
-            len(soft),
-            grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
-            widths=sorted({site.dim // site.heads for site in sites}),
-            rank=max(self._adapters[name].config.region_rank for name in self.masked),
-            spans_frames=spans_frames,
-            dtype=self._dtype,
-        )
+        # Biases are small differences of large numbers, which autocast would round.
+        with torch.autocast(every.device.type, enabled=False):
+            self._context.guidance = Guidance(
+                every,
+                labels,
+                len(soft),
+                grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
+                widths=sorted({site.dim // site.heads for site in sites}),
+                rank=max(self._adapters[name].config.region_rank for name in self.masked),
+                spans_frames=spans_frames,
+                dtype=self._dtype,
+            )
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
@@ -199,7 +205,20 @@ class Injection:
 
     def _remember_frames(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         latents = next((kwargs[name] for name in ("sample", "hidden_states") if name in kwargs), None)
-        self._context.frames = (args[0] if latents is None else latents).shape[2]
+        rows, _, frames, height, width = (args[0] if latents is None else latents).shape
+        streams, guidance = self._context.streams, self._context.guidance
+        if rows % (1 + streams):
+            raise MIVAError(
+                f"The batch has {rows} rows, but each clip was to be followed by {streams} mask sequences: call "
+                "set_mask_streams(False) where there are none."
+            )
+        clips = rows // (1 + streams)
+        if guidance is not None and guidance.size != (clips, frames, height, width):
+            raise MIVAError(
+                f"The masks are {guidance.size}, but the clips' latents are {(clips, frames, height, width)}: "
+                "set masks of their size, or None."
+            )
+        self._context.frames = frames
 
 
 def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
@@ -234,7 +253,7 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
         weights = torch.ones(len(adapters), device=home.device, dtype=dtype)
-    injection = Injection(adapters, backbone, Context(weights), home.dtype)
+    injection = Injection(adapters, backbone, Context(weights), _attention_dtype(model, backbone))
     try:
         injection._install(model)
     except BaseException:
@@ -285,6 +304,13 @@ def check_bare(model: nn.Module, backbone: Backbone) -> None:
                 f"The attention at {site.path} uses {type(attention.processor).__name__}, which adapters would "
                 "replace; call model.set_default_attn_processor() first."
             )
+
+
+def _attention_dtype(model: nn.Module, backbone: Backbone) -> torch.dtype:
+    """What attention computes in, as far as its weights tell: stored ones of 8 bits are computed with as others."""
+    site = next(site for site in backbone.sites if site.kind == "sa")
+    dtype = model.get_submodule(site.path).to_q.weight.dtype
+    return dtype if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64) else torch.float32
 
 
 def _present_parameter(model: nn.Module) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .errors import MIVAError
 from .injection import Injection
 from .loss import clip_losses, later_steps, predict_motion, rolled_out_noise
 
@@ -35,11 +36,13 @@ def masked_losses(
 ) -> Tensor:
     """`clip_losses` of clips and of their mask sequences, guided by the true masks or by those the model predicts.
 
-    The model first sees both at a noisier step. What it takes for the masks there guides it at step t, as in sampling,
-    and a share of the clips, with their masks, is brought to t by that very prediction, see `rolled_out_losses`.
+    The model first sees both at a noisier step. What it takes for the masks there guides it at step t, and a share of
+    the clips, with their masks, is brought to t by that very prediction, see `rolled_out_losses`. It is for models
+    whose noise is centred on the first frame, as there.
 
     Args:
-        miva: the injection of the adapters that are trained, k of them with masks.
+        miva: the injection of the k adapters that are trained, all with masks. It is told of mask streams and guidance,
+            which stay set for the backward pass.
         text: (B, W, D) caption embeddings.
         latents: ((1 + k) B, C, F, h, w): clips, then the mask sequences of one adapter after the other as pictures,
             white on black. noise: the same shape.
@@ -52,17 +55,23 @@ def masked_losses(
 
     Returns:
         ((1 + k) B,) losses.
+
+    Raises:
+        MIVAError: there are adapters without a mask stream.
     """
+    if len(miva.masked) != len(miva.weights):
+        raise MIVAError("Masked adapters are trained by themselves: inject no adapter without a mask stream.")
     count, steps, rows = len(t), len(alphas_cumprod), 1 + len(masks)
     later = later_steps(t, steps)
     text, all_t, all_later = text.repeat(rows, 1, 1), t.repeat(rows), later.repeat(rows)
     miva.set_mask_streams(True)
+    is_true = torch.rand(count, device=t.device) < truth
     with torch.no_grad():
-        _guide(miva, masks, later, steps)
+        # As before the first prediction, where no true masks may help.
+        _guide(miva, torch.where(is_true[:, None, None, None], masks, 1.0), later, steps)
         predicted = predict_motion(model, text, latents, noise, all_later, alphas_cumprod)
         proxy = read_out((latents[:, :, :1] + predicted)[count:]).view_as(masks)
         proxy = torch.cat([masks[:, :, :1], proxy[:, :, 1:]], dim=2)
-        is_true = torch.rand(count, device=t.device) < truth
         _guide(miva, torch.where(is_true[:, None, None, None], masks, proxy), t, steps)
         own = (torch.rand(count, device=t.device) < rolled_out).repeat(rows)
         rolled = rolled_out_noise(predicted, latents, noise, all_t, all_later, alphas_cumprod)

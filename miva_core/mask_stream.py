@@ -18,7 +18,7 @@ def mask_steps(steps: int) -> tuple[int, ...]:
 
 
 class MaskStreams:
-    """The mask sequences of all masked adapters of one clip.
+    """The mask sequences of all masked adapters of one clip, of which there are none known at first.
 
     They need no scheduler: from one mask step to the next they jump in closed form, along the line from the noise to
     what the model predicts (DDIM). The prediction is made from latents that were not stepped yet, and guides the model
@@ -49,6 +49,7 @@ class MaskStreams:
         stop_iou: float | None = None,
     ) -> None:
         self._miva, self._scheduler, self._readouts, self._stop_iou = miva, scheduler, readouts, stop_iou
+        miva.set_masks(None)
         self._given = {name: given[name] for name in miva.masked}
         self._x1 = torch.cat([x1[name] for name in miva.masked])
         self._centre = self._x1 if centred else torch.zeros_like(self._x1)

@@ -7,6 +7,7 @@ type are width×height.
 import logging
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -52,11 +53,24 @@ def read_picture(path: str | Path) -> Tensor:
             decoding), or below 8 pixels a side.
     """
     path = require_file(path, "picture")
-    with path.open("rb") as file:
-        pixels = _read_with_pillow(file, path)
-        if pixels is None:
-            pixels = _read_with_opencv(file, path)
-    return _to_rgb(pixels, path)
+    values, alpha = _split_alpha(_pixels_of(path), path)
+    if alpha.min() < 1:
+        _log.warning("The picture %s is transparent in places: it is shown over white.", path)
+        values = values * alpha + (1 - alpha)
+    return values.expand(-1, -1, 3).contiguous()
+
+
+def read_mask(path: str | Path) -> Tensor:
+    """Read a mask: the opaque part of a picture that is transparent in places, or else its brightness.
+
+    Formats, sizes and errors are those of `read_picture`.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    path = require_file(path, "mask")
+    values, alpha = _split_alpha(_pixels_of(path), path)
+    return alpha[..., 0] if alpha.min() < 1 else values.mean(-1)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -93,7 +107,7 @@ def fit_picture(picture: Tensor, size: tuple[int, int], how: Literal["crop", "pa
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
     if min(size) < 1:
-        raise MIVAError(f"The size {_told(size)} is not possible: both sides must be at least one pixel.")
+        raise MIVAError(f"The size {told_size(size)} is not possible: both sides must be at least one pixel.")
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
     return _crop_to(picture, size) if how == "crop" else _pad_to(picture, size)
@@ -180,8 +194,15 @@ def _float_picture_size(file: BinaryIO) -> tuple[int, int] | None:
     return None
 
 
-def _to_rgb(pixels: np.ndarray, path: Path) -> Tensor:
-    """(H, W) or (H, W, C) of uint8, uint16 or float to the (H, W, 3) float tensor, over white where transparent."""
+def _pixels_of(path: Path) -> np.ndarray:
+    """(H, W) or (H, W, C) as stored."""
+    with path.open("rb") as file:
+        pixels = _read_with_pillow(file, path)
+        return _read_with_opencv(file, path) if pixels is None else pixels
+
+
+def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor]:
+    """(H, W) or (H, W, C) of uint8, uint16 or float to colours (H, W, 1 or 3) and opacity (H, W, 1), in [0, 1]."""
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
         raise MIVAError(f"The picture {path} has {pixels.dtype} pixels: save it with 8 or 16 bits a channel.")
     white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
@@ -189,11 +210,8 @@ def _to_rgb(pixels: np.ndarray, path: Path) -> Tensor:
     if values.ndim == 2:
         values = values[..., None]
     if values.shape[-1] == 4:
-        values, alpha = values[..., :3], values[..., 3:]
-        if alpha.min() < 1:
-            _log.warning("The picture %s is transparent in places: it is shown over white.", path)
-            values = values * alpha + (1 - alpha)
-    return values.expand(-1, -1, 3).contiguous()
+        return values[..., :3], values[..., 3:]
+    return values, torch.ones_like(values[..., :1])
 
 
 def _check_size(width: int, height: int, path: Path) -> None:
@@ -217,9 +235,9 @@ def _crop_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
     top, left = (h - kept[0]) // 2, (w - kept[1]) // 2
     notes = []
     if kept != (h, w):
-        notes.append(f"centre-cropped {_told((h, w))} to {_told(kept)}")
+        notes.append(f"centre-cropped {told_size((h, w))} to {told_size(kept)}")
     if kept != size:
-        notes.append(f"scaled to {_told(size)}" if notes else f"scaled {_told(kept)} to {_told(size)}")
+        notes.append(f"scaled to {told_size(size)}" if notes else f"scaled {told_size(kept)} to {told_size(size)}")
     return _scale(picture[top : top + kept[0], left : left + kept[1]], size), ", ".join(notes)
 
 
@@ -231,9 +249,9 @@ def _pad_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     notes = []
     if inner != (h, w):
-        notes.append(f"scaled {_told((h, w))} to {_told(inner)}")
+        notes.append(f"scaled {told_size((h, w))} to {told_size(inner)}")
     if inner != size:
-        notes.append(f"padded to {_told(size)}" if notes else f"padded {_told(inner)} to {_told(size)}")
+        notes.append(f"padded to {told_size(size)}" if notes else f"padded {told_size(inner)} to {told_size(size)}")
     rows = torch.arange(-top, height - top, device=picture.device).clamp(0, inner[0] - 1)
     columns = torch.arange(-left, width - left, device=picture.device).clamp(0, inner[1] - 1)
     return scaled[rows][:, columns], ", ".join(notes)
@@ -247,5 +265,6 @@ def _scale(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return rearrange(scaled, "1 c h w -> h w c").clamp(0, 1).contiguous()
 
 
-def _told(size: tuple[int, int]) -> str:
+def told_size(size: Sequence[int]) -> str:
+    """(height, width) as people write it, width first."""
     return f"{size[1]}×{size[0]}"

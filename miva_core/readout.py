@@ -14,6 +14,9 @@ from .base import Base
 _TRUST_IN_PRIOR = 1e-2
 """Weight of the black-to-white direction beside one frame of evidence."""
 
+_FLAT_SIDE = 128
+"""Pixels of the flat pictures whose latents are black and white."""
+
 
 class Readout(Protocol):
     """Soft masks of predicted mask latents."""
@@ -75,7 +78,13 @@ class DecoderReadout:
 
 def fit_readout(base: Base, latent: Tensor, mask: Tensor) -> LinearReadout:
     """The linear read-out for a mask (H, W) and its latent (1, C, 1, h, w)."""
-    side = base.multiple
-    black, white = (base.encode(torch.full((side, side, 3), level))[0, :, 0].mean((-2, -1)) for level in (0.0, 1.0))
+    black, white = (_flat_latent(base, level) for level in (0.0, 1.0))
     small = F.interpolate(mask[None, None].to(latent), latent.shape[-2:], mode="area")[0, 0]
     return LinearReadout.fit(latent[0, :, 0], small, black, white)
+
+
+def _flat_latent(base: Base, level: float) -> Tensor:
+    """(C,) of a flat picture, from its middle, where its border is not felt."""
+    latent = base.encode(torch.full((_FLAT_SIDE, _FLAT_SIDE, 3), level))[0, :, 0]
+    height, width = latent.shape[-2:]
+    return latent[:, height // 4 : -(height // 4), width // 4 : -(width // 4)].mean((-2, -1))

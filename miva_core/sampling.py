@@ -138,7 +138,7 @@ def sample(
         dtype: what the model computes in, where that is not the latents' own.
         generator: for schedulers that add noise.
         before_step: called before each step with the share of the steps that is done, in [0, 1).
-        masks: mask sequences that some steps carry beside the clip.
+        masks: mask sequences that some steps carry beside the clip, of which there is one (B = 1) then.
         callback: see `StepCallback`; an exception of its own ends the run.
 
     Returns:

@@ -1,10 +1,10 @@
 """Train the masked adapters that come with the built-in base (section 3.4), the base frozen.
 
-    torchrun --nproc-per-node 2 -m tools.train_masked --out miva_core/tiny/adapters [--resume FOLDER] [jump sway ...]
+    torchrun --nproc-per-node 2 -m tools.train_masked --out miva_core/tiny/adapters [--start-from FOLDER] [jump sway]
 
-Each learns from 20 drawn clips, in most of which a second sprite stands or moves; and all of them together from clips
-with a subject for each, so that none holds what another is to move. Every clip is seen in several colours. Processes
-share each step: their gradients are averaged.
+Each of two learns from 20 drawn clips, in most of which a second sprite stands or moves; and both together from clips
+with a subject for each, so that neither holds what the other is to move. Every clip is seen in several colours.
+Processes share each step: their gradients are averaged.
 """
 
 import argparse
@@ -39,6 +39,8 @@ from tools.train_adapters import CONFIG, PICTURE, SPEED, SYMMETRIC, VARIANTS, lo
 COUNT = 20
 OTHERS = (*SUBJECT_MOTIONS, *("still",) * 4)
 """How a second sprite moves that no adapter belongs to; it must not be held."""
+TURNS = 4
+"""Of a round: each of two adapters alone, and both together, either of them on top."""
 SUBJECT = 3.0
 """How much more a place counts where the subject is: less than for plain adapters, since the rest is to keep still."""
 
@@ -103,7 +105,7 @@ def step_loss(
     """The loss of one batch of clips with a subject for each of the adapters."""
     alphas = base.scheduler.alphas_cumprod
     # Half-length clips cost half, so most steps take twice as many of them.
-    frames, batch = (base.frames, args.batch) if step % 3 == 0 else (base.frames // 2, 2 * args.batch)
+    frames, batch = (base.frames, args.batch) if step // TURNS % 3 == 0 else (base.frames // 2, 2 * args.batch)
     rows = torch.randint(len(clips.latents), (batch,))
     latents = torch.cat([clips.latents[None, rows, :, :frames], clips.mask_latents[:, rows, :, :frames]]).flatten(0, 1)
     weight, bias = clips.readout_weight[:, rows].flatten(0, 1), clips.readout_bias[:, rows].flatten()
@@ -138,7 +140,7 @@ def step_loss(
 def train(base: Base, adapters: dict[str, MIVAAdapter], args: argparse.Namespace) -> None:
     """All adapters, in turns alone and together."""
     alone = [(name,) for name in adapters]
-    together = list(permutations(adapters)) if len(adapters) > 1 else []
+    together = list(permutations(adapters))
     clips = {names: masked_clips(base, names, args.seed) for names in alone + together}
     turns = alone + together
     parameters = [p for adapter in adapters.values() for p in adapter.parameters()]
@@ -177,10 +179,10 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("motions", nargs="*", default=["jump", "sway"])
+    parser.add_argument("motions", nargs=2, default=["jump", "sway"])
     parser.add_argument("--base", type=Path, default=Path("miva_core/tiny"))
     parser.add_argument("--out", type=Path, default=Path("miva_core/tiny/adapters"))
-    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the adapters found there")
+    parser.add_argument("--start-from", type=Path, metavar="FOLDER", help="start from the adapters found there")
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--lr", type=float, default=3e-3)
@@ -193,8 +195,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     base = load_tiny(args.base)
     adapters = {
-        motion: MIVAAdapter.load(args.resume / f"{motion}_masked.safetensors", base.backbone)
-        if args.resume
+        motion: MIVAAdapter.load(args.start_from / f"{motion}_masked.safetensors", base.backbone)
+        if args.start_from
         else MIVAAdapter(base.backbone, replace(CONFIG, mask=True))
         for motion in args.motions
     }

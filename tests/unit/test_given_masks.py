@@ -71,6 +71,19 @@ def test_a_subject_that_is_cropped_away_is_told() -> None:
     assert torch.equal(fitted, torch.ones(6, 4))
 
 
+def test_the_order_is_that_of_the_adapters() -> None:
+    """Noise is drawn in it, and the last one lies on top."""
+    assert list(fit({"sway": half(), "jump": half()}, "jump pan sway")) == ["jump", "sway"]
+
+
+def test_padding_keeps_all_of_the_mask() -> None:
+    mask = torch.zeros(PICTURE)
+    mask[:, 0] = 1
+    fitted = fit_masks({"jump": mask}, {"jump": ADAPTERS["jump"]}, PICTURE, (16, 16), "pad")["jump"]
+    torch.testing.assert_close(fitted[:, 0], torch.ones(16))
+    torch.testing.assert_close(fitted[:, 1:], torch.zeros(16, 15))
+
+
 @pytest.mark.parametrize(
     ("masks", "message"),
     [

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from miva_core.attention import Codes, attend
-from miva_core.guidance import Guidance, codes_fit, halvings, pool, unify
+from miva_core.guidance import Guidance, halvings, pool, prefers_codes, unify
 from miva_core.regions import agreement_bias
 
 EPSILON = 1e-4
@@ -51,21 +51,21 @@ def test_unify_is_equation_s5(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "width", "rank", "fits"),
+    ("frames", "tokens", "width", "rank", "codes"),
     [
-        (2560, 40, 16, True),  # 24 of 64 are free
-        (2560, 40, 24, True),
-        (2560, 40, 25, False),
-        (640, 80, 16, True),  # 16 of 96
-        (640, 80, 17, False),
-        (160, 160, 32, True),  # 32 of 192
-        (40, 160, 16, False),  # so few tokens that a mask is cheap
-        (1560, 128, 2, False),  # none free
-        (2560, 300, 1, False),  # beyond all tiles
+        (16, 2560, 40, 16, True),  # 24 of 64 are free
+        (16, 2560, 40, 24, True),
+        (16, 640, 80, 16, True),  # 16 of 96
+        (16, 640, 80, 17, False),
+        (16, 160, 160, 32, True),  # 32 of 192
+        (16, 40, 160, 16, False),  # so few tokens that a mask is cheap
+        (5, 1560, 128, 8, False),  # none free
+        (16, 2560, 40, 25, True),  # a mask would have 105 million entries
+        (1, 2560, 300, 1, False),  # beyond all tiles
     ],
 )
-def test_codes_go_into_what_a_tile_leaves_free(tokens: int, width: int, rank: int, fits: bool) -> None:
-    assert codes_fit(tokens, width, rank) is fits
+def test_codes_go_into_what_a_tile_leaves_free(frames: int, tokens: int, width: int, rank: int, codes: bool) -> None:
+    assert prefers_codes(frames * tokens, tokens, width, rank) is codes
 
 
 def test_halvings_are_those_of_strided_convolutions() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from miva_core.errors import MIVAError
 from miva_core.loss import clip_losses
 from miva_core.mask_loss import UNGUIDED, ground_truth_share, masked_losses
 
@@ -20,7 +21,7 @@ class Recorder:
     masked = ("jump",)
 
     def __init__(self) -> None:
-        self.streams, self.guides = False, []
+        self.streams, self.guides, self.weights = False, [], {"jump": 1.0}
 
     def set_mask_streams(self, present: bool) -> None:
         self.streams = present
@@ -99,10 +100,14 @@ def test_true_masks_guide_below_the_unguided_steps(batch: dict[str, Tensor]) -> 
     batch["t"][:] = torch.tensor([5, 40, 80])
     _, miva, _ = run(batch, truth=1.0, rolled_out=0.0)
     assert torch.equal(miva.guides[1], batch["masks"][0])
+    later = miva.guides[0]
+    for found, given in zip(later, batch["masks"][0], strict=True):
+        assert torch.equal(found, given) or (found == 1).all()
 
 
 def test_predicted_masks_guide_and_their_first_frame_is_the_given_one(batch: dict[str, Tensor]) -> None:
     _, miva, model = run(batch, truth=0.0, rolled_out=0.0)
+    assert (miva.guides[0] == 1).all()  # what predicts them has not seen the true ones
     seen = model.calls[0][0][CLIPS:]
     predicted = batch["latents"][CLIPS:, :, :1] + 0.3 * seen
     torch.testing.assert_close(miva.guides[1][:, 1:], predicted.mean(1)[:, 1:])
@@ -131,3 +136,10 @@ def test_a_clip_and_its_mask_are_rolled_out_together(batch: dict[str, Tensor]) -
         assert different[:CLIPS] == different[CLIPS:]
         changed.add(tuple(different))
     assert len(changed) > 1
+
+
+def test_plain_adapters_are_refused(batch: dict[str, Tensor]) -> None:
+    miva = Recorder()
+    miva.weights = {"jump": 1.0, "pan": 1.0}
+    with pytest.raises(MIVAError, match="inject no adapter without a mask stream"):
+        masked_losses(miva, Model(), **batch, read_out=read_out, truth=1.0, rolled_out=0.0)

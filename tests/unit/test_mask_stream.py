@@ -25,8 +25,8 @@ class Recorder:
     def set_mask_streams(self, present: bool) -> None:
         self.streams = present
 
-    def set_masks(self, masks: dict[str, Tensor]) -> None:
-        self.guides.append(masks)
+    def set_masks(self, masks: dict[str, Tensor] | None) -> None:
+        self.guides = [] if masks is None else [*self.guides, masks]
 
 
 def ddim(prediction: str = "epsilon", steps: int = 50) -> Any:
@@ -103,6 +103,13 @@ def test_masks_are_read_off_unstepped_latents() -> None:
     torch.testing.assert_close(masks.masks["jump"][1:], clean[0, :, 1:].mean(0))
     torch.testing.assert_close(masks.masks["jump"][0], torch.full((2, 2), 0.25))  # the given one
     torch.testing.assert_close(miva.guides[0]["jump"][0], masks.masks["jump"])
+
+
+def test_a_new_run_forgets_the_guidance_of_the_last() -> None:
+    miva = Recorder("jump")
+    miva.guides = [{"jump": torch.ones(1)}]
+    streams(ddim(), miva)
+    assert miva.guides == []
 
 
 def test_a_centred_base_adds_the_first_frame() -> None:

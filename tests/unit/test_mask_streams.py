@@ -154,11 +154,15 @@ def soft_masks() -> Tensor:
     return torch.where(values < 0.3, 0.0, torch.where(values > 0.7, 1.0, values))
 
 
-@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("guided", ["unguided", "by masks", "by codes"])
 @pytest.mark.parametrize("kinds", ["separate", "joint", "no image guidance", "official", "separate official"])
 @torch.no_grad()
-def test_streams_and_guidance(make_unet: Callable, make_adapter: Callable, kinds: str, guided: bool) -> None:
+def test_streams_and_guidance(
+    make_unet: Callable, make_adapter: Callable, monkeypatch: pytest.MonkeyPatch, kinds: str, guided: str
+) -> None:
     """Two masked adapters, of one config or of two, with a plain one between them."""
+    monkeypatch.setattr("miva_core.guidance._FEW_TOKENS", 0 if guided == "by codes" else 10**6)
+    guided = guided != "unguided"
     unet = make_unet().double()
     first, last = (kinds.split() * 2)[:2] if kinds in ("separate", "joint", "official") else (kinds, kinds)
     if kinds == "separate official":
@@ -236,12 +240,23 @@ def test_masks_of_another_grid_are_told(make_unet: Callable, make_adapter: Calla
     unet = make_unet().double()
     with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
         miva.set_masks({"jump": torch.ones(1, FRAMES, 16, 16)})
-        with pytest.raises(MIVAError, match="The masks are 16×16, which is not the grid of the latents"):
-            unet(torch.randn(1, 4, FRAMES, HEIGHT, WIDTH).double(), torch.tensor(500), None)
+        latents = torch.randn(2, 4, FRAMES, HEIGHT, WIDTH).double()
+        with pytest.raises(MIVAError, match=r"masks are \(1, 4, 16, 16\), but the clips' latents are \(2, 4, 4, 6\)"):
+            unet(latents, torch.tensor(500), None)
+        miva.set_masks({"jump": torch.ones(2, FRAMES, WIDTH, HEIGHT)})  # as many places, but turned
+        with pytest.raises(MIVAError, match="set masks of their size, or None"):
+            unet(latents, torch.tensor(500), None)
+        miva.set_masks(None)
+        miva.set_mask_streams(True)
+        with pytest.raises(MIVAError, match="The batch has 3 rows, but each clip was to be followed by 1 mask"):
+            unet(torch.cat([latents, latents[:1]]), torch.tensor(500), None)
 
 
-def test_the_last_adapter_given_is_on_top_whatever_their_configs(make_unet: Callable, make_adapter: Callable) -> None:
+def test_the_last_adapter_given_is_on_top_whatever_their_configs(
+    make_unet: Callable, make_adapter: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Adapters of equal config are computed side by side, but lie in the order they were given in."""
+    monkeypatch.setattr("miva_core.guidance._FEW_TOKENS", 0)
     unet = make_unet()
     kinds = {"bottom": "separate", "middle": "joint", "top": "separate"}
     ones = torch.ones(1, FRAMES, HEIGHT, WIDTH)
@@ -250,7 +265,7 @@ def test_the_last_adapter_given_is_on_top_whatever_their_configs(make_unet: Call
         labels = []
         for empty in ({}, {"top"}, {"top", "middle"}):
             miva.set_masks({name: ones * 0 if name in empty else ones for name in kinds})
-            labels.append(miva._context.guidance._regions[0, 0, 0, 0].argmax().item())
+            labels.append(miva._context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
     assert labels == [3, 2, 1]
 
 

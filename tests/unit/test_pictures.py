@@ -11,7 +11,7 @@ from PIL import Image
 
 from miva_core import pictures
 from miva_core.errors import MIVAError
-from miva_core.pictures import fit_picture, parse_size, read_picture
+from miva_core.pictures import fit_picture, parse_size, read_mask, read_picture
 
 H, W = 12, 20
 
@@ -277,3 +277,31 @@ def test_wrong_fits_are_refused():
         fit_picture(picture, (0, 8))
     with pytest.raises(MIVAError, match=r"\(H, W, 3\)"):
         fit_picture(picture[..., :1], (8, 8))
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_mask_is_the_brightness_of_an_opaque_picture(tmp_path: Path) -> None:
+    levels = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    Image.fromarray(levels).save(tmp_path / "grey.png")
+    Image.fromarray(np.dstack([levels, levels * 0, levels * 0])).save(tmp_path / "red.png")
+    torch.testing.assert_close(read_mask(tmp_path / "grey.png"), torch.from_numpy(levels) / 255)
+    torch.testing.assert_close(read_mask(tmp_path / "red.png"), torch.from_numpy(levels) / 255 / 3)
+
+
+def test_a_mask_is_the_opaque_part_of_a_cut_out(tmp_path: Path) -> None:
+    """Whatever its colours, and without the warning that pictures get."""
+    alpha = np.zeros((10, 10), np.uint8)
+    alpha[2:5, 3:8], alpha[7, 7] = 255, 51
+    for name, colour in (("white", 255), ("black", 0)):
+        Image.fromarray(np.dstack([np.full((10, 10, 3), colour, np.uint8), alpha])).save(tmp_path / f"{name}.png")
+        torch.testing.assert_close(read_mask(tmp_path / f"{name}.png"), torch.from_numpy(alpha) / 255)
+    palette = Image.fromarray(alpha // 255 * 1).convert("P")
+    palette.save(tmp_path / "palette.png", transparency=0)
+    torch.testing.assert_close(read_mask(tmp_path / "palette.png"), torch.from_numpy(alpha == 255).float())
+
+
+def test_what_is_no_mask_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MIVAError, match="nothing"):
+        read_mask(tmp_path / "nothing.png")

@@ -118,10 +118,14 @@ class SlowPrompt(SlowSelf):
         return y.flatten(0, 1)
 
 
-@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize("guided", ["unguided", "by masks", "by codes"])
 @pytest.mark.parametrize("kinds", ["separate separate", "official official", "separate official"])
 @torch.no_grad()
-def test_streams_and_guidance(make_wan: Callable, make_adapter: Callable, kinds: str, guided: bool) -> None:
+def test_streams_and_guidance(
+    make_wan: Callable, make_adapter: Callable, monkeypatch: pytest.MonkeyPatch, kinds: str, guided: str
+) -> None:
+    monkeypatch.setattr("miva_core.guidance._FEW_TOKENS", 0 if guided == "by codes" else 10**6)
+    guided = guided != "unguided"
     wan = make_wan().double()
     for name, parameter in wan.named_parameters():
         if "norm_" in name or name.endswith("bias"):
