@@ -145,7 +145,7 @@ def train(base: Base, motion: str, args: argparse.Namespace) -> MIVAAdapter:
     return adapter
 
 
-def save(base: Base, adapter: MIVAAdapter, motion: str, path: Path, args: argparse.Namespace) -> None:
+def save(base: Base, adapter: MIVAAdapter, motion: str, path: Path, steps: int, args: argparse.Namespace) -> None:
     """Writes an adapter with its record."""
     info = adapter.info(
         motion=motion.replace("_", " "),
@@ -154,7 +154,7 @@ def save(base: Base, adapter: MIVAAdapter, motion: str, path: Path, args: argpar
         fps=base.fps,
         subject="" if motion in CAMERA else "object",
         training={
-            "steps": args.steps,
+            "steps": steps,
             "stills" if motion in CAMERA else "clips": 20,
             "lr": args.lr,
             "seed": args.seed,
@@ -179,7 +179,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     base = load_tiny(args.base)
     for motion in args.motions:
-        save(base, train(base, motion, args), motion, args.out / f"{motion}.safetensors", args)
+        save(base, train(base, motion, args), motion, args.out / f"{motion}.safetensors", args.steps, args)
 
 
 if __name__ == "__main__":

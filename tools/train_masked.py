@@ -24,7 +24,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from miva_core import MIVAAdapter, inject
+from miva_core import MIVAAdapter, inject, read_info
 from miva_core.backdrops import paint_backdrops
 from miva_core.base import Base
 from miva_core.loading import load_tiny
@@ -157,7 +157,7 @@ def train(base: Base, adapters: dict[str, MIVAAdapter], args: argparse.Namespace
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         recent.append(loss.item())
-        if (step + 1) % (10 * len(turns)) == 0:
+        if (step + 1) % (10 * len(turns)) == 0 and _is_first():
             means = " ".join(
                 f"{'+'.join(names)} {sum(recent[k :: len(turns)]) / 10:.4f}" for k, names in enumerate(turns)
             )
@@ -195,15 +195,26 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     base = load_tiny(args.base)
     adapters = {
-        motion: MIVAAdapter.load(args.start_from / f"{motion}_masked.safetensors", base.backbone)
+        motion: MIVAAdapter.load(_file(args.start_from, motion), base.backbone)
         if args.start_from
         else MIVAAdapter(base.backbone, replace(CONFIG, mask=True))
         for motion in args.motions
     }
     train(base, adapters, args)
-    if not dist.is_initialized() or dist.get_rank() == 0:
+    if _is_first():
         for motion, adapter in adapters.items():
-            save(base, adapter, motion, args.out / f"{motion}_masked.safetensors", args)
+            earlier = read_info(_file(args.start_from, motion)).training["steps"] if args.start_from else 0
+            save(base, adapter, motion, _file(args.out, motion), args.steps + earlier, args)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _is_first() -> bool:
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def _file(folder: Path, motion: str) -> Path:
+    return folder / f"{motion}_masked.safetensors"
 
 
 if __name__ == "__main__":
