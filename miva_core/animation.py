@@ -239,6 +239,8 @@ def _check_adapters(adapters: Mapping[str, tuple[MIVAAdapter, float]]) -> None:
     for name, pair in adapters.items():
         if not isinstance(name, str) or not isinstance(pair, tuple) or len(pair) != 2:
             raise MIVAError(f'The adapter {name!r} is no name with (adapter, weight), as in {{"pan": (pan, 1.0)}}.')
+        if not isinstance(pair[0], MIVAAdapter):
+            raise MIVAError(f"{name} is a {type(pair[0]).__name__}, expected a MIVAAdapter.")
 
 
 def _check_mask_options(stop_iou: float | None, readout: str | None) -> None:

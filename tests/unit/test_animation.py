@@ -158,6 +158,7 @@ def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: t
         ({"adapters": None}, "The adapters are a NoneType, expected names"),
         ({"adapters": {"pan": 1.0}}, "The adapter 'pan' is no name with"),
         ({"adapters": {1: (None, 1.0)}}, "The adapter 1 is no name with"),
+        ({"adapters": {"pan": ("pan.safetensors", 1.0)}}, "pan is a str, expected a MIVAAdapter"),
         ({"image": "cat.png"}, "The picture is a str, expected a float tensor"),
         ({"size": 64}, "The size is 64, but it must be"),
         ({"spans": 5}, "The spans are a int, expected names"),
