@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from types import TracebackType
 from typing import Any
@@ -137,8 +138,7 @@ class Injection:
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         spans_frames = self._backbone.family == "wan"
         height, width = labels.shape[-2:]
-        # Biases are small differences of large numbers, which autocast would round.
-        with torch.autocast(every.device.type, enabled=False):
+        with _no_autocast(every.device.type):
             self._context.guidance = Guidance(
                 every,
                 labels,
@@ -304,6 +304,13 @@ def check_bare(model: nn.Module, backbone: Backbone) -> None:
                 f"The attention at {site.path} uses {type(attention.processor).__name__}, which adapters would "
                 "replace; call model.set_default_attn_processor() first."
             )
+
+
+def _no_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Biases are small differences of large numbers, which autocast would round."""
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 def _attention_dtype(model: nn.Module, backbone: Backbone) -> torch.dtype:
