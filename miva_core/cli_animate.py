@@ -92,6 +92,8 @@ def _animate(options: argparse.Namespace) -> None:
     mask_paths = _mask_paths(options.mask, [motion.name for motion in chosen], names)
     saved = {name: options.out.with_stem(f"{options.out.stem}_{name}_mask") for name in mask_paths}
     saved = saved if options.save_masks else {}
+    for path in saved.values():
+        check_writable(path)
     check_distinct([options.out, options.sheet, *saved.values()], [options.picture, *paths, *mask_paths.values()])
     size = parse_size(options.size) if options.size is not None else None
     picture = read_picture(options.picture)
@@ -141,6 +143,9 @@ def _animate(options: argparse.Namespace) -> None:
     odd = [total for total in weight_sums(plain) if not math.isclose(total, 1)]
     if len(plain) > 1 and odd:
         print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
+    for name, motion in zip(names, chosen, strict=True):
+        if name in masks and motion.weight != 1:
+            print(f"{name} runs at the weight {motion.weight:g}; masked motions are made for 1.")
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     for name, path in saved.items():
@@ -155,7 +160,8 @@ def _animate(options: argparse.Namespace) -> None:
 
 def _unique(stems: Sequence[str]) -> list[str]:
     """Names of files, with a number where they repeat."""
-    return [stem if stems.count(stem) == 1 else f"{stem} ({k})" for k, stem in enumerate(stems, start=1)]
+    names = [stem if stems.count(stem) == 1 else f"{stem} ({k})" for k, stem in enumerate(stems, start=1)]
+    return names if len(set(names)) == len(names) else [f"{stem} #{k}" for k, stem in enumerate(stems, start=1)]
 
 
 def _mask_paths(texts: Sequence[str], typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:

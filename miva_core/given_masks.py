@@ -69,8 +69,8 @@ def check_masks(masks: Mapping[str, Tensor] | None, adapters: Mapping[str, HasCo
     missing = [name for name, adapter in adapters.items() if adapter.config.mask and name not in masks]
     if missing:
         raise MIVAError(
-            f"No mask is given for {', '.join(missing)}: an adapter with a mask stream needs one that shows its "
-            f"subject, as in masks={{{missing[0]!r}: mask}}."
+            f"No mask is given for {', '.join(missing)}: a masked motion needs one that shows its subject, as in "
+            f"--mask {missing[0]}=mask.png, or in Python masks={{{missing[0]!r}: mask}}."
         )
     return {name: _checked(name, masks[name]) for name in adapters if name in masks}
 
@@ -87,7 +87,7 @@ def _checked(name: str, mask: Any) -> Tensor:
     if not isinstance(mask, Tensor):
         raise MIVAError(f"The mask of {name} is a {type(mask).__name__}, expected a tensor (H, W) in [0, 1].")
     shape = tuple(mask.shape)
-    if mask.ndim == 3 and len(mask) > 1 and shape[-1] != 3:
+    if mask.ndim == 3 and len(mask) > 1 and shape[-1] not in (1, 3, 4):
         raise MIVAError(f"The mask of {name} is a batch of {len(mask)}, but there is one picture: give one of them.")
     if mask.ndim == 3 and len(mask) == 1:
         mask = mask[0]
@@ -105,7 +105,9 @@ def _checked(name: str, mask: Any) -> Tensor:
 def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
     fitted = fit_picture(mask[..., None].expand(-1, -1, 3), size, how)[0][..., 0].clamp(0, 1)
     if fitted.amax() <= 0.5:
-        where = "is empty" if mask.amax() <= 0.5 else "shows nothing that is left after cropping"
+        where = f"shows nothing that is left at {told_size(size)}"
+        if mask.amax() <= 0.5:
+            where = "is nowhere brighter than half" if mask.any() else "is empty"
         _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")
         return torch.ones_like(fitted)
     return fitted

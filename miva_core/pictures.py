@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from .errors import MIVAError
+from .errors import MIVAError, MIVAWarning
 from .files import looks_like, require_file
 
 if TYPE_CHECKING:
@@ -61,16 +61,27 @@ def read_picture(path: str | Path) -> Tensor:
 
 
 def read_mask(path: str | Path) -> Tensor:
-    """Read a mask: the opaque part of a picture that is transparent in places, or else its brightness.
+    """Read a mask: the brightness of a picture (of its brightest channel), or the opaque part of a cut-out.
 
-    Formats, sizes and errors are those of `read_picture`.
+    A picture that is transparent in places is a cut-out, unless what is visible of it is black and white itself. A
+    warning tells so. Formats, sizes and errors are those of `read_picture`.
 
     Returns:
         (H, W) float32 in [0, 1].
     """
     path = require_file(path, "mask")
     values, alpha = _split_alpha(_pixels_of(path), path)
-    return alpha[..., 0] if alpha.min() < 1 else values.mean(-1)
+    bright, alpha = values.amax(-1), alpha[..., 0]
+    if alpha.min() == 1 or _is_black_and_white(values[alpha > 0.5]):
+        return bright * alpha
+    warnings.warn(f"The mask {path} was taken from its transparency: opaque is the subject.", MIVAWarning, stacklevel=2)
+    return alpha
+
+
+def _is_black_and_white(colours: Tensor) -> bool:
+    """Whether colours (N, C) are nearly all black or white, and some of each."""
+    black, white = (colours.amax(-1) < 0.1), (colours.amin(-1) > 0.9)
+    return bool(black.any() and white.any() and (black | white).float().mean() > 0.9)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -274,6 +274,21 @@ def test_masks_reach_their_motions_and_are_saved(masked: Path, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("quick_base")
+def test_a_masked_weight_other_than_1_is_told(masked: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ("animate", "cat.png", "--miva", "mine/hop.safetensors:0.5", "--mask", "hop=subject.png")
+    assert main([*arguments, "--out", "a.mp4", *QUICK]) == 0
+    assert "hop runs at the weight 0.5; masked motions are made for 1." in capsys.readouterr().out
+
+
+def test_saved_masks_are_checked_before_the_run(masked: Path, capsys: pytest.CaptureFixture) -> None:
+    (masked / "a_hop_mask.mp4").mkdir()
+    arguments = ("animate", "cat.png", "--miva", "mine/hop.safetensors", "--mask", "hop=subject.png", "--save-masks")
+    assert main([*arguments, "--out", "a.mp4"]) == 2
+    assert "a_hop_mask.mp4 is a folder" in capsys.readouterr().err
+    assert not (masked / "a.mp4").exists()
+
+
+@pytest.mark.usefixtures("quick_base")
 def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> None:
     arguments = ("animate", "cat.png", "--miva", "mine/hop.safetensors", "--mask", "hop=black.png", "--out", "a.mp4")
     assert main([*arguments, *QUICK]) == 0

@@ -63,10 +63,19 @@ def test_an_empty_mask_is_the_whole_frame() -> None:
     assert torch.equal(fitted, torch.ones(6, 8))
 
 
+def test_a_dark_mask_is_the_whole_frame() -> None:
+    with pytest.warns(
+        MIVAWarning, match="^The mask of jump is nowhere brighter than half, so it is taken for the whole"
+    ):
+        assert torch.equal(fit({"jump": half() * 0.4})["jump"], torch.ones(6, 8))
+
+
 def test_a_subject_that_is_cropped_away_is_told() -> None:
     mask = torch.zeros(PICTURE)
     mask[:, 0] = 1
-    with pytest.warns(MIVAWarning, match="nothing that is left after cropping"):
+    with pytest.warns(
+        MIVAWarning, match="The mask of jump shows nothing that is left at 4×6, so it is taken for the whole frame."
+    ):
         fitted = fit_masks({"jump": mask}, {"jump": ADAPTERS["jump"]}, PICTURE, (6, 4))["jump"]
     assert torch.equal(fitted, torch.ones(6, 4))
 
@@ -93,11 +102,12 @@ def test_padding_keeps_all_of_the_mask() -> None:
             r"A mask is given for 'jmp', but there is no such adapter: they are \['jump', 'pan', 'sway'\].",
         ),
         ({"pan": half()}, "A mask is given for pan, but this adapter has no mask stream"),
-        ({"jump": half()}, r"No mask is given for sway: .* as in masks=\{'sway': mask\}."),
+        ({"jump": half()}, r"No mask is given for sway: .* --mask sway=mask.png, or in Python masks=\{'sway': mask\}."),
         (None, "No mask is given for jump, sway: "),
         ({"jump": "a.png"}, r"The mask of jump is a str, expected a tensor \(H, W\) in \[0, 1\]."),
         ({"jump": half().repeat(4, 1, 1)}, "The mask of jump is a batch of 4, but there is one picture"),
         ({"jump": half()[..., None].repeat(1, 1, 3)}, r"The mask of jump is torch.float32 \(12, 16, 3\), expected"),
+        ({"jump": half()[..., None]}, r"The mask of jump is torch.float32 \(12, 16, 1\), expected"),
         ({"jump": half().long()}, "The mask of jump is torch.int64"),
         ({"jump": torch.zeros(0, 4)}, r"The mask of jump is torch.float32 \(0, 4\)"),
         ({"jump": torch.full(PICTURE, torch.nan)}, "The mask of jump holds NaN or infinite values: make another one."),

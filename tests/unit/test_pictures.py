@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from miva_core import pictures
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.pictures import fit_picture, parse_size, read_mask, read_picture
 
 H, W = 12, 20
@@ -287,11 +287,21 @@ def test_a_mask_is_the_brightness_of_an_opaque_picture(tmp_path: Path) -> None:
     Image.fromarray(levels).save(tmp_path / "grey.png")
     Image.fromarray(np.dstack([levels, levels * 0, levels * 0])).save(tmp_path / "red.png")
     torch.testing.assert_close(read_mask(tmp_path / "grey.png"), torch.from_numpy(levels) / 255)
-    torch.testing.assert_close(read_mask(tmp_path / "red.png"), torch.from_numpy(levels) / 255 / 3)
+    torch.testing.assert_close(read_mask(tmp_path / "red.png"), torch.from_numpy(levels) / 255)
 
 
+def test_black_and_white_counts_though_a_corner_be_transparent(tmp_path: Path) -> None:
+    white = np.zeros((20, 20), np.uint8)
+    white[4:9, 4:9] = 255
+    alpha = np.full_like(white, 255)
+    alpha[:3, :3], alpha[6, 6] = 0, 254
+    Image.fromarray(np.dstack([white, white, white, alpha])).save(tmp_path / "mask.png")
+    torch.testing.assert_close(read_mask(tmp_path / "mask.png"), torch.from_numpy(white) / 255, rtol=0, atol=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:The mask .* was taken from its transparency:miva_core.errors.MIVAWarning")
 def test_a_mask_is_the_opaque_part_of_a_cut_out(tmp_path: Path) -> None:
-    """Whatever its colours, and without the warning that pictures get."""
+    """Whatever its colours."""
     alpha = np.zeros((10, 10), np.uint8)
     alpha[2:5, 3:8], alpha[7, 7] = 255, 51
     for name, colour in (("white", 255), ("black", 0)):
@@ -300,6 +310,12 @@ def test_a_mask_is_the_opaque_part_of_a_cut_out(tmp_path: Path) -> None:
     palette = Image.fromarray(alpha // 255 * 1).convert("P")
     palette.save(tmp_path / "palette.png", transparency=0)
     torch.testing.assert_close(read_mask(tmp_path / "palette.png"), torch.from_numpy(alpha == 255).float())
+
+
+def test_a_cut_out_is_told(tmp_path: Path) -> None:
+    Image.fromarray(np.arange(400, dtype=np.uint8).reshape(10, 10, 4)).save(tmp_path / "cut.png")
+    with pytest.warns(MIVAWarning, match=r"cut\.png was taken from its transparency: opaque is the subject"):
+        read_mask(tmp_path / "cut.png")
 
 
 def test_what_is_no_mask_is_named(tmp_path: Path) -> None:
