@@ -127,7 +127,9 @@ def animate(
     schedule = prepare_scheduler(scheduler or base.scheduler, steps)
     check_same_noise(schedule, base.scheduler)
     check_bare(base.model, base.backbone)
-    picture, _ = fit_picture(image, (height, width))
+    if callback is not None and not callable(callback):
+        raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
+    picture, _ = fit_picture(image.float(), (height, width))
     chosen = {name: adapter for name, (adapter, _) in adapters.items()}
     given = fit_masks(masks, chosen, tuple(image.shape[:2]), (height, width))
     _check_mask_options(mask_stop_iou, readout)

@@ -90,6 +90,12 @@ def test_other_sizes(base: Base, picture: Tensor, pair: tuple, size: tuple[int, 
     assert clip.frames.shape == (4, *size, 3) and clip.frames.isfinite().all()
 
 
+def test_a_picture_in_half_precision(base: Base, picture: Tensor) -> None:
+    wide = torch.rand(80, 100, 3).half()
+    clip = animate(base, wide, {}, **QUICK)
+    torch.testing.assert_close(clip.frames, animate(base, wide.float(), {}, **QUICK).frames)
+
+
 def test_a_seed_makes_one_clip(base: Base, picture: Tensor) -> None:
     one, again, other = (animate(base, picture, {}, seed=seed, **QUICK).frames for seed in (1, 1, 2**64 - 1))
     assert torch.equal(one, again)
@@ -162,6 +168,7 @@ def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: t
         ({"image": "cat.png"}, "The picture is a str, expected a float tensor"),
         ({"size": 64}, "The size is 64, but it must be"),
         ({"spans": 5}, "The spans are a int, expected names"),
+        ({"callback": 3}, "The callback is a int, expected a function"),
     ],
 )
 def test_what_has_the_wrong_type_is_named(base: Base, picture: Tensor, arguments: dict[str, Any], message: str) -> None:
