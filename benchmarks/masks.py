@@ -8,7 +8,6 @@ runs on the built-in base and of single steps of the real U-Net with random weig
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,16 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from benchmarks.overhead import ARCHITECTURES, STEPS, Architecture, Size, operations, random_model, seconds_of
+from benchmarks.overhead import (
+    ARCHITECTURES,
+    STEPS,
+    Architecture,
+    Size,
+    operations,
+    random_model,
+    seconds_of,
+    time_heading,
+)
 from miva_core import MIVAAdapter, MIVAConfig, animate, describe, inject, load_base
 from miva_core.animation import Clip
 from miva_core.attention import Bias, Codes, attend
@@ -28,7 +36,6 @@ from miva_core.backdrops import paint_backdrops
 from miva_core.guidance import Guidance, halvings, prefers_codes, unify
 from miva_core.injection import Injection
 from miva_core.library import SHIPPED
-from miva_core.mask_stream import mask_steps
 from miva_core.regions import RegionCodes, agreement_bias
 
 GRIDS = (((64, 40), 40), ((32, 20), 80), ((16, 10), 160))
@@ -260,13 +267,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     start, device = time.time(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    assert len(mask_steps(STEPS)) == 8
     lines = ["# What masked adapters cost", *precision(), *memory(), "\n## Operations"]
     for architecture in ARCHITECTURES:
         lines += operations_table(architecture)
-    machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} cores, no card"
-    lines.append(f"\n## Time\n\n{machine}, torch {torch.__version__}, Python {platform.python_version()}, ")
-    lines[-1] += f"{args.rounds} rounds in which the variants take turns."
+    lines.append(time_heading(device, args.rounds))
     lines += run_times(args.rounds)
     for architecture in ARCHITECTURES:
         lines += step_times(architecture, device, args.rounds)

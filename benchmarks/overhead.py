@@ -231,6 +231,13 @@ def time_table(architecture: Architecture, device: torch.device, rounds: int) ->
     return lines
 
 
+def time_heading(device: torch.device, rounds: int) -> str:
+    """What is timed below it, and how."""
+    machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} cores, no card"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return f"\n## Time\n\n{machine}, {versions}, {rounds} rounds in which the variants take turns."
+
+
 def shown(size: Size) -> str:
     return "×".join(map(str, size.latents[2:]))
 
@@ -245,12 +252,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     start, device = time.time(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    machine = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} cores, no card"
     lines = ["# What adapters cost", "\nThe default config; `released` is the authors' formulation.", "\n## Operations"]
     for architecture in ARCHITECTURES:
         lines += operations_table(architecture)
-    lines.append(f"\n## Time\n\n{machine}, torch {torch.__version__}, Python {platform.python_version()}, ")
-    lines[-1] += f"{args.rounds} rounds in which the variants take turns."
+    lines.append(time_heading(device, args.rounds))
     for architecture in ARCHITECTURES:
         lines += time_table(architecture, device, args.rounds)
     print("\n".join(lines))
