@@ -135,20 +135,24 @@ class Injection:
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
         every = torch.stack([soft.get(name, background) for name in self._adapters])
+        with _no_autocast(every.device.type):
+            self._context.guidance = self._guidance(every, labels, len(soft))
+
+    def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
+        """For the model at hand; arguments as in `Guidance`."""
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         spans_frames = self._backbone.family == "wan"
         height, width = labels.shape[-2:]
-        with _no_autocast(every.device.type):
-            self._context.guidance = Guidance(
-                every,
-                labels,
-                len(soft),
-                grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
-                widths=sorted({site.dim // site.heads for site in sites}),
-                rank=max(self._adapters[name].config.region_rank for name in self.masked),
-                spans_frames=spans_frames,
-                dtype=self._dtype,
-            )
+        return Guidance(
+            masks,
+            labels,
+            subjects,
+            grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
+            widths=sorted({site.dim // site.heads for site in sites}),
+            rank=max(self._adapters[name].config.region_rank for name in self.masked),
+            spans_frames=spans_frames,
+            dtype=self._dtype,
+        )
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
