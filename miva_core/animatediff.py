@@ -48,6 +48,13 @@ class ImageVAE:
         return self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode().float() * self.vae.config.scaling_factor
 
     @torch.no_grad()
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(F, 3, H, W) -> mean and standard deviation, (F, 4, h, w) each, of every frame by itself."""
+        told = [self.vae.encode(frame.to(self.vae.dtype)).latent_dist for frame in frames.split(1)]
+        scale = self.vae.config.scaling_factor
+        return torch.cat([d.mean for d in told]).float() * scale, torch.cat([d.std for d in told]).float() * scale
+
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """(N, 4, h, w) -> (N, 3, 8h, 8w), about [-1, 1], not clipped."""
         latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)

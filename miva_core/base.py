@@ -19,6 +19,10 @@ class Codec(Protocol):
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W), each by itself -> (N, C, h, w)."""
 
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(F, 3, H, W), the frames of one clip -> mean and standard deviation of its latent frames, both
+        ((F - 1) / `stride` + 1, C, h, w)."""
+
     def decode(self, latents: Tensor) -> Tensor:
         """(F, C, h, w) latent frames of one clip -> its frames (`stride` (F - 1) + 1, 3, H, W)."""
 
@@ -73,6 +77,17 @@ class Base:
         device = next(self.model.parameters()).device
         pixels = rearrange(picture.to(device, torch.float32) * 2 - 1, "h w c -> 1 c h w")
         return rearrange(self.codec.encode(pixels), "1 c h w -> 1 c 1 h w")
+
+    @torch.no_grad()
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the latents of a clip, both (C, F, h, w) float32, on the model's device.
+
+        Args:
+            frames: (`stride` (F - 1) + 1, 3, H, W) in [0, 1].
+        """
+        device = next(self.model.parameters()).device
+        mean, std = self.codec.encode_clip(frames.to(device, torch.float32) * 2 - 1)
+        return mean.transpose(0, 1), std.transpose(0, 1)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:

@@ -6,11 +6,16 @@ Coordinates are centred on the frame, in frame pixels, x to the right and y down
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+
+
+Easing = Literal["linear", "ease-in", "ease-out", "ease-in-out"]
+EASINGS: tuple[Easing, ...] = ("linear", "ease-in", "ease-out", "ease-in-out")
 
 
 @dataclass(frozen=True)
@@ -42,17 +47,19 @@ UNIT_MOVES: dict[str, CameraMove] = {
 """Each move at unit speed: 1 pixel, 2.4 % or 1.5° a frame, about the same flow at the edge of a 64-pixel frame."""
 
 
-def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int) -> Tensor:
-    """Affine maps of constant-speed camera moves.
+def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int, easing: Easing = "linear") -> Tensor:
+    """Affine maps of camera moves.
 
     Args:
-        pan: (B, 2) pixels per frame. zoom: (B,) log magnification per frame. roll: (B,) radians per frame.
+        pan: (B, 2) pixels per frame. zoom: (B,) log magnification per frame. roll: (B,) radians per frame; all three
+            on average.
         frames: number of frames F.
+        easing: how the speed changes; whatever it is, the last frame is as far as at constant speed.
 
     Returns:
         (B, F, 2, 3); the first frame's map is the identity.
     """
-    i = torch.arange(frames, dtype=pan.dtype, device=pan.device)
+    i = eased(frames, easing).to(pan)
     scale, angle = torch.exp(-zoom[:, None] * i), roll[:, None] * i
     cos, sin = scale * angle.cos(), scale * angle.sin()
     shift = pan[:, None] * i[:, None]
@@ -61,10 +68,25 @@ def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int) -> T
     )
 
 
-def move_transforms(move: CameraMove, speed: float, frames: int) -> Tensor:
+def eased(frames: int, easing: Easing) -> Tensor:
+    """How far a move has come at each frame, (F,) from 0 to F - 1, in frames of constant speed.
+
+    "linear", "ease-in" from rest (quadratic), "ease-out" to rest, "ease-in-out" both (smoothstep).
+    """
+    way = torch.linspace(0, 1, frames, dtype=torch.float64)
+    curve = {
+        "linear": way,
+        "ease-in": way**2,
+        "ease-out": 1 - (1 - way) ** 2,
+        "ease-in-out": way**2 * (3 - 2 * way),
+    }[easing]
+    return curve * (frames - 1)
+
+
+def move_transforms(move: CameraMove, speed: float, frames: int, easing: Easing = "linear") -> Tensor:
     """Affine maps (1, F, 2, 3) of `move` at `speed` times its own velocity."""
     pan, zoom, roll = (torch.tensor([value]) * speed for value in (move.pan, move.zoom, move.roll))
-    return camera_transforms(pan, zoom, roll, frames)
+    return camera_transforms(pan, zoom, roll, frames, easing)
 
 
 def pixel_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:

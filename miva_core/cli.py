@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from .cli_animate import add_animate
 from .cli_options import add_folders, check_distinct
+from .cli_train import add_camera_clips, add_train
 from .errors import MIVAError, MIVAWarning
 
 PROGRAM = "python -m miva_core"
@@ -60,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog=PROGRAM, description="Animate a still picture by motions kept in small files.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_animate(commands)
+    add_train(commands)
+    add_camera_clips(commands)
 
     text = "show the bases and adapters that are found"
     listing = commands.add_parser("list", help=text, description=text)

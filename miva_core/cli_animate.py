@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .checks import LARGEST
-from .cli_options import add_folders, check_distinct, share, whole
+from .cli_options import add_base, add_folders, check_distinct, device, load_chosen_base, share, whole
 from .errors import MIVAError
 from .motion_text import parse_mask, parse_motion, weight_sums
 
 if TYPE_CHECKING:
-    import torch
-
     from .init_noise import NoiseInit
 
 
@@ -42,14 +40,7 @@ def add_animate(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="also write the subjects' masks as generated with the clip, each beside it as CLIP_NAME_mask",
     )
-    command.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
-    command.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
-    )
-    command.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
-    command.add_argument(
-        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
-    )
+    add_base(command)
     command.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
     command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
     command.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip (default: the base's own)")
@@ -68,7 +59,6 @@ def add_animate(commands: argparse._SubParsersAction) -> None:
         action=argparse.BooleanOptionalAction,
         help="match the frames' statistics to the picture's at the end (default: as the base wants it)",
     )
-    command.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
     add_folders(command)
     command.set_defaults(run=_animate)
 
@@ -105,15 +95,8 @@ def _animate(options: argparse.Namespace) -> None:
 
     from .adapter import MIVAAdapter
     from .animation import animate
-    from .loading import load_base
 
-    base = load_base(
-        options.base,
-        device=_device(options.device),
-        checkpoint=options.checkpoint,
-        motion_module=options.motion_module,
-        vae=options.vae,
-    )
+    base = load_chosen_base(options, device(options.device))
     adapters = {
         name: (MIVAAdapter.load(path, base.backbone), motion.weight)
         for name, path, motion in zip(names, paths, chosen, strict=True)
@@ -190,16 +173,3 @@ def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
         changes["shared_ratio"] = 0.0
     return replace(default, **changes)
 
-
-def _device(name: str | None) -> "torch.device":
-    import torch
-
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        # Reading back finds devices that cannot compute, such as "meta".
-        probe = torch.zeros(1, device=name)
-        probe.cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
-    return probe.device

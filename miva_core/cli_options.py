@@ -5,8 +5,59 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import MIVAError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .base import Base
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """The options that name a base, its files and the device it runs on."""
+    parser.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
+    )
+    parser.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
+    parser.add_argument(
+        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
+    )
+    parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
+
+
+def load_chosen_base(options: argparse.Namespace, where: "torch.device") -> "Base":
+    """The base that `add_base`'s options name."""
+    from .loading import load_base
+
+    return load_base(
+        options.base,
+        device=where,
+        checkpoint=options.checkpoint,
+        motion_module=options.motion_module,
+        vae=options.vae,
+    )
+
+
+def device(name: str | None) -> "torch.device":
+    """The device a user names, or the graphics card if there is one: of several processes, each its own.
+
+    Raises:
+        MIVAError: nothing can be computed there.
+    """
+    import torch
+
+    if name is None:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    try:
+        # Reading back finds devices that cannot compute, such as "meta".
+        probe = torch.zeros(1, device=name)
+        probe.cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
+    return probe.device
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +75,18 @@ def whole(low: int, high: int) -> Callable[[str], int]:
             if low <= int(text) <= high:
                 return int(text)
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+
+    return read
+
+
+def number(above: float, high: float) -> Callable[[str], float]:
+    """The type of an option that is a number above `above` and up to `high`."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if above < float(text) <= high:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above {above:g} and up to {high:g}")
 
     return read
 

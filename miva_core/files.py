@@ -111,7 +111,11 @@ def replacing(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
     temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
+        temporary.touch()
+        usual = temporary.stat().st_mode
         yield temporary
+        # Some writers make files that only their owner may read.
+        temporary.chmod(usual)
         os.replace(temporary, target)
     except OSError as error:
         raise MIVAError(f"{path} could not be written: {error.strerror or error}.") from error

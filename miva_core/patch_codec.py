@@ -49,6 +49,11 @@ class PatchCodec(ModelMixin, ConfigMixin):
         patches = F.pixel_unshuffle(pictures, PATCH) - self.mean[:, None, None]
         return F.conv2d(patches, self.analysis[:, :, None, None])
 
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(F, 3, H, W) -> latents (F, C, H/8, W/8), each frame by itself, and zeros, since encoding leaves no doubt."""
+        latents = self.encode(frames)
+        return latents, torch.zeros_like(latents)
+
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) -> pictures (N, 3, 8h, 8w), about [-1, 1], not clipped."""
         patches = F.conv2d(latents, self.synthesis[:, :, None, None]) + self.mean[:, None, None]

@@ -80,14 +80,15 @@ def _scales_input(scheduler: Any) -> bool:
 
 def noise_level(scheduler: Any, t: Tensor) -> tuple[Tensor, Tensor]:
     """alpha and sigma of a step: noisy latents are alpha x_0 + sigma eps."""
-    if _is_flow(scheduler):
+    if is_flow(scheduler):
         sigma = t / scheduler.config.num_train_timesteps
         return 1 - sigma, sigma
     alpha_bar = scheduler.alphas_cumprod[t.long().cpu()]
     return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
 
-def _is_flow(scheduler: Any) -> bool:
+def is_flow(scheduler: Any) -> bool:
+    """Whether a scheduler is one of flow matching, where noisy latents are (1 - sigma) x_0 + sigma eps."""
     return not hasattr(scheduler, "alphas_cumprod") or scheduler.config.prediction_type == "flow_prediction"
 
 
@@ -101,7 +102,7 @@ def predict_clean(scheduler: Any, output: Tensor, noisy: Tensor, t: Tensor) -> T
         Tensor like `noisy`.
     """
     alpha, sigma = (level.to(noisy) for level in noise_level(scheduler, t))
-    if _is_flow(scheduler):
+    if is_flow(scheduler):
         return noisy - sigma * output
     if scheduler.config.prediction_type == "sample":
         return output

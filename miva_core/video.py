@@ -5,10 +5,11 @@ Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 
 import errno
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import cycle, pairwise
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,16 +81,19 @@ def write_video(frames: Tensor, path: str | Path, fps: float) -> None:
             _write_h264(pixels, temporary, fps)
 
 
-def read_video(path: str | Path) -> tuple[Tensor, float]:
+def read_video(path: str | Path, each: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, float]:
     """Read a whole clip, upright by its rotation mark.
 
-    A GIF or WebP is resampled to the rate of its shortest frame, since its frames may last unevenly.
+    Frames that last unevenly are repeated, so that time runs evenly: in a GIF or WebP at the rate of its shortest
+    frame, in a video at that of most frames. What is transparent in an animation is shown over white.
 
     Args:
         path: a video, or an animated GIF or WebP.
+        each: applied to every frame, (H, W, 3) float32 in [0, 1], as it is read, so that a long clip needs memory for
+            what is left of it alone; it gives tensors of one shape and dtype.
 
     Returns:
-        The frames (F, H, W, 3) float32 in [0, 1], and the frames per second (the mean of an uneven rate).
+        The frames (F, H, W, 3) float32 in [0, 1], or what `each` made of them, and the frames per second.
 
     Raises:
         MIVAError: no such file, a folder, empty, not a video, damaged, or above `MAX_CLIP_PIXELS`.
@@ -97,8 +101,7 @@ def read_video(path: str | Path) -> tuple[Tensor, float]:
     path = require_file(path, "video")
     kind = looks_like(path)
     read = _read_animation if kind in ("a GIF picture", "a WebP picture") else _read_with_av
-    pixels, fps = read(path, kind)
-    return torch.from_numpy(pixels).float().div_(255), fps
+    return read(path, kind, each or (lambda frame: frame))
 
 
 def frames_over_masks(frames: Tensor, masks: Sequence[Tensor]) -> Tensor:
@@ -212,7 +215,7 @@ def _save_animation(images: list["Image.Image"], path: Path, fps: float, tick: i
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
 
 
-def _read_animation(path: Path, kind: str) -> tuple[np.ndarray, float]:
+def _read_animation(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> tuple[Tensor, float]:
     from PIL import Image
 
     try:
@@ -220,11 +223,11 @@ def _read_animation(path: Path, kind: str) -> tuple[np.ndarray, float]:
             count = getattr(image, "n_frames", 1)
             if count == 1 and kind == "a WebP picture":
                 raise MIVAError(f"{path} is not a video: it is a still WebP picture.")
-            collected = _Frames(path)
+            collected = _Frames(path, each)
             durations = []
             for i in range(count):
                 image.seek(i)
-                collected.add(np.asarray(image.convert("RGB")))
+                collected.add(_over_white(image))
                 # Browsers show frames without a duration for 100 ms.
                 durations.append(image.info.get("duration") or 100)
     except (MIVAError, MemoryError):
@@ -233,13 +236,23 @@ def _read_animation(path: Path, kind: str) -> tuple[np.ndarray, float]:
         raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
     repeats = [round(duration / min(durations)) for duration in durations]
     collected.check(sum(repeats))
-    return np.repeat(collected.stack(), repeats, axis=0), 1000 * sum(repeats) / sum(durations)
+    fps = 1000 * sum(repeats) / sum(durations)
+    return collected.stack().repeat_interleave(torch.tensor(repeats), dim=0), fps
 
 
-def _read_with_av(path: Path, kind: str) -> tuple[np.ndarray, float]:
+def _over_white(image: "Image.Image") -> np.ndarray:
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("RGB"))
+    image = image.convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
+
+
+def _read_with_av(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> tuple[Tensor, float]:
     import av
 
-    collected = _Frames(path)
+    collected, times = _Frames(path, each), []
     try:
         with av.open(str(path), options={"format_whitelist": _CONTAINERS}) as container:
             if not container.streams.video:
@@ -248,38 +261,58 @@ def _read_with_av(path: Path, kind: str) -> tuple[np.ndarray, float]:
             fps = float(stream.average_rate or stream.guessed_rate or 0)
             for frame in container.decode(stream):
                 collected.add(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+                times.append(frame.time)
     except av.FFmpegError as error:
         if collected.frames or kind == "a video":
             raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
         raise MIVAError(f"{path} is not a video that can be read: it looks like {kind}.") from error
     if not collected.frames or not fps:
         raise MIVAError(f"The video {path} holds no frames: copy or download it again.")
-    return collected.stack(), fps
+    repeats, rate = _even(times)
+    if rate is None:
+        return collected.stack(), fps
+    collected.check(sum(repeats))
+    return collected.stack().repeat_interleave(torch.tensor(repeats), dim=0), rate
+
+
+def _even(times: Sequence[float | None]) -> tuple[list[int], float | None]:
+    """How often to show frames that begin at these seconds, for time to run evenly, and at which rate; None where it
+    does so already, or where the frames do not tell."""
+    if len(times) < 3 or None in times:
+        return [], None
+    lengths = [later - time for time, later in pairwise(times)]
+    usual = median(lengths)
+    if usual <= 0 or all(0.5 * usual <= length <= 1.5 * usual for length in lengths):
+        return [], None
+    shown_at = [round((time - times[0]) / usual) for time in times]
+    return [later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1])], 1 / usual
 
 
 class _Frames:
     """Frames of one size, counted while they arrive, so that a film does not fill the memory."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.frames: list[np.ndarray] = []
+    def __init__(self, path: Path, each: Callable[[Tensor], Tensor]) -> None:
+        self.path, self.each = path, each
+        self.frames: list[Tensor] = []
+        self.shape: tuple[int, ...] = ()
 
     def add(self, frame: np.ndarray) -> None:
-        if self.frames and frame.shape != self.frames[0].shape:
+        if self.frames and frame.shape != self.shape:
             raise MIVAError(f"The video {self.path} changes its size on the way: convert it to one size first.")
-        self.frames.append(frame)
+        self.shape = frame.shape
+        self.frames.append(self.each(torch.from_numpy(np.array(frame)).float().div_(255)))
         self.check(len(self.frames))
 
     def check(self, count: int) -> None:
-        height, width = self.frames[0].shape[:2]
-        if count * height * width > MAX_CLIP_PIXELS:
+        pixels = self.frames[0].shape[0] * self.frames[0].shape[1]
+        if count * pixels > MAX_CLIP_PIXELS:
             raise MIVAError(
-                f"The video {self.path} is too long to be read at {width}×{height}: "
-                f"cut it to {MAX_CLIP_PIXELS // (height * width)} frames or scale it down."
+                f"The video {self.path} is too long to be read at {self.shape[1]}×{self.shape[0]}: "
+                f"cut it to {MAX_CLIP_PIXELS // pixels} frames or scale it down."
             )
 
-    def stack(self) -> np.ndarray:
-        return np.stack(self.frames)
+    def stack(self) -> Tensor:
+        return torch.stack(self.frames)
 
 
 def _row(pixels: np.ndarray) -> np.ndarray:

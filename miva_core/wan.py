@@ -44,6 +44,14 @@ class WanVAE:
         return (latents - self.mean.to(latents)) / self.std.to(latents)
 
     @torch.no_grad()
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(4 (F - 1) + 1, 3, H, W) -> mean and standard deviation, (F, 16, h, w) each, of the clip as a whole."""
+        clip = rearrange(frames.to(self.vae.dtype), "f c h w -> 1 c f h w")
+        told = self.vae.encode(clip).latent_dist
+        mean, std = (rearrange(part, "1 c f h w -> f c h w").float() for part in (told.mean, told.std))
+        return (mean - self.mean.to(mean)) / self.std.to(mean), std / self.std.to(std)
+
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """(F, 16, h, w), the latent frames of one clip -> (4 (F - 1) + 1, 3, 8h, 8w), about [-1, 1]."""
         latents = latents * self.std.to(latents) + self.mean.to(latents)

@@ -34,13 +34,17 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miva_core.backdrops import paint_backdrops
-from miva_core.loss import draw_steps, place_weights, rolled_out_losses
+from miva_core.denoiser import Denoiser
+from miva_core.draws import draw
+from miva_core.loss import place_weights, rolled_out_losses
 from miva_core.patch_codec import PATCH, PatchCodec
 from miva_core.per_frame_norm import use_per_frame_norm
 from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
 
 SIZE, FRAMES, PICTURE = 64, 16, 112
 TEXT_DIM = 64
+SUBJECT_WEIGHT = 6.0
+"""How much more a place counts where a subject is."""
 SCHEDULE = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -154,7 +158,8 @@ class ClipPool:
 
     def encode(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         drawn = sample_clips(self.pictures, count, self.generator)
-        return encode_clips(self.codec, drawn.frames), place_weights(drawn.masks, PATCH), drawn.words, drawn.speeds
+        weights = place_weights(F.avg_pool2d(drawn.masks, PATCH), SUBJECT_WEIGHT)
+        return encode_clips(self.codec, drawn.frames), weights, drawn.words, drawn.speeds
 
     def renew(self, count: int) -> None:
         """Replace the `count` oldest clips."""
@@ -267,7 +272,7 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
     optimisers = make_optimisers(unet, words, args.lr)
     parameters = [*unet.parameters(), *words.parameters()]
     ema = [p.detach().clone() for p in parameters]
-    alphas = DDIMScheduler(**SCHEDULE).alphas_cumprod.to(device)
+    denoiser = Denoiser(unet, DDIMScheduler(**SCHEDULE), centred=True)
     start = saved = time.time()
     step, clips, curve = 0, 0, {}
     while (progress := elapsed_share(start, 60 * args.minutes, ranks)) < 1:
@@ -281,10 +286,13 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         latents, weights, shown, speeds = pool.draw(batch)
         latents, weights = latents[:, :, :frames], weights[:, :frames]
         text = caption(words, hide_words(shown.to(device)), speeds.to(device))
-        t, noise = draw_steps(batch, len(alphas), args.high_noise).to(device), torch.randn_like(latents)
+        draws = draw(
+            batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0
+        )
+        t, noise, own = draws.t.to(device), torch.randn_like(latents), draws.own.to(device)
         # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
         with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            losses = rolled_out_losses(unet, text, latents, noise, t, alphas, args.own, weights)
+            losses = rolled_out_losses(denoiser, text, latents, noise, t, draws.later.to(device), own, weights)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()

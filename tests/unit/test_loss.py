@@ -6,7 +6,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from miva_core.loss import SUBJECT_WEIGHT, clip_losses, draw_steps, place_weights, rolled_out_losses
+from miva_core.denoiser import Denoiser
+from miva_core.loss import clip_losses, place_weights, rolled_out_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
 
@@ -19,7 +20,8 @@ class Stub(nn.Module):
         self.gain = nn.Parameter(torch.tensor(0.7).double())
         self.first_frame_extra = 0.0
 
-    def forward(self, frames: Tensor, t: Tensor, text: Tensor) -> SimpleNamespace:
+    def forward(self, frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
+        text = encoder_hidden_states
         self.given = frames, t, text
         # As a video U-Net does, the text of frame f of clip b is row b F + f.
         spoken = text.mean((1, 2)).view(frames.shape[0], 1, frames.shape[2], 1, 1)
@@ -31,6 +33,16 @@ class Stub(nn.Module):
         return SimpleNamespace(sample=sample)
 
 
+ALPHAS = torch.linspace(0.999, 0.0, 1000).double()
+
+
+def centred(model: nn.Module) -> Denoiser:
+    """As the built-in base is noised: around the first frame, and the model answers the motion."""
+    scheduler = DDIMScheduler(prediction_type="sample", clip_sample=False)
+    scheduler.alphas_cumprod = ALPHAS
+    return Denoiser(model, scheduler, centred=True)
+
+
 @pytest.fixture
 def batch() -> dict[str, Tensor]:
     shape = (CLIPS, CHANNELS, FRAMES, SIDE, SIDE)
@@ -39,54 +51,52 @@ def batch() -> dict[str, Tensor]:
         "latents": torch.randn(shape).double(),
         "noise": torch.randn(shape).double(),
         "t": torch.tensor([0, 417, 999]),
-        "alphas_cumprod": torch.linspace(0.999, 0.0, 1000).double(),
     }
 
 
-def test_places_count_more_where_the_subject_is_or_was(batch: dict[str, Tensor]) -> None:
-    masks = (torch.rand(2, 3, 6, 4) > 0.6).float()
-    weights = place_weights(masks, patch=2)
-    for b, f, y, x in product(range(2), range(3), range(3), range(2)):
-        cell = (slice(2 * y, 2 * y + 2), slice(2 * x, 2 * x + 2))
-        covered = ((masks[b, f][cell] + masks[b, 0][cell]) > 0).float().mean()
-        torch.testing.assert_close(weights[b, f, y, x], 1 + SUBJECT_WEIGHT * covered)
+def test_places_count_more_where_the_subject_is_or_was() -> None:
+    masks = torch.rand(2, 3, 6, 4)
+    weights = place_weights(masks, 6.0)
+    for b, f, y, x in product(range(2), range(3), range(6), range(4)):
+        covered = max(masks[b, f, y, x].item(), masks[b, 0, y, x].item())
+        assert weights[b, f, y, x].item() == pytest.approx(1 + 6 * covered)
 
 
 def test_places_weigh_their_errors(batch: dict[str, Tensor]) -> None:
     """A weight that is zero but for one place leaves that place's share of the error."""
-    plain = clip_losses(Stub(), **batch)
+    plain = clip_losses(centred(Stub()), **batch)
     shares = []
     for f, y, x in product(range(1, FRAMES), range(SIDE), range(SIDE)):
         weights = torch.zeros(CLIPS, FRAMES, SIDE, SIDE)
         weights[:, f, y, x] = 1
-        shares.append(clip_losses(Stub(), **batch, weights=weights))
+        shares.append(clip_losses(centred(Stub()), **batch, weights=weights))
     torch.testing.assert_close(sum(shares), plain)
     assert not torch.allclose(shares[0], shares[1])
     ones = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
-    torch.testing.assert_close(clip_losses(Stub(), **batch, weights=3 * ones), 3 * plain)
+    torch.testing.assert_close(clip_losses(centred(Stub()), **batch, weights=3 * ones), 3 * plain)
 
 
-def test_each_clip_has_its_own_chance_to_be_rolled_out(batch: dict[str, Tensor]) -> None:
-    chance = torch.tensor([0.0, 1.0, 0.0])
-    losses = rolled_out_losses(Stub(), **batch, share=chance)
-    plain = clip_losses(Stub(), **batch)
+def test_only_the_chosen_clips_are_rolled_out(batch: dict[str, Tensor]) -> None:
+    own = torch.tensor([False, True, False])
+    losses = rolled_out_losses(centred(Stub()), **batch, later=torch.tensor([500, 800, 999]), own=own)
+    plain = clip_losses(centred(Stub()), **batch)
     torch.testing.assert_close(losses[[0, 2]], plain[[0, 2]])
     assert not torch.allclose(losses[1], plain[1])
 
 
 def test_the_loss_is_the_error_of_the_velocity_frame_by_frame(batch: dict[str, Tensor]) -> None:
     """x_t = a y + s e and v = a e - s y give y = a x_t - s v: the error of y over s is the error of v."""
-    losses = clip_losses(Stub(), **batch)
+    losses = clip_losses(centred(Stub()), **batch)
     assert losses.shape == (CLIPS,)
     for b in (1, 2):
         t = int(batch["t"][b])
-        alpha, sigma = batch["alphas_cumprod"][t] ** 0.5, (1 - batch["alphas_cumprod"][t]) ** 0.5
+        alpha, sigma = ALPHAS[t] ** 0.5, (1 - ALPHAS[t]) ** 0.5
         errors = []
         for f in range(1, FRAMES):
             picture, clean, eps = batch["latents"][b, :, 0], batch["latents"][b, :, f], batch["noise"][b, :, f]
-            centred = alpha * (clean - picture) + sigma * eps
-            said = 0.7 * (picture + centred) + batch["text"][b].mean() - t / 1000
-            velocity = (alpha * centred - said) / sigma
+            noised = alpha * (clean - picture) + sigma * eps
+            said = 0.7 * (picture + noised) + batch["text"][b].mean() - t / 1000
+            velocity = (alpha * noised - said) / sigma
             errors.append(((velocity - (alpha * eps - sigma * (clean - picture))) ** 2).mean())
         # The model's answer is compared in float32.
         torch.testing.assert_close(losses[b], sum(errors) / len(errors), rtol=1e-5, atol=1e-6)
@@ -95,15 +105,14 @@ def test_the_loss_is_the_error_of_the_velocity_frame_by_frame(batch: dict[str, T
 def test_almost_clean_steps_weigh_no_more_than_ten(batch: dict[str, Tensor]) -> None:
     batch["t"][:] = 0  # sigma^2 is 0.001 there
     wrong = torch.full_like(batch["latents"], 0.5)
-    losses = clip_losses(
-        lambda *_: SimpleNamespace(sample=batch["latents"] - batch["latents"][:, :, :1] + wrong), **batch
-    )
+    motion = batch["latents"] - batch["latents"][:, :, :1]
+    losses = clip_losses(centred(lambda *_, **__: SimpleNamespace(sample=motion + wrong)), **batch)
     torch.testing.assert_close(losses, torch.full_like(losses, 10 * 0.25))
 
 
 def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch: dict[str, Tensor]) -> None:
     model = Stub()
-    clip_losses(model, **batch)
+    clip_losses(centred(model), **batch)
     frames, t, text = model.given
     assert torch.equal(frames[:, :, 0], batch["latents"][:, :, 0]) and torch.equal(t, batch["t"])
     for b in range(CLIPS):
@@ -113,18 +122,18 @@ def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch
 
 def test_the_first_frame_does_not_count(batch: dict[str, Tensor]) -> None:
     model = Stub()
-    losses = clip_losses(model, **batch)
+    losses = clip_losses(centred(model), **batch)
     losses.sum().backward()
     assert not model.sample.grad[:, :, 0].any() and model.sample.grad[:, :, 1:].all()
     model.first_frame_extra = 1e3
-    assert torch.equal(clip_losses(model, **batch), losses)
+    assert torch.equal(clip_losses(centred(model), **batch), losses)
     batch["noise"][:, :, 0] += 1e3
-    assert torch.equal(clip_losses(model, **batch), losses)
+    assert torch.equal(clip_losses(centred(model), **batch), losses)
 
 
 def test_a_model_that_knows_the_motion_has_no_loss(batch: dict[str, Tensor]) -> None:
     motion = batch["latents"] - batch["latents"][:, :, :1]
-    losses = clip_losses(lambda *_: SimpleNamespace(sample=motion), **batch)
+    losses = clip_losses(centred(lambda *_, **__: SimpleNamespace(sample=motion)), **batch)
     assert losses.max().item() < 1e-12
 
 
@@ -135,7 +144,7 @@ class Biased(nn.Module):
         super().__init__()
         self.motion, self.extra, self.calls = motion, extra, []
 
-    def forward(self, frames: Tensor, t: Tensor, text: Tensor) -> SimpleNamespace:
+    def forward(self, frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
         self.calls.append((frames, t))
         return SimpleNamespace(sample=self.motion + self.extra)
 
@@ -144,13 +153,14 @@ def test_a_rolled_out_clip_is_what_a_ddim_step_of_the_model_leaves(batch: dict[s
     first, t = batch["latents"][:, :, :1], batch["t"]
     motion = batch["latents"] - first
     model = Biased(motion, 0.3)
-    losses = rolled_out_losses(model, **batch, share=1.0)
-    (_, later), (met, met_t) = model.calls
-    assert torch.equal(met_t, t) and (later >= t).all() and (later[:2] > t[:2]).all()
+    later = torch.tensor([300, 800, 999])
+    losses = rolled_out_losses(centred(model), **batch, later=later, own=torch.ones(CLIPS).bool())
+    (_, first_t), (met, met_t) = model.calls
+    assert torch.equal(met_t, t) and torch.equal(first_t, later)
     for b in (1, 2):
         step = int(later[b] - t[b])
         scheduler = DDIMScheduler(prediction_type="sample", clip_sample=False, num_train_timesteps=max(1, step))
-        scheduler.alphas_cumprod, scheduler.num_inference_steps = batch["alphas_cumprod"], 1
+        scheduler.alphas_cumprod, scheduler.num_inference_steps = ALPHAS, 1
         start = scheduler.add_noise(motion[b], batch["noise"][b], later[b])
         left = scheduler.step(motion[b] + 0.3, int(later[b]), start).prev_sample if step else start
         torch.testing.assert_close(met[b, :, 1:], (first[b] + left)[:, 1:], rtol=1e-5, atol=1e-5)
@@ -159,28 +169,6 @@ def test_a_rolled_out_clip_is_what_a_ddim_step_of_the_model_leaves(batch: dict[s
 
 
 def test_without_a_share_nothing_is_rolled_out(batch: dict[str, Tensor]) -> None:
-    model = Stub()
-    assert torch.equal(rolled_out_losses(model, **batch, share=0.0), clip_losses(model, **batch))
-
-
-@pytest.mark.parametrize(("count", "power"), [(50, 1.0), (50, 0.5), (7, 1.0), (7, 2.0), (1, 1.0)])
-def test_each_stratum_gets_one_step(count: int, power: float) -> None:
-    for seed in range(20):
-        torch.manual_seed(seed)
-        drawn = draw_steps(count, 1000, power)
-        assert drawn.shape == (count,) and drawn.dtype == torch.long
-        for k, step in enumerate(drawn.sort().values.tolist()):
-            low, high = (1000 * (bound / count) ** power for bound in (k, k + 1))
-            assert int(low) - 1 <= step <= min(high, 999)
-
-
-def test_steps_are_in_random_order_and_inside_the_table() -> None:
-    drawn = torch.stack([draw_steps(8, 10) for _ in range(200)])
-    assert drawn.min() == 0 and drawn.max() == 9
-    # Any place in the batch meets early and late steps alike.
-    torch.testing.assert_close(drawn.float().mean(0), torch.full((8,), 4.5), rtol=0, atol=0.8)
-
-
-def test_a_power_below_one_prefers_late_steps() -> None:
-    """The mean of u^p over uniform u is 1 / (1 + p)."""
-    assert draw_steps(4000, 1000, 0.5).float().mean().item() == pytest.approx(1000 / 1.5, rel=0.01)
+    model, nobody = centred(Stub()), torch.zeros(CLIPS).bool()
+    losses = rolled_out_losses(model, **batch, later=batch["t"], own=nobody)
+    assert torch.equal(losses, clip_losses(model, **batch))

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from miva_core.errors import MIVAError
+from miva_core.denoiser import Denoiser
 from miva_core.loss import clip_losses
-from miva_core.mask_loss import UNGUIDED, ground_truth_share, masked_losses
+from miva_core.mask_loss import ground_truth_share, masked_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE, STEPS = 3, 2, 3, 2, 100
 
@@ -37,8 +39,8 @@ class Model(nn.Module):
         super().__init__()
         self.calls: list[Any] = []
 
-    def forward(self, clips: Tensor, t: Tensor, text: Tensor) -> SimpleNamespace:
-        self.calls.append((clips, t, text))
+    def forward(self, clips: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
+        self.calls.append((clips, t, encoder_hidden_states))
         return SimpleNamespace(sample=0.3 * clips)
 
 
@@ -49,7 +51,7 @@ def batch() -> dict[str, Tensor]:
         "latents": torch.randn(2 * CLIPS, CHANNELS, FRAMES, SIDE, SIDE),
         "noise": torch.randn(2 * CLIPS, CHANNELS, FRAMES, SIDE, SIDE),
         "t": torch.tensor([5, 40, 80]),
-        "alphas_cumprod": torch.linspace(0.99, 0.01, STEPS),
+        "later": torch.tensor([50, 40, 99]),
         "masks": torch.rand(1, CLIPS, FRAMES, SIDE, SIDE),
         "weights": 1 + torch.rand(CLIPS, FRAMES, SIDE, SIDE),
     }
@@ -59,10 +61,21 @@ def read_out(latents: Tensor) -> Tensor:
     return latents.mean(1)
 
 
-def run(batch: dict[str, Tensor], truth: float, rolled_out: float) -> tuple[Tensor, Recorder, Model]:
+def denoise(model: nn.Module) -> Denoiser:
+    scheduler = DDIMScheduler(num_train_timesteps=STEPS, prediction_type="sample", clip_sample=False)
+    scheduler.alphas_cumprod = torch.linspace(0.99, 0.01, STEPS)
+    return Denoiser(model, scheduler, centred=True)
+
+
+NONE, ALL = torch.zeros(CLIPS).bool(), torch.ones(CLIPS).bool()
+
+
+def run(
+    batch: dict[str, Tensor], truth: Tensor = ALL, own: Tensor = NONE, unguided: tuple[Tensor, Tensor] = (NONE, NONE)
+) -> tuple[Tensor, Recorder, Model]:
     miva, model = Recorder(), Model()
-    losses = masked_losses(miva, model, **batch, read_out=read_out, truth=truth, rolled_out=rolled_out)
-    return losses, miva, model
+    chance = {"truth": truth, "own": own, "unguided": torch.stack(unguided)}
+    return masked_losses(miva, denoise(model), **batch, read_out=read_out, **chance), miva, model
 
 
 def test_the_share_of_true_masks_falls_as_half_a_cosine() -> None:
@@ -71,15 +84,14 @@ def test_the_share_of_true_masks_falls_as_half_a_cosine() -> None:
 
 
 def test_both_streams_count_at_the_same_step(batch: dict[str, Tensor]) -> None:
-    losses, miva, model = run(batch, truth=1.0, rolled_out=0.0)
+    losses, miva, model = run(batch)
     assert miva.streams
     expected = clip_losses(
-        Model(),
+        denoise(Model()),
         batch["text"].repeat(2, 1, 1),
         batch["latents"],
         batch["noise"],
         batch["t"].repeat(2),
-        batch["alphas_cumprod"],
         batch["weights"].repeat(2, 1, 1, 1),
     )
     torch.testing.assert_close(losses, expected)
@@ -87,26 +99,24 @@ def test_both_streams_count_at_the_same_step(batch: dict[str, Tensor]) -> None:
     for clips, t, _ in model.calls:
         assert torch.equal(clips[:, :, 0], batch["latents"][:, :, 0])
         assert torch.equal(t[:CLIPS], t[CLIPS:])
-    assert (model.calls[0][1] >= model.calls[1][1]).all()
+    for (_, t, _), key in zip(model.calls, ("later", "t"), strict=True):
+        assert torch.equal(t[:CLIPS], batch[key])
 
 
 def test_the_first_frames_of_clip_and_mask_do_not_count(batch: dict[str, Tensor]) -> None:
-    losses, *_ = run(batch, truth=1.0, rolled_out=0.0)
+    losses, *_ = run(batch)
     batch["weights"][:, 0] = 100.0
-    torch.testing.assert_close(run(batch, truth=1.0, rolled_out=0.0)[0], losses)
+    torch.testing.assert_close(run(batch)[0], losses)
 
 
-def test_true_masks_guide_below_the_unguided_steps(batch: dict[str, Tensor]) -> None:
-    batch["t"][:] = torch.tensor([5, 40, 80])
-    _, miva, _ = run(batch, truth=1.0, rolled_out=0.0)
-    assert torch.equal(miva.guides[1], batch["masks"][0])
-    later = miva.guides[0]
-    for found, given in zip(later, batch["masks"][0], strict=True):
-        assert torch.equal(found, given) or (found == 1).all()
+def test_true_masks_guide_both_times(batch: dict[str, Tensor]) -> None:
+    _, miva, _ = run(batch)
+    for guide in miva.guides:
+        assert torch.equal(guide, batch["masks"][0])
 
 
 def test_predicted_masks_guide_and_their_first_frame_is_the_given_one(batch: dict[str, Tensor]) -> None:
-    _, miva, model = run(batch, truth=0.0, rolled_out=0.0)
+    _, miva, model = run(batch, truth=NONE)
     assert (miva.guides[0] == 1).all()  # what predicts them has not seen the true ones
     seen = model.calls[0][0][CLIPS:]
     predicted = batch["latents"][CLIPS:, :, :1] + 0.3 * seen
@@ -115,31 +125,25 @@ def test_predicted_masks_guide_and_their_first_frame_is_the_given_one(batch: dic
     assert not miva.guides[1].requires_grad
 
 
-def test_half_of_the_clips_start_unguided(batch: dict[str, Tensor]) -> None:
+def test_a_clip_without_guidance_is_guided_by_ones(batch: dict[str, Tensor]) -> None:
     """A mask of ones guides nothing; so it is before the first prediction of a run."""
-    batch["t"][:] = STEPS - 1
-    assert batch["t"][0] > UNGUIDED * STEPS
-    guides = torch.cat([run(batch, truth=1.0, rolled_out=0.0)[1].guides[1] for _ in range(100)])
-    ones = (guides == 1).flatten(1).all(1)
-    assert 0.4 < ones.float().mean() < 0.6
-    assert torch.equal(guides[~ones], batch["masks"][0].repeat(100, 1, 1, 1)[~ones])
+    first, second = torch.tensor([True, False, False]), torch.tensor([False, False, True])
+    _, miva, _ = run(batch, unguided=(first, second))
+    for guide, without in zip(miva.guides, (first, second), strict=True):
+        assert (guide[without] == 1).all() and torch.equal(guide[~without], batch["masks"][0][~without])
 
 
 def test_a_clip_and_its_mask_are_rolled_out_together(batch: dict[str, Tensor]) -> None:
-    torch.manual_seed(1)
-    _, _, plain = run(batch, truth=1.0, rolled_out=0.0)
-    changed = set()
-    for seed in range(20):
-        torch.manual_seed(seed)
-        _, _, model = run(batch, truth=1.0, rolled_out=0.5)
-        different = [not torch.equal(a, b) for a, b in zip(model.calls[1][0], plain.calls[1][0], strict=True)]
-        assert different[:CLIPS] == different[CLIPS:]
-        changed.add(tuple(different))
-    assert len(changed) > 1
+    own = torch.tensor([True, False, True])
+    _, _, plain = run(batch)
+    _, _, model = run(batch, own=own)
+    assert torch.equal(model.calls[0][0], plain.calls[0][0])
+    different = [not torch.equal(a, b) for a, b in zip(model.calls[1][0], plain.calls[1][0], strict=True)]
+    assert different == own.tolist() * 2
 
 
 def test_plain_adapters_are_refused(batch: dict[str, Tensor]) -> None:
     miva = Recorder()
     miva.weights = {"jump": 1.0, "pan": 1.0}
     with pytest.raises(MIVAError, match="inject no adapter without a mask stream"):
-        masked_losses(miva, Model(), **batch, read_out=read_out, truth=1.0, rolled_out=0.0)
+        masked_losses(miva, denoise(Model()), **batch, read_out=read_out, truth=ALL, own=NONE, unguided=torch.stack([NONE, NONE]))

@@ -1,0 +1,240 @@
+"""The commands that make an adapter: train it, and film stills for it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cli_options import add_base, device, load_chosen_base, number, whole
+from .errors import MIVAError
+
+if TYPE_CHECKING:
+    from .base import Base
+    from .camera_clips import Shooting
+    from .lesson import Lesson
+    from .recipes import Recipe
+    from .training_log import Sample
+
+_SAMPLES = 4
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    text = "learn a motion from about ten clips, or a camera motion from about twenty stills"
+    command = commands.add_parser("train", help=text, description=text)
+    command.add_argument("clips", type=Path, help="folder of videos or of folders of frames; with --camera, of stills")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the adapter, ending in .safetensors")
+    command.add_argument("--motion", help="name of the motion (default: the name of the file)")
+    _add_shooting(command, "--camera", required=False)
+    command.add_argument(
+        "--masked",
+        action="store_true",
+        help="generate the subject's mask beside the clip; needs masks, for clip.mp4 in clip_masks/ or clip_mask.mp4",
+    )
+    command.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="meet clips mirrored, too (default: not for camera motions and what is called left or right)",
+    )
+    command.add_argument("--preset", default="normal", help="quick, normal (default) or paper")
+    command.add_argument("--steps", type=whole(1, 1_000_000), help="instead of the preset's")
+    command.add_argument("--lr", type=number(0, 1), help="learning rate, instead of the preset's")
+    command.add_argument("--batch", type=whole(1, 1024), help="clips in a step, instead of the preset's")
+    command.add_argument("--seed", type=whole(0, 2**31 - 1), default=0)
+    command.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16"), help="default: bf16 or fp16 on a graphics card, fp32 elsewhere"
+    )
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoint; repeat all else")
+    command.add_argument("--save-every", type=whole(1, 1_000_000), default=100, metavar="STEPS", help="default: 100")
+    command.add_argument(
+        "--sample-every", type=whole(1, 1_000_000), metavar="STEPS", help="default: a fifth of all steps"
+    )
+    command.add_argument(
+        "--stills",
+        type=Path,
+        metavar="FOLDER",
+        help=f"pictures to try the adapter on, which it does not learn from (the first {_SAMPLES}; default: first "
+        "frames of the clips)",
+    )
+    command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
+    command.add_argument("--author", default="", help="who trained it, recorded in the file")
+    command.add_argument("--licence", default="", help="of the adapter, recorded in the file")
+    add_base(command)
+    command.set_defaults(run=_train)
+
+
+def add_camera_clips(commands: argparse._SubParsersAction) -> None:
+    text = "film stills: five clips of a camera motion from each, with their exact flow"
+    command = commands.add_parser("camera-clips", help=text, description=text)
+    command.add_argument("stills", type=Path, help="folder of pictures")
+    _add_shooting(command, "--motion", required=True)
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
+    command.add_argument("--size", default="512x320", metavar="WIDTHxHEIGHT", help="default: 512x320")
+    command.add_argument("--frames", type=whole(2, 1000), default=16, help="of each clip (default: 16)")
+    command.add_argument("--fps", type=whole(1, 60), default=8, help="frames per second (default: 8)")
+    command.add_argument("--seed", type=whole(0, 2**31 - 1), default=0)
+    command.set_defaults(run=_camera_clips)
+
+
+def _add_shooting(command: argparse.ArgumentParser, name: str, required: bool) -> None:
+    command.add_argument(
+        name,
+        metavar="MOTION",
+        dest="camera",
+        required=required,
+        help="pan-left, pan-right, pan-up, pan-down, zoom-in, zoom-out, roll-cw or roll-ccw",
+    )
+    command.add_argument(
+        "--speed",
+        type=number(0, 10),
+        default=1.0,
+        help="1 (default) is a 64th of the frame's width, 2.4 %% of size or 1.5 degrees a frame",
+    )
+    command.add_argument("--easing", default="linear", help="linear (default), ease-in, ease-out or ease-in-out")
+
+
+def _shooting(options: argparse.Namespace, size: tuple[int, int], frames: int) -> "Shooting":
+    from .camera_clips import Shooting
+
+    return Shooting(options.camera, size, frames, options.speed, options.easing)
+
+
+def _camera_clips(options: argparse.Namespace) -> None:
+    from einops import rearrange
+    from tqdm import tqdm
+
+    from .camera_clips import CLIPS_PER_STILL, film_stills, read_stills, write_flow
+    from .pictures import parse_size
+    from .video import write_video
+
+    shooting = _shooting(options, parse_size(options.size), options.frames)
+    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+        raise MIVAError(f"{options.out} exists already and is not empty: name another folder.")
+    if not options.out.parent.is_dir():
+        raise MIVAError(f"There is no folder {options.out.parent} to make {options.out.name} in: create it first.")
+    stills = read_stills(options.stills)
+    options.out.mkdir(exist_ok=True)
+    count = CLIPS_PER_STILL * len(stills)
+    for name, clip in tqdm(film_stills(stills, shooting, options.seed), total=count, unit="clip", delay=0.5):
+        write_video(rearrange(clip.frames, "f c h w -> f h w c"), options.out / f"{name}.mp4", options.fps)
+        write_flow(clip, options.out / f"{name}_flow.json")
+    print(f"Wrote {count} clips of {options.camera} into {options.out}, each with its exact flow.")
+
+
+def _train(options: argparse.Namespace) -> None:
+    # Everything that can be wrong is found before the model is loaded.
+    from .learning import Author, check_start, learn, training_folder
+    from .recipes import recipe
+
+    check_start(options.out, options.resume)
+    options.motion = options.motion or options.out.stem.replace("_", " ")
+    if options.camera and options.masked:
+        raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
+    chosen = _changed(recipe(options.base, options.preset, options.masked), options)
+    where = device(options.device)
+    base = load_chosen_base(options, where)
+    lesson = _lesson(base, options)
+    samples = _samples(options, lesson)
+    folder = training_folder(options.out)
+    told = f"{len(lesson.clips)} clips, {chosen.steps} steps"
+    print(f"Learning {lesson.motion!r} from {told}; checkpoints, samples and report: {folder}.")
+
+    from tqdm import tqdm
+
+    from .interruption import interruption
+
+    with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5) as bar:
+
+        def show(progress: object) -> None:
+            bar.set_postfix(loss=f"{progress.losses[-1]:.4f}", refresh=False)
+            bar.update(progress.step - bar.n)
+
+        outcome = learn(
+            base,
+            lesson,
+            chosen,
+            options.out,
+            samples=samples,
+            sample_every=options.sample_every or max(1, chosen.steps // 5),
+            save_every=options.save_every,
+            preset=options.preset,
+            seed=options.seed,
+            precision=options.precision or _precision(where),
+            author=Author(options.author, options.licence),
+            resume=options.resume,
+            callback=show,
+            stop=stop,
+        )
+    if not outcome.first:
+        return
+    if outcome.finished:
+        print(f"Wrote {options.out}, and {folder / 'report.html'}.")
+    else:
+        print(f"Stopped and saved at step {len(outcome.losses)} of {chosen.steps}: go on by the same command and --resume.")
+
+
+def _changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
+    from dataclasses import replace
+
+    changes = {name: getattr(options, name) for name in ("steps", "lr", "batch") if getattr(options, name) is not None}
+    return replace(recipe, **changes)
+
+
+def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
+    from .clip_files import Wanted, read_clips
+    from .lesson import Lesson, has_direction
+
+    if options.camera:
+        clips, source = _film(base, options)
+    else:
+        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), options.masked)
+        source = {"names": ", ".join(clip.name for clip in clips)}
+    if len(clips) == 1:
+        print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
+    flip = options.flip
+    if flip is None:
+        flip = not options.camera and not has_direction(options.motion)
+    return Lesson(options.motion, clips, options.masked, flip, options.subject, source)
+
+
+def _film(base: "Base", options: argparse.Namespace) -> tuple[list, dict[str, str | int | float]]:
+    from .camera_clips import film_stills, read_stills
+    from .clip_files import TrainingClip
+
+    shooting = _shooting(options, base.size, base.frames)
+    stills = read_stills(options.clips)
+    clips = [
+        TrainingClip(name, (clip.frames * 255).round().byte(), None, 1, base.fps)
+        for name, clip in film_stills(stills, shooting, options.seed)
+    ]
+    source = {"camera": options.camera, "speed": options.speed, "easing": options.easing, "stills": len(stills)}
+    return clips, source
+
+
+def _samples(options: argparse.Namespace, lesson: "Lesson") -> "Sequence[Sample]":
+    """Held-out stills, or where there are none first frames of training clips."""
+    from einops import rearrange
+
+    from .camera_clips import read_stills
+    from .training_log import Sample
+
+    if options.stills:
+        if options.masked:
+            raise MIVAError("Stills have no masks, which a masked adapter needs: leave --stills or --masked out.")
+        return [Sample(name, picture) for name, picture in read_stills(options.stills)[:_SAMPLES]]
+    spread = sorted({round(k * (len(lesson.clips) - 1) / (_SAMPLES - 1)) for k in range(_SAMPLES)})
+    return [
+        Sample(
+            f"{clip.name}, learnt from",
+            rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
+            clip.masks[0].float() / 255 if options.masked else None,
+        )
+        for clip in (lesson.clips[k] for k in spread)
+    ]
+
+
+def _precision(where: object) -> str:
+    import torch
+
+    if where.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"

@@ -1,0 +1,165 @@
+"""Training clips as people have them: videos, or folders of frames, with masks of their subject beside them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .camera_clips import PICTURES
+from .errors import MIVAError
+from .pictures import fit_picture, read_mask, read_picture, told_size
+from .video import read_video
+
+VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".gif")
+_MASK = re.compile(r"_masks?$", re.IGNORECASE)
+_ASPECT_SLACK = 0.03
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """A clip at the size of a base.
+
+    Attributes:
+        name: of its file.
+        frames: (N, 3, H, W) uint8.
+        masks: (N, H, W) uint8 of its subject, or None.
+        stride: of the file's frames every how many are taken.
+        fps: frames per second of what is left, None for folders of frames, which do not tell.
+    """
+
+    name: str
+    frames: Tensor
+    masks: Tensor | None
+    stride: int
+    fps: float | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a base needs of clips: (height, width), number of frames, frames per second."""
+
+    size: tuple[int, int]
+    frames: int
+    fps: float
+
+
+def read_clips(folder: Path, wanted: Wanted, masked: bool) -> list[TrainingClip]:
+    """The clips of a folder, each fitted to the base's frame and rate.
+
+    Clips are videos, or folders of frames in the order of their names. The masks of `clip.mp4` are the pictures in
+    `clip_masks/`, one for each frame, or the video `clip_mask.mp4` of any known ending. They are white where the
+    subject is.
+
+    A frame is taken every so often that the clip comes nearest to the base's rate and is long enough.
+
+    Args:
+        masked: whether every clip must have masks.
+
+    Raises:
+        MIVAError: no such folder, no clips in it, or some that cannot be used; all of them are named, each with the
+            reason.
+    """
+    if folder.is_file():
+        raise MIVAError(f"{folder} is a file: name the folder that holds it and the other clips.")
+    if not folder.is_dir():
+        raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
+    entries = sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    sources = [path for path in entries if _is_clip(path) and not _MASK.search(path.stem)]
+    if not sources:
+        found = "but pictures: for a camera motion add --camera; else put a clip's frames into a folder of their own"
+        if not any(path.suffix.lower() in PICTURES for path in entries):
+            found = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
+        raise MIVAError(f"There are no clips in {folder}, {found}.")
+    clips, problems = [], []
+    for path in sources:
+        try:
+            clips.append(_read(path, _masks_of(path, entries), wanted, masked))
+        except MIVAError as error:
+            problems.append(str(error).removesuffix("."))
+    if problems:
+        raise MIVAError(
+            f"{len(problems)} of {len(sources)} clips in {folder} cannot be used; remove or mend them: "
+            f"{'; '.join(problems)}."
+        )
+    return clips
+
+
+def _is_clip(path: Path) -> bool:
+    return _pictures(path) != [] if path.is_dir() else path.suffix.lower() in VIDEOS
+
+
+def _masks_of(path: Path, entries: list[Path]) -> Path | None:
+    wanted = {f"{path.stem}_mask".lower(), f"{path.stem}_masks".lower()}
+    return next((other for other in entries if other.stem.lower() in wanted and other != path), None)
+
+
+def _read(path: Path, masks: Path | None, wanted: Wanted, masked: bool) -> TrainingClip:
+    sizes: list[tuple[int, int]] = []
+
+    def fit(frame: Tensor) -> Tensor:
+        sizes.append(tuple(frame.shape[:2]))
+        return (fit_picture(frame, wanted.size)[0] * 255).round().byte()
+
+    frames, fps = _frames(path, read_picture, fit)
+    if len(frames) < wanted.frames:
+        raise MIVAError(f"{path.name} has {len(frames)} frames, but {wanted.frames} are needed")
+    stride = min(max(1, round((fps or wanted.fps) / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1))
+    covered = None
+    if masks is not None:
+        covered = _read_masks(masks, path, len(frames), sizes[0], fit)[::stride]
+    elif masked:
+        raise MIVAError(
+            f"{path.name} has no masks: put one picture for each of its {len(frames)} frames into {path.stem}_masks"
+        )
+    return TrainingClip(
+        path.stem, frames[::stride].movedim(-1, 1).contiguous(), covered, stride, fps and round(fps / stride, 3)
+    )
+
+
+def _frames(
+    path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, float | None]:
+    if not path.is_dir():
+        return read_video(path, fit)
+    fitted, size = [], None
+    for file in _pictures(path):
+        picture = read(file)
+        size = size or tuple(picture.shape[:2])
+        if picture.shape[:2] != size:
+            raise MIVAError(
+                f"{path.name} changes its size at {file.name} from {told_size(size)} to {told_size(picture.shape)}: "
+                "give all frames one size"
+            )
+        fitted.append(fit(picture))
+    return torch.stack(fitted), None
+
+
+def _read_masks(
+    masks: Path, clip: Path, count: int, size: tuple[int, int], fit: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """(N, H, W) uint8."""
+    found: list[tuple[int, int]] = []
+
+    def fit_mask(frame: Tensor) -> Tensor:
+        found.append(tuple(frame.shape[:2]))
+        return fit(frame)
+
+    frames, _ = _frames(masks, lambda path: read_mask(path)[..., None].expand(-1, -1, 3), fit_mask)
+    if len(frames) != count:
+        raise MIVAError(f"{masks.name} holds {len(frames)} masks, but {clip.name} has {count} frames: one is needed for each")
+    aspect = found[0][1] / found[0][0] / (size[1] / size[0])
+    if abs(aspect - 1) > _ASPECT_SLACK:
+        raise MIVAError(
+            f"{masks.name} is {told_size(found[0])}, but {clip.name} is {told_size(size)}: masks must show the same "
+            "part of the picture"
+        )
+    return frames.amax(-1)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder; 2.png comes before 10.png."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != "."]
+    return sorted(found, key=lambda path: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.name.lower())])

@@ -1,0 +1,148 @@
+"""Training clips as a model sees them: every frame encoded once, latents drawn from what the encoder says of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .base import Base
+from .readout import fit_readout
+
+WINDOWS = 8
+"""Of a long clip, for bases that encode a clip as a whole (Wan): so many are cut from it, evenly spread."""
+
+
+class Pixels(NamedTuple):
+    """A clip before it is encoded: frames (N, 3, H, W) in [0, 1], and masks (K, N, H, W) in [0, 1], K being 0 where
+    there are none."""
+
+    frames: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """An encoded clip of N latent frames with K masks.
+
+    Attributes:
+        mean: (1 + K, C, N, h, w), of the clip and of its masks as pictures. std: the same shape, or None for 0.
+        masks: (K, N, h, w) in [0, 1].
+        readout_weight: (K, C), and readout_bias: (K,), see `LinearReadout`.
+    """
+
+    mean: Tensor
+    std: Tensor | None
+    masks: Tensor
+    readout_weight: Tensor
+    readout_bias: Tensor
+
+    def __len__(self) -> int:
+        return self.mean.shape[2]
+
+
+@torch.no_grad()
+def encode(base: Base, pixels: Pixels, masked: bool) -> list[LatentClip]:
+    """Encode a clip, or windows of it where the base encodes clips as a whole.
+
+    Args:
+        pixels: at the size of the base, with at least as many frames as it makes.
+        masked: whether the masks are encoded as pictures, too.
+    """
+    return [_encode(base, window, masked) for window in _windows(base, pixels)]
+
+
+def _windows(base: Base, pixels: Pixels) -> Iterator[Pixels]:
+    if base.stride == 1:
+        yield pixels
+        return
+    slack = len(pixels.frames) - base.frames
+    starts = {round(start) for start in torch.linspace(0, slack, min(WINDOWS, slack + 1)).tolist()}
+    for start in sorted(starts):
+        yield Pixels(pixels.frames[start : start + base.frames], pixels.masks[:, start : start + base.frames])
+
+
+def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
+    shown = [pixels.frames, *(mask[:, None].expand(-1, 3, -1, -1) for mask in pixels.masks if masked)]
+    moments = [base.encode_clip(clip) for clip in shown]
+    mean = torch.stack([mean for mean, _ in moments]).cpu()
+    std = torch.stack([std for _, std in moments]).cpu()
+    small = F.interpolate(pixels.masks, mean.shape[-2:], mode="area")
+    masks = torch.cat([small[:, :1], small[:, 1:].unflatten(1, (-1, base.stride)).mean(2)], dim=1)
+    readouts = [
+        fit_readout(base, latent[None, :, :1], mask[0]) for latent, mask in zip(mean[1:], pixels.masks, strict=False)
+    ]
+    weight = [readout.weight for readout in readouts]
+    return LatentClip(
+        mean,
+        std if std.any() else None,
+        masks,
+        torch.stack(weight).cpu() if readouts else mean.new_zeros(0, mean.shape[1]),
+        torch.stack([readout.bias for readout in readouts]).cpu() if readouts else mean.new_zeros(0),
+    )
+
+
+class Batch(NamedTuple):
+    """B clips of one length, each with K mask sequences.
+
+    Attributes:
+        latents: (1 + K, B, C, F, h, w), the clips first.
+        masks: (K', B, F, h, w) in [0, 1]; K' is K, or more where masks are known but not generated.
+        readout_weight: (K, B, C). readout_bias: (K, B).
+    """
+
+    latents: Tensor
+    masks: Tensor
+    readout_weight: Tensor
+    readout_bias: Tensor
+
+
+def draw_batch(clips: Sequence[LatentClip], count: int, full: int, frames: int, generator: torch.Generator) -> Batch:
+    """Draw windows of random clips.
+
+    Args:
+        full: latent frames of a whole window, by which its start is drawn. frames: so many of them are taken.
+        generator: also draws the latents, for encoders that only tell their mean and spread.
+    """
+    rows = torch.randint(len(clips), (count,), generator=generator).tolist()
+    places = torch.rand(count, generator=generator).tolist()
+    chosen = [clips[row] for row in rows]
+    spans = [
+        slice(start, start + frames)
+        for start in (int(place * (len(clip) - full + 1)) for clip, place in zip(chosen, places, strict=True))
+    ]
+    latents = torch.stack([clip.mean[:, :, span] for clip, span in zip(chosen, spans, strict=True)], dim=1)
+    if any(clip.std is not None for clip in chosen):
+        spread = torch.stack(
+            [_spread(clip)[:, :, span] for clip, span in zip(chosen, spans, strict=True)],
+            dim=1,
+        )
+        latents = latents + spread * torch.randn(latents.shape, generator=generator)
+    return Batch(
+        latents,
+        torch.stack([clip.masks[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1),
+        torch.stack([clip.readout_weight for clip in chosen], dim=1),
+        torch.stack([clip.readout_bias for clip in chosen], dim=1),
+    )
+
+
+def _spread(clip: LatentClip) -> Tensor:
+    return torch.zeros_like(clip.mean) if clip.std is None else clip.std
+
+
+def varied(pixels: Pixels, colours: int, flip: bool, generator: torch.Generator) -> Iterator[Pixels]:
+    """A clip as it is learnt from: in several random colourings, mirrored every second time, masks with it.
+
+    Args:
+        colours: number of colourings, the first as the clip is.
+        flip: whether mirrored ones are wanted, too, at least one.
+    """
+    for k in range(max(colours, 2 if flip else 1)):
+        frames, masks = pixels
+        if 0 < k < colours:
+            gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)
+            gamma = torch.exp(0.2 * torch.randn(1, generator=generator))
+            frames = (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)
+        yield Pixels(frames.flip(-1), masks.flip(-1)) if flip and k % 2 else Pixels(frames, masks)

@@ -1,0 +1,157 @@
+"""Clips in, an adapter file out: a training with all that is seen of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .base import Base
+from .errors import MIVAError
+from .files import check_writable
+from .info import AdapterInfo
+from .lesson import Lesson
+from .recipes import Preset, Recipe
+from .training import CHECKPOINT, Outcome, Precision, TrainingProgress, train
+from .training_log import CURVE, Sample, TrainingLog, draw_curve, try_on
+from .training_report import REPORT, write_report
+from .training_state import read_state
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who trained an adapter, and under which licence it may be used; recorded in its file."""
+
+    name: str = ""
+    licence: str = ""
+
+
+def training_folder(out: Path) -> Path:
+    """Where the training of an adapter file keeps its checkpoint, samples and report: beside it."""
+    return out.with_suffix(".training")
+
+
+def check_start(out: Path, resume: bool) -> None:
+    """Check, before anything is loaded, that a training can begin or go on, and will be able to write its file.
+
+    Raises:
+        MIVAError: the file exists, or cannot be written; or there is a checkpoint and it is not to go on, or none and
+            it is to.
+    """
+    check_writable(out, (".safetensors",))
+    folder = training_folder(out)
+    found = (folder / CHECKPOINT).is_file()
+    if out.exists():
+        raise MIVAError(f"{out} exists already: name another file, or move it away.")
+    if found and not resume:
+        raise MIVAError(
+            f"A training of {out.name} was begun in {folder}: go on with --resume, or remove that folder to begin anew."
+        )
+    if resume and not found:
+        raise MIVAError(f"There is no training to go on with in {folder}: leave --resume out.")
+
+
+def learn(
+    base: Base,
+    lesson: Lesson,
+    recipe: Recipe,
+    out: Path,
+    *,
+    samples: Sequence[Sample] = (),
+    sample_every: int,
+    save_every: int = 100,
+    preset: Preset = "normal",
+    seed: int = 0,
+    precision: Precision = "fp32",
+    author: Author = Author(),
+    resume: bool = False,
+    callback: Callable[[TrainingProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Train an adapter and write its file, beside it a folder with checkpoint, samples, loss curve and report.
+
+    Args:
+        base: on the device to train on.
+        lesson: what is learnt.
+        recipe: how, see `recipes.recipe`.
+        out: the adapter file, which must not exist; it is written when all steps are done.
+        samples: pictures that the adapter is tried on, best some that it does not learn from.
+        sample_every: steps between samples. save_every: between checkpoints.
+        preset: the recipe's name, for the record.
+        seed, precision, resume, callback, stop: see `train`.
+        author: recorded in the file.
+
+    Raises:
+        MIVAError: as from `check_start` and `train`.
+    """
+    check_start(out, resume)
+    folder = training_folder(out)
+    folder.mkdir(exist_ok=True)
+    done = read_state(folder / CHECKPOINT).step if resume else 0
+    clips = lesson.encode(base, recipe.colours, seed)
+    log: TrainingLog | None = None
+
+    def watch(progress: TrainingProgress) -> None:
+        nonlocal log
+        log = log or TrainingLog(folder, base, samples, sample_every, done)
+        log.add(progress.step, progress.steps, progress.losses, progress.adapter)
+        if callback:
+            callback(progress)
+
+    try:
+        outcome = train(
+            base,
+            clips,
+            recipe,
+            folder=folder,
+            seed=seed,
+            precision=precision,
+            settings={"clips": lesson.digest(), "flip": lesson.flip, "masked": lesson.masked},
+            resume=resume,
+            save_every=save_every,
+            callback=watch,
+            stop=stop,
+        )
+    finally:
+        if log:
+            log.close()
+    if outcome.finished and outcome.first:
+        info = _info(base, lesson, recipe, outcome, preset, seed, precision, author)
+        draw_curve(outcome.losses, folder / CURVE)
+        write_report(folder / REPORT, info, lesson, samples, try_on(base, outcome.adapter, samples), folder / CURVE)
+        outcome.adapter.save(out, info, dtype=torch.float16)
+    return outcome
+
+
+def _info(
+    base: Base,
+    lesson: Lesson,
+    recipe: Recipe,
+    outcome: Outcome,
+    preset: Preset,
+    seed: int,
+    precision: Precision,
+    author: Author,
+) -> AdapterInfo:
+    last = outcome.losses[-max(1, len(outcome.losses) // 20) :]
+    return outcome.adapter.info(
+        motion=lesson.motion,
+        frames=base.frames,
+        size=(base.size[1], base.size[0]),
+        fps=base.fps,
+        subject=lesson.subject,
+        training={
+            "steps": recipe.steps,
+            "clips": len(lesson.clips),
+            "lr": recipe.lr,
+            "batch": recipe.batch,
+            "seed": seed,
+            "preset": preset,
+            "precision": precision,
+            "flip": lesson.flip,
+            "final loss": round(sum(last) / len(last), 5),
+            **lesson.source,
+        },
+        licence=author.licence,
+        author=author.name,
+    )

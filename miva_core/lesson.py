@@ -1,0 +1,65 @@
+"""What a training is given: clips of one motion, encoded for a base."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from .base import Base
+from .clip_files import TrainingClip
+from .latent_clips import LatentClip, Pixels, encode, varied
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Clips of one motion, and what is to be told of them.
+
+    Attributes:
+        motion: its name.
+        clips: at the size of the base.
+        masked: whether the adapter generates its subject's mask; all clips have masks then.
+        flip: whether clips are met mirrored, too; not for what has a direction.
+        subject: phrase for what moves, empty for a camera motion.
+        source: where the clips come from, for the record: numbers and texts.
+    """
+
+    motion: str
+    clips: Sequence[TrainingClip]
+    masked: bool = False
+    flip: bool = False
+    subject: str = ""
+    source: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Twelve hex digits that tell these clips from others."""
+        known = hashlib.sha256()
+        for clip in self.clips:
+            known.update(clip.name.encode())
+            known.update(clip.frames.contiguous().numpy())
+            known.update(b"" if clip.masks is None else clip.masks.contiguous().numpy())
+        return known.hexdigest()[:12]
+
+    def encode(self, base: Base, colours: int, seed: int) -> list[LatentClip]:
+        """All clips in all colourings, encoded once."""
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            latent
+            for clip in self.clips
+            for pixels in varied(_pixels(clip), colours, self.flip, generator)
+            for latent in encode(base, pixels, self.masked)
+        ]
+
+
+_DIRECTIONS = ("left", "right", "cw", "ccw", "clockwise", "counterclockwise", "anticlockwise")
+
+
+def has_direction(motion: str) -> bool:
+    """Whether a motion's name says that its mirror image is another motion."""
+    return any(word in _DIRECTIONS for word in motion.lower().replace("-", " ").replace("_", " ").split())
+
+
+def _pixels(clip: TrainingClip) -> Pixels:
+    frames = clip.frames.float() / 255
+    masks = frames.new_zeros(0, len(frames), *frames.shape[2:]) if clip.masks is None else clip.masks[None].float() / 255
+    return Pixels(frames, masks)

@@ -1,0 +1,93 @@
+"""The loss of one batch, as a module that owns base and adapter, so that wrappers for several processes see both."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from .adapter import MIVAAdapter
+from .base import Base
+from .denoiser import Denoiser
+from .draws import Draws
+from .gradient_checkpointing import gradient_checkpointing
+from .injection import inject
+from .latent_clips import Batch
+from .loss import place_weights, rolled_out_losses
+from .mask_loss import masked_losses
+from .recipes import Recipe
+
+_FEW_TOKENS = 256
+
+
+class TrainStep(nn.Module):
+    """Base and adapter, the base frozen. Use it inside `at_work`, and call backward there.
+
+    Args:
+        base: its parameters do not require gradients.
+        adapter: what is trained.
+        recipe: see `Recipe`.
+    """
+
+    def __init__(self, base: Base, adapter: MIVAAdapter, recipe: Recipe) -> None:
+        super().__init__()
+        self.model = base.model
+        self.adapter = adapter
+        self._base, self._recipe = base, recipe
+        self._denoiser = Denoiser.of(base)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """The adapter is injected; afterwards the base is as it was."""
+        with ExitStack() as stack:
+            self._miva = stack.enter_context(inject(self.model, motion=self.adapter))
+            if self._recipe.checkpointing:
+                stack.enter_context(gradient_checkpointing(self.model))
+            yield
+
+    def forward(self, batch: Batch, noise: Tensor, draws: Draws) -> Tensor:
+        """The mean loss over clips and mask sequences.
+
+        Args:
+            batch: B clips. noise: like `batch.latents`.
+            draws: for B clips; its steps may stay on the CPU.
+        """
+        clips = batch.latents.shape[1]
+        text = self._base.text
+        text = text if text is None else text.expand(clips, -1, -1)
+        weights = place_weights(
+            batch.masks.amax(0) if len(batch.masks) else torch.zeros_like(batch.latents[0, :, 0]),
+            self._recipe.subject,
+        )
+        latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
+        on_cpu = latents.device.type == "cpu" and latents.shape[-1] * latents.shape[-2] <= _FEW_TOKENS
+        # On a processor the fused attention is slow for few tokens.
+        with sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext():
+            if not self.adapter.config.mask:
+                losses = rolled_out_losses(
+                    self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, weights
+                )
+            else:
+                losses = masked_losses(
+                    self._miva,
+                    self._denoiser,
+                    text,
+                    latents,
+                    noise,
+                    draws.t,
+                    draws.later,
+                    draws.own,
+                    batch.masks,
+                    weights,
+                    read_out=lambda z: _read_out(batch, z),
+                    truth=draws.truth,
+                    unguided=draws.unguided,
+                )
+            return losses.mean()
+
+
+def _read_out(batch: Batch, latents: Tensor) -> Tensor:
+    """Masks (K B, F, h, w) of the latents of mask sequences (K B, C, F, h, w), each by its own linear read-out."""
+    weight, bias = batch.readout_weight.flatten(0, 1), batch.readout_bias.flatten()
+    return (torch.einsum("bc,bcfhw->bfhw", weight, latents) + bias[:, None, None, None]).clamp(0, 1)

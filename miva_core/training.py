@@ -1,0 +1,285 @@
+"""Learn one motion from a few clips: the loop, and how it stops and goes on."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from .adapter import MIVAAdapter
+from .base import Base
+from .draws import Draws, draw
+from .errors import MIVAError
+from .latent_clips import Batch, LatentClip, draw_batch
+from .mask_loss import ground_truth_share
+from .recipes import Recipe
+from .train_step import TrainStep
+from .training_state import TrainingState, read_state, restore, save_state
+
+Precision = Literal["fp32", "bf16", "fp16"]
+CHECKPOINT = "checkpoint.safetensors"
+WARM_UP = 30
+MAX_NORM = 1.0
+_MAY_CHANGE = ("steps", "lr")
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """State of a training after one step.
+
+    Attributes:
+        step: steps done, from 1.
+        steps: steps in all.
+        losses: of all steps so far.
+        adapter: as it is now; it is not injected while this is told.
+    """
+
+    step: int
+    steps: int
+    losses: Sequence[float]
+    adapter: MIVAAdapter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `train` returns.
+
+    Attributes:
+        adapter: as it is now. losses: of all steps so far.
+        finished: whether all steps were done.
+        first: whether this is the first of several processes, the one that writes files.
+    """
+
+    adapter: MIVAAdapter
+    losses: Sequence[float]
+    finished: bool
+    first: bool
+
+
+def train(
+    base: Base,
+    clips: Sequence[LatentClip],
+    recipe: Recipe,
+    *,
+    folder: Path,
+    seed: int = 0,
+    precision: Precision = "fp32",
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    save_every: int = 100,
+    callback: Callable[[TrainingProgress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Train an adapter, the base frozen (section 3.3, for masked ones 3.4).
+
+    Processes that Accelerate or torchrun launched share each step: it then holds the clips of all. One process with
+    twice the batch would compute the same gradients.
+
+    Args:
+        base: on the device to train on.
+        clips: see `latent_clips.encode`.
+        recipe: see `recipes.recipe`.
+        folder: where the checkpoint is kept; it must exist.
+        seed: all that is random follows from it and the number of the step.
+        precision: what the model computes in; the adapter is kept in float32.
+        settings: what else must be the same when a training goes on, such as names of files.
+        resume: go on from the checkpoint in `folder`.
+        save_every: steps between checkpoints.
+        callback: called after every step, by the first process alone.
+        stop: asked after every step whether to save and return.
+
+    Raises:
+        MIVAError: the checkpoint does not fit, cannot be read or written, or the loss is no number any more; the last
+            good checkpoint is kept.
+    """
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    device = next(base.model.parameters()).device
+    accelerator = Accelerator(
+        device_placement=False,
+        cpu=device.type == "cpu",
+        mixed_precision={"fp32": "no"}.get(precision, precision),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    try:
+        return _Training(base, clips, recipe, folder, seed, precision, settings or {}, accelerator).run(
+            resume, save_every, callback, stop or (lambda: False)
+        )
+    finally:
+        # What Accelerate remembers of this training is not to decide about the next.
+        accelerator.free_memory()
+        type(accelerator.state)._reset_state(reset_partial_state=accelerator.num_processes == 1)
+
+
+class _Training:
+    def __init__(
+        self,
+        base: Base,
+        clips: Sequence[LatentClip],
+        recipe: Recipe,
+        folder: Path,
+        seed: int,
+        precision: Precision,
+        settings: Mapping[str, Any],
+        accelerator: Any,
+    ) -> None:
+        self._base, self._clips, self._recipe, self._seed = base, clips, recipe, seed
+        self._accelerator, self._path = accelerator, folder / CHECKPOINT
+        self._settings = _flat(base, recipe, seed, precision, accelerator.num_processes) | dict(settings)
+        self._device = next(base.model.parameters()).device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._adapter = MIVAAdapter(base.backbone, recipe.config).to(self._device)
+        self._step = TrainStep(base, self._adapter, recipe)
+        self._optimiser = torch.optim.AdamW(
+            self._adapter.parameters(), lr=recipe.lr, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
+        )
+        self._wrapped, self._stepping = accelerator.prepare(self._step, self._optimiser)
+        self._losses: list[float] = []
+
+    def run(
+        self,
+        resume: bool,
+        save_every: int,
+        callback: Callable[[TrainingProgress], None] | None,
+        stop: Callable[[], bool],
+    ) -> Outcome:
+        if resume:
+            self._go_on()
+        while (done := len(self._losses)) < self._recipe.steps:
+            self._losses.append(self._one_step(done))
+            done += 1
+            stopped = self._any(stop())
+            if stopped or done % save_every == 0 or done == self._recipe.steps:
+                self._save()
+            if callback and self._accelerator.is_main_process:
+                callback(TrainingProgress(done, self._recipe.steps, self._losses, self._adapter))
+            if stopped and done < self._recipe.steps:
+                return self._outcome(finished=False)
+        return self._outcome(finished=True)
+
+    def _outcome(self, finished: bool) -> Outcome:
+        return Outcome(self._adapter, self._losses, finished, self._accelerator.is_main_process)
+
+    def _one_step(self, step: int) -> float:
+        recipe, world = self._recipe, self._accelerator.num_processes
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, step)
+        batch, noise, draws = draw_step(self._clips, self._base, recipe, step, self._seed, world)
+        part = _part(batch, noise, draws, self._accelerator.process_index, world, self._device)
+        self._stepping.zero_grad(set_to_none=True)
+        with self._step.at_work():
+            loss = self._wrapped(*part)
+            self._accelerator.backward(loss)
+        norm = self._accelerator.clip_grad_norm_(self._adapter.parameters(), MAX_NORM)
+        value = self._accelerator.reduce(loss.detach().float(), "mean").item()
+        # In float16 gradients overflow now and then; the scale of the loss is lowered and the step left out.
+        if not math.isfinite(value) or not (math.isfinite(norm) or self._accelerator.scaler):
+            raise MIVAError(
+                f"The loss is no number any more at step {step + 1}: go on from the last checkpoint with --resume and "
+                f"a lower learning rate than {recipe.lr:g}."
+            )
+        self._stepping.step()
+        return value
+
+    def _any(self, stop: bool) -> bool:
+        """Whether any process is to stop; all of them must agree on the step."""
+        if self._accelerator.num_processes == 1:
+            return stop
+        return bool(self._accelerator.reduce(torch.tensor(float(stop), device=self._device)).item())
+
+    def _save(self) -> None:
+        if self._accelerator.is_main_process:
+            scaler = self._accelerator.scaler
+            state = TrainingState(
+                len(self._losses),
+                torch.tensor(self._losses, dtype=torch.float64),
+                self._settings,
+                scaler.state_dict() if scaler else {},
+            )
+            save_state(self._path, state, self._adapter, self._optimiser)
+
+    def _go_on(self) -> None:
+        state = read_state(self._path)
+        check_settings(state.settings, self._settings)
+        restore(self._path, self._adapter, self._optimiser)
+        if self._accelerator.scaler and state.scale:
+            self._accelerator.scaler.load_state_dict(dict(state.scale))
+        self._losses = state.losses.tolist()
+
+
+def check_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Check that a training goes on as it was begun; only the number of steps and the learning rate may change.
+
+    Raises:
+        MIVAError: something else differs.
+    """
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name) and name not in _MAY_CHANGE:
+            raise MIVAError(
+                f"This training was begun with {name} {before.get(name)}, not {now.get(name)}: "
+                "repeat what it was begun with, or begin anew without --resume."
+            )
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The rate of a step, from 0."""
+    if not recipe.cosine:
+        return recipe.lr
+    return recipe.lr * min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
+
+
+def draw_step(
+    clips: Sequence[LatentClip], base: Base, recipe: Recipe, step: int, seed: int, processes: int
+) -> tuple[Batch, Tensor, Draws]:
+    """What all processes together meet in one step: clips, noise and draws."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+    full = (base.frames - 1) // base.stride + 1
+    whole = step % recipe.short == 0
+    frames, count = (full, recipe.batch) if whole else (full // 2, 2 * recipe.batch)
+    batch = draw_batch(clips, count * processes, full, frames, generator)
+    noise = torch.randn(batch.latents.shape, generator=generator)
+    truth = ground_truth_share(step, recipe.steps)
+    draws = draw(
+        count * processes,
+        base.scheduler,
+        generator,
+        power=recipe.power,
+        rolled_out=recipe.rolled_out,
+        truth=truth,
+    )
+    return batch, noise, draws
+
+
+def _part(
+    batch: Batch, noise: Tensor, draws: Draws, index: int, processes: int, device: torch.device
+) -> tuple[Batch, Tensor, Draws]:
+    """One process's part of a step, on its device."""
+    mine = slice(index, None, processes)
+    return (
+        Batch(*(tensor[:, mine].to(device) for tensor in batch)),
+        noise[:, mine].to(device),
+        Draws(
+            draws.t[mine],
+            draws.later[mine],
+            draws.own[mine].to(device),
+            draws.truth[mine].to(device),
+            draws.unguided[:, mine].to(device),
+        ),
+    )
+
+
+def _flat(base: Base, recipe: Recipe, seed: int, precision: Precision, processes: int) -> dict[str, Any]:
+    numbers = asdict(recipe)
+    config = numbers.pop("config")
+    return {
+        "base": base.backbone.fingerprint,
+        "seed": seed,
+        "precision": precision,
+        "processes": processes,
+        **numbers,
+        **config,
+    }

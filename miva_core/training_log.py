@@ -1,0 +1,125 @@
+"""What a training shows while it runs: the curve of its loss, sample clips, and TensorBoard where it is installed."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .adapter import MIVAAdapter
+from .animation import Clip, animate
+from .base import Base
+from .files import replacing
+from .video import contact_sheet, frames_over_masks, write_png
+
+CURVE = "loss.png"
+_SHEET_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture that a training tries its adapter on, (H, W, 3) in [0, 1], with the mask (H, W) of its subject where
+    the adapter is masked, and what to call it (ASCII)."""
+
+    label: str
+    picture: Tensor
+    mask: Tensor | None = None
+
+
+def try_on(base: Base, adapter: MIVAAdapter, samples: Sequence[Sample], seed: int = 0) -> list[Clip]:
+    """A clip of each sample by this adapter alone, at the weight 1."""
+    return [
+        animate(
+            base,
+            sample.picture,
+            {"motion": (adapter, 1.0)},
+            masks=None if sample.mask is None else {"motion": sample.mask},
+            seed=seed,
+        )
+        for sample in samples
+    ]
+
+
+def sheet(samples: Sequence[Sample], clips: Sequence[Clip]) -> Tensor:
+    """The clips below each other, with the masks of masked ones."""
+    every = max(1, round(len(clips[0].frames) / _SHEET_FRAMES))
+    rows = [
+        (sample.label, frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames)
+        for sample, clip in zip(samples, clips, strict=True)
+    ]
+    return contact_sheet(rows, every)
+
+
+def draw_curve(losses: Sequence[float], path: Path) -> None:
+    """The loss over the steps, each as a dot, and its running mean."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss")
+    steps = range(1, len(losses) + 1)
+    axes.plot(steps, losses, ".", color="0.8", markersize=2, label="each step")
+    axes.plot(steps, running_mean(losses), color="C0", label="running mean")
+    axes.set_xlim(0, max(2, len(losses)))
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def running_mean(losses: Sequence[float]) -> list[float]:
+    """The mean of each loss and those before it, of a twentieth of all at most."""
+    values = torch.tensor(losses, dtype=torch.float64)
+    sums = torch.cat([values.new_zeros(1), values.cumsum(0)])
+    width = max(1, len(values) // 20)
+    last = torch.arange(1, len(values) + 1)
+    first = (last - width).clamp(min=0)
+    return ((sums[last] - sums[first]) / (last - first)).tolist()
+
+
+class TrainingLog:
+    """Files of a training in its folder.
+
+    Args:
+        folder: of the training.
+        base: to try adapters on.
+        samples: what they are tried on, nothing where this is empty.
+        every: steps between samples.
+        done: steps that were done when it starts, more than 0 where a training goes on.
+    """
+
+    def __init__(self, folder: Path, base: Base, samples: Sequence[Sample], every: int, done: int) -> None:
+        self._folder, self._base, self._samples, self._every = folder, base, samples, every
+        self._board = _tensorboard(folder, done)
+
+    def add(self, step: int, steps: int, losses: Sequence[float], adapter: MIVAAdapter) -> None:
+        """After each step."""
+        if self._board:
+            self._board.add_scalar("loss", losses[-1], step)
+        if step % self._every == 0 or step == steps:
+            draw_curve(losses, self._folder / CURVE)
+            self._show(step, adapter)
+
+    def close(self) -> None:
+        """After the last step, or when the training is stopped."""
+        if self._board:
+            self._board.close()
+
+    def _show(self, step: int, adapter: MIVAAdapter) -> None:
+        if not self._samples:
+            return
+        picture = sheet(self._samples, try_on(self._base, adapter, self._samples))
+        write_png(picture, self._folder / f"samples_{step:06d}.png")
+        if self._board:
+            self._board.add_image("samples", picture.numpy(), step, dataformats="HWC")
+
+
+def _tensorboard(folder: Path, done: int) -> Any:
+    """A writer where the package is installed; what was logged after the checkpoint is dropped."""
+    with suppress(ImportError):
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1 if done else None)
+    return None

@@ -1,0 +1,136 @@
+"""Every kind of base: what it is shown, and what it should have answered."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from miva_core.denoiser import Denoiser, bell
+from miva_core.loss import clip_losses, rolled_out_losses
+
+B, C, F, SIDE = 2, 3, 4, 2
+KINDS = ("sample", "epsilon", "v_prediction", "flow")
+
+
+def scheduler_of(kind: str) -> object:
+    if kind == "flow":
+        return FlowMatchEulerDiscreteScheduler(shift=5.0)
+    return DDIMScheduler(beta_schedule="scaled_linear", prediction_type=kind, clip_sample=False)
+
+
+def steps_of(kind: str) -> Tensor:
+    return torch.tensor([120.5, 871.25] if kind == "flow" else [120, 871])
+
+
+def levels(kind: str, t: float) -> tuple[float, float]:
+    if kind == "flow":
+        return 1 - t / 1000, t / 1000
+    betas = torch.linspace(0.0001**0.5, 0.02**0.5, 1000, dtype=torch.float64) ** 2
+    kept = (1 - betas).cumprod(0)[int(t)].item()
+    return math.sqrt(kept), math.sqrt(1 - kept)
+
+
+@pytest.fixture
+def clips() -> dict[str, Tensor]:
+    return {"latents": torch.randn(B, C, F, SIDE, SIDE), "noise": torch.randn(B, C, F, SIDE, SIDE)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_model_sees_a_clean_frame_and_noised_ones(kind: str, centred: bool, clips: dict[str, Tensor]) -> None:
+    seen = []
+
+    def model(frames: Tensor, t: Tensor, encoder_hidden_states: None) -> SimpleNamespace:
+        seen.append((frames, t))
+        return SimpleNamespace(sample=frames)
+
+    t = steps_of(kind)
+    Denoiser(model, scheduler_of(kind), centred).answer(None, **clips, t=t)
+    frames, told = seen[0]
+    assert torch.equal(told, t)
+    for b in range(B):
+        alpha, sigma = levels(kind, t[b].item())
+        assert torch.equal(frames[b, :, 0], clips["latents"][b, :, 0])
+        for f in range(1, F):
+            clean, centre = clips["latents"][b, :, f], clips["latents"][b, :, 0] * centred
+            expected = centre + alpha * (clean - centre) + sigma * clips["noise"][b, :, f]
+            torch.testing.assert_close(frames[b, :, f], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_model_that_knows_the_clip_has_no_loss_and_restores_it(
+    kind: str, centred: bool, clips: dict[str, Tensor]
+) -> None:
+    latents, noise, t = clips["latents"], clips["noise"], steps_of(kind)
+    motion = latents - latents[:, :, :1] * centred
+    answer = torch.empty_like(latents)
+    for b in range(B):
+        alpha, sigma = levels(kind, t[b].item())
+        truth = {
+            "sample": motion[b],
+            "epsilon": noise[b],
+            "v_prediction": alpha * noise[b] - sigma * motion[b],
+            "flow": noise[b] - motion[b],
+        }
+        answer[b] = truth[kind]
+    denoiser = Denoiser(lambda *_, **__: SimpleNamespace(sample=answer), scheduler_of(kind), centred)
+    assert clip_losses(denoiser, None, latents, noise, t).max().item() < 1e-8
+    torch.testing.assert_close(denoiser.restored(answer, latents, noise, t), motion, rtol=1e-3, atol=1e-3)
+
+
+def test_noise_is_scored_evenly_and_flow_by_the_bell(clips: dict[str, Tensor]) -> None:
+    for kind in ("epsilon", "flow"):
+        t, scheduler = steps_of(kind), scheduler_of(kind)
+        target = clips["noise"] - (clips["latents"] if kind == "flow" else 0)
+        model = Denoiser(lambda *_, answer=target + 0.5, **__: SimpleNamespace(sample=answer), scheduler, False)
+        losses = clip_losses(model, None, **clips, t=t)
+        weights = bell(t, scheduler) if kind == "flow" else torch.ones(B)
+        torch.testing.assert_close(losses, 0.25 * weights.float(), rtol=1e-5, atol=1e-6)
+
+
+def test_the_bell_is_nothing_at_pure_noise_and_one_on_average() -> None:
+    """Published with Wan's training: its peak is about 2.08, in the middle."""
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=5.0)
+    assert bell(torch.tensor(1000.0), scheduler).item() == pytest.approx(0, abs=1e-6)
+    assert bell(scheduler.timesteps, scheduler).mean().item() == pytest.approx(1, abs=1e-5)
+    assert bell(torch.tensor(500.0), scheduler).item() == pytest.approx(2.08, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "flow"])
+def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips: dict[str, Tensor]) -> None:
+    """A model that answers 0 as the noise (or flow) leaves x / alpha (or x) as its guess of the clip."""
+    latents, noise, t = clips["latents"], clips["noise"], steps_of(kind)
+    later = torch.tensor([500.0, 950.0]) if kind == "flow" else torch.tensor([500, 950])
+    seen = []
+
+    def model(frames: Tensor, t: Tensor, encoder_hidden_states: None) -> SimpleNamespace:
+        seen.append(frames)
+        return SimpleNamespace(sample=torch.zeros_like(frames))
+
+    denoiser = Denoiser(model, scheduler_of(kind), centred=False)
+    rolled_out_losses(denoiser, None, latents, noise, t, later, torch.ones(B).bool())
+    for b in range(B):
+        (alpha, sigma), (late_alpha, late_sigma) = (levels(kind, x[b].item()) for x in (t, later))
+        start = late_alpha * latents[b, :, 1:] + late_sigma * noise[b, :, 1:]
+        expected = start if kind == "flow" else alpha / late_alpha * start
+        torch.testing.assert_close(seen[1][b, :, 1:], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_words_are_repeated_for_frames_only_where_the_model_wants_it(clips: dict[str, Tensor]) -> None:
+    seen = []
+
+    def model(frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
+        seen.append((frames.dtype, encoder_hidden_states))
+        return SimpleNamespace(sample=frames)
+
+    text = torch.randn(B, 1, 5)
+    for per_frame in (True, False):
+        denoiser = Denoiser(model, scheduler_of("epsilon"), False, per_frame, torch.bfloat16)
+        answer = denoiser.answer(text, **clips, t=steps_of("epsilon"))
+        assert answer.dtype == torch.float32
+    assert [dtype for dtype, _ in seen] == [torch.bfloat16] * 2
+    assert torch.equal(seen[0][1], torch.cat([text[:1]] * F + [text[1:]] * F)) and torch.equal(seen[1][1], text)

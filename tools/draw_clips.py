@@ -1,0 +1,76 @@
+"""Draw the training clips of a subject motion: a folder that `python -m miva_core train` takes.
+
+    python -m tools.draw_clips jump --out clips/jump
+
+Each clip is a folder of frames, with a folder of its subject's masks beside it. The backgrounds are the stills beside
+this file and painted ones. With --beside a second sprite stands or moves in most clips, which the masks leave out.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from miva_core.backdrops import paint_backdrops
+from miva_core.pictures import read_picture
+from miva_core.procedural import SceneChoice, draw_scenes
+from miva_core.sprites import SUBJECT_MOTIONS
+from miva_core.video import write_png
+
+STILLS = Path(__file__).parent / "stills"
+PICTURE, SIZE, FRAMES, SPEED = 112, 64, 16, 0.9
+PAINTED = 10
+BESIDE = (*SUBJECT_MOTIONS, *("still",) * 4)
+"""How a second sprite moves."""
+
+
+def load_stills(generator: torch.Generator) -> Tensor:
+    """The stills beside this file, square crops: uint8 (20, 3, PICTURE, PICTURE)."""
+    crops = []
+    for path in sorted(STILLS.glob("*.jpg")):
+        picture = rearrange(read_picture(path), "h w c -> 1 c h w")
+        factor = PICTURE * (1 + 0.3 * torch.rand(1, generator=generator).item()) / min(picture.shape[-2:])
+        picture = F.interpolate(picture, scale_factor=factor, mode="bilinear", antialias=True)
+        y, x = (int(torch.randint(0, n - PICTURE + 1, (1,), generator=generator)) for n in picture.shape[-2:])
+        crops.append(picture[0, :, y : y + PICTURE, x : x + PICTURE])
+    return (torch.stack(crops) * 255).round().to(torch.uint8)
+
+
+def draw(motion: str, count: int, beside: bool, seed: int) -> tuple[Tensor, Tensor]:
+    """Frames (N, F, 3, H, W) in [0, 1] and masks (N, F, H, W) of the subjects."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.cat([load_stills(generator), paint_backdrops(PAINTED, PICTURE, seed)])
+    choice = SceneChoice(
+        moves=("still",),
+        motions=(motion,),
+        others=BESIDE,
+        sprites=(0.0, 0.3, 0.7) if beside else (0.0, 1.0),
+        subject_speed=(SPEED, SPEED),
+    )
+    scenes = draw_scenes(count, generator, choice, len(pictures), PICTURE, SIZE, FRAMES)
+    frames, _ = scenes.render(pictures, SIZE, SIZE)
+    return frames, scenes.sprite_masks(SIZE, SIZE)[:, 0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("motion", choices=SUBJECT_MOTIONS)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--beside", action="store_true", help="draw a second sprite in most clips")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    frames, masks = draw(args.motion, args.count, args.beside, args.seed)
+    for k, (clip, covered) in enumerate(zip(frames, masks, strict=True)):
+        for name, pictures in (("", clip), ("_masks", covered[:, None].expand(-1, 3, -1, -1))):
+            folder = args.out / f"{args.motion}_{k:03d}{name}"
+            folder.mkdir(parents=True)
+            for i, picture in enumerate(pictures):
+                write_png(rearrange(picture, "c h w -> h w c"), folder / f"{i:02d}.png")
+
+
+if __name__ == "__main__":
+    main()
