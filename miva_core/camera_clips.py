@@ -26,7 +26,6 @@ from .camera import (
 from .checks import is_number
 from .errors import MIVAError
 from .files import replacing
-from .pictures import read_picture
 
 CLIPS_PER_STILL = 5
 CAMERA_MOTIONS = tuple(name.replace("_", "-") for name in UNIT_MOVES if name != "still")
@@ -37,7 +36,6 @@ _OVERSAMPLING = 1.2
 _CLOSEST = 0.7
 """The closest crop, as a share of the widest one that the move allows."""
 _LEAST_SHARPNESS = 0.5
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 
 
 @dataclass(frozen=True)
@@ -153,28 +151,6 @@ def film_stills(
         raise MIVAError(f"Stills cannot be filmed: {'; '.join(problems)}.")
 
 
-def read_stills(folder: Path) -> list[tuple[str, Tensor]]:
-    """The pictures in a folder by name, (H, W, 3) in [0, 1].
-
-    Raises:
-        MIVAError: no such folder, no picture in it, or some that cannot be read; all of them are named.
-    """
-    if not folder.is_dir():
-        raise MIVAError(f"{folder} is no folder: name one that holds stills.")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
-    if not paths:
-        raise MIVAError(f"There are no stills in {folder}: put pictures ({', '.join(PICTURES)}) into it.")
-    stills, problems = [], []
-    for path in paths:
-        try:
-            stills.append((path.stem, read_picture(path)))
-        except MIVAError as error:
-            problems.append(str(error))
-    if problems:
-        raise MIVAError(" ".join(problems))
-    return stills
-
-
 def write_flow(clip: CameraClip, path: Path) -> None:
     """Keep a clip's exact flow as JSON: for each frame but the last, the 2×3 map A with flow = A (x, y, 1), x and y in
     pixels off the frame's centre. `read_flow` gives the field."""
@@ -206,4 +182,3 @@ def _footprint(transforms: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tenso
     corners = torch.tensor([[[x, y] for x in (-half_width, half_width)] for y in (-half_height, half_height)])
     seen = apply_affine(transforms.double(), corners.double()).flatten(0, 2)
     return seen.amin(0), seen.amax(0)
-

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .cli_animate import add_animate
+from .cli_evaluate import add_evaluate
 from .cli_options import add_folders, check_distinct
 from .cli_train import add_camera_clips, add_train
 from .errors import MIVAError, MIVAWarning
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add_animate(commands)
     add_train(commands)
     add_camera_clips(commands)
+    add_evaluate(commands)
 
     text = "show the bases and adapters that are found"
     listing = commands.add_parser("list", help=text, description=text)

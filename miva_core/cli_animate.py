@@ -172,4 +172,3 @@ def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
     if options.no_shared_noise:
         changes["shared_ratio"] = 0.0
     return replace(default, **changes)
-

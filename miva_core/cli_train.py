@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .camera_clips import Shooting
     from .lesson import Lesson
     from .recipes import Recipe
-    from .training_log import Sample
+    from .samples import Sample
 
 _SAMPLES = 4
 
@@ -28,7 +28,19 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--masked",
         action="store_true",
-        help="generate the subject's mask beside the clip; needs masks, for clip.mp4 in clip_masks/ or clip_mask.mp4",
+        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4",
+    )
+    command.add_argument(
+        "--from",
+        dest="start",
+        metavar="ADAPTER",
+        help="begin with this adapter, by name or file, not with an empty one",
+    )
+    command.add_argument(
+        "--beside",
+        metavar="ADAPTER",
+        help="with --masked: learn to leave the subject of this one to it, which is at work, too, and does not change; "
+        "its masks are in clip_beside_masks/",
     )
     command.add_argument(
         "--flip",
@@ -52,8 +64,8 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         "--stills",
         type=Path,
         metavar="FOLDER",
-        help=f"pictures to try the adapter on, which it does not learn from (the first {_SAMPLES}; default: first "
-        "frames of the clips)",
+        help=f"pictures to try the adapter on, which it does not learn from (the first {_SAMPLES}; a masked one needs "
+        "a mask beside each, for still.jpg still_mask.png; default: first frames of the clips)",
     )
     command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
     command.add_argument("--author", default="", help="who trained it, recorded in the file")
@@ -102,8 +114,9 @@ def _camera_clips(options: argparse.Namespace) -> None:
     from einops import rearrange
     from tqdm import tqdm
 
-    from .camera_clips import CLIPS_PER_STILL, film_stills, read_stills, write_flow
+    from .camera_clips import CLIPS_PER_STILL, film_stills, write_flow
     from .pictures import parse_size
+    from .stills import read_stills
     from .video import write_video
 
     shooting = _shooting(options, parse_size(options.size), options.frames)
@@ -122,14 +135,22 @@ def _camera_clips(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
+    from .info import read_info
     from .learning import Author, check_start, learn, training_folder
+    from .library import resolve_adapter
     from .recipes import recipe
 
     check_start(options.out, options.resume)
     options.motion = options.motion or options.out.stem.replace("_", " ")
     if options.camera and options.masked:
         raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
+    if options.beside and not options.masked:
+        raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
+    paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
+    for path in paths.values():
+        if read_info(path).config.mask != options.masked:
+            raise MIVAError(f"{path} {'lacks' if options.masked else 'has'} a mask stream: train with it alike.")
     where = device(options.device)
     base = load_chosen_base(options, where)
     lesson = _lesson(base, options)
@@ -140,8 +161,10 @@ def _train(options: argparse.Namespace) -> None:
 
     from tqdm import tqdm
 
+    from .adapter import MIVAAdapter
     from .interruption import interruption
 
+    adapters = {name: MIVAAdapter.load(path, base.backbone) for name, path in paths.items()}
     with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5) as bar:
 
         def show(progress: object) -> None:
@@ -160,6 +183,8 @@ def _train(options: argparse.Namespace) -> None:
             seed=options.seed,
             precision=options.precision or _precision(where),
             author=Author(options.author, options.licence),
+            start=adapters.get("start"),
+            beside=adapters.get("beside"),
             resume=options.resume,
             callback=show,
             stop=stop,
@@ -169,7 +194,8 @@ def _train(options: argparse.Namespace) -> None:
     if outcome.finished:
         print(f"Wrote {options.out}, and {folder / 'report.html'}.")
     else:
-        print(f"Stopped and saved at step {len(outcome.losses)} of {chosen.steps}: go on by the same command and --resume.")
+        done = f"{len(outcome.losses)} of {chosen.steps}"
+        print(f"Stopped and saved at step {done}: go on by the same command and --resume.")
 
 
 def _changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
@@ -186,10 +212,13 @@ def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
     if options.camera:
         clips, source = _film(base, options)
     else:
-        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), options.masked)
+        masks = options.masked + (options.beside is not None)
+        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks)
         source = {"names": ", ".join(clip.name for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
+    for name, told in (("from", options.start), ("beside", options.beside)):
+        source |= {name: told} if told else {}
     flip = options.flip
     if flip is None:
         flip = not options.camera and not has_direction(options.motion)
@@ -197,13 +226,16 @@ def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
 
 
 def _film(base: "Base", options: argparse.Namespace) -> tuple[list, dict[str, str | int | float]]:
-    from .camera_clips import film_stills, read_stills
+    import torch
+
+    from .camera_clips import film_stills
     from .clip_files import TrainingClip
+    from .stills import read_stills
 
     shooting = _shooting(options, base.size, base.frames)
-    stills = read_stills(options.clips)
+    stills, no_masks = read_stills(options.clips), torch.zeros(0, base.frames, *base.size).byte()
     clips = [
-        TrainingClip(name, (clip.frames * 255).round().byte(), None, 1, base.fps)
+        TrainingClip(name, (clip.frames * 255).round().byte(), no_masks, 1, base.fps)
         for name, clip in film_stills(stills, shooting, options.seed)
     ]
     source = {"camera": options.camera, "speed": options.speed, "easing": options.easing, "stills": len(stills)}
@@ -214,19 +246,16 @@ def _samples(options: argparse.Namespace, lesson: "Lesson") -> "Sequence[Sample]
     """Held-out stills, or where there are none first frames of training clips."""
     from einops import rearrange
 
-    from .camera_clips import read_stills
-    from .training_log import Sample
+    from .samples import Sample, read_samples
 
     if options.stills:
-        if options.masked:
-            raise MIVAError("Stills have no masks, which a masked adapter needs: leave --stills or --masked out.")
-        return [Sample(name, picture) for name, picture in read_stills(options.stills)[:_SAMPLES]]
+        return read_samples(options.stills, options.masked, _SAMPLES)
     spread = sorted({round(k * (len(lesson.clips) - 1) / (_SAMPLES - 1)) for k in range(_SAMPLES)})
     return [
         Sample(
             f"{clip.name}, learnt from",
             rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
-            clip.masks[0].float() / 255 if options.masked else None,
+            clip.masks[0, 0].float() / 255 if options.masked else None,
         )
         for clip in (lesson.clips[k] for k in spread)
     ]

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .camera_clips import PICTURES
 from .errors import MIVAError
 from .pictures import fit_picture, read_mask, read_picture, told_size
+from .stills import PICTURES
 from .video import read_video
 
 VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".gif")
 _MASK = re.compile(r"_masks?$", re.IGNORECASE)
+_ENDINGS = ("_mask", "_beside_mask")
 _ASPECT_SLACK = 0.03
 
 
@@ -25,14 +26,14 @@ class TrainingClip:
     Attributes:
         name: of its file.
         frames: (N, 3, H, W) uint8.
-        masks: (N, H, W) uint8 of its subject, or None.
+        masks: (K, N, H, W) uint8, of its subject and of one beside it; K is 0 where there are none.
         stride: of the file's frames every how many are taken.
         fps: frames per second of what is left, None for folders of frames, which do not tell.
     """
 
     name: str
     frames: Tensor
-    masks: Tensor | None
+    masks: Tensor
     stride: int
     fps: float | None
 
@@ -46,17 +47,17 @@ class Wanted:
     fps: float
 
 
-def read_clips(folder: Path, wanted: Wanted, masked: bool) -> list[TrainingClip]:
+def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
     """The clips of a folder, each fitted to the base's frame and rate.
 
     Clips are videos, or folders of frames in the order of their names. The masks of `clip.mp4` are the pictures in
     `clip_masks/`, one for each frame, or the video `clip_mask.mp4` of any known ending. They are white where the
-    subject is.
+    subject is. Those of a second subject are called `clip_beside_masks`.
 
     A frame is taken every so often that the clip comes nearest to the base's rate and is long enough.
 
     Args:
-        masked: whether every clip must have masks.
+        masks: how many subjects every clip must have masks of; masks that are there are read in any case.
 
     Raises:
         MIVAError: no such folder, no clips in it, or some that cannot be used; all of them are named, each with the
@@ -76,7 +77,7 @@ def read_clips(folder: Path, wanted: Wanted, masked: bool) -> list[TrainingClip]
     clips, problems = [], []
     for path in sources:
         try:
-            clips.append(_read(path, _masks_of(path, entries), wanted, masked))
+            clips.append(_read(path, [_masks_of(path, entries, end) for end in _ENDINGS], wanted, masks))
         except MIVAError as error:
             problems.append(str(error).removesuffix("."))
     if problems:
@@ -91,12 +92,12 @@ def _is_clip(path: Path) -> bool:
     return _pictures(path) != [] if path.is_dir() else path.suffix.lower() in VIDEOS
 
 
-def _masks_of(path: Path, entries: list[Path]) -> Path | None:
-    wanted = {f"{path.stem}_mask".lower(), f"{path.stem}_masks".lower()}
-    return next((other for other in entries if other.stem.lower() in wanted and other != path), None)
+def _masks_of(path: Path, entries: list[Path], ending: str) -> Path | None:
+    wanted = {f"{path.stem}{ending}".lower(), f"{path.stem}{ending}s".lower()}
+    return next((other for other in entries if other.stem.lower() in wanted), None)
 
 
-def _read(path: Path, masks: Path | None, wanted: Wanted, masked: bool) -> TrainingClip:
+def _read(path: Path, masks: list[Path | None], wanted: Wanted, needed: int) -> TrainingClip:
     sizes: list[tuple[int, int]] = []
 
     def fit(frame: Tensor) -> Tensor:
@@ -107,21 +108,23 @@ def _read(path: Path, masks: Path | None, wanted: Wanted, masked: bool) -> Train
     if len(frames) < wanted.frames:
         raise MIVAError(f"{path.name} has {len(frames)} frames, but {wanted.frames} are needed")
     stride = min(max(1, round((fps or wanted.fps) / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1))
-    covered = None
-    if masks is not None:
-        covered = _read_masks(masks, path, len(frames), sizes[0], fit)[::stride]
-    elif masked:
-        raise MIVAError(
-            f"{path.name} has no masks: put one picture for each of its {len(frames)} frames into {path.stem}_masks"
-        )
+    for k, (source, ending) in enumerate(zip(masks, _ENDINGS, strict=True)):
+        if source is None and k < needed:
+            raise MIVAError(
+                f"{path.name} has no masks: put one picture for each of its {len(frames)} frames into "
+                f"{path.stem}{ending}s"
+            )
+    covered = [_read_masks(source, path, len(frames), sizes[0], fit) for source in masks if source is not None]
     return TrainingClip(
-        path.stem, frames[::stride].movedim(-1, 1).contiguous(), covered, stride, fps and round(fps / stride, 3)
+        path.stem,
+        frames[::stride].movedim(-1, 1).contiguous(),
+        torch.stack(covered)[:, ::stride] if covered else torch.zeros(0, *frames[::stride, ..., 0].shape).byte(),
+        stride,
+        fps and round(fps / stride, 3),
     )
 
 
-def _frames(
-    path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], Tensor]
-) -> tuple[Tensor, float | None]:
+def _frames(path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], Tensor]) -> tuple[Tensor, float | None]:
     if not path.is_dir():
         return read_video(path, fit)
     fitted, size = [], None
@@ -137,9 +140,7 @@ def _frames(
     return torch.stack(fitted), None
 
 
-def _read_masks(
-    masks: Path, clip: Path, count: int, size: tuple[int, int], fit: Callable[[Tensor], Tensor]
-) -> Tensor:
+def _read_masks(masks: Path, clip: Path, count: int, size: tuple[int, int], fit: Callable[[Tensor], Tensor]) -> Tensor:
     """(N, H, W) uint8."""
     found: list[tuple[int, int]] = []
 
@@ -149,7 +150,9 @@ def _read_masks(
 
     frames, _ = _frames(masks, lambda path: read_mask(path)[..., None].expand(-1, -1, 3), fit_mask)
     if len(frames) != count:
-        raise MIVAError(f"{masks.name} holds {len(frames)} masks, but {clip.name} has {count} frames: one is needed for each")
+        raise MIVAError(
+            f"{masks.name} holds {len(frames)} masks, but {clip.name} has {count} frames: one is needed for each"
+        )
     aspect = found[0][1] / found[0][0] / (size[1] / size[0])
     if abs(aspect - 1) > _ASPECT_SLACK:
         raise MIVAError(

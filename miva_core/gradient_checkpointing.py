@@ -7,6 +7,9 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+_MARKS = ("gradient_checkpointing", "_gradient_checkpointing_func")
+"""What diffusers sets on modules."""
+
 
 @contextmanager
 def gradient_checkpointing(model: nn.Module) -> Iterator[None]:
@@ -16,7 +19,7 @@ def gradient_checkpointing(model: nn.Module) -> Iterator[None]:
     it was.
     """
     motion = [module for module in model.modules() if type(module).__name__ == "AnimateDiffTransformer3D"]
-    before = {module: module.gradient_checkpointing for module in model.modules() if _can(module)}
+    before = {m: {name: vars(m)[name] for name in _MARKS if name in vars(m)} for m in model.modules()}
     model.enable_gradient_checkpointing()
     for module in motion:
         # Nothing in a frozen base draws random numbers.
@@ -26,9 +29,13 @@ def gradient_checkpointing(model: nn.Module) -> Iterator[None]:
     finally:
         for module in motion:
             del module.forward
-        for module, was in before.items():
-            module.gradient_checkpointing = was
+        for module, marks in before.items():
+            _put_back(module, marks)
 
 
-def _can(module: nn.Module) -> bool:
-    return hasattr(module, "gradient_checkpointing")
+def _put_back(module: nn.Module, marks: dict[str, object]) -> None:
+    for name in _MARKS:
+        if name in marks:
+            setattr(module, name, marks[name])
+        elif name in vars(module):
+            delattr(module, name)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import torch
 
+from .adapter import MIVAAdapter
 from .base import Base
 from .errors import MIVAError
 from .files import check_writable
 from .info import AdapterInfo
 from .lesson import Lesson
 from .recipes import Preset, Recipe
+from .samples import Sample, try_on
 from .training import CHECKPOINT, Outcome, Precision, TrainingProgress, train
-from .training_log import CURVE, Sample, TrainingLog, draw_curve, try_on
+from .training_log import CURVE, TrainingLog, draw_curve
 from .training_report import REPORT, write_report
 from .training_state import read_state
 
@@ -64,6 +66,8 @@ def learn(
     seed: int = 0,
     precision: Precision = "fp32",
     author: Author = Author(),
+    start: MIVAAdapter | None = None,
+    beside: MIVAAdapter | None = None,
     resume: bool = False,
     callback: Callable[[TrainingProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -78,7 +82,7 @@ def learn(
         samples: pictures that the adapter is tried on, best some that it does not learn from.
         sample_every: steps between samples. save_every: between checkpoints.
         preset: the recipe's name, for the record.
-        seed, precision, resume, callback, stop: see `train`.
+        seed, precision, start, beside, resume, callback, stop: see `train`.
         author: recorded in the file.
 
     Raises:
@@ -106,7 +110,9 @@ def learn(
             folder=folder,
             seed=seed,
             precision=precision,
-            settings={"clips": lesson.digest(), "flip": lesson.flip, "masked": lesson.masked},
+            settings={"clips": lesson.digest(), "flip": lesson.flip},
+            start=start,
+            beside=beside,
             resume=resume,
             save_every=save_every,
             callback=watch,
@@ -117,8 +123,10 @@ def learn(
             log.close()
     if outcome.finished and outcome.first:
         info = _info(base, lesson, recipe, outcome, preset, seed, precision, author)
+        # A training that was killed between its last step and its file has nothing left to log.
+        clips = log.clips if log else try_on(base, outcome.adapter, samples)
         draw_curve(outcome.losses, folder / CURVE)
-        write_report(folder / REPORT, info, lesson, samples, try_on(base, outcome.adapter, samples), folder / CURVE)
+        write_report(folder / REPORT, info, lesson, samples, clips, folder / CURVE)
         outcome.adapter.save(out, info, dtype=torch.float16)
     return outcome
 

@@ -37,7 +37,7 @@ class Lesson:
         for clip in self.clips:
             known.update(clip.name.encode())
             known.update(clip.frames.contiguous().numpy())
-            known.update(b"" if clip.masks is None else clip.masks.contiguous().numpy())
+            known.update(clip.masks.contiguous().numpy())
         return known.hexdigest()[:12]
 
     def encode(self, base: Base, colours: int, seed: int) -> list[LatentClip]:
@@ -60,6 +60,4 @@ def has_direction(motion: str) -> bool:
 
 
 def _pixels(clip: TrainingClip) -> Pixels:
-    frames = clip.frames.float() / 255
-    masks = frames.new_zeros(0, len(frames), *frames.shape[2:]) if clip.masks is None else clip.masks[None].float() / 255
-    return Pixels(frames, masks)
+    return Pixels(clip.frames.float() / 255, clip.masks.float() / 255)

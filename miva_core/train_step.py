@@ -1,7 +1,9 @@
 """The loss of one batch, as a module that owns base and adapter, so that wrappers for several processes see both."""
 
+import copy
+import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from .loss import place_weights, rolled_out_losses
 from .mask_loss import masked_losses
 from .recipes import Recipe
 
-_FEW_TOKENS = 256
+_FEW_PIXELS = 128 * 128
 
 
 class TrainStep(nn.Module):
@@ -28,12 +30,14 @@ class TrainStep(nn.Module):
         base: its parameters do not require gradients.
         adapter: what is trained.
         recipe: see `Recipe`.
+        beside: for masked adapters, another that is at work on the second subject of the clips, and is not trained.
     """
 
-    def __init__(self, base: Base, adapter: MIVAAdapter, recipe: Recipe) -> None:
+    def __init__(self, base: Base, adapter: MIVAAdapter, recipe: Recipe, beside: MIVAAdapter | None = None) -> None:
         super().__init__()
         self.model = base.model
         self.adapter = adapter
+        self.beside = copy.deepcopy(beside).requires_grad_(False) if beside else None
         self._base, self._recipe = base, recipe
         self._denoiser = Denoiser.of(base)
 
@@ -41,7 +45,11 @@ class TrainStep(nn.Module):
     def at_work(self) -> Iterator[None]:
         """The adapter is injected; afterwards the base is as it was."""
         with ExitStack() as stack:
-            self._miva = stack.enter_context(inject(self.model, motion=self.adapter))
+            others = {"beside": self.beside} if self.beside else {}
+            self._miva = stack.enter_context(inject(self.model, motion=self.adapter, **others))
+            # On a processor the fused attention is slow for few tokens. What is recomputed must meet the same kernel.
+            if next(self.model.parameters()).device.type == "cpu" and math.prod(self._base.size) <= _FEW_PIXELS:
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             if self._recipe.checkpointing:
                 stack.enter_context(gradient_checkpointing(self.model))
             yield
@@ -61,30 +69,25 @@ class TrainStep(nn.Module):
             self._recipe.subject,
         )
         latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
-        on_cpu = latents.device.type == "cpu" and latents.shape[-1] * latents.shape[-2] <= _FEW_TOKENS
-        # On a processor the fused attention is slow for few tokens.
-        with sdpa_kernel(SDPBackend.MATH) if on_cpu else nullcontext():
-            if not self.adapter.config.mask:
-                losses = rolled_out_losses(
-                    self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, weights
-                )
-            else:
-                losses = masked_losses(
-                    self._miva,
-                    self._denoiser,
-                    text,
-                    latents,
-                    noise,
-                    draws.t,
-                    draws.later,
-                    draws.own,
-                    batch.masks,
-                    weights,
-                    read_out=lambda z: _read_out(batch, z),
-                    truth=draws.truth,
-                    unguided=draws.unguided,
-                )
-            return losses.mean()
+        if not self.adapter.config.mask:
+            return rolled_out_losses(
+                self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, weights
+            ).mean()
+        return masked_losses(
+            self._miva,
+            self._denoiser,
+            text,
+            latents,
+            noise,
+            draws.t,
+            draws.later,
+            draws.own,
+            batch.masks,
+            weights,
+            read_out=lambda z: _read_out(batch, z),
+            truth=draws.truth,
+            unguided=draws.unguided,
+        ).mean()
 
 
 def _read_out(batch: Batch, latents: Tensor) -> Tensor:

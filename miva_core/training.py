@@ -1,5 +1,7 @@
 """Learn one motion from a few clips: the loop, and how it stops and goes on."""
 
+import copy
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -68,6 +70,8 @@ def train(
     seed: int = 0,
     precision: Precision = "fp32",
     settings: Mapping[str, Any] | None = None,
+    start: MIVAAdapter | None = None,
+    beside: MIVAAdapter | None = None,
     resume: bool = False,
     save_every: int = 100,
     callback: Callable[[TrainingProgress], None] | None = None,
@@ -85,7 +89,9 @@ def train(
         folder: where the checkpoint is kept; it must exist.
         seed: all that is random follows from it and the number of the step.
         precision: what the model computes in; the adapter is kept in float32.
-        settings: what else must be the same when a training goes on, such as names of files.
+        settings: what else must be the same when a training goes on, such as a digest of the clips.
+        start: an adapter to begin with, which is copied; its structure is taken, not the recipe's.
+        beside: for masked adapters, another that is at work on the second subject of the clips, and is not trained.
         resume: go on from the checkpoint in `folder`.
         save_every: steps between checkpoints.
         callback: called after every step, by the first process alone.
@@ -105,9 +111,13 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
     try:
-        return _Training(base, clips, recipe, folder, seed, precision, settings or {}, accelerator).run(
-            resume, save_every, callback, stop or (lambda: False)
+        told = _settings(base, recipe, seed, precision, accelerator.num_processes) | dict(settings or {})
+        told |= {name: _digest(adapter) for name, adapter in (("from", start), ("beside", beside)) if adapter}
+        adapter = _adapter(base, recipe, seed, start)
+        training = _Training(
+            TrainStep(base, adapter, recipe, beside), base, clips, recipe, folder, seed, told, accelerator
         )
+        return training.run(resume, save_every, callback, stop or (lambda: False))
     finally:
         # What Accelerate remembers of this training is not to decide about the next.
         accelerator.free_memory()
@@ -117,23 +127,19 @@ def train(
 class _Training:
     def __init__(
         self,
+        step: TrainStep,
         base: Base,
         clips: Sequence[LatentClip],
         recipe: Recipe,
         folder: Path,
         seed: int,
-        precision: Precision,
         settings: Mapping[str, Any],
         accelerator: Any,
     ) -> None:
         self._base, self._clips, self._recipe, self._seed = base, clips, recipe, seed
-        self._accelerator, self._path = accelerator, folder / CHECKPOINT
-        self._settings = _flat(base, recipe, seed, precision, accelerator.num_processes) | dict(settings)
+        self._accelerator, self._path, self._settings = accelerator, folder / CHECKPOINT, settings
         self._device = next(base.model.parameters()).device
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._adapter = MIVAAdapter(base.backbone, recipe.config).to(self._device)
-        self._step = TrainStep(base, self._adapter, recipe)
+        self._step, self._adapter = step, step.adapter
         self._optimiser = torch.optim.AdamW(
             self._adapter.parameters(), lr=recipe.lr, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
         )
@@ -272,7 +278,23 @@ def _part(
     )
 
 
-def _flat(base: Base, recipe: Recipe, seed: int, precision: Precision, processes: int) -> dict[str, Any]:
+def _adapter(base: Base, recipe: Recipe, seed: int, start: MIVAAdapter | None) -> MIVAAdapter:
+    """A fresh one, or a copy of one to begin with, on the base's device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapter = copy.deepcopy(start) if start else MIVAAdapter(base.backbone, recipe.config)
+    return adapter.to(next(base.model.parameters()).device)
+
+
+def _digest(adapter: MIVAAdapter) -> str:
+    known = hashlib.sha256()
+    for parameter in adapter.parameters():
+        known.update(parameter.detach().cpu().numpy())
+    return known.hexdigest()[:12]
+
+
+def _settings(base: Base, recipe: Recipe, seed: int, precision: Precision, processes: int) -> dict[str, Any]:
+    """What a training is told by, flat."""
     numbers = asdict(recipe)
     config = numbers.pop("config")
     return {

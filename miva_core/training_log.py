@@ -2,55 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from .adapter import MIVAAdapter
-from .animation import Clip, animate
+from .animation import Clip
 from .base import Base
 from .files import replacing
-from .video import contact_sheet, frames_over_masks, write_png
+from .samples import Sample, sheet, try_on
+from .video import write_png
 
 CURVE = "loss.png"
-_SHEET_FRAMES = 8
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A picture that a training tries its adapter on, (H, W, 3) in [0, 1], with the mask (H, W) of its subject where
-    the adapter is masked, and what to call it (ASCII)."""
-
-    label: str
-    picture: Tensor
-    mask: Tensor | None = None
-
-
-def try_on(base: Base, adapter: MIVAAdapter, samples: Sequence[Sample], seed: int = 0) -> list[Clip]:
-    """A clip of each sample by this adapter alone, at the weight 1."""
-    return [
-        animate(
-            base,
-            sample.picture,
-            {"motion": (adapter, 1.0)},
-            masks=None if sample.mask is None else {"motion": sample.mask},
-            seed=seed,
-        )
-        for sample in samples
-    ]
-
-
-def sheet(samples: Sequence[Sample], clips: Sequence[Clip]) -> Tensor:
-    """The clips below each other, with the masks of masked ones."""
-    every = max(1, round(len(clips[0].frames) / _SHEET_FRAMES))
-    rows = [
-        (sample.label, frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames)
-        for sample, clip in zip(samples, clips, strict=True)
-    ]
-    return contact_sheet(rows, every)
 
 
 def draw_curve(losses: Sequence[float], path: Path) -> None:
@@ -93,6 +57,8 @@ class TrainingLog:
     def __init__(self, folder: Path, base: Base, samples: Sequence[Sample], every: int, done: int) -> None:
         self._folder, self._base, self._samples, self._every = folder, base, samples, every
         self._board = _tensorboard(folder, done)
+        self.clips: list[Clip] = []
+        """What the adapter last made of the samples."""
 
     def add(self, step: int, steps: int, losses: Sequence[float], adapter: MIVAAdapter) -> None:
         """After each step."""
@@ -110,7 +76,8 @@ class TrainingLog:
     def _show(self, step: int, adapter: MIVAAdapter) -> None:
         if not self._samples:
             return
-        picture = sheet(self._samples, try_on(self._base, adapter, self._samples))
+        self.clips = try_on(self._base, adapter, self._samples)
+        picture = sheet(self._samples, self.clips)
         write_png(picture, self._folder / f"samples_{step:06d}.png")
         if self._board:
             self._board.add_image("samples", picture.numpy(), step, dataformats="HWC")

@@ -15,7 +15,7 @@ from .files import replacing
 from .info import AdapterInfo
 from .lesson import Lesson
 from .motion_statistics import MotionStatistics, average, motion_statistics
-from .training_log import Sample, sheet
+from .samples import Sample, sheet
 
 REPORT = "report.html"
 MEASURED = 20
@@ -24,7 +24,8 @@ MEASURED = 20
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62em; margin: 2em auto; padding: 0 1em }
 h1 { font-size: 1.5em } h2 { font-size: 1.1em; margin-top: 2em }
-table { border-collapse: collapse } td, th { padding: .2em 1.2em .2em 0; text-align: left; border-bottom: 1px solid #ddd }
+table { border-collapse: collapse }
+td, th { padding: .2em 1.2em .2em 0; text-align: left; border-bottom: 1px solid #ddd }
 img { max-width: 100%; height: auto }
 """
 
@@ -77,7 +78,7 @@ def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) ->
             [
                 motion_statistics(
                     rearrange(clip.frames, "f c h w -> f h w c").float() / 255,
-                    None if clip.masks is None else clip.masks.float() / 255,
+                    clip.masks[0].float() / 255 if lesson.masked else None,
                 )
                 for clip in learnt
             ],
@@ -87,7 +88,7 @@ def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) ->
         made = [motion_statistics(clip.frames, next(iter(clip.masks.values()), None)) for clip in clips]
         rows.append(_row(f"made of the samples (median of {len(clips)})", made))
         rows += [_row(sample.label, [one]) for sample, one in zip(samples, made, strict=True)]
-    where = "Flow of the subject, inside its mask." if lesson.clips[0].masks is not None else "Flow of the whole frame."
+    where = "Flow of the subject, inside its mask." if lesson.masked else "Flow of the whole frame."
     return f"<p>{where} It was measured by Farneback's method.</p>{_table(rows)}"
 
 

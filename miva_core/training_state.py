@@ -59,7 +59,9 @@ def read_state(path: Path) -> TrainingState:
             losses = file.get_tensor("losses")
         return TrainingState(header["step"], losses, header["settings"], header["scale"])
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise MIVAError(f"{path} holds no state of a training that can be read: begin anew without --resume.") from error
+        raise MIVAError(
+            f"{path} holds no state of a training that can be read: begin anew without --resume."
+        ) from error
 
 
 def restore(path: Path, adapter: nn.Module, optimiser: torch.optim.Optimizer) -> None:

@@ -3,7 +3,8 @@
     python -m tools.draw_clips jump --out clips/jump
 
 Each clip is a folder of frames, with a folder of its subject's masks beside it. The backgrounds are the stills beside
-this file and painted ones. With --beside a second sprite stands or moves in most clips, which the masks leave out.
+this file and painted ones. With --others a second sprite stands or moves in most clips, which the masks leave out; with
+--beside MOTION one moves in that way in all, with masks of its own.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from miva_core.video import write_png
 STILLS = Path(__file__).parent / "stills"
 PICTURE, SIZE, FRAMES, SPEED = 112, 64, 16, 0.9
 PAINTED = 10
-BESIDE = (*SUBJECT_MOTIONS, *("still",) * 4)
+OTHERS = (*SUBJECT_MOTIONS, *("still",) * 4)
 """How a second sprite moves."""
 
 
@@ -39,20 +40,20 @@ def load_stills(generator: torch.Generator) -> Tensor:
     return (torch.stack(crops) * 255).round().to(torch.uint8)
 
 
-def draw(motion: str, count: int, beside: bool, seed: int) -> tuple[Tensor, Tensor]:
-    """Frames (N, F, 3, H, W) in [0, 1] and masks (N, F, H, W) of the subjects."""
+def draw(motion: str, count: int, others: bool, beside: str | None, seed: int) -> tuple[Tensor, Tensor]:
+    """Frames (N, F, 3, H, W) in [0, 1] and masks (N, K, F, H, W) of the subjects."""
     generator = torch.Generator().manual_seed(seed)
     pictures = torch.cat([load_stills(generator), paint_backdrops(PAINTED, PICTURE, seed)])
     choice = SceneChoice(
         moves=("still",),
         motions=(motion,),
-        others=BESIDE,
-        sprites=(0.0, 0.3, 0.7) if beside else (0.0, 1.0),
+        others=(beside,) if beside else OTHERS,
+        sprites=(0.0, 0.0, 1.0) if beside else (0.0, 0.3, 0.7) if others else (0.0, 1.0),
         subject_speed=(SPEED, SPEED),
     )
     scenes = draw_scenes(count, generator, choice, len(pictures), PICTURE, SIZE, FRAMES)
     frames, _ = scenes.render(pictures, SIZE, SIZE)
-    return frames, scenes.sprite_masks(SIZE, SIZE)[:, 0]
+    return frames, scenes.sprite_masks(SIZE, SIZE)[:, : 2 if beside else 1]
 
 
 def main() -> None:
@@ -60,13 +61,15 @@ def main() -> None:
     parser.add_argument("motion", choices=SUBJECT_MOTIONS)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--beside", action="store_true", help="draw a second sprite in most clips")
+    parser.add_argument("--others", action="store_true", help="draw a second sprite in most clips")
+    parser.add_argument("--beside", choices=SUBJECT_MOTIONS, metavar="MOTION", help="how a second subject moves")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    frames, masks = draw(args.motion, args.count, args.beside, args.seed)
+    frames, masks = draw(args.motion, args.count, args.others, args.beside, args.seed)
     for k, (clip, covered) in enumerate(zip(frames, masks, strict=True)):
-        for name, pictures in (("", clip), ("_masks", covered[:, None].expand(-1, 3, -1, -1))):
-            folder = args.out / f"{args.motion}_{k:03d}{name}"
+        shown = [clip, *(mask[:, None].expand(-1, 3, -1, -1) for mask in covered)]
+        for ending, pictures in zip(("", "_masks", "_beside_masks"), shown, strict=False):
+            folder = args.out / f"{args.motion}_{k:03d}{ending}"
             folder.mkdir(parents=True)
             for i, picture in enumerate(pictures):
                 write_png(rearrange(picture, "c h w -> h w c"), folder / f"{i:02d}.png")

@@ -286,9 +286,7 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         latents, weights, shown, speeds = pool.draw(batch)
         latents, weights = latents[:, :, :frames], weights[:, :frames]
         text = caption(words, hide_words(shown.to(device)), speeds.to(device))
-        draws = draw(
-            batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0
-        )
+        draws = draw(batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0)
         t, noise, own = draws.t.to(device), torch.randn_like(latents), draws.own.to(device)
         # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
         with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):

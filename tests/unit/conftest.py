@@ -1,16 +1,21 @@
 """A tiny U-Net with motion modules, and adapters far from their neutral start."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from diffusers import UNetMotionModel, WanTransformer3DModel
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotionModel, WanTransformer3DModel
 from torch import Tensor
 
 from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import describe
+from miva_core.base import Base
 from miva_core.config import MIVAConfig
+from miva_core.init_noise import NoiseInit
+from miva_core.latent_clips import LatentClip, Pixels, encode
+from miva_core.recipes import Recipe, recipe
 
 torch.set_num_threads(1)
 
@@ -100,3 +105,86 @@ def call() -> Callable[..., Tensor]:
         return model(latents, torch.tensor(t), states if text else None).sample
 
     return run
+
+
+class HalfCodec:
+    """Latents that are every second pixel, in four channels; the encoder tells a spread of 0.1."""
+
+    def __init__(self, stride: int) -> None:
+        self.stride = stride
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return torch.cat([pictures, pictures.mean(1, keepdim=True)], dim=1)[:, :, ::2, ::2]
+
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        later = frames[1:].unflatten(0, (-1, self.stride)).mean(1)
+        latents = self.encode(torch.cat([frames[:1], later]))
+        return latents, torch.full_like(latents, 0.1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        frames = latents[:, :3].repeat_interleave(2, -1).repeat_interleave(2, -2)
+        return torch.cat([frames[:1], frames[1:].repeat_interleave(self.stride, 0)])
+
+
+@pytest.fixture
+def make_base(
+    make_unet: Callable[..., UNetMotionModel], make_wan: Callable[..., WanTransformer3DModel]
+) -> Callable[..., Base]:
+    """make_base("animatediff" or "wan"): a small random base for clips of 5 frames of 16 x 12 pixels."""
+
+    def make(name: str = "animatediff") -> Base:
+        torch.manual_seed(1)
+        model = make_wan() if name == "wan" else make_unet()
+        flow = name == "wan"
+        return Base(
+            name=name,
+            model=model,
+            codec=HalfCodec(4 if flow else 1),
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0) if flow else DDIMScheduler(clip_sample=False),
+            backbone=describe(model),
+            frames=5,
+            longest=16,
+            stride=4 if flow else 1,
+            size=(12, 16) if not flow else (16, 16),
+            multiple=4,
+            fps=8,
+            centred=False,
+            text=torch.zeros(1, 1, 16) if flow else None,
+            text_per_frame=not flow,
+            steps=2,
+            noise=NoiseInit(),
+            adain=False,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_clips() -> Callable[..., list[LatentClip]]:
+    """make_clips(base, subjects=0): three encoded clips of 7 frames; squares slide over noise, each with its mask."""
+
+    def make(base: Base, subjects: int = 0) -> list[LatentClip]:
+        generator = torch.Generator().manual_seed(5)
+        clips = []
+        for _ in range(3):
+            frames = torch.rand(3, *base.size, generator=generator).repeat(7, 1, 1, 1)
+            masks = torch.zeros(subjects, 7, *base.size)
+            for k in range(subjects):
+                for i in range(7):
+                    masks[k, i, 6 * k : 6 * k + 5, i + k : i + k + 5] = 1
+                    frames[i] = torch.where(masks[k, i] > 0, 0.9 - 0.5 * k, frames[i])
+            clips += encode(base, Pixels(frames, masks), masked=bool(subjects))
+        return clips
+
+    return make
+
+
+@pytest.fixture
+def make_recipe(small: MIVAConfig) -> Callable[..., Recipe]:
+    """make_recipe(**changes): six quick steps of two clips."""
+
+    def make(**changes: Any) -> Recipe:
+        quick = {"config": small, "steps": 6, "lr": 1e-2, "batch": 2, "checkpointing": False}
+        return replace(recipe("animatediff"), **(quick | changes))
+
+    return make

@@ -114,7 +114,7 @@ def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips
     denoiser = Denoiser(model, scheduler_of(kind), centred=False)
     rolled_out_losses(denoiser, None, latents, noise, t, later, torch.ones(B).bool())
     for b in range(B):
-        (alpha, sigma), (late_alpha, late_sigma) = (levels(kind, x[b].item()) for x in (t, later))
+        (alpha, _), (late_alpha, late_sigma) = (levels(kind, x[b].item()) for x in (t, later))
         start = late_alpha * latents[b, :, 1:] + late_sigma * noise[b, :, 1:]
         expected = start if kind == "flow" else alpha / late_alpha * start
         torch.testing.assert_close(seen[1][b, :, 1:], expected, rtol=1e-3, atol=1e-3)

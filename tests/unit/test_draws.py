@@ -50,8 +50,6 @@ def test_half_of_the_early_clips_go_unguided_and_no_other() -> None:
 
 
 def test_the_same_seed_draws_the_same() -> None:
-    first, second, other = (
-        draw(5, TABLE, generator(seed), power=1.0, rolled_out=0.5, truth=0.5) for seed in (3, 3, 4)
-    )
+    first, second, other = (draw(5, TABLE, generator(seed), power=1.0, rolled_out=0.5, truth=0.5) for seed in (3, 3, 4))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first.t, other.t)

@@ -9,8 +9,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from miva_core.errors import MIVAError
 from miva_core.denoiser import Denoiser
+from miva_core.errors import MIVAError
 from miva_core.loss import clip_losses
 from miva_core.mask_loss import ground_truth_share, masked_losses
 
@@ -146,4 +146,6 @@ def test_plain_adapters_are_refused(batch: dict[str, Tensor]) -> None:
     miva = Recorder()
     miva.weights = {"jump": 1.0, "pan": 1.0}
     with pytest.raises(MIVAError, match="inject no adapter without a mask stream"):
-        masked_losses(miva, denoise(Model()), **batch, read_out=read_out, truth=ALL, own=NONE, unguided=torch.stack([NONE, NONE]))
+        masked_losses(
+            miva, denoise(Model()), **batch, read_out=read_out, truth=ALL, own=NONE, unguided=torch.stack([NONE, NONE])
+        )

@@ -1,0 +1,51 @@
+"""DINO and CLIP features of frames, by local folders of their weights; nothing is downloaded."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from .errors import MIVAError
+
+_MEAN = {"dino": (0.485, 0.456, 0.406), "clip": (0.48145466, 0.4578275, 0.40821073)}
+_STD = {"dino": (0.229, 0.224, 0.225), "clip": (0.26862954, 0.26130258, 0.27577711)}
+_WHERE = {"dino": "facebook/dino-vitb16", "clip": "openai/clip-vit-base-patch32"}
+
+
+def load_features(kind: Literal["dino", "clip"], folder: Path) -> Callable[[Tensor], Tensor]:
+    """A feature extractor from a folder as the transformers library saves them: config.json and model.safetensors.
+
+    Returns:
+        A function from frames (F, H, W, 3) in [0, 1] to features (F, D).
+
+    Raises:
+        MIVAError: the folder holds no such model, or transformers is not installed.
+    """
+    try:
+        from transformers import CLIPVisionModelWithProjection, ViTModel
+    except ImportError as error:
+        raise MIVAError("Features need the package transformers: pip install transformers.") from error
+    try:
+        model_class = {"dino": ViTModel, "clip": CLIPVisionModelWithProjection}[kind]
+        model = model_class.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MIVAError(
+            f"{folder} holds no {kind.upper()} model that can be read: name a local copy of {_WHERE[kind]} with its "
+            "config.json and model.safetensors."
+        ) from error
+    model.eval().requires_grad_(False)
+    side = model.config.image_size
+    mean, std = (torch.tensor(table[kind])[:, None, None] for table in (_MEAN, _STD))
+
+    @torch.no_grad()
+    def extract(frames: Tensor) -> Tensor:
+        pictures = rearrange(frames.float(), "f h w c -> f c h w")
+        pictures = F.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+        answer = model((pictures - mean) / std)
+        return answer.image_embeds if kind == "clip" else answer.last_hidden_state[:, 0]
+
+    return extract

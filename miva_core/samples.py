@@ -1,0 +1,86 @@
+"""Pictures that an adapter is tried on, and what it makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from .adapter import MIVAAdapter
+from .animation import Clip, animate
+from .base import Base
+from .checks import printable
+from .errors import MIVAError
+from .pictures import read_mask, read_picture
+from .stills import find_stills
+from .video import contact_sheet, frames_over_masks
+
+_SHEET_FRAMES = 8
+_MASK = "_mask"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture (H, W, 3) in [0, 1], with the mask (H, W) of its subject for masked adapters, and what to call it."""
+
+    label: str
+    picture: Tensor
+    mask: Tensor | None = None
+
+
+def read_samples(folder: Path, masked: bool, most: int | None = None) -> list[Sample]:
+    """The stills of a folder; for masked adapters each with the mask beside it, `still_mask.png` for `still.jpg`.
+
+    Args:
+        most: so many of them at most.
+
+    Raises:
+        MIVAError: no such folder, no stills in it, or some that cannot be read or lack a mask; all of them are named.
+    """
+    found = find_stills(folder)
+    stills = [path for path in found if not path.stem.endswith(_MASK)][:most]
+    masks = {path.stem: path for path in found}
+    samples, problems = [], []
+    for path in stills:
+        beside = masks.get(path.stem + _MASK)
+        if masked and beside is None:
+            problems.append(
+                f"{path.name} has no mask: put {path.stem}{_MASK}.png beside it, white where its subject is."
+            )
+            continue
+        try:
+            samples.append(Sample(printable(path.stem), read_picture(path), read_mask(beside) if masked else None))
+        except MIVAError as error:
+            problems.append(str(error))
+    if not stills:
+        problems.append(f"There are masks in {folder}, but no stills beside them.")
+    if problems:
+        raise MIVAError(" ".join(problems))
+    return samples
+
+
+def try_on(
+    base: Base, adapter: MIVAAdapter, samples: Sequence[Sample], seed: int = 0, steps: int | None = None
+) -> list[Clip]:
+    """A clip of each sample by this adapter alone, at the weight 1; arguments as in `animate`."""
+    return [
+        animate(
+            base,
+            sample.picture,
+            {"motion": (adapter, 1.0)},
+            masks=None if sample.mask is None else {"motion": sample.mask},
+            seed=seed,
+            steps=steps,
+        )
+        for sample in samples
+    ]
+
+
+def sheet(samples: Sequence[Sample], clips: Sequence[Clip]) -> Tensor:
+    """The clips below each other, with the masks of masked ones: a picture (height, width, 3) uint8."""
+    every = max(1, round(len(clips[0].frames) / _SHEET_FRAMES))
+    rows = [
+        (sample.label, frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames)
+        for sample, clip in zip(samples, clips, strict=True)
+    ]
+    return contact_sheet(rows, every)

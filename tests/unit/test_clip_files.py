@@ -1,0 +1,176 @@
+"""Folders of training clips as people have them, and what is wrong with them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from miva_core.clip_files import Wanted, read_clips
+from miva_core.errors import MIVAError
+from miva_core.video import write_png, write_video
+
+WANTED = Wanted(size=(32, 48), frames=5, fps=8)
+
+
+def counting(frames: int, height: int = 40, width: int = 60) -> Tensor:
+    """Frame i is a grey of i / 100, so that it can be told afterwards."""
+    return (torch.arange(frames) / 100)[:, None, None, None].expand(-1, height, width, 3)
+
+
+def numbers(clip: Tensor) -> list[int]:
+    """Which frames of `counting` a clip (N, 3, H, W) uint8 shows."""
+    return (clip.float().mean((1, 2, 3)) / 2.55).round().int().tolist()
+
+
+def write_frames(folder: Path, frames: Tensor) -> None:
+    folder.mkdir()
+    for i, frame in enumerate(frames):
+        write_png(frame, folder / f"{i + 1}.png")
+
+
+def encode(path: Path, frames: np.ndarray, codec: str, pixels: str, times: list[int], rate: int) -> None:
+    """A video by hand, its frames at multiples of 1 / rate seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options={"crf": "10"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixels
+        stream.codec_context.time_base = Fraction(1, rate)
+        for image, time in zip(frames, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
+            frame.pts, frame.time_base = time, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def bytes_of(frames: Tensor) -> np.ndarray:
+    return np.ascontiguousarray((frames * 255).round().byte().numpy())
+
+
+@pytest.mark.parametrize(("fps", "frames", "stride"), [(8, 6, 1), (24, 20, 3), (30, 12, 2), (60, 41, 8), (4, 9, 1)])
+def test_the_stride_comes_near_the_rate_and_leaves_enough_frames(
+    fps: int, frames: int, stride: int, tmp_path: Path
+) -> None:
+    """Never so large that less than the base's five frames are left."""
+    write_video(counting(frames), tmp_path / "a.mp4", fps)
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.stride == stride and clip.fps == pytest.approx(fps / stride, abs=1e-3)
+    assert clip.frames.shape[1:] == (3, 32, 48) and clip.frames.dtype == torch.uint8
+    assert numbers(clip.frames) == pytest.approx(list(range(0, frames, stride)), abs=1)
+    assert clip.masks.shape == (0, len(clip.frames), 32, 48)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.MOV", "a.mkv", "a.gif", "a.webm", "folder"])
+def test_every_kind_of_clip_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        write_frames(path, counting(12))
+    elif name == "a.webm":
+        encode(path, bytes_of(counting(12)), "libvpx-vp9", "yuv420p", list(range(12)), 8)
+    else:
+        write_video(counting(12), path, 8)
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.name == path.stem
+    assert numbers(clip.frames) == pytest.approx(list(range(12)), abs=1)  # and 10.png behind 2.png
+
+
+def test_ten_bits_and_portraits_are_read(tmp_path: Path) -> None:
+    encode(tmp_path / "ten.mp4", bytes_of(counting(6)), "libx265", "yuv420p10le", list(range(6)), 8)
+    write_video(counting(6, height=90, width=40), tmp_path / "upright.mp4", 8)
+    ten, upright = read_clips(tmp_path, WANTED, masks=0)
+    for clip in (ten, upright):
+        assert clip.frames.shape == (6, 3, 32, 48) and numbers(clip.frames) == pytest.approx(list(range(6)), abs=1)
+
+
+def test_the_middle_of_a_portrait_is_kept(tmp_path: Path) -> None:
+    frames = torch.zeros(6, 90, 48, 3)
+    frames[:, 29:61] = 1  # just what a crop of 48×32 keeps
+    write_frames(tmp_path / "a", frames)
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert (clip.frames == 255).all()
+
+
+def test_uneven_frames_are_shown_as_long_as_they_last(tmp_path: Path) -> None:
+    """A screen recording leaves out frames where nothing changes."""
+    times = [0, 1, 2, 3, 7, 8, 9, 10]
+    encode(tmp_path / "a.mkv", bytes_of(counting(8)), "libx264", "yuv420p", times, 8)
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert numbers(clip.frames) == pytest.approx([0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7], abs=1)
+    assert clip.fps == pytest.approx(8, abs=0.1)
+
+
+def test_transparent_animations_are_shown_over_white(tmp_path: Path) -> None:
+    pictures = []
+    for i in range(6):
+        pixels = np.zeros((40, 60, 4), np.uint8)
+        pixels[:, i * 10 : i * 10 + 10] = (255, 0, 0, 255)
+        pictures.append(Image.fromarray(pixels))
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=120, disposal=2)
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.frames[0, :, 16, 40].tolist() == [255, 255, 255]
+    assert clip.frames[0, :, 16, 2].tolist() == pytest.approx([255, 0, 0], abs=6)
+
+
+@pytest.mark.parametrize("kind", ["folder", "video"])
+def test_masks_take_the_same_frames_and_the_same_crop(kind: str, tmp_path: Path) -> None:
+    frames, masks = counting(20, height=90, width=48), torch.zeros(20, 90, 48, 3)
+    for i in range(20):
+        masks[i, 29 + i : 61] = 1
+    write_video(frames, tmp_path / "a.mp4", 24)
+    if kind == "folder":
+        write_frames(tmp_path / "a_masks", masks)
+    else:
+        write_video(masks, tmp_path / "a_mask.mov", 24)
+    write_frames(tmp_path / "a_beside_masks", 1 - masks)
+    (clip,) = read_clips(tmp_path, WANTED, masks=2)
+    assert clip.stride == 3 and clip.masks.shape == (2, 7, 32, 48)
+    covered = (clip.masks > 127).float().mean((2, 3))
+    torch.testing.assert_close(covered[0], 1 - torch.arange(0, 20, 3) / 32, atol=0.04, rtol=0)
+    torch.testing.assert_close(covered[1], torch.arange(0, 20, 3) / 32, atol=0.01, rtol=0)
+
+
+def test_clips_that_cannot_be_used_are_all_named_with_the_reason(tmp_path: Path) -> None:
+    write_video(counting(8), tmp_path / "good.mp4", 8)
+    write_video(counting(3), tmp_path / "short.mp4", 8)
+    (tmp_path / "broken.mp4").write_bytes((tmp_path / "good.mp4").read_bytes()[:600])
+    (tmp_path / "text.mov").write_text("not a film")
+    (tmp_path / "empty.webm").touch()
+    write_frames(tmp_path / "odd", counting(6))
+    write_png(torch.rand(20, 20, 3), tmp_path / "odd" / "7.png")
+    with pytest.raises(MIVAError) as told:
+        read_clips(tmp_path, WANTED, masks=0)
+    message = str(told.value)
+    assert message.startswith(f"5 of 6 clips in {tmp_path} cannot be used; remove or mend them: ")
+    for part in ("broken.mp4", "empty.webm is empty", "text.mov is not a video", "odd changes its size at 7.png"):
+        assert part in message
+    assert "short.mp4 has 3 frames, but 5 are needed" in message and "good.mp4" not in message
+
+
+def test_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
+    write_video(counting(8), tmp_path / "a.mp4", 8)
+    write_video(counting(8), tmp_path / "b.mp4", 8)
+    write_video(counting(8), tmp_path / "c.mp4", 8)
+    write_frames(tmp_path / "a_masks", counting(7))
+    write_frames(tmp_path / "b_masks", counting(8, height=60, width=40))
+    with pytest.raises(MIVAError) as told:
+        read_clips(tmp_path, WANTED, masks=1)
+    message = str(told.value)
+    assert "a_masks holds 7 masks, but a.mp4 has 8 frames" in message
+    assert "b_masks is 40×60, but b.mp4 is 60×40" in message
+    assert "c.mp4 has no masks: put one picture for each of its 8 frames into c_masks" in message
+
+
+def test_folders_without_clips_are_told(tmp_path: Path) -> None:
+    with pytest.raises(MIVAError, match=r"There are no clips in .*, put videos"):
+        read_clips(tmp_path, WANTED, masks=0)
+    write_png(torch.rand(9, 9, 3), tmp_path / "1.png")
+    with pytest.raises(MIVAError, match="but pictures: for a camera motion add --camera"):
+        read_clips(tmp_path, WANTED, masks=0)
+    with pytest.raises(MIVAError, match="is a file: name the folder"):
+        read_clips(tmp_path / "1.png", WANTED, masks=0)
+    with pytest.raises(MIVAError, match="There is no folder"):
+        read_clips(tmp_path / "none", WANTED, masks=0)

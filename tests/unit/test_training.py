@@ -1,0 +1,296 @@
+"""The training loop: it learns, leaves the base alone, stops and goes on bit for bit, and never loses a good state."""
+
+import errno
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from miva_core.adapter import MIVAAdapter
+from miva_core.base import Base
+from miva_core.errors import MIVAError
+from miva_core.latent_clips import LatentClip
+from miva_core.recipes import Recipe
+from miva_core.train_step import TrainStep
+from miva_core.training import CHECKPOINT, Outcome, TrainingProgress, draw_step, learning_rate, train
+
+Clips = Callable[..., list[LatentClip]]
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """Asks to stop after so many steps."""
+    asked = []
+    return lambda: asked.append(1) or len(asked) == steps
+
+
+def values(outcome: Outcome) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in outcome.adapter.parameters()]
+
+
+def equal(a: list[Tensor], b: list[Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture
+def base(make_base: Callable[..., Base]) -> Base:
+    return make_base()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_loss_falls(
+    precision: Any, base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    clips, recipe = make_clips(base), make_recipe(steps=40, cosine=False)
+
+    def loss(adapter: MIVAAdapter) -> float:
+        """Of the same 30 steps for every adapter."""
+        step = TrainStep(base, adapter, recipe)
+        with torch.no_grad(), step.at_work():
+            return sum(step(*draw_step(clips, base, recipe, 1000 + k, 0, 1)).item() for k in range(30)) / 30
+
+    torch.manual_seed(0)
+    before = loss(MIVAAdapter(base.backbone, recipe.config))
+    outcome = train(base, clips, recipe, folder=tmp_path, precision=precision)
+    assert outcome.finished and outcome.first and len(outcome.losses) == 40
+    assert loss(outcome.adapter) < 0.97 * before
+    assert {p.dtype for p in outcome.adapter.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["animatediff", "wan"])
+@pytest.mark.parametrize("subjects", [0, 1])
+def test_the_base_is_left_as_it_was(
+    name: str,
+    subjects: int,
+    make_base: Callable[..., Base],
+    make_clips: Clips,
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
+) -> None:
+    base = make_base(name)
+    before = {key: value.clone() for key, value in base.model.state_dict().items()}
+    modules = {key: dict(vars(module)) for key, module in base.model.named_modules()}
+    clips, recipe = make_clips(base, subjects), make_recipe(steps=2, checkpointing=True)
+    recipe = replace(recipe, config=replace(recipe.config, mask=bool(subjects)))
+    outcome = train(base, clips, recipe, folder=tmp_path)
+    assert all(math.isfinite(loss) for loss in outcome.losses)
+    assert all(parameter.grad is None for parameter in base.model.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in base.model.state_dict().items())
+    for key, module in base.model.named_modules():
+        assert vars(module).keys() == modules[key].keys()
+        assert getattr(module, "gradient_checkpointing", False) is False
+    fresh = MIVAAdapter(base.backbone, recipe.config)
+    changed = [name for name, p in outcome.adapter.named_parameters() if p.abs().sum() > 0]
+    zeros = [name for name, p in fresh.named_parameters() if not p.abs().sum()]
+    assert zeros and set(zeros) <= set(changed)  # what starts at zero has moved, everywhere
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_a_stopped_training_goes_on_bit_for_bit(
+    stop_at: int, base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    clips, recipe = make_clips(base), make_recipe(rolled_out=0.5)
+    whole = train(base, clips, recipe, folder=tmp_path)
+    torch.manual_seed(99)  # what else the process draws has no part in it
+    stopped = train(base, clips, recipe, folder=tmp_path, stop=after(stop_at))
+    assert not stopped.finished and len(stopped.losses) == stop_at
+    torch.rand(7)
+    resumed = train(base, clips, recipe, folder=tmp_path, resume=True)
+    assert resumed.finished and resumed.losses == whole.losses and equal(values(resumed), values(whole))
+
+
+def test_a_killed_training_loses_what_came_after_its_checkpoint_alone(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    clips, recipe = make_clips(base), make_recipe()
+    whole = train(base, clips, recipe, folder=tmp_path)
+
+    def die(progress: TrainingProgress) -> None:
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(base, clips, recipe, folder=tmp_path, save_every=2, callback=die)
+    seen = []
+    resumed = train(
+        base, clips, recipe, folder=tmp_path, resume=True, callback=lambda progress: seen.append(progress.step)
+    )
+    assert seen == [5, 6] and equal(values(resumed), values(whole))
+
+
+def test_a_finished_training_is_only_read_again(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    clips, recipe = make_clips(base), make_recipe()
+    whole = train(base, clips, recipe, folder=tmp_path)
+    again = train(base, clips, recipe, folder=tmp_path, resume=True)
+    assert again.finished and again.losses == whole.losses and equal(values(again), values(whole))
+    longer = train(base, clips, replace(recipe, steps=8), folder=tmp_path, resume=True)
+    assert longer.losses[:6] == whole.losses and len(longer.losses) == 8
+
+
+def test_the_checkpoint_holds_adapter_optimiser_and_losses_alone(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    outcome = train(base, make_clips(base), make_recipe(), folder=tmp_path)
+    with safe_open(tmp_path / CHECKPOINT, framework="pt") as file:
+        keys = set(file.keys())
+        assert file.get_tensor("losses").tolist() == list(outcome.losses)
+    names = [name for name, _ in outcome.adapter.named_parameters()]
+    expected = {"losses"} | {f"adapter.{name}" for name in names}
+    expected |= {f"optimiser.{name}.{part}" for name in names for part in ("exp_avg", "exp_avg_sq", "step")}
+    assert keys == expected
+    assert list(tmp_path.iterdir()) == [tmp_path / CHECKPOINT]
+
+
+class Breaks(nn.Module):
+    """A model whose answers are no numbers any more from one call on."""
+
+    def __init__(self, model: nn.Module, calls: int) -> None:
+        super().__init__()
+        self.model, self.left = model, calls
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        self.left -= 1
+        answer = self.model(*given, **named)
+        if self.left < 0:
+            answer.sample = answer.sample * math.nan
+        return answer
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
+    base: Base,
+    make_clips: Clips,
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clips, recipe = make_clips(base), make_recipe()
+    whole = train(base, clips, recipe, folder=tmp_path)
+    (tmp_path / CHECKPOINT).unlink()
+    breaking = Breaks(base.model, 5)
+    monkeypatch.setattr("miva_core.train_step.Denoiser.of", lambda base: of(base, breaking))
+    with pytest.raises(
+        MIVAError, match=r"no number any more at step 6: .* --resume and a lower learning rate than 0.01"
+    ):
+        train(base, clips, recipe, folder=tmp_path, save_every=2)
+    monkeypatch.undo()
+    resumed = train(base, clips, recipe, folder=tmp_path, resume=True)
+    assert equal(values(resumed), values(whole))
+
+
+def of(base: Base, model: nn.Module) -> Any:
+    from miva_core.denoiser import Denoiser
+
+    return Denoiser(model, base.scheduler, base.centred, base.text_per_frame)
+
+
+def test_a_full_disk_keeps_the_last_good_state(
+    base: Base,
+    make_clips: Clips,
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clips, recipe = make_clips(base), make_recipe()
+    train(base, clips, recipe, folder=tmp_path, stop=after(2))
+    good = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("miva_core.weights.save_file", full)
+    with pytest.raises(MIVAError, match="could not be written: No space left"):
+        train(base, clips, recipe, folder=tmp_path, resume=True)
+    assert (tmp_path / CHECKPOINT).read_bytes() == good and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_training_was_begun_with_must_not_change(
+    make_base: Callable[..., Base], make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    base, recipe = make_base(), make_recipe()
+    clips = make_clips(base)
+    train(base, clips, recipe, folder=tmp_path, stop=after(2), settings={"clips": "abc"})
+
+    def resume(**changes: Any) -> None:
+        given = {"base": base, "clips": clips, "recipe": recipe, "settings": {"clips": "abc"}} | changes
+        train(**given, folder=tmp_path, resume=True)
+
+    for changes, told in (
+        ({"recipe": make_recipe(batch=3)}, "begun with batch 2, not 3"),
+        ({"seed": 1}, "begun with seed 0, not 1"),
+        ({"precision": "bf16"}, "begun with precision fp32, not bf16"),
+        ({"settings": {"clips": "abd"}}, "begun with clips abc, not abd"),
+        ({"recipe": make_recipe(config=replace(recipe.config, ca_rank=7))}, "begun with ca_rank 4, not 7"),
+    ):
+        with pytest.raises(MIVAError, match=told):
+            resume(**changes)
+    other = make_base("wan")
+    with pytest.raises(MIVAError, match=r"This training was begun with base .*, not "):
+        resume(base=other, clips=make_clips(other))
+    resume(recipe=make_recipe(lr=1e-3, steps=7))  # a way out of a loss that is no number
+
+
+def test_a_checkpoint_that_is_none_is_told(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    for content in (b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "):
+        (tmp_path / CHECKPOINT).write_bytes(content)
+        with pytest.raises(MIVAError, match="holds no state of a training"):
+            train(base, make_clips(base), make_recipe(), folder=tmp_path, resume=True)
+
+
+def test_it_can_begin_with_an_adapter(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path, make_adapter: Callable
+) -> None:
+    start = make_adapter(base.model)
+    kept = [p.clone() for p in start.parameters()]
+    outcome = train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, start=start)
+    assert equal(kept, list(start.parameters()))
+    for found, given in zip(values(outcome), kept, strict=True):
+        torch.testing.assert_close(found, given, atol=1e-6, rtol=1e-5)
+    with pytest.raises(MIVAError, match="begun with from"):
+        train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, resume=True)
+
+
+def test_beside_another_only_one_learns(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path, make_adapter: Callable
+) -> None:
+    recipe = make_recipe()
+    recipe = replace(recipe, config=replace(recipe.config, mask=True))
+    other = make_adapter(base.model, recipe.config)
+    kept = [p.clone() for p in other.parameters()]
+    clips = make_clips(base, subjects=2)
+    outcome = train(base, clips, recipe, folder=tmp_path, beside=other)
+    assert equal(kept, list(other.parameters())) and all(p.requires_grad for p in other.parameters())
+    without = train(base, make_clips(base, subjects=1), recipe, folder=tmp_path)
+    assert not equal(values(outcome), values(without))
+
+
+def test_the_rate_rises_and_falls_by_half_a_cosine(make_recipe: Callable[..., Recipe]) -> None:
+    recipe = make_recipe(steps=600, lr=0.5)
+    assert learning_rate(recipe, 0) == pytest.approx(0.5 / 30, rel=1e-4)
+    assert learning_rate(recipe, 300) == pytest.approx(0.25)
+    assert learning_rate(recipe, 599) == pytest.approx(0, abs=1e-5)
+    assert max(learning_rate(recipe, step) for step in range(600)) <= 0.5
+    assert {learning_rate(replace(recipe, cosine=False), step) for step in (0, 300, 599)} == {0.5}
+
+
+def test_short_windows_come_twice_as_many(base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe]) -> None:
+    clips, recipe = make_clips(base), make_recipe(short=3)
+    shapes = [draw_step(clips, base, recipe, step, 0, 1)[0].latents.shape[1:4] for step in range(6)]
+    assert shapes == [(2, 4, 5), (4, 4, 2), (4, 4, 2)] * 2
+
+
+def test_steps_differ_from_each_other_and_follow_from_the_seed(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe]
+) -> None:
+    clips, recipe = make_clips(base), make_recipe()
+    noises = [draw_step(clips, base, recipe, step, seed, 1)[1] for seed in (0, 1) for step in (0, 1)]
+    assert len({noise.sum().item() for noise in noises}) == 4
+    assert torch.equal(draw_step(clips, base, recipe, 1, 0, 1)[1], noises[1])
