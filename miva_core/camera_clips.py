@@ -1,7 +1,6 @@
 """Training clips of a camera motion, filmed over stills (D.2): five a still, by crop and sub-pixel transform."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from .camera import (
 from .checks import is_number
 from .errors import MIVAError
 from .files import replacing
+from .pictures import told_size
 
 CLIPS_PER_STILL = 5
 CAMERA_MOTIONS = tuple(name.replace("_", "-") for name in UNIT_MOVES if name != "still")
@@ -99,20 +99,12 @@ def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) 
         picture: (H, W, 3) in [0, 1].
 
     Raises:
-        MIVAError: the picture is so small that less than half of the clip's pixels would be its own.
+        MIVAError: the picture is so small that less than half of the clip's pixels a side would be its own.
     """
     transforms = shooting.transforms()
     low, high = _footprint(transforms, shooting.size)
-    available = torch.tensor([picture.shape[1], picture.shape[0]], dtype=torch.float64)
-    widest = (available / (high - low)).amin().item()
-    if widest < _LEAST_SHARPNESS:
-        needed = (high - low) * _LEAST_SHARPNESS
-        raise MIVAError(
-            f"a still of {picture.shape[1]}×{picture.shape[0]} is too small: for this motion at this size and speed it "
-            f"must be at least {math.ceil(needed[0])}×{math.ceil(needed[1])}"
-        )
-    # Picture pixels to a frame pixel.
-    scale = widest * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item())
+    available = _sides(picture)
+    scale = widest_scale(picture, shooting) * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item())
     slack = available / scale - (high - low)
     corner = slack * torch.rand(2, generator=generator, dtype=torch.float64)
     # Where the first frame's centre is on the picture, in frame pixels off the picture's own centre.
@@ -129,26 +121,45 @@ def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) 
     return CameraClip(clip[0], transforms)
 
 
+def widest_scale(picture: Tensor, shooting: Shooting) -> float:
+    """Picture pixels to a frame pixel where the way takes up all of a picture (H, W, 3).
+
+    Raises:
+        MIVAError: as from `film_still`.
+    """
+    low, high = _footprint(shooting.transforms(), shooting.size)
+    widest = (_sides(picture) / (high - low)).amin().item()
+    if widest < _LEAST_SHARPNESS:
+        width, height = ((high - low) * _LEAST_SHARPNESS).ceil().long().tolist()
+        raise MIVAError(
+            f"A still of {told_size(picture.shape)} is too small: for this motion at this size and speed it must be at "
+            f"least {width}×{height}."
+        )
+    return widest
+
+
 def film_stills(
     stills: Sequence[tuple[str, Tensor]], shooting: Shooting, seed: int, per_still: int = CLIPS_PER_STILL
 ) -> Iterator[tuple[str, CameraClip]]:
-    """Film stills, `per_still` clips of each: names with their clips.
+    """Film stills, `per_still` clips of each: names with their clips, made one after another.
 
     Raises:
-        MIVAError: stills are too small; all of them are named.
+        MIVAError: some stills are too small, told before any is filmed; all of them are named.
     """
-    generator = torch.Generator().manual_seed(seed)
     problems = []
     for name, picture in stills:
-        for k in range(per_still):
-            try:
-                clip = film_still(picture, shooting, generator)
-            except MIVAError as error:
-                problems.append(f"{name}: {error}")
-                break
-            yield f"{name}_{k + 1}", clip
+        try:
+            widest_scale(picture, shooting)
+        except MIVAError as error:
+            problems.append(f"{name}: {error}")
     if problems:
-        raise MIVAError(f"Stills cannot be filmed: {'; '.join(problems)}.")
+        raise MIVAError(" ".join(problems))
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        (f"{name}_{k + 1}", film_still(picture, shooting, generator))
+        for name, picture in stills
+        for k in range(per_still)
+    )
 
 
 def write_flow(clip: CameraClip, path: Path) -> None:
@@ -174,6 +185,11 @@ def read_flow(path: Path) -> Tensor:
     except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
         raise MIVAError(f"{path} holds no flow of a camera clip that can be read: make the clips again.") from error
     return apply_affine(maps, grid).float()
+
+
+def _sides(picture: Tensor) -> Tensor:
+    """Width and height."""
+    return torch.tensor([picture.shape[1], picture.shape[0]], dtype=torch.float64)
 
 
 def _footprint(transforms: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -28,13 +28,14 @@ def add_base(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
 
 
-def load_chosen_base(options: argparse.Namespace, where: "torch.device") -> "Base":
-    """The base that `add_base`'s options name."""
+def load_chosen_base(options: argparse.Namespace, where: "torch.device", dtype: "torch.dtype | None" = None) -> "Base":
+    """The base that `add_base`'s options name; its dtype as in `load_base`."""
     from .loading import load_base
 
     return load_base(
         options.base,
         device=where,
+        dtype=dtype,
         checkpoint=options.checkpoint,
         motion_module=options.motion_module,
         vae=options.vae,

@@ -9,6 +9,8 @@ from .cli_options import add_base, device, load_chosen_base, number, whole
 from .errors import MIVAError
 
 if TYPE_CHECKING:
+    import torch
+
     from .base import Base
     from .camera_clips import Shooting
     from .lesson import Lesson
@@ -125,9 +127,9 @@ def _camera_clips(options: argparse.Namespace) -> None:
     if not options.out.parent.is_dir():
         raise MIVAError(f"There is no folder {options.out.parent} to make {options.out.name} in: create it first.")
     stills = read_stills(options.stills)
+    clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
     options.out.mkdir(exist_ok=True)
-    count = CLIPS_PER_STILL * len(stills)
-    for name, clip in tqdm(film_stills(stills, shooting, options.seed), total=count, unit="clip", delay=0.5):
+    for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
         write_video(rearrange(clip.frames, "f c h w -> f h w c"), options.out / f"{name}.mp4", options.fps)
         write_flow(clip, options.out / f"{name}_flow.json")
     print(f"Wrote {count} clips of {options.camera} into {options.out}, each with its exact flow.")
@@ -152,7 +154,8 @@ def _train(options: argparse.Namespace) -> None:
         if read_info(path).config.mask != options.masked:
             raise MIVAError(f"{path} {'lacks' if options.masked else 'has'} a mask stream: train with it alike.")
     where = device(options.device)
-    base = load_chosen_base(options, where)
+    precision = options.precision or _precision(where)
+    base = load_chosen_base(options, where, _dtype(precision, where))
     lesson = _lesson(base, options)
     samples = _samples(options, lesson)
     folder = training_folder(options.out)
@@ -181,7 +184,7 @@ def _train(options: argparse.Namespace) -> None:
             save_every=options.save_every,
             preset=options.preset,
             seed=options.seed,
-            precision=options.precision or _precision(where),
+            precision=precision,
             author=Author(options.author, options.licence),
             start=adapters.get("start"),
             beside=adapters.get("beside"),
@@ -206,6 +209,7 @@ def _changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
 
 
 def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
+    from .checks import printable
     from .clip_files import Wanted, read_clips
     from .lesson import Lesson, has_direction
 
@@ -214,7 +218,7 @@ def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
     else:
         masks = options.masked + (options.beside is not None)
         clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks)
-        source = {"names": ", ".join(clip.name for clip in clips)}
+        source = {"names": ", ".join(printable(clip.name) for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
     for name, told in (("from", options.start), ("beside", options.beside)):
@@ -261,7 +265,15 @@ def _samples(options: argparse.Namespace, lesson: "Lesson") -> "Sequence[Sample]
     ]
 
 
-def _precision(where: object) -> str:
+def _dtype(precision: str, where: "torch.device") -> "torch.dtype":
+    """What the base is loaded in: half of the memory on a card, where no more than that is computed with."""
+    import torch
+
+    halves = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.float32 if where.type == "cpu" else halves.get(precision, torch.float32)
+
+
+def _precision(where: "torch.device") -> str:
     import torch
 
     if where.type != "cuda":

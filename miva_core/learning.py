@@ -1,13 +1,14 @@
 """Clips in, an adapter file out: a training with all that is seen of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from .adapter import MIVAAdapter
 from .base import Base
+from .config import MIVAConfig
 from .errors import MIVAError
 from .files import check_writable
 from .info import AdapterInfo
@@ -86,9 +87,11 @@ def learn(
         author: recorded in the file.
 
     Raises:
-        MIVAError: as from `check_start` and `train`.
+        MIVAError: as from `check_start`, `AdapterInfo` and `train`.
     """
     check_start(out, resume)
+    config = start.config if start else recipe.config
+    info = _info(base, lesson, recipe, config, preset, seed, precision, author)
     folder = training_folder(out)
     folder.mkdir(exist_ok=True)
     done = read_state(folder / CHECKPOINT).step if resume else 0
@@ -122,7 +125,7 @@ def learn(
         if log:
             log.close()
     if outcome.finished and outcome.first:
-        info = _info(base, lesson, recipe, outcome, preset, seed, precision, author)
+        info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
         # A training that was killed between its last step and its file has nothing left to log.
         clips = log.clips if log else try_on(base, outcome.adapter, samples)
         draw_curve(outcome.losses, folder / CURVE)
@@ -135,14 +138,17 @@ def _info(
     base: Base,
     lesson: Lesson,
     recipe: Recipe,
-    outcome: Outcome,
+    config: MIVAConfig,
     preset: Preset,
     seed: int,
     precision: Precision,
     author: Author,
 ) -> AdapterInfo:
-    last = outcome.losses[-max(1, len(outcome.losses) // 20) :]
-    return outcome.adapter.info(
+    """What the file will say of itself."""
+    return AdapterInfo(
+        base.backbone.family,
+        base.backbone.fingerprint,
+        config,
         motion=lesson.motion,
         frames=base.frames,
         size=(base.size[1], base.size[0]),
@@ -157,9 +163,14 @@ def _info(
             "preset": preset,
             "precision": precision,
             "flip": lesson.flip,
-            "final loss": round(sum(last) / len(last), 5),
             **lesson.source,
         },
         licence=author.licence,
         author=author.name,
     )
+
+
+def _last(losses: Sequence[float]) -> float:
+    """The mean of the last twentieth."""
+    last = losses[-max(1, len(losses) // 20) :]
+    return round(sum(last) / len(last), 5)

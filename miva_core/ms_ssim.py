@@ -40,7 +40,7 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
         # The luminance is compared at the coarsest scale alone.
         seen = luminance * contrast if k == scales - 1 else contrast
         result = result * seen.mean((-2, -1)).clamp(min=0) ** weight
-        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        a, b = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (a, b))
     return result.mean(1)
 
 

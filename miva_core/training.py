@@ -104,10 +104,12 @@ def train(
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     device = next(base.model.parameters()).device
+    # A base that is in bfloat16 computes in it by itself.
+    plain = precision == "fp32" or (precision == "bf16" and base.model.dtype == torch.bfloat16)
     accelerator = Accelerator(
         device_placement=False,
         cpu=device.type == "cpu",
-        mixed_precision={"fp32": "no"}.get(precision, precision),
+        mixed_precision="no" if plain else precision,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
     try:

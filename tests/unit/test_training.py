@@ -62,6 +62,17 @@ def test_the_loss_falls(
     assert {p.dtype for p in outcome.adapter.parameters()} == {torch.float32}
 
 
+def test_a_base_in_bfloat16_trains_an_adapter_in_float32(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    clips, recipe = make_clips(base), make_recipe(steps=3, checkpointing=True)
+    full = train(base, clips, recipe, folder=tmp_path)
+    base.model.bfloat16()
+    half = train(base, clips, recipe, folder=tmp_path, precision="bf16")
+    assert {p.dtype for p in half.adapter.parameters()} == {torch.float32}
+    assert list(half.losses) == pytest.approx(list(full.losses), rel=0.05) and half.losses != full.losses
+
+
 @pytest.mark.parametrize("name", ["animatediff", "wan"])
 @pytest.mark.parametrize("subjects", [0, 1])
 def test_the_base_is_left_as_it_was(

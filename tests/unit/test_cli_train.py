@@ -1,0 +1,197 @@
+"""The commands that make and measure adapters, as a user types them, and what is told when something is wrong."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from miva_core import load_base, read_info
+from miva_core.base import Base
+from miva_core.camera_clips import read_flow
+from miva_core.cli import main
+from miva_core.metrics import clip_flow
+from miva_core.video import read_video, write_png, write_video
+
+Run = Callable[..., str]
+QUICK = ("--steps", "2", "--batch", "1", "--sample-every", "9")
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("tiny")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder a user works in: two clips with masks of their subject, and two stills with one."""
+    monkeypatch.setattr("miva_core.loading.load_tiny", lambda *_: base)
+    monkeypatch.chdir(tmp_path)
+    still = torch.nn.functional.interpolate(torch.rand(1, 3, 10, 16), (80, 128), mode="bicubic").clamp(0, 1)
+    still = still[0].permute(1, 2, 0)
+    for name in ("a", "b"):
+        Path("clips").mkdir(exist_ok=True)
+        write_video(torch.stack([still.roll(2 * i, 1) for i in range(18)]), f"clips/{name}.mp4", 8)
+        masks = torch.zeros(18, 80, 128, 3)
+        masks[:, 20:60, 40:90] = 1
+        write_video(masks, f"clips/{name}_mask.mp4", 8)
+        Path("stills").mkdir(exist_ok=True)
+        write_png(still, f"stills/{name}.png")
+    write_png(masks[0], "stills/a_mask.png")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """run("train", …): the output of a command that ends well."""
+
+    def command(*arguments: str) -> str:
+        code = main(arguments)
+        told = capfd.readouterr()
+        assert code == 0, told.err
+        return told.out + told.err
+
+    return command
+
+
+@pytest.fixture
+def fail(folder: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """fail("train", …): the one sentence of a command that is refused; nothing is left behind."""
+
+    def command(*arguments: str) -> str:
+        before = sorted(folder.rglob("*"))
+        assert main(arguments) == 2
+        told = capfd.readouterr().err.strip().splitlines()
+        assert len(told) == 1 and told[0].startswith("Error: "), told
+        assert sorted(folder.rglob("*")) == before
+        return told[0].removeprefix("Error: ")
+
+    return command
+
+
+def test_clips_become_an_adapter_that_animates(run: Run) -> None:
+    told = run("train", "clips", "--out", "drift.safetensors", "--subject", "ship", *QUICK, "--stills", "stills")
+    assert "Learning 'drift' from 2 clips, 2 steps" in told and "Wrote drift.safetensors" in told
+    info = read_info("drift.safetensors")
+    assert (info.motion, info.subject, info.training["names"]) == ("drift", "ship", "a, b")
+    assert info.training["flip"] is True and not info.config.mask
+    assert Path("drift.training/report.html").is_file()
+    told = run("animate", "stills/a.png", "--miva", "drift.safetensors", "--steps", "1", "--out", "clip.gif")
+    assert "Wrote clip.gif" in told
+
+
+def test_stills_become_a_camera_motion(run: Run) -> None:
+    said = run("train", "stills", "--camera", "pan-left", "--speed", "0.5", "--out", "left.safetensors", *QUICK)
+    assert "from 15 clips" in said  # the mask is a still here, too
+    training = read_info("left.safetensors").training
+    assert {
+        "camera": "pan-left",
+        "speed": 0.5,
+        "easing": "linear",
+        "stills": 3,
+        "flip": False,
+    }.items() <= training.items()
+
+
+def test_a_masked_motion_learns_from_the_masks_beside_its_clips(run: Run) -> None:
+    run("train", "clips", "--masked", "--motion", "drift left", "--out", "m.safetensors", *QUICK)
+    info = read_info("m.safetensors")
+    assert info.config.mask and info.training["flip"] is False and info.motion == "drift left"
+
+
+def test_one_clip_is_warned_of_and_flips_can_be_chosen(run: Run) -> None:
+    for path in Path("clips").glob("b*"):
+        path.unlink()
+    told = run("train", "clips", "--out", "one.safetensors", "--no-flip", *QUICK)
+    assert "One clip alone is learnt by heart" in told and read_info("one.safetensors").training["flip"] is False
+
+
+def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
+    told = run("camera-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
+    assert "Wrote 15 clips of zoom-in into zoom" in told
+    clips = sorted(Path("zoom").glob("*.mp4"))
+    assert len(clips) == 15 and len(list(Path("zoom").iterdir())) == 30
+    frames, fps = read_video(clips[0])
+    exact = read_flow(clips[0].with_name(f"{clips[0].stem}_flow.json"))
+    assert frames.shape == (5, 48, 64, 3) and fps == 8 and exact.shape == (4, 48, 64, 2)
+    measured = clip_flow(frames)[:, 8:-8, 8:-8]
+    assert (measured * exact[:, 8:-8, 8:-8]).sum() > 0.7 * exact[:, 8:-8, 8:-8].square().sum()
+
+
+def test_an_adapter_is_measured_on_stills(run: Run) -> None:
+    told = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "4", "--seeds", "2")
+    table = Path("scores/evaluation.md").read_text()
+    for part in ("| a |", "| b |", "**median**", "temporal flickering", "motion smoothness", "MS-SSIM", "2 seeds"):
+        assert part in table
+    rows = [line for line in table.splitlines() if line.startswith("| **median**")]
+    right = float(rows[0].split("|")[3])
+    assert right > 0.2 and rows[0] in told  # what is seen goes to the right under a pan to the left
+    assert "Not measured: subject consistency needs --dino" in told and "--clip" in told
+    for name in ("evaluation.png", "evaluation_sheet.png"):
+        assert Image.open(f"scores/{name}").width > 300
+
+
+def test_a_masked_adapter_is_measured_inside_its_mask(run: Run, fail: Run) -> None:
+    Path("stills/b.png").rename("b.png")
+    told = run("evaluate", "jump_masked", "--stills", "stills", "--out", "scores", "--steps", "1")
+    assert "| a |" in told
+    Path("b.png").rename("stills/b.png")
+    assert "b.png has no mask" in fail("evaluate", "jump_masked", "--stills", "stills", "--out", "more")
+
+
+TRAIN = ("train", "clips", "--out", "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("train", "none", "--out", "x.safetensors"), "There is no folder none of training clips"),
+        (("train", "clips/a.mp4", "--out", "x.safetensors"), "is a file: name the folder"),
+        (("train", "stills", "--out", "x.safetensors"), "for a camera motion add --camera"),
+        (("train", "clips", "--camera", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
+        (("train", "clips", "--out", "x.pt"), "name a file ending in .safetensors"),
+        (("train", "clips", "--out", "no/x.safetensors"), "There is no folder no"),
+        ((*TRAIN, "--preset", "fast"), "no preset 'fast'; known are quick, normal, paper"),
+        ((*TRAIN, "--lr", "0"), "not a number above 0"),
+        ((*TRAIN, "--steps", "0"), "not a whole number from 1"),
+        ((*TRAIN, "--resume"), "no training to go on with"),
+        ((*TRAIN, "--camera", "pan"), "'pan' is no camera motion; known are pan-left"),
+        (("train", "stills", "--camera", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
+        (("train", "stills", "--camera", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
+        ((*TRAIN, "--beside", "jump_masked"), "add --masked, or leave --beside out"),
+        ((*TRAIN, "--masked", "--beside", "jump_masked"), "no masks: put one picture for each of its 18 frames into "),
+        ((*TRAIN, "--masked", "--from", "jump"), "lacks a mask stream"),
+        ((*TRAIN, "--from", "jump_masked"), "has a mask stream"),
+        ((*TRAIN, "--from", "jmup"), "did you mean jump"),
+        ((*TRAIN, "--stills", "none"), "none is no folder"),
+        ((*TRAIN, "--motion", "a\nb"), "expected a text of one line"),
+        ((*TRAIN, "--base", "wan"), "checkpoint is missing"),
+        ((*TRAIN, "--base", "big"), "There is no base 'big'"),
+        (("camera-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
+        (("camera-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
+        (("camera-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
+        (("camera-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "too small"),
+        (("camera-clips", "stills", "--motion", "pan-left", "--size", "5x5", "--out", "x"), "out of range"),
+        (("evaluate", "nothing", "--stills", "stills", "--out", "x"), "There is no adapter 'nothing'"),
+        (("evaluate", "jump", "--stills", "clips", "--out", "x"), "There are no stills in clips"),
+        (("evaluate", "jump", "--stills", "stills", "--out", "stills/a.png"), "is a file"),
+        (("evaluate", "jump", "--stills", "stills", "--out", "x", "--dino", "none"), "holds no DINO model"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence(arguments: Sequence[str], told: str, fail: Run) -> None:
+    assert told in fail(*arguments)
+
+
+def test_a_file_that_exists_is_left_alone(fail: Run) -> None:
+    Path("x.safetensors").write_bytes(b"mine")
+    assert "exists already" in fail(*TRAIN)
+    assert Path("x.safetensors").read_bytes() == b"mine"
+
+
+def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    for command in ("train", "camera-clips", "evaluate"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert re.search(r"--out", capfd.readouterr().out)

@@ -1,0 +1,54 @@
+"""A training killed at some moments and resumed; `benchmarks/kills.py` does so at many."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kills import Training, draw_clips, kill_and_resume
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    clips = tmp_path_factory.mktemp("kills") / "clips"
+    draw_clips(clips, count=1)
+    return Training(clips, steps=6)
+
+
+@pytest.fixture(scope="module")
+def whole(training: Training, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
+    """The adapter file of an uninterrupted run, and how long that took."""
+    out = tmp_path_factory.mktemp("whole") / "killed.safetensors"
+    seconds = training.finish(out, resume=False)
+    assert (out.with_suffix(".training") / "report.html").is_file()
+    return out.read_bytes(), seconds
+
+
+@pytest.mark.parametrize("share", [0.7, 0.9])
+def test_a_killed_training_ends_as_if_it_had_not_been(
+    share: float, training: Training, whole: tuple[bytes, float], tmp_path: Path
+) -> None:
+    expected, seconds = whole
+    content, _ = kill_and_resume(training, tmp_path, share * seconds)
+    assert content == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
+    number: signal.Signals, training: Training, whole: tuple[bytes, float], tmp_path: Path
+) -> None:
+    out = tmp_path / "killed.safetensors"
+    folder = out.with_suffix(".training")
+    process = training.start(out, resume=False)
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "go on by the same command and --resume" in told, told
+    assert "Traceback" not in told and not out.exists()
+    assert not [path for path in folder.rglob(".*")]
+    training.finish(out, resume=True)
+    assert out.read_bytes() == whole[0]

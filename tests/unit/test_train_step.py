@@ -1,0 +1,122 @@
+"""Two processes against one with twice the batch, and what a step is made of."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from miva_core.base import Base
+from miva_core.latent_clips import LatentClip
+from miva_core.loss import clip_losses, place_weights
+from miva_core.recipes import Recipe
+from miva_core.train_step import TrainStep
+from miva_core.training import draw_step, train
+
+WORKER = """
+import sys
+from pathlib import Path
+import pytest, torch
+
+@pytest.mark.parametrize("subjects", [SUBJECTS])
+def test_worker(subjects, make_base, make_clips, make_recipe):
+    from dataclasses import replace
+    from miva_core.training import train
+    base, recipe = make_base(), make_recipe(steps=3, batch=BATCH, rolled_out=0.5)
+    recipe = replace(recipe, config=replace(recipe.config, mask=bool(subjects)))
+    outcome = train(base, make_clips(base, subjects), recipe, folder=Path(r"FOLDER"))
+    (Path(r"FOLDER") / f"losses{int(outcome.first)}.txt").write_text(repr(list(outcome.losses)))
+"""
+
+
+def run(folder: Path, processes: int, batch: int, subjects: int) -> dict[str, torch.Tensor]:
+    """Three steps in so many processes of this very machine; the checkpoint's tensors."""
+    folder.mkdir()
+    here = Path(__file__).parent
+    (folder / "conftest.py").write_text((here / "conftest.py").read_text())
+    source = WORKER.replace("SUBJECTS", str(subjects)).replace("BATCH", str(batch)).replace("FOLDER", str(folder))
+    (folder / "test_worker.py").write_text(source)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder)]
+    common = os.environ | {"PYTHONPATH": str(here.parents[1]), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if processes > 1:
+        common |= {"WORLD_SIZE": str(processes), "ACCELERATE_USE_CPU": "true"}
+    workers = [
+        subprocess.Popen(
+            [*command, str(folder / "test_worker.py")],
+            cwd=folder,
+            env=common | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    told = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert all(worker.returncode == 0 for worker in workers), "\n".join(told)
+    return load_file(folder / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize("subjects", [0, 1])
+def test_two_processes_are_one_with_twice_the_batch(subjects: int, tmp_path: Path) -> None:
+    """AdamW's first moments are running means of gradients: equal moments after three steps are equal gradients."""
+    one = run(tmp_path / "one", processes=1, batch=4, subjects=subjects)
+    two = run(tmp_path / "two", processes=2, batch=2, subjects=subjects)
+    assert one.keys() == two.keys()
+    moments = [key for key in one if key.endswith("exp_avg")]
+    assert moments
+    for key in moments:
+        assert one[key].abs().sum() > 0
+        torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=1e-6 * one[key].abs().max().item() + 1e-9)
+    torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-5, atol=1e-7)
+    first, other = ((tmp_path / "two" / f"losses{k}.txt").read_text() for k in (1, 0))
+    assert first == other  # each process is told the loss of all
+
+
+def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
+    make_base: Callable[..., Base],
+    make_clips: Callable[..., list[LatentClip]],
+    make_recipe: Callable[..., Recipe],
+    make_adapter: Callable,
+) -> None:
+    from miva_core.denoiser import Denoiser
+    from miva_core.injection import inject
+
+    base, recipe = make_base(), make_recipe(subject=3.0)
+    adapter = make_adapter(base.model)
+    clips = make_clips(base, subjects=1)
+    clips = [replace(clip, mean=clip.mean[:1], std=clip.std[:1]) for clip in clips]
+    batch, noise, draws = draw_step(clips, base, recipe, 0, 0, 1)
+    step = TrainStep(base, adapter, recipe)
+    with step.at_work():
+        loss = step(batch, noise, draws)
+    with inject(base.model, motion=adapter):
+        weights = place_weights(batch.masks[0], 3.0)
+        expected = clip_losses(Denoiser.of(base), None, batch.latents[0], noise[0], draws.t, weights).mean()
+    torch.testing.assert_close(loss, expected)
+    unweighted = TrainStep(base, adapter, replace(recipe, subject=0.0))
+    with unweighted.at_work():
+        assert unweighted(batch, noise, draws) < loss
+
+
+def test_accelerate_forgets_a_training(
+    make_base: Callable[..., Base],
+    make_clips: Callable[..., list[LatentClip]],
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
+) -> None:
+    """Its state is one for the whole process, and would otherwise refuse another precision."""
+    from accelerate.state import AcceleratorState
+
+    base = make_base()
+    for precision in ("bf16", "fp32", "bf16"):
+        train(base, make_clips(base), make_recipe(steps=1), folder=tmp_path, precision=precision)
+        assert not AcceleratorState._shared_state
