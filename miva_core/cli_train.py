@@ -222,7 +222,7 @@ def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
     for name, told in (("from", options.start), ("beside", options.beside)):
-        source |= {name: told} if told else {}
+        source |= {name: Path(told).stem} if told else {}
     flip = options.flip
     if flip is None:
         flip = not options.camera and not has_direction(options.motion)

@@ -16,7 +16,7 @@ from miva_core import load_base
 PACKAGE = Path(miva_core.__file__).parent
 COMFYUI = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "execution", "folder_paths", "latent_preview"}
 COMFYUI |= {"nodes", "server"}
-LATE = {"diffusers", "transformers", "cv2", "av", "PIL", "tqdm"}
+LATE = {"diffusers", "transformers", "cv2", "av", "PIL", "tqdm", "accelerate", "matplotlib"}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
