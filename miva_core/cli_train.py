@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli_options import add_base, device, load_chosen_base, number, whole
+from .cli_options import add_base, check_distinct, device, load_chosen_base, number, whole
 from .errors import MIVAError
 
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--beside",
         metavar="ADAPTER",
-        help="with --masked: learn to leave the subject of this one to it, which is at work, too, and does not change; "
-        "its masks are in clip_beside_masks/",
+        help="with --masked: another masked motion, of the clips' second subject, whose masks are in "
+        "clip_beside_masks/; both learn, so that neither holds what the other is to move",
     )
+    command.add_argument("--beside-out", type=Path, metavar="FILE", help="with --beside: what that one becomes")
     command.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
@@ -138,7 +139,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
     from .info import read_info
-    from .learning import Author, check_start, learn, training_folder
+    from .learning import Author, Companion, check_new, check_start, learn, training_folder
     from .library import resolve_adapter
     from .recipes import recipe
 
@@ -148,6 +149,11 @@ def _train(options: argparse.Namespace) -> None:
         raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
     if options.beside and not options.masked:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
+    if (options.beside is None) != (options.beside_out is None):
+        raise MIVAError("A motion that learns beside another needs both: --beside names it, --beside-out its new file.")
+    if options.beside_out:
+        check_new(options.beside_out)
+        check_distinct([options.beside_out], [options.out])
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
@@ -168,6 +174,9 @@ def _train(options: argparse.Namespace) -> None:
     from .interruption import interruption
 
     adapters = {name: MIVAAdapter.load(path, base.backbone) for name, path in paths.items()}
+    beside = None
+    if options.beside:
+        beside = Companion(adapters["beside"], read_info(paths["beside"]), options.beside_out)
     with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5) as bar:
 
         def show(progress: object) -> None:
@@ -187,7 +196,7 @@ def _train(options: argparse.Namespace) -> None:
             precision=precision,
             author=Author(options.author, options.licence),
             start=adapters.get("start"),
-            beside=adapters.get("beside"),
+            beside=beside,
             resume=options.resume,
             callback=show,
             stop=stop,

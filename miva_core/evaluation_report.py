@@ -1,11 +1,16 @@
 """The table and the plot of an evaluation."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .evaluation import MEASURES, medians
 from .files import replacing
 from .info import AdapterInfo
+
+_COLUMNS = 4
+_NAMED = 24
+"""So many stills at most are named in the plot."""
 
 Rows = Sequence[tuple[str, Mapping[str, float]]]
 """Each still's name, and its measures."""
@@ -45,16 +50,22 @@ def write_plot(path: Path, rows: Rows) -> None:
     from matplotlib.figure import Figure
 
     keys = [key for key in rows[0][1] if key != "direction"]
-    columns = 4
-    figure = Figure(figsize=(3 * columns, 2.2 * -(-len(keys) // columns)), layout="constrained")
+    names, places = [name for name, _ in rows], range(len(rows))
+    lines = math.ceil(len(keys) / _COLUMNS)
+    height = 1.2 + 0.18 * min(len(rows), _NAMED)
+    figure = Figure(figsize=(3.4 * _COLUMNS, height * lines), layout="constrained")
+    figure.suptitle("each dot a still, the line their median", fontsize=9)
     middle = medians([values for _, values in rows])
     for k, key in enumerate(keys):
-        axes = figure.add_subplot(-(-len(keys) // columns), columns, k + 1)
-        axes.plot([values[key] for _, values in rows], range(len(rows)), "o", color="C0", markersize=4)
+        axes = figure.add_subplot(lines, _COLUMNS, k + 1)
+        axes.plot([values[key] for _, values in rows], places, "o", color="C0", markersize=4)
         axes.axvline(middle[key], color="C1")
         axes.set_title(f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", "), fontsize=9)
-        axes.set_yticks([])
-        axes.tick_params(labelsize=8)
+        named = k % _COLUMNS == 0 and len(rows) <= _NAMED
+        axes.set_yticks(places if named else [], names if named else [])
+        axes.invert_yaxis()
+        axes.tick_params(labelsize=7)
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110)

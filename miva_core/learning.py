@@ -29,6 +29,16 @@ class Author:
     licence: str = ""
 
 
+@dataclass(frozen=True)
+class Companion:
+    """Another masked motion that learns beside one, on the second subject of its clips: as it was, and the file that it
+    is written to."""
+
+    adapter: MIVAAdapter
+    info: AdapterInfo
+    out: Path
+
+
 def training_folder(out: Path) -> Path:
     """Where the training of an adapter file keeps its checkpoint, samples and report: beside it."""
     return out.with_suffix(".training")
@@ -41,17 +51,26 @@ def check_start(out: Path, resume: bool) -> None:
         MIVAError: the file exists, or cannot be written; or there is a checkpoint and it is not to go on, or none and
             it is to.
     """
-    check_writable(out, (".safetensors",))
+    check_new(out)
     folder = training_folder(out)
     found = (folder / CHECKPOINT).is_file()
-    if out.exists():
-        raise MIVAError(f"{out} exists already: name another file, or move it away.")
     if found and not resume:
         raise MIVAError(
             f"A training of {out.name} was begun in {folder}: go on with --resume, or remove that folder to begin anew."
         )
     if resume and not found:
         raise MIVAError(f"There is no training to go on with in {folder}: leave --resume out.")
+
+
+def check_new(out: Path) -> None:
+    """Check that an adapter file can be written and replaces none.
+
+    Raises:
+        MIVAError: it exists, or cannot be written.
+    """
+    check_writable(out, (".safetensors",))
+    if out.exists():
+        raise MIVAError(f"{out} exists already: name another file, or move it away.")
 
 
 def learn(
@@ -68,7 +87,7 @@ def learn(
     precision: Precision = "fp32",
     author: Author = Author(),
     start: MIVAAdapter | None = None,
-    beside: MIVAAdapter | None = None,
+    beside: Companion | None = None,
     resume: bool = False,
     callback: Callable[[TrainingProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -83,13 +102,16 @@ def learn(
         samples: pictures that the adapter is tried on, best some that it does not learn from.
         sample_every: steps between samples. save_every: between checkpoints.
         preset: the recipe's name, for the record.
-        seed, precision, start, beside, resume, callback, stop: see `train`.
+        seed, precision, start, resume, callback, stop: see `train`.
         author: recorded in the file.
+        beside: a masked motion that learns, too, see `train`; its file must not exist either.
 
     Raises:
         MIVAError: as from `check_start`, `AdapterInfo` and `train`.
     """
     check_start(out, resume)
+    if beside:
+        check_new(beside.out)
     config = start.config if start else recipe.config
     info = _info(base, lesson, recipe, config, preset, seed, precision, author)
     folder = training_folder(out)
@@ -115,7 +137,7 @@ def learn(
             precision=precision,
             settings={"clips": lesson.digest(), "flip": lesson.flip},
             start=start,
-            beside=beside,
+            beside=beside.adapter if beside else None,
             resume=resume,
             save_every=save_every,
             callback=watch,
@@ -130,6 +152,10 @@ def learn(
         clips = log.clips if log else try_on(base, outcome.adapter, samples)
         draw_curve(outcome.losses, folder / CURVE)
         write_report(folder / REPORT, info, lesson, samples, clips, folder / CURVE)
+        if beside:
+            told = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
+            outcome.beside.save(beside.out, replace(beside.info, training=told), dtype=torch.float16)
+        # The last, for without it the training is not over.
         outcome.adapter.save(out, info, dtype=torch.float16)
     return outcome
 

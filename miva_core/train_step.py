@@ -1,6 +1,5 @@
 """The loss of one batch, as a module that owns base and adapter, so that wrappers for several processes see both."""
 
-import copy
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,23 +29,27 @@ class TrainStep(nn.Module):
         base: its parameters do not require gradients.
         adapter: what is trained.
         recipe: see `Recipe`.
-        beside: for masked adapters, another that is at work on the second subject of the clips, and is not trained.
+        beside: for masked adapters, another that is at work on the second subject of the clips, and is trained, too.
     """
 
     def __init__(self, base: Base, adapter: MIVAAdapter, recipe: Recipe, beside: MIVAAdapter | None = None) -> None:
         super().__init__()
         self.model = base.model
         self.adapter = adapter
-        self.beside = copy.deepcopy(beside).requires_grad_(False) if beside else None
+        self.beside = beside
         self._base, self._recipe = base, recipe
         self._denoiser = Denoiser.of(base)
+
+    @property
+    def learners(self) -> dict[str, MIVAAdapter]:
+        """What is trained, by the part it plays."""
+        return {"adapter": self.adapter} | ({"beside": self.beside} if self.beside else {})
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """The adapter is injected; afterwards the base is as it was."""
         with ExitStack() as stack:
-            others = {"beside": self.beside} if self.beside else {}
-            self._miva = stack.enter_context(inject(self.model, motion=self.adapter, **others))
+            self._miva = stack.enter_context(inject(self.model, **self.learners))
             # On a processor the fused attention is slow for few tokens. What is recomputed must meet the same kernel.
             if next(self.model.parameters()).device.type == "cpu" and math.prod(self._base.size) <= _FEW_PIXELS:
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))

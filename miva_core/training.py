@@ -50,12 +50,14 @@ class Outcome:
     """What `train` returns.
 
     Attributes:
-        adapter: as it is now. losses: of all steps so far.
+        adapter: as it is now. beside: likewise, where one was trained beside it.
+        losses: of all steps so far.
         finished: whether all steps were done.
         first: whether this is the first of several processes, the one that writes files.
     """
 
     adapter: MIVAAdapter
+    beside: MIVAAdapter | None
     losses: Sequence[float]
     finished: bool
     first: bool
@@ -91,7 +93,8 @@ def train(
         precision: what the model computes in; the adapter is kept in float32.
         settings: what else must be the same when a training goes on, such as a digest of the clips.
         start: an adapter to begin with, which is copied; its structure is taken, not the recipe's.
-        beside: for masked adapters, another that is at work on the second subject of the clips, and is not trained.
+        beside: for masked adapters, another that is at work on the second subject of the clips; it is copied and
+            trained together with the first, so that neither holds what the other is to move.
         resume: go on from the checkpoint in `folder`.
         save_every: steps between checkpoints.
         callback: called after every step, by the first process alone.
@@ -115,10 +118,11 @@ def train(
     try:
         told = _settings(base, recipe, seed, precision, accelerator.num_processes) | dict(settings or {})
         told |= {name: _digest(adapter) for name, adapter in (("from", start), ("beside", beside)) if adapter}
-        adapter = _adapter(base, recipe, seed, start)
-        training = _Training(
-            TrainStep(base, adapter, recipe, beside), base, clips, recipe, folder, seed, told, accelerator
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            adapter = copy.deepcopy(start) if start else MIVAAdapter(base.backbone, recipe.config)
+        step = TrainStep(base, adapter.to(device), recipe, copy.deepcopy(beside).to(device) if beside else None)
+        training = _Training(step, base, clips, recipe, folder, seed, told, accelerator)
         return training.run(resume, save_every, callback, stop or (lambda: False))
     finally:
         # What Accelerate remembers of this training is not to decide about the next.
@@ -141,9 +145,10 @@ class _Training:
         self._base, self._clips, self._recipe, self._seed = base, clips, recipe, seed
         self._accelerator, self._path, self._settings = accelerator, folder / CHECKPOINT, settings
         self._device = next(base.model.parameters()).device
-        self._step, self._adapter = step, step.adapter
+        self._step = step
+        self._parameters = [p for learner in step.learners.values() for p in learner.parameters()]
         self._optimiser = torch.optim.AdamW(
-            self._adapter.parameters(), lr=recipe.lr, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
+            self._parameters, lr=recipe.lr, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
         )
         self._wrapped, self._stepping = accelerator.prepare(self._step, self._optimiser)
         self._losses: list[float] = []
@@ -164,13 +169,14 @@ class _Training:
             if stopped or done % save_every == 0 or done == self._recipe.steps:
                 self._save()
             if callback and self._accelerator.is_main_process:
-                callback(TrainingProgress(done, self._recipe.steps, self._losses, self._adapter))
+                callback(TrainingProgress(done, self._recipe.steps, self._losses, self._step.adapter))
             if stopped and done < self._recipe.steps:
                 return self._outcome(finished=False)
         return self._outcome(finished=True)
 
     def _outcome(self, finished: bool) -> Outcome:
-        return Outcome(self._adapter, self._losses, finished, self._accelerator.is_main_process)
+        step = self._step
+        return Outcome(step.adapter, step.beside, self._losses, finished, self._accelerator.is_main_process)
 
     def _one_step(self, step: int) -> float:
         recipe, world = self._recipe, self._accelerator.num_processes
@@ -182,7 +188,7 @@ class _Training:
         with self._step.at_work():
             loss = self._wrapped(*part)
             self._accelerator.backward(loss)
-        norm = self._accelerator.clip_grad_norm_(self._adapter.parameters(), MAX_NORM)
+        norm = self._accelerator.clip_grad_norm_(self._parameters, MAX_NORM)
         value = self._accelerator.reduce(loss.detach().float(), "mean").item()
         # In float16 gradients overflow now and then; the scale of the loss is lowered and the step left out.
         if not math.isfinite(value) or not (math.isfinite(norm) or self._accelerator.scaler):
@@ -208,12 +214,12 @@ class _Training:
                 self._settings,
                 scaler.state_dict() if scaler else {},
             )
-            save_state(self._path, state, self._adapter, self._optimiser)
+            save_state(self._path, state, self._step.learners, self._optimiser)
 
     def _go_on(self) -> None:
         state = read_state(self._path)
         check_settings(state.settings, self._settings)
-        restore(self._path, self._adapter, self._optimiser)
+        restore(self._path, self._step.learners, self._optimiser)
         if self._accelerator.scaler and state.scale:
             self._accelerator.scaler.load_state_dict(dict(state.scale))
         self._losses = state.losses.tolist()
@@ -278,14 +284,6 @@ def _part(
             draws.unguided[:, mine].to(device),
         ),
     )
-
-
-def _adapter(base: Base, recipe: Recipe, seed: int, start: MIVAAdapter | None) -> MIVAAdapter:
-    """A fresh one, or a copy of one to begin with, on the base's device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        adapter = copy.deepcopy(start) if start else MIVAAdapter(base.backbone, recipe.config)
-    return adapter.to(next(base.model.parameters()).device)
 
 
 def _digest(adapter: MIVAAdapter) -> str:

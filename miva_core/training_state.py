@@ -1,7 +1,7 @@
 """The state of a training in one file, written whole or not at all; nothing in it is code."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,20 @@ class TrainingState:
     scale: Mapping[str, float]
 
 
-def save_state(path: Path, state: TrainingState, adapter: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Write adapter, optimiser and state.
+def save_state(
+    path: Path, state: TrainingState, learners: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer
+) -> None:
+    """Write what learns, its optimiser and the state.
+
+    Args:
+        learners: by the part they play, such as "adapter".
 
     Raises:
         MIVAError: the file cannot be written, or a value is not finite; an earlier file is kept then.
     """
     tensors = {"losses": state.losses.clone()}
-    for name, parameter in adapter.named_parameters():
-        tensors[f"adapter.{name}"] = parameter.detach().cpu()
+    for name, parameter in _parameters(learners):
+        tensors[name] = parameter.detach().cpu()
         for key, value in optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{name}.{key}"] = value.detach().cpu().contiguous()
     header = {"step": state.step, "settings": dict(state.settings), "scale": dict(state.scale)}
@@ -64,21 +69,27 @@ def read_state(path: Path) -> TrainingState:
         ) from error
 
 
-def restore(path: Path, adapter: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Put saved values into an adapter and its optimiser.
+def restore(path: Path, learners: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
+    """Put saved values into what learns and its optimiser.
 
     Raises:
-        MIVAError: the file's tensors are not those of this adapter.
+        MIVAError: the file's tensors are not those of these learners.
     """
     with safe_open(path, framework="pt") as file:
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        for name, parameter in adapter.named_parameters():
-            if shapes.get(f"adapter.{name}") != tuple(parameter.shape):
+        for name, parameter in _parameters(learners):
+            if shapes.get(name) != tuple(parameter.shape):
                 raise MIVAError(f"{path} belongs to an adapter of another structure: begin anew without --resume.")
             with torch.no_grad():
-                parameter.copy_(file.get_tensor(f"adapter.{name}"))
+                parameter.copy_(file.get_tensor(name))
             beginning = f"optimiser.{name}."
             kept = {key.removeprefix(beginning): file.get_tensor(key) for key in shapes if key.startswith(beginning)}
             # AdamW counts its steps on the CPU.
             placed = {key: value if key == "step" else value.to(parameter.device) for key, value in kept.items()}
             optimiser.state[parameter] = placed
+
+
+def _parameters(learners: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
+    for part, learner in learners.items():
+        for name, parameter in learner.named_parameters():
+            yield f"{part}.{name}", parameter

@@ -18,8 +18,8 @@ CAMERA = ("pan-left", "pan-right", "zoom-in", "zoom-out")
 SUBJECT = ("rise", "jump")
 MASKED = {"jump": (), "sway": ("--no-flip",)}
 """With what has a side: a sway begins to the right."""
-ALONE, TOGETHER = "700", "400"
-"""Steps of masked ones: each by itself, then beside the other, so that neither holds what the other is to move."""
+ALONE, TOGETHER = "700", "600"
+"""Steps of masked ones: each by itself, then both together, so that neither holds what the other is to move."""
 
 
 def commands(out: Path) -> dict[str, list[list[str]]]:
@@ -36,15 +36,18 @@ def commands(out: Path) -> dict[str, list[list[str]]]:
             draw(out, motion, "--others", name=alone),
             train(clips(out, alone), alone, out, *given, "--steps", ALONE),
         ]
-    for motion, options in MASKED.items():
-        (other,) = set(MASKED) - {motion}
-        name = f"{motion}_masked"
-        given = ("--masked", "--motion", motion, "--subject", "object", *options, "--steps", TOGETHER)
-        beside = ("--from", file(out, f"{motion}_alone"), "--beside", file(out, f"{other}_alone"))
-        made[name] = [
-            draw(out, motion, "--beside", other, name=name),
-            train(clips(out, name), name, out, *given, *beside),
-        ]
+    first, second = MASKED
+    made[f"{first}_masked"] = [
+        draw(out, first, "--beside", second, name="together"),
+        train(
+            clips(out, "together"),
+            f"{first}_masked",
+            out,
+            *("--masked", "--motion", first, "--subject", "object", "--no-flip", "--steps", TOGETHER),
+            *("--from", file(out, f"{first}_alone"), "--beside", file(out, f"{second}_alone")),
+            *("--beside-out", file(out, f"{second}_masked")),
+        ),
+    ]
     return made
 
 
@@ -67,10 +70,9 @@ def file(out: Path, name: str) -> str:
     return str(out / f"{name}.safetensors")
 
 
-def done(out: Path, name: str, command: list[str]) -> bool:
+def done(command: list[str]) -> bool:
     """Whether what a command makes is there."""
-    made = file(out, name) if command[0] == "miva_core" else clips(out, name)
-    return Path(made).exists()
+    return Path(command[command.index("--out") + 1]).exists()
 
 
 def main() -> None:
@@ -86,7 +88,7 @@ def main() -> None:
             resume = ["--resume"] if (args.out / f"{name}.training" / "checkpoint.safetensors").exists() else []
             whole = ["-m", *command, *(resume if command[0] == "miva_core" else [])]
             print(f"python {shlex.join(whole)}", flush=True)
-            if not args.list and not done(args.out, name, command):
+            if not args.list and not done(command):
                 subprocess.run([sys.executable, *whole], check=True)
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from miva_core import load_base, read_info
 from miva_core.base import Base
 from miva_core.camera_clips import read_flow
 from miva_core.cli import main
+from miva_core.library import SHIPPED
 from miva_core.metrics import clip_flow
 from miva_core.video import read_video, write_png, write_video
 
@@ -101,6 +103,23 @@ def test_a_masked_motion_learns_from_the_masks_beside_its_clips(run: Run) -> Non
     assert info.config.mask and info.training["flip"] is False and info.motion == "drift left"
 
 
+def test_two_masked_motions_learn_beside_each_other(run: Run) -> None:
+    for name in ("a", "b"):
+        masks = torch.zeros(18, 80, 128, 3)
+        masks[:, 5:15] = 1
+        write_video(masks, f"clips/{name}_beside_mask.mp4", 8)
+    given = ("--masked", "--from", "sway_masked", "--beside", "jump_masked", "--beside-out", "jump.safetensors")
+    run("train", "clips", "--out", "sway.safetensors", *given, *QUICK)
+    training = read_info("jump.safetensors").training
+    assert training["then beside"] == "sway" and training["for steps"] == 2 and training["steps"] > 2
+    assert read_info("jump.safetensors").motion == read_info(SHIPPED / "jump_masked.safetensors").motion
+    sway = read_info("sway.safetensors")
+    assert (sway.training["from"], sway.training["beside"]) == ("sway_masked", "jump_masked")
+    for name in ("jump", "sway"):
+        new, old = (load_file(path) for path in (f"{name}.safetensors", SHIPPED / f"{name}_masked.safetensors"))
+        assert new.keys() == old.keys() and any(not torch.equal(new[key], old[key]) for key in new)
+
+
 def test_one_clip_is_warned_of_and_flips_can_be_chosen(run: Run) -> None:
     for path in Path("clips").glob("b*"):
         path.unlink()
@@ -142,6 +161,7 @@ def test_a_masked_adapter_is_measured_inside_its_mask(run: Run, fail: Run) -> No
 
 
 TRAIN = ("train", "clips", "--out", "x.safetensors")
+BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +181,9 @@ TRAIN = ("train", "clips", "--out", "x.safetensors")
         (("train", "stills", "--camera", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
         (("train", "stills", "--camera", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
         ((*TRAIN, "--beside", "jump_masked"), "add --masked, or leave --beside out"),
-        ((*TRAIN, "--masked", "--beside", "jump_masked"), "no masks: put one picture for each of its 18 frames into "),
+        ((*TRAIN, "--masked", "--beside", "jump_masked"), "needs both"),
+        ((*BESIDE, "--beside-out", "x.safetensors"), "would be written over"),
+        ((*BESIDE, "--beside-out", "y.safetensors"), "one picture for each of its 18 frames into a_beside_masks"),
         ((*TRAIN, "--masked", "--from", "jump"), "lacks a mask stream"),
         ((*TRAIN, "--from", "jump_masked"), "has a mask stream"),
         ((*TRAIN, "--from", "jmup"), "did you mean jump"),

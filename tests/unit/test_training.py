@@ -154,7 +154,7 @@ def test_the_checkpoint_holds_adapter_optimiser_and_losses_alone(
         assert file.get_tensor("losses").tolist() == list(outcome.losses)
     names = [name for name, _ in outcome.adapter.named_parameters()]
     expected = {"losses"} | {f"adapter.{name}" for name in names}
-    expected |= {f"optimiser.{name}.{part}" for name in names for part in ("exp_avg", "exp_avg_sq", "step")}
+    expected |= {f"optimiser.adapter.{name}.{part}" for name in names for part in ("exp_avg", "exp_avg_sq", "step")}
     assert keys == expected
     assert list(tmp_path.iterdir()) == [tmp_path / CHECKPOINT]
 
@@ -269,7 +269,7 @@ def test_it_can_begin_with_an_adapter(
         train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, resume=True)
 
 
-def test_beside_another_only_one_learns(
+def test_two_masked_adapters_learn_beside_each_other(
     base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path, make_adapter: Callable
 ) -> None:
     recipe = make_recipe()
@@ -278,9 +278,15 @@ def test_beside_another_only_one_learns(
     kept = [p.clone() for p in other.parameters()]
     clips = make_clips(base, subjects=2)
     outcome = train(base, clips, recipe, folder=tmp_path, beside=other)
-    assert equal(kept, list(other.parameters())) and all(p.requires_grad for p in other.parameters())
+    assert equal(kept, list(other.parameters()))  # it was copied
+    changed = [not torch.equal(a, b) for a, b in zip(kept, outcome.beside.parameters(), strict=True)]
+    assert all(changed)
+    train(base, clips, recipe, folder=tmp_path, beside=other, stop=after(3))
+    resumed = train(base, clips, recipe, folder=tmp_path, beside=other, resume=True)
+    assert equal(values(resumed), values(outcome))
+    assert equal(list(resumed.beside.parameters()), list(outcome.beside.parameters()))
     without = train(base, make_clips(base, subjects=1), recipe, folder=tmp_path)
-    assert not equal(values(outcome), values(without))
+    assert without.beside is None and not equal(values(outcome), values(without))
 
 
 def test_the_rate_rises_and_falls_by_half_a_cosine(make_recipe: Callable[..., Recipe]) -> None:
