@@ -129,7 +129,7 @@ def real_base(name: str) -> tuple[Base, nn.Module]:
         multiple=16,
         fps=8,
         centred=False,
-        text=torch.zeros(1, 1, 4096, device="meta", dtype=torch.bfloat16) if flow else None,
+        text=torch.zeros(1, 1, 4096, device="meta") if flow else None,
         text_per_frame=not flow,
         steps=50,
         noise=NoiseInit(),
@@ -188,7 +188,7 @@ def on_card(name: str, masked: bool) -> int:
             nn.init.normal_(parameter, std=0.01)
     if name == "wan":
         wan.place_rope(base.model, "cuda")
-        base = replace(base, text=torch.zeros(1, 1, 4096, device="cuda", dtype=torch.bfloat16))
+        base = replace(base, text=torch.zeros(1, 1, 4096, device="cuda"))
     chosen = recipe(name, masked=masked)
     adapter = MIVAAdapter(base.backbone, chosen.config).cuda()
     optimiser = torch.optim.AdamW(adapter.parameters(), lr=1e-5)
@@ -223,7 +223,7 @@ def tiny_rate(cached: bool, folder: Path, recipe_: Recipe) -> float:
     """Steps a second of the built-in base, its clips encoded once or in every step."""
     base = load_base("tiny", device="cuda" if torch.cuda.is_available() else "cpu")
     pixels = [Pixels(torch.rand(16, 3, 64, 64), torch.zeros(0, 16, 64, 64)) for _ in range(10)]
-    clips = [latent for clip in pixels for latent in encode(base, clip, masked=False)]
+    clips = [encode(base, clip, masked=False) for clip in pixels]
     times = [time.perf_counter()]
 
     def next_step(progress: object) -> None:

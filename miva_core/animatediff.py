@@ -50,7 +50,7 @@ class ImageVAE:
     @torch.no_grad()
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(F, 3, H, W) -> mean and standard deviation, (F, 4, h, w) each, of every frame by itself."""
-        told = [self.vae.encode(frame.to(self.vae.dtype)).latent_dist for frame in frames.split(1)]
+        told = [self.vae.encode(frame.to(self.vae.device, self.vae.dtype)).latent_dist for frame in frames.split(1)]
         scale = self.vae.config.scaling_factor
         return torch.cat([d.mean for d in told]).float() * scale, torch.cat([d.std for d in told]).float() * scale
 

@@ -20,7 +20,7 @@ class Codec(Protocol):
         """(N, 3, H, W), each by itself -> (N, C, h, w)."""
 
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(F, 3, H, W), the frames of one clip -> mean and standard deviation of its latent frames, both
+        """(F, 3, H, W), the frames of one clip, on any device -> mean and standard deviation of its latent frames, both
         ((F - 1) / `stride` + 1, C, h, w)."""
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -71,11 +71,15 @@ class Base:
     adain: bool
     readout: ReadoutName = "linear"
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:
         """Latent (1, C, 1, h, w) of a picture (H, W, 3) in [0, 1], float32 on the model's device."""
-        device = next(self.model.parameters()).device
-        pixels = rearrange(picture.to(device, torch.float32) * 2 - 1, "h w c -> 1 c h w")
+        pixels = rearrange(picture.to(self.device, torch.float32) * 2 - 1, "h w c -> 1 c h w")
         return rearrange(self.codec.encode(pixels), "1 c h w -> 1 c 1 h w")
 
     @torch.no_grad()
@@ -85,8 +89,7 @@ class Base:
         Args:
             frames: (`stride` (F - 1) + 1, 3, H, W) in [0, 1].
         """
-        device = next(self.model.parameters()).device
-        mean, std = self.codec.encode_clip(frames.to(device, torch.float32) * 2 - 1)
+        mean, std = self.codec.encode_clip(frames.float() * 2 - 1)
         return mean.transpose(0, 1), std.transpose(0, 1)
 
     @torch.no_grad()

@@ -31,8 +31,10 @@ CLIPS_PER_STILL = 5
 CAMERA_MOTIONS = tuple(name.replace("_", "-") for name in UNIT_MOVES if name != "still")
 _UNIT_WIDTH = 64
 """Pixels of the frame width at which a pan of unit speed is one pixel a frame."""
+_SAMPLES = 2
+"""A side, of which a frame pixel is the mean: with one, shifts and zooms would blur some frames more than others."""
 _OVERSAMPLING = 1.2
-"""Picture pixels per frame pixel: at 1, sub-pixel shifts would blur some frames more than others."""
+"""Picture pixels per sample."""
 _CLOSEST = 0.7
 """The closest crop, as a share of the widest one that the move allows."""
 _LEAST_SHARPNESS = 0.5
@@ -104,21 +106,23 @@ def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) 
     transforms = shooting.transforms()
     low, high = _footprint(transforms, shooting.size)
     available = _sides(picture)
-    scale = widest_scale(picture, shooting) * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item())
+    widest = widest_scale(picture, shooting)
+    scale = max(_LEAST_SHARPNESS, widest * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item()))
     slack = available / scale - (high - low)
     corner = slack * torch.rand(2, generator=generator, dtype=torch.float64)
     # Where the first frame's centre is on the picture, in frame pixels off the picture's own centre.
     aim = corner - low - available / scale / 2
     canvas = F.interpolate(
         rearrange(picture, "h w c -> 1 c h w"),
-        size=[max(1, round(n / scale * _OVERSAMPLING)) for n in picture.shape[:2]],
+        size=[max(1, round(n / scale * _SAMPLES * _OVERSAMPLING)) for n in picture.shape[:2]],
         mode="bicubic",
         antialias=True,
     ).clamp(0, 1)
     moved = transforms.clone()
-    moved[:, :, 2] += aim.to(moved)
-    clip = film(canvas, moved[None], *shooting.size, scale=_OVERSAMPLING)
-    return CameraClip(clip[0], transforms)
+    moved[:, :, 2] = _SAMPLES * (moved[:, :, 2] + aim.to(moved))
+    height, width = (_SAMPLES * side for side in shooting.size)
+    samples = film(canvas, moved[None], height, width, scale=_OVERSAMPLING)
+    return CameraClip(F.avg_pool2d(samples[0], _SAMPLES), transforms)
 
 
 def widest_scale(picture: Tensor, shooting: Shooting) -> float:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .cli_options import add_base, add_folders, device, load_chosen_base, whole
+from .cli_options import add_base, add_folders, check_parent, device, load_chosen_base, whole
 from .errors import MIVAError
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
@@ -46,8 +46,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     samples = read_samples(options.stills, info.config.mask)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")
-    if not options.out.parent.is_dir():
-        raise MIVAError(f"There is no folder {options.out.parent} to make {options.out.name} in: create it first.")
+    check_parent(options.out)
     dino, clip = (
         load_features(kind, folder) if folder else None
         for kind, folder in (("dino", options.dino), ("clip", options.clip))

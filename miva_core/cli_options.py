@@ -51,7 +51,9 @@ def device(name: str | None) -> "torch.device":
     import torch
 
     if name is None:
-        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     try:
         # Reading back finds devices that cannot compute, such as "meta".
         probe = torch.zeros(1, device=name)
@@ -98,6 +100,12 @@ def share(text: str) -> float:
         if 0 <= float(text) <= 1:
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+
+
+def check_parent(folder: Path) -> None:
+    """Check that a folder can be made."""
+    if not folder.parent.is_dir():
+        raise MIVAError(f"There is no folder {folder.parent} to make {folder.name} in: create it first.")
 
 
 def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:

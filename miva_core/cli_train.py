@@ -1,11 +1,12 @@
 """The commands that make an adapter: train it, and film stills for it."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli_options import add_base, check_distinct, device, load_chosen_base, number, whole
+from .cli_options import add_base, check_distinct, check_parent, device, load_chosen_base, number, whole
 from .errors import MIVAError
 
 if TYPE_CHECKING:
@@ -101,16 +102,16 @@ def _add_shooting(command: argparse.ArgumentParser, name: str, required: bool) -
     command.add_argument(
         "--speed",
         type=number(0, 10),
-        default=1.0,
         help="1 (default) is a 64th of the frame's width, 2.4 %% of size or 1.5 degrees a frame",
     )
-    command.add_argument("--easing", default="linear", help="linear (default), ease-in, ease-out or ease-in-out")
+    command.add_argument("--easing", help="linear (default), ease-in, ease-out or ease-in-out")
 
 
 def _shooting(options: argparse.Namespace, size: tuple[int, int], frames: int) -> "Shooting":
     from .camera_clips import Shooting
 
-    return Shooting(options.camera, size, frames, options.speed, options.easing)
+    chosen = {name: getattr(options, name) for name in ("speed", "easing") if getattr(options, name) is not None}
+    return Shooting(options.camera, size, frames, **chosen)
 
 
 def _camera_clips(options: argparse.Namespace) -> None:
@@ -125,8 +126,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
     shooting = _shooting(options, parse_size(options.size), options.frames)
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise MIVAError(f"{options.out} exists already and is not empty: name another folder.")
-    if not options.out.parent.is_dir():
-        raise MIVAError(f"There is no folder {options.out.parent} to make {options.out.name} in: create it first.")
+    check_parent(options.out)
     stills = read_stills(options.stills)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
     options.out.mkdir(exist_ok=True)
@@ -152,21 +152,27 @@ def _train(options: argparse.Namespace) -> None:
     if (options.beside is None) != (options.beside_out is None):
         raise MIVAError("A motion that learns beside another needs both: --beside names it, --beside-out its new file.")
     if options.beside_out:
-        check_new(options.beside_out)
         check_distinct([options.beside_out], [options.out])
+        if not options.resume:
+            check_new(options.beside_out)
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
         if read_info(path).config.mask != options.masked:
             raise MIVAError(f"{path} {'lacks' if options.masked else 'has'} a mask stream: train with it alike.")
+    if not options.camera and (options.speed, options.easing) != (None, None):
+        raise MIVAError("Only camera motions have a speed and an easing: add --camera, or leave them out.")
     where = device(options.device)
-    precision = options.precision or _precision(where)
+    precision = options.precision or _precision(options.base, where)
     base = load_chosen_base(options, where, _dtype(precision, where))
     lesson = _lesson(base, options)
     samples = _samples(options, lesson)
     folder = training_folder(options.out)
-    told = f"{len(lesson.clips)} clips, {chosen.steps} steps"
-    print(f"Learning {lesson.motion!r} from {told}; checkpoints, samples and report: {folder}.")
+    # Of several processes, the first one talks.
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        told = f"{len(lesson.clips)} clips, {chosen.steps} steps"
+        print(f"Learning {lesson.motion!r} from {told}; checkpoints, samples and report: {folder}.")
 
     from tqdm import tqdm
 
@@ -177,7 +183,7 @@ def _train(options: argparse.Namespace) -> None:
     beside = None
     if options.beside:
         beside = Companion(adapters["beside"], read_info(paths["beside"]), options.beside_out)
-    with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5) as bar:
+    with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5, disable=not first) as bar:
 
         def show(progress: object) -> None:
             bar.set_postfix(loss=f"{progress.losses[-1]:.4f}", refresh=False)
@@ -201,7 +207,7 @@ def _train(options: argparse.Namespace) -> None:
             callback=show,
             stop=stop,
         )
-    if not outcome.first:
+    if not outcome.is_main_process:
         return
     if outcome.finished:
         print(f"Wrote {options.out}, and {folder / 'report.html'}.")
@@ -248,10 +254,15 @@ def _film(base: "Base", options: argparse.Namespace) -> tuple[list, dict[str, st
     shooting = _shooting(options, base.size, base.frames)
     stills, no_masks = read_stills(options.clips), torch.zeros(0, base.frames, *base.size).byte()
     clips = [
-        TrainingClip(name, (clip.frames * 255).round().byte(), no_masks, 1, base.fps)
+        TrainingClip(name, (clip.frames * 255).round().byte(), no_masks)
         for name, clip in film_stills(stills, shooting, options.seed)
     ]
-    source = {"camera": options.camera, "speed": options.speed, "easing": options.easing, "stills": len(stills)}
+    source = {
+        "camera": shooting.motion,
+        "speed": shooting.speed,
+        "easing": shooting.easing,
+        "stills": len(stills),
+    }
     return clips, source
 
 
@@ -282,9 +293,12 @@ def _dtype(precision: str, where: "torch.device") -> "torch.dtype":
     return torch.float32 if where.type == "cpu" else halves.get(precision, torch.float32)
 
 
-def _precision(where: "torch.device") -> str:
+def _precision(base: str, where: "torch.device") -> str:
     import torch
 
     if where.type != "cuda":
         return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    # Wan leaves the range of float16.
+    return "fp32" if base == "wan" else "fp16"

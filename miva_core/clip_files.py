@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,10 +11,9 @@ from torch import Tensor
 from .errors import MIVAError
 from .pictures import fit_picture, read_mask, read_picture, told_size
 from .stills import PICTURES
-from .video import read_video
+from .video import Video, open_video
 
 VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".gif")
-_MASK = re.compile(r"_masks?$", re.IGNORECASE)
 _ENDINGS = ("_mask", "_beside_mask")
 _ASPECT_SLACK = 0.03
 
@@ -27,15 +26,13 @@ class TrainingClip:
         name: of its file.
         frames: (N, 3, H, W) uint8.
         masks: (K, N, H, W) uint8, of its subject and of one beside it; K is 0 where there are none.
-        stride: of the file's frames every how many are taken.
-        fps: frames per second of what is left, None for folders of frames, which do not tell.
+        stride: every how many frames come near the base's rate.
     """
 
     name: str
     frames: Tensor
     masks: Tensor
-    stride: int
-    fps: float | None
+    stride: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,16 +45,16 @@ class Wanted:
 
 
 def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
-    """The clips of a folder, each fitted to the base's frame and rate.
+    """The clips of a folder, each fitted to the base's frame.
 
     Clips are videos, or folders of frames in the order of their names. The masks of `clip.mp4` are the pictures in
     `clip_masks/`, one for each frame, or the video `clip_mask.mp4` of any known ending. They are white where the
     subject is. Those of a second subject are called `clip_beside_masks`.
 
-    A frame is taken every so often that the clip comes nearest to the base's rate and is long enough.
+    The stride of a clip comes nearest to the base's rate, but leaves enough frames.
 
     Args:
-        masks: how many subjects every clip must have masks of; masks that are there are read in any case.
+        masks: K, how many subjects every clip must have masks of. If 0, those of one are read if all clips have them.
 
     Raises:
         MIVAError: no such folder, no clips in it, or some that cannot be used; all of them are named, each with the
@@ -68,16 +65,20 @@ def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
     if not folder.is_dir():
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
     entries = sorted(path for path in folder.iterdir() if path.name[0] != ".")
-    sources = [path for path in entries if _is_clip(path) and not _MASK.search(path.stem)]
+    found = [path for path in entries if _is_clip(path)]
+    beside = {name: [_masks_of(name, found, ending) for ending in _ENDINGS] for name in map(_name, found)}
+    taken = {path for paths in beside.values() for path in paths if path}
+    sources = [path for path in found if path not in taken]
     if not sources:
-        found = "but pictures: for a camera motion add --camera; else put a clip's frames into a folder of their own"
+        told = "but pictures: for a camera motion add --camera; else put a clip's frames into a folder of their own"
         if not any(path.suffix.lower() in PICTURES for path in entries):
-            found = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
-        raise MIVAError(f"There are no clips in {folder}, {found}.")
+            told = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
+        raise MIVAError(f"There are no clips in {folder}, {told}.")
+    count = masks or int(all(beside[_name(path)][0] for path in sources))
     clips, problems = [], []
     for path in sources:
         try:
-            clips.append(_read(path, [_masks_of(path, entries, end) for end in _ENDINGS], wanted, masks))
+            clips.append(_read(path, beside[_name(path)][:count], wanted))
         except MIVAError as error:
             problems.append(str(error).removesuffix("."))
     if problems:
@@ -92,41 +93,46 @@ def _is_clip(path: Path) -> bool:
     return _pictures(path) != [] if path.is_dir() else path.suffix.lower() in VIDEOS
 
 
-def _masks_of(path: Path, entries: list[Path], ending: str) -> Path | None:
-    wanted = {f"{path.stem}{ending}".lower(), f"{path.stem}{ending}s".lower()}
-    return next((other for other in entries if other.stem.lower() in wanted), None)
+def _name(path: Path) -> str:
+    """Of a clip; folders have no ending, even with a dot in their name."""
+    return path.name if path.is_dir() else path.stem
 
 
-def _read(path: Path, masks: list[Path | None], wanted: Wanted, needed: int) -> TrainingClip:
+def _masks_of(name: str, found: list[Path], ending: str) -> Path | None:
+    wanted = {f"{name}{ending}".lower(), f"{name}{ending}s".lower()}
+    return next((path for path in found if _name(path).lower() in wanted), None)
+
+
+def _read(path: Path, masks: list[Path | None], wanted: Wanted) -> TrainingClip:
     sizes: list[tuple[int, int]] = []
 
     def fit(frame: Tensor) -> Tensor:
         sizes.append(tuple(frame.shape[:2]))
         return (fit_picture(frame, wanted.size)[0] * 255).round().byte()
 
-    frames, fps = _frames(path, read_picture, fit)
+    video = _frames(path, read_picture, fit)
+    for source, ending in zip(masks, _ENDINGS, strict=False):
+        if source is None:
+            raise MIVAError(
+                f"{path.name} has no masks: put one picture for each of its {len(video.frames)} frames into "
+                f"{_name(path)}{ending}s"
+            )
+    frames = video.even()
     if len(frames) < wanted.frames:
         raise MIVAError(f"{path.name} has {len(frames)} frames, but {wanted.frames} are needed")
-    stride = min(max(1, round((fps or wanted.fps) / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1))
-    for k, (source, ending) in enumerate(zip(masks, _ENDINGS, strict=True)):
-        if source is None and k < needed:
-            raise MIVAError(
-                f"{path.name} has no masks: put one picture for each of its {len(frames)} frames into "
-                f"{path.stem}{ending}s"
-            )
-    covered = [_read_masks(source, path, len(frames), sizes[0], fit) for source in masks if source is not None]
+    covered = [_read_masks(source, path, video, sizes[0], fit) for source in masks if source]
     return TrainingClip(
-        path.stem,
-        frames[::stride].movedim(-1, 1).contiguous(),
-        torch.stack(covered)[:, ::stride] if covered else torch.zeros(0, *frames[::stride, ..., 0].shape).byte(),
-        stride,
-        fps and round(fps / stride, 3),
+        _name(path),
+        frames.movedim(-1, 1).contiguous(),
+        torch.stack(covered) if covered else torch.zeros(0, *frames[..., 0].shape).byte(),
+        min(max(1, round((video.fps or wanted.fps) / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1)),
     )
 
 
-def _frames(path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], Tensor]) -> tuple[Tensor, float | None]:
+def _frames(path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], Tensor]) -> Video:
+    """A video, or the pictures in a folder, whose rate (0) is not known."""
     if not path.is_dir():
-        return read_video(path, fit)
+        return open_video(path, fit)
     fitted, size = [], None
     for file in _pictures(path):
         picture = read(file)
@@ -137,21 +143,24 @@ def _frames(path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], 
                 "give all frames one size"
             )
         fitted.append(fit(picture))
-    return torch.stack(fitted), None
+    return Video(torch.stack(fitted), 0.0, None)
 
 
-def _read_masks(masks: Path, clip: Path, count: int, size: tuple[int, int], fit: Callable[[Tensor], Tensor]) -> Tensor:
-    """(N, H, W) uint8."""
+def _read_masks(
+    masks: Path, clip: Path, video: Video, size: tuple[int, int], fit: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """(N, H, W) uint8, as evenly as the clip's frames are shown."""
     found: list[tuple[int, int]] = []
 
     def fit_mask(frame: Tensor) -> Tensor:
         found.append(tuple(frame.shape[:2]))
         return fit(frame)
 
-    frames, _ = _frames(masks, lambda path: read_mask(path)[..., None].expand(-1, -1, 3), fit_mask)
-    if len(frames) != count:
+    read = _frames(masks, lambda path: read_mask(path)[..., None].expand(-1, -1, 3), fit_mask)
+    if len(read.frames) != len(video.frames):
         raise MIVAError(
-            f"{masks.name} holds {len(frames)} masks, but {clip.name} has {count} frames: one is needed for each"
+            f"{masks.name} holds {len(read.frames)} masks, but {clip.name} has {len(video.frames)} frames: one is "
+            "needed for each"
         )
     aspect = found[0][1] / found[0][0] / (size[1] / size[0])
     if abs(aspect - 1) > _ASPECT_SLACK:
@@ -159,7 +168,9 @@ def _read_masks(masks: Path, clip: Path, count: int, size: tuple[int, int], fit:
             f"{masks.name} is {told_size(found[0])}, but {clip.name} is {told_size(size)}: masks must show the same "
             "part of the picture"
         )
-    return frames.amax(-1)
+    if read.frames.max() <= 127:
+        raise MIVAError(f"{masks.name} shows no subject: masks are white where it is")
+    return replace(read, repeats=video.repeats).even().amax(-1)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -61,9 +61,9 @@ class Denoiser:
         first, copies = latents[:, :, :1], latents.shape[2] if self.text_per_frame else 1
         moving = self.noised(latents, noise, t) + (first if self.centred else 0)
         clips = torch.cat([first, moving[:, :, 1:]], dim=2)
-        words = None if text is None else text.repeat_interleave(copies, dim=0)
-        steps = t.to(latents.device)
-        return self.model(clips.to(self.dtype or clips.dtype), steps, encoder_hidden_states=words).sample.float()
+        clips = clips.to(self.dtype or clips.dtype)
+        words = None if text is None else text.to(clips).repeat_interleave(copies, dim=0)
+        return self.model(clips, t.to(clips.device), encoder_hidden_states=words).sample.float()
 
     def restored(self, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """The motion that an answer stands for."""
@@ -77,7 +77,7 @@ class Denoiser:
         """
         errors = (answer - self._target(latents, noise, t)).square()
         if self.predicts_motion:
-            return errors / self.levels(t, errors)[1].square().clamp(min=LEAST_NOISE)
+            return errors / self.least_variance(t, errors)
         if is_flow(self.scheduler):
             return errors * bell(_wide(t), self.scheduler).to(errors)
         return errors
@@ -86,6 +86,10 @@ class Denoiser:
     def predicts_motion(self) -> bool:
         """Whether the answer is the motion itself, neither noise nor a velocity."""
         return not is_flow(self.scheduler) and self.scheduler.config.prediction_type == "sample"
+
+    def least_variance(self, t: Tensor, like: Tensor) -> Tensor:
+        """sigma^2 at steps t (B,), at least `LEAST_NOISE`: (B, 1, 1, 1, 1)."""
+        return self.levels(t, like)[1].square().clamp(min=LEAST_NOISE)
 
     def levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma at steps t (B,), both (B, 1, 1, 1, 1)."""

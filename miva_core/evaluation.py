@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +98,7 @@ def evaluate(
 
 
 def temporal_flickering(frames: Tensor) -> float:
-    """100 (1 - the mean absolute difference of neighbouring frames) (VBench)."""
+    """100 (1 - the mean absolute difference of neighbouring frames) (VBench, which leaves out still clips first)."""
     return 100 * (1 - (frames[1:] - frames[:-1]).abs().mean().item())
 
 
@@ -143,6 +144,6 @@ def consistency(features: Tensor) -> float:
 
 def medians(rows: list[Mapping[str, float]]) -> dict[str, float]:
     """The median of each measure; of directions, that of the median flow."""
-    middle = {key: torch.tensor([row[key] for row in rows]).median().item() for key in rows[0]}
+    middle = {key: median(row[key] for row in rows) for key in rows[0]}
     middle["direction"] = math.degrees(math.atan2(middle["down"], middle["right"])) % 360
     return middle

@@ -7,8 +7,8 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-_MARKS = ("gradient_checkpointing", "_gradient_checkpointing_func")
-"""What diffusers sets on modules."""
+_MARKS = ("gradient_checkpointing", "_gradient_checkpointing_func", "forward")
+"""What is set on modules, by diffusers and here."""
 
 
 @contextmanager
@@ -27,15 +27,12 @@ def gradient_checkpointing(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for module in motion:
-            del module.forward
         for module, marks in before.items():
             _put_back(module, marks)
 
 
 def _put_back(module: nn.Module, marks: dict[str, object]) -> None:
     for name in _MARKS:
+        vars(module).pop(name, None)
         if name in marks:
-            setattr(module, name, marks[name])
-        elif name in vars(module):
-            delattr(module, name)
+            vars(module)[name] = marks[name]

@@ -12,7 +12,7 @@ from .base import Base
 from .readout import fit_readout
 
 WINDOWS = 8
-"""Of a long clip, for bases that encode a clip as a whole (Wan): so many are cut from it, evenly spread."""
+"""Of a long clip, for bases that encode a clip as a whole (Wan): about so many are cut from it, evenly spread."""
 
 
 class Pixels(NamedTuple):
@@ -44,22 +44,27 @@ class LatentClip:
 
 
 @torch.no_grad()
-def encode(base: Base, pixels: Pixels, masked: bool) -> list[LatentClip]:
-    """Encode a clip, or windows of it where the base encodes clips as a whole.
+def encode(base: Base, pixels: Pixels, masked: bool, stride: int = 1) -> list[LatentClip]:
+    """Encode a clip in all its phases: every `stride`-th frame, beginning with the first, the second and so on.
+
+    Where the base encodes clips as a whole, windows of them are encoded.
 
     Args:
-        pixels: at the size of the base, with at least as many frames as it makes.
+        pixels: at the size of the base; every `stride`-th of its frames are at least as many as the base makes.
         masked: whether the masks are encoded as pictures, too.
     """
-    return [_encode(base, window, masked) for window in _windows(base, pixels)]
+    phases = [Pixels(pixels.frames[k::stride], pixels.masks[:, k::stride]) for k in range(stride)]
+    phases = [phase for phase in phases if len(phase.frames) >= base.frames]
+    most = max(1, WINDOWS // len(phases))
+    return [_encode(base, window, masked) for phase in phases for window in _windows(base, phase, most)]
 
 
-def _windows(base: Base, pixels: Pixels) -> Iterator[Pixels]:
+def _windows(base: Base, pixels: Pixels, most: int) -> Iterator[Pixels]:
     if base.stride == 1:
         yield pixels
         return
     slack = len(pixels.frames) - base.frames
-    starts = {round(start) for start in torch.linspace(0, slack, min(WINDOWS, slack + 1)).tolist()}
+    starts = {round(start) for start in torch.linspace(0, slack, min(most, slack + 1)).tolist()}
     for start in sorted(starts):
         yield Pixels(pixels.frames[start : start + base.frames], pixels.masks[:, start : start + base.frames])
 
@@ -67,13 +72,14 @@ def _windows(base: Base, pixels: Pixels) -> Iterator[Pixels]:
 def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
     shown = [pixels.frames, *(mask[:, None].expand(-1, 3, -1, -1) for mask in pixels.masks if masked)]
     moments = [base.encode_clip(clip) for clip in shown]
-    mean = torch.stack([mean for mean, _ in moments]).cpu()
+    mean = torch.stack([mean for mean, _ in moments])
     std = torch.stack([std for _, std in moments]).cpu()
-    small = F.interpolate(pixels.masks, mean.shape[-2:], mode="area")
-    masks = torch.cat([small[:, :1], small[:, 1:].unflatten(1, (-1, base.stride)).mean(2)], dim=1)
     readouts = [
         fit_readout(base, latent[None, :, :1], mask[0]) for latent, mask in zip(mean[1:], pixels.masks, strict=False)
     ]
+    mean = mean.cpu()
+    small = F.interpolate(pixels.masks, mean.shape[-2:], mode="area")
+    masks = torch.cat([small[:, :1], small[:, 1:].unflatten(1, (-1, base.stride)).mean(2)], dim=1)
     weight = [readout.weight for readout in readouts]
     return LatentClip(
         mean,
@@ -99,16 +105,22 @@ class Batch(NamedTuple):
     readout_bias: Tensor
 
 
-def draw_batch(clips: Sequence[LatentClip], count: int, full: int, frames: int, generator: torch.Generator) -> Batch:
+def draw_batch(
+    clips: Sequence[Sequence[LatentClip]], count: int, full: int, frames: int, generator: torch.Generator
+) -> Batch:
     """Draw windows of random clips.
 
+    All clips are drawn alike, however many versions there are of each.
+
     Args:
+        clips: each in its versions: phases, windows, colourings.
         full: latent frames of a whole window, by which its start is drawn. frames: so many of them are taken.
-        generator: also draws the latents, for encoders that only tell their mean and spread.
+        generator: also draws the latents, for encoders that only tell their mean and spread; of the first frame of a
+            window, which the model is shown clean, the mean is taken, as in `animate`.
     """
     rows = torch.randint(len(clips), (count,), generator=generator).tolist()
-    places = torch.rand(count, generator=generator).tolist()
-    chosen = [clips[row] for row in rows]
+    versions, places = torch.rand(2, count, generator=generator).tolist()
+    chosen = [clips[row][int(version * len(clips[row]))] for row, version in zip(rows, versions, strict=True)]
     spans = [
         slice(start, start + frames)
         for start in (int(place * (len(clip) - full + 1)) for clip, place in zip(chosen, places, strict=True))
@@ -119,6 +131,7 @@ def draw_batch(clips: Sequence[LatentClip], count: int, full: int, frames: int, 
             [_spread(clip)[:, :, span] for clip, span in zip(chosen, spans, strict=True)],
             dim=1,
         )
+        spread[:, :, :, 0] = 0
         latents = latents + spread * torch.randn(latents.shape, generator=generator)
     return Batch(
         latents,

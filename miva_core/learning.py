@@ -1,5 +1,6 @@
 """Clips in, an adapter file out: a training with all that is seen of it."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from .info import AdapterInfo
 from .lesson import Lesson
 from .recipes import Preset, Recipe
 from .samples import Sample, try_on
-from .training import CHECKPOINT, Outcome, Precision, TrainingProgress, train
+from .training import CHECKPOINT, Outcome, Precision, TrainingProgress, check_resume, train, training_settings
 from .training_log import CURVE, TrainingLog, draw_curve
 from .training_report import REPORT, write_report
 from .training_state import read_state
@@ -110,13 +111,18 @@ def learn(
         MIVAError: as from `check_start`, `AdapterInfo` and `train`.
     """
     check_start(out, resume)
-    if beside:
+    if beside and not resume:
         check_new(beside.out)
     config = start.config if start else recipe.config
     info = _info(base, lesson, recipe, config, preset, seed, precision, author)
     folder = training_folder(out)
     folder.mkdir(exist_ok=True)
-    done = read_state(folder / CHECKPOINT).step if resume else 0
+    kept = {"clips": lesson.digest(), "flip": lesson.flip}
+    done = 0
+    if resume:
+        state, companion = read_state(folder / CHECKPOINT), beside.adapter if beside else None
+        check_resume(state, training_settings(base, recipe, seed, precision, start, companion) | kept)
+        done = state.step
     clips = lesson.encode(base, recipe.colours, seed)
     log: TrainingLog | None = None
 
@@ -135,7 +141,7 @@ def learn(
             folder=folder,
             seed=seed,
             precision=precision,
-            settings={"clips": lesson.digest(), "flip": lesson.flip},
+            settings=kept,
             start=start,
             beside=beside.adapter if beside else None,
             resume=resume,
@@ -146,17 +152,16 @@ def learn(
     finally:
         if log:
             log.close()
-    if outcome.finished and outcome.first:
+    if outcome.finished and outcome.is_main_process:
         info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
-        # A training that was killed between its last step and its file has nothing left to log.
-        clips = log.clips if log else try_on(base, outcome.adapter, samples)
-        draw_curve(outcome.losses, folder / CURVE)
-        write_report(folder / REPORT, info, lesson, samples, clips, folder / CURVE)
         if beside:
             told = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
             outcome.beside.save(beside.out, replace(beside.info, training=told), dtype=torch.float16)
-        # The last, for without it the training is not over.
         outcome.adapter.save(out, info, dtype=torch.float16)
+        # A training that was killed between its last step and its file has nothing left to log.
+        made = log.clips if log else try_on(base, outcome.adapter, samples)
+        draw_curve(outcome.losses, folder / CURVE)
+        write_report(folder / REPORT, info, lesson, samples, made, folder / CURVE)
     return outcome
 
 
@@ -184,7 +189,7 @@ def _info(
             "steps": recipe.steps,
             "clips": len(lesson.clips),
             "lr": recipe.lr,
-            "batch": recipe.batch,
+            "batch": recipe.batch * int(os.environ.get("WORLD_SIZE", 1)),
             "seed": seed,
             "preset": preset,
             "precision": precision,

@@ -40,14 +40,16 @@ class Lesson:
             known.update(clip.masks.contiguous().numpy())
         return known.hexdigest()[:12]
 
-    def encode(self, base: Base, colours: int, seed: int) -> list[LatentClip]:
-        """All clips in all colourings, encoded once."""
+    def encode(self, base: Base, colours: int, seed: int) -> list[list[LatentClip]]:
+        """Each clip in all its versions, every frame of them encoded once."""
         generator = torch.Generator().manual_seed(seed)
         return [
-            latent
+            [
+                latent
+                for pixels in varied(_pixels(clip), colours, self.flip, generator)
+                for latent in encode(base, pixels, self.masked, clip.stride)
+            ]
             for clip in self.clips
-            for pixels in varied(_pixels(clip), colours, self.flip, generator)
-            for latent in encode(base, pixels, self.masked)
         ]
 
 

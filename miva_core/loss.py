@@ -24,7 +24,7 @@ def place_weights(masks: Tensor, subject: float) -> Tensor:
 def clip_losses(
     denoiser: Denoiser, text: Tensor | None, latents: Tensor, noise: Tensor, t: Tensor, weights: Tensor | None = None
 ) -> Tensor:
-    """Weighted mean of the squared errors of frames 2..F (MIVA, section 3.3).
+    """Mean of the weighted squared errors of frames 2..F (MIVA, section 3.3).
 
     Args:
         text: (B, W, D) caption embeddings, None for models that run without.
@@ -91,4 +91,4 @@ def own_weight(denoiser: Denoiser, losses: Tensor, t: Tensor, own: Tensor) -> Te
     """
     if not denoiser.predicts_motion:
         return losses
-    return torch.where(own, losses * denoiser.levels(t, losses)[1].flatten().square(), losses)
+    return torch.where(own, losses * denoiser.least_variance(t, losses).flatten(), losses)

@@ -1,8 +1,8 @@
 """How a clip moves, in four numbers by optical flow: to compare generated clips with those that were learnt from."""
 
 from dataclasses import dataclass
+from statistics import median
 
-import torch
 from torch import Tensor
 
 from .metrics import clip_flow, expansion, median_flow
@@ -32,7 +32,6 @@ def motion_statistics(frames: Tensor, mask: Tensor | None = None) -> MotionStati
     return MotionStatistics(speed.mean().item(), right, down, expansion(flow, where))
 
 
-def average(statistics: list[MotionStatistics]) -> MotionStatistics:
+def medians(statistics: list[MotionStatistics]) -> MotionStatistics:
     """The median of each number over clips."""
-    values = torch.tensor([list(vars(s).values()) for s in statistics]).median(dim=0).values
-    return MotionStatistics(*values.tolist())
+    return MotionStatistics(*(median(numbers) for numbers in zip(*(vars(s).values() for s in statistics), strict=True)))

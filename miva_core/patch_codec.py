@@ -51,7 +51,7 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(F, 3, H, W) -> latents (F, C, H/8, W/8), each frame by itself, and zeros, since encoding leaves no doubt."""
-        latents = self.encode(frames)
+        latents = self.encode(frames.to(self.analysis))
         return latents, torch.zeros_like(latents)
 
     def decode(self, latents: Tensor) -> Tensor:

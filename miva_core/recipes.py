@@ -18,7 +18,7 @@ class Recipe:
         config: structure of the adapter.
         steps: optimiser steps.
         lr: learning rate of AdamW at its highest.
-        batch: clips in a step, over all processes.
+        batch: clips in a step of each process.
         cosine: whether the rate rises over 30 steps and falls to 0 by half a cosine, or stays.
         beta2: of AdamW. weight_decay: likewise.
         power: below 1 noisy steps are preferred, see `draws.draw`.
@@ -81,16 +81,18 @@ _PAPER_STEPS = {"tiny": 15_000, "animatediff": 15_000, "wan": 8_000}
 def recipe(base: str, preset: Preset = "normal", masked: bool = False) -> Recipe:
     """The recipe of a base.
 
-    "paper" is the learning rate of 1e-5 for 15 000 steps, for Wan 8 000 (section 4). "normal" and "quick" take larger
-    rates for fewer steps; for AnimateDiff and Wan nobody has measured them yet.
+    "paper" is its learning rate, 1e-5, for its 15 000 steps, for Wan 8 000 (section 4). "normal" and "quick" take
+    larger rates for fewer steps; for AnimateDiff and Wan nobody has measured them yet.
 
     Args:
         base: `Base.name`.
         masked: whether the adapter generates its subject's mask (3.4).
 
     Raises:
-        MIVAError: an unknown preset.
+        MIVAError: an unknown base or preset.
     """
+    if base not in _PAPER_STEPS:
+        raise MIVAError(f"There is no base {base!r}; known are {', '.join(_PAPER_STEPS)}.")
     if preset not in PRESETS:
         raise MIVAError(f"There is no preset {preset!r}; known are {', '.join(PRESETS)}.")
     normal = _TINY if base == "tiny" else _REAL

@@ -25,15 +25,16 @@ def find_stills(folder: Path) -> list[Path]:
 
 
 def read_stills(folder: Path) -> list[tuple[str, Tensor]]:
-    """The pictures in a folder by name, (H, W, 3) in [0, 1].
+    """The pictures in a folder, (H, W, 3) in [0, 1], by name, with its ending where two differ in that alone.
 
     Raises:
         MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
     """
-    stills, problems = [], []
-    for path in find_stills(folder):
+    paths, stills, problems = find_stills(folder), [], []
+    stems = [path.stem for path in paths]
+    for path in paths:
         try:
-            stills.append((path.stem, read_picture(path)))
+            stills.append((path.stem if stems.count(path.stem) == 1 else path.name, read_picture(path)))
         except MIVAError as error:
             problems.append(str(error))
     if problems:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from .accelerating import own_accelerator
 from .adapter import MIVAAdapter
 from .base import Base
 from .draws import Draws, draw
@@ -53,19 +55,19 @@ class Outcome:
         adapter: as it is now. beside: likewise, where one was trained beside it.
         losses: of all steps so far.
         finished: whether all steps were done.
-        first: whether this is the first of several processes, the one that writes files.
+        is_main_process: whether this is the first of several processes, the one that writes files.
     """
 
     adapter: MIVAAdapter
     beside: MIVAAdapter | None
     losses: Sequence[float]
     finished: bool
-    first: bool
+    is_main_process: bool
 
 
 def train(
     base: Base,
-    clips: Sequence[LatentClip],
+    clips: Sequence[Sequence[LatentClip]],
     recipe: Recipe,
     *,
     folder: Path,
@@ -86,7 +88,7 @@ def train(
 
     Args:
         base: on the device to train on.
-        clips: see `latent_clips.encode`.
+        clips: each in its versions, see `Lesson.encode`.
         recipe: see `recipes.recipe`.
         folder: where the checkpoint is kept; it must exist.
         seed: all that is random follows from it and the number of the step.
@@ -104,30 +106,19 @@ def train(
         MIVAError: the checkpoint does not fit, cannot be read or written, or the loss is no number any more; the last
             good checkpoint is kept.
     """
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-
-    device = next(base.model.parameters()).device
+    check_learners(recipe, start, beside)
+    if precision == "fp16" and base.device.type == "cpu":
+        raise MIVAError("A processor does not train in fp16: take fp32, or bf16 where it has units for it.")
+    told = training_settings(base, recipe, seed, precision, start, beside) | dict(settings or {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = MIVAAdapter(base.backbone, recipe.config)
+    step = TrainStep(base, _learner(start, base) or fresh.to(base.device), recipe, _learner(beside, base))
     # A base that is in bfloat16 computes in it by itself.
     plain = precision == "fp32" or (precision == "bf16" and base.model.dtype == torch.bfloat16)
-    accelerator = Accelerator(
-        device_placement=False,
-        cpu=device.type == "cpu",
-        mixed_precision="no" if plain else precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-    )
-    try:
-        told = _settings(base, recipe, seed, precision, accelerator.num_processes) | dict(settings or {})
-        told |= {name: _digest(adapter) for name, adapter in (("from", start), ("beside", beside)) if adapter}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            adapter = copy.deepcopy(start) if start else MIVAAdapter(base.backbone, recipe.config)
-        step = TrainStep(base, adapter.to(device), recipe, copy.deepcopy(beside).to(device) if beside else None)
+    with own_accelerator(base.device, None if plain else precision) as accelerator:
         training = _Training(step, base, clips, recipe, folder, seed, told, accelerator)
         return training.run(resume, save_every, callback, stop or (lambda: False))
-    finally:
-        # What Accelerate remembers of this training is not to decide about the next.
-        accelerator.free_memory()
-        type(accelerator.state)._reset_state(reset_partial_state=accelerator.num_processes == 1)
 
 
 class _Training:
@@ -135,7 +126,7 @@ class _Training:
         self,
         step: TrainStep,
         base: Base,
-        clips: Sequence[LatentClip],
+        clips: Sequence[Sequence[LatentClip]],
         recipe: Recipe,
         folder: Path,
         seed: int,
@@ -144,7 +135,6 @@ class _Training:
     ) -> None:
         self._base, self._clips, self._recipe, self._seed = base, clips, recipe, seed
         self._accelerator, self._path, self._settings = accelerator, folder / CHECKPOINT, settings
-        self._device = next(base.model.parameters()).device
         self._step = step
         self._parameters = [p for learner in step.learners.values() for p in learner.parameters()]
         self._optimiser = torch.optim.AdamW(
@@ -183,7 +173,7 @@ class _Training:
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step)
         batch, noise, draws = draw_step(self._clips, self._base, recipe, step, self._seed, world)
-        part = _part(batch, noise, draws, self._accelerator.process_index, world, self._device)
+        part = _part(batch, noise, draws, self._accelerator.process_index, world, self._base.device)
         self._stepping.zero_grad(set_to_none=True)
         with self._step.at_work():
             loss = self._wrapped(*part)
@@ -191,7 +181,9 @@ class _Training:
         norm = self._accelerator.clip_grad_norm_(self._parameters, MAX_NORM)
         value = self._accelerator.reduce(loss.detach().float(), "mean").item()
         # In float16 gradients overflow now and then; the scale of the loss is lowered and the step left out.
-        if not math.isfinite(value) or not (math.isfinite(norm) or self._accelerator.scaler):
+        scaler = self._accelerator.scaler
+        finite = math.isfinite(value) and (scaler.get_scale() >= 1 if scaler else math.isfinite(norm))
+        if not finite:
             raise MIVAError(
                 f"The loss is no number any more at step {step + 1}: go on from the last checkpoint with --resume and "
                 f"a lower learning rate than {recipe.lr:g}."
@@ -203,7 +195,7 @@ class _Training:
         """Whether any process is to stop; all of them must agree on the step."""
         if self._accelerator.num_processes == 1:
             return stop
-        return bool(self._accelerator.reduce(torch.tensor(float(stop), device=self._device)).item())
+        return bool(self._accelerator.reduce(torch.tensor(float(stop), device=self._base.device)).item())
 
     def _save(self) -> None:
         if self._accelerator.is_main_process:
@@ -218,25 +210,68 @@ class _Training:
 
     def _go_on(self) -> None:
         state = read_state(self._path)
-        check_settings(state.settings, self._settings)
+        check_resume(state, self._settings)
         restore(self._path, self._step.learners, self._optimiser)
         if self._accelerator.scaler and state.scale:
             self._accelerator.scaler.load_state_dict(dict(state.scale))
         self._losses = state.losses.tolist()
 
 
-def check_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a training goes on as it was begun; only the number of steps and the learning rate may change.
+def check_resume(state: TrainingState, now: Mapping[str, Any]) -> None:
+    """Check that a training goes on as it was begun; only the learning rate may change, and more steps be asked for.
+
+    Args:
+        now: settings, see `training_settings`.
 
     Raises:
         MIVAError: something else differs.
     """
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name) and name not in _MAY_CHANGE:
+    for name in sorted(state.settings.keys() | now.keys()):
+        before = state.settings.get(name)
+        if before != now.get(name) and name not in _MAY_CHANGE:
             raise MIVAError(
-                f"This training was begun with {name} {before.get(name)}, not {now.get(name)}: "
+                f"This training was begun with {name} {before}, not {now.get(name)}: "
                 "repeat what it was begun with, or begin anew without --resume."
             )
+    if now["steps"] < state.step:
+        raise MIVAError(f"This training has done {state.step} steps already: ask for at least as many.")
+
+
+def check_learners(recipe: Recipe, start: MIVAAdapter | None, beside: MIVAAdapter | None) -> None:
+    """Check that what is to learn goes together.
+
+    Raises:
+        MIVAError: the adapter to begin with has a mask stream where the recipe has none, or the other way round; or one
+            of two that learn beside each other has none.
+    """
+    masked = recipe.config.mask
+    if start and start.config.mask != masked:
+        raise MIVAError(f"The adapter to begin with {'lacks' if masked else 'has'} a mask stream: train with it alike.")
+    if beside and not (masked and beside.config.mask):
+        raise MIVAError("Only masked motions are learnt beside each other: both need a mask stream.")
+
+
+def training_settings(
+    base: Base, recipe: Recipe, seed: int, precision: Precision, start: MIVAAdapter | None, beside: MIVAAdapter | None
+) -> dict[str, Any]:
+    """What makes a training this one and no other, flat; arguments as in `train`."""
+    numbers = asdict(recipe)
+    config = numbers.pop("config")
+    known = {"from": start, "beside": beside}
+    return {
+        "base": base.backbone.fingerprint,
+        "seed": seed,
+        "precision": precision,
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        **numbers,
+        **(asdict(start.config) if start else config),
+        **{name: _digest(adapter) for name, adapter in known.items() if adapter},
+    }
+
+
+def _learner(adapter: MIVAAdapter | None, base: Base) -> MIVAAdapter | None:
+    """A copy to be trained."""
+    return copy.deepcopy(adapter).to(base.device, torch.float32).requires_grad_(True) if adapter else None
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -247,7 +282,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def draw_step(
-    clips: Sequence[LatentClip], base: Base, recipe: Recipe, step: int, seed: int, processes: int
+    clips: Sequence[Sequence[LatentClip]], base: Base, recipe: Recipe, step: int, seed: int, processes: int
 ) -> tuple[Batch, Tensor, Draws]:
     """What all processes together meet in one step: clips, noise and draws."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
@@ -276,32 +311,12 @@ def _part(
     return (
         Batch(*(tensor[:, mine].to(device) for tensor in batch)),
         noise[:, mine].to(device),
-        Draws(
-            draws.t[mine],
-            draws.later[mine],
-            draws.own[mine].to(device),
-            draws.truth[mine].to(device),
-            draws.unguided[:, mine].to(device),
-        ),
+        Draws(*(drawn[..., mine].to(device) for drawn in draws)),
     )
 
 
 def _digest(adapter: MIVAAdapter) -> str:
     known = hashlib.sha256()
     for parameter in adapter.parameters():
-        known.update(parameter.detach().cpu().numpy())
+        known.update(parameter.detach().float().cpu().numpy())
     return known.hexdigest()[:12]
-
-
-def _settings(base: Base, recipe: Recipe, seed: int, precision: Precision, processes: int) -> dict[str, Any]:
-    """What a training is told by, flat."""
-    numbers = asdict(recipe)
-    config = numbers.pop("config")
-    return {
-        "base": base.backbone.fingerprint,
-        "seed": seed,
-        "precision": precision,
-        "processes": processes,
-        **numbers,
-        **config,
-    }

@@ -11,10 +11,11 @@ from einops import rearrange
 from torch import Tensor
 
 from .animation import Clip
+from .errors import MIVAError
 from .files import replacing
 from .info import AdapterInfo
 from .lesson import Lesson
-from .motion_statistics import MotionStatistics, average, motion_statistics
+from .motion_statistics import MotionStatistics, medians, motion_statistics
 from .samples import Sample, sheet
 
 REPORT = "report.html"
@@ -76,7 +77,7 @@ def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) ->
         _row(
             f"learnt from (median of {len(learnt)})",
             [
-                motion_statistics(
+                _measured(
                     rearrange(clip.frames, "f c h w -> f h w c").float() / 255,
                     clip.masks[0].float() / 255 if lesson.masked else None,
                 )
@@ -85,16 +86,27 @@ def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) ->
         )
     )
     if clips:
-        made = [motion_statistics(clip.frames, next(iter(clip.masks.values()), None)) for clip in clips]
+        made = [_measured(clip.frames, next(iter(clip.masks.values()), None)) for clip in clips]
         rows.append(_row(f"made of the samples (median of {len(clips)})", made))
         rows += [_row(sample.label, [one]) for sample, one in zip(samples, made, strict=True)]
     where = "Flow of the subject, inside its mask." if lesson.masked else "Flow of the whole frame."
     return f"<p>{where} It was measured by Farneback's method.</p>{_table(rows)}"
 
 
-def _row(name: str, statistics: list[MotionStatistics]) -> tuple[str, ...]:
-    mean = average(statistics)
-    return name, f"{mean.speed:.2f}", f"{mean.right:+.2f}", f"{mean.down:+.2f}", f"{mean.growth * 100:+.2f} %"
+def _row(name: str, statistics: list[MotionStatistics | None]) -> tuple[str, ...]:
+    known = [one for one in statistics if one]
+    if not known:
+        return name, *(["no subject is seen"] + 3 * [""])
+    middle = medians(known)
+    return name, f"{middle.speed:.2f}", f"{middle.right:+.2f}", f"{middle.down:+.2f}", f"{middle.growth * 100:+.2f} %"
+
+
+def _measured(frames: Tensor, mask: Tensor | None) -> MotionStatistics | None:
+    """None where a mask shows too little to measure."""
+    try:
+        return motion_statistics(frames, mask)
+    except MIVAError:
+        return None
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:

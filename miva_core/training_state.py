@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from .errors import MIVAError
 from .weights import save_weights
 
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW keeps of a parameter."""
+
 
 @dataclass(frozen=True)
 class TrainingState:
@@ -48,7 +51,7 @@ def save_state(
         tensors[name] = parameter.detach().cpu()
         for key, value in optimiser.state.get(parameter, {}).items():
             tensors[f"optimiser.{name}.{key}"] = value.detach().cpu().contiguous()
-    header = {"step": state.step, "settings": dict(state.settings), "scale": dict(state.scale)}
+    header = {"settings": dict(state.settings), "scale": dict(state.scale)}
     save_weights(path, tensors, {"miva_training": json.dumps(header)}, "The state of the training")
 
 
@@ -62,7 +65,8 @@ def read_state(path: Path) -> TrainingState:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["miva_training"])
             losses = file.get_tensor("losses")
-        return TrainingState(header["step"], losses, header["settings"], header["scale"])
+        settings, scale = dict(header["settings"]), dict(header["scale"])
+        return TrainingState(len(losses), losses, settings, scale)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
         raise MIVAError(
             f"{path} holds no state of a training that can be read: begin anew without --resume."
@@ -83,7 +87,9 @@ def restore(path: Path, learners: Mapping[str, nn.Module], optimiser: torch.opti
             with torch.no_grad():
                 parameter.copy_(file.get_tensor(name))
             beginning = f"optimiser.{name}."
-            kept = {key.removeprefix(beginning): file.get_tensor(key) for key in shapes if key.startswith(beginning)}
+            kept = {key: file.get_tensor(beginning + key) for key in _MOMENTS if beginning + key in shapes}
+            if len(kept) != len(_MOMENTS) or kept["exp_avg"].shape != parameter.shape:
+                raise MIVAError(f"{path} lacks the optimiser's state of {name}: begin anew without --resume.")
             # AdamW counts its steps on the CPU.
             placed = {key: value if key == "step" else value.to(parameter.device) for key, value in kept.items()}
             optimiser.state[parameter] = placed

@@ -6,10 +6,11 @@ Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 import errno
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle, pairwise
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,28 @@ def write_video(frames: Tensor, path: str | Path, fps: float) -> None:
             _write_h264(pixels, temporary, fps)
 
 
-def read_video(path: str | Path, each: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, float]:
+@dataclass(frozen=True)
+class Video:
+    """A clip as it is coded.
+
+    Attributes:
+        frames: (N, …) one of each coded frame.
+        fps: frames per second when they are shown evenly.
+        repeats: how often each is shown for time to run evenly, None where once.
+    """
+
+    frames: Tensor
+    fps: float
+    repeats: tuple[int, ...] | None
+
+    def even(self) -> Tensor:
+        """The frames, each as often as it is shown."""
+        if self.repeats is None:
+            return self.frames
+        return self.frames.repeat_interleave(torch.tensor(self.repeats), dim=0)
+
+
+def read_video(path: str | Path) -> tuple[Tensor, float]:
     """Read a whole clip, upright by its rotation mark.
 
     Frames that last unevenly are repeated, so that time runs evenly: in a GIF or WebP at the rate of its shortest
@@ -89,19 +111,28 @@ def read_video(path: str | Path, each: Callable[[Tensor], Tensor] | None = None)
 
     Args:
         path: a video, or an animated GIF or WebP.
-        each: applied to every frame, (H, W, 3) float32 in [0, 1], as it is read, so that a long clip needs memory for
-            what is left of it alone; it gives tensors of one shape and dtype.
 
     Returns:
-        The frames (F, H, W, 3) float32 in [0, 1], or what `each` made of them, and the frames per second.
+        The frames (F, H, W, 3) float32 in [0, 1], and the frames per second.
 
     Raises:
         MIVAError: no such file, a folder, empty, not a video, damaged, or above `MAX_CLIP_PIXELS`.
     """
+    video = open_video(path, lambda frame: frame)
+    return video.even(), video.fps
+
+
+def open_video(path: str | Path, each: Callable[[Tensor], Tensor]) -> Video:
+    """Like `read_video`, the frames as they are coded.
+
+    Args:
+        each: applied to every frame, (H, W, 3) float32 in [0, 1], as it is read, so that a long clip needs memory for
+            what is left of it alone; it gives tensors of one shape and dtype.
+    """
     path = require_file(path, "video")
     kind = looks_like(path)
     read = _read_animation if kind in ("a GIF picture", "a WebP picture") else _read_with_av
-    return read(path, kind, each or (lambda frame: frame))
+    return read(path, kind, each)
 
 
 def frames_over_masks(frames: Tensor, masks: Sequence[Tensor]) -> Tensor:
@@ -215,7 +246,7 @@ def _save_animation(images: list["Image.Image"], path: Path, fps: float, tick: i
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
 
 
-def _read_animation(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> tuple[Tensor, float]:
+def _read_animation(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> Video:
     from PIL import Image
 
     try:
@@ -236,8 +267,7 @@ def _read_animation(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> 
         raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
     repeats = [round(duration / min(durations)) for duration in durations]
     collected.check(sum(repeats))
-    fps = 1000 * sum(repeats) / sum(durations)
-    return collected.stack().repeat_interleave(torch.tensor(repeats), dim=0), fps
+    return Video(collected.stack(), 1000 * sum(repeats) / sum(durations), tuple(repeats))
 
 
 def _over_white(image: "Image.Image") -> np.ndarray:
@@ -249,7 +279,7 @@ def _over_white(image: "Image.Image") -> np.ndarray:
     return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
 
 
-def _read_with_av(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> tuple[Tensor, float]:
+def _read_with_av(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> Video:
     import av
 
     collected, times = _Frames(path, each), []
@@ -268,24 +298,31 @@ def _read_with_av(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> tu
         raise MIVAError(f"{path} is not a video that can be read: it looks like {kind}.") from error
     if not collected.frames or not fps:
         raise MIVAError(f"The video {path} holds no frames: copy or download it again.")
-    repeats, rate = _even(times)
-    if rate is None:
-        return collected.stack(), fps
+    even = _even(times)
+    if even is None:
+        return Video(collected.stack(), fps, None)
+    repeats, fps = even
     collected.check(sum(repeats))
-    return collected.stack().repeat_interleave(torch.tensor(repeats), dim=0), rate
+    return Video(collected.stack(), fps, repeats)
 
 
-def _even(times: Sequence[float | None]) -> tuple[list[int], float | None]:
+def _even(times: Sequence[float | None]) -> tuple[tuple[int, ...], float] | None:
     """How often to show frames that begin at these seconds, for time to run evenly, and at which rate; None where it
     does so already, or where the frames do not tell."""
     if len(times) < 3 or None in times:
-        return [], None
+        return None
     lengths = [later - time for time, later in pairwise(times)]
-    usual = median(lengths)
-    if usual <= 0 or all(0.5 * usual <= length <= 1.5 * usual for length in lengths):
-        return [], None
+    middle = median(lengths)
+    if middle <= 0 or all(_is_usual(length, middle) for length in lengths):
+        return None
+    # Single lengths are rounded, to a millisecond in some files.
+    usual = mean(length for length in lengths if _is_usual(length, middle))
     shown_at = [round((time - times[0]) / usual) for time in times]
-    return [later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1])], 1 / usual
+    return tuple(later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1])), 1 / usual
+
+
+def _is_usual(length: float, middle: float) -> bool:
+    return 0.5 * middle <= length <= 1.5 * middle
 
 
 class _Frames:

@@ -46,7 +46,7 @@ class WanVAE:
     @torch.no_grad()
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(4 (F - 1) + 1, 3, H, W) -> mean and standard deviation, (F, 16, h, w) each, of the clip as a whole."""
-        clip = rearrange(frames.to(self.vae.dtype), "f c h w -> 1 c f h w")
+        clip = rearrange(frames.to(self.vae.device, self.vae.dtype), "f c h w -> 1 c f h w")
         told = self.vae.encode(clip).latent_dist
         mean, std = (rearrange(part, "1 c f h w -> f c h w").float() for part in (told.mean, told.std))
         return (mean - self.mean.to(mean)) / self.std.to(mean), std / self.std.to(std)

@@ -160,10 +160,10 @@ def make_base(
 
 
 @pytest.fixture
-def make_clips() -> Callable[..., list[LatentClip]]:
+def make_clips() -> Callable[..., list[list[LatentClip]]]:
     """make_clips(base, subjects=0): three encoded clips of 7 frames; squares slide over noise, each with its mask."""
 
-    def make(base: Base, subjects: int = 0) -> list[LatentClip]:
+    def make(base: Base, subjects: int = 0) -> list[list[LatentClip]]:
         generator = torch.Generator().manual_seed(5)
         clips = []
         for _ in range(3):
@@ -173,7 +173,7 @@ def make_clips() -> Callable[..., list[LatentClip]]:
                 for i in range(7):
                     masks[k, i, 6 * k : 6 * k + 5, i + k : i + k + 5] = 1
                     frames[i] = torch.where(masks[k, i] > 0, 0.9 - 0.5 * k, frames[i])
-            clips += encode(base, Pixels(frames, masks), masked=bool(subjects))
+            clips.append(encode(base, Pixels(frames, masks), masked=bool(subjects)))
         return clips
 
     return make

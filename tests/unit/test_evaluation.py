@@ -19,7 +19,8 @@ from miva_core.evaluation import (
     motion_smoothness,
     temporal_flickering,
 )
-from miva_core.motion_statistics import average, motion_statistics
+from miva_core.motion_statistics import medians as medians_of
+from miva_core.motion_statistics import motion_statistics
 
 
 @pytest.fixture
@@ -118,7 +119,8 @@ def test_medians_are_taken_of_each_measure_and_directions_of_the_flow() -> None:
     rows = [{"right": 1.0, "down": down, "direction": d} for down, d in ((-0.1, 354.3), (0.1, 5.7), (0.0, 0.0))]
     assert medians(rows) == {"right": 1.0, "down": 0.0, "direction": 0.0}
     statistics = [motion_statistics(torch.rand(3, 32, 32, 3)) for _ in range(3)]
-    assert average(statistics).speed == sorted(s.speed for s in statistics)[1]
+    assert medians_of(statistics).speed == sorted(s.speed for s in statistics)[1]
+    assert medians(rows[:2]) == {"right": 1.0, "down": 0.0, "direction": 0.0}  # of two, the middle between
 
 
 def test_a_clip_of_two_frames_is_too_short() -> None:

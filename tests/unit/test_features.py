@@ -38,12 +38,14 @@ def test_features_are_those_of_the_model(kind: str, width: int, folders: dict[st
             expected = model(pictures).image_embeds
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-4)
     larger = load_features(kind, folders[kind])(torch.rand(2, 50, 70, 3))
-    assert larger.shape == (2, width)
+    assert larger.shape == (2, width) and larger.isfinite().all()
 
 
 def test_other_folders_are_told(tmp_path: Path, folders: dict[str, Path]) -> None:
     with pytest.raises(MIVAError, match=r"holds no DINO model .* facebook/dino-vitb16"):
         load_features("dino", tmp_path / "none")
+    with pytest.raises(MIVAError, match="of type clip_vision_model, but facebook/dino-vitb16 was expected"):
+        load_features("dino", folders["clip"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(MIVAError, match="holds no CLIP model"):
         load_features("clip", tmp_path / "empty")

@@ -15,7 +15,7 @@ from miva_core.training import draw_step
 
 
 def gradients(
-    base: Base, recipe: Recipe, clips: list[LatentClip], make_adapter: Callable
+    base: Base, recipe: Recipe, clips: list[list[LatentClip]], make_adapter: Callable
 ) -> tuple[dict[str, Tensor], int]:
     """Gradients of one step, and the bytes that it kept for the backward pass."""
     torch.manual_seed(4)
@@ -39,7 +39,7 @@ def test_gradients_are_the_same_and_less_is_kept(
     name: str,
     subjects: int,
     make_base: Callable[..., Base],
-    make_clips: Callable[..., list[LatentClip]],
+    make_clips: Callable[..., list[list[LatentClip]]],
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:

@@ -78,7 +78,7 @@ def numbered(frames: int, std: float | None = None) -> LatentClip:
 
 
 def test_windows_lie_inside_their_clip_and_masks_go_with_them() -> None:
-    clips = [numbered(5), numbered(9)]
+    clips = [[numbered(5)], [numbered(9)]]
     starts = {5: set(), 9: set()}
     for seed in range(60):
         batch = draw_batch(clips, 4, full=4, frames=2, generator=torch.Generator().manual_seed(seed))
@@ -96,10 +96,11 @@ def test_windows_lie_inside_their_clip_and_masks_go_with_them() -> None:
 
 def test_latents_are_drawn_with_the_spread_the_encoder_tells() -> None:
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.stack([draw_batch([numbered(4, 0.3)], 1, 4, 4, generator).latents for _ in range(300)])
+    drawn = torch.stack([draw_batch([[numbered(4, 0.3)]], 1, 4, 4, generator).latents for _ in range(300)])
     torch.testing.assert_close(drawn.mean(0)[0, 0, 0, :, 0, 0], torch.arange(4).float(), atol=0.08, rtol=0)
-    assert drawn.std(0).mean().item() == pytest.approx(0.3, abs=0.02)
-    mixed = draw_batch([numbered(4, 0.3), numbered(4)], 8, 4, 4, generator).latents
+    assert drawn.std(0)[:, :, :, 1:].mean().item() == pytest.approx(0.3, abs=0.02)
+    assert drawn.std(0)[:, :, :, 0].max() == 0  # the first frame is shown as `animate` shows it
+    mixed = draw_batch([[numbered(4, 0.3)], [numbered(4)]], 8, 4, 4, generator).latents
     whole = (mixed == mixed.round()).flatten(2).all(-1).flatten()
     assert whole.any() and not whole.all()
 
@@ -118,3 +119,24 @@ def test_colourings_change_colours_and_mirrors_change_sides_masks_with_them() ->
     plain = list(varied(pixels, colours=1, flip=True, generator=torch.Generator()))
     assert len(plain) == 2 and torch.equal(plain[1].frames, pixels.frames.flip(-1))
     assert len(list(varied(pixels, colours=1, flip=False, generator=torch.Generator()))) == 1
+
+
+def test_every_phase_of_the_stride_is_met() -> None:
+    pixels = clip_of(20)
+    phases = encode(base_of(1, 5), pixels, masked=False, stride=3)
+    assert [len(clip) for clip in phases] == [7, 7, 6]
+    for k, clip in enumerate(phases):
+        shown = pixels.frames[k::3, :, ::2, ::2] * 2 - 1
+        torch.testing.assert_close(clip.mean[0], shown.transpose(0, 1))
+    assert len(encode(base_of(1, 7), pixels, masked=False, stride=3)) == 2  # the third would be too short
+    windows = encode(base_of(4, 9), clip_of(40), masked=False, stride=2)
+    assert len(windows) == 8 and {tuple(clip.mean.shape) for clip in windows} == {(1, 3, 3, 4, 4)}
+
+
+def test_clips_are_met_alike_however_many_versions_there_are() -> None:
+    clips = [[numbered(4)], [numbered(5)] * 9]
+    batch = draw_batch(clips, 400, 4, 4, torch.Generator().manual_seed(0))
+    assert (batch.readout_weight[0, :, 0] == 4).float().mean().item() == pytest.approx(0.5, abs=0.08)
+    versions = [[numbered(4), numbered(6)]]
+    batch = draw_batch(versions, 400, 4, 4, torch.Generator().manual_seed(0))
+    assert (batch.readout_weight[0, :, 0] == 4).float().mean().item() == pytest.approx(0.5, abs=0.08)

@@ -31,7 +31,7 @@ def test_worker(subjects, make_base, make_clips, make_recipe):
     base, recipe = make_base(), make_recipe(steps=3, batch=BATCH, rolled_out=0.5)
     recipe = replace(recipe, config=replace(recipe.config, mask=bool(subjects)))
     outcome = train(base, make_clips(base, subjects), recipe, folder=Path(r"FOLDER"))
-    (Path(r"FOLDER") / f"losses{int(outcome.first)}.txt").write_text(repr(list(outcome.losses)))
+    (Path(r"FOLDER") / f"losses{int(outcome.is_main_process)}.txt").write_text(repr(list(outcome.losses)))
 """
 
 
@@ -83,7 +83,7 @@ def test_two_processes_are_one_with_twice_the_batch(subjects: int, tmp_path: Pat
 
 def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     make_base: Callable[..., Base],
-    make_clips: Callable[..., list[LatentClip]],
+    make_clips: Callable[..., list[list[LatentClip]]],
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     base, recipe = make_base(), make_recipe(subject=3.0)
     adapter = make_adapter(base.model)
     clips = make_clips(base, subjects=1)
-    clips = [replace(clip, mean=clip.mean[:1], std=clip.std[:1]) for clip in clips]
+    clips = [[replace(clip, mean=clip.mean[:1], std=clip.std[:1])] for (clip,) in clips]
     batch, noise, draws = draw_step(clips, base, recipe, 0, 0, 1)
     step = TrainStep(base, adapter, recipe)
     with step.at_work():
@@ -107,16 +107,23 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
         assert unweighted(batch, noise, draws) < loss
 
 
-def test_accelerate_forgets_a_training(
+def test_accelerate_forgets_a_training_and_not_what_else_it_knew(
     make_base: Callable[..., Base],
-    make_clips: Callable[..., list[LatentClip]],
+    make_clips: Callable[..., list[list[LatentClip]]],
     make_recipe: Callable[..., Recipe],
     tmp_path: Path,
 ) -> None:
     """Its state is one for the whole process, and would otherwise refuse another precision."""
+    from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
     base = make_base()
-    for precision in ("bf16", "fp32", "bf16"):
+    for precision in ("bf16", "fp32"):
         train(base, make_clips(base), make_recipe(steps=1), folder=tmp_path, precision=precision)
         assert not AcceleratorState._shared_state
+    other = Accelerator(cpu=True, mixed_precision="bf16")
+    try:
+        train(base, make_clips(base), make_recipe(steps=1), folder=tmp_path)
+        assert other.mixed_precision == "bf16"
+    finally:
+        AcceleratorState._reset_state(True)

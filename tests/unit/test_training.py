@@ -20,7 +20,7 @@ from miva_core.recipes import Recipe
 from miva_core.train_step import TrainStep
 from miva_core.training import CHECKPOINT, Outcome, TrainingProgress, draw_step, learning_rate, train
 
-Clips = Callable[..., list[LatentClip]]
+Clips = Callable[..., list[list[LatentClip]]]
 
 
 def after(steps: int) -> Callable[[], bool]:
@@ -57,17 +57,30 @@ def test_the_loss_falls(
     torch.manual_seed(0)
     before = loss(MIVAAdapter(base.backbone, recipe.config))
     outcome = train(base, clips, recipe, folder=tmp_path, precision=precision)
-    assert outcome.finished and outcome.first and len(outcome.losses) == 40
+    assert outcome.finished and outcome.is_main_process and len(outcome.losses) == 40
     assert loss(outcome.adapter) < 0.97 * before
     assert {p.dtype for p in outcome.adapter.parameters()} == {torch.float32}
 
 
-def test_a_base_in_bfloat16_trains_an_adapter_in_float32(
+def test_processors_do_not_train_in_half_precision(
     base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
+    with pytest.raises(MIVAError, match="does not train in fp16: take fp32"):
+        train(base, make_clips(base), make_recipe(), folder=tmp_path, precision="fp16")
+
+
+@pytest.mark.parametrize("name", ["animatediff", "wan"])
+def test_a_base_in_bfloat16_trains_an_adapter_in_float32(
+    name: str, make_base: Callable[..., Base], make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    base = make_base(name)
     clips, recipe = make_clips(base), make_recipe(steps=3, checkpointing=True)
     full = train(base, clips, recipe, folder=tmp_path)
+    kept = tuple(getattr(base.model, "_keep_in_fp32_modules", None) or ())
     base.model.bfloat16()
+    for path, parameter in base.model.named_parameters():
+        if any(part in path for part in kept):  # as the loaders keep it
+            parameter.data = parameter.data.float()
     half = train(base, clips, recipe, folder=tmp_path, precision="bf16")
     assert {p.dtype for p in half.adapter.parameters()} == {torch.float32}
     assert list(half.losses) == pytest.approx(list(full.losses), rel=0.05) and half.losses != full.losses
@@ -141,6 +154,8 @@ def test_a_finished_training_is_only_read_again(
     whole = train(base, clips, recipe, folder=tmp_path)
     again = train(base, clips, recipe, folder=tmp_path, resume=True)
     assert again.finished and again.losses == whole.losses and equal(values(again), values(whole))
+    with pytest.raises(MIVAError, match="has done 6 steps already: ask for at least as many"):
+        train(base, clips, replace(recipe, steps=4), folder=tmp_path, resume=True)
     longer = train(base, clips, replace(recipe, steps=8), folder=tmp_path, resume=True)
     assert longer.losses[:6] == whole.losses and len(longer.losses) == 8
 
@@ -287,6 +302,20 @@ def test_two_masked_adapters_learn_beside_each_other(
     assert equal(list(resumed.beside.parameters()), list(outcome.beside.parameters()))
     without = train(base, make_clips(base, subjects=1), recipe, folder=tmp_path)
     assert without.beside is None and not equal(values(outcome), values(without))
+
+
+def test_what_does_not_go_together_is_told(
+    base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path, make_adapter: Callable
+) -> None:
+    plain, recipe = make_adapter(base.model), make_recipe()
+    masked = replace(recipe, config=replace(recipe.config, mask=True))
+    with pytest.raises(MIVAError, match="lacks a mask stream"):
+        train(base, make_clips(base), masked, folder=tmp_path, start=plain)
+    with pytest.raises(MIVAError, match="both need a mask stream"):
+        train(base, make_clips(base), recipe, folder=tmp_path, beside=plain)
+    frozen = make_adapter(base.model).half().requires_grad_(False)
+    outcome = train(base, make_clips(base), recipe, folder=tmp_path, start=frozen)
+    assert all(math.isfinite(loss) for loss in outcome.losses)
 
 
 def test_the_rate_rises_and_falls_by_half_a_cosine(make_recipe: Callable[..., Recipe]) -> None:
