@@ -179,6 +179,24 @@ def followed(name: str, masked: bool, checkpointing: bool = True) -> Need:
     return Need(resident, live.peak)
 
 
+@torch.no_grad()
+def pictures_need(name: str) -> tuple[int, int]:
+    """The most bytes that encoding a clip before the training adds, and decoding a sample during it."""
+    base, vae = real_base(name)
+    channels, frames, height, width = LATENTS[name]
+    # Wan's autoencoder takes a clip as a whole, the other one frame after another.
+    shown = (3, base.frames) if name == "wan" else (3,)
+    latent = (channels, frames) if name == "wan" else (channels,)
+    pictures = torch.zeros(1, *shown, *base.size, device="meta", dtype=torch.bfloat16)
+    latents = torch.zeros(1, *latent, height, width, device="meta", dtype=torch.bfloat16)
+    peaks = []
+    for work, given in ((vae.encode, pictures), (vae.decode, latents)):
+        with fast_attention(), LiveBytes([*vae.parameters(), *vae.buffers(), given]) as live:
+            work(given)
+        peaks.append(live.peak)
+    return tuple(peaks)
+
+
 def on_card(name: str, masked: bool) -> int:
     """The most bytes that a card's allocator gave out in two steps with random weights."""
     base, vae = real_base(name)
@@ -255,6 +273,13 @@ def memory_table(card: bool) -> list[str]:
         )
     without = followed("animatediff", False, checkpointing=False)
     lines += ["", f"Without gradient checkpointing a step of the first row adds {without.step / GB:.1f} GB."]
+    for name, told in names.items():
+        encoding, decoding = pictures_need(name)
+        lines += [
+            "",
+            f"{told}: before the first step encoding the clips adds {encoding / GB:.2f} GB to what is resident, and "
+            f"between steps decoding a sample {decoding / GB:.2f} GB.",
+        ]
     return lines
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .cli_options import add_base, add_folders, check_parent, device, load_chosen_base, whole
+from .cli_options import add_base, add_folders, check_parent, device, load_chosen_base, make_folder, whole
 from .errors import MIVAError
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
@@ -47,10 +47,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")
     check_parent(options.out)
+    if (options.out / TABLE).exists():
+        raise MIVAError(f"{options.out} holds an evaluation already: name another folder.")
     dino, clip = (
         load_features(kind, folder) if folder else None
         for kind, folder in (("dino", options.dino), ("clip", options.clip))
     )
+
+    make_folder(options.out)
 
     from tqdm import tqdm
 
@@ -63,7 +67,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         values = [evaluate(made.frames, picture, next(iter(made.masks.values()), None), dino, clip) for made in clips]
         rows.append((sample.label, medians(values)))
         shown.append(clips[0])
-    options.out.mkdir(exist_ok=True)
     write_table(options.out / TABLE, info, rows, options.seeds)
     write_plot(options.out / PLOT, rows)
     write_png(sheet(samples, shown), options.out / SHEET)

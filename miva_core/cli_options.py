@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import MIVAError
+from .files import check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -103,9 +104,18 @@ def share(text: str) -> float:
 
 
 def check_parent(folder: Path) -> None:
-    """Check that a folder can be made."""
+    """Check that there is a folder to make this one in."""
     if not folder.parent.is_dir():
         raise MIVAError(f"There is no folder {folder.parent} to make {folder.name} in: create it first.")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, if it is not there, and check that files can be written into it."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    check_writable(folder / "results.png", (".png",))
 
 
 def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:

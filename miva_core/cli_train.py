@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli_options import add_base, check_distinct, check_parent, device, load_chosen_base, number, whole
+from .cli_options import add_base, check_distinct, check_parent, device, load_chosen_base, make_folder, number, whole
 from .errors import MIVAError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from .samples import Sample
 
 _SAMPLES = 4
+STOPPED = 130
+"""The exit code of a training that was stopped, by which scripts see that it is not done."""
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:
@@ -111,7 +114,7 @@ def _shooting(options: argparse.Namespace, size: tuple[int, int], frames: int) -
     from .camera_clips import Shooting
 
     chosen = {name: getattr(options, name) for name in ("speed", "easing") if getattr(options, name) is not None}
-    return Shooting(options.camera, size, frames, **chosen)
+    return Shooting(options.camera.replace("_", "-"), size, frames, **chosen)
 
 
 def _camera_clips(options: argparse.Namespace) -> None:
@@ -129,7 +132,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
     check_parent(options.out)
     stills = read_stills(options.stills)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
-    options.out.mkdir(exist_ok=True)
+    make_folder(options.out)
     for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
         write_video(rearrange(clip.frames, "f c h w -> f h w c"), options.out / f"{name}.mp4", options.fps)
         write_flow(clip, options.out / f"{name}_flow.json")
@@ -159,7 +162,8 @@ def _train(options: argparse.Namespace) -> None:
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
         if read_info(path).config.mask != options.masked:
-            raise MIVAError(f"{path} {'lacks' if options.masked else 'has'} a mask stream: train with it alike.")
+            told = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
+            raise MIVAError(f"{path} {told}, or take another adapter.")
     if not options.camera and (options.speed, options.easing) != (None, None):
         raise MIVAError("Only camera motions have a speed and an easing: add --camera, or leave them out.")
     where = device(options.device)
@@ -171,7 +175,7 @@ def _train(options: argparse.Namespace) -> None:
     # Of several processes, the first one talks.
     first = os.environ.get("RANK", "0") == "0"
     if first:
-        told = f"{len(lesson.clips)} clips, {chosen.steps} steps"
+        told = f"{len(lesson.clips)} clips{', mirrored ones too' * lesson.flip}, {chosen.steps} steps"
         print(f"Learning {lesson.motion!r} from {told}; checkpoints, samples and report: {folder}.")
 
     from tqdm import tqdm
@@ -197,7 +201,6 @@ def _train(options: argparse.Namespace) -> None:
             samples=samples,
             sample_every=options.sample_every or max(1, chosen.steps // 5),
             save_every=options.save_every,
-            preset=options.preset,
             seed=options.seed,
             precision=precision,
             author=Author(options.author, options.licence),
@@ -214,6 +217,7 @@ def _train(options: argparse.Namespace) -> None:
     else:
         done = f"{len(outcome.losses)} of {chosen.steps}"
         print(f"Stopped and saved at step {done}: go on by the same command and --resume.")
+        sys.exit(STOPPED)
 
 
 def _changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
@@ -240,7 +244,8 @@ def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
         source |= {name: Path(told).stem} if told else {}
     flip = options.flip
     if flip is None:
-        flip = not options.camera and not has_direction(options.motion)
+        filmed = any(options.clips.glob("*_flow.json"))
+        flip = not (options.camera or filmed or has_direction(options.motion))
     return Lesson(options.motion, clips, options.masked, flip, options.subject, source)
 
 

@@ -1,6 +1,7 @@
 """Training clips as people have them: videos, or folders of frames, with masks of their subject beside them."""
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,14 +9,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .errors import MIVAError
+from .errors import MIVAError, MIVAWarning
 from .pictures import fit_picture, read_mask, read_picture, told_size
 from .stills import PICTURES
 from .video import Video, open_video
 
-VIDEOS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".gif")
+VIDEOS = (
+    *(".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".flv"),
+    *(".gif", ".webp"),
+)
 _ENDINGS = ("_mask", "_beside_mask")
 _ASPECT_SLACK = 0.03
+_PACE_SLACK = 1.5
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,10 @@ def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
 
 
 def _is_clip(path: Path) -> bool:
-    return _pictures(path) != [] if path.is_dir() else path.suffix.lower() in VIDEOS
+    if path.is_dir():
+        # A training keeps its pictures in such a folder beside its file.
+        return path.suffix != ".training" and _pictures(path) != []
+    return path.suffix.lower() in VIDEOS
 
 
 def _name(path: Path) -> str:
@@ -120,12 +128,23 @@ def _read(path: Path, masks: list[Path | None], wanted: Wanted) -> TrainingClip:
     frames = video.even()
     if len(frames) < wanted.frames:
         raise MIVAError(f"{path.name} has {len(frames)} frames, but {wanted.frames} are needed")
+    fps = video.fps or wanted.fps
+    stride = min(max(1, round(fps / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1))
+    pace = wanted.fps * stride / fps
+    if not 1 / _PACE_SLACK <= pace <= _PACE_SLACK:
+        told = f"{pace:.1f} times as fast" if pace > 1 else f"{1 / pace:.1f} times as slow"
+        warnings.warn(
+            f"{path.name} has {len(frames)} frames at {fps:g} a second: at the base's {wanted.fps:g} its motion is "
+            f"learnt {told}.",
+            MIVAWarning,
+            stacklevel=2,
+        )
     covered = [_read_masks(source, path, video, sizes[0], fit) for source in masks if source]
     return TrainingClip(
         _name(path),
         frames.movedim(-1, 1).contiguous(),
         torch.stack(covered) if covered else torch.zeros(0, *frames[..., 0].shape).byte(),
-        min(max(1, round((video.fps or wanted.fps) / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1)),
+        stride,
     )
 
 
@@ -175,5 +194,9 @@ def _read_masks(
 
 def _pictures(folder: Path) -> list[Path]:
     """The pictures in a folder; 2.png comes before 10.png."""
+
+    def by_number(path: Path) -> list[tuple[int, str]]:
+        return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
+
     found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != "."]
-    return sorted(found, key=lambda path: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.name.lower())])
+    return sorted(found, key=by_number)

@@ -72,4 +72,4 @@ def write_plot(path: Path, rows: Rows) -> None:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -120,7 +120,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise MIVAError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _listed(extensions: Collection[str]) -> str:

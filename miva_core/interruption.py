@@ -1,10 +1,13 @@
-"""Ctrl-C and SIGTERM, told to a loop that finishes its step first."""
+"""Ctrl-C, SIGTERM and a closed terminal, told to a loop that finishes its step first."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+# Windows knows no SIGHUP.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -17,10 +20,11 @@ def interruption() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
+        print("\nFinishing this step, then saving. Stopped once more, what came after the last checkpoint is lost.")
         signal.signal(number, before[number])
 
     for number in before:

@@ -14,7 +14,7 @@ from .errors import MIVAError
 from .files import check_writable
 from .info import AdapterInfo
 from .lesson import Lesson
-from .recipes import Preset, Recipe
+from .recipes import Recipe
 from .samples import Sample, try_on
 from .training import CHECKPOINT, Outcome, Precision, TrainingProgress, check_resume, train, training_settings
 from .training_log import CURVE, TrainingLog, draw_curve
@@ -83,7 +83,6 @@ def learn(
     samples: Sequence[Sample] = (),
     sample_every: int,
     save_every: int = 100,
-    preset: Preset = "normal",
     seed: int = 0,
     precision: Precision = "fp32",
     author: Author = Author(),
@@ -102,7 +101,6 @@ def learn(
         out: the adapter file, which must not exist; it is written when all steps are done.
         samples: pictures that the adapter is tried on, best some that it does not learn from.
         sample_every: steps between samples. save_every: between checkpoints.
-        preset: the recipe's name, for the record.
         seed, precision, start, resume, callback, stop: see `train`.
         author: recorded in the file.
         beside: a masked motion that learns, too, see `train`; its file must not exist either.
@@ -114,16 +112,19 @@ def learn(
     if beside and not resume:
         check_new(beside.out)
     config = start.config if start else recipe.config
-    info = _info(base, lesson, recipe, config, preset, seed, precision, author)
+    info = _info(base, lesson, recipe, config, seed, precision, author)
     folder = training_folder(out)
-    folder.mkdir(exist_ok=True)
-    kept = {"clips": lesson.digest(), "flip": lesson.flip}
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    kept = {"set of clips": lesson.digest(), "flip": lesson.flip}
     done = 0
     if resume:
         state, companion = read_state(folder / CHECKPOINT), beside.adapter if beside else None
         check_resume(state, training_settings(base, recipe, seed, precision, start, companion) | kept)
         done = state.step
-    clips = lesson.encode(base, recipe.colours, seed)
+    clips = lesson.encode(base, recipe.colours, seed, stop)
     log: TrainingLog | None = None
 
     def watch(progress: TrainingProgress) -> None:
@@ -170,7 +171,6 @@ def _info(
     lesson: Lesson,
     recipe: Recipe,
     config: MIVAConfig,
-    preset: Preset,
     seed: int,
     precision: Precision,
     author: Author,
@@ -191,7 +191,7 @@ def _info(
             "lr": recipe.lr,
             "batch": recipe.batch * int(os.environ.get("WORLD_SIZE", 1)),
             "seed": seed,
-            "preset": preset,
+            "preset": recipe.preset,
             "precision": precision,
             "flip": lesson.flip,
             **lesson.source,

@@ -1,7 +1,8 @@
 """What a training is given: clips of one motion, encoded for a base."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -40,25 +41,31 @@ class Lesson:
             known.update(clip.masks.contiguous().numpy())
         return known.hexdigest()[:12]
 
-    def encode(self, base: Base, colours: int, seed: int) -> list[list[LatentClip]]:
-        """Each clip in all its versions, every frame of them encoded once."""
+    def encode(
+        self, base: Base, colours: int, seed: int, stop: Callable[[], bool] | None = None
+    ) -> list[list[LatentClip]]:
+        """Each clip in all its versions, every frame of them encoded once.
+
+        Args:
+            stop: asked before every clip whether to stop, which then ends in KeyboardInterrupt.
+        """
         generator = torch.Generator().manual_seed(seed)
-        return [
-            [
-                latent
-                for pixels in varied(_pixels(clip), colours, self.flip, generator)
-                for latent in encode(base, pixels, self.masked, clip.stride)
-            ]
-            for clip in self.clips
-        ]
+        encoded = []
+        for clip in self.clips:
+            if stop and stop():
+                raise KeyboardInterrupt
+            versions = varied(_pixels(clip), colours, self.flip, generator)
+            encoded.append([z for pixels in versions for z in encode(base, pixels, self.masked, clip.stride)])
+        return encoded
 
 
-_DIRECTIONS = ("left", "right", "cw", "ccw", "clockwise", "counterclockwise", "anticlockwise")
+_DIRECTIONS = r"left|right|c?cw$|(counter|anti)?clockwise"
 
 
 def has_direction(motion: str) -> bool:
     """Whether a motion's name says that its mirror image is another motion."""
-    return any(word in _DIRECTIONS for word in motion.lower().replace("-", " ").replace("_", " ").split())
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", motion)
+    return any(re.match(_DIRECTIONS, word.lower()) for word in words)
 
 
 def _pixels(clip: TrainingClip) -> Pixels:

@@ -15,6 +15,7 @@ class Recipe:
     """The numbers of a training.
 
     Attributes:
+        preset: its name.
         config: structure of the adapter.
         steps: optimiser steps.
         lr: learning rate of AdamW at its highest.
@@ -30,6 +31,7 @@ class Recipe:
         checkpointing: whether activations are computed again in the backward pass, which needs far less memory.
     """
 
+    preset: Preset
     config: MIVAConfig
     steps: int
     lr: float
@@ -46,6 +48,7 @@ class Recipe:
 
 
 _TINY = Recipe(
+    preset="normal",
     config=replace(MIVAConfig.default(), cfa_rank=16, ca_rank=64, ta_rank=16, ta_alpha=16.0),
     steps=600,
     lr=3e-3,
@@ -61,6 +64,7 @@ _TINY = Recipe(
     checkpointing=False,
 )
 _REAL = Recipe(
+    preset="normal",
     config=MIVAConfig.default(),
     steps=6000,
     lr=3e-5,
@@ -101,7 +105,7 @@ def recipe(base: str, preset: Preset = "normal", masked: bool = False) -> Recipe
         subject = normal.subject / 2
         normal = replace(normal, config=replace(normal.config, mask=True), subject=subject)
     if preset == "quick":
-        return replace(normal, steps=normal.steps // 4, lr=normal.lr * (1 if base == "tiny" else 3))
+        return replace(normal, preset=preset, steps=normal.steps // 4, lr=normal.lr * (1 if base == "tiny" else 3))
     if preset == "paper":
-        return replace(normal, steps=_PAPER_STEPS[base], lr=1e-5, cosine=False, batch=1)
+        return replace(normal, preset=preset, steps=_PAPER_STEPS[base], lr=1e-5, cosine=False, batch=1)
     return normal

@@ -16,7 +16,6 @@ from .stills import find_stills
 from .video import contact_sheet, frames_over_masks
 
 _SHEET_FRAMES = 8
-_MASK = "_mask"
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,15 @@ def read_samples(folder: Path, masked: bool, most: int | None = None) -> list[Sa
     Raises:
         MIVAError: no such folder, no stills in it, or some that cannot be read or lack a mask; all of them are named.
     """
-    found = find_stills(folder)
-    stills = [path for path in found if not path.stem.endswith(_MASK)][:most]
-    masks = {path.stem: path for path in found}
     samples, problems = [], []
-    for path in stills:
-        beside = masks.get(path.stem + _MASK)
+    for path, beside in list(find_stills(folder).items())[:most]:
         if masked and beside is None:
-            problems.append(
-                f"{path.name} has no mask: put {path.stem}{_MASK}.png beside it, white where its subject is."
-            )
+            problems.append(f"{path.name} has no mask: put {path.stem}_mask.png beside it, white where its subject is.")
             continue
         try:
             samples.append(Sample(printable(path.stem), read_picture(path), read_mask(beside) if masked else None))
         except MIVAError as error:
             problems.append(str(error))
-    if not stills:
-        problems.append(f"There are masks in {folder}, but no stills beside them.")
     if problems:
         raise MIVAError(" ".join(problems))
     return samples
@@ -67,8 +58,8 @@ def try_on(
         animate(
             base,
             sample.picture,
-            {"motion": (adapter, 1.0)},
-            masks=None if sample.mask is None else {"motion": sample.mask},
+            {sample.label: (adapter, 1.0)},  # by which warnings call it
+            masks=None if sample.mask is None else {sample.label: sample.mask},
             seed=seed,
             steps=steps,
         )

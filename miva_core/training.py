@@ -28,6 +28,8 @@ CHECKPOINT = "checkpoint.safetensors"
 WARM_UP = 30
 MAX_NORM = 1.0
 _MAY_CHANGE = ("steps", "lr")
+_DIGESTS = ("base", "set of clips", "from", "beside")
+"""Settings whose value says nothing to a person."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,11 @@ class _Training:
         scaler = self._accelerator.scaler
         finite = math.isfinite(value) and (scaler.get_scale() >= 1 if scaler else math.isfinite(norm))
         if not finite:
+            saved = self._path.exists()
+            way_out = "go on from the last checkpoint with --resume and" if saved else "begin anew with"
             raise MIVAError(
-                f"The loss is no number any more at step {step + 1}: go on from the last checkpoint with --resume and "
-                f"a lower learning rate than {recipe.lr:g}."
+                f"The loss is no number any more at step {step + 1}: {way_out} a lower learning rate than "
+                f"{recipe.lr:g}."
             )
         self._stepping.step()
         return value
@@ -229,9 +233,11 @@ def check_resume(state: TrainingState, now: Mapping[str, Any]) -> None:
     for name in sorted(state.settings.keys() | now.keys()):
         before = state.settings.get(name)
         if before != now.get(name) and name not in _MAY_CHANGE:
+            told = f"with {name} {before}, not {now.get(name)}"
+            if name in _DIGESTS:
+                told = f"with another {name}" if before and now.get(name) else f"with{'' if before else 'out'} {name}"
             raise MIVAError(
-                f"This training was begun with {name} {before}, not {now.get(name)}: "
-                "repeat what it was begun with, or begin anew without --resume."
+                f"This training was begun {told}: repeat what it was begun with, or begin anew without --resume."
             )
     if now["steps"] < state.step:
         raise MIVAError(f"This training has done {state.step} steps already: ask for at least as many.")

@@ -24,9 +24,10 @@ def draw_curve(losses: Sequence[float], path: Path) -> None:
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss")
     steps = range(1, len(losses) + 1)
-    axes.plot(steps, losses, ".", color="0.8", markersize=2, label="each step")
+    axes.plot(steps, losses, ".", color="0.65", markersize=3, label="each step")
     axes.plot(steps, running_mean(losses), color="C0", label="running mean")
     axes.set_xlim(0, max(2, len(losses)))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     with replacing(path) as temporary:

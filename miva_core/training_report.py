@@ -61,9 +61,9 @@ def _settings(info: AdapterInfo) -> Iterable[tuple[str, str]]:
     told: Mapping[str, object] = {
         "base": f"{info.family}, {info.fingerprint}",
         "subject": info.subject or "none",
-        "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
+        "made for": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         **info.training,
-        **vars(info.config),
+        "structure": ", ".join(f"{name} {value}" for name, value in vars(info.config).items()),
     }
     return ((name, str(value)) for name, value in told.items())
 

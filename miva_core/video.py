@@ -284,7 +284,7 @@ def _read_with_av(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> Vi
 
     collected, times = _Frames(path, each), []
     try:
-        with av.open(str(path), options={"format_whitelist": _CONTAINERS}) as container:
+        with av.open(str(path.absolute()), options={"format_whitelist": _CONTAINERS}) as container:
             if not container.streams.video:
                 raise MIVAError(f"{path} is not a video: it holds no pictures, only sound or data.")
             stream = container.streams.video[0]
@@ -359,9 +359,10 @@ def _row(pixels: np.ndarray) -> np.ndarray:
 
 
 def _label(text: str) -> np.ndarray:
+    import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(size=16)
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 14)
     width = math.ceil(font.getlength(text)) + 8
     image = Image.new("RGB", (width, _LABEL_HEIGHT), "white")
     ImageDraw.Draw(image).text((4, 2), text, fill="black", font=font)

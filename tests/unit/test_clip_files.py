@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from miva_core.clip_files import Wanted, read_clips
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.video import read_video, write_png, write_video
 
 WANTED = Wanted(size=(32, 48), frames=5, fps=8)
@@ -64,7 +64,7 @@ def test_the_stride_comes_near_the_rate_and_leaves_enough_frames(
     assert clip.masks.shape == (0, len(clip.frames), 32, 48)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.MOV", "a.mkv", "a.gif", "a.webm", "folder"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.MOV", "a.mkv", "a.gif", "a.webp", "a.webm", "a:b.mp4", "folder"])
 def test_every_kind_of_clip_is_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     if name == "folder":
@@ -214,3 +214,20 @@ def test_folders_without_clips_are_told(tmp_path: Path) -> None:
         read_clips(tmp_path / "1.png", WANTED, masks=0)
     with pytest.raises(MIVAError, match="There is no folder"):
         read_clips(tmp_path / "none", WANTED, masks=0)
+
+
+def test_a_pace_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    write_video(counting(9), tmp_path / "fast.mp4", 60)
+    write_video(counting(9), tmp_path / "slow.mp4", 2)
+    with pytest.warns(MIVAWarning) as told:
+        read_clips(tmp_path, WANTED, masks=0)
+    texts = [str(warning.message) for warning in told]
+    assert any("fast.mp4 has 9 frames at 60 a second" in text and "3.8 times as slow" in text for text in texts)
+    assert any("slow.mp4" in text and "4.0 times as fast" in text for text in texts)
+
+
+def test_the_folder_of_a_training_is_no_clip(tmp_path: Path) -> None:
+    write_video(counting(9), tmp_path / "a.mp4", 8)
+    write_frames(tmp_path / "rain.training", counting(3))
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.name == "a"

@@ -47,7 +47,7 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
         time.sleep(0.05)
     process.send_signal(number)
     told, _ = process.communicate(timeout=120)
-    assert process.returncode == 0 and "go on by the same command and --resume" in told, told
+    assert process.returncode == 130 and "go on by the same command and --resume" in told, told
     assert "Traceback" not in told and not out.exists()
     assert not [path for path in folder.rglob(".*")]
     training.finish(out, resume=True)
