@@ -92,7 +92,7 @@ def test_stills_become_a_camera_motion(run: Run) -> None:
         "camera": "pan-left",
         "speed": 0.5,
         "easing": "linear",
-        "stills": 3,
+        "stills": 2,
         "flip": False,
     }.items() <= training.items()
 

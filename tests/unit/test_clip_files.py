@@ -51,6 +51,7 @@ def bytes_of(frames: Tensor) -> np.ndarray:
     return np.ascontiguousarray((frames * 255).round().byte().numpy())
 
 
+@pytest.mark.filterwarnings("ignore::miva_core.errors.MIVAWarning")
 @pytest.mark.parametrize(("fps", "frames", "stride"), [(8, 6, 1), (24, 20, 3), (30, 12, 2), (60, 41, 8), (4, 9, 1)])
 def test_the_stride_comes_near_the_rate_and_leaves_enough_frames(
     fps: int, frames: int, stride: int, tmp_path: Path
