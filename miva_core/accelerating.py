@@ -20,7 +20,7 @@ def own_accelerator(device: torch.device, mixed: Literal["bf16", "fp16"] | None)
 
     What Accelerate keeps for the whole process, of which a program around this one may have its own, is put back.
     """
-    from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+    from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
     kept = {state: dict(state._shared_state) for state in (AcceleratorState, PartialState, GradientState)}
@@ -31,10 +31,7 @@ def own_accelerator(device: torch.device, mixed: Literal["bf16", "fp16"] | None)
             device_placement=False,
             cpu=device.type == "cpu",
             mixed_precision=mixed or "no",
-            kwargs_handlers=[
-                DistributedDataParallelKwargs(broadcast_buffers=False),
-                InitProcessGroupKwargs(timeout=_PATIENCE),
-            ],
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
     finally:
         if not joined and torch.distributed.is_initialized():
