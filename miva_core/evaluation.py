@@ -27,35 +27,30 @@ Features = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of the table: its name, its unit, whether more is better (None where neither is), and what it is."""
+    """A column of the table: its name, its unit, and what it is."""
 
     name: str
     unit: str
-    more_is_better: bool | None
     meaning: str
 
 
 MEASURES: dict[str, Measure] = {
-    "flow": Measure("flow", "px/frame", None, "mean length of the flow (EvalCrafter, flow score)"),
-    "right": Measure("right", "px/frame", None, "median flow to the right"),
-    "down": Measure("down", "px/frame", None, "median flow downwards"),
-    "direction": Measure("direction", "°", None, "of the median flow: 0 to the right, 90 downwards"),
-    "growth": Measure("growth", "%/frame", None, "how much larger what is seen gets"),
+    "flow": Measure("flow", "px/frame", "mean length of the flow (EvalCrafter, flow score)"),
+    "right": Measure("right", "px/frame", "median flow to the right"),
+    "down": Measure("down", "px/frame", "median flow downwards"),
+    "direction": Measure("direction", "°", "of the median flow: 0 to the right, 90 downwards"),
+    "growth": Measure("growth", "%/frame", "how much larger what is seen gets"),
     "dynamic_degree": Measure(
-        "dynamic degree", "px/frame", None, "mean of the fastest 5 % of the flow (VBench, before its threshold)"
+        "dynamic degree", "px/frame", "mean of the fastest 5 % of the flow (VBench, before its threshold)"
     ),
-    "dynamics": Measure(
-        "dynamics degree", "", None, "mean MS-SSIM of neighbouring frames, 1 is still (MiraMo, Eq. 13)"
-    ),
-    "smoothness": Measure(
-        "motion smoothness", "%", True, "agreement of every second frame with its interpolation (VBench)"
-    ),
-    "flickering": Measure("temporal flickering", "%", True, "agreement of neighbouring frames (VBench)"),
-    "fidelity": Measure("first-frame fidelity", "dB", True, "PSNR of the first frame to the picture"),
+    "dynamics": Measure("dynamics degree", "", "mean MS-SSIM of neighbouring frames, 1 is still (MiraMo, Eq. 13)"),
+    "smoothness": Measure("motion smoothness", "%", "agreement of every second frame with its interpolation (VBench)"),
+    "flickering": Measure("temporal flickering", "%", "agreement of neighbouring frames (VBench)"),
+    "fidelity": Measure("first-frame fidelity", "dB", "PSNR of the first frame to the picture"),
     "subject_consistency": Measure(
-        "subject consistency", "%", True, "DINO features of frames against the one before and the first (VBench)"
+        "subject consistency", "%", "DINO features of frames against the one before and the first (VBench)"
     ),
-    "background_consistency": Measure("background consistency", "%", True, "the same with CLIP features (VBench)"),
+    "background_consistency": Measure("background consistency", "%", "the same with CLIP features (VBench)"),
 }
 
 
