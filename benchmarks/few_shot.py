@@ -72,7 +72,7 @@ def plot(rows: dict[Trial, Row], path: Path) -> None:
         axes.set_xticks(places, map(str, places))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="center right", bbox_to_anchor=(1, 0.42))
+    axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.24))
     figure.savefig(path, dpi=110)
 
 
