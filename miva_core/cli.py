@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from .cli_animate import add_animate
 from .cli_evaluate import add_evaluate
+from .cli_mask import add_mask
 from .cli_options import add_folders, check_distinct
 from .cli_train import add_camera_clips, add_train
 from .errors import MIVAError, MIVAWarning
@@ -37,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        # What no check has foreseen: folders that may not be entered, names that are too long.
+        print(f"Error: {error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nStopped: no unfinished file is left.", file=sys.stderr)
         return 2
@@ -62,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog=PROGRAM, description="Animate a still picture by motions kept in small files.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_animate(commands)
+    add_mask(commands)
     add_train(commands)
     add_camera_clips(commands)
     add_evaluate(commands)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from .base import Base
+    from .subject_mask import Detector, Segmenter
 
 
 def add_base(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +63,34 @@ def device(name: str | None) -> "torch.device":
     except (RuntimeError, AssertionError, ImportError) as error:
         raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
     return probe.device
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """The options that name the models which find subjects."""
+    command.add_argument(
+        "--detector", type=Path, metavar="FILE", help="Grounding DINO: groundingdino_swint_ogc.pth, or a folder"
+    )
+    command.add_argument(
+        "--segmenter", type=Path, metavar="FILE", help="SAM 2: sam2.1_hiera_tiny.pt and its kin, or a folder"
+    )
+    command.add_argument(
+        "--vocabulary", type=Path, metavar="FILE", help="bert-base-uncased's vocab.txt, if not beside the detector"
+    )
+    command.add_argument("--confidence", type=share, help="of the detector, 0 to 1; lower finds more (default: 0.3)")
+
+
+def search_options(options: argparse.Namespace) -> dict[str, float]:
+    """What `add_models`'s options ask of `find_subjects` beyond its defaults."""
+    return {} if options.confidence is None else {"confidence": options.confidence}
+
+
+def load_models(options: argparse.Namespace, with_detector: bool = True) -> "tuple[Detector | None, Segmenter]":
+    """The models that `add_models`'s options name."""
+    from .subject_mask import load_detector, load_segmenter
+
+    where = str(device(options.device))
+    detector = load_detector(options.detector, options.vocabulary, where) if with_detector else None
+    return detector, load_segmenter(options.segmenter, where)
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli_options import add_base, check_distinct, check_parent, device, load_chosen_base, make_folder, number, whole
+from .cli_options import (
+    add_base,
+    add_models,
+    check_distinct,
+    check_parent,
+    device,
+    load_chosen_base,
+    load_models,
+    make_folder,
+    number,
+    search_options,
+    whole,
+)
 from .errors import MIVAError
 
 if TYPE_CHECKING:
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
 
     from .base import Base
     from .camera_clips import Shooting
+    from .clip_files import FindMasks
     from .lesson import Lesson
     from .recipes import Recipe
     from .samples import Sample
@@ -34,8 +47,10 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--masked",
         action="store_true",
-        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4",
+        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or --detector and "
+        "--segmenter look for --subject in the first frame, at the size of the base, and follow it",
     )
+    add_models(command)
     command.add_argument(
         "--from",
         dest="start",
@@ -166,11 +181,11 @@ def _train(options: argparse.Namespace) -> None:
             raise MIVAError(f"{path} {told}, or take another adapter.")
     if not options.camera and (options.speed, options.easing) != (None, None):
         raise MIVAError("Only camera motions have a speed and an easing: add --camera, or leave them out.")
+    words = _words(options, paths)
     where = device(options.device)
     precision = options.precision or _precision(options.base, where)
     base = load_chosen_base(options, where, _dtype(precision, where))
-    lesson = _lesson(base, options)
-    samples = _samples(options, lesson)
+    lesson, samples = _material(base, options, words)
     folder = training_folder(options.out)
     # Of several processes, the first one talks.
     first = os.environ.get("RANK", "0") == "0"
@@ -227,7 +242,56 @@ def _changed(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
     return replace(recipe, **changes)
 
 
-def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
+def _words(options: argparse.Namespace, paths: dict[str, Path]) -> list[str]:
+    """By which masks are found, one for each subject; none if no models are named for it."""
+    from .info import read_info
+    from .subject_mask.prompt import split_prompt
+
+    named = [name for name in ("detector", "segmenter") if getattr(options, name)]
+    if not named:
+        for name in ("vocabulary", "confidence"):
+            if getattr(options, name) is not None:
+                raise MIVAError(f"--{name} is of no use without --detector: add that, or leave it out.")
+        return []
+    if not options.masked:
+        raise MIVAError(f"Only masked motions need masks: add --masked, or leave --{named[0]} out.")
+    if len(named) == 1:
+        raise MIVAError(f"Masks are found by two models, --detector and --segmenter, but only --{named[0]} is given.")
+    told = {"--subject": options.subject}
+    if options.beside:
+        told[options.beside] = read_info(paths["beside"]).subject
+    words = []
+    for source, subject in told.items():
+        phrases = split_prompt(subject) if subject.strip(" .,;?") else []
+        if len(phrases) != 1:
+            raise MIVAError(
+                f"Masks are found by words, but {source} says {subject!r}: a noun or a short phrase is needed, without "
+                "commas or full stops."
+            )
+        words += phrases
+    if len(set(words)) < len(words):
+        raise MIVAError(f"Both subjects are called {words[0]!r}: give --subject another word, or clips with masks.")
+    return words
+
+
+def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -> "tuple[Lesson, Sequence[Sample]]":
+    """What is learnt and tried on; the models that find masks are let go of afterwards."""
+    if not words:
+        lesson = _lesson(base, options, None)
+        return lesson, _samples(options, lesson, None)
+    from .subject_mask import find_subjects
+
+    models, wanted = load_models(options), search_options(options)
+
+    def finder(phrases: Sequence[str]) -> "FindMasks":
+        return lambda frames: find_subjects(frames, ". ".join(phrases), *models, **wanted).masks
+
+    lesson = _lesson(base, options, finder(words))
+    # A still is tried with the first subject alone.
+    return lesson, _samples(options, lesson, finder(words[:1]))
+
+
+def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None") -> "Lesson":
     from .checks import printable
     from .clip_files import Wanted, read_clips
     from .lesson import Lesson, has_direction
@@ -236,7 +300,7 @@ def _lesson(base: "Base", options: argparse.Namespace) -> "Lesson":
         clips, source = _film(base, options)
     else:
         masks = options.masked + (options.beside is not None)
-        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks)
+        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
@@ -271,14 +335,14 @@ def _film(base: "Base", options: argparse.Namespace) -> tuple[list, dict[str, st
     return clips, source
 
 
-def _samples(options: argparse.Namespace, lesson: "Lesson") -> "Sequence[Sample]":
+def _samples(options: argparse.Namespace, lesson: "Lesson", find: "FindMasks | None") -> "Sequence[Sample]":
     """Held-out stills, or where there are none first frames of training clips."""
     from einops import rearrange
 
     from .samples import Sample, read_samples
 
     if options.stills:
-        return read_samples(options.stills, options.masked, _SAMPLES)
+        return read_samples(options.stills, options.masked, _SAMPLES, find)
     spread = sorted({round(k * (len(lesson.clips) - 1) / (_SAMPLES - 1)) for k in range(_SAMPLES)})
     return [
         Sample(

@@ -49,7 +49,11 @@ class Wanted:
     fps: float
 
 
-def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
+FindMasks = Callable[[Tensor], Tensor]
+"""From frames (N, H, W, 3) in [0, 1] to masks (K, N, H, W) in [0, 1]."""
+
+
+def read_clips(folder: Path, wanted: Wanted, masks: int, find: FindMasks | None = None) -> list[TrainingClip]:
     """The clips of a folder, each fitted to the base's frame.
 
     Clips are videos, or folders of frames in the order of their names. The masks of `clip.mp4` are the pictures in
@@ -60,6 +64,7 @@ def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
 
     Args:
         masks: K, how many subjects every clip must have masks of. If 0, those of one are read if all clips have them.
+        find: makes the masks of clips that have none beside them.
 
     Raises:
         MIVAError: no such folder, no clips in it, or some that cannot be used; all of them are named, each with the
@@ -83,7 +88,7 @@ def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
     clips, problems = [], []
     for path in sources:
         try:
-            clips.append(_read(path, beside[_name(path)][:count], wanted))
+            clips.append(_read(path, beside[_name(path)][:count], wanted, find))
         except MIVAError as error:
             problems.append(str(error).removesuffix("."))
     if problems:
@@ -92,6 +97,17 @@ def read_clips(folder: Path, wanted: Wanted, masks: int) -> list[TrainingClip]:
             f"{'; '.join(problems)}."
         )
     return clips
+
+
+def read_frames(path: Path) -> Tensor:
+    """The frames (F, H, W, 3) in [0, 1] of a video as they are coded, or of a folder in the order of their names.
+
+    Raises:
+        MIVAError: there is no such video, or no picture in the folder, or they cannot be read.
+    """
+    if path.is_dir() and not _pictures(path):
+        raise MIVAError(f"There are no pictures in {path}: name a folder of frames, a video or a picture.")
+    return _frames(path, read_picture, lambda frame: frame).frames
 
 
 def _is_clip(path: Path) -> bool:
@@ -111,7 +127,7 @@ def _masks_of(name: str, found: list[Path], ending: str) -> Path | None:
     return next((path for path in found if _name(path).lower() in wanted), None)
 
 
-def _read(path: Path, masks: list[Path | None], wanted: Wanted) -> TrainingClip:
+def _read(path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks | None) -> TrainingClip:
     sizes: list[tuple[int, int]] = []
 
     def fit(frame: Tensor) -> Tensor:
@@ -120,7 +136,7 @@ def _read(path: Path, masks: list[Path | None], wanted: Wanted) -> TrainingClip:
 
     video = _frames(path, read_picture, fit)
     for source, ending in zip(masks, _ENDINGS, strict=False):
-        if source is None:
+        if source is None and find is None:
             raise MIVAError(
                 f"{path.name} has no masks: put one picture for each of its {len(video.frames)} frames into "
                 f"{_name(path)}{ending}s"
@@ -139,7 +155,10 @@ def _read(path: Path, masks: list[Path | None], wanted: Wanted) -> TrainingClip:
             MIVAWarning,
             stacklevel=2,
         )
-    covered = [_read_masks(source, path, video, sizes[0], fit) for source in masks if source]
+    found = _find_masks(path, video, find) if find and None in masks else None
+    covered = [
+        _read_masks(source, path, video, sizes[0], fit) if source else found[k] for k, source in enumerate(masks)
+    ]
     return TrainingClip(
         _name(path),
         frames.movedim(-1, 1).contiguous(),
@@ -190,6 +209,22 @@ def _read_masks(
     if read.frames.max() <= 127:
         raise MIVAError(f"{masks.name} shows no subject: masks are white where it is")
     return replace(read, repeats=video.repeats).even().amax(-1)
+
+
+def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
+    """(K, N, H, W) uint8, as evenly as the clip's frames are shown."""
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", MIVAWarning)
+            masks = find(video.frames.float() / 255)
+    except MIVAError as error:
+        raise MIVAError(f"{path.name}: {error} Or put masks into {_name(path)}{_ENDINGS[0]}s") from error
+    if not masks.flatten(1).any(1).all():
+        raise MIVAError(f"{path.name}: the mask found in it is empty. Put masks into {_name(path)}{_ENDINGS[0]}s")
+    for warning in told:
+        warnings.warn(f"{path.name}: {warning.message}", warning.category, stacklevel=2)
+    shown = [replace(video, frames=(of_subject * 255).round().byte()).even() for of_subject in masks]
+    return torch.stack(shown)
 
 
 def _pictures(folder: Path) -> list[Path]:

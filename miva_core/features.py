@@ -24,12 +24,10 @@ def load_features(kind: Literal["dino", "clip"], folder: Path) -> Callable[[Tens
         A function from frames (F, H, W, 3) in [0, 1] to features (F, D).
 
     Raises:
-        MIVAError: the folder holds no such model, or transformers is not installed.
+        MIVAError: the folder holds no such model.
     """
-    try:
-        from transformers import AutoConfig, CLIPVisionModelWithProjection, ViTModel
-    except ImportError as error:
-        raise MIVAError("Features need the package transformers: pip install transformers.") from error
+    from transformers import AutoConfig, CLIPVisionModelWithProjection, ViTModel
+
     try:
         found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
         if found not in _TYPES[kind]:

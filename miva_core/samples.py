@@ -10,6 +10,7 @@ from .adapter import MIVAAdapter
 from .animation import Clip, animate
 from .base import Base
 from .checks import printable
+from .clip_files import FindMasks
 from .errors import MIVAError
 from .pictures import read_mask, read_picture
 from .stills import find_stills
@@ -27,27 +28,36 @@ class Sample:
     mask: Tensor | None = None
 
 
-def read_samples(folder: Path, masked: bool, most: int | None = None) -> list[Sample]:
+def read_samples(folder: Path, masked: bool, most: int | None = None, find: FindMasks | None = None) -> list[Sample]:
     """The stills of a folder; for masked adapters each with the mask beside it, `still_mask.png` for `still.jpg`.
 
     Args:
         most: so many of them at most.
+        find: makes the masks of stills that have none, the first one of several subjects.
 
     Raises:
         MIVAError: no such folder, no stills in it, or some that cannot be read or lack a mask; all of them are named.
     """
     samples, problems = [], []
     for path, beside in list(find_stills(folder).items())[:most]:
-        if masked and beside is None:
+        if masked and beside is None and find is None:
             problems.append(f"{path.name} has no mask: put {path.stem}_mask.png beside it, white where its subject is.")
             continue
         try:
-            samples.append(Sample(printable(path.stem), read_picture(path), read_mask(beside) if masked else None))
+            picture = read_picture(path)
+            samples.append(Sample(printable(path.stem), picture, _mask(picture, beside, find) if masked else None))
         except MIVAError as error:
-            problems.append(str(error))
+            problems.append(f"{path.name}: {error}" if find and not beside else str(error))
     if problems:
         raise MIVAError(" ".join(problems))
     return samples
+
+
+def _mask(picture: Tensor, beside: Path | None, find: FindMasks | None) -> Tensor | None:
+    """The mask beside a picture, or else one that is found."""
+    if beside:
+        return read_mask(beside)
+    return find(picture[None])[0, 0] if find else None
 
 
 def try_on(

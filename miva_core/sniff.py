@@ -131,6 +131,11 @@ _MODELS: dict[str, Callable[[Shapes], bool]] = {
     "an SDXL motion module": _has("motion_modules"),
     "a Wan VAE": _is_wan_vae,
     "a VAE": _has("encoder.conv_in.weight", "decoder.conv_in.weight"),
+    "a Grounding DINO checkpoint": _has("transformer.level_embed", "feat_map."),
+    "Grounding DINO in the transformers layout": _has("model.level_embed", "model.text_backbone."),
+    "a SAM 2 checkpoint": _has("image_encoder.trunk."),
+    "SAM 2 in the transformers layout": _has("vision_encoder.backbone.", "mask_decoder.upscale_conv1."),
+    "a checkpoint of the first SAM": _has("image_encoder.patch_embed.", "mask_decoder."),
     "a text encoder": _has("text_model.encoder"),
 }
 

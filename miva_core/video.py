@@ -35,7 +35,7 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,f
 _CELL_WIDTH = 160
 _LABEL_HEIGHT = 24
 _GAP = 2
-_MASK_COLOURS = (
+MASK_COLOURS = (
     (1.0, 1.0, 1.0),
     (1.0, 0.6, 0.1),
     (0.2, 0.7, 1.0),
@@ -145,7 +145,7 @@ def frames_over_masks(frames: Tensor, masks: Sequence[Tensor]) -> Tensor:
         (F, 2 H, W, 3)
     """
     painted = torch.zeros_like(frames)
-    for mask, colour in zip(masks, cycle(_MASK_COLOURS)):
+    for mask, colour in zip(masks, cycle(MASK_COLOURS)):
         painted = torch.lerp(painted, torch.tensor(colour).expand_as(painted), mask[..., None])
     return torch.cat([frames, painted], dim=1)
 

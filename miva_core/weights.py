@@ -35,7 +35,7 @@ _HARMLESS = [(_Forgotten, "pytorch_lightning.callbacks.model_checkpoint.ModelChe
 def open_weights(path: str | os.PathLike[str], kind: str) -> dict[str, Tensor]:
     """All tensors of a model file by name, on the CPU in the dtype of the file, mapped rather than read.
 
-    A "state_dict" inside is unwrapped and a "module." before all names is taken off.
+    A "state_dict" or "model" inside is unwrapped and a "module." before all names is taken off.
 
     Args:
         kind: what is wanted, for the message: "SD 1.5 checkpoint".
@@ -127,9 +127,9 @@ def _read_pickle(path: Path, kind: str) -> dict[str, Tensor]:
         # Files from before PyTorch 1.6 are no zip archives and cannot be mapped.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     # Some trainers wrap the tensors once, some twice.
-    for _ in range(2):
-        if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-            content = content["state_dict"]
+    for wrapper in ("state_dict", "state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
     if not isinstance(content, Mapping):
         raise MIVAError(f"{path} holds a {type(content).__name__}, but a {kind} holds named tensors.")
     return {n: tensor for n, tensor in content.items() if isinstance(n, str) and isinstance(tensor, Tensor)}

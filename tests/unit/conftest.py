@@ -1,7 +1,8 @@
-"""A tiny U-Net with motion modules, and adapters far from their neutral start."""
+"""A tiny U-Net with motion modules, adapters far from their neutral start, and commands as a user gives them."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import describe
 from miva_core.base import Base
+from miva_core.cli import main
 from miva_core.config import MIVAConfig
 from miva_core.init_noise import NoiseInit
 from miva_core.latent_clips import LatentClip, Pixels, encode
@@ -188,3 +190,38 @@ def make_recipe(small: MIVAConfig) -> Callable[..., Recipe]:
         return replace(recipe("animatediff"), **(quick | changes))
 
     return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder a user works in, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """run("train", …): the output of a command that ends well."""
+
+    def command(*arguments: str) -> str:
+        code = main(arguments)
+        told = capfd.readouterr()
+        assert code == 0, told.err
+        return told.out + told.err
+
+    return command
+
+
+@pytest.fixture
+def fail(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """fail("train", …): the one sentence of a command that is refused; nothing is left behind."""
+
+    def command(*arguments: str) -> str:
+        before = sorted(folder.rglob("*"))
+        assert main(arguments) == 2
+        told = capfd.readouterr().err.strip().splitlines()
+        assert len(told) == 1 and told[0].startswith("Error: "), told
+        assert sorted(folder.rglob("*")) == before
+        return told[0].removeprefix("Error: ")
+
+    return command

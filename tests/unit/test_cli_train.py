@@ -45,34 +45,6 @@ def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """run("train", …): the output of a command that ends well."""
-
-    def command(*arguments: str) -> str:
-        code = main(arguments)
-        told = capfd.readouterr()
-        assert code == 0, told.err
-        return told.out + told.err
-
-    return command
-
-
-@pytest.fixture
-def fail(folder: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """fail("train", …): the one sentence of a command that is refused; nothing is left behind."""
-
-    def command(*arguments: str) -> str:
-        before = sorted(folder.rglob("*"))
-        assert main(arguments) == 2
-        told = capfd.readouterr().err.strip().splitlines()
-        assert len(told) == 1 and told[0].startswith("Error: "), told
-        assert sorted(folder.rglob("*")) == before
-        return told[0].removeprefix("Error: ")
-
-    return command
-
-
 def test_clips_become_an_adapter_that_animates(run: Run) -> None:
     told = run("train", "clips", "--out", "drift.safetensors", "--subject", "ship", *QUICK, "--stills", "stills")
     assert "Learning 'drift' from 2 clips, mirrored ones too, 2 steps" in told and "Wrote drift.safetensors" in told

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from miva_core.errors import MIVAError
 from miva_core.features import load_features
-
-transformers = pytest.importorskip("transformers")
 
 
 @pytest.fixture

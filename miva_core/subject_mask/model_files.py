@@ -1,0 +1,275 @@
+"""Grounding DINO and SAM 2 from the files people have; nothing is downloaded.
+
+A model is one original checkpoint (.pth, .pt, or .safetensors with the same names), or a folder as transformers saves
+it, with its config.json. Which of them is told by the content.
+"""
+
+import contextlib
+import json
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..checks import is_count, printable
+from ..errors import MIVAError
+from ..sniff import what_is
+from ..weights import open_weights, what_weights
+from . import grounding_dino_names, sam2_names
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedModel
+
+    from .detector import Detector
+    from .segmenter import Segmenter
+
+_DETECTORS = ("grounding-dino", "mm-grounding-dino")
+_SEGMENTERS = ("sam2_video", "sam2")
+# Computed anew, but listed as missing by some releases.
+_COMPUTED = "relative_position_index"
+_VOCABULARIES = ("tokenizer.json", "vocab.txt")
+_BERT = "bert-base-uncased"
+_USUAL_SIZE = 800, 1333
+# With these a configuration would have the library load more than the folder holds, or run something.
+_REFUSED = ("backbone", "use_pretrained_backbone", "use_timm_backbone", "quantization_config", "auto_map")
+
+
+def load_detector(path: str | Path, vocabulary: str | Path | None = None, device: str = "cpu") -> "Detector":
+    """Grounding DINO, in float32.
+
+    Args:
+        path: groundingdino_swint_ogc.pth, groundingdino_swinb_cogcoor.pth, their tensors as .safetensors, or a folder
+            with config.json, model.safetensors and tokenizer.json.
+        vocabulary: tokenizer.json or vocab.txt of bert-base-uncased, or a folder that holds one. By default it is
+            looked for in the model's folder and in a folder bert-base-uncased there or one level up.
+        device: to run on.
+
+    Raises:
+        MIVAError: missing, another kind of file, damaged, incomplete, no vocabulary, or transformers is too old.
+    """
+    require_transformers()
+    from .detector import Detector
+
+    path = _find(Path(path), "Grounding DINO", "grounding-dino", "tokenizer.json", "groundingdino_swint_ogc.pth")
+    if path.is_dir():
+        _check_type(path, _DETECTORS, "Grounding DINO")
+        tokenizer = _tokenizer(_find_vocabulary(path, vocabulary))
+        model = _from_folder("AutoModelForZeroShotObjectDetection", path)
+        shorter, longer = _detector_size(path)
+    else:
+        tensors = _open(path, grounding_dino_names.MARK, "Grounding DINO")
+        tokenizer = _tokenizer(_find_vocabulary(path, vocabulary))
+        config = grounding_dino_names.configuration(tensors, path.name)
+        renamed = grounding_dino_names.rename(tensors)
+        model = _from_tensors("GroundingDinoForObjectDetection", config, renamed, path)
+        shorter, longer = _USUAL_SIZE
+    return Detector(model.to(device), tokenizer, shorter, longer)
+
+
+def load_segmenter(path: str | Path, device: str = "cpu") -> "Segmenter":
+    """SAM 2 or 2.1, in float32.
+
+    Args:
+        path: sam2_hiera_tiny.pt and its kin, their tensors as .safetensors, or a folder with config.json and
+            model.safetensors.
+        device: to run on.
+
+    Raises:
+        MIVAError: missing, another kind of file, damaged, incomplete, or transformers is too old.
+    """
+    require_transformers()
+    from .segmenter import Segmenter
+
+    path = _find(Path(path), "SAM 2", "sam2", "processor_config.json", "sam2.1_hiera_tiny.pt")
+    load_video: Callable[[], PreTrainedModel] | None = None
+    several = True
+    if path.is_dir():
+        if _check_type(path, _SEGMENTERS, "SAM 2") == "sam2_video":
+            load_video = partial(_from_folder, "Sam2VideoModel", path)
+        model = _from_folder("Sam2Model", path)
+        several = _read_json(path / "config.json").get("multimask_output_in_sam", True)
+    else:
+        tensors = _open(path, sam2_names.MARK, "SAM 2")
+        config = sam2_names.configuration(tensors, path.name)
+        renamed = sam2_names.rename(tensors)
+        load_video = partial(_from_tensors, "Sam2VideoModel", config, renamed, path)
+        model = _from_tensors("Sam2Model", sam2_names.of_pictures(config), renamed, path)
+    return Segmenter(model.to(device), load_video, several, path.name)
+
+
+def require_transformers() -> None:
+    """Check that transformers runs both models rightly.
+
+    Raises:
+        MIVAError: it is too old.
+    """
+    import transformers
+
+    release = tuple(int(part) for part in re.findall(r"\d+", transformers.__version__)[:3])
+    if release < (4, 56):
+        raise MIVAError(f"transformers {transformers.__version__} has no SAM 2; update to 4.57.6 or newer.")
+    if release < (4, 57, 6) or release == (5, 0, 0):
+        raise MIVAError(
+            f"transformers {transformers.__version__} is not known to run SAM 2 rightly; take 4.57.6, or 5.23 or newer."
+        )
+
+
+def _find(path: Path, kind: str, folder: str, beside: str, file: str) -> Path:
+    """The file, or the folder that a file of transformers' layout stands in."""
+    if not path.exists():
+        raise MIVAError(
+            f"{kind} weights not found: {path}. Put an HF folder (config.json, model.safetensors, {beside}) or {file} "
+            f"into ComfyUI/models/{folder}."
+        )
+    if path.is_file() and path.name == "model.safetensors" and (path.parent / "config.json").is_file():
+        return path.parent
+    return path
+
+
+def _open(path: Path, mark: str, kind: str) -> dict[str, Tensor]:
+    """Tensors of an original checkpoint."""
+    try:
+        tensors = open_weights(path, f"{kind} checkpoint")
+    except MIVAError as error:
+        program = isinstance(error.__cause__, pickle.UnpicklingError) or "TorchScript" in str(error.__cause__)
+        if what_is(path) == "a text file" or program:
+            raise MIVAError(
+                f"{path.name} is not a plain weight file (it holds pickled code or is a web page / git-lfs pointer); "
+                "nothing from it was executed."
+            ) from error
+        raise
+    if mark not in tensors:
+        found = what_weights(tensors)
+        if found.startswith(kind):
+            raise MIVAError(f"{path.name} is {found}: call it model.safetensors and put its config.json beside it.")
+        raise MIVAError(f"{path.name} is {found}, not {kind}.")
+    return tensors
+
+
+def _check_type(folder: Path, types: tuple[str, ...], kind: str) -> str:
+    """The model_type of a folder, if it is one of these."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise MIVAError(
+            f"{folder} holds no config.json: name a folder as transformers saves {kind}, or one weight file."
+        )
+    content = _read_json(config)
+    found = content.get("model_type")
+    if found is None:
+        raise MIVAError(f"{config} does not tell which model this is: name a folder as transformers saves {kind}.")
+    if found not in types:
+        raise MIVAError(f"{folder} is a {found!r} model, not {kind}.")
+    refused = [name for name in _REFUSED if content.get(name)]
+    if refused:
+        raise MIVAError(f"{config} asks for {refused[0]}, which the folder does not hold: get {kind} without it.")
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise MIVAError(f"{path} is damaged: get its folder again.") from error
+    if not isinstance(content, dict):
+        raise MIVAError(f"{path} is damaged: get its folder again.")
+    return content
+
+
+def _from_folder(model_class: str, folder: Path) -> "PreTrainedModel":
+    if not (folder / "model.safetensors").is_file() and not (folder / "model.safetensors.index.json").is_file():
+        raise MIVAError(f"{folder} holds no model.safetensors: copy it there, beside config.json.")
+    return _load(model_class, folder, folder, local_files_only=True, use_safetensors=True)
+
+
+def _from_tensors(model_class: str, config: Any, tensors: dict[str, Tensor], path: Path) -> "PreTrainedModel":
+    floats = {name: tensor.float() for name, tensor in tensors.items()}
+    return _load(model_class, None, path, config=config, state_dict=floats)
+
+
+def _load(model_class: str, source: Path | None, path: Path, **options: Any) -> "PreTrainedModel":
+    import transformers
+
+    try:
+        with _quiet():
+            model, report = getattr(transformers, model_class).from_pretrained(
+                source, dtype=torch.float32, output_loading_info=True, **options
+            )
+    except Exception as error:  # damaged configurations and weights raise a dozen kinds of exception
+        raise MIVAError(f"{path} is damaged, incomplete or of other sizes than its model: get it again.") from error
+    missing = sorted(name for name in report["missing_keys"] if not name.endswith(_COMPUTED))
+    if missing:
+        raise MIVAError(f"{len(missing)} weights are missing from {path}, e.g. {printable(missing[0])}: get it again.")
+    return model.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's reports on what it loads, which our own messages replace."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _detector_size(folder: Path) -> tuple[int, int]:
+    """Shorter and longest side to which pictures are scaled."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if not (folder / name).is_file():
+            continue
+        content = _read_json(folder / name)
+        part = content.get("image_processor", content)
+        size = part.get("size") if isinstance(part, dict) else None
+        sides = [size.get(side) for side in ("shortest_edge", "longest_edge")] if isinstance(size, dict) else []
+        if not sides or not all(map(is_count, sides)):
+            raise MIVAError(f"{folder / name} is damaged: it does not tell the size of pictures. Get its folder again.")
+        return sides[0], sides[1]
+    return _USUAL_SIZE
+
+
+def _find_vocabulary(model: Path, given: str | Path | None) -> Path:
+    """The vocabulary that is given, a file or a folder of it, or else what is found near the model."""
+    if given is not None:
+        places = [Path(given), *(Path(given) / name for name in _VOCABULARIES)]
+    else:
+        home = model if model.is_dir() else model.parent
+        folders = (home, home / _BERT, home.parent / _BERT)
+        places = [folder / name for folder in folders for name in _VOCABULARIES]
+    for place in places:
+        if place.is_file():
+            return place
+    if given is not None:
+        raise MIVAError(f"There is no vocabulary {given}: name bert-base-uncased's vocab.txt or tokenizer.json.")
+    raise MIVAError(
+        f"{model.name} has no vocabulary. Put bert-base-uncased's vocab.txt (or tokenizer.json) into "
+        f"models/{_BERT} or beside the file."
+    )
+
+
+def _tokenizer(path: Path) -> "Tokenizer":
+    from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+    try:
+        if path.suffix == ".json":
+            tokenizer = Tokenizer.from_file(str(path))
+        else:
+            tokenizer = BertWordPieceTokenizer(str(path), lowercase=True)._tokenizer
+    except Exception as error:  # the library raises bare exceptions
+        raise MIVAError(f"{path} is no vocabulary: get bert-base-uncased's vocab.txt or tokenizer.json.") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if [tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", ".")] != [101, 102, 1012]:
+        raise MIVAError(f"{path} is another vocabulary: get bert-base-uncased's vocab.txt or tokenizer.json.")
+    return tokenizer

@@ -1,0 +1,103 @@
+"""Boxes, points and rough masks by which people point at subjects: checked against the picture they are of."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..checks import is_whole
+from ..errors import MIVAError
+from ..pictures import told_size
+from .segmenter import OFF, ON, Point
+
+_SLACK = 0.01
+
+
+def check_key_frame(key_frame: int, frames: int) -> None:
+    """Check that a clip of so many frames has this one.
+
+    Raises:
+        MIVAError: it has not.
+    """
+    if not is_whole(key_frame) or not 0 <= key_frame < frames:
+        raise MIVAError(f"Key frame {key_frame} is outside the clip (0-{frames - 1}).")
+
+
+def check_boxes(boxes: Tensor | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
+    """Boxes (N, 4) of float32, cut to a picture of (height, width).
+
+    Raises:
+        MIVAError: another shape, not finite, empty, or outside the picture.
+    """
+    try:
+        given = torch.tensor([[float(edge) for edge in box] for box in boxes])
+    except (TypeError, ValueError, RuntimeError):
+        given = torch.empty(0)
+    if given.ndim != 2 or given.shape[1] != 4 or not len(given) or not given.isfinite().all():
+        raise MIVAError("Expected boxes as x0, y0, x1, y1 in pixels, at least one, and four numbers each.")
+    height, width = size
+    cut = given.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+    for box, inside in zip(given.tolist(), cut.tolist(), strict=True):
+        if inside[2] - inside[0] < 1 or inside[3] - inside[1] < 1:
+            told = ", ".join(f"{number:g}" for number in box)
+            raise MIVAError(
+                f"The box {told} covers nothing of the image, which is {told_size(size)}: give the left, top, right "
+                "and bottom edge in pixels."
+            )
+    return cut
+
+
+def check_points(points: Sequence[Sequence[Point]], size: tuple[int, int]) -> list[list[Point]]:
+    """Points of each subject, if all lie in a picture of (height, width) and one of each lies on the subject.
+
+    Raises:
+        MIVAError: they do not.
+    """
+    try:
+        of_subjects = [[_checked_point(point, size) for point in of_subject] for of_subject in points]
+    except TypeError:
+        raise MIVAError(f"Expected for each subject a list of points (x, y, label), got {points!r}.") from None
+    if not of_subjects:
+        raise MIVAError("There are no points: give at least one that lies on the subject.")
+    if not all(any(label == ON for *_, label in of_subject) for of_subject in of_subjects):
+        raise MIVAError("A subject needs at least one point that lies on it, not only points beside it.")
+    return of_subjects
+
+
+def _checked_point(point: Point, size: tuple[int, int]) -> Point:
+    height, width = size
+    try:
+        x, y, label = map(float, point)
+    except ValueError:
+        x, y, label = 0.0, 0.0, -1.0
+    if label not in (ON, OFF):
+        raise MIVAError(f"Expected a point as x, y and 1 (on the subject) or 0 (beside it), got {point}.")
+    if not (0 <= x <= width and 0 <= y <= height):
+        raise MIVAError(f"The point {x:g}, {y:g} is outside the image, which is {told_size(size)}.")
+    return x, y, int(label)
+
+
+def check_rough(rough: Tensor, size: tuple[int, int]) -> Tensor:
+    """Rough masks (N, H, W), each of a picture of (height, width) and with something on it.
+
+    Raises:
+        MIVAError: another shape or size, or a mask is empty.
+    """
+    if not isinstance(rough, Tensor):
+        raise MIVAError(f"The rough mask is a {type(rough).__name__}, expected a tensor [subjects, height, width].")
+    masks = rough[None] if rough.ndim == 2 else rough
+    if masks.ndim != 3 or not len(masks):
+        raise MIVAError(f"Expected a rough mask of shape [subjects, height, width], got {tuple(rough.shape)}.")
+    if tuple(masks.shape[1:]) != size:
+        raise MIVAError(
+            f"The rough mask is {told_size(masks.shape[1:])} but the image is {told_size(size)}; resize the mask first."
+        )
+    if not (masks.is_floating_point() or masks.dtype == torch.bool):
+        raise MIVAError(f"The rough mask holds {masks.dtype}: give floats in [0, 1] or truth values.")
+    masks = masks.detach().to("cpu", torch.float32)
+    low, high = masks.amin().item(), masks.amax().item()
+    if not (low >= -_SLACK and high <= 1 + _SLACK):
+        raise MIVAError(f"The rough mask has values from {low:g} to {high:g}: scale them to 0 … 1.")
+    if not (masks > 0.5).any(-1).any(-1).all():
+        raise MIVAError("The rough mask is empty: paint white over the subject.")
+    return masks

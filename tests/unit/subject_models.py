@@ -1,0 +1,36 @@
+"""The small Grounding DINO and SAM 2 that tests run, and scenes they know."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from miva_core.subject_mask import Detector, Segmenter, load_detector, load_segmenter
+from tools.shapes import Scene, draw_scene
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+DETECTOR, SEGMENTER = FIXTURES / "grounding-dino-shapes", FIXTURES / "sam2-shapes"
+
+
+@cache
+def detector() -> Detector:
+    return load_detector(DETECTOR)
+
+
+@cache
+def segmenter() -> Segmenter:
+    return load_segmenter(SEGMENTER)
+
+
+def scene(seed: int, shapes: int = 2, frames: int = 1, gone: int | None = None) -> Scene:
+    """A scene the models were not trained on."""
+    return draw_scene(np.random.default_rng(2_000_000 + seed), (96, 128), shapes, frames, gone)
+
+
+def overlap(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of masks (…, H, W); 1 where both are empty."""
+    a, b = a > 0.5, b > 0.5
+    union = (a | b).sum((-1, -2))
+    return torch.where(union > 0, (a & b).sum((-1, -2)) / union.clamp(min=1), 1.0)
