@@ -102,7 +102,7 @@ def recipe(base: str, preset: Preset = "normal", masked: bool = False) -> Recipe
     normal = _TINY if base == "tiny" else _REAL
     if masked:
         # Places count less for it than for plain adapters, since the rest is to keep still.
-        subject = normal.subject / 2
+        subject = normal.subject / 6
         normal = replace(normal, config=replace(normal.config, mask=True), subject=subject)
     if preset == "quick":
         return replace(normal, preset=preset, steps=normal.steps // 4, lr=normal.lr * (1 if base == "tiny" else 3))
