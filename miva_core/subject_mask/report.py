@@ -47,7 +47,8 @@ def overlay(frame: Tensor, found: Subjects, index: int) -> Tensor:
         for box, text in named or [(box, label) for box in _around(mask)]:
             # Above the box, unless the picture ends there.
             place = max(0, min(box[0], image.width - font.getlength(text))), max(0, box[1] - 1.4 * size)
-            draw.text(place, text, fill=paint, font=font, stroke_width=max(1, size // 8), stroke_fill="black")
+            draw.rectangle(draw.textbbox(place, text, font=font), fill=paint)
+            draw.text(place, text, fill="black", font=font)
     return torch.from_numpy(np.array(image)).float() / 255
 
 
