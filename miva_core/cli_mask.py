@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli_options import add_models, check_parent, load_models, search_options, whole
+from .cli_options import add_models, check_new_folder, load_models, search_options, whole
 from .errors import MIVAError, MIVAWarning
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _points(text: str) -> list[tuple[float, float, int]]:
 
 def _mask(options: argparse.Namespace) -> None:
     _check_choice(options)
-    _check_folder(options.out)
+    check_new_folder(options.out)
     frames = _read(options.source)
     found = _find(frames, options)
     found = found._replace(masks=_edited(found.masks, options))
@@ -110,18 +110,6 @@ def _mask(options: argparse.Namespace) -> None:
     with _whole_folder(options.out) as folder:
         _write(folder, frames, found, options.key_frame or 0)
     print(f"Wrote {', '.join(found.labels)} into {options.out}: masks, overlay.png and boxes.json.")
-
-
-def _check_folder(folder: Path) -> None:
-    """Check, before any work, that a folder of results can be made, and that nothing is in it."""
-    from .files import check_writable
-
-    check_parent(folder)
-    if folder.exists() and not folder.is_dir():
-        raise MIVAError(f"{folder} is a file: name a folder.")
-    if folder.exists() and any(folder.iterdir()):
-        raise MIVAError(f"{folder} exists already and is not empty: name another folder.")
-    check_writable((folder if folder.exists() else folder.parent) / "overlay.png", (".png",))
 
 
 @contextlib.contextmanager
@@ -195,8 +183,10 @@ def _is_picture(path: Path) -> bool:
     if kind == "a WebP picture":
         from PIL import Image
 
-        with Image.open(path) as image:
-            return not getattr(image, "is_animated", False)
+        # What is wrong with a damaged one is told when it is read.
+        with contextlib.suppress(OSError, SyntaxError), Image.open(path, formats=("WEBP",)) as image:
+            return not image.is_animated
+        return True
     return kind != "a GIF picture" and (kind.endswith(" picture") or path.suffix.lower() in (*PICTURES, ".tga"))
 
 

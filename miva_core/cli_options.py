@@ -138,6 +138,16 @@ def check_parent(folder: Path) -> None:
         raise MIVAError(f"There is no folder {folder.parent} to make {folder.name} in: create it first.")
 
 
+def check_new_folder(folder: Path) -> None:
+    """Check, before any work, that a folder of results can be made and filled, and that nothing is in it."""
+    check_parent(folder)
+    if folder.exists() and not folder.is_dir():
+        raise MIVAError(f"{folder} is a file: name a folder.")
+    if folder.exists() and any(folder.iterdir()):
+        raise MIVAError(f"{folder} exists already and is not empty: name another folder.")
+    check_writable((folder if folder.exists() else folder.parent) / "results.png", (".png",))
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for results, if it is not there, and check that files can be written into it."""
     try:

@@ -11,7 +11,7 @@ from .cli_options import (
     add_base,
     add_models,
     check_distinct,
-    check_parent,
+    check_new_folder,
     device,
     load_chosen_base,
     load_models,
@@ -142,9 +142,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
     from .video import write_video
 
     shooting = _shooting(options, parse_size(options.size), options.frames)
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
-        raise MIVAError(f"{options.out} exists already and is not empty: name another folder.")
-    check_parent(options.out)
+    check_new_folder(options.out)
     stills = read_stills(options.stills)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
     make_folder(options.out)

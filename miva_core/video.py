@@ -22,7 +22,7 @@ from .errors import MIVAError
 from .files import looks_like, replacing, require_file
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFont
 
 VIDEO_EXTENSIONS = (".mp4", ".mov", ".mkv", ".gif", ".webp")
 # 10 s of 1080p at 24 frames a second: 6 GB as floats.
@@ -358,11 +358,18 @@ def _row(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([np.pad(f, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255) for f in enlarged], axis=1)
 
 
-def _label(text: str) -> np.ndarray:
+def label_font(size: int) -> "ImageFont.FreeTypeFont":
+    """The font of words in pictures, which comes with matplotlib; its size is in pixels."""
     import matplotlib
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import ImageFont
 
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 14)
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
+
+
+def _label(text: str) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    font = label_font(14)
     width = math.ceil(font.getlength(text)) + 8
     image = Image.new("RGB", (width, _LABEL_HEIGHT), "white")
     ImageDraw.Draw(image).text((4, 2), text, fill="black", font=font)

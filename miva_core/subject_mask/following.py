@@ -78,10 +78,10 @@ def tell_lost(masks: Tensor, names: Sequence[str], key_frame: int) -> None:
         last, first = max(k for k, yes in enumerate(seen) if yes), seen.index(True)
         if last < len(seen) - 1:
             text = f"{name!r} is lost from frame {last + 1} on (its mask is empty)."
-            warnings.warn(text, MIVAWarning, stacklevel=3)
+            warnings.warn(text, MIVAWarning, stacklevel=4)
         if first > 0:
             text = f"{name!r} is lost up to frame {first - 1} (its mask is empty)."
-            warnings.warn(text, MIVAWarning, stacklevel=3)
+            warnings.warn(text, MIVAWarning, stacklevel=4)
 
 
 def tell_memory(frames: Tensor, subjects: int) -> None:

@@ -45,15 +45,27 @@ def check_images(images: Any) -> Tensor:
     frames = images.detach().to("cpu", torch.float32)
     if not frames.isfinite().all():
         raise MIVAError("The image holds NaN or infinite values: check the node or file it comes from.")
-    low, high = frames.amin().item(), frames.amax().item()
-    if low < -_SLACK or high > 1 + _SLACK:
-        raise MIVAError(f"The image has values from {low:g} to {high:g}: scale them to 0 … 1.")
-    if low < 0 or high > 1:
+    check_range(frames, "The image")
+    if frames.amin() < 0 or frames.amax() > 1:
         frames = frames.clamp(0, 1)
     if frames.shape[-1] == 4:
         alpha = frames[..., 3:]
         frames = frames[..., :3] * alpha + _GREY * (1 - alpha)
     return frames.expand(*frames.shape[:3], 3)
+
+
+def check_range(values: Tensor, owner: str) -> None:
+    """Check that values lie in [0, 1], but for rounding.
+
+    Args:
+        owner: whose they are, for the message: "The image".
+
+    Raises:
+        MIVAError: they do not, or one is no number.
+    """
+    low, high = values.amin().item(), values.amax().item()
+    if not (low >= -_SLACK and high <= 1 + _SLACK):
+        raise MIVAError(f"{owner} has values from {low:g} to {high:g}: scale them to 0 … 1.")
 
 
 def to_bytes(picture: Tensor) -> Tensor:

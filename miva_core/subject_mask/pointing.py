@@ -8,9 +8,8 @@ from torch import Tensor
 from ..checks import is_whole
 from ..errors import MIVAError
 from ..pictures import told_size
+from .images import check_range
 from .segmenter import OFF, ON, Point
-
-_SLACK = 0.01
 
 
 def check_key_frame(key_frame: int, frames: int) -> None:
@@ -95,9 +94,7 @@ def check_rough(rough: Tensor, size: tuple[int, int]) -> Tensor:
     if not (masks.is_floating_point() or masks.dtype == torch.bool):
         raise MIVAError(f"The rough mask holds {masks.dtype}: give floats in [0, 1] or truth values.")
     masks = masks.detach().to("cpu", torch.float32)
-    low, high = masks.amin().item(), masks.amax().item()
-    if not (low >= -_SLACK and high <= 1 + _SLACK):
-        raise MIVAError(f"The rough mask has values from {low:g} to {high:g}: scale them to 0 … 1.")
+    check_range(masks, "The rough mask")
     if not (masks > 0.5).any(-1).any(-1).all():
         raise MIVAError("The rough mask is empty: paint white over the subject.")
     return masks

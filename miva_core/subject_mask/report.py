@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
 from ..files import replacing
-from ..video import MASK_COLOURS
+from ..video import MASK_COLOURS, label_font
 from .subjects import Subjects
 
 _COVER = 0.45
@@ -27,8 +27,7 @@ def overlay(frame: Tensor, found: Subjects, index: int) -> Tensor:
     Returns:
         (H, W, 3) in [0, 1].
     """
-    import matplotlib
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     shown = frame
     for mask, colour in zip(found.masks[:, index], cycle(_COLOURS)):
@@ -37,7 +36,7 @@ def overlay(frame: Tensor, found: Subjects, index: int) -> Tensor:
     image = Image.fromarray((shown * 255).round().byte().numpy())
     draw = ImageDraw.Draw(image)
     size = max(11, round(min(image.size) / 36))
-    font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
+    font = label_font(size)
     subjects = zip(found.labels, found.masks[:, index], found.boxes, found.scores, strict=True)
     for (label, mask, boxes, scores), colour in zip(subjects, cycle(_COLOURS)):
         paint = tuple(round(255 * channel) for channel in colour)

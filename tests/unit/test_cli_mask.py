@@ -140,13 +140,18 @@ def test_what_cannot_be_done_is_told(given: tuple[str, ...], message: str, fail:
     assert fail("mask", "photo.png", *given, "--out", "masks") == message
 
 
-def test_animations_are_clips_and_pictures_are_known_by_their_content(run: Run) -> None:
+def test_animations_are_clips_and_pictures_are_known_by_their_content(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
     shown = scene(22, frames=3)
     box = ",".join(f"{edge:g}" for edge in boxes_of(shown.masks[:1, 0])[0].tolist())
     for ending in ("webp", "gif"):
         write_video(shown.frames, f"clip.{ending}", 8)
         run("mask", f"clip.{ending}", "--box", box, *MODELS[2:], "--out", ending)
         assert len(list(Path(ending, "subject_1_masks").iterdir())) == 3
+    Path("half.webp").write_bytes(Path("clip.webp").read_bytes()[:40])
+    assert main(["mask", "half.webp", "--box", box, *MODELS[2:], "--out", "half"]) == 2
+    assert "half.webp is damaged or cut short" in capfd.readouterr().err
     write_png(shown.frames[0], "photo.png")
     Path("photo.png").rename("photo.mp4")
     run("mask", "photo.mp4", "--box", box, *MODELS[2:], "--out", "photo")
