@@ -16,6 +16,7 @@ import transformers
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from miva_core.library import SHAPES
 from miva_core.subject_mask import Detector, Segmenter, find_subjects, load_detector, load_segmenter, segment
 from tools.shapes import KINDS, Scene, boxes_of, draw_scene
 
@@ -23,7 +24,6 @@ PICTURES, CLIPS, FRAMES = 200, 25, 6
 SIZES = ((96, 96), (96, 128), (128, 96), (128, 160))
 _TRAINED_BELOW = 1_000_000
 """Seeds from here on are of this benchmark."""
-FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
 
 
 def scenes(count: int, frames: int, shapes: tuple[int, int]) -> list[Scene]:
@@ -107,8 +107,8 @@ def of_clips(detector: Detector, segmenter: Segmenter) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", type=Path, default=FIXTURES / "grounding-dino-shapes")
-    parser.add_argument("--segmenter", type=Path, default=FIXTURES / "sam2-shapes")
+    parser.add_argument("--detector", type=Path, default=SHAPES / "grounding-dino")
+    parser.add_argument("--segmenter", type=Path, default=SHAPES / "sam2")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)

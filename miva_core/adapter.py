@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .backbones import Backbone, Site
@@ -94,6 +96,19 @@ class MIVAAdapter(nn.Module):
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
         return adapter
+
+
+def relabel(path: Path, info: AdapterInfo, out: Path) -> None:
+    """Copy an adapter file under another header.
+
+    Raises:
+        MIVAError: it is gone or damaged, or the copy cannot be written.
+    """
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise MIVAError(f"{path} cannot be read any more: make or choose the adapter again.") from error
+    save_weights(out, tensors, {"miva": info.to_json()}, "The adapter")
 
 
 def _key(site: Site) -> str:

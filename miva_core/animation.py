@@ -21,6 +21,7 @@ from .mask_stream import MaskStreams, mask_steps
 from .pictures import fit_picture
 from .readout import DecoderReadout, fit_readout
 from .sampling import check_same_noise, prepare_scheduler, sample
+from .sigmas import SigmaSchedule
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def animate(
     noise: NoiseInit | None = None,
     adain: bool | None = None,
     scheduler: Any = None,
+    sigmas: Tensor | None = None,
+    start: Tensor | None = None,
     mask_stop_iou: float | None = None,
     readout: ReadoutName | None = None,
     callback: Callable[[Progress], None] | None = None,
@@ -100,6 +103,9 @@ def animate(
             base's own choice.
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
             `UniPCMultistepScheduler.from_config(base.scheduler.config)`.
+        sigmas: noise levels in place of a scheduler and `steps`, see `SigmaSchedule`.
+        start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
+            is drawn stays the same.
         mask_stop_iou: in [0, 1], stop generating masks once two predictions in a row agree so well (intersection over
             union); None (default) never stops before their last step.
         readout: how masks are read off their latents, "linear" or by the "decoder", default the base's own choice.
@@ -124,8 +130,11 @@ def animate(
     if not adapters and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
     steps = base.steps if steps is None else steps
-    schedule = prepare_scheduler(scheduler or base.scheduler, steps)
-    check_same_noise(schedule, base.scheduler)
+    if sigmas is None:
+        schedule = prepare_scheduler(scheduler or base.scheduler, steps)
+        check_same_noise(schedule, base.scheduler)
+    else:
+        schedule = SigmaSchedule(base.scheduler, sigmas)
     check_bare(base.model, base.backbone)
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
@@ -142,7 +151,8 @@ def animate(
         x1 = base.encode(picture)
         prior = torch.zeros_like(x1) if base.centred else x1
         noise, length = noise or base.noise, (frames - 1) // base.stride + 1
-        start = noise.start_latents(prior, length, generator)
+        drawn = noise.start_latents(prior, length, generator)
+        start = drawn if start is None else _check_start(start, drawn)
         streams = None
         if given:
             streams = _mask_streams(
@@ -233,6 +243,13 @@ def _check_frames(base: Base, frames: int) -> int:
             f"such as {max(nearest, base.stride + 1)}."
         )
     return frames
+
+
+def _check_start(start: Tensor, drawn: Tensor) -> Tensor:
+    if not isinstance(start, Tensor) or start.shape != drawn.shape or not start.isfinite().all():
+        told = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
+        raise MIVAError(f"The start noise is {told}, expected finite numbers of shape {tuple(drawn.shape)}.")
+    return start.to(drawn)
 
 
 def _check_adapters(adapters: Mapping[str, tuple[MIVAAdapter, float]]) -> None:

@@ -72,6 +72,11 @@ class Base:
     readout: ReadoutName = "linear"
 
     @property
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """What takes memory: the denoiser and the autoencoder of its codec."""
+        return self.model, getattr(self.codec, "vae", self.codec)
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device

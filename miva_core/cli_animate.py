@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .checks import LARGEST
 from .cli_options import add_base, add_folders, check_distinct, device, load_chosen_base, share, whole
 from .errors import MIVAError
-from .motion_text import parse_mask, parse_motion, weight_sums
+from .motion_text import parse_mask, parse_motion, unique_names, weight_sums
 
 if TYPE_CHECKING:
     from .init_noise import NoiseInit
@@ -77,7 +77,7 @@ def _animate(options: argparse.Namespace) -> None:
         files.check_writable(options.sheet, (".png",))
     chosen = [parse_motion(text) for text in options.miva]
     paths = [resolve_adapter(motion.name, options.adapters) for motion in chosen]
-    names = _unique([path.stem for path in paths])
+    names = unique_names([path.stem for path in paths])
     infos = {name: read_info(path) for name, path in zip(names, paths, strict=True)}
     mask_paths = _mask_paths(options.mask, [motion.name for motion in chosen], names)
     saved = {name: options.out.with_stem(f"{options.out.stem}_{name}_mask") for name in mask_paths}
@@ -139,12 +139,6 @@ def _animate(options: argparse.Namespace) -> None:
         shown = frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames
         write_png(contact_sheet([(label or "no motion", shown)]), options.sheet)
         print(f"Wrote {options.sheet}.")
-
-
-def _unique(stems: Sequence[str]) -> list[str]:
-    """Names of files, with a number where they repeat."""
-    names = [stem if stems.count(stem) == 1 else f"{stem} ({k})" for k, stem in enumerate(stems, start=1)]
-    return names if len(set(names)) == len(names) else [f"{stem} #{k}" for k, stem in enumerate(stems, start=1)]
 
 
 def _mask_paths(texts: Sequence[str], typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .cli_options import add_models, check_new_folder, load_models, search_options, whole
 from .errors import MIVAError, MIVAWarning
+from .pointed_text import parse_box, parse_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,24 +81,16 @@ def _add_edits(command: argparse.ArgumentParser) -> None:
 
 def _box(text: str) -> list[float]:
     try:
-        box = [float(part) for part in text.split(",")]
-    except ValueError:
-        box = []
-    if len(box) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not left,top,right,bottom in pixels")
-    return box
+        return parse_box(text)
+    except MIVAError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _points(text: str) -> list[tuple[float, float, int]]:
-    points = []
-    for part in text.split():
-        try:
-            x, y, *label = part.split(",")
-            points.append((float(x), float(y), {(): 1, ("1",): 1, ("0",): 0}[tuple(label)]))
-        except (ValueError, KeyError):
-            told = f"{part!r} is not X,Y in pixels, or X,Y,0 for a point beside the subject"
-            raise argparse.ArgumentTypeError(told) from None
-    return points
+    try:
+        return parse_points(text)
+    except MIVAError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _mask(options: argparse.Namespace) -> None:
@@ -194,9 +187,10 @@ def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
     from tqdm import tqdm
 
     from .subject_mask import find_subjects, segment
+    from .subject_mask.subjects import pointed_at
 
     if options.grabcut:
-        return _pointed_at(_cut_out(frames, options))
+        return pointed_at(_cut_out(frames, options))
     detector, segmenter = load_models(options, with_detector=bool(options.prompt))
     with tqdm(total=len(frames), unit="frame", delay=1) as bar:
         shared = {
@@ -218,7 +212,7 @@ def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
             )
         rough = _read_rough(options.rough) if options.rough else None
         masks = segment(frames, segmenter, boxes=options.box, points=options.points, rough=rough, **shared)
-    return _pointed_at(masks)
+    return pointed_at(masks)
 
 
 def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
@@ -250,35 +244,24 @@ def _read_rough(paths: list[Path]) -> "Tensor":
     return torch.stack(masks)
 
 
-def _pointed_at(masks: "Tensor") -> "Subjects":
-    """Masks (subjects, F, H, W) of subjects that have numbers for names, and no boxes."""
-    from .subject_mask import Subjects
-
-    none: list[list[Tensor | None]] = [[None] * masks.shape[1] for _ in masks]
-    return Subjects(masks, none, [f"subject {k + 1}" for k in range(len(masks))], none)
-
-
 def _edited(masks: "Tensor", options: argparse.Namespace) -> "Tensor":
-    from .subject_mask import edits
+    from .subject_mask.edits import Edits
 
-    if options.keep_largest:
-        masks = edits.keep_largest(masks)
-    if options.fill_holes:
-        masks = edits.fill_holes(masks)
-    masks = edits.grow(masks, options.grow)
-    masks = edits.feather(masks, options.feather or 0)
-    return edits.invert(masks) if options.invert else masks
+    edits = Edits(options.keep_largest, options.fill_holes, options.grow, options.feather or 0, options.invert)
+    return edits.apply(masks)
 
 
 def _write(folder: Path, frames: "Tensor", found: "Subjects", key_frame: int) -> None:
-    from .subject_mask.report import overlay, write_boxes
+    from .files import replacing
+    from .subject_mask.report import boxes_json, overlay
     from .video import write_png
 
     for name, masks in zip(_file_names(found.labels), found.masks, strict=True):
         _write_masks(masks, folder, name)
     single = len(frames) == 1
     write_png(overlay(frames[0], found, 0) if single else _sheet(frames, found, key_frame), folder / "overlay.png")
-    write_boxes(found, folder / "boxes.json")
+    with replacing(folder / "boxes.json") as temporary:
+        temporary.write_text(boxes_json(found) + "\n", "utf-8")
 
 
 def _write_masks(masks: "Tensor", folder: Path, name: str) -> None:

@@ -292,10 +292,12 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
 def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None") -> "Lesson":
     from .checks import printable
     from .clip_files import Wanted, read_clips
-    from .lesson import Lesson, has_direction
+    from .lesson import Lesson, film_clips, has_direction
+    from .stills import read_stills
 
     if options.camera:
-        clips, source = _film(base, options)
+        shooting = _shooting(options, base.size, base.frames)
+        clips, source = film_clips(read_stills(options.clips), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
         clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)
@@ -311,45 +313,13 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
     return Lesson(options.motion, clips, options.masked, flip, options.subject, source)
 
 
-def _film(base: "Base", options: argparse.Namespace) -> tuple[list, dict[str, str | int | float]]:
-    import torch
-
-    from .camera_clips import film_stills
-    from .clip_files import TrainingClip
-    from .stills import read_stills
-
-    shooting = _shooting(options, base.size, base.frames)
-    stills, no_masks = read_stills(options.clips), torch.zeros(0, base.frames, *base.size).byte()
-    clips = [
-        TrainingClip(name, (clip.frames * 255).round().byte(), no_masks)
-        for name, clip in film_stills(stills, shooting, options.seed)
-    ]
-    source = {
-        "camera": shooting.motion,
-        "speed": shooting.speed,
-        "easing": shooting.easing,
-        "stills": len(stills),
-    }
-    return clips, source
-
-
 def _samples(options: argparse.Namespace, lesson: "Lesson", find: "FindMasks | None") -> "Sequence[Sample]":
     """Held-out stills, or where there are none first frames of training clips."""
-    from einops import rearrange
-
-    from .samples import Sample, read_samples
+    from .samples import first_frames, read_samples
 
     if options.stills:
         return read_samples(options.stills, options.masked, _SAMPLES, find)
-    spread = sorted({round(k * (len(lesson.clips) - 1) / (_SAMPLES - 1)) for k in range(_SAMPLES)})
-    return [
-        Sample(
-            f"{clip.name}, learnt from",
-            rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
-            clip.masks[0, 0].float() / 255 if options.masked else None,
-        )
-        for clip in (lesson.clips[k] for k in spread)
-    ]
+    return first_frames(lesson, _SAMPLES)
 
 
 def _dtype(precision: str, where: "torch.device") -> "torch.dtype":

@@ -99,6 +99,26 @@ def read_clips(folder: Path, wanted: Wanted, masks: int, find: FindMasks | None 
     return clips
 
 
+def stride_of(name: str, frames: int, fps: float, wanted: Wanted) -> int:
+    """Every how many of a clip's frames come nearest to the base's rate and leave enough of them; warns where that is
+    far from its pace.
+
+    Raises:
+        MIVAError: it is too short.
+    """
+    if frames < wanted.frames:
+        raise MIVAError(f"{name} has {frames} frames, but {wanted.frames} are needed")
+    stride = min(max(1, round(fps / wanted.fps)), (frames - 1) // (wanted.frames - 1))
+    pace = wanted.fps * stride / fps
+    if not 1 / _PACE_SLACK <= pace <= _PACE_SLACK:
+        told = f"{pace:.1f} times as fast" if pace > 1 else f"{1 / pace:.1f} times as slow"
+        text = (
+            f"{name} has {frames} frames at {fps:g} a second: at the base's {wanted.fps:g} its motion is learnt {told}."
+        )
+        warnings.warn(text, MIVAWarning, stacklevel=3)
+    return stride
+
+
 def read_frames(path: Path) -> Tensor:
     """The frames (F, H, W, 3) in [0, 1] of a video as they are coded, or of a folder in the order of their names.
 
@@ -142,19 +162,7 @@ def _read(path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks 
                 f"{_name(path)}{ending}s"
             )
     frames = video.even()
-    if len(frames) < wanted.frames:
-        raise MIVAError(f"{path.name} has {len(frames)} frames, but {wanted.frames} are needed")
-    fps = video.fps or wanted.fps
-    stride = min(max(1, round(fps / wanted.fps)), (len(frames) - 1) // (wanted.frames - 1))
-    pace = wanted.fps * stride / fps
-    if not 1 / _PACE_SLACK <= pace <= _PACE_SLACK:
-        told = f"{pace:.1f} times as fast" if pace > 1 else f"{1 / pace:.1f} times as slow"
-        warnings.warn(
-            f"{path.name} has {len(frames)} frames at {fps:g} a second: at the base's {wanted.fps:g} its motion is "
-            f"learnt {told}.",
-            MIVAWarning,
-            stacklevel=2,
-        )
+    stride = stride_of(path.name, len(frames), video.fps or wanted.fps, wanted)
     found = _find_masks(path, video, find) if find and None in masks else None
     covered = [
         _read_masks(source, path, video, sizes[0], fit) if source else found[k] for k, source in enumerate(masks)

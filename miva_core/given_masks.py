@@ -44,7 +44,7 @@ def fit_masks(
         MIVAError: as from `check_masks`.
     """
     return {
-        name: _fit(name, _match_size(name, mask, picture), size, how)
+        name: _fit(name, match_size(name, mask, picture), size, how)
         for name, mask in check_masks(masks, adapters).items()
     }
 
@@ -75,7 +75,8 @@ def check_masks(masks: Mapping[str, Tensor] | None, adapters: Mapping[str, HasCo
     return {name: _checked(name, masks[name]) for name in adapters if name in masks}
 
 
-def _match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
+def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
+    """A mask (H, W) at the size of its picture; warns where it has another."""
     if mask.shape == picture:
         return mask
     _warn(f"The mask of {name} was scaled from {told_size(mask.shape)} to the picture's {told_size(picture)}.")

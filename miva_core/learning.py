@@ -129,7 +129,7 @@ def learn(
 
     def watch(progress: TrainingProgress) -> None:
         nonlocal log
-        log = log or TrainingLog(folder, base, samples, sample_every, done)
+        log = log or TrainingLog(folder, base, samples, sample_every, done, stop)
         log.add(progress.step, progress.steps, progress.losses, progress.adapter)
         if callback:
             callback(progress)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from .base import Base
+from .camera_clips import Shooting, film_stills
 from .clip_files import TrainingClip
 from .latent_clips import LatentClip, Pixels, encode, varied
 
@@ -57,6 +59,19 @@ class Lesson:
             versions = varied(_pixels(clip), colours, self.flip, generator)
             encoded.append([z for pixels in versions for z in encode(base, pixels, self.masked, clip.stride)])
         return encoded
+
+
+def film_clips(
+    stills: Sequence[tuple[str, Tensor]], shooting: Shooting, seed: int
+) -> tuple[list[TrainingClip], dict[str, str | int | float]]:
+    """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`."""
+    no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
+    clips = [
+        TrainingClip(name, (clip.frames * 255).round().byte(), no_masks)
+        for name, clip in film_stills(stills, shooting, seed)
+    ]
+    source = {"camera": shooting.motion, "speed": shooting.speed, "easing": shooting.easing, "stills": len(stills)}
+    return clips, source
 
 
 _DIRECTIONS = r"left|right|c?cw$|(counter|anti)?clockwise"

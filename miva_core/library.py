@@ -7,6 +7,8 @@ from pathlib import Path
 from .errors import MIVAError
 
 SHIPPED = Path(__file__).parent / "tiny" / "adapters"
+SHAPES = Path(__file__).parent / "tiny" / "shapes"
+"""A small Grounding DINO and a small SAM 2 that know drawn coloured shapes, in folders called so."""
 
 
 def find_adapters(folders: Sequence[Path] = ()) -> dict[str, Path]:

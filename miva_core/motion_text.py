@@ -55,6 +55,12 @@ def weight_sums(motions: Sequence[Motion]) -> list[float]:
     return list(dict.fromkeys(sums))
 
 
+def unique_names(stems: Sequence[str]) -> list[str]:
+    """Names of files, with a number where they repeat."""
+    names = [stem if stems.count(stem) == 1 else f"{stem} ({k})" for k, stem in enumerate(stems, start=1)]
+    return names if len(set(names)) == len(names) else [f"{stem} #{k}" for k, stem in enumerate(stems, start=1)]
+
+
 def _split_weight(text: str) -> tuple[str, float]:
     """The text "pan_left:0.5" as ("pan_left", 0.5); without a number the weight is 1."""
     name, colon, number = text.rpartition(":")

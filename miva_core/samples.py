@@ -1,17 +1,19 @@
 """Pictures that an adapter is tried on, and what it makes of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from einops import rearrange
 from torch import Tensor
 
 from .adapter import MIVAAdapter
-from .animation import Clip, animate
+from .animation import Clip, Progress, animate
 from .base import Base
 from .checks import printable
 from .clip_files import FindMasks
 from .errors import MIVAError
+from .lesson import Lesson
 from .pictures import read_mask, read_picture
 from .stills import find_stills
 from .video import contact_sheet, frames_over_masks
@@ -53,6 +55,19 @@ def read_samples(folder: Path, masked: bool, most: int | None = None, find: Find
     return samples
 
 
+def first_frames(lesson: Lesson, count: int) -> list[Sample]:
+    """First frames of up to so many clips, spread over all of them, for want of pictures that are not learnt from."""
+    spread = sorted({round(k * (len(lesson.clips) - 1) / max(1, count - 1)) for k in range(count)})
+    return [
+        Sample(
+            f"{clip.name}, learnt from",
+            rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
+            clip.masks[0, 0].float() / 255 if lesson.masked else None,
+        )
+        for clip in (lesson.clips[k] for k in spread)
+    ]
+
+
 def _mask(picture: Tensor, beside: Path | None, find: FindMasks | None) -> Tensor | None:
     """The mask beside a picture, or else one that is found."""
     if beside:
@@ -61,7 +76,12 @@ def _mask(picture: Tensor, beside: Path | None, find: FindMasks | None) -> Tenso
 
 
 def try_on(
-    base: Base, adapter: MIVAAdapter, samples: Sequence[Sample], seed: int = 0, steps: int | None = None
+    base: Base,
+    adapter: MIVAAdapter,
+    samples: Sequence[Sample],
+    seed: int = 0,
+    steps: int | None = None,
+    callback: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
     """A clip of each sample by this adapter alone, at the weight 1; arguments as in `animate`."""
     return [
@@ -72,6 +92,7 @@ def try_on(
             masks=None if sample.mask is None else {sample.label: sample.mask},
             seed=seed,
             steps=steps,
+            callback=callback,
         )
         for sample in samples
     ]

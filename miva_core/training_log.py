@@ -1,6 +1,6 @@
 """What a training shows while it runs: the curve of its loss, sample clips, and TensorBoard where it is installed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .adapter import MIVAAdapter
-from .animation import Clip
+from .animation import Clip, Progress
 from .base import Base
 from .files import replacing
 from .samples import Sample, sheet, try_on
@@ -53,10 +53,20 @@ class TrainingLog:
         samples: what they are tried on, nothing where this is empty.
         every: steps between samples.
         done: steps that were done when it starts, more than 0 where a training goes on.
+        stop: asked at every step of a sample whether to break off, so that the training can be stopped meanwhile.
     """
 
-    def __init__(self, folder: Path, base: Base, samples: Sequence[Sample], every: int, done: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        base: Base,
+        samples: Sequence[Sample],
+        every: int,
+        done: int,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
         self._folder, self._base, self._samples, self._every = folder, base, samples, every
+        self._stop = stop or (lambda: False)
         self._board = _tensorboard(folder, done)
         self.clips: list[Clip] = []
         """What the adapter last made of the samples."""
@@ -77,11 +87,22 @@ class TrainingLog:
     def _show(self, step: int, adapter: MIVAAdapter) -> None:
         if not self._samples:
             return
-        self.clips = try_on(self._base, adapter, self._samples)
+        try:
+            self.clips = try_on(self._base, adapter, self._samples, callback=self._break_off)
+        except _Stopped:
+            return
         picture = sheet(self._samples, self.clips)
         write_png(picture, self._folder / f"samples_{step:06d}.png")
         if self._board:
             self._board.add_image("samples", picture.numpy(), step, dataformats="HWC")
+
+    def _break_off(self, progress: Progress) -> None:
+        if self._stop():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """Samples are not wanted any more."""
 
 
 def _tensorboard(folder: Path, done: int) -> Any:

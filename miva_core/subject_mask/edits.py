@@ -4,6 +4,7 @@ Masks are float tensors (…, H, W) in [0, 1]; each frame is changed by itself.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,6 +15,25 @@ from ..checks import is_number
 from ..errors import MIVAError
 
 _FARTHEST = 1024
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Changes that are made in this order, see the functions of these names; distances are in pixels."""
+
+    keep_largest: bool = False
+    fill_holes: bool = False
+    grow: float = 0
+    feather: float = 0
+    invert: bool = False
+
+    def apply(self, masks: Tensor) -> Tensor:
+        if self.keep_largest:
+            masks = keep_largest(masks)
+        if self.fill_holes:
+            masks = fill_holes(masks)
+        masks = feather(grow(masks, self.grow), self.feather)
+        return invert(masks) if self.invert else masks
 
 
 def grow(masks: Tensor, pixels: float) -> Tensor:

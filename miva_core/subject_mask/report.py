@@ -2,14 +2,12 @@
 
 import json
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
-from ..files import replacing
 from ..video import MASK_COLOURS, label_font
 from .subjects import Subjects
 
@@ -56,13 +54,9 @@ def _around(mask: Tensor) -> list[list[float]]:
     return masks_to_boxes(mask[None] > 0.5).tolist() if (mask > 0.5).any() else []
 
 
-def write_boxes(found: Subjects, path: Path) -> None:
-    """Write what was found as JSON: a list of subjects, each with its label and, for frames in which it was looked for,
-    boxes as left, top, right, bottom in pixels, with their scores.
-
-    Raises:
-        MIVAError: the file cannot be written.
-    """
+def boxes_json(found: Subjects) -> str:
+    """What was found as JSON: a list of subjects, each with its label and, for frames in which it was looked for, boxes
+    as left, top, right, bottom in pixels, with their scores."""
     subjects = []
     for label, boxes, scores in zip(found.labels, found.boxes, found.scores, strict=True):
         looked = [(k, _pairs(boxes[k], scores[k])) for k in range(len(boxes)) if boxes[k] is not None]
@@ -74,8 +68,7 @@ def write_boxes(found: Subjects, path: Path) -> None:
             for k, pairs in looked
         ]
         subjects.append({"label": label, "frames": frames})
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"subjects": subjects}, indent=1) + "\n", "utf-8")
+    return json.dumps({"subjects": subjects}, indent=1)
 
 
 def _pairs(boxes: Tensor | None, scores: Tensor | None) -> list[tuple[list[float], float]]:

@@ -38,6 +38,12 @@ class Subjects(NamedTuple):
     scores: list[list[Tensor | None]]
 
 
+def pointed_at(masks: Tensor) -> Subjects:
+    """Masks (subjects, F, H, W) of subjects that have numbers for names, and no boxes."""
+    none: list[list[Tensor | None]] = [[None] * masks.shape[1] for _ in masks]
+    return Subjects(masks, none, [f"subject {k + 1}" for k in range(len(masks))], none)
+
+
 def find_subjects(
     images: Tensor,
     prompt: str,

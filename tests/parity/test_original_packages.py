@@ -15,11 +15,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from miva_core.library import SHAPES
 from miva_core.subject_mask import load_detector, load_segmenter
 
 groundingdino = pytest.importorskip("groundingdino")
 sam2 = pytest.importorskip("sam2")
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 torch.set_num_threads(2)
 
@@ -72,7 +72,7 @@ def test_grounding_dino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     bert = tmp_path / "bert-base-uncased"
-    words = json.loads((FIXTURES / "grounding-dino-shapes" / "tokenizer.json").read_text("utf-8"))
+    words = json.loads((SHAPES / "grounding-dino" / "tokenizer.json").read_text("utf-8"))
     known = words["model"]["vocab"]
     words["model"]["vocab"] |= {f"[rest{k}]": k for k in set(range(30522)) - set(known.values())}
     bert.mkdir()

@@ -1,17 +1,16 @@
 """The small Grounding DINO and SAM 2 that tests run, and scenes they know."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from miva_core.library import SHAPES
 from miva_core.subject_mask import Detector, Segmenter, load_detector, load_segmenter
 from tools.shapes import Scene, draw_scene
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-DETECTOR, SEGMENTER = FIXTURES / "grounding-dino-shapes", FIXTURES / "sam2-shapes"
+DETECTOR, SEGMENTER = SHAPES / "grounding-dino", SHAPES / "sam2"
 
 
 @cache

@@ -165,7 +165,7 @@ def test_stopped_writing_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("miva_core.subject_mask.report.write_boxes", stop)
+    monkeypatch.setattr("miva_core.subject_mask.report.boxes_json", stop)
     assert main(["mask", "clip.gif", "--box", "10,10,60,60", *MODELS[2:], "--out", "masks"]) == 2
     assert [path.name for path in folder.iterdir()] == ["clip.gif"]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from subject_models import DETECTOR, FIXTURES, SEGMENTER, detector, scene, segmenter
+from subject_models import DETECTOR, SEGMENTER, detector, scene, segmenter
 from torch import Tensor
 
 from miva_core.errors import MIVAError
@@ -19,7 +19,9 @@ from miva_core.subject_mask import grounding_dino_names, load_detector, load_seg
 from tools.shapes import boxes_of
 
 # Names and shapes of all tensors in the published files.
-ORIGINALS = json.loads(gzip.decompress((FIXTURES / "original_checkpoints.json.gz").read_bytes()))
+ORIGINALS = json.loads(
+    gzip.decompress((Path(__file__).parents[1] / "fixtures" / "original_checkpoints.json.gz").read_bytes())
+)
 SAM2 = [name for name in ORIGINALS if name.startswith("sam2")]
 GROUNDING_DINO = [name for name in ORIGINALS if name.startswith("grounding")]
 # Width, and blocks of each stage.

@@ -1,0 +1,42 @@
+"""Training clips out of frames that are in memory already."""
+
+import torch
+from torch import Tensor
+
+from .clip_files import TrainingClip, Wanted, stride_of
+from .errors import MIVAError
+from .pictures import fit_picture, told_size
+
+
+def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tensor | None = None) -> TrainingClip:
+    """A clip fitted to the base's frame, like those of `read_clips`.
+
+    Args:
+        name: what to call it.
+        frames: (N, H, W, 3) in [0, 1].
+        fps: frames a second; 0 if it is not known, which is taken for the base's.
+        mask: (N, H, W) in [0, 1], of its subject.
+
+    Raises:
+        MIVAError: it is too short, or the mask has another size or number of frames, or shows nothing.
+    """
+    if mask is not None and mask.shape != frames.shape[:3]:
+        told = [f"{len(one)} of {told_size(one.shape[1:3])}" for one in (mask, frames)]
+        raise MIVAError(
+            f"The masks of {name} are {told[0]}, but its frames are {told[1]}: give one mask for each frame."
+        )
+    if mask is not None and mask.amax() <= 0.5:
+        raise MIVAError(f"The masks of {name} show no subject: masks are white where it is.")
+    try:
+        stride = stride_of(name, len(frames), fps or wanted.fps, wanted)
+    except MIVAError as error:
+        raise MIVAError(f"{error}: connect a longer clip.") from error
+    covered = [] if mask is None else [_fitted(mask[..., None].expand(-1, -1, -1, 3), wanted)[:, 0]]
+    masks = torch.stack(covered) if covered else torch.zeros(0, len(frames), *wanted.size).byte()
+    return TrainingClip(name, _fitted(frames, wanted), masks, stride)
+
+
+def _fitted(frames: Tensor, wanted: Wanted) -> Tensor:
+    """(N, 3, H, W) uint8 at the base's size."""
+    fitted = [(fit_picture(frame, wanted.size)[0] * 255).round().byte() for frame in frames]
+    return torch.stack(fitted).movedim(-1, 1).contiguous()

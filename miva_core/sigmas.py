@@ -1,0 +1,78 @@
+"""Sampling along noise levels that are given, as ComfyUI's SIGMAS are, in place of a scheduler's own."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import MIVAError
+from .sampling import is_flow, noise_level, predict_clean
+
+_LEAST_START = 2.0
+"""Of sigma; below it the start, which is noise alone, would be taken for half a picture."""
+
+
+class SigmaSchedule:
+    """A deterministic sampler along given noise levels: DDIM, in flow matching Euler, which are one formula.
+
+    It has what `sample` and `MaskStreams` use of a diffusers scheduler.
+
+    Args:
+        scheduler: the base's own, for its kind of prediction and the noise levels it was trained on.
+        sigmas: (steps + 1,) falling to 0: noise over signal where noise preserves variance (14.6 … 0 on Stable
+            Diffusion 1.5), the share of noise (1 … 0) in flow matching. The former are moved to the nearest of the
+            levels that the model knows.
+
+    Raises:
+        MIVAError: they are no such levels.
+    """
+
+    def __init__(self, scheduler: Any, sigmas: Tensor) -> None:
+        self.config = scheduler.config
+        levels = _checked(sigmas)
+        if is_flow(scheduler):
+            if levels[0] > 1 or levels[0] < 0.5:
+                raise MIVAError(
+                    f"The SIGMAS begin at {levels[0]:g}, but this base is a flow model, whose noise goes from 1 to 0: "
+                    "take a scheduler made for one, or leave SIGMAS unconnected."
+                )
+            self.timesteps = levels[:-1] * self.config.num_train_timesteps
+        else:
+            self.alphas_cumprod = scheduler.alphas_cumprod.cpu()
+            if levels[0] < _LEAST_START:
+                raise MIVAError(
+                    f"The SIGMAS begin at {levels[0]:g}, but this base starts from noise, about 14.6: take all of a "
+                    "schedule, made for Stable Diffusion 1.5, or leave SIGMAS unconnected."
+                )
+            self.timesteps = torch.unique_consecutive(self._nearest(levels[:-1]))
+
+    def _nearest(self, levels: Tensor) -> Tensor:
+        # By angle, which is finite where there is no signal left.
+        known = torch.atan2((1 - self.alphas_cumprod).sqrt(), self.alphas_cumprod.sqrt())
+        return (torch.atan(levels)[:, None] - known.to(levels)).abs().argmin(1)
+
+    def step(self, output: Tensor, t: Tensor, noisy: Tensor) -> SimpleNamespace:
+        """From the noise level of step t to the next one; `prev_sample` is the result."""
+        clean = predict_clean(self, output, noisy, t)
+        later = self.timesteps[self.timesteps < t]
+        if not len(later):
+            return SimpleNamespace(prev_sample=clean)
+        (alpha, sigma), (next_alpha, next_sigma) = (
+            (level.to(noisy) for level in noise_level(self, step)) for step in (t, later[0])
+        )
+        return SimpleNamespace(prev_sample=next_alpha * clean + next_sigma / sigma * (noisy - alpha * clean))
+
+
+def _checked(sigmas: Tensor) -> Tensor:
+    if not isinstance(sigmas, Tensor) or sigmas.ndim != 1 or len(sigmas) < 2:
+        told = f"of shape {tuple(sigmas.shape)}" if isinstance(sigmas, Tensor) else f"a {type(sigmas).__name__}"
+        raise MIVAError(f"The SIGMAS are {told}, expected one number for each step and a 0 at the end.")
+    levels = sigmas.detach().cpu().double()
+    if not levels.isfinite().all() or levels[-1] != 0 or not (levels[:-1] > levels[1:]).all():
+        told = ", ".join(f"{level:g}" for level in levels[:3].tolist())
+        raise MIVAError(
+            f"The SIGMAS ({told} … {levels[-1]:g}) must fall at every step and end at 0: connect a whole schedule, "
+            "neither split nor flipped."
+        )
+    return levels

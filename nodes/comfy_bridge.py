@@ -1,0 +1,276 @@
+"""All that this pack wants of ComfyUI's own modules: folders, memory, progress, previews, interruption.
+
+They are imported inside the functions, so that the pack loads in no time, and its tests run, without them.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..miva_core.library import SHIPPED
+
+if TYPE_CHECKING:
+    from ..miva_core.base import Base
+
+EXAMPLES = Path(__file__).parents[1] / "workflows" / "pictures"
+"""Pictures and stills of the example workflows."""
+
+_LEGACY = {".ckpt", ".pt", ".pth"}
+_SAFE = {".safetensors"}
+_FOLDERS = {
+    "miva": _SAFE,
+    "animatediff_models": _SAFE | _LEGACY,
+    "sam2": _SAFE | _LEGACY,
+    "grounding-dino": _SAFE | _LEGACY,
+}
+"""Folders of models that ComfyUI does not know by itself, and the endings of their files."""
+
+_log = logging.getLogger(__name__)
+
+
+def register_folders() -> None:
+    """Make our folders of models known beside what extra_model_paths.yaml and other packs say of them."""
+    import folder_paths
+
+    for name, endings in _FOLDERS.items():
+        paths, known = folder_paths.folder_names_and_paths.get(name, ([], set()))
+        own = str(Path(folder_paths.models_dir) / name)
+        added = [own, str(SHIPPED)] if name == "miva" else [own]
+        paths = [*paths, *(path for path in added if path not in paths)]
+        # An empty set of endings lists every file; what a folder of ours may hold is not for others to widen.
+        endings = endings if name == "miva" else {*known, *endings}
+        folder_paths.folder_names_and_paths[name] = (paths, endings)
+    _make_folder(Path(folder_paths.models_dir) / "miva")
+
+
+def lay_out_examples() -> None:
+    """Put the pictures of the example workflows into the input folder, where Load Image finds them, if they are not
+    there."""
+    import folder_paths
+
+    target = Path(folder_paths.get_input_directory())
+    for source in sorted(path for path in EXAMPLES.rglob("*") if path.is_file()):
+        path = target / source.relative_to(EXAMPLES)
+        if path.exists():
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.part")
+            shutil.copyfile(source, temporary)
+            temporary.replace(path)
+        except OSError as error:
+            _log.warning("The example picture %s could not be put into the input folder: %s.", path.name, error)
+            return
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _log.warning("The folder %s for MIVA adapters could not be made: %s.", path, error.strerror)
+
+
+def files_in(folder: str) -> list[str]:
+    """Names of the files in one of ComfyUI's folders of models, as its menus show them."""
+    import folder_paths
+
+    return list(folder_paths.get_filename_list(folder))
+
+
+def file_in(folder: str, name: str) -> Path | None:
+    """The file behind a name in a menu; None if it is gone, or outside of the folder."""
+    import folder_paths
+
+    path = folder_paths.get_full_path(folder, name)
+    return None if path is None else Path(path)
+
+
+def places_of(folder: str) -> list[str]:
+    """The folders in which files of a kind are looked for."""
+    import folder_paths
+
+    return list(folder_paths.get_folder_paths(folder))
+
+
+def input_folders() -> list[str]:
+    """Names of the folders in the input folder, forward slashes between them."""
+    import folder_paths
+
+    root = Path(folder_paths.get_input_directory())
+    found = []
+    for parent, folders, _ in os.walk(root):
+        folders[:] = [name for name in folders if name[0] != "."]
+        found += [(Path(parent) / name).relative_to(root).as_posix() for name in folders]
+    return sorted(found)
+
+
+def input_folder(name: str) -> Path | None:
+    """A folder in the input folder; None if it is gone, or outside."""
+    import folder_paths
+
+    return Path(folder_paths.get_input_directory()) / name if name in input_folders() else None
+
+
+def own_folder(kind: str) -> Path:
+    """A folder that this pack writes into, made if it is not there: "miva" of the models, or "training" of results."""
+    import folder_paths
+
+    folder = Path(folder_paths.models_dir) / "miva"
+    if kind == "training":
+        folder = Path(folder_paths.get_output_directory()) / "miva_training"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class _Held(nn.Module):
+    """A network for a patcher, which sets attributes that the network itself may not take."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+
+def hold(network: nn.Module) -> Any:
+    """A ModelPatcher, by which ComfyUI brings a network to the graphics card and takes it away again."""
+    import comfy.model_management as memory
+    import comfy.model_patcher
+
+    # main.py puts the one of Dynamic VRAM into this name; ComfyUI 0.12 has only the plain one.
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher(_Held(network), memory.get_torch_device(), memory.unet_offload_device())
+
+
+def bring(patchers: Sequence[Any], needed: int) -> None:
+    """Load networks whole onto the device they compute on.
+
+    Args:
+        needed: bytes that computing will take beside them.
+    """
+    import comfy.model_management as memory
+
+    # Outside of inference mode, since training cannot use tensors that were made in it.
+    with torch.inference_mode(False):
+        dynamic = any(patcher.is_dynamic() for patcher in patchers if hasattr(patcher, "is_dynamic"))
+        full = {} if dynamic else {"force_full_load": True}
+        memory.load_models_gpu(list(patchers), memory_required=needed, **full)
+        for patcher in patchers:
+            # With --novram everything stays behind that cannot be streamed, as these networks cannot.
+            where = next(patcher.model.parameters()).device
+            if where.type != torch.device(patcher.load_device).type:
+                patcher.partially_load(patcher.load_device, 1e32)
+
+
+def working_dtype(half: torch.dtype) -> torch.dtype:
+    """What a model is loaded in: `half` where the device computes in it."""
+    import comfy.model_management as memory
+
+    device = memory.get_torch_device()
+    fits = memory.should_use_bf16(device) if half == torch.bfloat16 else memory.should_use_fp16(device)
+    return half if fits else torch.float32
+
+
+def memory_for_sampling(base: "Base", frames: int, size: tuple[int, int]) -> int:
+    """Bytes that sampling takes beside the weights, generously: by the rule ComfyUI has for Stable Diffusion 1.5."""
+    pixels = ((frames - 1) // base.stride + 1) * size[0] * size[1] / 64
+    itemsize = base.model.dtype.itemsize
+    return int(pixels * itemsize * 0.01 * 2**20)
+
+
+def memory_for_training(base: "Base") -> int:
+    """Bytes that a step of training takes beside the weights, generously."""
+    return 5 * memory_for_sampling(base, base.frames, base.size)
+
+
+def to_intermediate(tensor: Tensor) -> Tensor:
+    """A result where ComfyUI wants results."""
+    import comfy.model_management as memory
+
+    return tensor.to(memory.intermediate_device())
+
+
+def out_of_memory() -> tuple[type[BaseException], ...]:
+    """The exceptions by which a graphics card says that it is full."""
+    return (torch.cuda.OutOfMemoryError,)
+
+
+def check_interrupted() -> None:
+    """Raise ComfyUI's own exception if the user has pressed stop."""
+    import comfy.model_management as memory
+
+    memory.throw_exception_if_processing_interrupted()
+
+
+def interrupted() -> bool:
+    """Whether the user has pressed stop."""
+    import comfy.model_management as memory
+
+    return memory.processing_interrupted()
+
+
+class ProgressBar:
+    """The bar on a node, which may show a picture."""
+
+    def __init__(self, total: int) -> None:
+        import comfy.utils
+
+        self._bar = comfy.utils.ProgressBar(total)
+
+    def update(self, done: int, total: int, preview: Any = None) -> None:
+        """
+        Args:
+            preview: from `preview_of`, a `latent_previewer`, or None.
+        """
+        self._bar.update_absolute(done, total, preview)
+
+
+def preview_of(picture: Tensor) -> Any:
+    """A picture (H, W, 3) in [0, 1] or uint8 as a progress bar takes it."""
+    from PIL import Image
+
+    pixels = picture if picture.dtype == torch.uint8 else (picture.clamp(0, 1) * 255).round().byte()
+    return "JPEG", Image.fromarray(pixels.cpu().numpy()), 512
+
+
+def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
+    """From latents (1, C, F, h, w) and the number of a frame to a preview that shows this frame; None if the user wants
+    no previews."""
+    import comfy.latent_formats
+    import latent_preview
+    from comfy.cli_args import LatentPreviewMethod, args
+
+    if args.preview_method == LatentPreviewMethod.NoPreviews:
+        return None
+    if base.name == "tiny":
+        # It is known to no other program, and its decoder costs next to nothing.
+        return lambda latents, frame: preview_of(base.decode(latents)[frame])
+    wan = base.name == "wan"
+    kind = comfy.latent_formats.Wan21() if wan else comfy.latent_formats.SD15()
+    # Through the module, where other packs put their own.
+    previewer = latent_preview.get_previewer(base.device, kind)
+    if previewer is None:
+        return None
+
+    def show(latents: Tensor, frame: int) -> Any:
+        # A previewer shows the first frame, some of other packs all of them.
+        turned = latents.roll(-frame, dims=2)
+        frames = turned if wan else turned[0].transpose(0, 1)
+        return previewer.decode_latent_to_preview_image("JPEG", frames)
+
+    return show
+
+
+def native_latent(model: Any, vae: Any, pictures: Tensor) -> Tensor:
+    """The latent of a picture (1, H, W, 3) by ComfyUI's own VAE, as its own model sees it inside a sampler."""
+    return model.get_model_object("latent_format").process_in(vae.encode(pictures[..., :3]))
+
+
+def native_scale(vae: Any) -> int:
+    """Pixels to a latent of ComfyUI's own VAE."""
+    spatial = getattr(vae, "spacial_compression_encode", None)
+    return int(spatial()) if spatial else 8

@@ -1,0 +1,129 @@
+"""Look into motions, and keep them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from comfy_api.v0_0_2 import io, ui
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.info import AdapterInfo
+from . import comfy_bridge
+from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
+from .telling import told
+
+_MOST_NAMES = 10_000
+
+
+class MIVAInfo(io.ComfyNode):
+    """The headers of a stack, to be read."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVAInfo",
+            display_name="MIVA Info",
+            category="MIVA",
+            description="Shows what the motions of a stack are: their base, size, training, licence, and how they are "
+            "set.",
+            search_aliases=["metadata", "inspect motion", "about miva", "show info"],
+            is_output_node=True,
+            inputs=[StackSocket.Input("mivas", tooltip="From Load MIVA, Stack MIVAs or Train MIVA.")],
+            outputs=[io.String.Output("text", tooltip="What is shown on the node.")],
+        )
+
+    @classmethod
+    @told
+    def execute(cls, mivas: MivaStack) -> io.NodeOutput:
+        text = "\n\n".join(_described(entry) for entry in mivas)
+        return io.NodeOutput(text, ui=ui.PreviewText(text))
+
+
+def _described(entry: StackedMiva) -> str:
+    info = entry.info
+    bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
+    lines = [
+        f"{info.motion} ({entry.path.name})",
+        f"base: {info.family}, {info.fingerprint}",
+        f"made for: {info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
+        f"masked: {bound if info.config.mask else 'no'}",
+        f"weight: {entry.weight:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
+    ]
+    lines += [f"subject: {info.subject}"] * bool(info.subject)
+    lines += [f"{name}: {value}" for name, value in info.training.items()]
+    lines += [f"licence: {info.licence}"] * bool(info.licence) + [f"author: {info.author}"] * bool(info.author)
+    return "\n".join(lines)
+
+
+class MIVASave(io.ComfyNode):
+    """Keep motions where Load MIVA finds them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVASave",
+            display_name="Save MIVA",
+            category="MIVA/training",
+            description="Copies motions into models/miva, where Load MIVA lists them after a refresh (R). No file is "
+            "ever replaced: the next free number is taken.",
+            search_aliases=["save motion", "export miva", "keep adapter", "save adapter"],
+            is_output_node=True,
+            inputs=[
+                StackSocket.Input("mivas", tooltip="From Train MIVA."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="my_motion",
+                    tooltip="Name of the file; folders may stand before it, as in camera/my_pan.",
+                ),
+                io.String.Input(
+                    "author", default="", tooltip="Who made it, recorded in the file. Empty: as it is.", advanced=True
+                ),
+                io.String.Input(
+                    "licence",
+                    default="",
+                    placeholder="CC-BY-4.0",
+                    tooltip="Under which others may use it, recorded in the file. Empty: as it is.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    @told
+    def execute(cls, mivas: MivaStack, filename_prefix: str, author: str, licence: str) -> io.NodeOutput:
+        if not mivas:
+            raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
+        folder = comfy_bridge.own_folder("miva")
+        said = {name: text for name, text in (("author", author.strip()), ("licence", licence.strip())) if text}
+        infos = [replace(entry.info, **said) for entry in mivas]
+        saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
+        return io.NodeOutput(ui=ui.PreviewText("\n".join(f"Saved as {name}" for name in saved)))
+
+
+def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> str:
+    """Copy one file under a header, and tell its name in the folder."""
+    from ..miva_core.adapter import relabel
+
+    stamp_of(entry.path)
+    stem = _checked_prefix(prefix)
+    try:
+        (folder / stem).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {(folder / stem).parent} cannot be made: {error.strerror}.") from error
+    names = (f"{stem}.safetensors", *(f"{stem}_{k:05d}.safetensors" for k in range(2, _MOST_NAMES)))
+    name = next((name for name in names if not (folder / name).exists()), None)
+    if name is None:
+        raise MIVAError(f"There are {_MOST_NAMES} files called {stem} in {folder}: choose another filename_prefix.")
+    relabel(entry.path, info, folder / name)
+    return name
+
+
+def _checked_prefix(prefix: str) -> str:
+    parts = [part.strip() for part in prefix.strip().removesuffix(".safetensors").replace("\\", "/").split("/")]
+    if not all(parts) or any(part.startswith(".") or re.search(r'[<>:"|?*\x00-\x1f]', part) for part in parts):
+        raise MIVAError(
+            f"The filename_prefix {prefix!r} is no name for a file in models/miva: write letters, digits, _ and -, and "
+            "/ for folders."
+        )
+    return "/".join(parts)

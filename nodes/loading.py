@@ -1,0 +1,212 @@
+"""Load a base, and load a motion."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy_api.v0_0_2 import io
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.info import read_info
+from . import comfy_bridge
+from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
+from .telling import told
+
+TINY, ANIMATEDIFF, WAN = "tiny (built in)", "SD 1.5 + AnimateDiff", "Wan 2.1 1.3B"
+_OWN_VAE = "the checkpoint's own"
+_GONE = "is no longer in"
+
+
+def find_file(folder: str, name: str, what: str) -> Path:
+    """The file behind a name in a menu.
+
+    Raises:
+        MIVAError: it is gone.
+    """
+    path = comfy_bridge.file_in(folder, name)
+    if path is None or not path.exists():
+        places = " or ".join(comfy_bridge.places_of(folder))
+        raise MIVAError(
+            f"The {what} {name!r} {_GONE} {places}: put it back, or choose another one (R refreshes menus)."
+        )
+    return path
+
+
+def _stamp(folder: str, name: str) -> tuple[int, int] | None:
+    path = comfy_bridge.file_in(folder, name)
+    return stamp_of(path) if path and path.exists() else None
+
+
+class MIVALoadBase(io.ComfyNode):
+    """The frozen video model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        animatediff = [
+            io.Combo.Input(
+                "checkpoint",
+                options=comfy_bridge.files_in("checkpoints"),
+                tooltip="A Stable Diffusion 1.5 model, in models/checkpoints. Fine-tunes work, too; SDXL does not.",
+            ),
+            io.Combo.Input(
+                "motion_module",
+                options=comfy_bridge.files_in("animatediff_models"),
+                tooltip="The AnimateDiff motion module, in models/animatediff_models: v3_sd15_mm.ckpt is the best one.",
+            ),
+            io.Combo.Input(
+                "vae",
+                options=[_OWN_VAE, *comfy_bridge.files_in("vae")],
+                default=_OWN_VAE,
+                tooltip="Another VAE in place of the one in the checkpoint.",
+                advanced=True,
+            ),
+        ]
+        wan = [
+            io.Combo.Input(
+                "diffusion_model",
+                options=comfy_bridge.files_in("diffusion_models"),
+                tooltip="wan2.1_t2v_1.3B_fp16.safetensors, in models/diffusion_models. Not the 14B or image-to-video.",
+            ),
+            io.Combo.Input(
+                "vae",
+                options=comfy_bridge.files_in("vae"),
+                tooltip="wan_2.1_vae.safetensors, in models/vae.",
+            ),
+        ]
+        return io.Schema(
+            node_id="MIVALoadBase",
+            display_name="Load MIVA Base",
+            category="MIVA",
+            description="Loads the video model that motions act on. The built-in one needs no download and no graphics "
+            "card; it makes clips of 64×64 pixels. No text encoder is loaded: there is no prompt.",
+            search_aliases=["miva", "image to video", "animatediff loader", "wan loader", "animate picture", "i2v"],
+            inputs=[
+                io.DynamicCombo.Input(
+                    "base",
+                    options=[
+                        io.DynamicCombo.Option(TINY, []),
+                        io.DynamicCombo.Option(ANIMATEDIFF, animatediff),
+                        io.DynamicCombo.Option(WAN, wan),
+                    ],
+                    tooltip="Which video model. A motion works only on the one it was trained on.",
+                )
+            ],
+            outputs=[ModelSocket.Output("model", tooltip="For MIVA Sampler, DCTInit Noise and the training nodes.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, base: dict[str, str]) -> Any:
+        files = {
+            "checkpoint": "checkpoints",
+            "motion_module": "animatediff_models",
+            "vae": "vae",
+            "diffusion_model": "diffusion_models",
+        }
+        return [_stamp(files[key], name) for key, name in _flat(base).items() if key in files and name != _OWN_VAE]
+
+    @classmethod
+    @told
+    def execute(cls, base: dict[str, str]) -> io.NodeOutput:
+        from ..miva_core.loading import load_base
+
+        # Tensors made in inference mode could not be trained with.
+        with torch.inference_mode(False):
+            if base["base"] == TINY:
+                loaded = load_base("tiny")
+            elif base["base"] == WAN:
+                loaded = load_base(
+                    "wan",
+                    dtype=comfy_bridge.working_dtype(torch.bfloat16),
+                    checkpoint=find_file("diffusion_models", base["diffusion_model"], "Wan model"),
+                    vae=find_file("vae", base["vae"], "VAE"),
+                )
+            else:
+                own = base.get("vae", _OWN_VAE) == _OWN_VAE
+                loaded = load_base(
+                    "animatediff",
+                    dtype=comfy_bridge.working_dtype(torch.float16),
+                    checkpoint=find_file("checkpoints", base["checkpoint"], "checkpoint"),
+                    motion_module=find_file("animatediff_models", base["motion_module"], "motion module"),
+                    vae=None if own else find_file("vae", base["vae"], "VAE"),
+                )
+        return io.NodeOutput(MivaModel.of(loaded))
+
+
+def _flat(base: Any) -> dict[str, str]:
+    """The chosen files, of what may be a name alone."""
+    return {key: value for key, value in base.items() if isinstance(value, str)} if isinstance(base, dict) else {}
+
+
+class MIVALoad(io.ComfyNode):
+    """One motion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVALoad",
+            display_name="Load MIVA",
+            category="MIVA",
+            description="Loads one motion. Chain several by `prev`, as LoRA loaders are chained, or join them with "
+            "Stack MIVAs. Files are in models/miva; pan_left, zoom_in, jump and their kin come with this pack, for the "
+            "built-in base.",
+            search_aliases=["motion", "motion lora", "camera move", "miva adapter", "load motion"],
+            inputs=[
+                io.Combo.Input(
+                    "miva_name",
+                    options=comfy_bridge.files_in("miva"),
+                    tooltip="The motion's file, in models/miva. MIVA Info shows which base it is for.",
+                ),
+                io.Float.Input(
+                    "weight",
+                    default=1.0,
+                    min=-2.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How strongly it acts. Of several motions the weights should sum to 1, as 0.5 and 0.5 do; "
+                    "masked ones each keep 1. Below 0 a motion may turn round, and often breaks.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="From which share of the steps on it acts. Early steps decide on large movements.",
+                    advanced=True,
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Up to which share of the steps it acts.",
+                    advanced=True,
+                ),
+                StackSocket.Input("prev", optional=True, tooltip="Motions that this one is added to."),
+            ],
+            outputs=[StackSocket.Output("mivas", tooltip="The motions before it, and this one on top.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, miva_name: str, **rest: Any) -> Any:
+        return _stamp("miva", miva_name)
+
+    @classmethod
+    @told
+    def execute(
+        cls,
+        miva_name: str,
+        weight: float,
+        start_percent: float,
+        end_percent: float,
+        prev: MivaStack | None = None,
+    ) -> io.NodeOutput:
+        path = find_file("miva", miva_name, "MIVA adapter")
+        if start_percent >= end_percent:
+            raise MIVAError(
+                f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
+                "set end_percent above start_percent."
+            )
+        entry = StackedMiva(path, stamp_of(path), read_info(path), weight, (start_percent, end_percent))
+        return io.NodeOutput((*(prev or ()), entry))

@@ -1,0 +1,66 @@
+"""Pictures and masks as ComfyUI's nodes hand them over, as the engine takes them."""
+
+import torch
+from torch import Tensor
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.pictures import MIN_SIDE, told_size
+
+
+def one_picture(image: Tensor) -> Tensor:
+    """The picture (H, W, 3) of an IMAGE (1, H, W, C).
+
+    A fourth channel is opacity, which is not used, as in ComfyUI's own nodes.
+
+    Raises:
+        MIVAError: there are several, or it is tiny.
+    """
+    if len(image) != 1:
+        raise MIVAError(
+            f"{len(image)} pictures are connected, and one is animated: put Image From Batch before this node to "
+            "choose it, or queue them one by one."
+        )
+    return _rgb(image)[0]
+
+
+def frames_of(image: Tensor) -> Tensor:
+    """The frames (F, H, W, 3) of an IMAGE, copied so that they may be trained with."""
+    return _rgb(image).clone()
+
+
+def _rgb(image: Tensor) -> Tensor:
+    height, width, channels = image.shape[1:]
+    if min(height, width) < MIN_SIDE:
+        raise MIVAError(
+            f"The picture is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger "
+            "one."
+        )
+    image = image if channels >= 3 else image[..., :1].expand(-1, -1, -1, 3)
+    return image[..., :3].float().cpu()
+
+
+def drawn_mask(mask: Tensor, what: str) -> Tensor:
+    """The mask (H, W) in [0, 1] of a MASK (1, H, W) or (H, W).
+
+    Args:
+        what: it is, to begin the message with.
+
+    Raises:
+        MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several.
+    """
+    masks = mask if mask.ndim == 3 else mask[None]
+    if len(masks) != 1:
+        raise MIVAError(
+            f"{what} is a batch of {len(masks)}, and the picture needs one: put Mask From Batch (or Image From Batch) "
+            "before this node."
+        )
+    only = masks[0].detach().float().cpu().clamp(0, 1)
+    if only.amax() <= 0.5:
+        told = f"{what} is empty ({told_size(only.shape)}"
+        # Load Image gives 64 by 64 zeros where a picture has no transparency.
+        told += ", what Load Image gives for a picture without a mask)" if tuple(only.shape) == (64, 64) else ")"
+        raise MIVAError(
+            f"{told}: right-click the picture, open the mask editor and paint over the subject, or connect Subject "
+            "Mask."
+        )
+    return torch.where(only.isfinite(), only, torch.zeros(()))

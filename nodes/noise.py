@@ -1,0 +1,175 @@
+"""Start noise that holds the low frequencies of the picture, as one of ComfyUI's NOISE objects."""
+
+from typing import Any
+
+import torch
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.init_noise import SD15_STRENGTH, NoiseInit
+from ..miva_core.pictures import fit_picture
+from . import comfy_bridge
+from .masks import one_picture
+from .sockets import MivaModel, ModelSocket
+from .telling import told
+
+
+class DCTInitNoise:
+    """A NOISE: it has `seed` and `generate_noise`, as samplers expect.
+
+    Args:
+        model: a `MivaModel`, or a MODEL of ComfyUI with its `vae`.
+        picture: (H, W, 3) in [0, 1].
+        init: how the noise is made.
+        fit: how another aspect is met, "crop" or "pad".
+    """
+
+    def __init__(self, model: Any, vae: Any, picture: Tensor, init: NoiseInit, seed: int, fit: str) -> None:
+        self._model, self._vae, self._picture, self._init, self.seed, self._fit = model, vae, picture, init, seed, fit
+
+    def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
+        """Noise of the shape of `input_latent["samples"]`: (B, C, F, h, w), or (F, C, h, w) where frames are a batch.
+
+        The first frame is plain noise; a sampler of this pack puts the clean picture there.
+        """
+        samples = input_latent["samples"]
+        frames_first = samples.ndim == 4
+        shape = (1, samples.shape[1], len(samples), *samples.shape[2:]) if frames_first else tuple(samples.shape)
+        generator = torch.Generator().manual_seed(self.seed)
+        prior = self._prior(shape[-2:]).float().cpu()
+        if prior.shape[1] != shape[1]:
+            raise MIVAError(
+                f"DCTInit Noise was made for latents of {prior.shape[1]} channels, but the sampler's have {shape[1]}: "
+                "connect the same model to both, and its own VAE."
+            )
+        start = self._init.start_latents(prior.expand(shape[0], -1, -1, -1, -1), shape[2], generator)
+        # Where the clean latent stands for the sampler's own use, plain noise of the same draw is put instead.
+        first = torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))[:, :, :1]
+        noise = torch.cat([first, start[:, :, 1:]], dim=2)
+        noise = noise[0].transpose(0, 1) if frames_first else noise
+        return noise.to(samples.dtype).contiguous()
+
+    def _prior(self, size: tuple[int, int]) -> Tensor:
+        """The picture's latent (1, C, 1, h, w) at the size of the sampler's."""
+        if isinstance(self._model, MivaModel):
+            base = self._model.base
+            scale = base.size[0] // base.encode(torch.zeros(*base.size, 3)).shape[-2]
+            picture = fit_picture(self._picture, (size[0] * scale, size[1] * scale), self._fit)[0]
+            self._model.bring(0)
+            latent = base.encode(picture)
+            return torch.zeros_like(latent) if base.centred else latent
+        scale = comfy_bridge.native_scale(self._vae)
+        picture = fit_picture(self._picture, (size[0] * scale, size[1] * scale), self._fit)[0]
+        latent = comfy_bridge.native_latent(self._model, self._vae, picture[None])
+        return latent if latent.ndim == 5 else latent[:, :, None]
+
+
+class MIVADCTInitNoise(io.ComfyNode):
+    """DCTInit, section 3.3."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVADCTInitNoise",
+            display_name="DCTInit Noise",
+            category="MIVA",
+            description="Start noise whose low frequencies come from the picture, which keeps its layout steady. MIVA "
+            "Sampler makes such noise by itself; connect this to change how. It works in SamplerCustomAdvanced, too, "
+            "with any video model and an empty latent.",
+            search_aliases=["dct", "init noise", "random noise", "structured noise", "low frequency noise"],
+            inputs=[
+                io.MultiType.Input(
+                    "model",
+                    [ModelSocket, io.Model],
+                    tooltip="From Load MIVA Base; or a model of ComfyUI's own, which also needs its VAE below.",
+                ),
+                io.Image.Input("image", tooltip="The picture that the clip begins with."),
+                io.Int.Input(
+                    "noise_seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Another seed, another clip.",
+                ),
+                io.Boolean.Input(
+                    "dct",
+                    default=True,
+                    tooltip="Whether the low band comes from the picture; off, it is noise as all else is.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=SD15_STRENGTH,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    round=0.0001,
+                    tooltip="Share of the picture in the low band. 0.0787 is the paper's for Stable Diffusion 1.5; "
+                    "more holds the layout harder and moves less.",
+                ),
+                io.Float.Input(
+                    "cutoff",
+                    default=0.23,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How wide the low band is, as a share of all frequencies along each axis.",
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "shape",
+                    options=["rect", "tri"],
+                    default="rect",
+                    tooltip="The whole box of low frequencies, or its lower triangle.",
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "low_band",
+                    options=["own", "shared"],
+                    default="own",
+                    tooltip="own: every frame has noise of its own in the low band. shared: all frames have that of "
+                    "the first, as in the paper's Algorithm 1, which moves less.",
+                    advanced=True,
+                ),
+                io.Float.Input(
+                    "shared_noise",
+                    default=0.05,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the first frame's noise in all others. 0 draws every frame's by itself.",
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=["crop", "pad"],
+                    default="crop",
+                    tooltip="How a picture of another aspect is met. Set it as in the sampler.",
+                    advanced=True,
+                ),
+                io.Vae.Input("vae", optional=True, tooltip="Only for a model of ComfyUI's own: its VAE."),
+            ],
+            outputs=[io.Noise.Output("noise", tooltip="For MIVA Sampler or SamplerCustomAdvanced.")],
+        )
+
+    @classmethod
+    @told
+    def execute(
+        cls,
+        model: Any,
+        image: Tensor,
+        noise_seed: int,
+        dct: bool,
+        strength: float,
+        cutoff: float,
+        shape: str,
+        low_band: str,
+        shared_noise: float,
+        fit: str,
+        vae: Any = None,
+    ) -> io.NodeOutput:
+        if vae is None and not isinstance(model, MivaModel):
+            raise MIVAError("DCTInit Noise lacks the VAE of this model: connect the one that comes with it to `vae`.")
+        init = NoiseInit(shared_noise, dct, strength, cutoff, shape, low_band)
+        return io.NodeOutput(DCTInitNoise(model, vae, one_picture(image), init, noise_seed, fit))

@@ -1,0 +1,248 @@
+"""A picture and motions in, a clip out."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from comfy_api.v0_0_2 import io, ui
+from torch import Tensor
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.motion_text import unique_names, weight_sums
+from ..miva_core.pictures import fit_picture
+from . import comfy_bridge
+from .masks import one_picture
+from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
+from .telling import notes, told
+
+if TYPE_CHECKING:
+    from ..miva_core.animation import Progress
+    from ..miva_core.base import Base
+
+_LARGEST = 8192
+_FAR_FROM_ONE = 0.25
+_ADAIN = {"as the base needs": None, "on": True, "off": False}
+
+
+class MIVASampler(io.ComfyNode):
+    """`animate` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVASampler",
+            display_name="MIVA Sampler",
+            category="MIVA",
+            description="Animates a picture by motions. The first frame of the clip is the picture. There is no "
+            "prompt.",
+            search_aliases=["animate", "image to video", "i2v", "ksampler video", "miva", "motion"],
+            inputs=[
+                ModelSocket.Input("model", tooltip="From Load MIVA Base."),
+                StackSocket.Input(
+                    "mivas",
+                    optional=True,
+                    tooltip="The motions, from Load MIVA or Stack MIVAs. Without any, only the built-in base runs, and "
+                    "moves as it likes.",
+                ),
+                io.Image.Input("image", tooltip="The picture to animate, of any size; one at a time."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Another seed, another clip; the same seed gives the same one.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    tooltip="Denoising steps. 0: as many as the base needs, which is 8 for the built-in one, 25 for "
+                    "Stable Diffusion 1.5, 50 for Wan.",
+                ),
+                io.Noise.Input(
+                    "noise",
+                    optional=True,
+                    tooltip="Start noise in place of the sampler's own, such as DCTInit Noise; its seed counts for the "
+                    "clip.",
+                ),
+                io.Sigmas.Input(
+                    "sigmas",
+                    optional=True,
+                    tooltip="Noise levels in place of `steps`, from a scheduler node; they must end at 0.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=_LARGEST,
+                    step=16,
+                    tooltip="Of the clip, in pixels. 0: what the base was trained on, which is best (64, 512, 832).",
+                    advanced=True,
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=_LARGEST,
+                    step=16,
+                    tooltip="Of the clip, in pixels. 0: what the base was trained on, which is best (64, 320, 480).",
+                    advanced=True,
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    tooltip="Length of the clip. 0: what the base was trained on (16, 16, 17). Wan makes 4 k + 1.",
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=["crop", "pad"],
+                    default="crop",
+                    tooltip="A picture of another aspect: crop cuts off what sticks out, pad keeps all of it.",
+                ),
+                io.Combo.Input(
+                    "adain",
+                    options=list(_ADAIN),
+                    default="as the base needs",
+                    tooltip="Give all frames the colours of the first at the end.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "frames", tooltip="The clip as a batch of frames, for Create Video or Save Animated WEBP."
+                ),
+                io.Mask.Output(
+                    "masks",
+                    tooltip="Where the subjects of masked motions are, one mask for each frame; black without any.",
+                ),
+                io.Float.Output("fps", tooltip="Frames a second that the base is made for, for Create Video."),
+            ],
+        )
+
+    @classmethod
+    @told
+    def execute(
+        cls,
+        model: MivaModel,
+        image: Tensor,
+        seed: int,
+        steps: int,
+        width: int,
+        height: int,
+        frames: int,
+        fit: str,
+        adain: str,
+        mivas: MivaStack = (),
+        noise: Any = None,
+        sigmas: Tensor | None = None,
+    ) -> io.NodeOutput:
+        from ..miva_core.animation import animate
+        from ..miva_core.given_masks import fit_masks
+
+        base, picture = model.base, one_picture(image)
+        size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
+        _check_stack(mivas, base)
+        names = unique_names([entry.path.stem for entry in mivas])
+        with notes() as heard:
+            given = {name: entry.mask for name, entry in zip(names, mivas, strict=True) if entry.mask is not None}
+            infos = {name: entry.info for name, entry in zip(names, mivas, strict=True)}
+            masks = fit_masks(given, infos, tuple(picture.shape[:2]), size, fit)
+            fitted, changed = fit_picture(picture, size, fit)
+            adapters = model.adapters(mivas)
+            model.bring(comfy_bridge.memory_for_sampling(base, frames, size))
+            clip = animate(
+                base,
+                fitted,
+                {name: (adapter, entry.weight) for name, adapter, entry in zip(names, adapters, mivas, strict=True)},
+                masks=masks,
+                spans={name: entry.span for name, entry in zip(names, mivas, strict=True)},
+                steps=steps or None,
+                seed=seed,
+                size=size,
+                frames=frames,
+                adain=_ADAIN[adain],
+                sigmas=sigmas,
+                start=None if noise is None else _start(noise, base, size, frames),
+                callback=_watcher(base),
+            )
+        heard = [f"The picture was {changed}."] * bool(changed) + _told_weights(mivas) + heard
+        together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
+        return io.NodeOutput(
+            comfy_bridge.to_intermediate(clip.frames),
+            comfy_bridge.to_intermediate(together),
+            float(clip.fps),
+            ui=ui.PreviewText("\n".join(heard)) if heard else None,
+        )
+
+
+def _check_stack(mivas: MivaStack, base: "Base") -> None:
+    """What the artist can mend before anything is loaded."""
+    if not mivas and base.text is None:
+        raise MIVAError(
+            f"No motion is connected, and the {base.name} base has no text encoder to go by: connect Load MIVA to "
+            "`mivas`."
+        )
+    for entry in mivas:
+        entry.info.check(base.backbone)
+        if entry.info.config.mask and entry.mask is None:
+            raise MIVAError(
+                f"{entry.path.stem} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
+                "and connect a mask of its subject."
+            )
+
+
+def _start(noise: Any, base: "Base", size: tuple[int, int], frames: int) -> Tensor:
+    """Start latents (1, C, F, h, w) of a NOISE."""
+    latent = base.encode(torch.zeros(*size, 3))
+    length = (frames - 1) // base.stride + 1
+    empty = torch.zeros(1, latent.shape[1], length, *latent.shape[-2:])
+    return noise.generate_noise({"samples": empty})
+
+
+def _watcher(base: "Base") -> "Callable[[Progress], None]":
+    """Shows progress and, step by step, one frame after the other; stops when the user wants it."""
+    previewer = comfy_bridge.latent_previewer(base)
+    bar: list[comfy_bridge.ProgressBar] = []
+
+    def watch(progress: "Progress") -> None:
+        comfy_bridge.check_interrupted()
+        if not bar:
+            bar.append(comfy_bridge.ProgressBar(progress.steps))
+        length = progress.latents.shape[2]
+        frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
+        preview = None
+        if previewer:
+            shown = frame if base.name == "tiny" else frame % length
+            preview = previewer(progress.latents, shown)
+        bar[0].update(progress.step, progress.steps, preview)
+
+    return watch
+
+
+def _told_weights(mivas: Sequence[Any]) -> list[str]:
+    """What is odd about the weights, in words."""
+    told = [f"{entry.path.stem} has the weight 0 and does nothing." for entry in mivas if not entry.weight]
+    told += [
+        f"{entry.path.stem} has the weight {entry.weight:g}: below 0 a motion may turn round, or break."
+        for entry in mivas
+        if entry.weight < 0
+    ]
+    plain = [entry for entry in mivas if entry.mask is None]
+    odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
+    if odd:
+        told.append(
+            f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable: try "
+            f"{', '.join(f'{entry.weight / max(odd[0], 1e-6):.2g}' for entry in plain)}."
+        )
+    told += [
+        f"{entry.path.stem} runs at the weight {entry.weight:g}; masked motions are made for 1."
+        for entry in mivas
+        if entry.mask is not None and not math.isclose(entry.weight, 1) and entry.weight > 0
+    ]
+    return told

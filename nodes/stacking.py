@@ -1,0 +1,103 @@
+"""Put motions together, and say which subject each of them moves."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..miva_core.errors import MIVAError
+from .masks import drawn_mask
+from .sockets import MivaStack, StackSocket
+from .telling import told
+
+_MOST = 8
+
+
+class MIVAStack(io.ComfyNode):
+    """Several motions in one stack."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        template = io.Autogrow.TemplatePrefix(
+            StackSocket.Input("miva", tooltip="From Load MIVA or Bind Mask to MIVA."), prefix="miva", min=1, max=_MOST
+        )
+        return io.Schema(
+            node_id="MIVAStack",
+            display_name="Stack MIVAs",
+            category="MIVA",
+            description="Joins motions, to run at once. The order is the depth: where masks overlap, the last one lies "
+            "on top.",
+            search_aliases=["combine motions", "merge motions", "join mivas", "miva stack"],
+            inputs=[
+                io.Autogrow.Input(
+                    "mivas",
+                    template=template,
+                    tooltip="Motions, from the back to the front; a new socket grows below the last.",
+                ),
+            ],
+            outputs=[StackSocket.Output("mivas", tooltip="All of them, for MIVA Sampler.")],
+        )
+
+    @classmethod
+    @told
+    def execute(cls, mivas: Mapping[str, MivaStack]) -> io.NodeOutput:
+        # Where a socket in the middle is free, those after it keep their order.
+        return io.NodeOutput(tuple(entry for stack in mivas.values() if stack for entry in stack))
+
+
+class MIVABindMask(io.ComfyNode):
+    """Where the subject of a masked motion is."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVABindMask",
+            display_name="Bind Mask to MIVA",
+            category="MIVA/mask",
+            description="Tells a masked motion where its subject is in the picture. In a chain it is the motion loaded "
+            "last that is bound. The masks of later frames are made together with the clip.",
+            search_aliases=["subject mask", "mask motion", "bind mask", "region motion", "motion brush"],
+            inputs=[
+                StackSocket.Input(
+                    "mivas", tooltip="The masked motion, such as jump_masked; it comes last in its chain."
+                ),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="White on the subject: from Subject Mask, from Load Image's mask editor, or from any node "
+                    "that makes masks.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=-256,
+                    max=256,
+                    tooltip="Pixels by which the mask's edge is moved outwards; below 0 inwards.",
+                    advanced=True,
+                ),
+                io.Int.Input(
+                    "feather",
+                    default=0,
+                    min=0,
+                    max=256,
+                    tooltip="Pixels over which the mask's edge is softened.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[StackSocket.Output("mivas", tooltip="The same motions, the last one bound to its subject.")],
+        )
+
+    @classmethod
+    @told
+    def execute(cls, mivas: MivaStack, mask: Tensor, grow: int, feather: int) -> io.NodeOutput:
+        from ..miva_core.subject_mask import edits
+
+        *before, last = mivas
+        if not last.info.config.mask:
+            raise MIVAError(
+                f"{last.path.stem} has no mask to bind: put Bind Mask right behind the Load MIVA of a masked motion, "
+                "such as jump_masked, or connect this one without it."
+            )
+        drawn = drawn_mask(mask, f"The mask for {last.path.stem}")
+        drawn = edits.feather(edits.grow(drawn, grow), feather) if grow or feather else drawn
+        return io.NodeOutput((*before, replace(last, mask=drawn)))

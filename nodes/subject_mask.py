@@ -1,0 +1,339 @@
+"""Masks of subjects: found by words, pointed at, or drawn."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from comfy_api.v0_0_2 import io, ui
+from torch import Tensor
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.library import SHAPES
+from ..miva_core.pointed_text import parse_box, parse_points
+from . import comfy_bridge
+from .loading import find_file
+from .masks import drawn_mask
+from .sockets import MivaStack, StackSocket, stamp_of
+from .telling import notes, told
+
+if TYPE_CHECKING:
+    from ..miva_core.subject_mask import Detector, Segmenter, Subjects
+
+WORDS, BOX, POINTS, DRAWN = "words", "box", "points", "drawn mask"
+_DEMO = "drawn shapes (built-in demo)"
+_GRABCUT = "by colours, without a model"
+_AS_IT_IS = "as it is drawn"
+_TRACK = "find in the key frame, then follow"
+_EVERY_FRAME = "find in every frame"
+_MOST_FRAMES = 100_000
+_WORKING = 2 * 2**30
+"""Bytes that Grounding DINO and SAM 2 take beside their weights, generously."""
+
+
+class MIVASubjectMask(io.ComfyNode):
+    """`find_subjects`, `segment` and `grabcut` as one node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVASubjectMask",
+            display_name="Subject Mask",
+            category="MIVA/mask",
+            description="Makes a mask of a subject in a picture, or in every frame of a clip. Words need a Grounding "
+            "DINO model in models/grounding-dino and a SAM 2 model in models/sam2; a box or a rough drawing does "
+            "without.",
+            search_aliases=["segment", "grounding dino", "sam2", "text mask", "auto mask", "select subject", "grabcut"],
+            inputs=[
+                io.Image.Input("image", tooltip="A picture, or the frames of a clip."),
+                io.DynamicCombo.Input(
+                    "method",
+                    options=[
+                        io.DynamicCombo.Option(WORDS, _word_inputs()),
+                        io.DynamicCombo.Option(BOX, _box_inputs()),
+                        io.DynamicCombo.Option(POINTS, _point_inputs()),
+                        io.DynamicCombo.Option(DRAWN, _drawn_inputs()),
+                    ],
+                    tooltip="How you say which subject is meant.",
+                ),
+                StackSocket.Input(
+                    "mivas",
+                    optional=True,
+                    tooltip="With empty words, the subject that the last motion names is looked for.",
+                ),
+                io.Int.Input(
+                    "key_frame",
+                    default=0,
+                    min=0,
+                    max=_MOST_FRAMES,
+                    tooltip="Of a clip: the frame, from 0, in which the subject is looked for or pointed at.",
+                    advanced=True,
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=-256,
+                    max=256,
+                    tooltip="Pixels by which the mask's edge is moved outwards; below 0 inwards.",
+                    advanced=True,
+                ),
+                io.Int.Input(
+                    "feather",
+                    default=0,
+                    min=0,
+                    max=256,
+                    tooltip="Pixels over which the mask's edge is softened.",
+                    advanced=True,
+                ),
+                io.Boolean.Input(
+                    "keep_largest", default=False, tooltip="Drop all pieces of the mask but the largest.", advanced=True
+                ),
+                io.Boolean.Input("fill_holes", default=False, tooltip="Fill holes in the mask.", advanced=True),
+                io.Boolean.Input(
+                    "invert", default=False, tooltip="Mask all that is not the subject, at the end.", advanced=True
+                ),
+            ],
+            outputs=[
+                io.Mask.Output("mask", tooltip="White on the subject, one mask for each frame; for Bind Mask to MIVA."),
+                io.Image.Output("preview", tooltip="The frames with the mask, boxes and scores drawn over them."),
+                io.String.Output("boxes", tooltip="What was found, as JSON: labels, boxes in pixels and scores."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, method: Mapping[str, Any], **rest: Any) -> Any:
+        folders = {"detector": "grounding-dino", "segmenter": "sam2"}
+        chosen = {key: method[key] for key in folders if isinstance(method, Mapping) and key in method}
+        paths = [comfy_bridge.file_in(folders[key], name) for key, name in chosen.items()]
+        return [stamp_of(path) for path in paths if path and path.exists()]
+
+    @classmethod
+    @told
+    def execute(
+        cls,
+        image: Tensor,
+        method: dict[str, Any],
+        key_frame: int,
+        grow: int,
+        feather: int,
+        keep_largest: bool,
+        fill_holes: bool,
+        invert: bool,
+        mivas: MivaStack = (),
+    ) -> io.NodeOutput:
+        from ..miva_core.subject_mask.edits import Edits
+        from ..miva_core.subject_mask.images import check_images
+        from ..miva_core.subject_mask.pointing import check_key_frame
+        from ..miva_core.subject_mask.report import boxes_json, overlay
+
+        frames = check_images(image)
+        check_key_frame(key_frame, len(frames))
+        with notes() as heard:
+            found = _find(frames, method, key_frame, mivas)
+        edits = Edits(keep_largest, fill_holes, grow, feather, invert)
+        found = found._replace(masks=edits.apply(found.masks))
+        if not found.masks.any():
+            heard.append("The mask is empty.")
+        shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
+        preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
+        return io.NodeOutput(
+            comfy_bridge.to_intermediate(found.masks.amax(0)),
+            comfy_bridge.to_intermediate(shown),
+            boxes_json(found),
+            ui=preview | (ui.PreviewText("\n".join(heard)).as_dict() if heard else {}),
+        )
+
+
+def _word_inputs() -> list[io.Input]:
+    return [
+        io.String.Input(
+            "prompt",
+            default="",
+            placeholder="horse",
+            tooltip="A plain English noun or short phrase. Several, as in: horse. rider. make one mask together. "
+            "Empty: what the motion connected to `mivas` was trained on.",
+        ),
+        io.Combo.Input(
+            "detector",
+            options=[*comfy_bridge.files_in("grounding-dino"), _DEMO],
+            tooltip="Grounding DINO, in models/grounding-dino: groundingdino_swint_ogc.pth, or model.safetensors in a "
+            "folder of its own. The built-in demo knows only drawn shapes, such as red circle.",
+        ),
+        io.Combo.Input(
+            "segmenter",
+            options=[*comfy_bridge.files_in("sam2"), _DEMO],
+            tooltip="SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin. The built-in demo knows only drawn "
+            "shapes.",
+        ),
+        io.Float.Input(
+            "confidence",
+            default=0.3,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Boxes that score less are not taken. Lower it where nothing is found, raise it where too much is.",
+        ),
+        io.Int.Input(
+            "most",
+            default=1,
+            min=1,
+            max=100,
+            tooltip="How many things a phrase may mean, as 3 for a herd of three.",
+            advanced=True,
+        ),
+        io.Combo.Input(
+            "frames",
+            options=[_TRACK, _EVERY_FRAME],
+            tooltip="Of a clip: follow what the key frame shows, or look anew in each, which suits pictures that are "
+            "no clip.",
+            advanced=True,
+        ),
+    ]
+
+
+def _box_inputs() -> list[io.Input]:
+    return [
+        io.String.Input(
+            "box",
+            default="",
+            placeholder="10,20,200,180",
+            tooltip="Left, top, right and bottom edge in pixels of the image.",
+        ),
+        _segmenter([_GRABCUT], "GrabCut cuts out by colours and needs no model; SAM 2 is better."),
+    ]
+
+
+def _point_inputs() -> list[io.Input]:
+    return [
+        io.String.Input(
+            "points",
+            default="",
+            placeholder="120,80 30,40,0",
+            tooltip="Points on the subject as x,y in pixels, spaces between them. With ,0 a point lies beside the "
+            "subject.",
+        ),
+        _segmenter([], "SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin."),
+    ]
+
+
+def _drawn_inputs() -> list[io.Input]:
+    return [
+        io.Mask.Input("drawn", tooltip="White on the subject, roughly: from Load Image's mask editor, for instance."),
+        _segmenter([_AS_IT_IS, _GRABCUT], "What makes the rough mask exact, if anything: colours, or SAM 2."),
+    ]
+
+
+def _segmenter(first: list[str], tooltip: str) -> io.Input:
+    return io.Combo.Input("segmenter", options=[*first, *comfy_bridge.files_in("sam2"), _DEMO], tooltip=tooltip)
+
+
+def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
+    from ..miva_core.subject_mask import find_subjects, grabcut, segment
+    from ..miva_core.subject_mask.subjects import pointed_at
+
+    chosen = method["method"]
+    shared = {"key_frame": key_frame, "tell": _teller()}
+    if chosen == WORDS:
+        detector, segmenter = _detector(method["detector"]), _segmenter_of(method["segmenter"])
+        return find_subjects(
+            frames,
+            _prompt(method["prompt"], mivas),
+            detector,
+            segmenter,
+            confidence=method["confidence"],
+            per_subject=method["most"],
+            mode="track" if method["frames"] == _TRACK else "every frame",
+            **shared,
+        )
+    given = _given(method, frames)
+    if method["segmenter"] == _AS_IT_IS:
+        return pointed_at(given["rough"].expand(1, len(frames), -1, -1))
+    if method["segmenter"] == _GRABCUT:
+        if len(frames) > 1:
+            raise MIVAError(
+                f"GrabCut works on one picture, but a clip of {len(frames)} frames is connected: choose a SAM 2 model, "
+                "which follows the subject, or put Image From Batch before this node."
+            )
+        cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
+        return pointed_at(grabcut(frames, **cut)[None, None])
+    return pointed_at(segment(frames, _segmenter_of(method["segmenter"]), **given, **shared))
+
+
+def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
+    """What points at the subject, as `segment` takes it."""
+    chosen = method["method"]
+    if chosen == DRAWN:
+        from ..miva_core.given_masks import match_size
+
+        return {
+            "rough": match_size("the subject", drawn_mask(method["drawn"], "The drawn mask"), tuple(frames.shape[1:3]))
+        }
+    text = method[chosen].strip()
+    if not text:
+        example = "10,20,200,180 for its left, top, right and bottom edge" if chosen == BOX else "120,80 for a point "
+        "on it"
+        raise MIVAError(f"Nothing says where the subject is: write into `{chosen}`, in pixels, {example}.")
+    try:
+        return {"boxes": [parse_box(text)]} if chosen == BOX else {"points": [parse_points(text)]}
+    except MIVAError as error:
+        raise MIVAError(f"The widget `{chosen}` cannot be read: {error}.") from error
+
+
+def _prompt(prompt: str, mivas: MivaStack) -> str:
+    """What is looked for: the words, or the last motion's own subject."""
+    if prompt.strip() or not mivas:
+        return prompt
+    last = mivas[-1]
+    if not last.info.subject:
+        raise MIVAError(
+            f"{last.path.stem} does not say what its subject is, and `prompt` is empty: write a noun into it, such as "
+            "horse."
+        )
+    return last.info.subject
+
+
+def _teller() -> Callable[[int, int], None]:
+    """Shows how many frames are done; stops when the user wants it."""
+    bar: list[comfy_bridge.ProgressBar] = []
+
+    def tell(done: int, total: int) -> None:
+        comfy_bridge.check_interrupted()
+        if not bar:
+            bar.append(comfy_bridge.ProgressBar(total))
+        bar[0].update(done, total)
+
+    return tell
+
+
+def _detector(name: str) -> "Detector":
+    path = SHAPES / "grounding-dino" if name == _DEMO else find_file("grounding-dino", name, "Grounding DINO model")
+    detector, patcher = _loaded_detector(path, stamp_of(path))
+    comfy_bridge.bring([patcher], _WORKING)
+    return detector
+
+
+def _segmenter_of(name: str) -> "Segmenter":
+    path = SHAPES / "sam2" if name == _DEMO else find_file("sam2", name, "SAM 2 model")
+    segmenter, patcher = _loaded_segmenter(path, stamp_of(path))
+    comfy_bridge.bring([patcher], _WORKING)
+    return segmenter
+
+
+# The last one of each is kept, so that other words or another picture load nothing; ComfyUI frees the card if need be.
+@lru_cache(maxsize=1)
+def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
+    from ..miva_core.subject_mask import load_detector
+
+    with torch.inference_mode(False):
+        detector = load_detector(path)
+    return detector, comfy_bridge.hold(detector.model)
+
+
+@lru_cache(maxsize=1)
+def _loaded_segmenter(path: Path, stamp: tuple[int, int]) -> tuple["Segmenter", Any]:
+    from ..miva_core.subject_mask import load_segmenter
+
+    with torch.inference_mode(False):
+        segmenter = load_segmenter(path)
+    return segmenter, comfy_bridge.hold(segmenter.model)

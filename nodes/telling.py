@@ -1,0 +1,64 @@
+"""What a user reads: errors whose first line says what to do, and notes on a node."""
+
+import functools
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..miva_core.errors import MIVAError, MIVAWarning
+from . import comfy_bridge
+
+_log = logging.getLogger(__name__)
+
+_PACKAGES = {
+    "accelerate": "accelerate>=1.1",
+    "cv2": "opencv-python>=4.8",
+    "diffusers": "diffusers>=0.36,<0.50",
+    "matplotlib": "matplotlib>=3.8",
+    "torchvision": "torchvision",
+    "transformers": "transformers>=4.57.6",
+}
+"""What each package that not every ComfyUI has is called by pip."""
+
+
+def told(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """For a node's `execute`: a package that is missing, and a card that is full, are told in one sentence."""
+
+    @functools.wraps(execute)
+    def run(cls: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return execute(cls, *args, **kwargs)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in _PACKAGES:
+                raise
+            raise MIVAError(
+                f"This needs the package {package}, which is not installed: run `python -m pip install "
+                f'"{_PACKAGES[package]}"` with the Python of ComfyUI, then start it again.'
+            ) from error
+        except comfy_bridge.out_of_memory() as error:
+            # Of the same type, by which ComfyUI knows that it should unload its models.
+            raise type(error)(
+                "The graphics card has run out of memory: set fewer frames or a smaller width and height in MIVA "
+                f"Sampler, or close other programs that use the card. ({error})"
+            ) from error
+
+    return run
+
+
+@contextmanager
+def notes() -> Iterator[list[str]]:
+    """What the engine warns of while the block runs, to be shown on the node."""
+    heard: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MIVAWarning)
+        yield heard
+    for warning in caught:
+        if issubclass(warning.category, MIVAWarning):
+            heard.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    for text in heard:
+        _log.info("MIVA: %s", text)

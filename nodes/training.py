@@ -1,0 +1,313 @@
+"""Learn a motion."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from comfy_api.v0_0_2 import io, ui
+from torch import Tensor
+
+from ..miva_core.errors import MIVAError
+from ..miva_core.info import read_info
+from ..miva_core.recipes import PRESETS, recipe
+from . import comfy_bridge
+from .masks import drawn_mask, frames_of
+from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
+from .telling import notes, told
+
+if TYPE_CHECKING:
+    from ..miva_core.adapter import MIVAAdapter
+    from ..miva_core.base import Base
+    from ..miva_core.lesson import Lesson
+    from ..miva_core.recipes import Recipe
+    from ..miva_core.samples import Sample
+    from ..miva_core.training import Precision, TrainingProgress
+
+_LossMap = io.Custom("LOSS_MAP")
+_SAMPLES = 4
+_SAMPLED = 5
+"""How many times in a training its samples are made."""
+_FLIP = {"unless it has a direction": None, "yes": True, "no": False}
+_PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+class MIVATrain(io.ComfyNode):
+    """`learn` as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVATrain",
+            display_name="Train MIVA",
+            category="MIVA/training",
+            description="Learns a motion from clips. Stopped, it keeps what it has learnt; queued again with the same "
+            "settings, it goes on. What it makes is in output/miva_training, with a report; keep it by Save MIVA.",
+            search_aliases=["train motion", "learn motion", "train lora", "fine-tune motion"],
+            is_output_node=True,
+            inputs=[
+                ModelSocket.Input("model", tooltip="The base that learns; the same as for the dataset."),
+                DatasetSocket.Input("dataset", tooltip="From Camera Clips or MIVA Dataset."),
+                io.String.Input("name", default="my_motion", tooltip="What the motion is called, and its file."),
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="normal",
+                    tooltip="quick is a first try, at a quarter of the steps; paper is what the paper did, for hours.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="0: the preset's, which is 600 for the built-in base and 6000 for the others at normal.",
+                ),
+                io.Int.Input("seed", default=0, min=0, max=0x7FFFFFFF, tooltip="Another seed trains anew."),
+                io.Boolean.Input(
+                    "masked",
+                    default=False,
+                    tooltip="Learn a masked motion, of one subject, which can be bound to a mask. The clips need "
+                    "masks.",
+                ),
+                io.String.Input(
+                    "subject",
+                    default="",
+                    placeholder="horse",
+                    tooltip="What moves, in a word or two, by which Subject Mask looks for it; nothing for a camera "
+                    "motion.",
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.000001,
+                    tooltip="0: the preset's.",
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "flip",
+                    options=list(_FLIP),
+                    tooltip="Whether clips are met mirrored, too, which doubles them. Not for what is called left or "
+                    "right.",
+                    advanced=True,
+                ),
+                StackSocket.Input(
+                    "start",
+                    optional=True,
+                    tooltip="A motion to begin with in place of an empty one: the last connected.",
+                ),
+                io.Image.Input(
+                    "try_on",
+                    optional=True,
+                    tooltip="Pictures that it does not learn from, up to 4, on which it is tried while it learns. "
+                    "Without any, first frames of clips are taken.",
+                ),
+                io.Mask.Input(
+                    "try_on_mask", optional=True, tooltip="For masked motions: the subject in each picture to try on."
+                ),
+            ],
+            outputs=[
+                StackSocket.Output("mivas", tooltip="The motion, for MIVA Sampler, and for Save MIVA to keep it."),
+                _LossMap.Output("loss", tooltip="The loss of each step, for Plot Loss Graph."),
+                io.Image.Output(
+                    "samples", tooltip="What it makes of the pictures in the end, their frames side by side."
+                ),
+            ],
+        )
+
+    @classmethod
+    @told
+    def execute(
+        cls,
+        model: MivaModel,
+        dataset: Dataset,
+        name: str,
+        preset: str,
+        steps: int,
+        seed: int,
+        masked: bool,
+        subject: str,
+        learning_rate: float,
+        flip: str,
+        start: MivaStack = (),
+        try_on: Tensor | None = None,
+        try_on_mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        # Told before the hours of training, not after them.
+        import accelerate  # noqa: F401
+        import matplotlib  # noqa: F401
+
+        base = model.base
+        _check(base, dataset, masked)
+        chosen = _recipe(base, preset, steps, learning_rate, masked)
+        # What is made in inference mode, as inputs are, cannot be learnt from.
+        with torch.inference_mode(False), notes() as heard:
+            lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
+            samples = _samples(lesson, try_on, try_on_mask)
+            training = _Training.of(model, lesson, chosen, seed, start)
+            losses = training.run(samples)
+        made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
+        return io.NodeOutput(
+            (made,),
+            {"loss": losses},
+            comfy_bridge.to_intermediate(training.newest_samples()),
+            ui=ui.PreviewText("\n".join([f"Learnt in {len(losses)} steps: {training.out.parent.name}", *heard])),
+        )
+
+
+def _check(base: "Base", dataset: Dataset, masked: bool) -> None:
+    """What the artist can mend before anything is trained."""
+    if dataset.base != base.name:
+        raise MIVAError(
+            f"The dataset was made for the {dataset.base} base, but {base.name} is to learn: connect the same Load "
+            "MIVA Base to both."
+        )
+    if masked and dataset.camera:
+        raise MIVAError("A camera motion has no subject: switch `masked` off.")
+    if masked and not dataset.masked:
+        raise MIVAError(
+            "A masked motion is learnt from clips with masks, and these have none: connect masks in MIVA Dataset, put "
+            "them beside the clips, or switch `masked` off."
+        )
+
+
+def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked: bool) -> "Recipe":
+    chosen = recipe(base.name, preset, masked)
+    return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
+
+
+def _lesson(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "Lesson":
+    from ..miva_core.lesson import Lesson, has_direction
+
+    clips = [replace(clip, frames=clip.frames.clone(), masks=clip.masks.clone()) for clip in dataset.clips]
+    motion = name.strip().replace("_", " ") or "motion"
+    mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
+    return Lesson(motion, clips, masked, mirrored, subject.strip(), dataset.source)
+
+
+def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) -> "list[Sample]":
+    """What the motion is tried on while it learns."""
+    from ..miva_core.samples import Sample, first_frames
+
+    if pictures is None:
+        return first_frames(lesson, _SAMPLES)
+    pictures = frames_of(pictures)[:_SAMPLES]
+    if not lesson.masked:
+        return [Sample(f"picture {k + 1}", picture) for k, picture in enumerate(pictures)]
+    if masks is None or len(masks) < len(pictures):
+        raise MIVAError(
+            f"{len(pictures)} pictures are to be tried on, but {0 if masks is None else len(masks)} masks of their "
+            "subjects are connected: connect one for each to `try_on_mask`, or leave `try_on` free."
+        )
+    return [
+        Sample(f"picture {k + 1}", picture, drawn_mask(mask.clone(), f"The mask of picture {k + 1}"))
+        for k, (picture, mask) in enumerate(zip(pictures, masks, strict=False))
+    ]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A training that is known again: queued once more with the same settings it goes on, or is found done.
+
+    Attributes:
+        out: the adapter file, in a folder of its own; its name tells what is learnt, how and from what.
+    """
+
+    model: MivaModel
+    lesson: "Lesson"
+    recipe: "Recipe"
+    seed: int
+    start: "MIVAAdapter | None"
+    out: Path
+
+    @classmethod
+    def of(cls, model: MivaModel, lesson: "Lesson", recipe: "Recipe", seed: int, start: MivaStack) -> "_Training":
+        from ..miva_core.training import training_settings
+
+        begun = model.adapters(start)[-1] if start else None
+        settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
+        told = [settings, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
+        known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+        stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
+        folder = comfy_bridge.own_folder("training") / f"{stem}_{known}"
+        return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
+
+    def run(self, samples: "list[Sample]") -> list[float]:
+        """Train unless that is done; the loss of each step.
+
+        Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
+        """
+        from ..miva_core.learning import learn, training_folder
+        from ..miva_core.training import CHECKPOINT
+        from ..miva_core.training_state import read_state
+
+        checkpoint = training_folder(self.out) / CHECKPOINT
+        if self.out.exists():
+            return read_state(checkpoint).losses.tolist() if checkpoint.is_file() else []
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.model.bring(comfy_bridge.memory_for_training(self.model.base))
+        try:
+            outcome = learn(
+                self.model.base,
+                self.lesson,
+                self.recipe,
+                self.out,
+                samples=samples,
+                sample_every=max(1, self.recipe.steps // _SAMPLED),
+                seed=self.seed,
+                precision=_precision(self.model.base),
+                start=self.start,
+                resume=checkpoint.is_file(),
+                callback=self._watcher(),
+                stop=comfy_bridge.interrupted,
+            )
+        except KeyboardInterrupt:
+            comfy_bridge.check_interrupted()
+            raise
+        if not outcome.finished:
+            comfy_bridge.check_interrupted()
+        return list(outcome.losses)
+
+    def newest_samples(self) -> Tensor:
+        """The last sheet of samples, (1, H, W, 3) in [0, 1]."""
+        from ..miva_core.learning import training_folder
+        from ..miva_core.pictures import read_picture
+
+        sheets = sorted(training_folder(self.out).glob("samples_*.png"))
+        return read_picture(sheets[-1])[None] if sheets else torch.zeros(1, 64, 64, 3)
+
+    def _watcher(self) -> "Callable[[TrainingProgress], None]":
+        """Shows progress, and samples above the curve of the loss as often as they are made."""
+        from ..miva_core.learning import training_folder
+        from ..miva_core.pictures import read_picture
+        from ..miva_core.training_log import CURVE
+
+        bar = comfy_bridge.ProgressBar(self.recipe.steps)
+        shown: list[Path] = []
+
+        def watch(progress: "TrainingProgress") -> None:
+            folder, preview = training_folder(self.out), None
+            sheets = sorted(folder.glob("samples_*.png"))
+            if sheets and sheets[-1:] != shown:
+                shown[:] = sheets[-1:]
+                preview = comfy_bridge.preview_of(_above(read_picture(sheets[-1]), read_picture(folder / CURVE)))
+            bar.update(progress.step, progress.steps, preview)
+
+        return watch
+
+
+def _precision(base: "Base") -> "Precision":
+    """What a base computes in as it was loaded."""
+    return _PRECISION[base.model.dtype]
+
+
+def _above(upper: Tensor, lower: Tensor) -> Tensor:
+    """Two pictures (H, W, 3) as one, on white."""
+    width = max(upper.shape[1], lower.shape[1])
+    wide = [torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1]), value=1.0) for one in (upper, lower)]
+    return torch.cat(wide)

@@ -1,0 +1,243 @@
+"""What a motion is learnt from: clips filmed over stills, or clips that people have."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.v0_0_2 import io, ui
+from torch import Tensor
+
+from ..miva_core.camera import EASINGS
+from ..miva_core.camera_clips import CAMERA_MOTIONS
+from ..miva_core.errors import MIVAError
+from . import comfy_bridge
+from .masks import frames_of
+from .sockets import Dataset, DatasetSocket, ModelSocket
+from .telling import notes, told
+
+if TYPE_CHECKING:
+    from ..miva_core.base import Base
+    from ..miva_core.clip_files import TrainingClip
+
+FOLDER, CONNECTED = "folder", "connected"
+_FEW = 3
+
+
+class MIVACameraClips(io.ComfyNode):
+    """Camera clips (D.2) as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVACameraClips",
+            display_name="Camera Clips",
+            category="MIVA/training",
+            description="Films stills: five clips of a camera motion from each, by which Train MIVA learns that "
+            "motion. About twenty stills are enough; their content does not matter, sharpness and variety do.",
+            search_aliases=["camera motion", "ken burns", "pan zoom clips", "training data", "film stills"],
+            is_input_list=True,
+            inputs=[
+                ModelSocket.Input("model", tooltip="The base that will learn: the clips get its size and length."),
+                io.DynamicCombo.Input(
+                    "stills",
+                    options=[
+                        io.DynamicCombo.Option(FOLDER, [_folder("A folder of pictures in ComfyUI's input folder.")]),
+                        io.DynamicCombo.Option(
+                            CONNECTED, [io.Image.Input("images", tooltip="Pictures, as a batch or a list.")]
+                        ),
+                    ],
+                    tooltip="Where the stills come from.",
+                ),
+                io.Combo.Input(
+                    "motion",
+                    options=list(CAMERA_MOTIONS),
+                    tooltip="How the camera moves; what is seen moves the other way.",
+                ),
+                io.Float.Input(
+                    "speed",
+                    default=1.0,
+                    min=0.1,
+                    max=10.0,
+                    step=0.1,
+                    tooltip="1 is a 64th of the frame's width, 2.4 % of size or 1.5 degrees a frame.",
+                ),
+                io.Combo.Input(
+                    "easing", options=list(EASINGS), tooltip="Whether the camera starts or stops gently.", advanced=True
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0x7FFFFFFF,
+                    tooltip="Which parts of the stills are filmed.",
+                    advanced=True,
+                ),
+            ],
+            outputs=[
+                DatasetSocket.Output("dataset", tooltip="For Train MIVA."),
+                io.Image.Output("preview", tooltip="The first clip, to be looked at."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, stills: Any, **rest: Any) -> Any:
+        return _contents(stills)
+
+    @classmethod
+    @told
+    def execute(
+        cls,
+        model: list[Any],
+        stills: Mapping[str, list[Any]],
+        motion: list[str],
+        speed: list[float],
+        easing: list[str],
+        seed: list[int],
+    ) -> io.NodeOutput:
+        from ..miva_core.camera_clips import Shooting
+        from ..miva_core.lesson import film_clips
+        from ..miva_core.stills import read_stills
+
+        base = model[0].base
+        if stills["stills"][0] == FOLDER:
+            pictures = read_stills(_chosen_folder(stills["folder"][0]))
+        else:
+            batches = [frames_of(batch) for batch in stills["images"]]
+            pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
+        shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
+        clips, source = film_clips(pictures, shooting, seed[0])
+        return _output(Dataset(clips, base.name, motion[0], False, source), [])
+
+
+class MIVADataset(io.ComfyNode):
+    """Clips of a motion as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVADataset",
+            display_name="MIVA Dataset",
+            category="MIVA/training",
+            description="About ten clips of one motion, by which Train MIVA learns it. Folders hold videos, or folders "
+            "of frames; for a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4.",
+            search_aliases=["training clips", "video dataset", "load clips", "training data"],
+            is_input_list=True,
+            inputs=[
+                ModelSocket.Input("model", tooltip="The base that will learn: the clips are fitted to its size."),
+                io.DynamicCombo.Input(
+                    "clips",
+                    options=[
+                        io.DynamicCombo.Option(FOLDER, [_folder("A folder of clips in ComfyUI's input folder.")]),
+                        io.DynamicCombo.Option(CONNECTED, _connected()),
+                    ],
+                    tooltip="Where the clips come from.",
+                ),
+            ],
+            outputs=[
+                DatasetSocket.Output("dataset", tooltip="For Train MIVA."),
+                io.Image.Output("preview", tooltip="The first clip at the size of the base, to be looked at."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, clips: Any, **rest: Any) -> Any:
+        return _contents(clips)
+
+    @classmethod
+    @told
+    def execute(cls, model: list[Any], clips: Mapping[str, list[Any]]) -> io.NodeOutput:
+        base = model[0].base
+        with notes() as heard:
+            if clips["clips"][0] == FOLDER:
+                from ..miva_core.clip_files import read_clips
+
+                folder = _chosen_folder(clips["folder"][0])
+                found, camera = read_clips(folder, _wanted(base), 0), any(folder.glob("*_flow.json"))
+            else:
+                found, camera = _connected_clips(base, clips), False
+        if len(found) < _FEW:
+            heard.append(f"{len(found)} clips are learnt by heart rather than as a motion: about ten are better.")
+        masked = all(len(clip.masks) for clip in found)
+        source = {"names": ", ".join(clip.name for clip in found)}
+        return _output(Dataset(found, base.name, "camera" * camera, masked, source), heard)
+
+
+def _folder(tooltip: str) -> io.Input:
+    return io.Combo.Input("folder", options=comfy_bridge.input_folders(), tooltip=tooltip)
+
+
+def _connected() -> list[io.Input]:
+    return [
+        io.MultiType.Input(
+            "videos",
+            [io.Image, io.Video],
+            tooltip="Clips: videos, or batches of frames, each one clip; a list of them.",
+        ),
+        io.Float.Input(
+            "fps",
+            default=0.0,
+            min=0.0,
+            max=240.0,
+            step=0.5,
+            tooltip="Frames a second of batches of frames; videos know their own. 0: the base's.",
+        ),
+        io.Mask.Input(
+            "masks", optional=True, tooltip="For masked motions: of each clip a batch of masks, one for each frame."
+        ),
+    ]
+
+
+def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
+    from ..miva_core.frame_clips import frame_clip
+
+    videos, masks = clips["videos"], clips.get("masks") or []
+    if masks and len(masks) != len(videos):
+        raise MIVAError(
+            f"{len(videos)} clips are connected, but masks of {len(masks)}: give every clip its batch of masks."
+        )
+    found = []
+    for k, video in enumerate(videos):
+        images, fps = (video, clips["fps"][0]) if isinstance(video, Tensor) else _of_video(video)
+        mask = masks[k].float().cpu() if masks else None
+        found.append(frame_clip(f"clip {k + 1}", frames_of(images), fps, _wanted(base), mask))
+    return found
+
+
+def _of_video(video: Any) -> tuple[Tensor, float]:
+    """Frames (N, H, W, C) and their rate, of a VIDEO."""
+    parts = video.get_components()
+    return parts.images, float(parts.frame_rate)
+
+
+def _wanted(base: "Base") -> Any:
+    from ..miva_core.clip_files import Wanted
+
+    return Wanted(base.size, base.frames, base.fps)
+
+
+def _chosen_folder(name: str) -> Path:
+    folder = comfy_bridge.input_folder(name)
+    if folder is None:
+        raise MIVAError(
+            f"There is no folder {name!r} in ComfyUI's input folder any more: put it back, or choose another one (R "
+            "refreshes menus)."
+        )
+    return folder
+
+
+def _contents(chosen: Any) -> Any:
+    """What tells a chosen folder's files from what they were."""
+    name = chosen.get("folder") if isinstance(chosen, Mapping) else None
+    name = name[0] if isinstance(name, list) else name
+    folder = comfy_bridge.input_folder(name) if isinstance(name, str) else None
+    if folder is None:
+        return None
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(path.as_posix(), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+
+
+def _output(dataset: Dataset, heard: Sequence[str]) -> io.NodeOutput:
+    clips = dataset.clips
+    shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
+    told = [f"{len(clips)} clips{', with masks' * dataset.masked}.", *heard]
+    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=ui.PreviewText("\n".join(told)))
