@@ -2,8 +2,8 @@
 
     python -m tools.draw_clips jump --out clips/jump
 
-Each clip is a folder of frames, with a folder of its subject's masks beside it. The backgrounds are the stills beside
-this file and painted ones. With --others a second sprite stands or moves in most clips, which the masks leave out; with
+Each clip is a folder of frames, with a folder of its subject's masks beside it. The backgrounds are the stills of the
+example workflows and painted ones. With --others a second sprite stands or moves in most clips, which the masks leave out; with
 --beside MOTION one moves in that way in all, with masks of its own.
 """
 
@@ -21,7 +21,7 @@ from miva_core.procedural import SceneChoice, draw_scenes
 from miva_core.sprites import SUBJECT_MOTIONS
 from miva_core.video import write_png
 
-STILLS = Path(__file__).parent / "stills"
+STILLS = Path(__file__).parents[1] / "workflows/pictures/miva_stills"
 PICTURE, SIZE, FRAMES, SPEED = 112, 64, 16, 0.9
 PAINTED = 10
 OTHERS = (*SUBJECT_MOTIONS, *("still",) * 4)
@@ -29,7 +29,7 @@ OTHERS = (*SUBJECT_MOTIONS, *("still",) * 4)
 
 
 def load_stills(generator: torch.Generator) -> Tensor:
-    """The stills beside this file, square crops: uint8 (20, 3, PICTURE, PICTURE)."""
+    """The stills of the example workflows, square crops: uint8 (20, 3, PICTURE, PICTURE)."""
     crops = []
     for path in sorted(STILLS.glob("*.jpg")):
         picture = rearrange(read_picture(path), "h w c -> 1 c h w")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-STILLS = "tools/stills"
+STILLS = "workflows/pictures/miva_stills"
 LICENCE = ("--author", "The ComfyUI-MIVA contributors", "--licence", "Apache-2.0")
 CAMERA = ("pan-left", "pan-right", "zoom-in", "zoom-out")
 SUBJECT = ("rise", "jump")

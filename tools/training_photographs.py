@@ -4,7 +4,7 @@
     for package in *.deb; do dpkg-deb -x "$package" packages; done
     python -m tools.training_photographs packages --out photos
 
-Takes those that PHOTOGRAPHS.md lists as training pictures, the stills beside this file included, scaled to a short side
+Takes those that PHOTOGRAPHS.md lists as training pictures, the stills of the example workflows included, scaled to a short side
 of 320 pixels. What is in none of the packages (pictures that come with scikit-image and scipy) is named at the end.
 """
 
@@ -97,7 +97,7 @@ def main() -> None:
         factor = min(1.0, SHORT_SIDE / min(picture.shape[:2]))
         scaled = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(args.out / f"{name}.jpg"), scaled, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    for path in (ROOT / "tools" / "stills").glob("*.jpg"):
+    for path in (ROOT / "workflows" / "pictures" / "miva_stills").glob("*.jpg"):
         shutil.copy(path, args.out)
     print(f"{len(list(args.out.glob('*.jpg')))} photographs; not in the packages: {', '.join(missing) or 'none'}.")
 
