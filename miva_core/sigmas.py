@@ -32,12 +32,13 @@ class SigmaSchedule:
         self.config = scheduler.config
         levels = _checked(sigmas)
         if is_flow(scheduler):
-            if levels[0] > 1 or levels[0] < 0.5:
+            if levels[0] > 1 + 1e-5 or levels[0] < 0.5:
                 raise MIVAError(
                     f"The SIGMAS begin at {levels[0]:g}, but this base is a flow model, whose noise goes from 1 to 0: "
                     "take a scheduler made for one, or leave SIGMAS unconnected."
                 )
-            self.timesteps = levels[:-1] * self.config.num_train_timesteps
+            # ComfyUI shifts levels in float32, which makes 1.0000001 of 1 at some shifts.
+            self.timesteps = levels[:-1] / levels[0].clamp(min=1) * self.config.num_train_timesteps
         else:
             self.alphas_cumprod = scheduler.alphas_cumprod.cpu()
             if levels[0] < _LEAST_START:

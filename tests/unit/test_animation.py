@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
@@ -287,6 +287,110 @@ def test_another_scheduler_comes_to_the_same_clip(base: Base, picture: Tensor) -
     other = animate(base, picture, {}, **options, steps=60, scheduler=unipc).frames
     coarse = animate(base, picture, {}, **options, steps=2).frames
     assert (other - reference).abs().mean() < 0.02 < 4 * (coarse - reference).abs().mean()
+
+
+# --- a start that is given -------------------------------------------------------------------------------------------
+
+
+def drawn(base: Base, picture: Tensor, seed: int, frames: int) -> Tensor:
+    """The start latents of a clip as its base draws them, with nonsense as the first frame, which is not used."""
+    latent = base.encode(picture)
+    prior = torch.zeros_like(latent) if base.centred else latent
+    start = base.noise.start_latents(prior, frames, torch.Generator().manual_seed(seed))
+    start[:, :, 0] = 1e6
+    return start
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_start_that_would_be_drawn_makes_the_same_clip(base: Base, picture: Tensor, dtype: torch.dtype) -> None:
+    start = drawn(base, picture, 5, 4).to(dtype)
+    given, plain = animate(base, picture, {}, seed=5, start=start, **QUICK), animate(base, picture, {}, seed=5, **QUICK)
+    assert torch.equal(given.frames, plain.frames)
+
+
+def test_the_start_counts_and_the_seed_does_not(base: Base, picture: Tensor) -> None:
+    start = drawn(base, picture, 6, 4)
+    given = [animate(base, picture, {}, seed=seed, start=start, **QUICK).frames for seed in (5, 6)]
+    plain = [animate(base, picture, {}, seed=seed, **QUICK).frames for seed in (5, 6)]
+    assert torch.equal(given[0], plain[1]) and torch.equal(given[1], plain[1])
+    assert (given[0] - plain[0]).abs().max() > 5e-3
+
+
+def test_a_start_has_the_latent_frames_of_its_base(make_base: Callable[..., Base]) -> None:
+    """Two for five frames of a base whose noise is not centred on the picture."""
+    wan, picture = make_base("wan"), torch.rand(16, 16, 3)
+    plain, other = animate(wan, picture, {}, seed=5), animate(wan, picture, {}, seed=6)
+    assert torch.equal(animate(wan, picture, {}, seed=6, start=drawn(wan, picture, 5, 2)).frames, plain.frames)
+    assert (other.frames - plain.frames).abs().max() > 1e-3
+    with pytest.raises(MIVAError, match="The start noise is of shape"):
+        animate(wan, picture, {}, start=drawn(wan, picture, 5, 5))
+
+
+def test_with_a_start_the_noise_of_steps_is_drawn_as_without(base: Base, picture: Tensor) -> None:
+    options = QUICK | {"steps": 3, "scheduler": DDPMScheduler.from_config(base.scheduler.config)}
+    plain = animate(base, picture, {}, seed=5, **options).frames
+    start = drawn(base, picture, 5, 4)
+    assert torch.equal(animate(base, picture, {}, seed=5, start=start, **options).frames, plain)
+    assert not torch.allclose(animate(base, picture, {}, seed=6, start=start, **options).frames, plain, atol=1e-3)
+
+
+def test_with_a_start_masks_are_drawn_as_without(base: Base, picture: Tensor, make_adapter: Callable) -> None:
+    jump = make_adapter(base.model, replace(CONFIGS[0], mask=True))
+    mask = torch.zeros(base.size)
+    mask[16:40, 8:32] = 1
+    rows: list[Tensor] = []
+
+    def run(seed: int, start: Tensor | None) -> tuple[Clip, Tensor, Tensor]:
+        """The clip, and what it and its mask start from."""
+        rows.clear()
+        watch = base.model.register_forward_pre_hook(lambda _, args: rows.append(args[0].clone()))
+        try:
+            clip = animate(
+                base, picture, {"jump": (jump, 1.0)}, masks={"jump": mask}, seed=seed, start=start, steps=3, frames=4
+            )
+        finally:
+            watch.remove()
+        return clip, *rows[0]
+
+    plain, plain_start, plain_mask = run(5, None)
+    same, *_ = run(5, drawn(base, picture, 5, 4))
+    assert torch.equal(same.frames, plain.frames) and torch.equal(same.masks["jump"], plain.masks["jump"])
+    _, other_start, same_mask = run(5, drawn(base, picture, 6, 4))
+    assert torch.equal(same_mask, plain_mask) and not torch.allclose(other_start, plain_start)
+    _, same_start, other_mask = run(6, drawn(base, picture, 5, 4))
+    assert torch.equal(same_start, plain_start) and not torch.allclose(other_mask, plain_mask)
+
+
+STARTS: dict[str, Callable[[Tensor], Any]] = {
+    "no batch": lambda start: start[0],
+    "two clips": lambda start: start.repeat(2, 1, 1, 1, 1),
+    "fewer channels": lambda start: start[:, 1:],
+    "fewer frames": lambda start: start[:, :, 1:],
+    "wider": lambda start: torch.cat([start, start], -1),
+    "frames before channels": lambda start: start[:, :, :3].transpose(1, 2),
+    "a list": lambda start: start.tolist(),
+    "NaN": lambda start: start.index_fill(2, torch.tensor([3]), math.nan),
+    "infinite": lambda start: start.index_fill(2, torch.tensor([3]), math.inf),
+}
+
+
+@pytest.mark.parametrize("wrong", STARTS)
+def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Tensor, pair: tuple, wrong: str) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the model was run")
+
+    right = drawn(base, picture, 5, 4)
+    start = STARTS[wrong](right)
+    told = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else "a list"
+    watch = base.model.register_forward_pre_hook(refuse)
+    try:
+        before = injected(base)
+        with pytest.raises(MIVAError) as raised:
+            animate(base, picture, {"one": (pair[0], 1.0)}, start=start, **QUICK)
+        assert injected(base) == before
+    finally:
+        watch.remove()
+    assert str(raised.value) == f"The start noise is {told}, expected finite numbers of shape {tuple(right.shape)}."
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
