@@ -91,6 +91,7 @@ def learn(
     resume: bool = False,
     callback: Callable[[TrainingProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Train an adapter and write its file, beside it a folder with checkpoint, samples, loss curve and report.
 
@@ -103,6 +104,7 @@ def learn(
         sample_every: steps between samples. save_every: between checkpoints.
         seed, precision, start, resume, callback, stop: see `train`.
         author: recorded in the file.
+        tell: called as (done, total) with numbers of clips, which are encoded before the first step.
         beside: a masked motion that learns, too, see `train`; its file must not exist either.
 
     Raises:
@@ -124,7 +126,7 @@ def learn(
         state, companion = read_state(folder / CHECKPOINT), beside.adapter if beside else None
         check_resume(state, training_settings(base, recipe, seed, precision, start, companion) | kept)
         done = state.step
-    clips = lesson.encode(base, recipe.colours, seed, stop)
+    clips = lesson.encode(base, recipe.colours, seed, stop, tell)
     log: TrainingLog | None = None
 
     def watch(progress: TrainingProgress) -> None:

@@ -44,12 +44,18 @@ class Lesson:
         return known.hexdigest()[:12]
 
     def encode(
-        self, base: Base, colours: int, seed: int, stop: Callable[[], bool] | None = None
+        self,
+        base: Base,
+        colours: int,
+        seed: int,
+        stop: Callable[[], bool] | None = None,
+        tell: Callable[[int, int], None] | None = None,
     ) -> list[list[LatentClip]]:
         """Each clip in all its versions, every frame of them encoded once.
 
         Args:
             stop: asked before every clip whether to stop, which then ends in KeyboardInterrupt.
+            tell: called as (done, total) with numbers of clips.
         """
         generator = torch.Generator().manual_seed(seed)
         encoded = []
@@ -58,6 +64,8 @@ class Lesson:
                 raise KeyboardInterrupt
             versions = varied(_pixels(clip), colours, self.flip, generator)
             encoded.append([z for pixels in versions for z in encode(base, pixels, self.masked, clip.stride)])
+            if tell:
+                tell(len(encoded), len(self.clips))
         return encoded
 
 

@@ -6,7 +6,8 @@ They are imported inside the functions, so that the pack loads in no time, and i
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,8 +129,8 @@ def own_folder(kind: str) -> Path:
     return folder
 
 
-class _Held(nn.Module):
-    """A network for a patcher, which sets attributes that the network itself may not take."""
+class MIVANetwork(nn.Module):
+    """A network for a patcher, which sets attributes that the network itself may not take; its name is seen in logs."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ def hold(network: nn.Module) -> Any:
 
     # main.py puts the one of Dynamic VRAM into this name; ComfyUI 0.12 has only the plain one.
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(_Held(network), memory.get_torch_device(), memory.unet_offload_device())
+    return patcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
 
 
 def bring(patchers: Sequence[Any], needed: int) -> None:
@@ -206,20 +207,41 @@ def check_interrupted() -> None:
     memory.throw_exception_if_processing_interrupted()
 
 
-def interrupted() -> bool:
-    """Whether the user has pressed stop."""
-    import comfy.model_management as memory
+class LateInterruption:
+    """What the user's stop is kept in until the work in hand is safe."""
 
-    return memory.processing_interrupted()
+    def __init__(self) -> None:
+        self._caught: BaseException | None = None
+
+    def asked(self) -> bool:
+        """Whether the user has pressed stop."""
+        import comfy.model_management as memory
+
+        return self._caught is not None or memory.processing_interrupted()
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """In which ComfyUI's exception, as progress bars raise it, too, is kept for later."""
+        import comfy.model_management as memory
+
+        try:
+            yield
+        except memory.InterruptProcessingException as caught:
+            self._caught = caught
+
+    def raise_if_asked(self) -> None:
+        if self._caught:
+            raise self._caught
+        check_interrupted()
 
 
 class ProgressBar:
     """The bar on a node, which may show a picture."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self) -> None:
         import comfy.utils
 
-        self._bar = comfy.utils.ProgressBar(total)
+        self._bar = comfy.utils.ProgressBar(1)
 
     def update(self, done: int, total: int, preview: Any = None) -> None:
         """

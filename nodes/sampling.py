@@ -208,19 +208,17 @@ def _start(noise: Any, base: "Base", size: tuple[int, int], frames: int) -> Tens
 def _watcher(base: "Base") -> "Callable[[Progress], None]":
     """Shows progress and, step by step, one frame after the other; stops when the user wants it."""
     previewer = comfy_bridge.latent_previewer(base)
-    bar: list[comfy_bridge.ProgressBar] = []
+    bar = comfy_bridge.ProgressBar()
 
     def watch(progress: "Progress") -> None:
         comfy_bridge.check_interrupted()
-        if not bar:
-            bar.append(comfy_bridge.ProgressBar(progress.steps))
         length = progress.latents.shape[2]
         frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
         preview = None
         if previewer:
             shown = frame if base.name == "tiny" else frame % length
             preview = previewer(progress.latents, shown)
-        bar[0].update(progress.step, progress.steps, preview)
+        bar.update(progress.step, progress.steps, preview)
 
     return watch
 

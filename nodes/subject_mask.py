@@ -295,13 +295,11 @@ def _prompt(prompt: str, mivas: MivaStack) -> str:
 
 def _teller() -> Callable[[int, int], None]:
     """Shows how many frames are done; stops when the user wants it."""
-    bar: list[comfy_bridge.ProgressBar] = []
+    bar = comfy_bridge.ProgressBar()
 
     def tell(done: int, total: int) -> None:
         comfy_bridge.check_interrupted()
-        if not bar:
-            bar.append(comfy_bridge.ProgressBar(total))
-        bar[0].update(done, total)
+        bar.update(done, total)
 
     return tell
 

@@ -66,7 +66,14 @@ class MIVATrain(io.ComfyNode):
                     max=1_000_000,
                     tooltip="0: the preset's, which is 600 for the built-in base and 6000 for the others at normal.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=0x7FFFFFFF, tooltip="Another seed trains anew."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0x7FFFFFFF,
+                    control_after_generate=False,  # which a seed has by its name: it would learn anew every time
+                    tooltip="Another seed trains anew.",
+                ),
                 io.Boolean.Input(
                     "masked",
                     default=False,
@@ -251,6 +258,14 @@ class _Training:
             return read_state(checkpoint).losses.tolist() if checkpoint.is_file() else []
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.model.bring(comfy_bridge.memory_for_training(self.model.base))
+        stop = comfy_bridge.LateInterruption()
+        bar = comfy_bridge.ProgressBar()
+
+        def tell(done: int, total: int, preview: Any = None) -> None:
+            # Raised here, it would lose what was learnt since the last checkpoint.
+            with stop.put_off():
+                bar.update(done, total, preview)
+
         try:
             outcome = learn(
                 self.model.base,
@@ -263,14 +278,14 @@ class _Training:
                 precision=_precision(self.model.base),
                 start=self.start,
                 resume=checkpoint.is_file(),
-                callback=self._watcher(),
-                stop=comfy_bridge.interrupted,
+                callback=self._watcher(tell),
+                stop=stop.asked,
+                tell=tell,
             )
         except KeyboardInterrupt:
-            comfy_bridge.check_interrupted()
+            stop.raise_if_asked()
             raise
-        if not outcome.finished:
-            comfy_bridge.check_interrupted()
+        stop.raise_if_asked()
         return list(outcome.losses)
 
     def newest_samples(self) -> Tensor:
@@ -281,13 +296,12 @@ class _Training:
         sheets = sorted(training_folder(self.out).glob("samples_*.png"))
         return read_picture(sheets[-1])[None] if sheets else torch.zeros(1, 64, 64, 3)
 
-    def _watcher(self) -> "Callable[[TrainingProgress], None]":
+    def _watcher(self, tell: Callable[..., None]) -> "Callable[[TrainingProgress], None]":
         """Shows progress, and samples above the curve of the loss as often as they are made."""
         from ..miva_core.learning import training_folder
         from ..miva_core.pictures import read_picture
         from ..miva_core.training_log import CURVE
 
-        bar = comfy_bridge.ProgressBar(self.recipe.steps)
         shown: list[Path] = []
 
         def watch(progress: "TrainingProgress") -> None:
@@ -296,7 +310,7 @@ class _Training:
             if sheets and sheets[-1:] != shown:
                 shown[:] = sheets[-1:]
                 preview = comfy_bridge.preview_of(_above(read_picture(sheets[-1]), read_picture(folder / CURVE)))
-            bar.update(progress.step, progress.steps, preview)
+            tell(progress.step, progress.steps, preview)
 
         return watch
 

@@ -69,6 +69,7 @@ class MIVACameraClips(io.ComfyNode):
                     default=0,
                     min=0,
                     max=0x7FFFFFFF,
+                    control_after_generate=False,
                     tooltip="Which parts of the stills are filmed.",
                     advanced=True,
                 ),
@@ -156,7 +157,7 @@ class MIVADataset(io.ComfyNode):
             else:
                 found, camera = _connected_clips(base, clips), False
         if len(found) < _FEW:
-            heard.append(f"{len(found)} clips are learnt by heart rather than as a motion: about ten are better.")
+            heard.append("So few are learnt by heart rather than as a motion: about ten are better.")
         masked = all(len(clip.masks) for clip in found)
         source = {"names": ", ".join(clip.name for clip in found)}
         return _output(Dataset(found, base.name, "camera" * camera, masked, source), heard)
@@ -239,5 +240,5 @@ def _contents(chosen: Any) -> Any:
 def _output(dataset: Dataset, heard: Sequence[str]) -> io.NodeOutput:
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
-    told = [f"{len(clips)} clips{', with masks' * dataset.masked}.", *heard]
+    told = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *heard]
     return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=ui.PreviewText("\n".join(told)))

@@ -1,0 +1,141 @@
+"""Write the example workflows, and make their thumbnails, by driving a running ComfyUI in a headless browser.
+
+    pip install playwright
+    python -m tools.make_workflows --server http://127.0.0.1:8188 --browser /usr/bin/chromium [--only 1_one_motion]
+    python -m tools.make_workflows … --thumbnails      # runs each, and writes a picture made of its frames
+    python -m tools.make_workflows … --node-pictures   # pictures of the nodes for their help pages
+
+The frontend itself lays out widgets and writes the files, so that they are what it would save. The pack must be
+installed in that ComfyUI, and its models empty, so that menus hold what a new user's hold.
+"""
+
+import argparse
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from .workflow_graphs import GRAPHS, Graph
+
+ROOT = Path(__file__).parents[1]
+PACK_ID = "comfyui-miva"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+COLUMN_GAP, ROW_GAP = 80, 60
+THUMBNAIL = 384
+
+BUILD = (Path(__file__).parent / "build_graph.js").read_text("utf-8")
+SAVE = "() => JSON.stringify(app.graph.serialize())"
+ALONE = """kind => {
+  app.graph.clear();
+  const node = LiteGraph.createNode(kind), c = app.canvas, box = c.canvas.getBoundingClientRect();
+  app.graph.add(node);
+  node.setSize([Math.max(320, node.computeSize()[0]), node.computeSize()[1]]);
+  node.pos = [0, 0];
+  c.ds.scale = 1; c.ds.offset = [120, 160];
+  c.deselectAll?.();
+  c.draw(true, true);
+  return [box.left + 120, box.top + 160, node.size[0], node.size[1]];
+}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--browser", required=True, help="a Chromium")
+    parser.add_argument("--only", action="append", help="names of workflows")
+    parser.add_argument("--thumbnails", action="store_true", help="make the pictures of workflows")
+    parser.add_argument("--node-pictures", action="store_true", help="make the pictures of nodes")
+    options = parser.parse_args()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=options.browser, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1500, "height": 1000}, device_scale_factor=1.5)
+        open_page(page, options.server)
+        if options.node_pictures:
+            picture_nodes(page, ROOT / "web" / "docs" / "pictures")
+        else:
+            for name in options.only or GRAPHS:
+                write_workflow(page, name, options.server, options.thumbnails)
+        browser.close()
+
+
+def open_page(page: Page, server: str) -> None:
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+    page.request.post(f"{server}/api/settings", data=settings)
+    page.route(lambda url: not url.startswith((server, "data:", "blob:")), lambda route: route.abort())
+    page.goto(server, wait_until="domcontentloaded")
+    page.wait_for_function(
+        "() => window.app?.graph && window.LiteGraph?.registered_node_types?.MIVASampler", timeout=90000
+    )
+    page.wait_for_timeout(2500)
+
+
+def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
+    graph, path = GRAPHS[name], ROOT / "workflows" / f"{name}.json"
+    columns = [[(key, vars(node)) for key, node in column.items()] for column in graph.columns]
+    ids = page.evaluate(BUILD, {"columns": columns, "gaps": [COLUMN_GAP, ROW_GAP], "pack": PACK_ID})
+    saved = json.loads(page.evaluate(SAVE))
+    # Where its author last looked is nobody's business.
+    saved.get("extra", {}).pop("ds", None)
+    path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path.name}: {len(saved['nodes'])} nodes")
+    if thumbnail and graph.shown:
+        frames = run(page, server, graph, ids)
+        path.with_suffix(".jpg").write_bytes(sheet(frames))
+
+
+def run(page: Page, server: str, graph: Graph, ids: dict[str, int]) -> list[Image.Image]:
+    """The frames that a workflow makes; a preview is added to it for that."""
+    prompt = json.loads(page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
+    node, output = graph.shown
+    slot = page.evaluate(
+        "([id, name]) => app.graph.getNodeById(id).outputs.findIndex(o => o.name === name)", [ids[node], output]
+    )
+    prompt["frames"] = {"class_type": "PreviewImage", "inputs": {"images": [str(ids[node]), slot]}}
+    answer = page.request.post(f"{server}/prompt", data={"prompt": prompt}).json()
+    if "prompt_id" not in answer:
+        raise RuntimeError(json.dumps(answer)[:1000])
+    started = time.monotonic()
+    while not (history := page.request.get(f"{server}/history/{answer['prompt_id']}").json()):
+        time.sleep(0.5)
+    result: dict[str, Any] = history[answer["prompt_id"]]
+    if "frames" not in result["outputs"]:
+        raise RuntimeError(json.dumps(result["status"])[:1000])
+    print(f"  ran in {time.monotonic() - started:.1f} s")
+    shown = result["outputs"]["frames"]["images"]
+    return [
+        Image.open(io.BytesIO(page.request.get(f"{server}/view", params=one).body())).convert("RGB") for one in shown
+    ]
+
+
+def sheet(frames: list[Image.Image]) -> bytes:
+    """First, middle and last frames of a clip as one JPEG: a square of four."""
+    chosen = [frames[round(k * (len(frames) - 1) / 3)] for k in range(4)]
+    wide = chosen[0].width > chosen[0].height
+    cells = chosen[1::2] if wide else chosen
+    side = (THUMBNAIL, THUMBNAIL // 2) if wide else (THUMBNAIL // 2, THUMBNAIL // 2)
+    cells = [np.asarray(cell.resize(side, Image.Resampling.LANCZOS)) for cell in cells]
+    rows = cells if wide else [np.hstack(cells[:2]), np.hstack(cells[2:])]
+    stream = io.BytesIO()
+    Image.fromarray(np.vstack(rows)).save(stream, format="JPEG", quality=88)
+    return stream.getvalue()
+
+
+def picture_nodes(page: Page, folder: Path) -> None:
+    """A picture of each node of this pack as it comes from the menu."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = page.evaluate("() => Object.keys(LiteGraph.registered_node_types).filter(kind => kind.startsWith('MIVA'))")
+    for kind in kinds:
+        x, y, width, height = page.evaluate(ALONE, kind)
+        page.wait_for_timeout(400)
+        clip = {"x": x - 12, "y": y - 42, "width": width + 24, "height": height + 54}
+        page.screenshot(path=folder / f"{kind}.png", clip=clip)
+        print(kind)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,415 @@
+"""The example workflows, as nodes in columns and links between them; `make_workflows` has ComfyUI itself write them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TINY = "tiny (built in)"
+AD = "SD 1.5 + AnimateDiff"
+_HUB = "https://huggingface.co"
+CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
+MOTION_MODULE = "mm_sd15_v3.safetensors"
+MODELS = [
+    {
+        "name": CHECKPOINT,
+        "url": f"{_HUB}/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/{CHECKPOINT}",
+        "directory": "checkpoints",
+    },
+    {
+        "name": MOTION_MODULE,
+        "url": f"{_HUB}/conrevo/AnimateDiff-A1111/resolve/main/motion_module/{MOTION_MODULE}",
+        "directory": "animatediff_models",
+    },
+]
+"""What the missing-model dialog offers. The motion module is v3_sd15_mm.ckpt as safetensors, which it may fetch."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a graph.
+
+    Attributes:
+        kind: its id. widgets: what is set, by name.
+        links: from its inputs, by name, to (node, output) of the graph, outputs by name.
+        width: in pixels, where it is not as it comes. height: likewise.
+        models: links for the missing-model dialog.
+    """
+
+    kind: str
+    widgets: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, tuple[str, str]] = field(default_factory=dict)
+    title: str = ""
+    width: int = 0
+    height: int = 0
+    models: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A workflow.
+
+    Attributes:
+        columns: from left to right, each its nodes by name, from top to bottom.
+        shown: the node whose frames are its thumbnail; None where it needs models that are not here.
+    """
+
+    columns: list[dict[str, Node]]
+    shown: tuple[str, str] | None
+
+
+def _note(text: str, height: int = 400) -> Node:
+    return Node("MarkdownNote", {"": text.strip()}, title="Read me", width=400, height=height)
+
+
+def _base(**chosen: str) -> Node:
+    return Node("MIVALoadBase", {"base": TINY} | chosen, width=340)
+
+
+def _miva(name: str, weight: float = 1.0) -> Node:
+    return Node("MIVALoad", {"miva_name": f"{name}.safetensors", "weight": weight}, width=300)
+
+
+def _picture(name: str) -> Node:
+    return Node("LoadImage", {"image": name}, width=300, height=320)
+
+
+def _mask(name: str, title: str) -> Node:
+    return Node("LoadImageMask", {"image": name, "channel": "red"}, title=title, width=280, height=300)
+
+
+def _sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
+    links = {"model": ("base", "model"), "mivas": stack, "image": ("picture", "IMAGE")} | more.pop("links", {})
+    widgets = {"seed": seed, "control_after_generate": "fixed"} | more
+    return Node("MIVASampler", widgets, links, width=320)
+
+
+def _video(prefix: str, sampler: str = "sampler", frames: tuple[str, str] | None = None) -> dict[str, Node]:
+    """The two nodes that make a file of a sampler's frames."""
+    links = {"images": frames or (sampler, "frames"), "fps": (sampler, "fps")}
+    return {
+        f"{prefix} video": Node("CreateVideo", {}, links, width=260),
+        f"{prefix} file": Node(
+            "SaveVideo",
+            {"filename_prefix": f"MIVA/{prefix}"},
+            {"video": (f"{prefix} video", "VIDEO")},
+            width=360,
+            height=460,
+        ),
+    }
+
+
+_SMALL = """
+The built-in base is a small model that runs on any computer. Its clips are **64 × 64 pixels** of 16 frames: they show
+how a motion works, not what a large model would make of it.
+"""
+
+GRAPHS: dict[str, Graph] = {
+    "1_one_motion": Graph(
+        [
+            {
+                "note": _note(
+                    f"""
+## One motion, one picture
+
+Press **Run**. The picture becomes the first frame of a clip in which the camera moves to the left. There is no prompt:
+the motion is all that is said.
+
+**Try next**
+- another motion in *Load MIVA*: `pan_right`, `zoom_in`, `rise`, `jump`
+- another `seed` in *MIVA Sampler*; the same seed gives the same clip
+- a picture of yours in *Load Image*; `fit` says whether it is cropped or padded
+- `weight` 0.5 for half of the motion
+{_SMALL}
+""",
+                    460,
+                )
+            },
+            {"base": _base(), "miva": _miva("pan_left"), "picture": _picture("miva_machu_picchu.jpg")},
+            {"sampler": _sampler(("miva", "mivas"), 1)},
+            _video("one_motion"),
+        ],
+        ("sampler", "frames"),
+    ),
+    "2_camera_and_subject": Graph(
+        [
+            {
+                "note": _note(
+                    f"""
+## A camera move and a subject's motion
+
+Two motions at once: the camera comes closer while the subject jumps. *Stack MIVAs* joins them; a new socket grows when
+the last one is used.
+
+**Weights.** Keep their sum at 1, as 0.5 and 0.5 do here. With 0.3 and 0.7 one is stronger; with a sum far from 1 the
+picture breaks up, and the sampler says so.
+
+Chaining by `prev` of *Load MIVA* does the same as stacking.
+{_SMALL}
+""",
+                    430,
+                )
+            },
+            {"base": _base(), "camera": _miva("zoom_in", 0.5), "subject": _miva("jump", 0.5)},
+            {
+                "stack": Node(
+                    "MIVAStack",
+                    {},
+                    {"mivas.miva0": ("camera", "mivas"), "mivas.miva1": ("subject", "mivas")},
+                    width=260,
+                ),
+                "picture": _picture("miva_red_panda.jpg"),
+            },
+            {"sampler": _sampler(("stack", "mivas"), 3)},
+            _video("camera_and_subject"),
+        ],
+        ("sampler", "frames"),
+    ),
+    "3_two_subjects": Graph(
+        [
+            {
+                "note": _note(
+                    f"""
+## Two subjects, each with a motion of its own
+
+A **masked** motion moves one subject alone. *Bind Mask to MIVA* tells it where that subject is in the picture; the
+masks of all later frames are made together with the clip, and come out of the sampler as `masks`.
+
+- Give every masked motion the weight 1: it acts on its own subject only.
+- The order in *Stack MIVAs* is the depth: where masks overlap, the last one lies on top.
+- Masks come from *Load Image*'s mask editor, from files as here, or from *Subject Mask* (next example).
+{_SMALL}
+""",
+                    460,
+                )
+            },
+            {
+                "base": _base(),
+                "front": _miva("jump_masked"),
+                "back": _miva("sway_masked"),
+                "picture": _picture("miva_lemurs.jpg"),
+            },
+            {
+                "front mask": _mask("miva_lemur_front.png", "Mask of the lemur in front"),
+                "back mask": _mask("miva_lemur_back.png", "Mask of the lemur behind"),
+            },
+            {
+                "bind back": Node(
+                    "MIVABindMask", {}, {"mivas": ("back", "mivas"), "mask": ("back mask", "MASK")}, width=280
+                ),
+                "bind front": Node(
+                    "MIVABindMask", {}, {"mivas": ("front", "mivas"), "mask": ("front mask", "MASK")}, width=280
+                ),
+                "stack": Node(
+                    "MIVAStack",
+                    {},
+                    {"mivas.miva0": ("bind back", "mivas"), "mivas.miva1": ("bind front", "mivas")},
+                    width=260,
+                ),
+            },
+            {
+                "sampler": _sampler(("stack", "mivas"), 1),
+                "to picture": Node("MaskToImage", {}, {"mask": ("sampler", "masks")}, title="Masks as pictures"),
+                "masks": Node(
+                    "PreviewImage", {}, {"images": ("to picture", "IMAGE")}, title="Masks", width=320, height=320
+                ),
+            },
+            _video("two_subjects"),
+        ],
+        ("sampler", "frames"),
+    ),
+    "4_subject_by_words": Graph(
+        [
+            {
+                "note": _note(
+                    f"""
+## A subject found by words
+
+*Subject Mask* finds the **green circle**, and *Bind Mask to MIVA* gives it to a masked motion: it jumps, the yellow one
+stays. Write `yellow circle` and run again.
+
+**For photographs** choose real models in *Subject Mask*: Grounding DINO in `models/grounding-dino`, SAM 2 in
+`models/sam2` (see its help page: select the node, then the tab *Info*). What is chosen here knows nothing but drawn
+shapes: red, green, blue or yellow; circle, square or triangle.
+
+No models? Set `method` to *box* and `segmenter` to *by colours*.
+{_SMALL}
+""",
+                    460,
+                )
+            },
+            {"base": _base(), "miva": _miva("jump_masked"), "picture": _picture("miva_shapes.jpg")},
+            {
+                "subject": Node(
+                    "MIVASubjectMask",
+                    {
+                        "method": "words",
+                        "method.prompt": "green circle",
+                        "method.detector": "drawn shapes (built-in demo)",
+                        "method.segmenter": "drawn shapes (built-in demo)",
+                    },
+                    {"image": ("picture", "IMAGE")},
+                    width=360,
+                    height=560,
+                ),
+            },
+            {
+                "bind": Node("MIVABindMask", {}, {"mivas": ("miva", "mivas"), "mask": ("subject", "mask")}, width=280),
+                "sampler": _sampler(("bind", "mivas"), 1),
+            },
+            _video("subject_by_words"),
+        ],
+        ("sampler", "frames"),
+    ),
+    "5_train_a_camera_motion": Graph(
+        [
+            {
+                "note": _note(
+                    f"""
+## Train a camera motion from stills
+
+*Camera Clips* films twenty stills: five clips of a rising camera from each. *Train MIVA* learns the motion from them
+(about two minutes on a laptop's processor), and the sampler uses it at once. *Save MIVA* keeps it in `models/miva`,
+where *Load MIVA* lists it after a refresh (**R**).
+
+- Pressing **×** stops the training and keeps what it has learnt; run the same settings again and it goes on.
+- `preset` *quick* is a first try; *normal* takes four times as long.
+- The stills' content does not matter; sharpness and variety do. Put yours into a folder in `input`.
+- A subject's motion is learnt from clips: use *MIVA Dataset* in place of *Camera Clips*.
+{_SMALL}
+""",
+                    520,
+                )
+            },
+            {
+                "base": _base(),
+                "clips": Node(
+                    "MIVACameraClips",
+                    {"stills": "folder", "stills.folder": "miva_stills", "motion": "pan-up"},
+                    {"model": ("base", "model")},
+                    width=320,
+                ),
+                "clip": Node(
+                    "PreviewImage",
+                    {},
+                    {"images": ("clips", "preview")},
+                    title="One of the clips",
+                    width=320,
+                    height=300,
+                ),
+            },
+            {
+                "train": Node(
+                    "MIVATrain",
+                    {"name": "my_pan_up", "preset": "quick"},
+                    {"model": ("base", "model"), "dataset": ("clips", "dataset")},
+                    width=340,
+                    height=480,
+                ),
+                "samples": Node(
+                    "PreviewImage",
+                    {},
+                    {"images": ("train", "samples")},
+                    title="What it has learnt",
+                    width=340,
+                    height=300,
+                ),
+            },
+            {
+                "picture": _picture("miva_petra.jpg"),
+                "save": Node("MIVASave", {"filename_prefix": "my_pan_up"}, {"mivas": ("train", "mivas")}, width=300),
+            },
+            {"sampler": _sampler(("train", "mivas"), 1)},
+            _video("trained_motion"),
+        ],
+        ("sampler", "frames"),
+    ),
+    "6_camera_and_subject_sd15": Graph(
+        [
+            {
+                "note": _note(
+                    """
+## The same with Stable Diffusion 1.5 and AnimateDiff
+
+Clips of 512 × 320 pixels and 16 frames, on a graphics card. Two files are needed; ComfyUI offers them when this opens:
+
+- a Stable Diffusion 1.5 checkpoint, in `models/checkpoints`
+- the AnimateDiff v3 motion module, in `models/animatediff_models`
+
+**Motions belong to one base.** Those that come with this pack are for the built-in one. For this one train your own:
+open *Train a camera motion*, choose this base in *Load MIVA Base*, and save as `sd15_zoom_in`; or convert a research
+checkpoint by `python -m miva_core convert` (see the README).
+""",
+                    420,
+                )
+            },
+            {
+                "base": Node(
+                    "MIVALoadBase",
+                    {"base": AD, "base.checkpoint": CHECKPOINT, "base.motion_module": MOTION_MODULE},
+                    width=380,
+                    models=MODELS,
+                ),
+                "camera": _miva("sd15_zoom_in", 0.5),
+                "subject": _miva("sd15_jump", 0.5),
+            },
+            {
+                "stack": Node(
+                    "MIVAStack",
+                    {},
+                    {"mivas.miva0": ("camera", "mivas"), "mivas.miva1": ("subject", "mivas")},
+                    width=260,
+                ),
+                "picture": _picture("miva_red_panda.jpg"),
+            },
+            {"sampler": _sampler(("stack", "mivas"), 3)},
+            _video("camera_and_subject_sd15"),
+        ],
+        None,
+    ),
+    "7_start_noise": Graph(
+        [
+            {
+                "note": _note(
+                    f"""
+## DCTInit on and off, side by side
+
+*DCTInit Noise* makes the noise that a clip starts from. With `dct` on, its low frequencies come from the picture, which
+holds the layout; off, they are noise like all else. Seed and everything else are the same. The left half of the video
+is made with, the right half without.
+
+**With the built-in base there is little to see**: its noise is centred on the picture already. With Stable Diffusion
+1.5 and Wan the layout is steadier, and a higher `strength` holds it harder and moves less.
+
+The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any video model, its VAE and an empty latent.
+{_SMALL}
+""",
+                    460,
+                )
+            },
+            {"base": _base(), "miva": _miva("zoom_in"), "picture": _picture("miva_coffee.jpg")},
+            {
+                name: Node(
+                    "MIVADCTInitNoise",
+                    {"noise_seed": 3, "control_after_generate": "fixed", "dct": on},
+                    {"model": ("base", "model"), "image": ("picture", "IMAGE")},
+                    title=f"DCTInit Noise, dct {'on' if on else 'off'}",
+                    width=300,
+                )
+                for name, on in (("on", True), ("off", False))
+            },
+            {
+                f"sampler {name}": _sampler(("miva", "mivas"), 3, links={"noise": (name, "noise")})
+                for name in ("on", "off")
+            },
+            {
+                "stitch": Node(
+                    "ImageStitch",
+                    {},
+                    {"image1": ("sampler on", "frames"), "image2": ("sampler off", "frames")},
+                    width=280,
+                ),
+                **_video("start_noise", "sampler on", ("stitch", "IMAGE")),
+            },
+        ],
+        ("stitch", "IMAGE"),
+    ),
+}
