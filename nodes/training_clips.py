@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER, CONNECTED = "folder", "connected"
 _FEW = 3
+_STILLS = "miva_stills"
+"""The folder of the example workflows."""
 
 
 class MIVACameraClips(io.ComfyNode):
@@ -41,7 +43,9 @@ class MIVACameraClips(io.ComfyNode):
                 io.DynamicCombo.Input(
                     "stills",
                     options=[
-                        io.DynamicCombo.Option(FOLDER, [_folder("A folder of pictures in ComfyUI's input folder.")]),
+                        io.DynamicCombo.Option(
+                            FOLDER, [_folder("A folder of pictures in ComfyUI's input folder.", _STILLS)]
+                        ),
                         io.DynamicCombo.Option(
                             CONNECTED, [io.Image.Input("images", tooltip="Pictures, as a batch or a list.")]
                         ),
@@ -163,8 +167,10 @@ class MIVADataset(io.ComfyNode):
         return _output(Dataset(found, base.name, "camera" * camera, masked, source), heard)
 
 
-def _folder(tooltip: str) -> io.Input:
-    return io.Combo.Input("folder", options=comfy_bridge.input_folders(), tooltip=tooltip)
+def _folder(tooltip: str, preferred: str = "") -> io.Input:
+    folders = comfy_bridge.input_folders()
+    default = preferred if preferred in folders else None
+    return io.Combo.Input("folder", options=folders, default=default, tooltip=tooltip)
 
 
 def _connected() -> list[io.Input]:

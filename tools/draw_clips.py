@@ -3,8 +3,8 @@
     python -m tools.draw_clips jump --out clips/jump
 
 Each clip is a folder of frames, with a folder of its subject's masks beside it. The backgrounds are the stills of the
-example workflows and painted ones. With --others a second sprite stands or moves in most clips, which the masks leave out; with
---beside MOTION one moves in that way in all, with masks of its own.
+example workflows and painted ones. With --others a second sprite stands or moves in most clips, which the masks leave
+out; with --beside MOTION one moves in that way in all, with masks of its own.
 """
 
 import argparse

@@ -27,6 +27,8 @@ PACK_ID = "comfyui-miva"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 COLUMN_GAP, ROW_GAP = 80, 60
 THUMBNAIL = 384
+SHOWN = 4
+"""Workflows in the README's animation, the first ones."""
 
 BUILD = (Path(__file__).parent / "build_graph.js").read_text("utf-8")
 SAVE = "() => JSON.stringify(app.graph.serialize())"
@@ -58,8 +60,9 @@ def main() -> None:
         if options.node_pictures:
             picture_nodes(page, ROOT / "web" / "docs" / "pictures")
         else:
-            for name in options.only or GRAPHS:
-                write_workflow(page, name, options.server, options.thumbnails)
+            clips = [write_workflow(page, name, options.server, options.thumbnails) for name in options.only or GRAPHS]
+            if options.thumbnails and not options.only:
+                write_examples([clip for clip in clips if clip][:SHOWN], ROOT / "docs" / "examples.webp")
         browser.close()
 
 
@@ -74,7 +77,8 @@ def open_page(page: Page, server: str) -> None:
     page.wait_for_timeout(2500)
 
 
-def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
+def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> list[Image.Image]:
+    """Write a workflow; the frames that it makes, if it is run for its thumbnail."""
     graph, path = GRAPHS[name], ROOT / "workflows" / f"{name}.json"
     columns = [[(key, vars(node)) for key, node in column.items()] for column in graph.columns]
     ids = page.evaluate(BUILD, {"columns": columns, "gaps": [COLUMN_GAP, ROW_GAP], "pack": PACK_ID})
@@ -83,9 +87,11 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
     saved.get("extra", {}).pop("ds", None)
     path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(saved['nodes'])} nodes")
-    if thumbnail and graph.shown:
-        frames = run(page, server, graph, ids)
-        path.with_suffix(".jpg").write_bytes(sheet(frames))
+    if not thumbnail or not graph.shown:
+        return []
+    frames = run(page, server, graph, ids)
+    path.with_suffix(".jpg").write_bytes(sheet(frames))
+    return frames
 
 
 def run(page: Page, server: str, graph: Graph, ids: dict[str, int]) -> list[Image.Image]:
@@ -125,6 +131,15 @@ def sheet(frames: list[Image.Image]) -> bytes:
     return stream.getvalue()
 
 
+def write_examples(clips: list[list[Image.Image]], path: Path) -> None:
+    """Clips of one size beside each other, as an animation that rests a moment on the pictures it begins with."""
+    side = (THUMBNAIL // 2, THUMBNAIL // 2)
+    scaled = [[np.asarray(frame.resize(side, Image.Resampling.LANCZOS)) for frame in clip] for clip in clips]
+    frames = [Image.fromarray(np.hstack(row)) for row in zip(*scaled, strict=True)]
+    pace = [800] + [125] * (len(frames) - 1)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=pace, loop=0, quality=85)
+
+
 def picture_nodes(page: Page, folder: Path) -> None:
     """A picture of each node of this pack as it comes from the menu."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +147,7 @@ def picture_nodes(page: Page, folder: Path) -> None:
     for kind in kinds:
         x, y, width, height = page.evaluate(ALONE, kind)
         page.wait_for_timeout(400)
-        clip = {"x": x - 12, "y": y - 42, "width": width + 24, "height": height + 54}
+        clip = {"x": x - 12, "y": y - 34, "width": width + 24, "height": height + 46}
         page.screenshot(path=folder / f"{kind}.png", clip=clip)
         print(kind)
 

@@ -4,8 +4,9 @@
     for package in *.deb; do dpkg-deb -x "$package" packages; done
     python -m tools.training_photographs packages --out photos
 
-Takes those that PHOTOGRAPHS.md lists as training pictures, the stills of the example workflows included, scaled to a short side
-of 320 pixels. What is in none of the packages (pictures that come with scikit-image and scipy) is named at the end.
+Takes those that PHOTOGRAPHS.md lists as training pictures, the stills of the example workflows included, scaled to a
+short side of 320 pixels. What is in none of the packages (pictures that come with scikit-image and scipy) is named at
+the end.
 """
 
 import argparse

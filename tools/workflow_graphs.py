@@ -76,6 +76,18 @@ def _mask(name: str, title: str) -> Node:
     return Node("LoadImageMask", {"image": name, "channel": "red"}, title=title, width=280, height=300)
 
 
+def _bind(miva: str, mask: str, output: str) -> Node:
+    return Node("MIVABindMask", {}, {"mivas": (miva, "mivas"), "mask": (mask, output)}, width=280)
+
+
+def _stack(*mivas: str) -> Node:
+    return Node("MIVAStack", {}, {f"mivas.miva{k}": (name, "mivas") for k, name in enumerate(mivas)}, width=260)
+
+
+def _preview(source: tuple[str, str], title: str) -> Node:
+    return Node("PreviewImage", {}, {"images": source}, title=title, width=320, height=310)
+
+
 def _sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
     links = {"model": ("base", "model"), "mivas": stack, "image": ("picture", "IMAGE")} | more.pop("links", {})
     widgets = {"seed": seed, "control_after_generate": "fixed"} | more
@@ -150,12 +162,7 @@ Chaining by `prev` of *Load MIVA* does the same as stacking.
             },
             {"base": _base(), "camera": _miva("zoom_in", 0.5), "subject": _miva("jump", 0.5)},
             {
-                "stack": Node(
-                    "MIVAStack",
-                    {},
-                    {"mivas.miva0": ("camera", "mivas"), "mivas.miva1": ("subject", "mivas")},
-                    width=260,
-                ),
+                "stack": _stack("camera", "subject"),
                 "picture": _picture("miva_red_panda.jpg"),
             },
             {"sampler": _sampler(("stack", "mivas"), 3)},
@@ -192,25 +199,14 @@ masks of all later frames are made together with the clip, and come out of the s
                 "back mask": _mask("miva_lemur_back.png", "Mask of the lemur behind"),
             },
             {
-                "bind back": Node(
-                    "MIVABindMask", {}, {"mivas": ("back", "mivas"), "mask": ("back mask", "MASK")}, width=280
-                ),
-                "bind front": Node(
-                    "MIVABindMask", {}, {"mivas": ("front", "mivas"), "mask": ("front mask", "MASK")}, width=280
-                ),
-                "stack": Node(
-                    "MIVAStack",
-                    {},
-                    {"mivas.miva0": ("bind back", "mivas"), "mivas.miva1": ("bind front", "mivas")},
-                    width=260,
-                ),
+                "bind back": _bind("back", "back mask", "MASK"),
+                "bind front": _bind("front", "front mask", "MASK"),
+                "stack": _stack("bind back", "bind front"),
             },
             {
                 "sampler": _sampler(("stack", "mivas"), 1),
                 "to picture": Node("MaskToImage", {}, {"mask": ("sampler", "masks")}, title="Masks as pictures"),
-                "masks": Node(
-                    "PreviewImage", {}, {"images": ("to picture", "IMAGE")}, title="Masks", width=320, height=320
-                ),
+                "masks": _preview(("to picture", "IMAGE"), "Masks"),
             },
             _video("two_subjects"),
         ],
@@ -252,7 +248,7 @@ No models? Set `method` to *box* and `segmenter` to *by colours*.
                 ),
             },
             {
-                "bind": Node("MIVABindMask", {}, {"mivas": ("miva", "mivas"), "mask": ("subject", "mask")}, width=280),
+                "bind": _bind("miva", "subject", "mask"),
                 "sampler": _sampler(("bind", "mivas"), 1),
             },
             _video("subject_by_words"),
@@ -287,14 +283,7 @@ where *Load MIVA* lists it after a refresh (**R**).
                     {"model": ("base", "model")},
                     width=320,
                 ),
-                "clip": Node(
-                    "PreviewImage",
-                    {},
-                    {"images": ("clips", "preview")},
-                    title="One of the clips",
-                    width=320,
-                    height=300,
-                ),
+                "clip": _preview(("clips", "preview"), "One of the clips"),
             },
             {
                 "train": Node(
@@ -304,14 +293,7 @@ where *Load MIVA* lists it after a refresh (**R**).
                     width=340,
                     height=480,
                 ),
-                "samples": Node(
-                    "PreviewImage",
-                    {},
-                    {"images": ("train", "samples")},
-                    title="What it has learnt",
-                    width=340,
-                    height=300,
-                ),
+                "samples": _preview(("train", "samples"), "What it has learnt"),
             },
             {
                 "picture": _picture("miva_petra.jpg"),
@@ -352,12 +334,7 @@ checkpoint by `python -m miva_core convert` (see the README).
                 "subject": _miva("sd15_jump", 0.5),
             },
             {
-                "stack": Node(
-                    "MIVAStack",
-                    {},
-                    {"mivas.miva0": ("camera", "mivas"), "mivas.miva1": ("subject", "mivas")},
-                    width=260,
-                ),
+                "stack": _stack("camera", "subject"),
                 "picture": _picture("miva_red_panda.jpg"),
             },
             {"sampler": _sampler(("stack", "mivas"), 3)},

@@ -1,0 +1,107 @@
+"""ComfyUI's own frontend in a headless Chromium."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .server import Server
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+SHOTS = Path(os.environ.get("COMFYUI_SHOTS", "out/comfyui"))
+"""Where screenshots are put for a person to look at."""
+_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False}
+_WATCH = """() => {
+  window.__run = {status: null, error: null};
+  for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+    app.api.addEventListener(kind, event => {
+      window.__run.status = kind.replace('execution_', '');
+      if (kind === 'execution_error') window.__run.error = event.detail.exception_message;
+    });
+}"""
+_FIT = """() => {
+  const canvas = app.canvas, box = canvas.canvas.getBoundingClientRect(), nodes = app.graph._nodes;
+  const left = Math.min(...nodes.map(n => n.pos[0])), top = Math.min(...nodes.map(n => n.pos[1] - 40));
+  const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
+  const bottom = Math.max(...nodes.map(n => n.pos[1] + n.size[1]));
+  canvas.ds.scale = Math.min(1.2, (box.width - 160) / (right - left), (box.height - 160) / (bottom - top));
+  const wide = box.width / canvas.ds.scale, high = box.height / canvas.ds.scale;
+  canvas.ds.offset = [(wide - right - left) / 2, (high - bottom - top) / 2];
+  canvas.setDirty(true, true);
+}"""
+_MISSING = "() => app.graph._nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
+_NOTICES = (
+    "() => [...document.querySelectorAll('[role=alert], [role=dialog]')].map(e => e.innerText.trim()).filter(Boolean)"
+)
+
+
+class Page:
+    """The frontend with a graph in it."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+
+    def load(self, graph: dict[str, Any], name: str) -> None:
+        self._page.evaluate("([graph, name]) => app.loadGraphData(graph, true, true, name)", [graph, name])
+        self._page.wait_for_timeout(1200)
+        self._page.evaluate(_FIT)
+
+    def missing(self) -> list[str]:
+        """Types of nodes that the server does not know."""
+        return self._page.evaluate(_MISSING)
+
+    def notices(self) -> str:
+        """What is told the user beside the graph."""
+        return "\n".join(self._page.evaluate(_NOTICES))
+
+    def set(self, kind: str, widget: str, value: Any) -> None:
+        """Set a widget of all nodes of a kind."""
+        self._page.evaluate(
+            "([kind, name, value]) => app.graph._nodes.filter(n => n.type === kind)"
+            ".forEach(n => { n.widgets.find(w => w.name === name).value = value; })",
+            [kind, widget, value],
+        )
+
+    def queue(self, timeout: float = 300) -> tuple[str, str | None]:
+        """Press Run and wait: "success", "error", "interrupted" or "refused", and the error's text."""
+        self._page.evaluate(_WATCH)
+        self._page.evaluate("() => app.queuePrompt(0, 1)")
+        if self._page.evaluate("() => Boolean(app.lastNodeErrors && Object.keys(app.lastNodeErrors).length)"):
+            return "refused", str(self._page.evaluate("() => JSON.stringify(app.lastNodeErrors)"))
+        self._page.wait_for_function("() => window.__run.status", timeout=timeout * 1000)
+        ended = self._page.evaluate("() => window.__run")
+        self._page.wait_for_timeout(1500)
+        return ended["status"], ended["error"]
+
+    def seeds_stay(self) -> bool:
+        """Whether no widget changes by itself after a run."""
+        names = "() => app.graph._nodes.flatMap(n => n.widgets ?? []).filter(w => w.name === 'control_after_generate')"
+        return self._page.evaluate(f"{names[:-1]}).every(w => w.value === 'fixed')")
+
+    def click(self, selector: str) -> None:
+        self._page.locator(selector).first.click(timeout=10000)
+        self._page.wait_for_timeout(1500)
+
+    def shoot(self, name: str) -> None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self._page.screenshot(path=SHOTS / f"{name}.png")
+
+
+@contextmanager
+def open_page(server: Server, **settings: Any) -> Iterator[Page]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        page = browser.new_page(viewport={"width": 1900, "height": 1050})
+        page.request.post(f"{server.url}/api/settings", data=_SETTINGS | settings)
+        page.route(lambda url: not url.startswith((server.url, "data:", "blob:")), lambda route: route.abort())
+        page.goto(server.url, wait_until="domcontentloaded")
+        page.wait_for_function(
+            "() => window.app?.graph && LiteGraph.registered_node_types?.MIVASampler", timeout=120000
+        )
+        page.wait_for_timeout(2000)
+        yield Page(page)
+        browser.close()
