@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import Page, sync_playwright
 
 from .workflow_graphs import GRAPHS, Graph
 
 ROOT = Path(__file__).parents[1]
-PACK_ID = "comfyui-miva"
+PACK_ID = "miva"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 COLUMN_GAP, ROW_GAP = 80, 60
 THUMBNAIL = 384
@@ -87,6 +87,8 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> list[
     saved.get("extra", {}).pop("ds", None)
     path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(saved['nodes'])} nodes")
+    if thumbnail and not graph.shown:
+        path.with_suffix(".jpg").write_bytes(first_frame(graph))
     if not thumbnail or not graph.shown:
         return []
     frames = run(page, server, graph, ids)
@@ -128,6 +130,17 @@ def sheet(frames: list[Image.Image]) -> bytes:
     rows = cells if wide else [np.hstack(cells[:2]), np.hstack(cells[2:])]
     stream = io.BytesIO()
     Image.fromarray(np.vstack(rows)).save(stream, format="JPEG", quality=88)
+    return stream.getvalue()
+
+
+def first_frame(graph: Graph) -> bytes:
+    """For want of the models that a workflow needs: what its clip begins with, which is its picture."""
+    (name,) = (
+        node.widgets["image"] for column in graph.columns for node in column.values() if node.kind == "LoadImage"
+    )
+    picture = Image.open(ROOT / "workflows" / "pictures" / name).convert("RGB")
+    stream = io.BytesIO()
+    ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL * 5 // 8)).save(stream, format="JPEG", quality=88)
     return stream.getvalue()
 
 

@@ -32,9 +32,8 @@ _FIT = """() => {
   canvas.setDirty(true, true);
 }"""
 _MISSING = "() => app.graph._nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
-_NOTICES = (
-    "() => [...document.querySelectorAll('[role=alert], [role=dialog]')].map(e => e.innerText.trim()).filter(Boolean)"
-)
+_NOTICES = """() => [...document.querySelectorAll('[role=alert], [role=dialog], [data-testid=error-overlay]')]
+  .map(e => e.innerText.trim()).filter(Boolean)"""
 
 
 class Page:
@@ -90,18 +89,23 @@ class Page:
 
 
 @contextmanager
-def open_page(server: Server, **settings: Any) -> Iterator[Page]:
+def chromium() -> Iterator[Any]:
+    """A browser; only one may be open at a time."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
-        page = browser.new_page(viewport={"width": 1900, "height": 1050})
-        page.request.post(f"{server.url}/api/settings", data=_SETTINGS | settings)
-        page.route(lambda url: not url.startswith((server.url, "data:", "blob:")), lambda route: route.abort())
-        page.goto(server.url, wait_until="domcontentloaded")
-        page.wait_for_function(
-            "() => window.app?.graph && LiteGraph.registered_node_types?.MIVASampler", timeout=120000
-        )
-        page.wait_for_timeout(2000)
-        yield Page(page)
-        browser.close()
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield opened
+        opened.close()
+
+
+def open_page(browser: Any, server: Server, **settings: Any) -> Page:
+    """The frontend as a user with these settings has it."""
+    page = browser.new_page(viewport={"width": 1900, "height": 1050})
+    page.request.post(f"{server.url}/api/settings", data=_SETTINGS | settings)
+    page.route(lambda url: not url.startswith((server.url, "data:", "blob:")), lambda route: route.abort())
+    page.goto(server.url, wait_until="domcontentloaded")
+    ready = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.MIVASampler"
+    page.wait_for_function(ready, timeout=120000)
+    page.wait_for_timeout(2000)
+    return Page(page)

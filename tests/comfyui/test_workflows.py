@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .browser import Page, open_page
+from .browser import Page, chromium, open_page
 from .server import PACK, ROOT, Server
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -15,9 +15,14 @@ NEEDS_MODELS = "6_camera_and_subject_sd15"
 
 
 @pytest.fixture(scope="module")
-def page(server: Server) -> Iterator[Page]:
-    with open_page(server) as opened:
+def browser() -> Iterator[Any]:
+    with chromium() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, server: Server) -> Page:
+    return open_page(browser, server)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -63,9 +68,10 @@ def test_missing_models_come_with_links(page: Page) -> None:
     assert all(model["url"].endswith(f"/{model['name']}") for model in links)
 
 
-def test_it_also_opens_in_the_new_renderer(server: Server) -> None:
-    with open_page(server, **{"Comfy.VueNodes.Enabled": True}) as page:
-        for path in WORKFLOWS[:4]:
-            page.load(read(path), path.stem)
-            page.shoot(f"{path.stem}_new_renderer")
-            assert page.missing() == []
+@pytest.mark.parametrize("path", WORKFLOWS[:5], ids=lambda path: path.stem)
+def test_it_also_opens_in_the_new_renderer(server: Server, browser: Any, path: Path) -> None:
+    page = open_page(browser, server, **{"Comfy.VueNodes.Enabled": True})
+    page.load(read(path), path.stem)
+    page.shoot(f"{path.stem}_new_renderer")
+    assert page.missing() == []
+    assert page.notices() == ""
