@@ -80,7 +80,10 @@ def read_clips(folder: Path, wanted: Wanted, masks: int, find: FindMasks | None 
     taken = {path for paths in beside.values() for path in paths if path}
     sources = [path for path in found if path not in taken]
     if not sources:
-        told = "but pictures: for a camera motion add --camera; else put a clip's frames into a folder of their own"
+        told = (
+            "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
+            "into a folder of their own"
+        )
         if not any(path.suffix.lower() in PICTURES for path in entries):
             told = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
         raise MIVAError(f"There are no clips in {folder}, {told}.")

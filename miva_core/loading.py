@@ -1,6 +1,7 @@
 """Bases from local files. Nothing is ever downloaded."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,16 +123,23 @@ def known_backbone(adapter: str | os.PathLike[str]) -> Backbone:
 
 def find_backbone(info: AdapterInfo) -> Backbone | None:
     """The structure of an adapter's base among those known here, without that base's weights."""
+    return next((backbone for _, backbone in _known() if _fits(info, backbone)), None)
+
+
+def name_base(info: AdapterInfo) -> str:
+    """What people call an adapter's base; empty if it is none of those known here."""
+    return next((name for name, backbone in _known() if _fits(info, backbone)), "")
+
+
+def _fits(info: AdapterInfo, backbone: Backbone) -> bool:
+    return (info.family, info.fingerprint) == (backbone.family, backbone.fingerprint)
+
+
+def _known() -> Iterator[tuple[str, Backbone]]:
     from .animatediff import meta_unet
     from .wan import meta_transformer
 
-    for build in (
-        lambda: load_base("tiny").backbone,
-        lambda: describe(meta_unet()),
-        lambda: describe(meta_unet(use_motion_mid_block=True)),
-        lambda: describe(meta_transformer()),
-    ):
-        backbone = build()
-        if (info.family, info.fingerprint) == (backbone.family, backbone.fingerprint):
-            return backbone
-    return None
+    yield "the built-in base", load_base("tiny").backbone
+    yield "Stable Diffusion 1.5 with AnimateDiff v1 or v3", describe(meta_unet())
+    yield "Stable Diffusion 1.5 with AnimateDiff v2", describe(meta_unet(use_motion_mid_block=True))
+    yield "Wan 2.1 1.3B", describe(meta_transformer())

@@ -187,7 +187,7 @@ class _Training:
         finite = math.isfinite(value) and (scaler.get_scale() >= 1 if scaler else math.isfinite(norm))
         if not finite:
             saved = self._path.exists()
-            way_out = "go on from the last checkpoint with --resume and" if saved else "begin anew with"
+            way_out = "go on from the last checkpoint with" if saved else "begin anew with"
             raise MIVAError(
                 f"The loss is no number any more at step {step + 1}: {way_out} a lower learning rate than "
                 f"{recipe.lr:g}."

@@ -40,11 +40,13 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
+    from ..miva_core.loading import name_base
+
     info = entry.info
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
     lines = [
         f"{info.motion} ({entry.path.name})",
-        f"base: {info.family}, {info.fingerprint}",
+        f"base: {name_base(info) or f'{info.family}, {info.fingerprint}'}",
         f"made for: {info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         f"masked: {bound if info.config.mask else 'no'}",
         f"weight: {entry.weight:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
@@ -64,8 +66,8 @@ class MIVASave(io.ComfyNode):
             node_id="MIVASave",
             display_name="Save MIVA",
             category="MIVA/training",
-            description="Copies motions into models/miva, where Load MIVA lists them after a refresh (R). No file is "
-            "ever replaced: the next free number is taken.",
+            description="Copies all motions of a stack into models/miva, where Load MIVA lists them after a refresh "
+            "(R); their weights and masks stay here. No file is ever replaced: the next free number is taken.",
             search_aliases=["save motion", "export miva", "keep adapter", "save adapter"],
             is_output_node=True,
             inputs=[

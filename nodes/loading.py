@@ -46,12 +46,14 @@ class MIVALoadBase(io.ComfyNode):
             io.Combo.Input(
                 "checkpoint",
                 options=comfy_bridge.files_in("checkpoints"),
-                tooltip="A Stable Diffusion 1.5 model, in models/checkpoints. Fine-tunes work, too; SDXL does not.",
+                tooltip="A Stable Diffusion 1.5 model, in models/checkpoints. Fine-tunes work, too; SDXL and fp8 files "
+                "do not.",
             ),
             io.Combo.Input(
                 "motion_module",
                 options=comfy_bridge.files_in("animatediff_models"),
-                tooltip="The AnimateDiff motion module, in models/animatediff_models: v3_sd15_mm.ckpt is the best one.",
+                tooltip="The AnimateDiff motion module, in models/animatediff_models: v3_sd15_mm.ckpt is the best one. "
+                "Take the one that your motions were trained with.",
             ),
             io.Combo.Input(
                 "vae",
@@ -65,7 +67,8 @@ class MIVALoadBase(io.ComfyNode):
             io.Combo.Input(
                 "diffusion_model",
                 options=comfy_bridge.files_in("diffusion_models"),
-                tooltip="wan2.1_t2v_1.3B_fp16.safetensors, in models/diffusion_models. Not the 14B or image-to-video.",
+                tooltip="wan2.1_t2v_1.3B_fp16.safetensors, in models/diffusion_models. Not the 14B, image-to-video or "
+                "fp8 files.",
             ),
             io.Combo.Input(
                 "vae",

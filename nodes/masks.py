@@ -17,7 +17,7 @@ def one_picture(image: Tensor) -> Tensor:
     """
     if len(image) != 1:
         raise MIVAError(
-            f"{len(image)} pictures are connected, and one is animated: put Image From Batch before this node to "
+            f"{len(image)} pictures are connected, and one is animated: put Get Image from Batch before this node to "
             "choose it, or queue them one by one."
         )
     return _rgb(image)[0]
@@ -51,8 +51,8 @@ def drawn_mask(mask: Tensor, what: str) -> Tensor:
     masks = mask if mask.ndim == 3 else mask[None]
     if len(masks) != 1:
         raise MIVAError(
-            f"{what} is a batch of {len(masks)}, and the picture needs one: put Mask From Batch (or Image From Batch) "
-            "before this node."
+            f"{what} is a batch of {len(masks)}, and one is needed: put Mask to Image, Get Image from Batch and Image "
+            "to Mask before this node to choose it."
         )
     only = masks[0].detach().float().cpu().clamp(0, 1)
     if only.amax() <= 0.5:

@@ -42,8 +42,8 @@ class MIVASampler(io.ComfyNode):
                 StackSocket.Input(
                     "mivas",
                     optional=True,
-                    tooltip="The motions, from Load MIVA or Stack MIVAs. Without any, only the built-in base runs, and "
-                    "moves as it likes.",
+                    tooltip="The motions, from Load MIVA or Stack MIVAs. Without any, the built-in base and Wan move "
+                    "as they like; Stable Diffusion 1.5 needs one.",
                 ),
                 io.Image.Input("image", tooltip="The picture to animate, of any size; one at a time."),
                 io.Int.Input(
@@ -65,13 +65,14 @@ class MIVASampler(io.ComfyNode):
                 io.Noise.Input(
                     "noise",
                     optional=True,
-                    tooltip="Start noise in place of the sampler's own, such as DCTInit Noise; its seed counts for the "
-                    "clip.",
+                    tooltip="Start noise in place of the sampler's own, such as DCTInit Noise. Its seed counts for the "
+                    "clip; the seed here for the masks.",
                 ),
                 io.Sigmas.Input(
                     "sigmas",
                     optional=True,
-                    tooltip="Noise levels in place of `steps`, from a scheduler node; they must end at 0.",
+                    tooltip="Noise levels in place of `steps`, from a scheduler node: falling from about 14.6 (Wan: 1) "
+                    "and ending at 0.",
                 ),
                 io.Int.Input(
                     "width",
@@ -96,14 +97,17 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1024,
-                    tooltip="Length of the clip. 0: what the base was trained on (16, 16, 17). Wan makes 4 k + 1.",
+                    tooltip="Length of the clip. 0: what the base was trained on (16, 16, 17). At most 16 with the "
+                    "built-in base, 32 with Stable Diffusion 1.5 (24 with the first motion modules), 81 with Wan, "
+                    "which makes 4 k + 1.",
                     advanced=True,
                 ),
                 io.Combo.Input(
                     "fit",
                     options=["crop", "pad"],
                     default="crop",
-                    tooltip="A picture of another aspect: crop cuts off what sticks out, pad keeps all of it.",
+                    tooltip="A picture of another aspect: crop cuts off what sticks out, pad keeps all of it. Masks "
+                    "follow.",
                 ),
                 io.Combo.Input(
                     "adain",

@@ -65,7 +65,7 @@ class MIVABindMask(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     tooltip="White on the subject: from Subject Mask, from Load Image's mask editor, or from any node "
-                    "that makes masks.",
+                    "that makes masks. For a cut-out with a transparent background put Invert Mask between.",
                 ),
                 io.Int.Input(
                     "grow",

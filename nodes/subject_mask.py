@@ -41,10 +41,11 @@ class MIVASubjectMask(io.ComfyNode):
             node_id="MIVASubjectMask",
             display_name="Subject Mask",
             category="MIVA/mask",
-            description="Makes a mask of a subject in a picture, or in every frame of a clip. Words need a Grounding "
-            "DINO model in models/grounding-dino and a SAM 2 model in models/sam2; a box or a rough drawing does "
-            "without.",
+            description="Makes a mask of one subject in a picture, or in every frame of a clip; take one node for each "
+            "subject. Words need a Grounding DINO model in models/grounding-dino and a SAM 2 model in models/sam2, "
+            "points the latter; a box or a rough drawing does without.",
             search_aliases=["segment", "grounding dino", "sam2", "text mask", "auto mask", "select subject", "grabcut"],
+            is_output_node=True,
             inputs=[
                 io.Image.Input("image", tooltip="A picture, or the frames of a clip."),
                 io.DynamicCombo.Input(
@@ -172,14 +173,15 @@ def _word_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="Boxes that score less are not taken. Lower it where nothing is found, raise it where too much is.",
+            tooltip="Boxes that score less are not taken; 0.25 to 0.4 is usual. Lower it where nothing is found, raise "
+            "it where too much is.",
         ),
         io.Int.Input(
-            "most",
+            "max_boxes",
             default=1,
             min=1,
             max=100,
-            tooltip="How many things a phrase may mean, as 3 for a herd of three.",
+            tooltip="How many boxes a phrase may have, as 3 for a herd of three; its mask covers them all.",
             advanced=True,
         ),
         io.Combo.Input(
@@ -242,7 +244,7 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
             detector,
             segmenter,
             confidence=method["confidence"],
-            per_subject=method["most"],
+            per_subject=method["max_boxes"],
             mode="track" if method["frames"] == _TRACK else "every frame",
             **shared,
         )
@@ -253,7 +255,7 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
         if len(frames) > 1:
             raise MIVAError(
                 f"GrabCut works on one picture, but a clip of {len(frames)} frames is connected: choose a SAM 2 model, "
-                "which follows the subject, or put Image From Batch before this node."
+                "which follows the subject, or put Get Image from Batch before this node."
             )
         cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
         return pointed_at(grabcut(frames, **cut)[None, None])

@@ -41,8 +41,8 @@ def told(execute: Callable[..., Any]) -> Callable[..., Any]:
         except comfy_bridge.out_of_memory() as error:
             # Of the same type, by which ComfyUI knows that it should unload its models.
             raise type(error)(
-                "The graphics card has run out of memory: set fewer frames or a smaller width and height in MIVA "
-                f"Sampler, or close other programs that use the card. ({error})"
+                "The graphics card has run out of memory: close other programs that use it, or choose fewer frames, a "
+                f"smaller picture or a smaller base. ({error})"
             ) from error
 
     return run

@@ -63,7 +63,8 @@ class MIVACameraClips(io.ComfyNode):
                     min=0.1,
                     max=10.0,
                     step=0.1,
-                    tooltip="1 is a 64th of the frame's width, 2.4 % of size or 1.5 degrees a frame.",
+                    tooltip="1 is normal, 0.5 slow, 2 fast. At 1 a pan moves by a 64th of the frame's width in a "
+                    "frame, a zoom by 2.4 % of size, a roll by 1.5 degrees.",
                 ),
                 io.Combo.Input(
                     "easing", options=list(EASINGS), tooltip="Whether the camera starts or stops gently.", advanced=True
@@ -123,8 +124,9 @@ class MIVADataset(io.ComfyNode):
             node_id="MIVADataset",
             display_name="MIVA Dataset",
             category="MIVA/training",
-            description="About ten clips of one motion, by which Train MIVA learns it. Folders hold videos, or folders "
-            "of frames; for a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4.",
+            description="About ten clips of one motion, by which Train MIVA learns it, each at least as long as the "
+            "base's (16 frames, Wan 17); they are cropped to its size. Folders hold videos, or folders of frames; for "
+            "a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4.",
             search_aliases=["training clips", "video dataset", "load clips", "training data"],
             is_input_list=True,
             inputs=[
@@ -178,7 +180,8 @@ def _connected() -> list[io.Input]:
         io.MultiType.Input(
             "videos",
             [io.Image, io.Video],
-            tooltip="Clips: videos, or batches of frames, each one clip; a list of them.",
+            tooltip="Clips: videos, or batches of frames, each one clip. For several connect a list, as from Load "
+            "Video (from Folder).",
         ),
         io.Float.Input(
             "fps",

@@ -55,7 +55,7 @@ def words(prompt: str) -> dict[str, Any]:
         detector=DEMO,
         segmenter=DEMO,
         confidence=0.3,
-        most=1,
+        max_boxes=1,
         frames="find in the key frame, then follow",
     )
 

@@ -183,7 +183,7 @@ MISTAKES = {
     "a picture without transparency": (
         masked(node("LoadImage", image="miva_lemurs.jpg"), slot=1),
         "The mask for jump_masked is empty (64×64, what Load Image gives for a picture without a mask): right-click "
-        "the picture, open the mask editor and paint over the subject, or connect Subject Mask.",
+        "the picture, open the mask editor and paint over the subject, or find it by words in Subject Mask.",
     ),
     "no such subject": (
         masked(words("horse")),
@@ -195,8 +195,8 @@ MISTAKES = {
     ),
     "several pictures": (
         animate(image=["several", 0]) | {"several": node("ImageBatch", image1=["picture", 0], image2=["picture", 0])},
-        "2 pictures are connected, and one is animated: put Image From Batch before this node to choose it, or queue "
-        "them one by one.",
+        "2 pictures are connected, and one is animated: put Get Image from Batch before this node to choose it, or "
+        "queue them one by one.",
     ),
 }
 

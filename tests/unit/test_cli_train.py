@@ -141,7 +141,7 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
     [
         (("train", "none", "--out", "x.safetensors"), "There is no folder none of training clips"),
         (("train", "clips/a.mp4", "--out", "x.safetensors"), "is a file: name the folder"),
-        (("train", "stills", "--out", "x.safetensors"), "for a camera motion add --camera"),
+        (("train", "stills", "--out", "x.safetensors"), "filmed over them (--camera"),
         (("train", "clips", "--camera", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
         (("train", "clips", "--out", "x.pt"), "name a file ending in .safetensors"),
         (("train", "clips", "--out", "no/x.safetensors"), "There is no folder no"),

@@ -209,7 +209,7 @@ def test_folders_without_clips_are_told(tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match=r"There are no clips in .*, put videos"):
         read_clips(tmp_path, WANTED, masks=0)
     write_png(torch.rand(9, 9, 3), tmp_path / "1.png")
-    with pytest.raises(MIVAError, match="but pictures: for a camera motion add --camera"):
+    with pytest.raises(MIVAError, match="but pictures: a camera motion is filmed over them"):
         read_clips(tmp_path, WANTED, masks=0)
     with pytest.raises(MIVAError, match="is a file: name the folder"):
         read_clips(tmp_path / "1.png", WANTED, masks=0)

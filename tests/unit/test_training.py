@@ -202,7 +202,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
     breaking = Breaks(base.model, 5)
     monkeypatch.setattr("miva_core.train_step.Denoiser.of", lambda base: of(base, breaking))
     with pytest.raises(
-        MIVAError, match=r"no number any more at step 6: .* --resume and a lower learning rate than 0.01"
+        MIVAError,
+        match=r"no number any more at step 6: go on from the last checkpoint with a lower learning rate than 0.01",
     ):
         train(base, clips, recipe, folder=tmp_path, save_every=2)
     monkeypatch.undo()
