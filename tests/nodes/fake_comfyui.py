@@ -1,0 +1,162 @@
+"""ComfyUI's own modules as far as this pack asks them, over folders of a test; what is asked of them is kept.
+
+They behave as those of ComfyUI 0.33 do where it matters to a node: names in menus are relative and filtered by ending,
+the way out of a folder of models is barred, a stop is an exception that no `except Exception` catches and that a
+progress bar raises, too.
+"""
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+_MODELS = ("checkpoints", "vae", "diffusion_models")
+"""Folders of models that ComfyUI knows by itself."""
+
+
+class Interrupted(BaseException):
+    """What ComfyUI raises when the user has pressed stop."""
+
+
+class Patcher:
+    """Holds a network, as ComfyUI's ModelPatcher does; `load_models_gpu` brings it to its device."""
+
+    def __init__(self, model: nn.Module, load_device: torch.device, offload_device: torch.device) -> None:
+        self.model, self.load_device, self.offload_device = model, load_device, offload_device
+        self.model.device = offload_device  # as the real one does, so that a network with such a property fails here
+        self.forced: list[float] = []
+
+    def is_dynamic(self) -> bool:
+        return False
+
+    def partially_load(self, device: torch.device, extra_memory: float) -> None:
+        self.forced.append(extra_memory)
+
+
+class DynamicPatcher(Patcher):
+    """What ComfyUI uses with Dynamic VRAM."""
+
+    def is_dynamic(self) -> bool:
+        return True
+
+
+class FakeComfyUI:
+    """
+    Attributes:
+        models, input, output: its folders.
+        loads: of each call that loads networks, these, the bytes asked for beside them, and the options.
+        progress: what its progress bars have shown, (done, total).
+        previews: the pictures they have shown.
+        stop_at: what a progress bar shows when the user presses stop, (done, total), if ever.
+        half: whether its device computes in half precision.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.models, self.input, self.output = (root / name for name in ("models", "input", "output"))
+        for folder in (*(self.models / name for name in _MODELS), self.input, self.output):
+            folder.mkdir(parents=True)
+        self.loads: list[tuple[list[Any], int, dict[str, Any]]] = []
+        self.progress: list[tuple[int, int]] = []
+        self.previews: list[Any] = []
+        self.stop_at: tuple[int, int] | None = None
+        self.half = False
+        self.stopped = False
+        self.modules = self._modules()
+
+    def add(self, folder: str, name: str, content: bytes | Path = b"") -> Path:
+        """A file in a folder of models; content may be a file to copy."""
+        path = self.models / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+        return path
+
+    def _modules(self) -> dict[str, ModuleType]:
+        """By the names that they are imported by."""
+        made = {
+            "folder_paths": self._folder_paths(),
+            "comfy.model_management": self._model_management(),
+            "comfy.model_patcher": {"ModelPatcher": Patcher, "CoreModelPatcher": Patcher},
+            "comfy.utils": {"ProgressBar": self._progress_bar()},
+            "comfy.latent_formats": {"SD15": type("SD15", (), {}), "Wan21": type("Wan21", (), {})},
+            "comfy.cli_args": self._cli_args(),
+            "latent_preview": {"get_previewer": lambda device, latent_format: None},
+        }
+        modules = {"comfy": ModuleType("comfy")}
+        for name, members in made.items():
+            modules[name] = ModuleType(name)
+            vars(modules[name]).update(members)
+            if name.startswith("comfy."):
+                setattr(modules["comfy"], name.removeprefix("comfy."), modules[name])
+        return modules
+
+    def _folder_paths(self) -> dict[str, Any]:
+        known: dict[str, tuple[list[str], set[str]]] = {
+            name: ([str(self.models / name)], {".ckpt", ".pt", ".safetensors"}) for name in _MODELS
+        }
+
+        def filename_list(folder: str) -> list[str]:
+            paths, endings = known[folder]
+            files = [file for path in map(Path, paths) for file in path.rglob("*") if file.is_file()]
+            named = {os.path.relpath(file, next(path for path in paths if file.is_relative_to(path))) for file in files}
+            return sorted(name for name in named if not endings or Path(name).suffix.lower() in endings)
+
+        def full_path(folder: str, name: str) -> str | None:
+            inside = os.path.relpath(os.path.join("/", name), "/")
+            tried = (os.path.join(path, inside) for path in known[folder][0])
+            return next((path for path in tried if os.path.isfile(path)), None)
+
+        return {
+            "models_dir": str(self.models),
+            "folder_names_and_paths": known,
+            "get_filename_list": filename_list,
+            "get_full_path": full_path,
+            "get_folder_paths": lambda folder: list(known[folder][0]),
+            "get_input_directory": lambda: str(self.input),
+            "get_output_directory": lambda: str(self.output),
+        }
+
+    def _model_management(self) -> dict[str, Any]:
+        cpu = torch.device("cpu")
+
+        def load_models_gpu(models: list[Any], memory_required: int = 0, **options: bool) -> None:
+            self.loads.append((models, memory_required, options))
+
+        return {
+            "InterruptProcessingException": Interrupted,
+            "get_torch_device": lambda: cpu,
+            "unet_offload_device": lambda: cpu,
+            "intermediate_device": lambda: cpu,
+            "should_use_fp16": lambda device: self.half,
+            "should_use_bf16": lambda device: self.half,
+            "load_models_gpu": load_models_gpu,
+            "processing_interrupted": lambda: self.stopped,
+            "throw_exception_if_processing_interrupted": self._raise_if_stopped,
+        }
+
+    def _raise_if_stopped(self) -> None:
+        if self.stopped:
+            self.stopped = False
+            raise Interrupted
+
+    def _progress_bar(self) -> type:
+        fake = self
+
+        class ProgressBar:
+            def __init__(self, total: int) -> None:
+                self.total = total
+
+            def update_absolute(self, value: int, total: int, preview: Any = None) -> None:
+                fake._raise_if_stopped()
+                fake.progress.append((value, total))
+                fake.previews += [preview] if preview is not None else []
+                if (value, total) == fake.stop_at:
+                    fake.stopped, fake.stop_at = True, None
+
+        return ProgressBar
+
+    def _cli_args(self) -> dict[str, Any]:
+        method = type("LatentPreviewMethod", (), {"NoPreviews": "none", "Auto": "auto"})
+        return {"LatentPreviewMethod": method, "args": type("args", (), {"preview_method": method.Auto})}

@@ -1,0 +1,219 @@
+"""MIVA Sampler gives the clips of the engine, to the bit, and keeps to ComfyUI's ways."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from comfyui_miva.miva_core.adapter import MIVAAdapter as AdapterOfThePack
+from comfyui_miva.nodes import MIVADCTInitNoise, MIVASampler, MIVAStack
+from fake_comfyui import FakeComfyUI, Interrupted
+from node_runs import bound, motion, run, run_unchecked, shown
+from torch import Tensor
+
+from miva_core import MIVAAdapter, animate
+from miva_core.base import Base
+from miva_core.library import SHIPPED
+from miva_core.pictures import fit_picture
+
+SHORT: dict[str, Any] = {"steps": 2, "frames": 5, "seed": 7}
+"""Of a run that takes no time."""
+
+
+def adapter(engine: Base, name: str) -> MIVAAdapter:
+    return MIVAAdapter.load(SHIPPED / f"{name}.safetensors", engine.backbone)
+
+
+def square(top: int, left: int, side: int = 24) -> Tensor:
+    """MASK (1, 64, 64) of a square."""
+    mask = torch.zeros(1, 64, 64)
+    mask[:, top : top + side, left : left + side] = 1
+    return mask
+
+
+@pytest.fixture
+def small(shapes: Tensor) -> Tensor:
+    """IMAGE of the size of the clip, which is left as it is."""
+    return fit_picture(shapes[0], (64, 64))[0][None]
+
+
+def test_a_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor) -> None:
+    output = run(MIVASampler, model=model, mivas=motion(), image=shapes, steps=2)
+    frames, masks, fps = output
+    assert frames.shape == (16, 64, 64, 3)
+    assert torch.equal(frames[0], engine.decode(engine.encode(fit_picture(shapes[0], (64, 64))[0]))[0])
+    assert (frames[1:] - frames[0]).abs().flatten(1).amax(1).min() > 0.1
+    assert masks.shape == (16, 64, 64) and not masks.any()
+    assert fps == engine.fps
+    assert shown(output) == "The picture was scaled 384×384 to 64×64."
+
+
+def test_motions_and_their_weights_and_spans_are_those_of_the_engine(model: Any, engine: Base, small: Tensor) -> None:
+    pan = motion("pan_left", weight=0.4, end_percent=0.5)
+    both = motion("jump", weight=0.6, prev=pan)
+    clip = run(MIVASampler, model=model, mivas=both, image=small, **SHORT)[0]
+    chosen = {"pan_left": (adapter(engine, "pan_left"), 0.4), "jump": (adapter(engine, "jump"), 0.6)}
+    spans = {"pan_left": (0.0, 0.5)}
+    assert torch.equal(clip, animate(engine, small[0], chosen, spans=spans, **SHORT).frames)
+    assert not torch.equal(clip, animate(engine, small[0], chosen, **SHORT).frames)
+
+
+def test_the_seed_alone_makes_another_clip(model: Any, small: Tensor) -> None:
+    clips = [
+        run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT | {"seed": seed})[0] for seed in (1, 1, 2)
+    ]
+    assert torch.equal(clips[0], clips[1])
+    assert not torch.equal(clips[0], clips[2])
+
+
+def test_a_motion_of_no_weight_does_nothing(model: Any, small: Tensor) -> None:
+    without = run(MIVASampler, model=model, image=small, **SHORT)[0]
+    clip = run(MIVASampler, model=model, mivas=motion(weight=0.0), image=small, **SHORT)[0]
+    assert (clip - without).abs().max() < 1e-3
+    full = run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0]
+    assert (full - without).abs().max() > 0.1
+
+
+def test_size_length_fit_and_adain_are_those_of_the_engine(model: Any, engine: Base, shapes: Tensor) -> None:
+    wide = shapes[:, 64:256]
+    chosen = {"width": 80, "height": 48, "frames": 3, "steps": 1, "fit": "pad", "adain": "on"}
+    clip = run(MIVASampler, model=model, mivas=motion(), image=wide, **chosen)[0]
+    assert clip.shape == (3, 48, 80, 3)
+    fitted = fit_picture(wide[0], (48, 80), "pad")[0]
+    of_engine = {"pan_left": (adapter(engine, "pan_left"), 1.0)}
+    same = animate(engine, fitted, of_engine, size=(48, 80), frames=3, steps=1, adain=True)
+    assert torch.equal(clip, same.frames)
+    off = run(MIVASampler, model=model, mivas=motion(), image=wide, **chosen | {"adain": "off"})[0]
+    assert not torch.equal(clip, off)
+
+
+def test_a_masked_motion_moves_its_subject_by_the_engine(model: Any, engine: Base, small: Tensor) -> None:
+    mask = square(20, 20)
+    output = run(MIVASampler, model=model, mivas=bound("jump_masked", mask), image=small, **SHORT)
+    given = {"jump_masked": mask[0]}
+    same = animate(engine, small[0], {"jump_masked": (adapter(engine, "jump_masked"), 1.0)}, masks=given, **SHORT)
+    assert torch.equal(output[0], same.frames)
+    assert torch.equal(output[1], same.masks["jump_masked"])
+    assert torch.equal(output[1][0], mask[0])
+    assert output[1][1:].flatten(1).any(1).all()
+
+
+def test_masks_of_several_subjects_come_out_as_one(model: Any, engine: Base, small: Tensor) -> None:
+    left, right = square(20, 4), square(20, 36)
+    both = run(MIVAStack, mivas={"miva0": bound("jump_masked", left), "miva1": bound("sway_masked", right)})[0]
+    masks = run(MIVASampler, model=model, mivas=both, image=small, **SHORT)[1]
+    assert torch.equal(masks[0], (left + right)[0])
+    chosen = {name: (adapter(engine, name), 1.0) for name in ("jump_masked", "sway_masked")}
+    same = animate(engine, small[0], chosen, masks={"jump_masked": left[0], "sway_masked": right[0]}, **SHORT)
+    assert torch.equal(masks, torch.maximum(*same.masks.values()))
+
+
+def test_of_subjects_that_overlap_the_last_is_on_top(model: Any, engine: Base, small: Tensor) -> None:
+    back, front = bound("jump_masked", square(16, 8)), bound("sway_masked", square(24, 20))
+    clips = {}
+    for order, stack in (("as meant", (back, front)), ("reversed", (front, back))):
+        mivas = run(MIVAStack, mivas=dict(zip(("miva0", "miva1"), stack, strict=True)))[0]
+        clips[order] = run(MIVASampler, model=model, mivas=mivas, image=small, **SHORT)[0]
+    assert not torch.equal(clips["as meant"], clips["reversed"])
+    chosen = {name: (adapter(engine, name), 1.0) for name in ("jump_masked", "sway_masked")}
+    masks = {"jump_masked": square(16, 8)[0], "sway_masked": square(24, 20)[0]}
+    assert torch.equal(clips["as meant"], animate(engine, small[0], chosen, masks=masks, **SHORT).frames)
+
+
+def test_a_mask_is_fitted_as_its_picture_is(model: Any, shapes: Tensor) -> None:
+    """A picture of another aspect is cropped, and the mask must lose the same."""
+    wide, mask = shapes[:, :192], torch.zeros(1, 192, 384)
+    mask[:, 48:144, 96:192] = 1  # the left half of what is left of the picture
+    mivas = bound("jump_masked", mask)
+    masks = run(MIVASampler, model=model, mivas=mivas, image=wide, steps=1, frames=2)[1]
+    assert masks[0, 16:48, :32].mean() > 0.99
+    assert masks[0, :, 34:].max() < 0.01
+
+
+def test_levels_of_noise_that_are_given_count(model: Any, engine: Base, small: Tensor, comfyui: FakeComfyUI) -> None:
+    sigmas = torch.tensor([14.6, 5.0, 1.0, 0.0])
+    clip = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)[0]
+    assert comfyui.progress[-1] == (3, 3)
+    chosen = {"pan_left": (adapter(engine, "pan_left"), 1.0)}
+    assert torch.equal(clip, animate(engine, small[0], chosen, sigmas=sigmas, seed=7, frames=5).frames)
+
+
+def test_noise_that_is_connected_is_used(model: Any, engine: Base, small: Tensor) -> None:
+    class Still:
+        """A NOISE like that of Disable Noise."""
+
+        seed = 0
+
+        def generate_noise(self, input_latent: dict[str, Tensor]) -> Tensor:
+            return torch.zeros_like(input_latent["samples"])
+
+    clip = run(MIVASampler, model=model, mivas=motion(), image=small, noise=Still(), **SHORT)[0]
+    latent = engine.encode(small[0])
+    start = torch.zeros(1, latent.shape[1], 5, *latent.shape[-2:])
+    chosen = {"pan_left": (adapter(engine, "pan_left"), 1.0)}
+    assert torch.equal(clip, animate(engine, small[0], chosen, start=start, **SHORT).frames)
+
+
+def test_dctinit_noise_at_its_defaults_is_what_the_sampler_draws(model: Any, small: Tensor) -> None:
+    own = run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0]
+    noise = run(MIVADCTInitNoise, model=model, image=small, noise_seed=7)[0]
+    given = run(MIVASampler, model=model, mivas=motion(), image=small, noise=noise, **SHORT | {"seed": 99})[0]
+    assert torch.equal(given, own)
+    other = run(MIVADCTInitNoise, model=model, image=small, noise_seed=7, shared_noise=0.5)[0]
+    changed = run(MIVASampler, model=model, mivas=motion(), image=small, noise=other, **SHORT)[0]
+    assert not torch.equal(changed, own)
+
+
+def test_progress_and_a_frame_of_each_step_are_shown(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    run(MIVASampler, model=model, mivas=motion(), image=small, steps=4, frames=5)
+    assert comfyui.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [(kind, picture.size) for kind, picture, _ in comfyui.previews] == [("JPEG", (64, 64))] * 4
+
+
+def test_the_previews_run_through_the_clip(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    """They end at the last frame of the clip as it comes out, which is one of all frames."""
+    clip = run(MIVASampler, model=model, mivas=motion(), image=small, steps=2, frames=5)[0]
+    last = torch.tensor(list(comfyui.previews[-1][1].getdata())).view(64, 64, 3) / 255
+    errors = (clip - last).abs().flatten(1).mean(1)
+    assert errors.argmin() == 4 and errors[4] < 0.01
+
+
+def test_a_stop_takes_a_step_and_leaves_the_model_as_it_was(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    before = run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0]
+    comfyui.progress.clear()
+    comfyui.stop_at = (2, 6)
+    with pytest.raises(Interrupted):
+        run(MIVASampler, model=model, mivas=motion(), image=small, steps=6, frames=5)
+    assert comfyui.progress == [(1, 6), (2, 6)]
+    assert torch.equal(run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0], before)
+
+
+def test_another_weight_or_seed_reads_no_file(model: Any, small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT)
+
+    def read(*_: Any) -> None:
+        raise AssertionError("a file was read again")
+
+    monkeypatch.setattr(AdapterOfThePack, "load", read)
+    run(MIVASampler, model=model, mivas=motion("rise", weight=0.5), image=small, **SHORT | {"seed": 8})
+    with pytest.raises(AssertionError):
+        run(MIVASampler, model=model, mivas=motion("jump"), image=small, **SHORT)
+
+
+def test_networks_are_brought_whole_with_room_to_work(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT)
+    patchers, needed, options = comfyui.loads[-1]
+    networks = [patcher.model.network for patcher in patchers]
+    assert networks[:2] == list(model.base.networks)
+    assert [type(network).__name__ for network in networks[2:]] == ["MIVAAdapter"]
+    assert options == {"force_full_load": True}
+    run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT | {"frames": 10})
+    assert comfyui.loads[-1][1] == 2 * needed > 0
+
+
+def test_a_motion_on_a_base_without_a_caption(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    """Latents of a base that other programs know, too, are shown by ComfyUI's own previewer, of which this has none."""
+    silent = dataclasses.replace(model, base=dataclasses.replace(model.base, name="animatediff"))
+    clip = run_unchecked(MIVASampler, model=silent, mivas=motion(), image=small, **SHORT)[0]
+    assert torch.equal(clip, run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0])
+    assert len(comfyui.previews) == SHORT["steps"]

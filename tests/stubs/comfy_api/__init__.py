@@ -1,0 +1,1 @@
+"""Stands in for ComfyUI's node API where there is no ComfyUI."""
