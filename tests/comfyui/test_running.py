@@ -10,7 +10,7 @@ from PIL import Image
 
 from . import prompts
 from .prompts import animate, masked, motion, node, subject, train, words
-from .server import PACK, Server
+from .server import PACK, ROOT, Server
 
 NODES = {
     *("MIVALoadBase", "MIVALoad", "MIVAStack", "MIVABindMask", "MIVASubjectMask", "MIVADCTInitNoise", "MIVASampler"),
@@ -223,3 +223,25 @@ def test_help_is_served_for_every_node_in_two_languages(server: Server) -> None:
         assert server.read(f"/extensions/{PACK}/docs/pictures/{name}.png").startswith(b"\x89PNG")
     chinese = server.get("/i18n")["zh"]["nodeDefs"]
     assert chinese.keys() >= NODES
+
+
+def without_menus_of_files(told: Any) -> Any:
+    """Of what is told of nodes: other tests put files into folders, and ComfyUI itself makes some."""
+    if isinstance(told, dict):
+        return {
+            name: [part[0], {**part[1], "options": None, "default": None}]
+            if name in ("folder", "miva_name")
+            else without_menus_of_files(part)
+            for name, part in told.items()
+            if name != "python_module"
+        }
+    return [without_menus_of_files(part) for part in told] if isinstance(told, list) else told
+
+
+def test_nodes_are_told_of_as_the_stub_tells(server: Server) -> None:
+    kept = json.loads((ROOT / "tests" / "golden" / "object_info.json").read_text("utf-8"))
+    told = server.get("/object_info")
+    # The order counts, too.
+    assert json.dumps(without_menus_of_files({name: told[name] for name in kept})) == json.dumps(
+        without_menus_of_files(kept)
+    )

@@ -41,7 +41,8 @@ def test_a_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor
     output = run(MIVASampler, model=model, mivas=motion(), image=shapes, steps=2)
     frames, masks, fps = output
     assert frames.shape == (16, 64, 64, 3)
-    assert torch.equal(frames[0], engine.decode(engine.encode(fit_picture(shapes[0], (64, 64))[0]))[0])
+    decoded = engine.decode(engine.encode(fit_picture(shapes[0], (64, 64))[0]))[0]
+    assert (frames[0] - decoded).abs().max() < 1e-5  # a batch of frames is rounded in another way than one
     assert (frames[1:] - frames[0]).abs().flatten(1).amax(1).min() > 0.1
     assert masks.shape == (16, 64, 64) and not masks.any()
     assert fps == engine.fps
