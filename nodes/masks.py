@@ -51,8 +51,8 @@ def drawn_mask(mask: Tensor, what: str) -> Tensor:
     masks = mask if mask.ndim == 3 else mask[None]
     if len(masks) != 1:
         raise MIVAError(
-            f"{what} is a batch of {len(masks)}, and one is needed: put Convert Mask to Image, Get Image from Batch and "
-            "Convert Image to Mask before this node to choose it."
+            f"{what} is a batch of {len(masks)}, and one is needed: put Convert Mask to Image, Get Image from Batch "
+            "and Convert Image to Mask before this node to choose it."
         )
     only = masks[0].detach().float().cpu().clamp(0, 1)
     if only.amax() <= 0.5:

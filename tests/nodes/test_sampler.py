@@ -1,14 +1,14 @@
 """MIVA Sampler gives the clips of the engine, to the bit, and keeps to ComfyUI's ways."""
 
-import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from comfyui_miva.miva_core.adapter import MIVAAdapter as AdapterOfThePack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVASampler, MIVAStack
 from fake_comfyui import FakeComfyUI, Interrupted
-from node_runs import bound, motion, run, run_unchecked, shown
+from node_runs import bound, motion, run, shown
 from torch import Tensor
 
 from miva_core import MIVAAdapter, animate
@@ -174,7 +174,7 @@ def test_progress_and_a_frame_of_each_step_are_shown(model: Any, small: Tensor, 
 def test_the_previews_run_through_the_clip(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
     """They end at the last frame of the clip as it comes out, which is one of all frames."""
     clip = run(MIVASampler, model=model, mivas=motion(), image=small, steps=2, frames=5)[0]
-    last = torch.tensor(list(comfyui.previews[-1][1].getdata())).view(64, 64, 3) / 255
+    last = torch.from_numpy(np.array(comfyui.previews[-1][1])) / 255
     errors = (clip - last).abs().flatten(1).mean(1)
     assert errors.argmin() == 4 and errors[4] < 0.01
 
@@ -209,12 +209,4 @@ def test_networks_are_brought_whole_with_room_to_work(model: Any, small: Tensor,
     assert [type(network).__name__ for network in networks[2:]] == ["MIVAAdapter"]
     assert options == {"force_full_load": True}
     run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT | {"frames": 10})
-    assert comfyui.loads[-1][1] == 2 * needed > 0
-
-
-def test_a_motion_on_a_base_without_a_caption(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
-    """Latents of a base that other programs know, too, are shown by ComfyUI's own previewer, of which this has none."""
-    silent = dataclasses.replace(model, base=dataclasses.replace(model.base, name="animatediff"))
-    clip = run_unchecked(MIVASampler, model=silent, mivas=motion(), image=small, **SHORT)[0]
-    assert torch.equal(clip, run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0])
-    assert len(comfyui.previews) == SHORT["steps"]
+    assert comfyui.loads[-1][1] == pytest.approx(2 * needed) and needed > 0
