@@ -1,6 +1,7 @@
 """Pictures and masks as ComfyUI's nodes hand them over, as the engine takes them."""
 
 import torch
+from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
@@ -64,3 +65,25 @@ def drawn_mask(mask: Tensor, what: str) -> Tensor:
             "Mask."
         )
     return torch.where(only.isfinite(), only, torch.zeros(()))
+
+
+def edge_inputs() -> list[io.Input]:
+    """Widgets that change the edge of a mask, `grow` and `feather`."""
+    return [
+        io.Int.Input(
+            "grow",
+            default=0,
+            min=-256,
+            max=256,
+            tooltip="Pixels by which the mask's edge is moved outwards; below 0 inwards.",
+            advanced=True,
+        ),
+        io.Int.Input(
+            "feather",
+            default=0,
+            min=0,
+            max=256,
+            tooltip="Pixels over which the mask's edge is softened.",
+            advanced=True,
+        ),
+    ]

@@ -7,7 +7,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from .masks import drawn_mask
+from .masks import drawn_mask, edge_inputs
 from .sockets import MivaStack, StackSocket
 from .telling import told
 
@@ -67,22 +67,7 @@ class MIVABindMask(io.ComfyNode):
                     tooltip="White on the subject: from Subject Mask, from Load Image's mask editor, or from any node "
                     "that makes masks. For a cut-out with a transparent background put Invert Mask between.",
                 ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=-256,
-                    max=256,
-                    tooltip="Pixels by which the mask's edge is moved outwards; below 0 inwards.",
-                    advanced=True,
-                ),
-                io.Int.Input(
-                    "feather",
-                    default=0,
-                    min=0,
-                    max=256,
-                    tooltip="Pixels over which the mask's edge is softened.",
-                    advanced=True,
-                ),
+                *edge_inputs(),
             ],
             outputs=[StackSocket.Output("mivas", tooltip="The same motions, the last one bound to its subject.")],
         )

@@ -14,7 +14,7 @@ from ..miva_core.library import SHAPES
 from ..miva_core.pointed_text import parse_box, parse_points
 from . import comfy_bridge
 from .loading import find_file
-from .masks import drawn_mask
+from .masks import drawn_mask, edge_inputs
 from .sockets import MivaStack, StackSocket, stamp_of
 from .telling import notes, told
 
@@ -71,22 +71,7 @@ class MIVASubjectMask(io.ComfyNode):
                     tooltip="Of a clip: the frame, from 0, in which the subject is looked for or pointed at.",
                     advanced=True,
                 ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=-256,
-                    max=256,
-                    tooltip="Pixels by which the mask's edge is moved outwards; below 0 inwards.",
-                    advanced=True,
-                ),
-                io.Int.Input(
-                    "feather",
-                    default=0,
-                    min=0,
-                    max=256,
-                    tooltip="Pixels over which the mask's edge is softened.",
-                    advanced=True,
-                ),
+                *edge_inputs(),
                 io.Boolean.Input(
                     "keep_largest", default=False, tooltip="Drop all pieces of the mask but the largest.", advanced=True
                 ),
