@@ -11,6 +11,8 @@ from .backbones import Backbone
 from .init_noise import NoiseInit
 
 ReadoutName = Literal["linear", "decoder"]
+SCALE = 8
+"""Pixels to a latent along each side, of all codecs here."""
 
 
 class Codec(Protocol):
@@ -75,6 +77,11 @@ class Base:
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """What takes memory: the denoiser and the autoencoder of its codec."""
         return self.model, getattr(self.codec, "vae", self.codec)
+
+    def latent_shape(self, frames: int, size: tuple[int, int]) -> tuple[int, int, int, int, int]:
+        """(1, C, F, h, w) of the latents of a clip of so many frames and (height, width) pixels."""
+        height, width = (side // SCALE for side in size)
+        return 1, self.model.config.in_channels, (frames - 1) // self.stride + 1, height, width
 
     @property
     def device(self) -> torch.device:

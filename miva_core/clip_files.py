@@ -53,7 +53,13 @@ FindMasks = Callable[[Tensor], Tensor]
 """From frames (N, H, W, 3) in [0, 1] to masks (K, N, H, W) in [0, 1]."""
 
 
-def read_clips(folder: Path, wanted: Wanted, masks: int, find: FindMasks | None = None) -> list[TrainingClip]:
+def read_clips(
+    folder: Path,
+    wanted: Wanted,
+    masks: int,
+    find: FindMasks | None = None,
+    tell: Callable[[int, int], None] | None = None,
+) -> list[TrainingClip]:
     """The clips of a folder, each fitted to the base's frame.
 
     Clips are videos, or folders of frames in the order of their names. The masks of `clip.mp4` are the pictures in
@@ -65,6 +71,7 @@ def read_clips(folder: Path, wanted: Wanted, masks: int, find: FindMasks | None 
     Args:
         masks: K, how many subjects every clip must have masks of. If 0, those of one are read if all clips have them.
         find: makes the masks of clips that have none beside them.
+        tell: called as (done, total) with numbers of clips; what it raises ends the work.
 
     Raises:
         MIVAError: no such folder, no clips in it, or some that cannot be used; all of them are named, each with the
@@ -89,11 +96,13 @@ def read_clips(folder: Path, wanted: Wanted, masks: int, find: FindMasks | None 
         raise MIVAError(f"There are no clips in {folder}, {told}.")
     count = masks or int(all(beside[_name(path)][0] for path in sources))
     clips, problems = [], []
-    for path in sources:
+    for done, path in enumerate(sources, 1):
         try:
             clips.append(_read(path, beside[_name(path)][:count], wanted, find))
         except MIVAError as error:
             problems.append(str(error).removesuffix("."))
+        if tell:
+            tell(done, len(sources))
     if problems:
         raise MIVAError(
             f"{len(problems)} of {len(sources)} clips in {folder} cannot be used; remove or mend them: "

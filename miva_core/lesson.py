@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .base import Base
-from .camera_clips import Shooting, film_stills
+from .camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from .clip_files import TrainingClip
 from .latent_clips import LatentClip, Pixels, encode, varied
 
@@ -54,30 +54,40 @@ class Lesson:
         """Each clip in all its versions, every frame of them encoded once.
 
         Args:
-            stop: asked before every clip whether to stop, which then ends in KeyboardInterrupt.
+            stop: asked before every version of a clip whether to stop, which then ends in KeyboardInterrupt.
             tell: called as (done, total) with numbers of clips.
         """
         generator = torch.Generator().manual_seed(seed)
         encoded = []
         for clip in self.clips:
-            if stop and stop():
-                raise KeyboardInterrupt
-            versions = varied(_pixels(clip), colours, self.flip, generator)
-            encoded.append([z for pixels in versions for z in encode(base, pixels, self.masked, clip.stride)])
+            windows: list[LatentClip] = []
+            for pixels in varied(_pixels(clip), colours, self.flip, generator):
+                if stop and stop():
+                    raise KeyboardInterrupt
+                windows += encode(base, pixels, self.masked, clip.stride)
+            encoded.append(windows)
             if tell:
                 tell(len(encoded), len(self.clips))
         return encoded
 
 
 def film_clips(
-    stills: Sequence[tuple[str, Tensor]], shooting: Shooting, seed: int
+    stills: Sequence[tuple[str, Tensor]],
+    shooting: Shooting,
+    seed: int,
+    tell: Callable[[int, int], None] | None = None,
 ) -> tuple[list[TrainingClip], dict[str, str | int | float]]:
-    """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`."""
+    """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`.
+
+    Args:
+        tell: called as (done, total) with numbers of clips; what it raises ends the work.
+    """
     no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
-    clips = [
-        TrainingClip(name, (clip.frames * 255).round().byte(), no_masks)
-        for name, clip in film_stills(stills, shooting, seed)
-    ]
+    clips = []
+    for name, clip in film_stills(stills, shooting, seed):
+        clips.append(TrainingClip(name, (clip.frames * 255).round().byte(), no_masks))
+        if tell:
+            tell(len(clips), CLIPS_PER_STILL * len(stills))
     source = {"camera": shooting.motion, "speed": shooting.speed, "easing": shooting.easing, "stills": len(stills)}
     return clips, source
 

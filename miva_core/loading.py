@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -126,9 +127,14 @@ def find_backbone(info: AdapterInfo) -> Backbone | None:
     return next((backbone for _, backbone in _known() if _fits(info, backbone)), None)
 
 
-def name_base(info: AdapterInfo) -> str:
-    """What people call an adapter's base; empty if it is none of those known here."""
-    return next((name for name, backbone in _known() if _fits(info, backbone)), "")
+def name_base(info: AdapterInfo | Backbone) -> str:
+    """What people call a base, or that of an adapter; empty if it is none of those known here."""
+    return _names().get((info.family, info.fingerprint), "")
+
+
+@cache
+def _names() -> dict[tuple[str, str], str]:
+    return {(backbone.family, backbone.fingerprint): name for name, backbone in _known()}
 
 
 def _fits(info: AdapterInfo, backbone: Backbone) -> bool:

@@ -156,7 +156,8 @@ def sample(
         beside = masks.latents(i) if masks else None
         rows = clips if beside is None else torch.cat([clips, beside])
         words = None if text is None else text.to(x1.device, dtype or x1.dtype).expand(len(rows) * copies, -1, -1)
-        output = model(rows.to(dtype or x1.dtype), t.expand(len(rows)), encoder_hidden_states=words).sample.to(x1)
+        output = model(rows.to(dtype or x1.dtype), t.to(x1.device).expand(len(rows)), encoder_hidden_states=words)
+        output = output.sample.to(x1)
         if beside is not None:
             masks.advance(output[len(clips) :])
         output = output[: len(clips), :, 1:]

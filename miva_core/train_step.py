@@ -66,7 +66,7 @@ class TrainStep(nn.Module):
         """
         clips = batch.latents.shape[1]
         text = self._base.text
-        text = text if text is None else text.expand(clips, -1, -1)
+        text = text if text is None else text.to(batch.latents.device).expand(clips, -1, -1)
         weights = place_weights(
             batch.masks.amax(0) if len(batch.masks) else torch.zeros_like(batch.latents[0, :, 0]),
             self._recipe.subject,

@@ -69,7 +69,7 @@ def read_state(path: Path) -> TrainingState:
         return TrainingState(len(losses), losses, settings, scale)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
         raise MIVAError(
-            f"{path} holds no state of a training that can be read: begin anew without --resume."
+            f"{path} holds no state of a training that can be read: remove its folder to begin anew."
         ) from error
 
 
@@ -83,13 +83,13 @@ def restore(path: Path, learners: Mapping[str, nn.Module], optimiser: torch.opti
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         for name, parameter in _parameters(learners):
             if shapes.get(name) != tuple(parameter.shape):
-                raise MIVAError(f"{path} belongs to an adapter of another structure: begin anew without --resume.")
+                raise MIVAError(f"{path} belongs to an adapter of another structure: remove its folder to begin anew.")
             with torch.no_grad():
                 parameter.copy_(file.get_tensor(name))
             beginning = f"optimiser.{name}."
             kept = {key: file.get_tensor(beginning + key) for key in _MOMENTS if beginning + key in shapes}
             if len(kept) != len(_MOMENTS) or kept["exp_avg"].shape != parameter.shape:
-                raise MIVAError(f"{path} lacks the optimiser's state of {name}: begin anew without --resume.")
+                raise MIVAError(f"{path} lacks the optimiser's state of {name}: remove its folder to begin anew.")
             # AdamW counts its steps on the CPU.
             placed = {key: value if key == "step" else value.to(parameter.device) for key, value in kept.items()}
             optimiser.state[parameter] = placed

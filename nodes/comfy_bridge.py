@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..miva_core.errors import MIVAError
+from ..miva_core.files import replacing
 from ..miva_core.library import SHIPPED
 
 if TYPE_CHECKING:
@@ -62,10 +64,9 @@ def lay_out_examples() -> None:
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.part")
-            shutil.copyfile(source, temporary)
-            temporary.replace(path)
-        except OSError as error:
+            with replacing(path) as temporary:
+                shutil.copyfile(source, temporary)
+        except (OSError, MIVAError) as error:
             _log.warning("The example picture %s could not be put into the input folder: %s.", path.name, error)
             return
 
@@ -125,7 +126,12 @@ def own_folder(kind: str) -> Path:
     folder = Path(folder_paths.models_dir) / "miva"
     if kind == "training":
         folder = Path(folder_paths.get_output_directory()) / "miva_training"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MIVAError(
+            f"The folder {folder} cannot be made: {error.strerror}. Allow ComfyUI to write there."
+        ) from error
     return folder
 
 
@@ -140,11 +146,10 @@ class MIVANetwork(nn.Module):
 def hold(network: nn.Module) -> Any:
     """A ModelPatcher, by which ComfyUI brings a network to the graphics card and takes it away again."""
     import comfy.model_management as memory
-    import comfy.model_patcher
+    from comfy.model_patcher import ModelPatcher
 
-    # main.py puts the one of Dynamic VRAM into this name; ComfyUI 0.12 has only the plain one.
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
+    # Not the patcher of Dynamic VRAM, which would copy what it cannot stream anew for every prompt, and never free it.
+    return ModelPatcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
 
 
 def bring(patchers: Sequence[Any], needed: int) -> None:
@@ -157,13 +162,11 @@ def bring(patchers: Sequence[Any], needed: int) -> None:
 
     # Outside of inference mode, since training cannot use tensors that were made in it.
     with torch.inference_mode(False):
-        dynamic = any(patcher.is_dynamic() for patcher in patchers if hasattr(patcher, "is_dynamic"))
-        full = {} if dynamic else {"force_full_load": True}
-        memory.load_models_gpu(list(patchers), memory_required=needed, **full)
+        memory.load_models_gpu(list(patchers), memory_required=needed, force_full_load=True)
         for patcher in patchers:
-            # With --novram everything stays behind that cannot be streamed, as these networks cannot.
-            where = next(patcher.model.parameters()).device
-            if where.type != torch.device(patcher.load_device).type:
+            # With --novram part of it stays behind, and these networks cannot be streamed.
+            if any(one.device.type != patcher.load_device.type for one in patcher.model.parameters()):
+                patcher.detach()
                 patcher.partially_load(patcher.load_device, 1e32)
 
 
@@ -176,11 +179,18 @@ def working_dtype(half: torch.dtype) -> torch.dtype:
     return half if fits else torch.float32
 
 
-def memory_for_sampling(base: "Base", frames: int, size: tuple[int, int]) -> int:
-    """Bytes that sampling takes beside the weights, generously: by the rule ComfyUI has for Stable Diffusion 1.5."""
-    pixels = ((frames - 1) // base.stride + 1) * size[0] * size[1] / 64
+def memory_for_sampling(base: "Base", frames: int, size: tuple[int, int], streams: int = 1) -> int:
+    """Bytes that sampling takes beside the weights, generously: by the rules ComfyUI has for its own models.
+
+    Args:
+        streams: the clip and the masks that are denoised beside it.
+    """
+    length, height, width = base.latent_shape(frames, size)[2:]
     itemsize = base.model.dtype.itemsize
-    return int(pixels * itemsize * 0.01 * 2**20)
+    denoising = int(streams * length * height * width * itemsize * 0.01 * 2**20)
+    # Wan decodes a clip as a whole, the others frame by frame.
+    pixel = 7000 if base.name == "wan" else 2178
+    return max(denoising, height * width * 64 * pixel * itemsize)
 
 
 def memory_for_training(base: "Base") -> int:
@@ -249,6 +259,17 @@ class ProgressBar:
             preview: from `preview_of`, a `latent_previewer`, or None.
         """
         self._bar.update_absolute(done, total, preview)
+
+
+def teller() -> Callable[[int, int], None]:
+    """A function of (done, total) that shows how far a node is, and stops it when the user wants that."""
+    bar = ProgressBar()
+
+    def tell(done: int, total: int) -> None:
+        check_interrupted()
+        bar.update(done, total)
+
+    return tell
 
 
 def preview_of(picture: Tensor) -> Any:

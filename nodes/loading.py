@@ -32,8 +32,9 @@ def find_file(folder: str, name: str, what: str) -> Path:
     return path
 
 
-def _stamp(folder: str, name: str) -> tuple[int, int] | None:
-    path = comfy_bridge.file_in(folder, name)
+def stamp_in(folder: str, name: str | None) -> tuple[int, int] | None:
+    """Of a file in a menu; None if it is gone, or if the menu is fed by another node, which ComfyUI tells too late."""
+    path = comfy_bridge.file_in(folder, name) if name else None
     return stamp_of(path) if path and path.exists() else None
 
 
@@ -105,34 +106,37 @@ class MIVALoadBase(io.ComfyNode):
             "vae": "vae",
             "diffusion_model": "diffusion_models",
         }
-        return [_stamp(files[key], name) for key, name in _flat(base).items() if key in files and name != _OWN_VAE]
+        return [stamp_in(files[key], name) for key, name in _flat(base).items() if key in files and name != _OWN_VAE]
 
     @classmethod
     @told
     def execute(cls, base: dict[str, str]) -> io.NodeOutput:
         from ..miva_core.loading import load_base
 
+        name, files, half = _chosen(base)
         # Tensors made in inference mode could not be trained with.
         with torch.inference_mode(False):
-            if base["base"] == TINY:
-                loaded = load_base("tiny")
-            elif base["base"] == WAN:
-                loaded = load_base(
-                    "wan",
-                    dtype=comfy_bridge.working_dtype(torch.bfloat16),
-                    checkpoint=find_file("diffusion_models", base["diffusion_model"], "Wan model"),
-                    vae=find_file("vae", base["vae"], "VAE"),
-                )
-            else:
-                own = base.get("vae", _OWN_VAE) == _OWN_VAE
-                loaded = load_base(
-                    "animatediff",
-                    dtype=comfy_bridge.working_dtype(torch.float16),
-                    checkpoint=find_file("checkpoints", base["checkpoint"], "checkpoint"),
-                    motion_module=find_file("animatediff_models", base["motion_module"], "motion module"),
-                    vae=None if own else find_file("vae", base["vae"], "VAE"),
-                )
-        return io.NodeOutput(MivaModel.of(loaded))
+            loaded = load_base(name, dtype=comfy_bridge.working_dtype(half) if half else None, **files)
+        return io.NodeOutput(MivaModel.of(loaded, files.values()))
+
+
+def _chosen(base: dict[str, str]) -> tuple[str, dict[str, Path], torch.dtype | None]:
+    """What the engine calls a base, its files, and what it is computed in where that is possible."""
+    if base["base"] == TINY:
+        return "tiny", {}, None
+    if base["base"] == WAN:
+        files = {
+            "checkpoint": find_file("diffusion_models", base["diffusion_model"], "Wan model"),
+            "vae": find_file("vae", base["vae"], "VAE"),
+        }
+        return "wan", files, torch.bfloat16
+    files = {
+        "checkpoint": find_file("checkpoints", base["checkpoint"], "checkpoint"),
+        "motion_module": find_file("animatediff_models", base["motion_module"], "motion module"),
+    }
+    if base.get("vae", _OWN_VAE) != _OWN_VAE:
+        files["vae"] = find_file("vae", base["vae"], "VAE")
+    return "animatediff", files, torch.float16
 
 
 def _flat(base: Any) -> dict[str, str]:
@@ -193,7 +197,7 @@ class MIVALoad(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, miva_name: str, **rest: Any) -> Any:
-        return _stamp("miva", miva_name)
+        return stamp_in("miva", miva_name)
 
     @classmethod
     @told

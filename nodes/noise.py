@@ -6,6 +6,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.base import SCALE
 from ..miva_core.errors import MIVAError
 from ..miva_core.init_noise import SD15_STRENGTH, NoiseInit
 from ..miva_core.pictures import fit_picture
@@ -34,6 +35,10 @@ class DCTInitNoise:
         The first frame is plain noise; a sampler of this pack puts the clean picture there.
         """
         samples = input_latent["samples"]
+        if samples.is_nested:
+            raise MIVAError(
+                "DCTInit Noise makes noise for video alone, but this latent has sound in it, too: connect Random Noise."
+            )
         frames_first = samples.ndim == 4
         shape = (1, samples.shape[1], len(samples), *samples.shape[2:]) if frames_first else tuple(samples.shape)
         generator = torch.Generator().manual_seed(self.seed)
@@ -54,8 +59,7 @@ class DCTInitNoise:
         """The picture's latent (1, C, 1, h, w) at the size of the sampler's."""
         if isinstance(self._model, MivaModel):
             base = self._model.base
-            scale = base.size[0] // base.encode(torch.zeros(*base.size, 3)).shape[-2]
-            picture = fit_picture(self._picture, (size[0] * scale, size[1] * scale), self._fit)[0]
+            picture = fit_picture(self._picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
             self._model.bring(0)
             latent = base.encode(picture)
             return torch.zeros_like(latent) if base.centred else latent

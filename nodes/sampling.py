@@ -151,7 +151,7 @@ class MIVASampler(io.ComfyNode):
 
         base, picture = model.base, one_picture(image)
         size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
-        _check_stack(mivas, base)
+        _check_stack(mivas, model)
         names = unique_names([entry.path.stem for entry in mivas])
         with notes() as heard:
             given = {name: entry.mask for name, entry in zip(names, mivas, strict=True) if entry.mask is not None}
@@ -159,7 +159,9 @@ class MIVASampler(io.ComfyNode):
             masks = fit_masks(given, infos, tuple(picture.shape[:2]), size, fit)
             fitted, changed = fit_picture(picture, size, fit)
             adapters = model.adapters(mivas)
-            model.bring(comfy_bridge.memory_for_sampling(base, frames, size))
+            # Before the base is brought, since a model that the noise is made with could drive it out again.
+            start = None if noise is None else _start(noise, base, size, frames)
+            model.bring(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(masks)), mivas)
             clip = animate(
                 base,
                 fitted,
@@ -172,7 +174,7 @@ class MIVASampler(io.ComfyNode):
                 frames=frames,
                 adain=_ADAIN[adain],
                 sigmas=sigmas,
-                start=None if noise is None else _start(noise, base, size, frames),
+                start=start,
                 callback=_watcher(base),
             )
         heard = [f"The picture was {changed}."] * bool(changed) + _told_weights(mivas) + heard
@@ -185,15 +187,15 @@ class MIVASampler(io.ComfyNode):
         )
 
 
-def _check_stack(mivas: MivaStack, base: "Base") -> None:
+def _check_stack(mivas: MivaStack, model: MivaModel) -> None:
     """What the artist can mend before anything is loaded."""
-    if not mivas and base.text is None:
+    if not mivas and model.base.text is None:
         raise MIVAError(
-            f"No motion is connected, and the {base.name} base has no text encoder to go by: connect Load MIVA to "
-            "`mivas`."
+            f"No motion is connected, and the {model.base.name} base has no text encoder to go by: connect Load MIVA "
+            "to `mivas`."
         )
+    model.check(mivas)
     for entry in mivas:
-        entry.info.check(base.backbone)
         if entry.info.config.mask and entry.mask is None:
             raise MIVAError(
                 f"{entry.path.stem} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
@@ -202,11 +204,19 @@ def _check_stack(mivas: MivaStack, base: "Base") -> None:
 
 
 def _start(noise: Any, base: "Base", size: tuple[int, int], frames: int) -> Tensor:
-    """Start latents (1, C, F, h, w) of a NOISE."""
-    latent = base.encode(torch.zeros(*size, 3))
-    length = (frames - 1) // base.stride + 1
-    empty = torch.zeros(1, latent.shape[1], length, *latent.shape[-2:])
-    return noise.generate_noise({"samples": empty})
+    """Start latents (1, C, F, h, w) of a NOISE.
+
+    Raises:
+        MIVAError: it gives others.
+    """
+    empty = torch.zeros(base.latent_shape(frames, size))
+    start = noise.generate_noise({"samples": empty})
+    if start.shape != empty.shape:
+        raise MIVAError(
+            f"The start noise is for another model or size, {tuple(start.shape)} in place of {tuple(empty.shape)}: "
+            "connect DCTInit Noise with the same Load MIVA Base, or leave `noise` unconnected."
+        )
+    return start
 
 
 def _watcher(base: "Base") -> "Callable[[Progress], None]":
@@ -238,9 +248,11 @@ def _told_weights(mivas: Sequence[Any]) -> list[str]:
     plain = [entry for entry in mivas if entry.mask is None]
     odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
     if odd:
+        advice = ""
+        if odd[0] > 0:
+            advice = f": try {', '.join(f'{entry.weight / odd[0]:.2g}' for entry in plain)}"
         told.append(
-            f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable: try "
-            f"{', '.join(f'{entry.weight / max(odd[0], 1e-6):.2g}' for entry in plain)}."
+            f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable{advice}."
         )
     told += [
         f"{entry.path.stem} runs at the weight {entry.weight:g}; masked motions are made for 1."

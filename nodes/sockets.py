@@ -1,6 +1,6 @@
 """What travels along the wires between nodes of this pack; everything else is a type of ComfyUI's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..miva_core.base import Base
     from ..miva_core.clip_files import TrainingClip
     from ..miva_core.info import AdapterInfo
+
+_KEPT = 16
+"""Adapters that stay in memory."""
 
 ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
@@ -67,30 +70,62 @@ class MivaModel:
     """MIVA_MODEL: a base whose networks ComfyUI moves between memories."""
 
     base: "Base"
+    files: tuple[tuple[str, tuple[int, int]], ...]
+    """Names and stamps of what it was loaded from, which tell it from a base of the same structure."""
     _patchers: Sequence[Any]
     _loaded: dict[tuple[Path, tuple[int, int]], tuple["MIVAAdapter", Any]] = field(default_factory=dict)
-    """Adapters of the last run, so that a change of weight or seed reads no file."""
+    """Adapters of the last runs, the newest at the end, so that a change of weight or seed reads no file."""
 
     @classmethod
-    def of(cls, base: "Base") -> "MivaModel":
-        return cls(base, [comfy_bridge.hold(network) for network in base.networks])
+    def of(cls, base: "Base", files: Iterable[Path] = ()) -> "MivaModel":
+        stamps = tuple((path.name, stamp_of(path)) for path in files)
+        return cls(base, stamps, [comfy_bridge.hold(network) for network in base.networks])
+
+    def check(self, stack: MivaStack) -> None:
+        """Check that motions were trained on this base; nothing is loaded for that.
+
+        Raises:
+            MIVAError: one was not.
+        """
+        backbone = self.base.backbone
+        for entry in stack:
+            try:
+                entry.info.check(backbone)
+            except MIVAError as error:
+                from ..miva_core.loading import name_base
+
+                theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
+                raise MIVAError(
+                    f"{entry.path.stem} was trained on another base ({theirs}) than the one that is connected "
+                    f"({ours}): choose its base in Load MIVA Base, or another motion."
+                ) from error
 
     def adapters(self, stack: MivaStack) -> "list[MIVAAdapter]":
-        """The adapters of a stack, in its order."""
+        """The adapters of a stack, in its order.
+
+        Raises:
+            MIVAError: as from `check`, or a file is gone or damaged.
+        """
         from ..miva_core.adapter import MIVAAdapter
 
-        wanted = {(entry.path, stamp_of(entry.path)) for entry in stack}
-        for key in self._loaded.keys() - wanted:
+        self.check(stack)
+        wanted = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
+        for path, stamp in wanted:
+            known = self._loaded.pop((path, stamp), None)
+            if known is None:
+                with torch.inference_mode(False):
+                    adapter = MIVAAdapter.load(path, self.base.backbone)
+                known = adapter, comfy_bridge.hold(adapter)
+            self._loaded[path, stamp] = known
+        for key in list(self._loaded)[: -max(_KEPT, len(wanted))]:
             del self._loaded[key]
-        for path, stamp in wanted - self._loaded.keys():
-            with torch.inference_mode(False):
-                adapter = MIVAAdapter.load(path, self.base.backbone)
-            self._loaded[path, stamp] = adapter, comfy_bridge.hold(adapter)
         return [self._loaded[entry.path, stamp_of(entry.path)][0] for entry in stack]
 
-    def bring(self, needed: int) -> None:
-        """Have the base and the adapters of the last stack on the device they compute on, and `needed` bytes free."""
-        comfy_bridge.bring([*self._patchers, *(patcher for _, patcher in self._loaded.values())], needed)
+    def bring(self, needed: int, stack: MivaStack = ()) -> None:
+        """Have the base, and the adapters of a stack that `adapters` has given, on the device they compute on, and
+        `needed` bytes free."""
+        keys = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
+        comfy_bridge.bring([*self._patchers, *(self._loaded[key][1] for key in keys)], needed)
 
 
 @dataclass(frozen=True)

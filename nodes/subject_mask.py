@@ -1,6 +1,7 @@
 """Masks of subjects: found by words, pointed at, or drawn."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.library import SHAPES
 from ..miva_core.pointed_text import parse_box, parse_points
 from . import comfy_bridge
-from .loading import find_file
+from .loading import find_file, stamp_in
 from .masks import drawn_mask, edge_inputs
 from .sockets import MivaStack, StackSocket, stamp_of
 from .telling import notes, told
@@ -90,9 +91,8 @@ class MIVASubjectMask(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, method: Mapping[str, Any], **rest: Any) -> Any:
         folders = {"detector": "grounding-dino", "segmenter": "sam2"}
-        chosen = {key: method[key] for key in folders if isinstance(method, Mapping) and key in method}
-        paths = [comfy_bridge.file_in(folders[key], name) for key, name in chosen.items()]
-        return [stamp_of(path) for path in paths if path and path.exists()]
+        chosen = method if isinstance(method, Mapping) else {}
+        return [stamp_in(folder, chosen.get(key)) for key, folder in folders.items()]
 
     @classmethod
     @told
@@ -122,12 +122,14 @@ class MIVASubjectMask(io.ComfyNode):
         if not found.masks.any():
             heard.append("The mask is empty.")
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
+        # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
+        preview |= ui.PreviewText("\n".join(heard)).as_dict()
         return io.NodeOutput(
             comfy_bridge.to_intermediate(found.masks.amax(0)),
             comfy_bridge.to_intermediate(shown),
             boxes_json(found),
-            ui=preview | (ui.PreviewText("\n".join(heard)).as_dict() if heard else {}),
+            ui=preview,
         )
 
 
@@ -187,7 +189,7 @@ def _box_inputs() -> list[io.Input]:
             placeholder="10,20,200,180",
             tooltip="Left, top, right and bottom edge in pixels of the image.",
         ),
-        _segmenter([_GRABCUT], "GrabCut cuts out by colours and needs no model; SAM 2 is better."),
+        _segmenter_input([_GRABCUT], "GrabCut cuts out by colours and needs no model; SAM 2 is better."),
     ]
 
 
@@ -200,39 +202,29 @@ def _point_inputs() -> list[io.Input]:
             tooltip="Points on the subject as x,y in pixels, spaces between them. With ,0 a point lies beside the "
             "subject.",
         ),
-        _segmenter([], "SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin."),
+        _segmenter_input([], "SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin."),
     ]
 
 
 def _drawn_inputs() -> list[io.Input]:
     return [
         io.Mask.Input("drawn", tooltip="White on the subject, roughly: from Load Image's mask editor, for instance."),
-        _segmenter([_AS_IT_IS, _GRABCUT], "What makes the rough mask exact, if anything: colours, or SAM 2."),
+        _segmenter_input([_AS_IT_IS, _GRABCUT], "What makes the rough mask exact, if anything: colours, or SAM 2."),
     ]
 
 
-def _segmenter(first: list[str], tooltip: str) -> io.Input:
+def _segmenter_input(first: list[str], tooltip: str) -> io.Input:
     return io.Combo.Input("segmenter", options=[*first, *comfy_bridge.files_in("sam2"), _DEMO], tooltip=tooltip)
 
 
 def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
-    from ..miva_core.subject_mask import find_subjects, grabcut, segment
+    from ..miva_core.subject_mask import grabcut, segment
     from ..miva_core.subject_mask.subjects import pointed_at
 
     chosen = method["method"]
-    shared = {"key_frame": key_frame, "tell": _teller()}
+    shared = {"key_frame": key_frame, "tell": comfy_bridge.teller()}
     if chosen == WORDS:
-        detector, segmenter = _detector(method["detector"]), _segmenter_of(method["segmenter"])
-        return find_subjects(
-            frames,
-            _prompt(method["prompt"], mivas),
-            detector,
-            segmenter,
-            confidence=method["confidence"],
-            per_subject=method["max_boxes"],
-            mode="track" if method["frames"] == _TRACK else "every frame",
-            **shared,
-        )
+        return _by_words(frames, method, _prompt(method["prompt"], mivas), shared)
     given = _given(method, frames)
     if method["segmenter"] == _AS_IT_IS:
         return pointed_at(given["rough"].expand(1, len(frames), -1, -1))
@@ -244,7 +236,38 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
             )
         cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
         return pointed_at(grabcut(frames, **cut)[None, None])
-    return pointed_at(segment(frames, _segmenter_of(method["segmenter"]), **given, **shared))
+    segmenter, segmenting = _segmenter(method["segmenter"], len(frames) > 1)
+    comfy_bridge.bring([segmenting], _WORKING)
+    return pointed_at(segment(frames, segmenter, **given, **shared))
+
+
+def _by_words(frames: Tensor, method: Mapping[str, Any], prompt: str, shared: Mapping[str, Any]) -> "Subjects":
+    from ..miva_core.subject_mask import find_subjects
+    from ..miva_core.subject_mask.detector import NotFoundError
+
+    track = method["frames"] == _TRACK
+    detector, detecting = _detector(method["detector"])
+    segmenter, segmenting = _segmenter(method["segmenter"], track and len(frames) > 1)
+    # Together, since the one that is brought later could drive the other one out.
+    comfy_bridge.bring([detecting, segmenting], _WORKING)
+    try:
+        return find_subjects(
+            frames,
+            prompt,
+            detector,
+            segmenter,
+            confidence=method["confidence"],
+            per_subject=method["max_boxes"],
+            mode="track" if track else "every frame",
+            **shared,
+        )
+    except NotFoundError as error:
+        if method["detector"] != _DEMO:
+            raise
+        raise MIVAError(
+            f"{error} The built-in demo knows only drawn shapes, such as red circle: for all else choose a Grounding "
+            "DINO model as `detector`."
+        ) from error
 
 
 def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
@@ -258,8 +281,8 @@ def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
         }
     text = method[chosen].strip()
     if not text:
-        example = "10,20,200,180 for its left, top, right and bottom edge" if chosen == BOX else "120,80 for a point "
-        "on it"
+        edges, point = "10,20,200,180 for its left, top, right and bottom edge", "120,80 for a point on it"
+        example = edges if chosen == BOX else point
         raise MIVAError(f"Nothing says where the subject is: write into `{chosen}`, in pixels, {example}.")
     try:
         return {"boxes": [parse_box(text)]} if chosen == BOX else {"points": [parse_points(text)]}
@@ -280,45 +303,40 @@ def _prompt(prompt: str, mivas: MivaStack) -> str:
     return last.info.subject
 
 
-def _teller() -> Callable[[int, int], None]:
-    """Shows how many frames are done; stops when the user wants it."""
-    bar = comfy_bridge.ProgressBar()
-
-    def tell(done: int, total: int) -> None:
-        comfy_bridge.check_interrupted()
-        bar.update(done, total)
-
-    return tell
-
-
-def _detector(name: str) -> "Detector":
+def _detector(name: str) -> tuple["Detector", Any]:
     path = SHAPES / "grounding-dino" if name == _DEMO else find_file("grounding-dino", name, "Grounding DINO model")
-    detector, patcher = _loaded_detector(path, stamp_of(path))
-    comfy_bridge.bring([patcher], _WORKING)
-    return detector
+    return _loaded_detector(path, stamp_of(path))
 
 
-def _segmenter_of(name: str) -> "Segmenter":
+def _segmenter(name: str, follow: bool) -> tuple["Segmenter", Any]:
     path = SHAPES / "sam2" if name == _DEMO else find_file("sam2", name, "SAM 2 model")
-    segmenter, patcher = _loaded_segmenter(path, stamp_of(path))
-    comfy_bridge.bring([patcher], _WORKING)
-    return segmenter
+    return _loaded_segmenter(path, stamp_of(path), follow)
 
 
-# The last one of each is kept, so that other words or another picture load nothing; ComfyUI frees the card if need be.
+@contextmanager
+def _or_another(widget: str) -> Iterator[None]:
+    """Of a file that cannot be used it is told where to choose another one."""
+    try:
+        yield
+    except MIVAError as error:
+        raise MIVAError(f"{error} Mend that, or choose another `{widget}`.") from error
+
+
+# The last one of each is kept in memory, so that other words or another picture load nothing.
 @lru_cache(maxsize=1)
 def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
     from ..miva_core.subject_mask import load_detector
 
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), _or_another("detector"):
         detector = load_detector(path)
     return detector, comfy_bridge.hold(detector.model)
 
 
 @lru_cache(maxsize=1)
-def _loaded_segmenter(path: Path, stamp: tuple[int, int]) -> tuple["Segmenter", Any]:
+def _loaded_segmenter(path: Path, stamp: tuple[int, int], follow: bool) -> tuple["Segmenter", Any]:
     from ..miva_core.subject_mask import load_segmenter
 
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), _or_another("segmenter"):
         segmenter = load_segmenter(path)
-    return segmenter, comfy_bridge.hold(segmenter.model)
+        network = segmenter.with_tracker() if follow else segmenter.model
+    return segmenter, comfy_bridge.hold(network)

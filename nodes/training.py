@@ -18,7 +18,7 @@ from ..miva_core.recipes import PRESETS, recipe
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import notes, told
+from .telling import told
 
 if TYPE_CHECKING:
     from ..miva_core.adapter import MIVAAdapter
@@ -158,10 +158,10 @@ class MIVATrain(io.ComfyNode):
         import matplotlib  # noqa: F401
 
         base = model.base
-        _check(base, dataset, masked)
+        _check(base, dataset, masked, start)
         chosen = _recipe(base, preset, steps, learning_rate, masked)
-        # What is made in inference mode, as inputs are, cannot be learnt from.
-        with torch.inference_mode(False), notes() as heard:
+        # What is made in inference mode, as inputs are, cannot be learnt from: latents are made anew outside of it.
+        with torch.inference_mode(False):
             lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
             samples = _samples(lesson, try_on, try_on_mask)
             training = _Training.of(model, lesson, chosen, seed, start)
@@ -171,11 +171,11 @@ class MIVATrain(io.ComfyNode):
             (made,),
             {"loss": losses},
             comfy_bridge.to_intermediate(training.newest_samples()),
-            ui=ui.PreviewText("\n".join([f"Learnt in {len(losses)} steps: {training.out.parent.name}", *heard])),
+            ui=ui.PreviewText(f"Learnt in {len(losses)} steps: {training.out.parent.name}"),
         )
 
 
-def _check(base: "Base", dataset: Dataset, masked: bool) -> None:
+def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> None:
     """What the artist can mend before anything is trained."""
     if dataset.base != base.name:
         raise MIVAError(
@@ -189,6 +189,9 @@ def _check(base: "Base", dataset: Dataset, masked: bool) -> None:
             "A masked motion is learnt from clips with masks, and these have none: connect masks in MIVA Dataset, put "
             "them beside the clips, or switch `masked` off."
         )
+    if start and start[-1].info.config.mask != masked:
+        told = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
+        raise MIVAError(f"{start[-1].path.stem}, to begin with, {told}, or connect another one to `start`.")
 
 
 def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked: bool) -> "Recipe":
@@ -199,10 +202,9 @@ def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked:
 def _lesson(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "Lesson":
     from ..miva_core.lesson import Lesson, has_direction
 
-    clips = [replace(clip, frames=clip.frames.clone(), masks=clip.masks.clone()) for clip in dataset.clips]
     motion = name.strip().replace("_", " ") or "motion"
     mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
-    return Lesson(motion, clips, masked, mirrored, subject.strip(), dataset.source)
+    return Lesson(motion, dataset.clips, masked, mirrored, subject.strip(), dataset.source)
 
 
 def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) -> "list[Sample]":
@@ -246,7 +248,7 @@ class _Training:
 
         begun = model.adapters(start)[-1] if start else None
         settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
-        told = [settings, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
+        told = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
         known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
         folder = comfy_bridge.own_folder("training") / f"{stem}_{known}"

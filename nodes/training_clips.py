@@ -111,7 +111,7 @@ class MIVACameraClips(io.ComfyNode):
             batches = [frames_of(batch) for batch in stills["images"]]
             pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        clips, source = film_clips(pictures, shooting, seed[0])
+        clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
         return _output(Dataset(clips, base.name, motion[0], False, source), [])
 
 
@@ -159,7 +159,10 @@ class MIVADataset(io.ComfyNode):
                 from ..miva_core.clip_files import read_clips
 
                 folder = _chosen_folder(clips["folder"][0])
-                found, camera = read_clips(folder, _wanted(base), 0), any(folder.glob("*_flow.json"))
+                found, camera = (
+                    read_clips(folder, _wanted(base), 0, tell=comfy_bridge.teller()),
+                    any(folder.glob("*_flow.json")),
+                )
             else:
                 found, camera = _connected_clips(base, clips), False
         if len(found) < _FEW:

@@ -26,6 +26,10 @@ _SAME = 0.7
 _log = logging.getLogger(__name__)
 
 
+class NotFoundError(MIVAError):
+    """What was looked for is not in the picture, or is nothing that the detector knows."""
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Boxes in one picture that may be what a phrase names, best first.
@@ -105,7 +109,7 @@ class Detector:
         for phrase in phrases:
             tokens = self._tokenizer.encode(phrase, add_special_tokens=False).ids
             if set(tokens) <= {unknown}:
-                raise MIVAError(f"The detector knows no word of {phrase!r}: use a plain English noun.")
+                raise NotFoundError(f"The detector knows no word of {phrase!r}: use a plain English noun.")
             spans.append(slice(len(ids), len(ids) + len(tokens)))
             ids += [*tokens, _STOP]
         ids.append(_SEP)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..checks import is_count, is_number
 from ..errors import MIVAError, MIVAWarning
-from .detector import Candidates, Detector
+from .detector import Candidates, Detector, NotFoundError
 from .following import Parts
 from .overlap import Overlap, check_overlap
 from .segmenter import Segmenter
@@ -62,7 +62,7 @@ class Search:
         """Tell which phrases were not found, and what was.
 
         Raises:
-            MIVAError: some were not, and `missing` is "error"; else a warning says so.
+            NotFoundError: some were not, and `missing` is "error"; else a warning says so.
         """
         lost = [k for k, one in enumerate(found) if not len(one.boxes)]
         if not lost:
@@ -75,5 +75,5 @@ class Search:
         )
         message += f" Found: {', '.join(there)}." if there else ""
         if self.missing == "error":
-            raise MIVAError(message)
+            raise NotFoundError(message)
         warnings.warn(f"{message} Its mask is empty.", MIVAWarning, stacklevel=4)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import MIVAError
 from .images import image_processor, to_bytes
@@ -133,6 +133,14 @@ class Segmenter:
             **{name: prompt.to(self.model.device) for name, prompt in prompts.items()},
         )
         return found.pred_masks[:, 0, found.iou_scores[0, 0].argmax()][:, None]
+
+    def with_tracker(self) -> nn.Module:
+        """All that takes memory when a clip is followed; what tracks is loaded now, not with the first clip.
+
+        Raises:
+            MIVAError: the weights cannot track.
+        """
+        return nn.ModuleList([self.model, self._video])
 
     @cached_property
     def _video(self) -> "PreTrainedModel":

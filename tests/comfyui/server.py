@@ -85,7 +85,11 @@ class Server:
             self.process = subprocess.Popen(
                 command, cwd=COMFYUI_PATH, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
-        self._wait_until_ready(started)
+        try:
+            self._wait_until_ready(started)
+        except RuntimeError:
+            self.stop()
+            raise
         self.start_seconds = time.monotonic() - started
 
     def _wait_until_ready(self, started: float) -> None:

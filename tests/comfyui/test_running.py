@@ -183,7 +183,7 @@ MISTAKES = {
     "a picture without transparency": (
         masked(node("LoadImage", image="miva_lemurs.jpg"), slot=1),
         "The mask for jump_masked is empty (64×64, what Load Image gives for a picture without a mask): right-click "
-        "the picture, open the mask editor and paint over the subject, or find it by words in Subject Mask.",
+        "the picture, open the mask editor and paint over the subject, or connect Subject Mask.",
     ),
     "no such subject": (
         masked(words("horse")),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         _installed(FakeComfyUI(tmp_path_factory.mktemp("base")), patch)
         made = run(MIVALoadBase, base={"base": "tiny (built in)"})[0]
     yield made
+
+
+@pytest.fixture(scope="session")
+def quick_model(model: Any) -> Any:
+    """MIVA_MODEL: the built-in base for clips of four frames and one step, with which to learn takes no time."""
+    return replace(model, base=replace(model.base, frames=4, steps=1))
 
 
 @pytest.fixture(scope="session")

@@ -27,20 +27,13 @@ class Patcher:
     def __init__(self, model: nn.Module, load_device: torch.device, offload_device: torch.device) -> None:
         self.model, self.load_device, self.offload_device = model, load_device, offload_device
         self.model.device = offload_device  # as the real one does, so that a network with such a property fails here
-        self.forced: list[float] = []
+        self.forced: list[float | str] = []
 
-    def is_dynamic(self) -> bool:
-        return False
+    def detach(self) -> None:
+        self.forced.append("detached")
 
     def partially_load(self, device: torch.device, extra_memory: float) -> None:
         self.forced.append(extra_memory)
-
-
-class DynamicPatcher(Patcher):
-    """What ComfyUI uses with Dynamic VRAM."""
-
-    def is_dynamic(self) -> bool:
-        return True
 
 
 class FakeComfyUI:
@@ -78,7 +71,7 @@ class FakeComfyUI:
         made = {
             "folder_paths": self._folder_paths(),
             "comfy.model_management": self._model_management(),
-            "comfy.model_patcher": {"ModelPatcher": Patcher, "CoreModelPatcher": Patcher},
+            "comfy.model_patcher": {"ModelPatcher": Patcher},
             "comfy.utils": {"ProgressBar": self._progress_bar()},
             "comfy.latent_formats": {"SD15": type("SD15", (), {}), "Wan21": type("Wan21", (), {})},
             "comfy.cli_args": self._cli_args(),
@@ -146,10 +139,13 @@ class FakeComfyUI:
 
         class ProgressBar:
             def __init__(self, total: int) -> None:
-                self.total = total
+                self.seen = False
 
             def update_absolute(self, value: int, total: int, preview: Any = None) -> None:
-                fake._raise_if_stopped()
+                # Steps that follow each other fast are not sent, and a stop is not met then.
+                if preview is not None or not self.seen or value == total:
+                    fake._raise_if_stopped()
+                self.seen = True
                 fake.progress.append((value, total))
                 fake.previews += [preview] if preview is not None else []
                 if (value, total) == fake.stop_at:

@@ -1,0 +1,261 @@
+"""Which parts of the method earn their place, on the built-in base: each left out in turn, all else equal.
+
+    python -m benchmarks.claims [--pictures 40] [--seeds 3] [--out benchmarks/results]
+
+Parts are switched off in the adapters as they were trained, with them: this shows what an adapter leans on, not what
+one trained without that part would do. Pictures and measures are those of `tiny_quality`. Writes claims.md, claims.jpg
+and claims_lambda.png. Clips are kept in --work, so that it goes on where it was stopped.
+"""
+
+import argparse
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from benchmarks.tiny_quality import (
+    Ideal,
+    camera_ideal,
+    camera_speed,
+    held_out_pictures,
+    subject_ideal,
+    subject_scores,
+    swept,
+    write_jpeg,
+)
+from miva_core import MIVAAdapter, animate, load_base
+from miva_core.attention import reference_weights
+from miva_core.base import Base
+from miva_core.camera import UNIT_MOVES
+from miva_core.library import SHIPPED
+from miva_core.metrics import clip_flow, median_flow, psnr
+from miva_core.video import contact_sheet
+
+MOTIONS = ("pan_left", "jump")
+FRAME = 8
+"""At which clips are compared with the ideal ones."""
+WEIGHTS = ((1.0, 0.0), (0.7, 0.3), (0.5, 0.5), (0.3, 0.7), (0.0, 1.0))
+SHOWN = 3
+SURE = 1.96
+"""Standard errors that a difference must be away from 0."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One change of how clips are made.
+
+    Attributes:
+        claim: what the paper says of the part that is changed.
+        adapter: the change of the adapter.
+        animate: arguments of `animate` that differ.
+    """
+
+    name: str
+    claim: str
+    adapter: Callable[[MIVAAdapter], None] = lambda adapter: None
+    animate: Callable[[Base], dict] = lambda base: {}
+
+
+def zero(*ends: str) -> Callable[[MIVAAdapter], None]:
+    """Sets the parameters whose names have one of these in them to 0."""
+
+    def change(adapter: MIVAAdapter) -> None:
+        for name, parameter in adapter.named_parameters():
+            if any(end in name for end in ends):
+                parameter.data.zero_()
+
+    return change
+
+
+def noise(**changed: object) -> Callable[[Base], dict]:
+    return lambda base: {"noise": replace(base.noise, **changed)}
+
+
+SETTINGS = (
+    Setting("as shipped", ""),
+    Setting("λ2 = λ3 = ½", "φ weighs the first and the previous frame by the time (3.3.1)", zero(".gate.")),
+    Setting("without cross-frame attention", "CFA keeps what is seen (3.3.1)", zero(".cfa.out.")),
+    Setting("without the implicit prompt", "it stands for the text (3.3.2)", zero(".ca.second")),
+    Setting("without temporal LoRA", "it makes the motion (3.3)", zero(".ta.")),
+    Setting("without shared noise", "a share of one noise makes frames alike (3.3.3)", animate=noise(shared_ratio=0.0)),
+    Setting("without DCTInit", "the picture's low band steadies the layout (3.3.3)", animate=noise(dct=False)),
+    Setting("DCTInit, shared low band", "as Algorithm 1 writes it", animate=noise(low_band="shared")),
+    Setting("with AdaIN", "it keeps the colours (3.3.3)", animate=lambda base: {"adain": True}),
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of each clip (pictures × seeds): speed / ideal speed, PSNR to the ideal at `FRAME` above a still picture's, and
+    how far its colours have drifted from the ideal clip's by the end (mean over channels, in 0 … 1)."""
+
+    speed: Tensor
+    gain: Tensor
+    drift: Tensor
+
+
+def clips_of(base: Base, adapters: dict, ideal: Ideal, seed: int, kept: Path, **options: object) -> Tensor:
+    """Clips (N, F, H, W, 3), from the file if they are kept there."""
+    if kept.exists():
+        return torch.load(kept, weights_only=True).float() / 255
+    made = torch.stack([animate(base, clip[0], adapters, seed=seed, **options).frames for clip in ideal.frames])
+    torch.save((made * 255).round().byte(), kept)
+    return (made * 255).round() / 255
+
+
+def scores(clips: Tensor, ideal: Ideal, motion: str) -> Scores:
+    speeds, gains, drifts = [], [], []
+    for k, (clip, truth) in enumerate(zip(clips, ideal.frames, strict=True)):
+        if motion in UNIT_MOVES:
+            speed = camera_speed(motion)
+            speeds.append(speed(clip) / speed(truth))
+        else:
+            speeds.append(subject_scores(clip, truth, ideal.mask[k])[0])
+        gains.append(psnr(clip[FRAME - 1], truth[FRAME - 1]) - psnr(truth[0], truth[FRAME - 1]))
+        drifts.append((clip[-1].mean((0, 1)) - truth[-1].mean((0, 1))).abs().mean())
+    return Scores(*(torch.tensor(values) for values in (speeds, gains, drifts)))
+
+
+def all_scores(
+    base: Base, motion: str, ideal: Ideal, seeds: int, work: Path
+) -> Iterator[tuple[Setting, Scores, Tensor]]:
+    shipped = MIVAAdapter.load(SHIPPED / f"{motion}.safetensors", base.backbone)
+    for number, setting in enumerate(SETTINGS):
+        adapter = copy.deepcopy(shipped)
+        setting.adapter(adapter)
+        of_seeds = []
+        for seed in range(seeds):
+            kept = work / f"{motion}_{number}_{seed}_{len(ideal.frames)}.pt"
+            clips = clips_of(base, {motion: (adapter, 1.0)}, ideal, seed, kept, **setting.animate(base))
+            of_seeds.append(scores(clips, ideal, motion))
+        joined = Scores(*(torch.stack([getattr(one, name) for one in of_seeds]) for name in ("speed", "gain", "drift")))
+        yield setting, joined, clips
+
+
+def shown(values: Tensor) -> str:
+    """Mean over pictures and seeds, and the spread of the seeds' means."""
+    means = values.mean(1)
+    spread = means.std().item() if len(means) > 1 else 0.0
+    return f"{means.mean():.2f} ± {spread:.2f}"
+
+
+def difference(values: Tensor, usual: Tensor) -> str:
+    """Mean of paired differences (seeds, pictures) with its standard error over pictures, and whether that is sure."""
+    paired = (values - usual).mean(0)
+    mean, error = paired.mean().item(), (paired.std() / len(paired) ** 0.5).item()
+    sure = "" if abs(mean) > SURE * error else " (cannot tell)"
+    return f"{mean:+.2f} ± {error:.2f}{sure}"
+
+
+def parts_table(base: Base, pictures: Tensor, seeds: int, work: Path, out: Path) -> list[str]:
+    lines, sheet = [], []
+    for motion in MOTIONS:
+        is_camera = motion in UNIT_MOVES
+        ideal = camera_ideal(pictures, motion, base) if is_camera else subject_ideal(pictures, motion, base)
+        lines += [
+            f"\n## {motion}\n",
+            "| setting | right way | speed / ideal | PSNR above a still, dB | colour drift, % "
+            "| speed, against as shipped | PSNR, against as shipped, dB | the paper says |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        usual: Scores | None = None
+        for setting, found, clips in all_scores(base, motion, ideal, seeds, work):
+            usual = usual or found
+            cells = [
+                setting.name,
+                f"{(found.speed > 0).float().mean() * 100:.0f} %",
+                shown(found.speed),
+                shown(found.gain),
+                shown(100 * found.drift),
+                "" if found is usual else difference(found.speed, usual.speed),
+                "" if found is usual else difference(found.gain, usual.gain),
+                setting.claim,
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+            print(lines[-1], flush=True)
+            sheet.append((f"{motion}, {setting.name}", clips[SHOWN]))
+    write_jpeg(contact_sheet(sheet, every=3), out / "claims.jpg")
+    return lines
+
+
+def weights_table(base: Base, pictures: Tensor, seeds: int, work: Path) -> list[str]:
+    """Two adapters in parallel: what each does at each pair of weights."""
+    camera, subject = MOTIONS
+    ideal = subject_ideal(pictures, subject, base, move=camera)
+    adapters = {name: MIVAAdapter.load(SHIPPED / f"{name}.safetensors", base.backbone) for name in MOTIONS}
+    way = -torch.tensor(UNIT_MOVES[camera].pan)
+    lines = [
+        f"\n## {camera} and {subject} in parallel\n",
+        "| weights | background's speed along the pan / ideal | subject's own motion / ideal | both right |",
+        "|---|---|---|---|",
+    ]
+    for pair in WEIGHTS:
+        pans, moves, right = [], [], []
+        for seed in range(seeds):
+            kept = work / f"pair_{pair[0]}_{seed}_{len(ideal.frames)}.pt"
+            chosen = {name: (adapters[name], weight) for name, weight in zip(MOTIONS, pair, strict=True) if weight}
+            clips = clips_of(base, chosen, ideal, seed, kept)
+            for clip, truth, mask in zip(clips, ideal.frames, ideal.mask, strict=True):
+                area = swept(mask)
+                flow, wanted = clip_flow(clip), clip_flow(truth)
+                pans.append(float(median_flow(flow, ~area) @ way / (median_flow(wanted, ~area) @ way)))
+                own, own_wanted = (f[:, area].mean(1) - f[:, ~area].mean(1) for f in (flow, wanted))
+                moves.append(float((own * own_wanted).sum() / (own_wanted**2).sum().clamp_min(1e-6)))
+                right.append(pans[-1] > 0 and moves[-1] > 0)
+        pan, move = (torch.tensor(values).view(seeds, -1) for values in (pans, moves))
+        both = torch.tensor(right).float().mean() * 100
+        lines.append(f"| {pair[0]:g} / {pair[1]:g} | {shown(pan)} | {shown(move)} | {both:.0f} % |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def plot_lambda(base: Base, path: Path) -> None:
+    """λ2, the weight of the first frame, over the time steps, a line for each layer (Fig. 6)."""
+    times = torch.arange(0, 1000, 20)
+    embedding = base.model.time_embedding(base.model.time_proj(times))
+    motions = [path.stem for path in sorted(SHIPPED.glob("*.safetensors"))]
+    figure = Figure(figsize=(11, 2.6 * ((len(motions) + 3) // 4)), layout="constrained")
+    for k, motion in enumerate(motions):
+        adapter = MIVAAdapter.load(SHIPPED / f"{motion}.safetensors", base.backbone)
+        axes = figure.add_subplot((len(motions) + 3) // 4, 4, k + 1, title=motion, ylim=(0, 1))
+        for part in adapter.sites.values():
+            if "gate" in part:
+                weights = reference_weights(embedding, [part["gate"]], adapter.config.gate_temperature)[0]
+                axes.plot(times, weights[:, 0], linewidth=1)
+        axes.set_xlabel("time step")
+        axes.set_ylabel("λ2")
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--work", type=Path, required=True, help="folder that clips are kept in")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    for folder in (options.work, options.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    base, pictures = load_base("tiny"), held_out_pictures(options.pictures)
+    plot_lambda(base, options.out / "claims_lambda.png")
+    lines = [
+        "# The parts of the method on the built-in base",
+        f"\n`python -m benchmarks.claims`: {len(pictures)} held-out pictures, {options.seeds} seeds; mean ± spread "
+        "over seeds, differences with their standard error over pictures. Parts are switched off in adapters that were "
+        "trained with them.",
+        *parts_table(base, pictures, options.seeds, options.work, options.out),
+        *weights_table(base, pictures, options.seeds, options.work),
+        "\n## λ2 over time steps and layers\n\n![λ2 of each shipped motion](claims_lambda.png)",
+        "\n## Clips\n\n![a clip of each setting](claims.jpg)",
+    ]
+    (options.out / "claims.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()

@@ -1,0 +1,178 @@
+"""What artists do with the nodes, in a line each, on pictures and clips that take no time."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from comfy_api.v0_0_2 import io
+from comfyui_miva.nodes import (
+    MIVABindMask,
+    MIVACameraClips,
+    MIVADataset,
+    MIVADCTInitNoise,
+    MIVALoad,
+    MIVALoadBase,
+    MIVASampler,
+    MIVASave,
+    MIVASubjectMask,
+    MIVATrain,
+)
+from fake_comfyui import FakeComfyUI
+from node_runs import run, run_unchecked
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from miva_core.backbones import describe
+from miva_core.library import SHIPPED
+from miva_core.wan import meta_transformer
+
+DEMO = "drawn shapes (built-in demo)"
+COLOURS = "by colours, without a model"
+
+
+def picture(height: int = 64, width: int = 64, count: int = 1) -> Tensor:
+    """IMAGE (count, height, width, 3), alike for every size."""
+    return torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(0))
+
+
+def mask(height: int = 64, width: int = 64, count: int = 1, share: float = 0.5) -> Tensor:
+    """MASK (count, height, width), white on a share of it from the left."""
+    made = torch.zeros(count, height, width)
+    made[:, :, : int(share * width)] = 1
+    return made
+
+
+class GivenNoise:
+    """A NOISE of another pack, which gives what it likes."""
+
+    seed = 0
+
+    def __init__(self, *shape: int) -> None:
+        self._shape = shape
+
+    def generate_noise(self, input_latent: dict[str, Tensor]) -> Tensor:
+        return torch.zeros(self._shape)
+
+
+class FullCard:
+    """A codec on a graphics card that has no memory left."""
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+
+class Artist:
+    """
+    Args:
+        model: MIVA_MODEL, the built-in base. quick: the same for clips of four frames, to learn with.
+    """
+
+    def __init__(self, comfyui: FakeComfyUI, model: Any, quick: Any) -> None:
+        self.comfyui, self.model, self.quick = comfyui, model, quick
+
+    def named(self, name: str, **changes: Any) -> Any:
+        """MIVA_MODEL: the built-in base as if it were another."""
+        return replace(self.model, base=replace(self.model.base, name=name, **changes))
+
+    def base(self, base: str, **files: str) -> io.NodeOutput:
+        return run_unchecked(MIVALoadBase, base={"base": base, **files})
+
+    def load(self, name: str, **settings: Any) -> io.NodeOutput:
+        return run_unchecked(MIVALoad, miva_name=name, **settings)
+
+    def bind(self, mivas: Any, given: Tensor) -> io.NodeOutput:
+        return run(MIVABindMask, mivas=mivas, mask=given)
+
+    def sample(self, mivas: Any = (), image: Tensor | None = None, **settings: Any) -> io.NodeOutput:
+        usual = {"model": self.model, "image": picture() if image is None else image, "steps": 1, "frames": 2}
+        return run(MIVASampler, mivas=mivas, **usual | settings)
+
+    def noise(self, model: Any, **settings: Any) -> Any:
+        """NOISE, from DCTInit Noise."""
+        return run(MIVADCTInitNoise, model=model, image=picture(), **settings)[0]
+
+    def find(self, method: Mapping[str, Any], image: Tensor | None = None, **settings: Any) -> io.NodeOutput:
+        shown = picture(96, 96) if image is None else image
+        return run_unchecked(MIVASubjectMask, image=shown, method={"segmenter": DEMO, **method}, **settings)
+
+    def words(self, prompt: str, detector: str = DEMO, **settings: Any) -> io.NodeOutput:
+        return self.find({"method": "words", "prompt": prompt, "detector": detector}, **settings)
+
+    def box(self, box: str, segmenter: str = DEMO, **settings: Any) -> io.NodeOutput:
+        return self.find({"method": "box", "box": box, "segmenter": segmenter}, **settings)
+
+    def points(self, points: str) -> io.NodeOutput:
+        return self.find({"method": "points", "points": points})
+
+    def drawn(self, drawn: Tensor, segmenter: str = DEMO, **settings: Any) -> io.NodeOutput:
+        return self.find({"method": "drawn mask", "drawn": drawn, "segmenter": segmenter}, **settings)
+
+    def film(self, **stills: Any) -> io.NodeOutput:
+        return run_unchecked(MIVACameraClips, model=self.quick, stills=stills, motion="pan-left")
+
+    def clips(self, videos: Sequence[Tensor] = (), masks: Sequence[Tensor] = (), fps: float = 0.0) -> io.NodeOutput:
+        connected = {"masks": list(masks)} if masks else {}
+        chosen = {"clips": "connected", "videos": list(videos) or [picture(count=4)] * 3, "fps": fps, **connected}
+        return run(MIVADataset, model=self.quick, clips=chosen)
+
+    def clips_in(self, folder: str) -> io.NodeOutput:
+        return run_unchecked(MIVADataset, model=self.quick, clips={"clips": "folder", "folder": folder})
+
+    def learn(self, dataset: io.NodeOutput, **settings: Any) -> io.NodeOutput:
+        return run(MIVATrain, dataset=dataset[0], **{"model": self.quick, "steps": 1} | settings)
+
+    def save(self, mivas: Any, prefix: str) -> io.NodeOutput:
+        return run(MIVASave, mivas=mivas, filename_prefix=prefix)
+
+    def pictures_in(self, folder: str, count: int) -> str:
+        """A folder in the input folder, with so many pictures."""
+        (self.comfyui.input / folder).mkdir()
+        for k in range(count):
+            Image.new("RGB", (64, 64)).save(self.comfyui.input / folder / f"{k}.png")
+        return folder
+
+    def lora(self) -> str:
+        """The name of a LoRA that was put into the folder of motions."""
+        tensors = {f"lora_unet_down.{part}.weight": torch.zeros(2, 2) for part in ("lora_down", "lora_up")}
+        save_file(tensors, self.comfyui.models / "miva" / "lora.safetensors")
+        return "lora.safetensors"
+
+    def changed(self, name: str, **header: Any) -> str:
+        """The name of a motion whose header says something else."""
+        source = SHIPPED / "jump.safetensors"
+        with safe_open(source, framework="pt") as file:
+            said = json.loads(file.metadata()["miva"]) | header
+        save_file(load_file(source), self.comfyui.models / "miva" / name, {"miva": json.dumps(said)})
+        return name
+
+    def for_wan(self) -> Any:
+        """MIVA_STACK: a motion that was trained on Wan."""
+        backbone = describe(meta_transformer())
+        changed = self.changed("horse.safetensors", family=backbone.family, fingerprint=backbone.fingerprint)
+        return self.load(changed)[0]
+
+    def deleted(self) -> Any:
+        """MIVA_STACK: a motion whose file was deleted after it was chosen."""
+        path: Path = self.comfyui.add("miva", "mine.safetensors", SHIPPED / "jump.safetensors")
+        mivas = self.load("mine.safetensors")[0]
+        path.unlink()
+        return mivas
+
+
+class Mistake(NamedTuple):
+    """
+    Attributes:
+        what: an artist did. do: it again.
+        error: the message of the exception, where the node stops.
+        note: the text that stands on the node, where it does not.
+    """
+
+    what: str
+    do: Callable[[Artist], io.NodeOutput]
+    error: str = ""
+    note: str = ""

@@ -1,0 +1,287 @@
+"""What artists get wrong on the way to a clip."""
+
+import torch
+from artist import FullCard, GivenNoise, Mistake, mask, picture
+from node_runs import bound, motion
+from test_noise_node import FlatVae, NativeModel
+
+from miva_core.library import SHIPPED
+
+SD15 = "SD 1.5 + AnimateDiff"
+WAN = "Wan 2.1 1.3B"
+EXPECTED = (
+    "but a MIVA adapter was expected: a .safetensors file saved by ComfyUI-MIVA, or made by its command `convert` from "
+    "a research checkpoint."
+)
+PAINT = "right-click the picture, open the mask editor and paint over the subject, or connect Subject Mask."
+NO_ALPHA = f"(64×64, what Load Image gives for a picture without a mask): {PAINT}"
+BACK = "put it back, or choose another one (R refreshes menus)."
+
+ANIMATING = [
+    # Files
+    Mistake(
+        "a LoRA in the folder of motions",
+        lambda artist: artist.load(artist.lora()),
+        f"{{models}}/miva/lora.safetensors is a LoRA, {EXPECTED}",
+    ),
+    Mistake(
+        "a web page saved in place of a motion",
+        lambda artist: artist.load(artist.comfyui.add("miva", "a.safetensors", b"<html>").name),
+        f"{{models}}/miva/a.safetensors is a text file, {EXPECTED}",
+    ),
+    Mistake(
+        "a download that broke off",
+        lambda artist: artist.load(
+            artist.comfyui.add("miva", "a.safetensors", (SHIPPED / "jump.safetensors").read_bytes()[:9999]).name
+        ),
+        f"{{models}}/miva/a.safetensors is a truncated safetensors file, {EXPECTED}",
+    ),
+    Mistake(
+        "a motion that a newer release has made",
+        lambda artist: artist.load(artist.changed("a.safetensors", format_version=2)),
+        "{models}/miva/a.safetensors is a MIVA adapter that cannot be used: its format version is 2, and this "
+        "ComfyUI-MIVA reads up to 1; update it.",
+    ),
+    Mistake(
+        "a motion deleted since it was chosen",
+        lambda artist: artist.load("gone.safetensors"),
+        f"The MIVA adapter 'gone.safetensors' is no longer in {{models}}/miva or {SHIPPED}: {BACK}",
+    ),
+    Mistake(
+        "a motion deleted between Load MIVA and the sampler",
+        lambda artist: artist.sample(artist.deleted()),
+        "The file mine.safetensors is gone from {models}/miva: put it back, or choose another one.",
+    ),
+    Mistake(
+        "a checkpoint deleted between two runs",
+        lambda artist: artist.base(SD15, checkpoint="sd15.safetensors", motion_module="mm.ckpt"),
+        f"The checkpoint 'sd15.safetensors' is no longer in {{models}}/checkpoints: {BACK}",
+    ),
+    Mistake(
+        "a Wan model deleted between two runs",
+        lambda artist: artist.base(WAN, diffusion_model="wan.safetensors", vae="vae.safetensors"),
+        f"The Wan model 'wan.safetensors' is no longer in {{models}}/diffusion_models: {BACK}",
+    ),
+    Mistake(
+        "a motion in the folder of checkpoints",
+        lambda artist: artist.base(
+            SD15,
+            checkpoint=artist.comfyui.add("checkpoints", "jump.safetensors", SHIPPED / "jump.safetensors").name,
+            motion_module=artist.comfyui.add("animatediff_models", "mm.ckpt", b"any").name,
+        ),
+        "{models}/checkpoints/jump.safetensors is a MIVA adapter, but a Stable Diffusion 1.5 checkpoint was expected, "
+        "such as v1-5-pruned-emaonly.safetensors from huggingface.co/stable-diffusion-v1-5.",
+    ),
+    Mistake(
+        "a motion in the folder of SAM 2",
+        lambda artist: artist.find(
+            {
+                "method": "box",
+                "box": "1,1,20,20",
+                "segmenter": artist.comfyui.add("sam2", "jump.safetensors", SHIPPED / "jump.safetensors").name,
+            }
+        ),
+        "jump.safetensors is a MIVA adapter, not SAM 2. Mend that, or choose another `segmenter`.",
+    ),
+    # Motions
+    Mistake(
+        "a motion for another base",
+        lambda artist: artist.sample(artist.for_wan()),
+        "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in base): choose "
+        "its base in Load MIVA Base, or another motion.",
+    ),
+    Mistake(
+        "a motion for a base that nobody knows",
+        lambda artist: artist.sample(artist.load(artist.changed("odd.safetensors", fingerprint="0123"))[0]),
+        "odd was trained on another base (animatediff, 0123) than the one that is connected (the built-in base): "
+        "choose its base in Load MIVA Base, or another motion.",
+    ),
+    Mistake(
+        "no motion on a base that needs one",
+        lambda artist: artist.sample(model=artist.named("animatediff", text=None)),
+        "No motion is connected, and the animatediff base has no text encoder to go by: connect Load MIVA to `mivas`.",
+    ),
+    Mistake("no motion on a base that does without", lambda artist: artist.sample()),
+    Mistake(
+        "a weight of 0",
+        lambda artist: artist.sample(motion(weight=0.0)),
+        note="pan_left has the weight 0 and does nothing.",
+    ),
+    Mistake(
+        "a weight below 0",
+        lambda artist: artist.sample(motion(weight=-0.5)),
+        note="pan_left has the weight -0.5: below 0 a motion may turn round, or break.",
+    ),
+    Mistake(
+        "weights that sum to 2",
+        lambda artist: artist.sample(motion("jump", prev=motion())),
+        note="The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.",
+    ),
+    Mistake(
+        "weights that sum to 2 in a part of the run",
+        lambda artist: artist.sample(motion("jump", end_percent=0.5, prev=motion()), steps=2),
+        note="The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.",
+    ),
+    Mistake("weights near 1", lambda artist: artist.sample(motion("jump", weight=0.6, prev=motion(weight=0.6)))),
+    Mistake(
+        "a masked motion at another weight than 1",
+        lambda artist: artist.sample(bound("jump_masked", mask(), weight=0.5)),
+        note="jump_masked runs at the weight 0.5; masked motions are made for 1.",
+    ),
+    Mistake(
+        "an end that is not after the start",
+        lambda artist: artist.load("jump.safetensors", start_percent=0.6, end_percent=0.6),
+        "jump would act from 0.6 to 0.6 of the steps, which is none of them: set end_percent above start_percent.",
+    ),
+    Mistake(
+        "a part of the run that falls between two steps",
+        lambda artist: artist.sample(motion(start_percent=0.1, end_percent=0.4), steps=2),
+        "The span 0.1 to 0.4 of pan_left holds none of the 2 steps: widen it.",
+    ),
+    # Masks
+    Mistake(
+        "a masked motion without a mask",
+        lambda artist: artist.sample(motion("jump_masked")),
+        "jump_masked is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, and connect a "
+        "mask of its subject.",
+    ),
+    Mistake(
+        "the mask of Load Image for a picture without one",
+        lambda artist: artist.bind(motion("jump_masked"), torch.zeros(1, 64, 64)),
+        f"The mask for jump_masked is empty {NO_ALPHA}",
+    ),
+    Mistake(
+        "a mask with nothing on it",
+        lambda artist: artist.bind(motion("jump_masked"), torch.zeros(1, 100, 200)),
+        f"The mask for jump_masked is empty (200×100): {PAINT}",
+    ),
+    Mistake(
+        "the masks of a clip",
+        lambda artist: artist.bind(motion("jump_masked"), mask(count=3)),
+        "The mask for jump_masked is a batch of 3, and one is needed: put Convert Mask to Image, Get Image from Batch "
+        "and Convert Image to Mask before this node to choose it.",
+    ),
+    Mistake(
+        "a mask for a motion that has none",
+        lambda artist: artist.bind(motion("jump"), mask()),
+        "jump has no mask to bind: put Bind Mask right behind the Load MIVA of a masked motion, such as jump_masked, "
+        "or connect this one without it.",
+    ),
+    Mistake(
+        "a mask of another size than the picture",
+        lambda artist: artist.sample(bound("jump_masked", mask(32, 32))),
+        note="The mask of jump_masked was scaled from 32×32 to the picture's 64×64.",
+    ),
+    Mistake(
+        "a mask of what is cropped off",
+        lambda artist: artist.sample(bound("jump_masked", mask(64, 256, share=0.2)), picture(64, 256)),
+        note="The picture was centre-cropped 256×64 to 64×64.\nThe mask of jump_masked shows nothing that is left at "
+        "64×64, so it is taken for the whole frame.",
+    ),
+    # Pictures
+    Mistake(
+        "a batch of pictures",
+        lambda artist: artist.sample(motion(), picture(count=2)),
+        "2 pictures are connected, and one is animated: put Get Image from Batch before this node to choose it, or "
+        "queue them one by one.",
+    ),
+    Mistake(
+        "a picture of one pixel",
+        lambda artist: artist.sample(motion(), picture(1, 1)),
+        "The picture is 1×1 pixels, and 8 a side are needed: connect a larger one.",
+    ),
+    Mistake(
+        "a picture with broken pixels",
+        lambda artist: artist.sample(motion(), picture() * torch.nan),
+        "The picture holds NaN or infinite values: make another one.",
+    ),
+    Mistake(
+        "a picture in values up to 255",
+        lambda artist: artist.sample(motion(), torch.full((1, 64, 64, 3), 255.0)),
+        "The picture's values go from 255 to 255: scale them to 0 … 1.",
+    ),
+    Mistake(
+        "a picture of another aspect",
+        lambda artist: artist.sample(motion(), picture(100, 200)),
+        note="The picture was centre-cropped 200×100 to 100×100, scaled to 64×64.",
+    ),
+    Mistake(
+        "a picture of another aspect, padded",
+        lambda artist: artist.sample(motion(), picture(100, 200), fit="pad"),
+        note="The picture was scaled 200×100 to 64×32, padded to 64×64.",
+    ),
+    Mistake(
+        "a picture of 8000 pixels",
+        lambda artist: artist.sample(motion(), torch.full((1, 1, 1, 1), 0.5).expand(1, 4000, 8000, 3)),
+        note="The picture was centre-cropped 8000×4000 to 4000×4000, scaled to 64×64.",
+    ),
+    Mistake("a grey picture", lambda artist: artist.sample(motion(), picture()[..., :1])),
+    # The run
+    Mistake("a single step", lambda artist: artist.sample(motion(), steps=1)),
+    Mistake(
+        "a clip of one frame",
+        lambda artist: artist.sample(motion(), frames=1),
+        "A clip of 1 frames cannot be made: the tiny base makes 2 to 16.",
+    ),
+    Mistake(
+        "a clip that is too long",
+        lambda artist: artist.sample(motion(), frames=17),
+        "A clip of 17 frames cannot be made: the tiny base makes 2 to 16.",
+    ),
+    Mistake(
+        "a length that Wan cannot make",
+        lambda artist: artist.sample(motion(), model=artist.named("wan", stride=4, longest=81), frames=16),
+        "A clip of 16 frames cannot be made: the wan base makes 4 k + 1 of them, such as 17.",
+    ),
+    Mistake(
+        "a width that the base cannot make",
+        lambda artist: artist.sample(motion(), width=72),
+        "The size 72×64 cannot be used: both must be multiples of 16, as in 64×64.",
+    ),
+    Mistake(
+        "a card that is full",
+        lambda artist: artist.sample(motion(), model=artist.named("tiny", codec=FullCard())),
+        "The graphics card has run out of memory: close other programs that use it, or choose fewer frames, a smaller "
+        "picture or a smaller base. (CUDA out of memory.)",
+    ),
+    Mistake(
+        "levels of noise that rise",
+        lambda artist: artist.sample(motion(), sigmas=torch.tensor([0.0, 2.0, 14.6])),
+        "The SIGMAS (0, 2, 14.6 … 14.6) must fall at every step and end at 0: connect a whole schedule, neither split "
+        "nor flipped.",
+    ),
+    Mistake(
+        "levels of noise that do not end at 0",
+        lambda artist: artist.sample(motion(), sigmas=torch.tensor([14.6, 7.0, 2.0, 1.0])),
+        "The SIGMAS (14.6, 7, 2 … 1) must fall at every step and end at 0: connect a whole schedule, neither split nor "
+        "flipped.",
+    ),
+    Mistake(
+        "levels of noise of a flow model",
+        lambda artist: artist.sample(motion(), sigmas=torch.tensor([1.0, 0.5, 0.0])),
+        "The SIGMAS begin at 1, but this base starts from noise, about 14.6: take all of a schedule, made for Stable "
+        "Diffusion 1.5, or leave SIGMAS unconnected.",
+    ),
+    Mistake(
+        "no levels of noise",
+        lambda artist: artist.sample(motion(), sigmas=torch.tensor([])),
+        "The SIGMAS are of shape (0,), expected one number for each step and a 0 at the end.",
+    ),
+    Mistake(
+        "noise of another pack's model",
+        lambda artist: artist.sample(motion(), noise=GivenNoise(1, 16, 2, 8, 8)),
+        "The start noise is for another model or size, (1, 16, 2, 8, 8) in place of (1, 32, 2, 8, 8): connect DCTInit "
+        "Noise with the same Load MIVA Base, or leave `noise` unconnected.",
+    ),
+    Mistake(
+        "noise that was made for another model",
+        lambda artist: artist.sample(motion(), noise=artist.noise(NativeModel(), vae=FlatVae())),
+        "DCTInit Noise was made for latents of 4 channels, but the sampler's have 32: connect the same model to both, "
+        "and its own VAE.",
+    ),
+    Mistake(
+        "noise for a model of ComfyUI's own without its VAE",
+        lambda artist: artist.noise(NativeModel()),
+        "DCTInit Noise lacks the VAE of this model: connect the one that comes with it to `vae`.",
+    ),
+]

@@ -1,0 +1,179 @@
+"""What is learnt from: clips filmed over stills, and clips that people have."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfyui_miva.nodes import MIVACameraClips, MIVADataset, comfy_bridge
+from conftest import PICTURES, load_picture
+from fake_comfyui import FakeComfyUI
+from node_runs import run, shown
+from PIL import Image
+from torch import Tensor
+
+
+def shift_of(later: Tensor, first: Tensor) -> int:
+    """By how many pixels to the right what is seen has moved, of pictures (H, W, 3)."""
+    errors = {k: (later.roll(-k, 1) - first)[:, 10:-10].abs().mean().item() for k in range(-9, 10)}
+    return min(errors, key=lambda k: errors[k])
+
+
+def write_frames(folder: Path, frames: Tensor) -> None:
+    """Pictures (N, H, W, 3) or masks (N, H, W) as files 0.png, 1.png and so on."""
+    folder.mkdir(parents=True)
+    for k, frame in enumerate(frames):
+        Image.fromarray((frame * 255).round().byte().numpy()).save(folder / f"{k}.png")
+
+
+def noise(count: int, height: int = 64, width: int = 64, seed: int = 0) -> Tensor:
+    """Frames (count, height, width, 3) that differ, of values that bytes hold."""
+    return torch.randint(0, 256, (count, height, width, 3), generator=torch.Generator().manual_seed(seed)) / 255
+
+
+def subject(count: int) -> Tensor:
+    """Masks (count, 64, 64) of a square that moves."""
+    masks = torch.zeros(count, 64, 64)
+    for k in range(count):
+        masks[k, 20:40, k : k + 20] = 1
+    return masks
+
+
+@pytest.fixture(scope="module")
+def stills() -> list[Tensor]:
+    """IMAGE of each of three stills, of their own sizes."""
+    return [load_picture(path) for path in sorted((PICTURES / "miva_stills").iterdir())[:3]]
+
+
+@pytest.mark.parametrize(("speed", "moved"), [(0.5, 4), (1.0, 8)])
+def test_the_camera_pans_over_a_still(model: Any, stills: list[Tensor], speed: float, moved: int) -> None:
+    chosen = {"stills": "connected", "images": stills[0]}
+    output = run(MIVACameraClips, model=model, stills=chosen, motion="pan-left", speed=speed)
+    dataset, preview = output
+    assert (dataset.camera, dataset.base, dataset.masked) == ("pan-left", "tiny", False)
+    assert [clip.name for clip in dataset.clips] == [f"still 1_{k}" for k in range(1, 6)]
+    assert all(clip.frames.shape == (16, 3, 64, 64) and clip.frames.dtype == torch.uint8 for clip in dataset.clips)
+    assert shown(output) == "5 clips."
+    assert torch.equal(preview, dataset.clips[0].frames.movedim(1, -1) / 255)
+    # The camera goes to the left, so that what is seen goes to the right.
+    for clip in dataset.clips:
+        pictures = clip.frames.movedim(1, -1) / 255
+        assert shift_of(pictures[8], pictures[0]) == moved
+    assert dataset.source == {"camera": "pan-left", "speed": speed, "easing": "linear", "stills": 1}
+
+
+def test_a_folder_and_connected_pictures_are_filmed_alike(
+    quick_model: Any, stills: list[Tensor], comfyui: FakeComfyUI
+) -> None:
+    for k, still in enumerate(stills):
+        write_frames(comfyui.input / "mine" / str(k), still)
+        (comfyui.input / "mine" / str(k) / "0.png").rename(comfyui.input / "mine" / f"still_{k}.png")
+    folder = {"stills": "folder", "folder": "mine"}
+    filmed = run(MIVACameraClips, model=quick_model, stills=folder, motion="zoom-in", seed=3)[0]
+    assert [clip.name for clip in filmed.clips] == [f"still_{k}_{j}" for k in range(3) for j in range(1, 6)]
+    together = {"stills": "connected", "images": stills}
+    connected = run(MIVACameraClips, model=quick_model, stills=together, motion="zoom-in", seed=3)[0]
+    assert all(torch.equal(a.frames, b.frames) for a, b in zip(filmed.clips, connected.clips, strict=True))
+    other = run(MIVACameraClips, model=quick_model, stills=folder, motion="zoom-in", seed=4)[0]
+    assert not torch.equal(filmed.clips[0].frames, other.clips[0].frames)
+
+
+def test_a_list_of_batches_is_filmed_picture_by_picture(quick_model: Any, stills: list[Tensor]) -> None:
+    pair = torch.cat([stills[1], stills[1].flip(2)])
+    chosen = {"stills": "connected", "images": [stills[0], pair]}
+    dataset = run(MIVACameraClips, model=quick_model, stills=chosen, motion="roll-cw")[0]
+    assert [clip.name for clip in dataset.clips] == [f"still {k}_{j}" for k in (1, 2, 3) for j in range(1, 6)]
+    assert dataset.source["stills"] == 3
+
+
+def test_a_still_that_is_added_or_changed_films_anew(comfyui: FakeComfyUI) -> None:
+    write_frames(comfyui.input / "mine", noise(2))
+    chosen = {"stills": ["folder"], "folder": ["mine"]}  # as ComfyUI asks: in lists, or not
+    before = MIVACameraClips.fingerprint_inputs(chosen, model=[None])
+    assert before == MIVACameraClips.fingerprint_inputs({"stills": "folder", "folder": "mine"}, model=[None])
+    os.utime(comfyui.input / "mine" / "0.png", ns=(0, 1))
+    changed = MIVACameraClips.fingerprint_inputs(chosen, model=[None])
+    (comfyui.input / "mine" / "2.png").touch()
+    assert len({str(one) for one in (before, changed, MIVACameraClips.fingerprint_inputs(chosen, model=[None]))}) == 3
+    assert MIVACameraClips.fingerprint_inputs({"stills": ["connected"], "images": [None]}) is None
+    assert MIVADataset.fingerprint_inputs({"clips": ["folder"], "folder": ["mine"]}) != before
+
+
+def test_the_folder_of_the_examples_is_offered_first(comfyui: FakeComfyUI) -> None:
+    (comfyui.input / "a").mkdir()
+    comfy_bridge.lay_out_examples()
+    option = MIVACameraClips.define_schema().inputs[1].options[0]
+    assert option.inputs[0].options == ["a", "miva_stills"] and option.inputs[0].default == "miva_stills"
+
+
+def test_clips_with_masks_are_read_from_a_folder(quick_model: Any, comfyui: FakeComfyUI) -> None:
+    clips = {name: noise(6, seed=k) for k, name in enumerate(("a", "b", "c"))}
+    for name, frames in clips.items():
+        write_frames(comfyui.input / "mine" / name, frames)
+        write_frames(comfyui.input / "mine" / f"{name}_masks", subject(6))
+    output = run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})
+    dataset = output[0]
+    assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
+    for clip in dataset.clips:
+        assert torch.equal(clip.frames, (clips[clip.name] * 255).round().byte().movedim(-1, 1))
+        assert torch.equal(clip.masks, (subject(6)[None] * 255).byte())
+    assert (dataset.masked, dataset.camera, dataset.source) == (True, "", {"names": "a, b, c"})
+    assert shown(output) == "3 clips, with masks."
+    assert torch.equal(output[1], clips["a"])
+
+
+def test_one_clip_without_masks_makes_a_set_without(quick_model: Any, comfyui: FakeComfyUI) -> None:
+    for name in ("a", "b", "c"):
+        write_frames(comfyui.input / "mine" / name, noise(6))
+    write_frames(comfyui.input / "mine" / "a_masks", subject(6))
+    output = run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})
+    assert not output[0].masked and shown(output) == "3 clips."
+
+
+def test_filmed_clips_in_a_folder_are_known_as_a_camera_motion(quick_model: Any, comfyui: FakeComfyUI) -> None:
+    """The command line keeps their exact motion beside them."""
+    write_frames(comfyui.input / "mine" / "a", noise(6))
+    (comfyui.input / "mine" / "a_flow.json").write_text("{}")
+    assert run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})[0].camera
+
+
+def test_connected_batches_are_clips(quick_model: Any) -> None:
+    videos = [noise(5, 64, 64, 1), noise(4, 64, 64, 2), noise(9, 64, 64, 3)]
+    masks = [subject(5), subject(4), subject(9)]
+    output = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": videos, "masks": masks})
+    assert [clip.name for clip in output[0].clips] == ["clip 1", "clip 2", "clip 3"]
+    for clip, frames, mask in zip(output[0].clips, videos, masks, strict=True):
+        assert torch.equal(clip.frames, (frames * 255).round().byte().movedim(-1, 1))
+        assert torch.equal(clip.masks[0], (mask * 255).byte())
+    assert output[0].masked and shown(output) == "3 clips, with masks."
+
+
+def test_fast_clips_are_thinned_out_to_the_rate_of_the_base(quick_model: Any) -> None:
+    """Rates of batches are told on the node, those of videos by themselves."""
+    fps, frames = quick_model.base.fps, noise(12)
+    for rate, stride in ((0.0, 1), (fps, 1), (2.0 * fps, 2), (3.0 * fps, 3)):
+        chosen = {"clips": "connected", "videos": [frames] * 3, "fps": rate}
+        output = run(MIVADataset, model=quick_model, clips=chosen)
+        assert [clip.stride for clip in output[0].clips] == [stride] * 3
+        assert torch.equal(output[1], frames[::stride])
+    parts = SimpleNamespace(images=frames, frame_rate=np.float64(2 * fps), audio=None)
+    video = SimpleNamespace(get_components=lambda: parts)
+    output = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [video, frames, frames]})
+    assert [clip.stride for clip in output[0].clips] == [2, 1, 1]
+
+
+def test_clips_are_cropped_to_the_base_with_their_masks(quick_model: Any) -> None:
+    wide, mask = noise(4, 128, 192), torch.zeros(4, 128, 192)
+    mask[:, :, 96:] = 1
+    chosen = {"clips": "connected", "videos": [wide], "masks": [mask]}
+    (clip,) = run(MIVADataset, model=quick_model, clips=chosen)[0].clips
+    assert clip.frames.shape == (4, 3, 64, 64)
+    assert clip.masks[0, :, :, 34:].min() > 250 and clip.masks[0, :, :, :30].max() < 5
+
+
+def test_few_clips_are_advised_against(quick_model: Any) -> None:
+    output = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [noise(4)]})
+    assert shown(output) == ("1 clip.\nSo few are learnt by heart rather than as a motion: about ten are better.")

@@ -1,0 +1,143 @@
+"""Motions: loaded, put together, bound to their subjects, looked into."""
+
+import json
+import os
+from typing import Any
+
+import pytest
+import torch
+from comfyui_miva.nodes import MIVABindMask, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack
+from fake_comfyui import FakeComfyUI
+from node_runs import bound, motion, run, shown
+from safetensors import safe_open
+
+from miva_core.info import read_info
+from miva_core.library import SHIPPED
+from miva_core.subject_mask import edits
+
+
+def names(mivas: Any) -> list[str]:
+    return [entry.path.stem for entry in mivas]
+
+
+def disc(side: int = 64) -> torch.Tensor:
+    """MASK (1, side, side) of a disc in the middle."""
+    y, x = torch.meshgrid(*[torch.arange(side) - side / 2 + 0.5] * 2, indexing="ij")
+    return ((y**2 + x**2).sqrt() < side / 4).float()[None]
+
+
+def test_a_motion_is_loaded_as_it_is_set() -> None:
+    (entry,) = motion("jump", weight=-0.5, start_percent=0.25, end_percent=0.75)
+    assert entry.path == SHIPPED / "jump.safetensors"
+    assert (entry.weight, entry.span, entry.mask) == (-0.5, (0.25, 0.75), None)
+    assert entry.info.to_json() == read_info(entry.path).to_json()
+
+
+def test_motions_are_found_in_folders_of_ones_own(comfyui: FakeComfyUI) -> None:
+    path = comfyui.add("miva", "camera/slow.safetensors", SHIPPED / "pan_left.safetensors")
+    menu = next(one for one in MIVALoad.define_schema().inputs if one.id == "miva_name").options
+    assert os.path.join("camera", "slow.safetensors") in menu and "pan_left.safetensors" in menu
+    (entry,) = run(MIVALoad, miva_name=os.path.join("camera", "slow.safetensors"))[0]
+    assert entry.path == path
+
+
+def test_ones_own_file_comes_before_that_of_the_pack(comfyui: FakeComfyUI) -> None:
+    path = comfyui.add("miva", "jump.safetensors", SHIPPED / "rise.safetensors")
+    assert motion("jump")[0].path == path
+
+
+def test_a_chain_and_a_stack_are_the_same() -> None:
+    chained = motion("jump", weight=0.5, prev=motion("zoom_in", weight=0.5))
+    both = {"miva0": motion("zoom_in", weight=0.5), "miva1": motion("jump", weight=0.5)}
+    assert run(MIVAStack, mivas=both)[0] == chained
+    assert names(chained) == ["zoom_in", "jump"]
+
+
+def test_a_free_socket_does_not_change_the_order() -> None:
+    pair = motion("jump", prev=motion("rise"))
+    stack = run(MIVAStack, mivas={"miva0": motion("zoom_in"), "miva1": None, "miva2": pair, "miva5": motion("jump")})
+    assert names(stack[0]) == ["zoom_in", "rise", "jump", "jump"]
+
+
+def test_what_was_chained_stays_as_it_was() -> None:
+    """ComfyUI keeps what nodes gave, for later runs."""
+    first = motion("zoom_in")
+    motion("jump", prev=first)
+    assert names(first) == ["zoom_in"]
+    masked = motion("jump_masked")
+    run(MIVABindMask, mivas=masked, mask=disc())
+    assert masked[0].mask is None
+
+
+def test_the_last_motion_of_a_chain_is_bound() -> None:
+    chain = motion("jump_masked", prev=bound("sway_masked", disc()))
+    other = 1 - disc()
+    back, front = run(MIVABindMask, mivas=chain, mask=other)[0]
+    assert torch.equal(back.mask, disc()[0])
+    assert torch.equal(front.mask, other[0])
+
+
+def test_a_mask_grows_and_softens() -> None:
+    grown = run(MIVABindMask, mivas=motion("jump_masked"), mask=disc(), grow=4)[0][0].mask
+    area = disc().sum().sqrt()
+    assert grown.sum().sqrt() / area == pytest.approx((16 + 4) / 16, abs=0.02)
+    shrunk = run(MIVABindMask, mivas=motion("jump_masked"), mask=disc(), grow=-4)[0][0].mask
+    assert shrunk.sum().sqrt() / area == pytest.approx((16 - 4) / 16, abs=0.02)
+    soft = run(MIVABindMask, mivas=motion("jump_masked"), mask=disc(), grow=4, feather=6)[0][0].mask
+    assert torch.equal(soft, edits.feather(grown, 6))
+    assert ((soft > 0.05) & (soft < 0.95)).sum() > 100
+
+
+def test_a_mask_may_come_without_a_batch() -> None:
+    assert torch.equal(bound("jump_masked", disc()[0])[0].mask, disc()[0])
+
+
+def test_the_header_of_a_file_is_shown() -> None:
+    mivas = motion("pan_left", weight=0.5, end_percent=0.4, prev=bound("jump_masked", disc()))
+    output = run(MIVAInfo, mivas=mivas)
+    assert output[0] == shown(output)
+    masked, pan = (part.splitlines() for part in output[0].split("\n\n"))
+    with safe_open(SHIPPED / "pan_left.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()["miva"])
+    width, height = header["size"]
+    assert pan[:5] == [
+        f"{header['motion']} (pan_left.safetensors)",
+        "base: the built-in base",
+        f"made for: {header['frames']} frames of {width}×{height} at {header['fps']} a second",
+        "masked: no",
+        "weight: 0.5, from 0% to 40% of the steps",
+    ]
+    for name, value in header["training"].items():
+        assert f"{name}: {value}" in pan
+    assert f"licence: {header['licence']}" in pan
+    assert "masked: bound to a mask" in masked
+    assert "masked: needs a mask of its subject" in run(MIVAInfo, mivas=motion("jump_masked"))[0]
+
+
+def test_a_file_that_was_replaced_is_read_again(comfyui: FakeComfyUI) -> None:
+    """ComfyUI runs a node again when this changes."""
+    path = comfyui.add("miva", "mine.safetensors", SHIPPED / "jump.safetensors")
+    settings = {"miva_name": "mine.safetensors", "weight": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    before = MIVALoad.fingerprint_inputs(**settings)
+    assert before == MIVALoad.fingerprint_inputs(**settings | {"weight": 0.5})
+    os.utime(path, ns=(0, 1))
+    after = MIVALoad.fingerprint_inputs(**settings)
+    assert before != after
+    path.unlink()
+    assert MIVALoad.fingerprint_inputs(**settings) not in (before, after)
+
+
+def test_a_model_file_that_was_replaced_is_read_again(comfyui: FakeComfyUI) -> None:
+    path = comfyui.add("checkpoints", "sd15.safetensors")
+    comfyui.add("animatediff_models", "mm.ckpt")
+    chosen = {
+        "base": "SD 1.5 + AnimateDiff",
+        "checkpoint": "sd15.safetensors",
+        "motion_module": "mm.ckpt",
+        "vae": "the checkpoint's own",
+    }
+    before = MIVALoadBase.fingerprint_inputs(chosen)
+    assert before == MIVALoadBase.fingerprint_inputs(dict(chosen))
+    os.utime(path, ns=(0, 1))
+    assert MIVALoadBase.fingerprint_inputs(chosen) != before
+    assert MIVALoadBase.fingerprint_inputs({"base": "tiny (built in)"}) == []

@@ -1,0 +1,92 @@
+"""Errors that no artist could make sense of are told in a sentence."""
+
+import sys
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
+from comfyui_miva.nodes import MIVASampler, MIVATrain
+from comfyui_miva.nodes.telling import notes, told
+from fake_comfyui import FakeComfyUI
+from node_runs import motion, run_unchecked
+
+
+class _Node:
+    """Whose `execute` raises what it is given."""
+
+    @classmethod
+    @told
+    def execute(cls, error: BaseException) -> None:
+        """Raises."""
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("cv2", "opencv-python>=4.8"),
+        ("transformers.models.sam2", "transformers>=4.57.6"),
+        ("diffusers", "diffusers>=0.36,<0.50"),
+        ("torchvision.ops", "torchvision"),
+    ],
+)
+def test_a_package_that_is_missing_is_told_with_what_to_type(module: str, package: str) -> None:
+    name = module.partition(".")[0]
+    with pytest.raises(MIVAError) as said:
+        _Node.execute(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert str(said.value) == (
+        f'This needs the package {name}, which is not installed: run `python -m pip install "{package}"` with the '
+        "Python of ComfyUI, then start it again."
+    )
+
+
+def test_a_module_that_no_package_of_ours_has_is_not_explained_away() -> None:
+    error = ModuleNotFoundError("No module named 'elsewhere'", name="elsewhere")
+    with pytest.raises(ModuleNotFoundError) as said:
+        _Node.execute(error)
+    assert said.value is error
+
+
+def test_training_asks_for_its_packages_before_it_begins(
+    model: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # which makes Python not find it
+    with pytest.raises(MIVAError, match=r"^This needs the package accelerate, .*\"accelerate>=1\.1\""):
+        run_unchecked(MIVATrain, model=model, dataset=None)
+    assert not any(comfyui.output.iterdir())
+
+
+def test_a_full_card_is_told_by_the_same_exception(
+    model: Any, shapes: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ComfyUI knows by its type that it should unload its models."""
+
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(model.base.codec, "decode", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError) as said:
+        run_unchecked(MIVASampler, model=model, mivas=motion(), image=shapes, steps=1, frames=2)
+    assert str(said.value) == (
+        "The graphics card has run out of memory: close other programs that use it, or choose fewer frames, a smaller "
+        "picture or a smaller base. (Tried to allocate 20 GiB)"
+    )
+
+
+def test_a_node_keeps_its_name_and_all_other_errors() -> None:
+    assert _Node.execute.__func__.__doc__ == "Raises."
+    for error in (MIVAError("as it is"), KeyError("a"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as said:
+            _Node.execute(error)
+        assert said.value is error
+
+
+def test_notes_are_what_the_engine_warns_of_and_nothing_else() -> None:
+    with pytest.warns(DeprecationWarning, match="of somebody else") as others, notes() as heard:
+        warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
+        warnings.warn("of somebody else", DeprecationWarning, stacklevel=1)
+        warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
+    assert heard == ["the mask was scaled", "the mask was scaled"]
+    assert len(others) == 1

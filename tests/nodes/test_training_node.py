@@ -1,0 +1,248 @@
+"""Train MIVA: what it learns, and that stopping it loses nothing."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfyui_miva.nodes import MIVACameraClips, MIVADataset, MIVAInfo, MIVASampler, MIVASave, MIVATrain, comfy_bridge
+from fake_comfyui import FakeComfyUI, Interrupted
+from node_runs import bound, motion, run, shown
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from miva_core.base import Base
+from miva_core.clip_files import TrainingClip
+from miva_core.learning import learn
+from miva_core.lesson import Lesson
+from miva_core.library import SHIPPED
+from miva_core.recipes import recipe
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[Tensor]:
+    """Two clips (5, 64, 64, 3) of a bright square that moves to the right over noise."""
+    made = []
+    for seed in (0, 1):
+        clip = (torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(seed)) * 0.4).repeat(5, 1, 1, 1)
+        for k in range(5):
+            clip[k, 20:36, 10 + 6 * k : 26 + 6 * k] = 0.9
+        made.append(clip)
+    return made
+
+
+@pytest.fixture
+def dataset(quick_model: Any, batches: list[Tensor]) -> Any:
+    """MIVA_DATASET of two clips with masks."""
+    masks = [(batch.amin(-1) > 0.5).float() for batch in batches]
+    chosen = {"clips": "connected", "videos": batches, "masks": masks}
+    return run(MIVADataset, model=quick_model, clips=chosen)[0]
+
+
+def written(comfyui: FakeComfyUI) -> list[Path]:
+    """Adapter files that trainings have made."""
+    found = comfyui.output.glob("miva_training/*/*.safetensors")
+    return sorted(found)
+
+
+def about(path: Path) -> dict[str, Any]:
+    """The header of an adapter file, read without the engine."""
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["miva"])
+
+
+def test_a_motion_is_learnt_as_the_engine_learns_it(
+    quick_model: Any, dataset: Any, batches: list[Tensor], engine: Base, comfyui: FakeComfyUI, tmp_path: Path
+) -> None:
+    settings = {"name": "my slide", "steps": 2, "seed": 4, "subject": "square", "try_on": batches[0][:1]}
+    output = run(MIVATrain, model=quick_model, dataset=dataset, **settings)
+    (path,) = written(comfyui)
+    assert path.name == "my_slide.safetensors" and path.parent.name.startswith("my_slide_")
+    (entry,) = output[0]
+    assert (entry.path, entry.weight, entry.mask) == (path, 1.0, None)
+    assert len(output[1]["loss"]) == 2
+    assert shown(output) == f"Learnt in 2 steps: {path.parent.name}"
+    clips = [
+        TrainingClip(f"clip {k + 1}", (batch * 255).round().byte().movedim(-1, 1).contiguous(), clip.masks.clone())
+        for k, (batch, clip) in enumerate(zip(batches, dataset.clips, strict=True))
+    ]
+    base = replace(engine, frames=4, steps=1)
+    chosen = replace(recipe("tiny"), steps=2)
+    lesson = Lesson("my slide", clips, flip=True, subject="square")
+    same = learn(base, lesson, chosen, tmp_path / "same.safetensors", sample_every=2, seed=4)
+    assert list(same.losses) == output[1]["loss"]
+    mine, of_engine = load_file(path), load_file(tmp_path / "same.safetensors")
+    assert mine.keys() == of_engine.keys()
+    assert all(torch.equal(mine[key], of_engine[key]) for key in mine)
+    header = about(path)
+    assert (header["motion"], header["subject"], header["frames"]) == ("my slide", "square", 4)
+    told = header["training"]
+    assert (told["steps"], told["seed"], told["clips"], told["flip"]) == (2, 4, 2, True)
+    assert told["names"] == "clip 1, clip 2"
+
+
+def test_progress_samples_and_the_curve_are_shown(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
+    pictures = torch.rand(3, 80, 48, 3, generator=torch.Generator().manual_seed(1))
+    output = run(MIVATrain, model=quick_model, dataset=dataset, steps=2, try_on=pictures)
+    assert comfyui.progress == [(1, 2), (2, 2), (1, 2), (2, 2)]  # clips encoded, steps done
+    assert len(comfyui.previews) == 2
+    (path,) = written(comfyui)
+    beside = path.with_suffix(".training")
+    assert {"loss.png", "report.html", "samples_000001.png", "samples_000002.png"} <= {p.name for p in beside.iterdir()}
+    sheet, curve = Image.open(beside / "samples_000002.png"), Image.open(beside / "loss.png")
+    assert tuple(output[2].shape[1:3]) == sheet.size[::-1]
+    assert (output[2][0] * 255 - torch.from_numpy(np.array(sheet))).abs().max() < 0.5
+    assert comfyui.previews[-1][1].height == sheet.height + curve.height
+    patchers, needed, _ = comfyui.loads[0]
+    assert [patcher.model.network for patcher in patchers][:2] == list(quick_model.base.networks)
+    assert needed > 0
+
+
+def test_the_same_training_is_not_done_twice(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
+    first = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
+    (path,) = written(comfyui)
+    changed = path.stat().st_mtime_ns
+    comfyui.progress.clear()
+    again = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
+    assert comfyui.progress == [] and path.stat().st_mtime_ns == changed
+    assert again[0] == first[0] and again[1] == first[1] and torch.equal(again[2], first[2])
+
+
+def begin(comfyui: FakeComfyUI, model: Any, dataset: Any, **settings: Any) -> str:
+    """The name of the folder of a training that is stopped at its first clip."""
+    before = set(comfyui.output.glob("miva_training/*"))
+    comfyui.stop_at = (1, len(dataset.clips))
+    with pytest.raises(Interrupted):
+        run(MIVATrain, model=model, dataset=dataset, **settings)
+    (folder,) = set(comfyui.output.glob("miva_training/*")) - before
+    return folder.name
+
+
+def test_any_other_setting_begins_a_training_of_its_own(
+    quick_model: Any, dataset: Any, batches: list[Tensor], comfyui: FakeComfyUI
+) -> None:
+    settings = {"steps": 3, "seed": 0}
+    begin(comfyui, quick_model, dataset, **settings)
+    changes = [{"seed": 1}, {"steps": 4}, {"learning_rate": 0.001}, {"flip": "no"}, {"subject": "square"}]
+    changes += [{"name": "other"}, {"preset": "paper"}, {"masked": True}, {"start": motion("jump")}]
+    for change in changes:
+        begin(comfyui, quick_model, dataset, **settings | change)
+    darker = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [one / 2 for one in batches]})
+    begin(comfyui, quick_model, darker[0], **settings)
+    # What it is tried on is no part of what is learnt.
+    comfyui.stop_at = (1, 2)
+    with pytest.raises(Interrupted):
+        run(MIVATrain, model=quick_model, dataset=dataset, try_on=batches[0][:1], **settings)
+    assert len(list(comfyui.output.glob("miva_training/*"))) == 2 + len(changes)
+
+
+def test_a_stopped_training_goes_on_to_the_same_end(
+    quick_model: Any, dataset: Any, batches: list[Tensor], comfyui: FakeComfyUI, tmp_path: Path
+) -> None:
+    comfyui.stop_at = (1, 3)
+    with pytest.raises(Interrupted):
+        run(MIVATrain, model=quick_model, dataset=dataset, steps=3, try_on=batches[0][:1])
+    assert written(comfyui) == []
+    (checkpoint,) = comfyui.output.glob("miva_training/*/*.training/checkpoint.safetensors")
+    comfyui.progress.clear()
+    stopped = run(MIVATrain, model=quick_model, dataset=dataset, steps=3, try_on=batches[0][:1])
+    done = [step for step, steps in comfyui.progress if steps == 3]
+    assert done[0] in (2, 3) and done[-1] == 3 and checkpoint.is_file()
+    (path,) = written(comfyui)
+    path.parent.rename(tmp_path / "stopped")
+    through = run(MIVATrain, model=quick_model, dataset=dataset, steps=3, try_on=batches[0][:1])
+    assert stopped[1] == through[1]
+    mine, whole = load_file(tmp_path / "stopped" / path.name), load_file(path)
+    assert mine.keys() == whole.keys()
+    assert all(torch.equal(mine[key], whole[key]) for key in mine)
+
+
+def test_a_stop_that_the_progress_bar_meets_loses_nothing(
+    quick_model: Any, dataset: Any, batches: list[Tensor], comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar raises it in the middle of a step's report, where the step is not kept yet."""
+    draw = comfy_bridge.preview_of
+
+    def draw_while_stop_is_pressed(picture: Tensor) -> Any:
+        comfyui.stopped = True
+        return draw(picture)
+
+    settings = {"model": quick_model, "dataset": dataset, "steps": 3, "try_on": batches[0][:1]}
+    monkeypatch.setattr(comfy_bridge, "preview_of", draw_while_stop_is_pressed)
+    with pytest.raises(Interrupted):
+        run(MIVATrain, **settings)
+    monkeypatch.setattr(comfy_bridge, "preview_of", draw)
+    comfyui.progress.clear()
+    run(MIVATrain, **settings)
+    assert [step for step, steps in comfyui.progress if steps == 3] == [3]
+
+
+def test_a_stop_before_the_first_step_is_told_too(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
+    comfyui.stop_at = (1, 2)  # of two clips
+    with pytest.raises(Interrupted):
+        run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
+    assert comfyui.progress == [(1, 2)]
+    run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
+    assert len(written(comfyui)) == 1
+
+
+def test_a_masked_motion_is_learnt_and_can_be_bound(
+    quick_model: Any, model: Any, dataset: Any, batches: list[Tensor], comfyui: FakeComfyUI
+) -> None:
+    mask = (batches[0][:1].amin(-1) > 0.5).float()
+    tried = {"try_on": batches[0][:1], "try_on_mask": mask}
+    chosen = {"name": "slide", "steps": 1, "masked": True, "subject": "square"}
+    output = run(MIVATrain, model=quick_model, dataset=dataset, **chosen, **tried)
+    (path,) = written(comfyui)
+    assert about(path)["config"]["mask"] is True
+    assert any(".cfa_mask." in key for key in load_file(path))
+    run(MIVASave, mivas=output[0], filename_prefix="slide")
+    assert "subject: square" in run(MIVAInfo, mivas=motion("slide"))[0]
+    mivas = bound("slide", mask)
+    masks = run(MIVASampler, model=model, mivas=mivas, image=batches[0][:1], steps=1, frames=3)[1]
+    assert torch.equal(masks[0], mask[0])
+
+
+def test_a_motion_can_learn_more(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
+    """By so small a rate it stays what it was; a new one would begin with zeros."""
+    chosen = {"steps": 1, "learning_rate": 0.000001, "name": "jump more"}
+    run(MIVATrain, model=quick_model, dataset=dataset, start=motion("jump", prev=motion("rise")), **chosen)
+    (path,) = written(comfyui)
+    before, after = load_file(SHIPPED / "jump.safetensors"), load_file(path)
+    assert before.keys() == after.keys()
+    assert max((before[key].float() - after[key].float()).abs().max() for key in before) < 1e-3
+    assert about(path)["motion"] == "jump more"
+
+
+@pytest.mark.parametrize(("flip", "mirrored"), [("unless it has a direction", False), ("yes", True)])
+def test_what_has_a_direction_is_not_mirrored(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI, flip: str, mirrored: bool
+) -> None:
+    chosen = {"name": "slide_left", "flip": flip, "steps": 1, "try_on": torch.rand(1, 64, 64, 3)}
+    run(MIVATrain, model=quick_model, dataset=dataset, **chosen)
+    assert about(written(comfyui)[0])["training"]["flip"] is mirrored
+
+
+def test_a_camera_motion_is_learnt_from_stills(quick_model: Any, shapes: Tensor, comfyui: FakeComfyUI) -> None:
+    chosen = {"stills": "connected", "images": shapes}
+    clips = run(MIVACameraClips, model=quick_model, stills=chosen, motion="zoom-out", speed=0.5)[0]
+    run(MIVATrain, model=quick_model, dataset=clips, name="zoom", steps=1, try_on=torch.rand(1, 64, 64, 3))
+    told = about(written(comfyui)[0])["training"]
+    assert (told["camera"], told["speed"], told["stills"], told["clips"]) == ("zoom-out", 0.5, 1, 5)
+    assert told["flip"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("../../evil", "evil"), ("a/b\\c:d", "a_b_c_d"), ("  ", "motion"), ("ÄÖ ü", "ÄÖ_ü")]
+)
+def test_a_name_leads_nowhere_else(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI, name: str, folder: str
+) -> None:
+    assert re.fullmatch(rf"{folder}_[0-9a-f]{{8}}", begin(comfyui, quick_model, dataset, name=name))
+    assert {path.name for path in comfyui.output.iterdir()} == {"miva_training"}
