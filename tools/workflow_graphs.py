@@ -91,7 +91,8 @@ def _preview(source: tuple[str, str], title: str) -> Node:
 def _sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
     links = {"model": ("base", "model"), "mivas": stack, "image": ("picture", "IMAGE")} | more.pop("links", {})
     widgets = {"seed": seed, "control_after_generate": "fixed"} | more
-    return Node("MIVASampler", widgets, links, width=320)
+    # Room for the preview that it shows while it samples.
+    return Node("MIVASampler", widgets, links, width=320, height=570)
 
 
 def _video(prefix: str, sampler: str = "sampler", frames: tuple[str, str] | None = None) -> dict[str, Node]:
@@ -291,7 +292,7 @@ where *Load MIVA* lists it after a refresh (**R**).
                     {"name": "my_pan_up", "preset": "quick"},
                     {"model": ("base", "model"), "dataset": ("clips", "dataset")},
                     width=340,
-                    height=480,
+                    height=640,
                 ),
                 "samples": _preview(("train", "samples"), "What it has learnt"),
             },
