@@ -1,6 +1,5 @@
 """Pictures and masks as ComfyUI's nodes hand them over, as the engine takes them."""
 
-import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -55,16 +54,17 @@ def drawn_mask(mask: Tensor, what: str) -> Tensor:
             f"{what} is a batch of {len(masks)}, and one is needed: put Convert Mask to Image, Get Image from Batch "
             "and Convert Image to Mask before this node to choose it."
         )
-    only = masks[0].detach().float().cpu().clamp(0, 1)
+    only = masks[0].detach().float().cpu().nan_to_num(0).clamp(0, 1)
     if only.amax() <= 0.5:
-        told = f"{what} is empty ({told_size(only.shape)}"
+        told, size = "nowhere brighter than half" if only.any() else "empty", told_size(only.shape)
         # Load Image gives 64 by 64 zeros where a picture has no transparency.
-        told += ", what Load Image gives for a picture without a mask)" if tuple(only.shape) == (64, 64) else ")"
+        if tuple(only.shape) == (64, 64) and not only.any():
+            size += ", what Load Image gives for a picture without a mask"
         raise MIVAError(
-            f"{told}: right-click the picture, open the mask editor and paint over the subject, or connect Subject "
-            "Mask."
+            f"{what} is {told} ({size}): right-click the picture, open the mask editor and paint over the subject, or "
+            "connect Subject Mask."
         )
-    return torch.where(only.isfinite(), only, torch.zeros(()))
+    return only
 
 
 def edge_inputs() -> list[io.Input]:

@@ -186,8 +186,9 @@ MISTAKES = {
         "the picture, open the mask editor and paint over the subject, or connect Subject Mask.",
     ),
     "no such subject": (
-        masked(words("horse")),
-        "The detector knows no word of 'horse': use a plain English noun.",
+        masked(words("lemur")),
+        "The detector knows no word of 'lemur': use a plain English noun. The built-in demo knows only drawn shapes, "
+        "such as red circle: for all else choose a Grounding DINO model as `detector`.",
     ),
     "a span of nothing": (
         animate() | {"miva": motion("pan_left", start_percent=0.5, end_percent=0.5)},

@@ -136,6 +136,13 @@ class Artist:
             Image.new("RGB", (64, 64)).save(self.comfyui.input / folder / f"{k}.png")
         return folder
 
+    def barred(self, folder: Path) -> str:
+        """A name, for what cannot be written: a file stands where its folder should be."""
+        if folder.exists():
+            folder.rmdir()
+        folder.touch()
+        return "mine"
+
     def lora(self) -> str:
         """The name of a LoRA that was put into the folder of motions."""
         tensors = {f"lora_unet_down.{part}.weight": torch.zeros(2, 2) for part in ("lora_down", "lora_up")}

@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from fake_comfyui import FakeComfyUI
-from node_pack import ROOT, load_pack
-from PIL import Image
+from fake_comfyui import FakeComfyUI, load_picture
+from node_pack import PICTURES, load_pack
 from torch import Tensor
 
 from miva_core import load_base
@@ -19,7 +17,6 @@ from miva_core.base import Base
 
 torch.set_num_threads(1)
 load_pack()
-PICTURES = ROOT / "workflows" / "pictures"
 
 
 def _installed(fake: FakeComfyUI, patch: pytest.MonkeyPatch) -> FakeComfyUI:
@@ -59,11 +56,6 @@ def quick_model(model: Any) -> Any:
 def engine() -> Base:
     """The built-in base of the engine itself, to compare with; no node has touched it."""
     return load_base("tiny")
-
-
-def load_picture(path: Path) -> Tensor:
-    """IMAGE (1, H, W, 3), as Load Image gives it."""
-    return torch.from_numpy(np.array(Image.open(path).convert("RGB")).astype(np.float32) / 255)[None]
 
 
 @pytest.fixture(scope="session")

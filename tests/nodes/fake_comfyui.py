@@ -10,8 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
 _MODELS = ("checkpoints", "vae", "diffusion_models")
 """Folders of models that ComfyUI knows by itself."""
@@ -156,3 +158,28 @@ class FakeComfyUI:
     def _cli_args(self) -> dict[str, Any]:
         method = type("LatentPreviewMethod", (), {"NoPreviews": "none", "Auto": "auto"})
         return {"LatentPreviewMethod": method, "args": type("args", (), {"preview_method": method.Auto})}
+
+
+def load_picture(path: Path) -> Tensor:
+    """IMAGE (1, H, W, 3), as Load Image gives it."""
+    return torch.from_numpy(np.array(Image.open(path).convert("RGB")).astype(np.float32) / 255)[None]
+
+
+class FlatVae:
+    """A VAE of ComfyUI's, whose latents are the colours of 8 by 8 pixels and their mean; it keeps what it is given."""
+
+    def spacial_compression_encode(self) -> int:
+        return 8
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        self.seen = pictures
+        colours = pictures.movedim(-1, 1).unflatten(-1, (-1, 8)).unflatten(-3, (-1, 8)).mean((-1, -3))
+        return torch.cat([colours, colours.mean(1, keepdim=True)], 1)
+
+
+class NativeModel:
+    """A MODEL of ComfyUI's: inside a sampler its latents are larger than its VAE's."""
+
+    def get_model_object(self, name: str) -> Any:
+        assert name == "latent_format"
+        return type("Format", (), {"process_in": staticmethod(lambda latent: latent * 2.0)})

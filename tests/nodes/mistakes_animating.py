@@ -1,9 +1,11 @@
 """What artists get wrong on the way to a clip."""
 
+from types import SimpleNamespace
+
 import torch
 from artist import FullCard, GivenNoise, Mistake, mask, picture
+from fake_comfyui import FlatVae, NativeModel
 from node_runs import bound, motion
-from test_noise_node import FlatVae, NativeModel
 
 from miva_core.library import SHIPPED
 
@@ -122,6 +124,12 @@ ANIMATING = [
         lambda artist: artist.sample(motion("jump", end_percent=0.5, prev=motion()), steps=2),
         note="The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.",
     ),
+    Mistake(
+        "weights that sum to nothing",
+        lambda artist: artist.sample(motion("jump", weight=-1.0, prev=motion())),
+        note="jump has the weight -1: below 0 a motion may turn round, or break.\nThe weights sum to 0; a sum of 1 is "
+        "the most stable.",
+    ),
     Mistake("weights near 1", lambda artist: artist.sample(motion("jump", weight=0.6, prev=motion(weight=0.6)))),
     Mistake(
         "a masked motion at another weight than 1",
@@ -153,6 +161,16 @@ ANIMATING = [
     Mistake(
         "a mask with nothing on it",
         lambda artist: artist.bind(motion("jump_masked"), torch.zeros(1, 100, 200)),
+        f"The mask for jump_masked is empty (200×100): {PAINT}",
+    ),
+    Mistake(
+        "a mask that is only grey",
+        lambda artist: artist.bind(motion("jump_masked"), mask() * 0.5),
+        f"The mask for jump_masked is nowhere brighter than half (64×64): {PAINT}",
+    ),
+    Mistake(
+        "a mask of broken pixels",
+        lambda artist: artist.bind(motion("jump_masked"), mask(100, 200) * torch.nan),
         f"The mask for jump_masked is empty (200×100): {PAINT}",
     ),
     Mistake(
@@ -278,6 +296,11 @@ ANIMATING = [
         lambda artist: artist.sample(motion(), noise=artist.noise(NativeModel(), vae=FlatVae())),
         "DCTInit Noise was made for latents of 4 channels, but the sampler's have 32: connect the same model to both, "
         "and its own VAE.",
+    ),
+    Mistake(
+        "noise for a video with sound",
+        lambda artist: artist.noise(artist.model).generate_noise({"samples": SimpleNamespace(is_nested=True)}),
+        "DCTInit Noise makes noise for video alone, but this latent has sound in it, too: connect Random Noise.",
     ),
     Mistake(
         "noise for a model of ComfyUI's own without its VAE",

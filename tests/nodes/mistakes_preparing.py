@@ -243,6 +243,16 @@ PREPARING = [
         "folders.",
     ),
     Mistake(
+        "a folder that ComfyUI cannot make",
+        lambda artist: artist.save(motion(), artist.barred(artist.comfyui.models / "miva")),
+        "The folder {models}/miva cannot be made: File exists. Allow ComfyUI to write there.",
+    ),
+    Mistake(
+        "an output folder that ComfyUI cannot make",
+        lambda artist: artist.learn(artist.clips(), name=artist.barred(artist.comfyui.output / "miva_training")),
+        "The folder {output}/miva_training cannot be made: File exists. Allow ComfyUI to write there.",
+    ),
+    Mistake(
         "nothing to keep",
         lambda artist: artist.save((), "mine"),
         "There is no motion to save: connect Train MIVA, or another node that gives MIVAs.",

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "workflows" / "pictures"
 STUBS = Path(__file__).parents[1] / "stubs"
 NAME = "comfyui_miva"
 """ComfyUI calls it by the path of its folder, which no code of the pack may count on."""

@@ -21,7 +21,7 @@ def artist(comfyui: FakeComfyUI, model: Any, quick_model: Any) -> Artist:
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.what for mistake in MISTAKES])
 def test_a_mistake_is_told_in_these_words(mistake: Mistake, artist: Artist) -> None:
-    folders = {"models": artist.comfyui.models, "input": artist.comfyui.input}
+    folders = {name: getattr(artist.comfyui, name) for name in ("models", "input", "output")}
     if not mistake.error:
         assert shown(mistake.do(artist)) == mistake.note
         return

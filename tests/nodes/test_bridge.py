@@ -11,13 +11,11 @@ import pytest
 import torch
 from comfyui_miva.nodes import MIVASampler, comfy_bridge, comfy_entrypoint
 from fake_comfyui import FakeComfyUI, Interrupted
-from node_pack import ROOT
+from node_pack import PICTURES
 from node_runs import motion, run_unchecked
 from torch import nn
 
 from miva_core.library import SHIPPED
-
-PICTURES = ROOT / "workflows" / "pictures"
 
 
 def load_pack_into_comfyui() -> None:

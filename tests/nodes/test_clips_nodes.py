@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from comfyui_miva.nodes import MIVACameraClips, MIVADataset, comfy_bridge
-from conftest import PICTURES, load_picture
-from fake_comfyui import FakeComfyUI
+from fake_comfyui import FakeComfyUI, Interrupted, load_picture
+from node_pack import PICTURES
 from node_runs import run, shown
 from PIL import Image
 from torch import Tensor
@@ -100,6 +100,26 @@ def test_a_still_that_is_added_or_changed_films_anew(comfyui: FakeComfyUI) -> No
     assert len({str(one) for one in (before, changed, MIVACameraClips.fingerprint_inputs(chosen, model=[None]))}) == 3
     assert MIVACameraClips.fingerprint_inputs({"stills": ["connected"], "images": [None]}) is None
     assert MIVADataset.fingerprint_inputs({"clips": ["folder"], "folder": ["mine"]}) != before
+
+
+def test_it_is_shown_how_many_clips_are_made_and_a_stop_ends_it(
+    quick_model: Any, stills: list[Tensor], comfyui: FakeComfyUI
+) -> None:
+    chosen = {"stills": "connected", "images": stills[0]}
+    run(MIVACameraClips, model=quick_model, stills=chosen, motion="pan-up")
+    assert comfyui.progress == [(k, 5) for k in range(1, 6)]
+    comfyui.progress.clear()
+    comfyui.stop_at = (2, 5)
+    with pytest.raises(Interrupted):
+        run(MIVACameraClips, model=quick_model, stills=chosen, motion="pan-up")
+    assert comfyui.progress == [(1, 5), (2, 5)]
+    comfyui.progress.clear()
+    for name in ("a", "b", "c"):
+        write_frames(comfyui.input / "mine" / name, noise(4))
+    comfyui.stop_at = (2, 3)
+    with pytest.raises(Interrupted):
+        run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})
+    assert comfyui.progress == [(1, 3), (2, 3)]
 
 
 def test_the_folder_of_the_examples_is_offered_first(comfyui: FakeComfyUI) -> None:

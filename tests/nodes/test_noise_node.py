@@ -8,6 +8,7 @@ import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVADCTInitNoise
+from fake_comfyui import FlatVae, NativeModel
 from node_runs import run
 from torch import Tensor
 
@@ -32,26 +33,6 @@ def plain(shape: tuple[int, ...], seed: int, shared: float = 0.05) -> Tensor:
     """Normal noise (B, C, F, h, w) with the share of the first frame's in all later ones."""
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     return torch.cat([noise[:, :, :1], shared * noise[:, :, :1] + (1 - shared) * noise[:, :, 1:]], dim=2)
-
-
-class FlatVae:
-    """A VAE of ComfyUI's, whose latents are the colours of 8 by 8 pixels and their mean; it keeps what it is given."""
-
-    def spacial_compression_encode(self) -> int:
-        return 8
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        self.seen = pictures
-        colours = pictures.movedim(-1, 1).unflatten(-1, (-1, 8)).unflatten(-3, (-1, 8)).mean((-1, -3))
-        return torch.cat([colours, colours.mean(1, keepdim=True)], 1)
-
-
-class NativeModel:
-    """A MODEL of ComfyUI's: inside a sampler its latents are larger than its VAE's."""
-
-    def get_model_object(self, name: str) -> Any:
-        assert name == "latent_format"
-        return type("Format", (), {"process_in": staticmethod(lambda latent: latent * 2.0)})
 
 
 LATENT = (1, 4, 5, 8, 12)

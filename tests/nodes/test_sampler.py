@@ -207,6 +207,36 @@ def test_another_weight_or_seed_reads_no_file(model: Any, small: Tensor, monkeyp
         run(MIVASampler, model=fresh, mivas=motion("rise"), image=small, **SHORT)
 
 
+def test_of_many_motions_the_oldest_are_given_up(
+    model: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh, read, load = dataclasses.replace(model, _loaded={}), [], AdapterOfThePack.load
+    monkeypatch.setattr(AdapterOfThePack, "load", lambda path, backbone: read.append(path.stem) or load(path, backbone))
+    names = [f"motion {k}" for k in range(20)]
+    for name in names:
+        comfyui.add("miva", f"{name}.safetensors", SHIPPED / "jump.safetensors")
+        fresh.adapters(motion(name))
+    fresh.adapters(motion(names[-1]))
+    assert read == names
+    fresh.adapters(motion(names[0]))
+    assert read == [*names, names[0]]
+
+
+def test_noise_is_made_before_the_base_is_brought(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    """A model that it is made with could drive the base out of memory again."""
+    noise = run(MIVADCTInitNoise, model=model, image=small)[0]
+    make = noise.generate_noise
+
+    def make_and_bring(latent: dict[str, Tensor]) -> Tensor:
+        comfyui.loads.append(([], 0, {"of": True}))
+        return make(latent)
+
+    noise.generate_noise = make_and_bring
+    run(MIVASampler, model=model, mivas=motion(), image=small, noise=noise, **SHORT)
+    assert {"of": True} in [options for *_, options in comfyui.loads[:-1]]
+    assert len(comfyui.loads[-1][0]) == 3
+
+
 def test_networks_are_brought_whole_with_room_to_work(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
     run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT)
     patchers, needed, options = comfyui.loads[-1]

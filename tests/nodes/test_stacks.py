@@ -141,3 +141,9 @@ def test_a_model_file_that_was_replaced_is_read_again(comfyui: FakeComfyUI) -> N
     os.utime(path, ns=(0, 1))
     assert MIVALoadBase.fingerprint_inputs(chosen) != before
     assert MIVALoadBase.fingerprint_inputs({"base": "tiny (built in)"}) == []
+
+
+def test_a_name_that_another_node_gives_is_not_known_yet(comfyui: FakeComfyUI) -> None:
+    """ComfyUI asks with None then."""
+    assert MIVALoad.fingerprint_inputs(miva_name=None, weight=1.0) is None
+    assert MIVALoadBase.fingerprint_inputs({"base": "Wan 2.1 1.3B", "diffusion_model": None, "vae": None}) == []

@@ -1,0 +1,155 @@
+"""Load MIVA Base reads the files that are chosen, and clips are made with what it has read; of small models."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from comfyui_miva.miva_core import animatediff as animatediff_of_the_pack
+from comfyui_miva.miva_core import wan as wan_of_the_pack
+from comfyui_miva.nodes import MIVADCTInitNoise, MIVALoadBase, MIVASampler
+from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
+from fake_comfyui import FakeComfyUI
+from node_runs import motion, run
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from miva_core import MIVAAdapter, MIVAConfig, animate, animatediff, wan
+from miva_core.base import Base
+from tests.unit.single_files import UNET, VAE, motion_module, original_vae, stable_diffusion
+
+SD15 = {"base": "SD 1.5 + AnimateDiff", "checkpoint": "sd15.safetensors", "motion_module": "mm.ckpt"}
+WAN = {"base": "Wan 2.1 1.3B", "diffusion_model": "wan.safetensors", "vae": "wan_vae.safetensors"}
+WAN_MODEL = {
+    "num_attention_heads": 12,  # their width tells the 1.3B model from others
+    "attention_head_dim": 128,
+    "num_layers": 1,
+    "ffn_dim": 32,
+    "text_dim": 8,
+    "freq_dim": 16,
+    "in_channels": 4,
+    "out_channels": 4,
+    "rope_max_seq_len": 64,
+}
+WAN_VAE = {"base_dim": 8, "z_dim": 4, "num_res_blocks": 2, "latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
+
+
+def random(model: type[nn.Module], seed: int, **config: Any) -> Any:
+    torch.manual_seed(seed)
+    return model(**config)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model files, and configs of their sizes."""
+    folder = tmp_path_factory.mktemp("files")
+    unet = random(UNetMotionModel, 0, **UNET, use_motion_mid_block=False)
+    save_file(stable_diffusion(unet, random(AutoencoderKL, 1, **VAE)), folder / "sd15.safetensors")
+    save_file(original_vae(random(AutoencoderKL, 2, **VAE)), folder / "other_vae.safetensors")
+    torch.save({"state_dict": motion_module(unet)}, folder / "mm.ckpt")
+    save_file(random(WanTransformer3DModel, 3, **WAN_MODEL).state_dict(), folder / "wan.safetensors")
+    save_file(random(AutoencoderKLWan, 4, **WAN_VAE).state_dict(), folder / "wan_vae.safetensors")
+    widths = {"block_out_channels": UNET["block_out_channels"]}, {"block_out_channels": VAE["block_out_channels"]}
+    for configs, sizes in (
+        (animatediff.CONFIGS, {"unet": widths[0], "vae": widths[1], "scheduler": {}}),
+        (wan.CONFIGS, {"transformer": WAN_MODEL, "vae": WAN_VAE}),
+    ):
+        (folder / configs.parent.name / configs.name).mkdir(parents=True)
+        for name, small in sizes.items():
+            config = json.loads((configs / f"{name}.json").read_text()) | small
+            (folder / configs.parent.name / configs.name / f"{name}.json").write_text(json.dumps(config))
+    return folder
+
+
+def small_configs(files: Path, configs: Path) -> Path:
+    return files / configs.parent.name / configs.name
+
+
+@pytest.fixture(autouse=True)
+def laid_out(files: Path, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are in ComfyUI's folders, and small models are expected in them."""
+    for folder, name in (
+        ("checkpoints", "sd15.safetensors"),
+        ("animatediff_models", "mm.ckpt"),
+        ("vae", "other_vae.safetensors"),
+        ("diffusion_models", "wan.safetensors"),
+        ("vae", "wan_vae.safetensors"),
+    ):
+        place = comfyui.models / folder / name
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(files / name)
+    for module, name in ((animatediff_of_the_pack, "load_animatediff"), (wan_of_the_pack, "load_wan")):
+        small = partial(getattr(module, name), configs=small_configs(files, module.CONFIGS))
+        monkeypatch.setattr(module, name, small)
+
+
+def of_engine(files: Path, base: str) -> Base:
+    """The same base by the engine."""
+    if base == "wan":
+        configs = small_configs(files, wan.CONFIGS)
+        chosen = {"dtype": torch.float32, "configs": configs}
+        return wan.load_wan(files / "wan.safetensors", files / "wan_vae.safetensors", **chosen)
+    configs = small_configs(files, animatediff.CONFIGS)
+    return animatediff.load_animatediff(files / "sd15.safetensors", files / "mm.ckpt", configs=configs)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize(("chosen", "name"), [(SD15, "animatediff"), (WAN, "wan")])
+def test_a_clip_is_that_of_the_engine(
+    files: Path, comfyui: FakeComfyUI, chosen: dict[str, str], name: str, shapes: Tensor
+) -> None:
+    model = run(MIVALoadBase, base=chosen)[0]
+    engine = of_engine(files, name)
+    assert model.base.name == name
+    assert all(same(ours, theirs) for ours, theirs in zip(model.base.networks, engine.networks, strict=True))
+    config = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
+    adapter = MIVAAdapter(engine.backbone, config)
+    for parameter in adapter.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    info = adapter.info(motion="nod", frames=5, size=(64, 64), fps=8)
+    adapter.save(comfyui.models / "miva" / "nod.safetensors", info)
+    settings = {"width": 64, "height": 64, "frames": 5, "steps": 2, "seed": 3}
+    clip = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, **settings)[0]
+    expected = animate(engine, shapes[0], {"nod": (adapter, 1.0)}, size=(64, 64), frames=5, steps=2, seed=3)
+    assert clip.shape == (5, 64, 64, 3)
+    assert torch.equal(clip, expected.frames)
+    noise = run(MIVADCTInitNoise, model=model, image=shapes, noise_seed=3, strength=engine.noise.strength)[0]
+    given = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, noise=noise, **settings)[0]
+    assert torch.equal(given, clip)
+
+
+def test_another_vae_takes_the_place_of_the_checkpoints_own(files: Path) -> None:
+    own = run(MIVALoadBase, base=SD15)[0].base
+    other = run(MIVALoadBase, base=SD15 | {"vae": "other_vae.safetensors"})[0].base
+    assert same(own.model, other.model)
+    vae = random(AutoencoderKL, 2, **VAE)
+    assert same(other.codec.vae, vae) and not same(own.codec.vae, vae)
+
+
+@pytest.mark.parametrize(("chosen", "dtype"), [(SD15, torch.float16), (WAN, torch.bfloat16)])
+def test_half_precision_is_taken_where_the_device_has_it(
+    comfyui: FakeComfyUI, chosen: dict[str, str], dtype: torch.dtype
+) -> None:
+    assert run(MIVALoadBase, base=chosen)[0].base.model.dtype == torch.float32
+    comfyui.half = True
+    assert run(MIVALoadBase, base=chosen)[0].base.model.dtype == dtype
+
+
+def test_all_files_are_in_the_menus() -> None:
+    _, sd15, wan_option = MIVALoadBase.define_schema().inputs[0].options
+    menus = {one.id: one.options for one in sd15.inputs}
+    assert menus == {
+        "checkpoint": ["sd15.safetensors"],
+        "motion_module": ["mm.ckpt"],
+        "vae": ["the checkpoint's own", "other_vae.safetensors", "wan_vae.safetensors"],
+    }
+    assert [one.options for one in wan_option.inputs] == [
+        ["wan.safetensors"],
+        ["other_vae.safetensors", "wan_vae.safetensors"],
+    ]
