@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import numpy as np
-from scipy.fft import dctn
 
 from .server import COMFYUI_PATH, PYTHON, ROOT
 
@@ -43,6 +42,13 @@ def test_all_that_the_stub_has_is_in_the_real_api() -> None:
     assert problems == []
 
 
+def frequencies(values: np.ndarray) -> np.ndarray:
+    """Orthonormal two-dimensional DCT-II of (…, 8, 8), from its definition."""
+    k, n = np.arange(8)[:, None], np.arange(8)
+    waves = np.sqrt(np.where(k == 0, 1, 2) / 8) * np.cos(np.pi * k * (2 * n + 1) / 16)
+    return waves @ values @ waves.T
+
+
 def test_dct_noise_drives_comfyuis_own_sampler_with_its_own_model() -> None:
     program = str(ROOT / "tests" / "comfyui" / "native_noise.py")
     ran = subprocess.run(
@@ -53,7 +59,7 @@ def test_dct_noise_drives_comfyuis_own_sampler_with_its_own_model() -> None:
     assert told["finite"] and told["same"]
     # At strength 1 the low quarter of frequencies is the picture's own, in each frame.
     noise, latent = np.array(told["noise"]), np.array(told["latent"])
-    noise_bands, latent_bands = (dctn(values, axes=(-2, -1), norm="ortho") for values in (noise, latent))
+    noise_bands, latent_bands = (frequencies(values) for values in (noise, latent))
     for frame in range(2):
         assert np.allclose(
             noise_bands[:, frame, :4, :4], latent_bands[:, :4, :4], atol=0.02 * np.abs(latent_bands).max()
