@@ -7,7 +7,7 @@ from pathlib import Path
 from .errors import MIVAError
 
 SHIPPED = Path(__file__).parent / "tiny" / "adapters"
-SHAPES = Path(__file__).parent / "tiny" / "shapes"
+SHAPES = Path(__file__).parent / "subject_mask" / "shapes"
 """A small Grounding DINO and a small SAM 2 that know drawn coloured shapes, in folders called so."""
 
 
