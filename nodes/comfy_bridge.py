@@ -272,6 +272,16 @@ def teller() -> Callable[[int, int], None]:
     return tell
 
 
+def show_text(text: str) -> None:
+    """Write text onto the node that is running."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    context = get_executing_context()
+    if context:
+        PromptServer.instance.send_progress_text(text, context.node_id)
+
+
 def preview_of(picture: Tensor) -> Any:
     """A picture (H, W, 3) in [0, 1] or uint8 as a progress bar takes it."""
     from PIL import Image

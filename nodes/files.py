@@ -4,13 +4,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from comfy_api.v0_0_2 import io, ui
+from comfy_api.v0_0_2 import io
 
 from ..miva_core.errors import MIVAError
 from ..miva_core.info import AdapterInfo
 from . import comfy_bridge
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
-from .telling import told
+from .telling import told, written
 
 _MOST_NAMES = 10_000
 
@@ -36,7 +36,7 @@ class MIVAInfo(io.ComfyNode):
     @told
     def execute(cls, mivas: MivaStack) -> io.NodeOutput:
         text = "\n\n".join(_described(entry) for entry in mivas)
-        return io.NodeOutput(text, ui=ui.PreviewText(text))
+        return io.NodeOutput(text, ui=written(text))
 
 
 def _described(entry: StackedMiva) -> str:
@@ -100,7 +100,7 @@ class MIVASave(io.ComfyNode):
         said = {name: text for name, text in (("author", author.strip()), ("licence", licence.strip())) if text}
         infos = [replace(entry.info, **said) for entry in mivas]
         saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
-        return io.NodeOutput(ui=ui.PreviewText("\n".join(f"Saved as {name}" for name in saved)))
+        return io.NodeOutput(ui=written("\n".join(f"Saved as {name}" for name in saved)))
 
 
 def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> str:

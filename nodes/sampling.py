@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from comfy_api.v0_0_2 import io, ui
+from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
@@ -14,7 +14,7 @@ from ..miva_core.pictures import fit_picture
 from . import comfy_bridge
 from .masks import one_picture
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
-from .telling import notes, told
+from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.animation import Progress
@@ -183,7 +183,7 @@ class MIVASampler(io.ComfyNode):
             comfy_bridge.to_intermediate(clip.frames),
             comfy_bridge.to_intermediate(together),
             float(clip.fps),
-            ui=ui.PreviewText("\n".join(heard)) if heard else None,
+            ui=written("\n".join(heard)) if heard else None,
         )
 
 

@@ -17,7 +17,7 @@ from . import comfy_bridge
 from .loading import find_file, stamp_in
 from .masks import drawn_mask, edge_inputs
 from .sockets import MivaStack, StackSocket, stamp_of
-from .telling import notes, told
+from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.subject_mask import Detector, Segmenter, Subjects
@@ -124,7 +124,7 @@ class MIVASubjectMask(io.ComfyNode):
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
         # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
-        preview |= ui.PreviewText("\n".join(heard)).as_dict()
+        preview |= written("\n".join(heard)).as_dict()
         return io.NodeOutput(
             comfy_bridge.to_intermediate(found.masks.amax(0)),
             comfy_bridge.to_intermediate(shown),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from comfy_api.v0_0_2 import ui
+
 from ..miva_core.errors import MIVAError, MIVAWarning
 from . import comfy_bridge
 
@@ -46,6 +48,12 @@ def told(execute: Callable[..., Any]) -> Callable[..., Any]:
             ) from error
 
     return run
+
+
+def written(text: str) -> ui.PreviewText:
+    """Text for a node's `ui`, by which programs get it, and written onto the node, where artists see it."""
+    comfy_bridge.show_text(text)
+    return ui.PreviewText(text)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from comfy_api.v0_0_2 import io, ui
+from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
@@ -18,7 +18,7 @@ from ..miva_core.recipes import PRESETS, recipe
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import told
+from .telling import told, written
 
 if TYPE_CHECKING:
     from ..miva_core.adapter import MIVAAdapter
@@ -171,7 +171,7 @@ class MIVATrain(io.ComfyNode):
             (made,),
             {"loss": losses},
             comfy_bridge.to_intermediate(training.newest_samples()),
-            ui=ui.PreviewText(f"Learnt in {len(losses)} steps: {training.out.parent.name}"),
+            ui=written(f"Learnt in {len(losses)} steps: {training.out.parent.name}"),
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comfy_api.v0_0_2 import io, ui
+from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.camera import EASINGS
@@ -13,7 +13,7 @@ from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .masks import frames_of
 from .sockets import Dataset, DatasetSocket, ModelSocket
-from .telling import notes, told
+from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.base import Base
@@ -253,4 +253,4 @@ def _output(dataset: Dataset, heard: Sequence[str]) -> io.NodeOutput:
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
     told = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *heard]
-    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=ui.PreviewText("\n".join(told)))
+    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(told)))

@@ -7,7 +7,7 @@ progress bar raises, too.
 
 import os
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class FakeComfyUI:
         loads: of each call that loads networks, these, the bytes asked for beside them, and the options.
         progress: what its progress bars have shown, (done, total).
         previews: the pictures they have shown.
+        written: what was written onto nodes, with their ids.
         stop_at: what a progress bar shows when the user presses stop, (done, total), if ever.
         half: whether its device computes in half precision.
     """
@@ -56,6 +57,7 @@ class FakeComfyUI:
         self.loads: list[tuple[list[Any], int, dict[str, Any]]] = []
         self.progress: list[tuple[int, int]] = []
         self.previews: list[Any] = []
+        self.written: list[tuple[str, str]] = []
         self.stop_at: tuple[int, int] | None = None
         self.half = False
         self.stopped = False
@@ -68,6 +70,10 @@ class FakeComfyUI:
         path.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
         return path
 
+    def send_progress_text(self, text: str, node_id: str) -> None:
+        """As ComfyUI's server, which writes it onto a node."""
+        self.written.append((node_id, text))
+
     def _modules(self) -> dict[str, ModuleType]:
         """By the names that they are imported by."""
         made = {
@@ -77,6 +83,9 @@ class FakeComfyUI:
             "comfy.utils": {"ProgressBar": self._progress_bar()},
             "comfy.latent_formats": {"SD15": type("SD15", (), {}), "Wan21": type("Wan21", (), {})},
             "comfy.cli_args": self._cli_args(),
+            "server": {"PromptServer": SimpleNamespace(instance=self)},
+            "comfy_execution": {},
+            "comfy_execution.utils": {"get_executing_context": lambda: SimpleNamespace(node_id="7")},
             "latent_preview": {"get_previewer": lambda device, latent_format: None},
         }
         modules = {"comfy": ModuleType("comfy")}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
 from comfyui_miva.nodes import MIVASampler, MIVATrain
-from comfyui_miva.nodes.telling import notes, told
+from comfyui_miva.nodes.telling import notes, told, written
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run_unchecked
 
@@ -90,3 +90,9 @@ def test_notes_are_what_the_engine_warns_of_and_nothing_else() -> None:
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
     assert heard == ["the mask was scaled", "the mask was scaled"]
     assert len(others) == 1
+
+
+def test_what_a_node_tells_is_written_onto_it(comfyui: FakeComfyUI) -> None:
+    """The frontend shows the text of a node's `ui` on few kinds of nodes alone."""
+    assert written("odd weights").as_dict() == {"text": ("odd weights",)}
+    assert comfyui.written == [("7", "odd weights")]
