@@ -177,7 +177,8 @@ class MIVASampler(io.ComfyNode):
                 start=start,
                 callback=_watcher(base),
             )
-        heard = [f"The picture was {changed}."] * bool(changed) + _told_weights(mivas) + heard
+        # On the node the first lines are seen.
+        heard = _told_weights(mivas) + [f"The picture was {changed}."] * bool(changed) + heard
         together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
         return io.NodeOutput(
             comfy_bridge.to_intermediate(clip.frames),
