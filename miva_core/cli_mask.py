@@ -5,9 +5,9 @@ import contextlib
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cli_options import add_models, check_new_folder, load_models, search_options, whole
 from .errors import MIVAError, MIVAWarning
@@ -32,14 +32,14 @@ def add_mask(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--box",
         action="append",
-        type=_box,
+        type=_argument(parse_box),
         metavar="X0,Y0,X1,Y1",
         help="around a subject, in pixels (--box=-5,… where it begins with a minus); repeat it",
     )
     command.add_argument(
         "--points",
         action="append",
-        type=_points,
+        type=_argument(parse_points),
         metavar='"X,Y X,Y,0 …"',
         help="on a subject, in pixels; with ,0 beside it; repeat it for each subject",
     )
@@ -79,18 +79,16 @@ def _add_edits(command: argparse.ArgumentParser) -> None:
     edits.add_argument("--invert", action="store_true")
 
 
-def _box(text: str) -> list[float]:
-    try:
-        return parse_box(text)
-    except MIVAError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A way to read text, with its errors as argparse tells them."""
 
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except MIVAError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
-def _points(text: str) -> list[tuple[float, float, int]]:
-    try:
-        return parse_points(text)
-    except MIVAError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    return read
 
 
 def _mask(options: argparse.Namespace) -> None:

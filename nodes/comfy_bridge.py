@@ -49,7 +49,10 @@ def register_folders() -> None:
         # An empty set of endings lists every file; what a folder of ours may hold is not for others to widen.
         endings = endings if name == "miva" else {*known, *endings}
         folder_paths.folder_names_and_paths[name] = (paths, endings)
-    _make_folder(Path(folder_paths.models_dir) / "miva")
+    try:
+        adapters_folder()
+    except MIVAError as error:
+        _log.warning("%s", error)
 
 
 def lay_out_examples() -> None:
@@ -69,13 +72,6 @@ def lay_out_examples() -> None:
         except (OSError, MIVAError) as error:
             _log.warning("The example picture %s could not be put into the input folder: %s.", path.name, error)
             return
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        _log.warning("The folder %s for MIVA adapters could not be made: %s.", path, error.strerror)
 
 
 def files_in(folder: str) -> list[str]:
@@ -119,13 +115,21 @@ def input_folder(name: str) -> Path | None:
     return Path(folder_paths.get_input_directory()) / name if name in input_folders() else None
 
 
-def own_folder(kind: str) -> Path:
-    """A folder that this pack writes into, made if it is not there: "miva" of the models, or "training" of results."""
+def adapters_folder() -> Path:
+    """Where adapters are kept, made if it is not there."""
     import folder_paths
 
-    folder = Path(folder_paths.models_dir) / "miva"
-    if kind == "training":
-        folder = Path(folder_paths.get_output_directory()) / "miva_training"
+    return _made(Path(folder_paths.models_dir) / "miva")
+
+
+def trainings_folder() -> Path:
+    """Where trainings are kept, made if it is not there."""
+    import folder_paths
+
+    return _made(Path(folder_paths.get_output_directory()) / "miva_training")
+
+
+def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -205,11 +209,6 @@ def to_intermediate(tensor: Tensor) -> Tensor:
     return tensor.to(memory.intermediate_device())
 
 
-def out_of_memory() -> tuple[type[BaseException], ...]:
-    """The exceptions by which a graphics card says that it is full."""
-    return (torch.cuda.OutOfMemoryError,)
-
-
 def check_interrupted() -> None:
     """Raise ComfyUI's own exception if the user has pressed stop."""
     import comfy.model_management as memory
@@ -283,10 +282,10 @@ def show_text(text: str) -> None:
 
 
 def preview_of(picture: Tensor) -> Any:
-    """A picture (H, W, 3) in [0, 1] or uint8 as a progress bar takes it."""
+    """A picture (H, W, 3) in [0, 1] as a progress bar takes it."""
     from PIL import Image
 
-    pixels = picture if picture.dtype == torch.uint8 else (picture.clamp(0, 1) * 255).round().byte()
+    pixels = (picture * 255).round().byte()
     return "JPEG", Image.fromarray(pixels.cpu().numpy()), 512
 
 

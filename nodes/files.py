@@ -96,7 +96,7 @@ class MIVASave(io.ComfyNode):
     def execute(cls, mivas: MivaStack, filename_prefix: str, author: str, licence: str) -> io.NodeOutput:
         if not mivas:
             raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
-        folder = comfy_bridge.own_folder("miva")
+        folder = comfy_bridge.adapters_folder()
         said = {name: text for name, text in (("author", author.strip()), ("licence", licence.strip())) if text}
         infos = [replace(entry.info, **said) for entry in mivas]
         saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]

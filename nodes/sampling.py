@@ -229,10 +229,7 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
         comfy_bridge.check_interrupted()
         length = progress.latents.shape[2]
         frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
-        preview = None
-        if previewer:
-            shown = frame if base.name == "tiny" else frame % length
-            preview = previewer(progress.latents, shown)
+        preview = previewer(progress.latents, frame) if previewer else None
         bar.update(progress.step, progress.steps, preview)
 
     return watch

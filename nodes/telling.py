@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from comfy_api.v0_0_2 import ui
 
 from ..miva_core.errors import MIVAError, MIVAWarning
@@ -40,7 +41,7 @@ def told(execute: Callable[..., Any]) -> Callable[..., Any]:
                 f"This needs the package {package}, which is not installed: run `python -m pip install "
                 f'"{_PACKAGES[package]}"` with the Python of ComfyUI, then start it again.'
             ) from error
-        except comfy_bridge.out_of_memory() as error:
+        except torch.cuda.OutOfMemoryError as error:
             # Of the same type, by which ComfyUI knows that it should unload its models.
             raise type(error)(
                 "The graphics card has run out of memory: close other programs that use it, or choose fewer frames, a "

@@ -251,7 +251,7 @@ class _Training:
         told = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
         known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
-        folder = comfy_bridge.own_folder("training") / f"{stem}_{known}"
+        folder = comfy_bridge.trainings_folder() / f"{stem}_{known}"
         return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
 
     def run(self, samples: "list[Sample]") -> list[float]:

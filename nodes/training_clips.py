@@ -12,12 +12,12 @@ from ..miva_core.camera_clips import CAMERA_MOTIONS
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .masks import frames_of
-from .sockets import Dataset, DatasetSocket, ModelSocket
+from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
 from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.base import Base
-    from ..miva_core.clip_files import TrainingClip
+    from ..miva_core.clip_files import TrainingClip, Wanted
 
 FOLDER, CONNECTED = "folder", "connected"
 _FEW = 3
@@ -159,10 +159,8 @@ class MIVADataset(io.ComfyNode):
                 from ..miva_core.clip_files import read_clips
 
                 folder = _chosen_folder(clips["folder"][0])
-                found, camera = (
-                    read_clips(folder, _wanted(base), 0, tell=comfy_bridge.teller()),
-                    any(folder.glob("*_flow.json")),
-                )
+                found = read_clips(folder, _wanted(base), 0, tell=comfy_bridge.teller())
+                camera = any(folder.glob("*_flow.json"))
             else:
                 found, camera = _connected_clips(base, clips), False
         if len(found) < _FEW:
@@ -222,7 +220,7 @@ def _of_video(video: Any) -> tuple[Tensor, float]:
     return parts.images, float(parts.frame_rate)
 
 
-def _wanted(base: "Base") -> Any:
+def _wanted(base: "Base") -> "Wanted":
     from ..miva_core.clip_files import Wanted
 
     return Wanted(base.size, base.frames, base.fps)
@@ -246,7 +244,7 @@ def _contents(chosen: Any) -> Any:
     if folder is None:
         return None
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [(path.as_posix(), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+    return [(path.as_posix(), stamp_of(path)) for path in files]
 
 
 def _output(dataset: Dataset, heard: Sequence[str]) -> io.NodeOutput:

@@ -19,20 +19,10 @@ from torch import Tensor, nn
 from miva_core import MIVAAdapter, MIVAConfig, animate, animatediff, wan
 from miva_core.base import Base
 from tests.unit.single_files import UNET, VAE, motion_module, original_vae, stable_diffusion
+from tests.unit.single_files import WAN as WAN_SHAPE
 
 SD15 = {"base": "SD 1.5 + AnimateDiff", "checkpoint": "sd15.safetensors", "motion_module": "mm.ckpt"}
 WAN = {"base": "Wan 2.1 1.3B", "diffusion_model": "wan.safetensors", "vae": "wan_vae.safetensors"}
-WAN_MODEL = {
-    "num_attention_heads": 12,  # their width tells the 1.3B model from others
-    "attention_head_dim": 128,
-    "num_layers": 1,
-    "ffn_dim": 32,
-    "text_dim": 8,
-    "freq_dim": 16,
-    "in_channels": 4,
-    "out_channels": 4,
-    "rope_max_seq_len": 64,
-}
 WAN_VAE = {"base_dim": 8, "z_dim": 4, "num_res_blocks": 2, "latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
 
 
@@ -49,12 +39,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(stable_diffusion(unet, random(AutoencoderKL, 1, **VAE)), folder / "sd15.safetensors")
     save_file(original_vae(random(AutoencoderKL, 2, **VAE)), folder / "other_vae.safetensors")
     torch.save({"state_dict": motion_module(unet)}, folder / "mm.ckpt")
-    save_file(random(WanTransformer3DModel, 3, **WAN_MODEL).state_dict(), folder / "wan.safetensors")
+    save_file(random(WanTransformer3DModel, 3, **WAN_SHAPE).state_dict(), folder / "wan.safetensors")
     save_file(random(AutoencoderKLWan, 4, **WAN_VAE).state_dict(), folder / "wan_vae.safetensors")
     widths = {"block_out_channels": UNET["block_out_channels"]}, {"block_out_channels": VAE["block_out_channels"]}
     for configs, sizes in (
         (animatediff.CONFIGS, {"unet": widths[0], "vae": widths[1], "scheduler": {}}),
-        (wan.CONFIGS, {"transformer": WAN_MODEL, "vae": WAN_VAE}),
+        (wan.CONFIGS, {"transformer": WAN_SHAPE, "vae": WAN_VAE}),
     ):
         (folder / configs.parent.name / configs.name).mkdir(parents=True)
         for name, small in sizes.items():

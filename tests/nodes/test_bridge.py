@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_be_made_stops_nothing(comfyui: FakeComfyUI, caplog
     (comfyui.models / "miva").rmdir()
     comfyui.models.joinpath("miva").write_text("a file")
     load_pack_into_comfyui()
-    assert f"The folder {comfyui.models / 'miva'} for MIVA adapters could not be made" in caplog.text
+    assert f"The folder {comfyui.models / 'miva'} cannot be made" in caplog.text
 
 
 def test_pictures_of_the_examples_are_laid_out_where_they_are_missing(comfyui: FakeComfyUI) -> None:

@@ -23,6 +23,18 @@ VAE = {
     "latent_channels": 4,
     "scaling_factor": 0.18215,
 }
+WAN = {
+    # The width tells the 1.3B model from others; few and thin blocks keep the file small.
+    "num_attention_heads": 12,
+    "attention_head_dim": 128,
+    "num_layers": 1,
+    "ffn_dim": 32,
+    "text_dim": 8,
+    "freq_dim": 16,
+    "in_channels": 4,
+    "out_channels": 4,
+    "rope_max_seq_len": 64,
+}
 
 _RESNET = {
     "norm1": "in_layers.0",

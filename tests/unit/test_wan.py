@@ -9,6 +9,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
 from safetensors.torch import save_file
+from single_files import WAN
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, animate
@@ -16,18 +17,6 @@ from miva_core.base import Base
 from miva_core.errors import MIVAError
 from miva_core.wan import CONFIGS, load_wan
 
-SMALL = {
-    # The width tells the 1.3B model from others; few and thin blocks keep the file small.
-    "num_attention_heads": 12,
-    "attention_head_dim": 128,
-    "num_layers": 1,
-    "ffn_dim": 32,
-    "text_dim": 8,
-    "freq_dim": 16,
-    "in_channels": 4,
-    "out_channels": 4,
-    "rope_max_seq_len": 64,
-}
 VAE = {
     "base_dim": 8,
     "z_dim": 4,
@@ -87,7 +76,7 @@ def original_vae(vae: AutoencoderKLWan) -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def model() -> WanTransformer3DModel:
     torch.manual_seed(0)
-    return WanTransformer3DModel(**SMALL).eval().requires_grad_(False)
+    return WanTransformer3DModel(**WAN).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +88,7 @@ def vae() -> AutoencoderKLWan:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, model: WanTransformer3DModel, vae: AutoencoderKLWan) -> Path:
     folder = tmp_path_factory.mktemp("wan")
-    for name, small in (("transformer", SMALL), ("vae", VAE)):
+    for name, small in (("transformer", WAN), ("vae", VAE)):
         (folder / f"{name}.json").write_text(json.dumps(json.loads((CONFIGS / f"{name}.json").read_text()) | small))
     save_file(original(model), folder / "original.safetensors")
     save_file({f"model.diffusion_model.{k}": v for k, v in original(model).items()}, folder / "comfyui.safetensors")
