@@ -235,12 +235,12 @@ def _check_size(base: Base, size: tuple[int, int]) -> tuple[int, int]:
 
 def _check_frames(base: Base, frames: int) -> int:
     if not is_whole(frames) or not 2 <= frames <= base.longest:
-        raise MIVAError(f"A clip of {frames} frames cannot be made: the {base.name} base makes 2 to {base.longest}.")
+        raise MIVAError(f"The {base.name} base makes clips of 2 to {base.longest} frames: {frames} cannot be made.")
     if (frames - 1) % base.stride:
         nearest = round((frames - 1) / base.stride) * base.stride + 1
         raise MIVAError(
-            f"A clip of {frames} frames cannot be made: the {base.name} base makes {base.stride} k + 1 of them, "
-            f"such as {max(nearest, base.stride + 1)}."
+            f"The {base.name} base makes clips of {base.stride} k + 1 frames: {frames} cannot be made, "
+            f"{max(nearest, base.stride + 1)} can."
         )
     return frames
 

@@ -106,7 +106,8 @@ def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) 
     transforms = shooting.transforms()
     low, high = _footprint(transforms, shooting.size)
     available = _sides(picture)
-    widest = widest_scale(picture, shooting)
+    _check_large_enough([("the still", picture)], shooting)
+    widest = _widest_scale(picture, shooting)
     scale = max(_LEAST_SHARPNESS, widest * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item()))
     slack = available / scale - (high - low)
     corner = slack * torch.rand(2, generator=generator, dtype=torch.float64)
@@ -125,21 +126,25 @@ def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) 
     return CameraClip(F.avg_pool2d(samples[0], _SAMPLES), transforms)
 
 
-def widest_scale(picture: Tensor, shooting: Shooting) -> float:
-    """Picture pixels to a frame pixel where the way takes up all of a picture (H, W, 3).
-
-    Raises:
-        MIVAError: as from `film_still`.
-    """
+def _widest_scale(picture: Tensor, shooting: Shooting) -> float:
+    """Picture pixels to a frame pixel where the way takes up all of a picture (H, W, 3)."""
     low, high = _footprint(shooting.transforms(), shooting.size)
-    widest = (_sides(picture) / (high - low)).amin().item()
-    if widest < _LEAST_SHARPNESS:
+    return (_sides(picture) / (high - low)).amin().item()
+
+
+def _check_large_enough(stills: Sequence[tuple[str, Tensor]], shooting: Shooting) -> None:
+    small = [
+        f"{name} ({told_size(picture.shape)})"
+        for name, picture in stills
+        if _widest_scale(picture, shooting) < _LEAST_SHARPNESS
+    ]
+    if small:
+        low, high = _footprint(shooting.transforms(), shooting.size)
         width, height = ((high - low) * _LEAST_SHARPNESS).ceil().long().tolist()
         raise MIVAError(
-            f"A still of {told_size(picture.shape)} is too small: for this motion at this size and speed it must be at "
-            f"least {width}×{height}."
+            f"Too small for this motion at this size and speed, which needs {width}×{height} pixels at least: "
+            f"{', '.join(small)}; replace or remove what is too small."
         )
-    return widest
 
 
 def film_stills(
@@ -150,14 +155,7 @@ def film_stills(
     Raises:
         MIVAError: some stills are too small, told before any is filmed; all of them are named.
     """
-    problems = []
-    for name, picture in stills:
-        try:
-            widest_scale(picture, shooting)
-        except MIVAError as error:
-            problems.append(f"{name}: {error}")
-    if problems:
-        raise MIVAError(" ".join(problems))
+    _check_large_enough(stills, shooting)
     generator = torch.Generator().manual_seed(seed)
     return (
         (f"{name}_{k + 1}", film_still(picture, shooting, generator))

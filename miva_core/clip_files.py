@@ -94,7 +94,14 @@ def read_clips(
         if not any(path.suffix.lower() in PICTURES for path in entries):
             told = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
         raise MIVAError(f"There are no clips in {folder}, {told}.")
-    count = masks or int(all(beside[_name(path)][0] for path in sources))
+    without = [path.name for path in sources if not beside[_name(path)][0]]
+    if not masks and 0 < len(without) < len(sources):
+        text = (
+            f"{len(sources) - len(without)} of {len(sources)} clips have masks, which are not used, since these have "
+            f"none: {', '.join(without)}."
+        )
+        warnings.warn(text, MIVAWarning, stacklevel=2)
+    count = masks or int(not without)
     clips, problems = [], []
     for done, path in enumerate(sources, 1):
         try:
@@ -129,6 +136,18 @@ def stride_of(name: str, frames: int, fps: float, wanted: Wanted) -> int:
         )
         warnings.warn(text, MIVAWarning, stacklevel=3)
     return stride
+
+
+def warn_absent(name: str, masks: Tensor) -> None:
+    """Tell of a clip whose subject, by its masks (N, H, W) of uint8, is not there from the start."""
+    seen = (masks > 127).flatten(1).any(1)
+    if not seen[0]:
+        first = int(seen.int().argmax()) + 1
+        text = (
+            f"The subject of {name} is seen from frame {first} of its masks on only: a masked motion learns little "
+            "from frames without it; cut them off."
+        )
+        warnings.warn(text, MIVAWarning, stacklevel=3)
 
 
 def read_frames(path: Path) -> Tensor:
@@ -228,7 +247,9 @@ def _read_masks(
         )
     if read.frames.max() <= 127:
         raise MIVAError(f"{masks.name} shows no subject: masks are white where it is")
-    return replace(read, repeats=video.repeats).even().amax(-1)
+    covered = replace(read, repeats=video.repeats).even().amax(-1)
+    warn_absent(clip.name, covered)
+    return covered
 
 
 def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:

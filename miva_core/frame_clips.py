@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .clip_files import TrainingClip, Wanted, stride_of
+from .clip_files import TrainingClip, Wanted, stride_of, warn_absent
 from .errors import MIVAError
 from .pictures import fit_picture, told_size
 
@@ -23,15 +23,23 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
     if mask is not None and mask.shape != frames.shape[:3]:
         told = [f"{len(one)} of {told_size(one.shape[1:3])}" for one in (mask, frames)]
         raise MIVAError(
-            f"The masks of {name} are {told[0]}, but its frames are {told[1]}: give one mask for each frame."
+            f"The masks of {name} are {told[0]}, but its frames are {told[1]}: give one mask of the same size for each "
+            "frame."
         )
     if mask is not None and mask.amax() <= 0.5:
         raise MIVAError(f"The masks of {name} show no subject: masks are white where it is.")
+    if len(frames) == 1 < wanted.frames:
+        raise MIVAError(
+            f"{name} is a single picture, but {wanted.frames} frames are needed: connect videos, or batches of frames; "
+            "single pictures are for Camera Clips."
+        )
     try:
         stride = stride_of(name, len(frames), fps or wanted.fps, wanted)
     except MIVAError as error:
         raise MIVAError(f"{error}: connect a longer clip.") from error
     covered = [] if mask is None else [_fitted(mask[..., None].expand(-1, -1, -1, 3), wanted)[:, 0]]
+    for one in covered:
+        warn_absent(name, one)
     masks = torch.stack(covered) if covered else torch.zeros(0, len(frames), *wanted.size).byte()
     return TrainingClip(name, _fitted(frames, wanted), masks, stride)
 

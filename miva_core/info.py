@@ -120,10 +120,10 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {})["miva"]
     except (OSError, SafetensorError, KeyError) as error:
-        raise MIVAError(
-            f"{path} is {what_is(path)}, but a MIVA adapter was expected: a .safetensors file saved by ComfyUI-MIVA, "
-            "or made by its command `convert` from a research checkpoint."
-        ) from error
+        found = what_is(path)
+        broken = any(word in found for word in ("empty", "truncated", "damaged", "text file", "lost"))
+        advice = "get it again" if broken else "choose one that ComfyUI-MIVA has saved, or its command `convert` made"
+        raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.") from error
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:

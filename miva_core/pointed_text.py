@@ -1,4 +1,7 @@
-"""Boxes and points as people write them."""
+"""Boxes and points as people write them, with or without brackets and spaces."""
+
+import math
+import re
 
 from .errors import MIVAError
 
@@ -6,18 +9,16 @@ _LABELS = {(): 1, ("1",): 1, ("0",): 0}
 
 
 def parse_box(text: str) -> list[float]:
-    """Left, top, right and bottom in pixels, of "x0,y0,x1,y1".
+    """Left, top, right and bottom in pixels, of two corners "x0,y0,x1,y1".
 
     Raises:
         MIVAError: it is none.
     """
     try:
-        box = [float(part) for part in text.split(",")]
+        x0, y0, x1, y1 = (_finite(part) for part in re.sub(r"[\[\](),]", " ", text).split())
     except ValueError:
-        box = []
-    if len(box) != 4:
-        raise MIVAError(f"{text!r} is not left,top,right,bottom in pixels")
-    return box
+        raise MIVAError(f"{text!r} is not left,top,right,bottom in pixels") from None
+    return [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
 
 
 def parse_points(text: str) -> list[tuple[float, float, int]]:
@@ -27,11 +28,19 @@ def parse_points(text: str) -> list[tuple[float, float, int]]:
         MIVAError: a part of it is no point.
     """
     points = []
-    for part in text.split():
+    apart = re.sub(r"[\[(]", " ", re.sub(r"[\])]\s*,?", " ", text))
+    for part in re.sub(r"\s*,\s*", ",", apart).split():
         try:
             x, y, *label = part.split(",")
-            points.append((float(x), float(y), _LABELS[tuple(label)]))
+            points.append((_finite(x), _finite(y), _LABELS[tuple(label)]))
         except (ValueError, KeyError):
             told = f"{part!r} is not X,Y in pixels, or X,Y,0 for a point beside the subject"
             raise MIVAError(told) from None
     return points
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number

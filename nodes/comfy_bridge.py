@@ -5,6 +5,7 @@ They are imported inside the functions, so that the pack loads in no time, and i
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ _FOLDERS = {
     "grounding-dino": _SAFE | _LEGACY,
 }
 """Folders of models that ComfyUI does not know by itself, and the endings of their files."""
+
+_MASKS = re.compile(r"(_beside)?_masks?$", re.IGNORECASE)
+"""How the masks of a clip are called, behind its name."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,14 +101,16 @@ def places_of(folder: str) -> list[str]:
 
 
 def input_folders() -> list[str]:
-    """Names of the folders in the input folder, forward slashes between them."""
+    """Names of the folders in the input folder, forward slashes between them; not those of masks beside clips."""
     import folder_paths
 
     root = Path(folder_paths.get_input_directory())
     found = []
-    for parent, folders, _ in os.walk(root):
+    for parent, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name[0] != "."]
-        found += [(Path(parent) / name).relative_to(root).as_posix() for name in folders]
+        clips = {*folders, *(Path(name).stem for name in files)}
+        own = [name for name in folders if not _MASKS.search(name) or _MASKS.sub("", name) not in clips]
+        found += [(Path(parent) / name).relative_to(root).as_posix() for name in own]
     return sorted(found)
 
 

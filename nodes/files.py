@@ -1,5 +1,6 @@
 """Look into motions, and keep them."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from comfy_api.v0_0_2 import io
 from ..miva_core.errors import MIVAError
 from ..miva_core.info import AdapterInfo
 from . import comfy_bridge
+from .file_names import is_reserved, is_too_long
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
 from .telling import told, written
 
@@ -31,6 +33,11 @@ class MIVAInfo(io.ComfyNode):
             inputs=[StackSocket.Input("mivas", tooltip="From Load MIVA, Stack MIVAs or Train MIVA.")],
             outputs=[io.String.Output("text", tooltip="What is shown on the node.")],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: object) -> float:
+        """Never the same: what stands on the node is lost when the page is loaded anew, unless it is written again."""
+        return math.nan
 
     @classmethod
     @told
@@ -97,7 +104,8 @@ class MIVASave(io.ComfyNode):
         if not mivas:
             raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
         folder = comfy_bridge.adapters_folder()
-        said = {name: text for name, text in (("author", author.strip()), ("licence", licence.strip())) if text}
+        said = {"author": " ".join(author.split()), "licence": " ".join(licence.split())}
+        said = {name: text for name, text in said.items() if text}
         infos = [replace(entry.info, **said) for entry in mivas]
         saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
         return io.NodeOutput(ui=written("\n".join(f"Saved as {name}" for name in saved)))
@@ -114,7 +122,8 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
     except OSError as error:
         raise MIVAError(f"The folder {(folder / stem).parent} cannot be made: {error.strerror}.") from error
     names = (f"{stem}.safetensors", *(f"{stem}_{k:05d}.safetensors" for k in range(2, _MOST_NAMES)))
-    name = next((name for name in names if not (folder / name).exists()), None)
+    # One in another folder of motions, as of the shipped ones, would be hidden behind this one in menus.
+    name = next((name for name in names if comfy_bridge.file_in("miva", name) is None), None)
     if name is None:
         raise MIVAError(f"There are {_MOST_NAMES} files called {stem} in {folder}: choose another filename_prefix.")
     relabel(entry.path, info, folder / name)
@@ -123,9 +132,15 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
 
 def _checked_prefix(prefix: str) -> str:
     parts = [part.strip() for part in prefix.strip().removesuffix(".safetensors").replace("\\", "/").split("/")]
-    if not all(parts) or any(part.startswith(".") or re.search(r'[<>:"|?*\x00-\x1f]', part) for part in parts):
+    if any(map(is_too_long, parts)):
+        raise MIVAError(f"The filename_prefix {prefix[:20]!r}… is too long for a file: write fewer letters.")
+    if not all(parts) or any(map(_is_no_name, parts)):
         raise MIVAError(
             f"The filename_prefix {prefix!r} is no name for a file in models/miva: write letters, digits, _ and -, and "
             "/ for folders."
         )
     return "/".join(parts)
+
+
+def _is_no_name(part: str) -> bool:
+    return part[:1] == "." or part[-1:] == "." or is_reserved(part) or bool(re.search(r'[<>:"|?*\x00-\x1f]', part))

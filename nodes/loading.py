@@ -15,17 +15,25 @@ from .telling import told
 TINY, ANIMATEDIFF, WAN = "tiny (built in)", "SD 1.5 + AnimateDiff", "Wan 2.1 1.3B"
 _OWN_VAE = "the checkpoint's own"
 _GONE = "is no longer in"
+_NOTHING = "no file in models/"
+
+
+def menu(folder: str) -> list[str]:
+    """Files of a kind; without any an entry that says so, since a menu below a menu cannot be empty."""
+    return comfy_bridge.files_in(folder) or [_NOTHING + folder]
 
 
 def find_file(folder: str, name: str, what: str) -> Path:
     """The file behind a name in a menu.
 
     Raises:
-        MIVAError: it is gone.
+        MIVAError: it is gone, or there is none.
     """
     path = comfy_bridge.file_in(folder, name)
     if path is None or not path.exists():
         places = " or ".join(comfy_bridge.places_of(folder))
+        if name.startswith(_NOTHING):
+            raise MIVAError(f"There is no {what} in {places}: put one there, press R, and choose it.")
         raise MIVAError(
             f"The {what} {name!r} {_GONE} {places}: put it back, or choose another one (R refreshes menus)."
         )
@@ -46,13 +54,13 @@ class MIVALoadBase(io.ComfyNode):
         animatediff = [
             io.Combo.Input(
                 "checkpoint",
-                options=comfy_bridge.files_in("checkpoints"),
+                options=menu("checkpoints"),
                 tooltip="A Stable Diffusion 1.5 model, in models/checkpoints. Fine-tunes work, too; SDXL and fp8 files "
                 "do not.",
             ),
             io.Combo.Input(
                 "motion_module",
-                options=comfy_bridge.files_in("animatediff_models"),
+                options=menu("animatediff_models"),
                 tooltip="The AnimateDiff motion module, in models/animatediff_models: v3_sd15_mm.ckpt is the best one. "
                 "Take the one that your motions were trained with.",
             ),
@@ -67,13 +75,13 @@ class MIVALoadBase(io.ComfyNode):
         wan = [
             io.Combo.Input(
                 "diffusion_model",
-                options=comfy_bridge.files_in("diffusion_models"),
+                options=menu("diffusion_models"),
                 tooltip="wan2.1_t2v_1.3B_fp16.safetensors, in models/diffusion_models. Not the 14B, image-to-video or "
                 "fp8 files.",
             ),
             io.Combo.Input(
                 "vae",
-                options=comfy_bridge.files_in("vae"),
+                options=menu("vae"),
                 tooltip="wan_2.1_vae.safetensors, in models/vae.",
             ),
         ]

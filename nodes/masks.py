@@ -39,11 +39,12 @@ def _rgb(image: Tensor) -> Tensor:
     return image[..., :3].float().cpu()
 
 
-def drawn_mask(mask: Tensor, what: str) -> Tensor:
+def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mask") -> Tensor:
     """The mask (H, W) in [0, 1] of a MASK (1, H, W) or (H, W).
 
     Args:
         what: it is, to begin the message with.
+        or_else: what can be done besides painting.
 
     Raises:
         MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several.
@@ -61,10 +62,22 @@ def drawn_mask(mask: Tensor, what: str) -> Tensor:
         if tuple(only.shape) == (64, 64) and not only.any():
             size += ", what Load Image gives for a picture without a mask"
         raise MIVAError(
-            f"{what} is {told} ({size}): right-click the picture, open the mask editor and paint over the subject, or "
-            "connect Subject Mask."
+            f"{what} is {told} ({size}): right-click the picture, open the mask editor and paint over the subject"
+            f"{or_else}."
         )
     return only
+
+
+def check_left(edited: Tensor, before: Tensor, what: str) -> None:
+    """Check that something is left of a mask after it was edited; any shape.
+
+    Raises:
+        MIVAError: nothing is, though something was there.
+    """
+    if before.amax() > 0.5 >= edited.amax():
+        raise MIVAError(
+            f"Nothing of {what} is left after it was edited: undo that (`grow`, `feather` …), or give a larger mask."
+        )
 
 
 def edge_inputs() -> list[io.Input]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..miva_core.errors import MIVAError
 from ..miva_core.motion_text import unique_names, weight_sums
-from ..miva_core.pictures import fit_picture
+from ..miva_core.pictures import fit_picture, told_size
 from . import comfy_bridge
 from .masks import one_picture
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 8192
 _FAR_FROM_ONE = 0.25
+_FAR_FROM_BASE = 2.0
+"""How many times a side may be as long, or as short, as what a base was trained on."""
 _ADAIN = {"as the base needs": None, "on": True, "off": False}
 
 
@@ -178,13 +180,15 @@ class MIVASampler(io.ComfyNode):
                 callback=_watcher(base),
             )
         # On the node the first lines are seen.
-        heard = _told_weights(mivas) + [f"The picture was {changed}."] * bool(changed) + heard
+        heard = _told_weights(mivas) + _told_size(size, base) + [f"The picture was {changed}."] * bool(changed) + heard
+        # Never nothing, which would leave what the last run has told on the node.
+        heard.append(f"{len(clip.frames)} frames of {told_size(size)}, {clip.fps:g} a second.")
         together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
         return io.NodeOutput(
             comfy_bridge.to_intermediate(clip.frames),
             comfy_bridge.to_intermediate(together),
             float(clip.fps),
-            ui=written("\n".join(heard)) if heard else None,
+            ui=written("\n".join(heard)),
         )
 
 
@@ -235,8 +239,18 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
     return watch
 
 
+def _told_size(size: tuple[int, int], base: "Base") -> list[str]:
+    """What is odd about the size of the clip, in words."""
+    ratios = [max(side / usual, usual / side) for side, usual in zip(size, base.size, strict=True)]
+    if max(ratios) <= _FAR_FROM_BASE:
+        return []
+    return [f"{told_size(size)} is far from the {told_size(base.size)} that this base was trained on; it may not move."]
+
+
 def _told_weights(mivas: Sequence[Any]) -> list[str]:
-    """What is odd about the weights, in words."""
+    """What is odd about the motions and their weights, in words."""
+    if not mivas:
+        return ["No motion is connected: the base moves as it likes."]
     told = [f"{entry.path.stem} has the weight 0 and does nothing." for entry in mivas if not entry.weight]
     told += [
         f"{entry.path.stem} has the weight {entry.weight:g}: below 0 a motion may turn round, or break."
@@ -245,6 +259,8 @@ def _told_weights(mivas: Sequence[Any]) -> list[str]:
     ]
     plain = [entry for entry in mivas if entry.mask is None]
     odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
+    if len(plain) == 1 and plain[0].weight > 0 and abs(plain[0].weight - 1) > _FAR_FROM_ONE:
+        told.append(f"{plain[0].path.stem} runs at the weight {plain[0].weight:g}; alone it is made for 1.")
     if odd:
         advice = ""
         if odd[0] > 0:

@@ -7,7 +7,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from .masks import drawn_mask, edge_inputs
+from .masks import check_left, drawn_mask, edge_inputs
 from .sockets import MivaStack, StackSocket
 from .telling import told
 
@@ -80,9 +80,10 @@ class MIVABindMask(io.ComfyNode):
         *before, last = mivas
         if not last.info.config.mask:
             raise MIVAError(
-                f"{last.path.stem} has no mask to bind: put Bind Mask right behind the Load MIVA of a masked motion, "
-                "such as jump_masked, or connect this one without it."
+                f"{last.path.stem} has no mask to bind: put Bind Mask to MIVA right behind the Load MIVA of a masked "
+                "motion, such as jump_masked, or connect this one without it."
             )
         drawn = drawn_mask(mask, f"The mask for {last.path.stem}")
-        drawn = edits.feather(edits.grow(drawn, grow), feather) if grow or feather else drawn
-        return io.NodeOutput((*before, replace(last, mask=drawn)))
+        edited = edits.feather(edits.grow(drawn, grow), feather) if grow or feather else drawn
+        check_left(edited, drawn, f"the mask for {last.path.stem}")
+        return io.NodeOutput((*before, replace(last, mask=edited)))

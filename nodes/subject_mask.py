@@ -15,7 +15,7 @@ from ..miva_core.library import SHAPES
 from ..miva_core.pointed_text import parse_box, parse_points
 from . import comfy_bridge
 from .loading import find_file, stamp_in
-from .masks import drawn_mask, edge_inputs
+from .masks import check_left, drawn_mask, edge_inputs
 from .sockets import MivaStack, StackSocket, stamp_of
 from .telling import notes, told, written
 
@@ -117,10 +117,10 @@ class MIVASubjectMask(io.ComfyNode):
         check_key_frame(key_frame, len(frames))
         with notes() as heard:
             found = _find(frames, method, key_frame, mivas)
-        edits = Edits(keep_largest, fill_holes, grow, feather, invert)
-        found = found._replace(masks=edits.apply(found.masks))
-        if not found.masks.any():
-            heard.append("The mask is empty.")
+        edited = Edits(keep_largest, fill_holes, grow, feather, invert).apply(found.masks)
+        check_left(edited, found.masks, "the mask")
+        found = found._replace(masks=edited)
+        heard.append(f"The mask covers {found.masks.amax(0)[key_frame].mean():.1%} of the picture.")
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
         # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
@@ -224,7 +224,7 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
     chosen = method["method"]
     shared = {"key_frame": key_frame, "tell": comfy_bridge.teller()}
     if chosen == WORDS:
-        return _by_words(frames, method, _prompt(method["prompt"], mivas), shared)
+        return _by_words(frames, method, mivas, shared)
     given = _given(method, frames)
     if method["segmenter"] == _AS_IT_IS:
         return pointed_at(given["rough"].expand(1, len(frames), -1, -1))
@@ -241,7 +241,7 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
     return pointed_at(segment(frames, segmenter, **given, **shared))
 
 
-def _by_words(frames: Tensor, method: Mapping[str, Any], prompt: str, shared: Mapping[str, Any]) -> "Subjects":
+def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
     from ..miva_core.subject_mask import find_subjects
     from ..miva_core.subject_mask.detector import NotFoundError
 
@@ -253,7 +253,7 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], prompt: str, shared: Ma
     try:
         return find_subjects(
             frames,
-            prompt,
+            _prompt(method["prompt"], mivas),
             detector,
             segmenter,
             confidence=method["confidence"],
@@ -262,12 +262,15 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], prompt: str, shared: Ma
             **shared,
         )
     except NotFoundError as error:
-        if method["detector"] != _DEMO:
-            raise
-        raise MIVAError(
-            f"{error} The built-in demo knows only drawn shapes, such as red circle: for all else choose a Grounding "
-            "DINO model as `detector`."
-        ) from error
+        told = [str(error)]
+        if not method["prompt"].strip():
+            told.append(f"These words are from {mivas[-1].path.stem}, since `prompt` is empty.")
+        if method["detector"] == _DEMO:
+            told.append(
+                "The built-in demo knows only drawn shapes, such as red circle: for all else choose a Grounding DINO "
+                "model as `detector`."
+            )
+        raise MIVAError(" ".join(told)) from error
 
 
 def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
@@ -277,7 +280,9 @@ def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
         from ..miva_core.given_masks import match_size
 
         return {
-            "rough": match_size("the subject", drawn_mask(method["drawn"], "The drawn mask"), tuple(frames.shape[1:3]))
+            "rough": match_size(
+                "the subject", drawn_mask(method["drawn"], "The drawn mask", or_else=""), tuple(frames.shape[1:3])
+            )
         }
     text = method[chosen].strip()
     if not text:

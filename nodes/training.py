@@ -1,8 +1,10 @@
 """Learn a motion."""
 
 import hashlib
+import itertools
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +18,10 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.info import read_info
 from ..miva_core.recipes import PRESETS, recipe
 from . import comfy_bridge
+from .file_names import is_reserved
 from .masks import drawn_mask, frames_of
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import told, written
+from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.adapter import MIVAAdapter
@@ -33,6 +36,10 @@ _SAMPLES = 4
 _SAMPLED = 5
 """How many times in a training its samples are made."""
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
+_results: set[Path] = set()
+"""Files of trainings that ComfyUI may hold as results of nodes."""
+_lost: set[Path] = set()
+"""Those of them that were found deleted once."""
 _PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
@@ -136,6 +143,12 @@ class MIVATrain(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> Any:
+        """Has ComfyUI run the node again when the file of a result was deleted."""
+        _lost.update(path for path in _results if not path.exists())
+        return sorted(map(str, _lost))
+
+    @classmethod
     @told
     def execute(
         cls,
@@ -166,12 +179,13 @@ class MIVATrain(io.ComfyNode):
             samples = _samples(lesson, try_on, try_on_mask)
             training = _Training.of(model, lesson, chosen, seed, start)
             losses = training.run(samples)
-        made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
+            _results.add(training.out)
+            made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
+            with notes() as heard:
+                sheet = training.tried_on(samples, made)
+        heard.append(f"Learnt in {len(losses)} step{'s' * (len(losses) != 1)}: {training.out.parent.name}")
         return io.NodeOutput(
-            (made,),
-            {"loss": losses},
-            comfy_bridge.to_intermediate(training.newest_samples()),
-            ui=written(f"Learnt in {len(losses)} steps: {training.out.parent.name}"),
+            (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=written("\n".join(heard))
         )
 
 
@@ -186,8 +200,8 @@ def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> No
         raise MIVAError("A camera motion has no subject: switch `masked` off.")
     if masked and not dataset.masked:
         raise MIVAError(
-            "A masked motion is learnt from clips with masks, and these have none: connect masks in MIVA Dataset, put "
-            "them beside the clips, or switch `masked` off."
+            "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA "
+            "Dataset, put them beside the clips, or switch `masked` off."
         )
     if start and start[-1].info.config.mask != masked:
         told = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
@@ -202,9 +216,9 @@ def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked:
 def _lesson(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "Lesson":
     from ..miva_core.lesson import Lesson, has_direction
 
-    motion = name.strip().replace("_", " ") or "motion"
+    motion = " ".join(name.replace("_", " ").split()) or "motion"
     mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
-    return Lesson(motion, dataset.clips, masked, mirrored, subject.strip(), dataset.source)
+    return Lesson(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
 
 
 def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) -> "list[Sample]":
@@ -251,6 +265,7 @@ class _Training:
         told = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
         known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
+        stem = f"{stem}_motion" if is_reserved(stem) else stem
         folder = comfy_bridge.trainings_folder() / f"{stem}_{known}"
         return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
 
@@ -268,6 +283,7 @@ class _Training:
             return read_state(checkpoint).losses.tolist() if checkpoint.is_file() else []
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.model.bring(comfy_bridge.memory_for_training(self.model.base))
+        before = self._newest_sheet()
         stop = comfy_bridge.LateInterruption()
         bar = comfy_bridge.ProgressBar()
 
@@ -296,15 +312,45 @@ class _Training:
             stop.raise_if_asked()
             raise
         stop.raise_if_asked()
+        newest = self._newest_sheet()
+        if newest and newest != before:
+            shutil.copyfile(newest, self._sheet_of(samples))
         return list(outcome.losses)
 
-    def newest_samples(self) -> Tensor:
-        """The last sheet of samples, (1, H, W, 3) in [0, 1]."""
-        from ..miva_core.learning import training_folder
+    def tried_on(self, samples: "list[Sample]", made: StackedMiva) -> Tensor:
+        """What the finished motion makes of the samples, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
         from ..miva_core.pictures import read_picture
+        from ..miva_core.samples import sheet, try_on
+        from ..miva_core.video import write_png
 
-        sheets = sorted(training_folder(self.out).glob("samples_*.png"))
-        return read_picture(sheets[-1])[None] if sheets else torch.zeros(1, 64, 64, 3)
+        path = self._sheet_of(samples)
+        if not path.exists():
+            base, tell, done = self.model.base, comfy_bridge.teller(), itertools.count(1)
+            (adapter,) = self.model.adapters((made,))
+            self.model.bring(
+                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.lesson.masked), (made,)
+            )
+            clips = try_on(base, adapter, samples, callback=lambda now: tell(next(done), now.steps * len(samples)))
+            path.parent.mkdir(exist_ok=True)
+            write_png(sheet(samples, clips), path)
+        return read_picture(path)[None]
+
+    def _sheet_of(self, samples: "list[Sample]") -> Path:
+        """Where the sheet of these very samples is."""
+        from ..miva_core.learning import training_folder
+
+        known = hashlib.sha256()
+        for sample in samples:
+            known.update(sample.label.encode())
+            for seen in (sample.picture, sample.mask):
+                known.update(b"" if seen is None else seen.contiguous().numpy())
+        return training_folder(self.out) / f"tried_on_{known.hexdigest()[:8]}.png"
+
+    def _newest_sheet(self) -> Path | None:
+        """The last sheet that was made while it learnt."""
+        from ..miva_core.learning import training_folder
+
+        return max(training_folder(self.out).glob("samples_*.png"), default=None)
 
     def _watcher(self, tell: Callable[..., None]) -> "Callable[[TrainingProgress], None]":
         """Shows progress, and samples above the curve of the loss as often as they are made."""
@@ -312,14 +358,15 @@ class _Training:
         from ..miva_core.pictures import read_picture
         from ..miva_core.training_log import CURVE
 
-        shown: list[Path] = []
+        shown: Path | None = None
 
         def watch(progress: "TrainingProgress") -> None:
-            folder, preview = training_folder(self.out), None
-            sheets = sorted(folder.glob("samples_*.png"))
-            if sheets and sheets[-1:] != shown:
-                shown[:] = sheets[-1:]
-                preview = comfy_bridge.preview_of(_above(read_picture(sheets[-1]), read_picture(folder / CURVE)))
+            nonlocal shown
+            newest, preview = self._newest_sheet(), None
+            if newest and newest != shown:
+                shown = newest
+                curve = read_picture(training_folder(self.out) / CURVE)
+                preview = comfy_bridge.preview_of(_above(read_picture(newest), curve))
             tell(progress.step, progress.steps, preview)
 
         return watch

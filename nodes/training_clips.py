@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..miva_core.clip_files import TrainingClip, Wanted
 
 FOLDER, CONNECTED = "folder", "connected"
-_FEW = 3
+_FEW, _FEW_STILLS = 3, 8
 _STILLS = "miva_stills"
 """The folder of the example workflows."""
 
@@ -112,7 +112,9 @@ class MIVACameraClips(io.ComfyNode):
             pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
         clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
-        return _output(Dataset(clips, base.name, motion[0], False, source), [])
+        heard = [f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better."]
+        few = len(pictures) < _FEW_STILLS
+        return _output(Dataset(clips, base.name, motion[0], False, source), heard if few else [])
 
 
 class MIVADataset(io.ComfyNode):

@@ -19,7 +19,8 @@ def check_key_frame(key_frame: int, frames: int) -> None:
         MIVAError: it has not.
     """
     if not is_whole(key_frame) or not 0 <= key_frame < frames:
-        raise MIVAError(f"Key frame {key_frame} is outside the clip (0-{frames - 1}).")
+        there = f"a clip of {frames} frames, counted from 0" if frames > 1 else "a single picture, which is frame 0"
+        raise MIVAError(f"There is no key frame {key_frame} in {there}.")
 
 
 def check_boxes(boxes: Tensor | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:

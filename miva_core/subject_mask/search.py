@@ -71,7 +71,7 @@ class Search:
         there = [f"{self.phrases[k]!r} {one.scores[0]:.2f}" for k, one in enumerate(found) if len(one.boxes)]
         message = (
             f"No {told} was found in {where} at confidence {self.confidence:.2f}. Lower the confidence, use a plainer "
-            "word, or pick a frame where the subject is visible."
+            "word, or take a picture or frame where the subject is visible."
         )
         message += f" Found: {', '.join(there)}." if there else ""
         if self.missing == "error":

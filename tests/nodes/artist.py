@@ -85,8 +85,8 @@ class Artist:
     def load(self, name: str, **settings: Any) -> io.NodeOutput:
         return run_unchecked(MIVALoad, miva_name=name, **settings)
 
-    def bind(self, mivas: Any, given: Tensor) -> io.NodeOutput:
-        return run(MIVABindMask, mivas=mivas, mask=given)
+    def bind(self, mivas: Any, given: Tensor, **edits: int) -> io.NodeOutput:
+        return run(MIVABindMask, mivas=mivas, mask=given, **edits)
 
     def sample(self, mivas: Any = (), image: Tensor | None = None, **settings: Any) -> io.NodeOutput:
         usual = {"model": self.model, "image": picture() if image is None else image, "steps": 1, "frames": 2}
@@ -134,6 +134,14 @@ class Artist:
         (self.comfyui.input / folder).mkdir()
         for k in range(count):
             Image.new("RGB", (64, 64)).save(self.comfyui.input / folder / f"{k}.png")
+        return folder
+
+    def frames_in(self, folder: str, clips: Sequence[str]) -> str:
+        """A folder in the input folder, with clips of four white frames each."""
+        for clip in clips:
+            (self.comfyui.input / folder / clip).mkdir(parents=True)
+            for k in range(4):
+                Image.new("RGB", (64, 64), "white").save(self.comfyui.input / folder / clip / f"{k}.png")
         return folder
 
     def barred(self, folder: Path) -> str:

@@ -11,11 +11,12 @@ from miva_core.library import SHIPPED
 
 SD15 = "SD 1.5 + AnimateDiff"
 WAN = "Wan 2.1 1.3B"
-EXPECTED = (
-    "but a MIVA adapter was expected: a .safetensors file saved by ComfyUI-MIVA, or made by its command `convert` from "
-    "a research checkpoint."
+ANOTHER = (
+    "but a whole MIVA adapter was expected: choose one that ComfyUI-MIVA has saved, or its command `convert` made."
 )
-PAINT = "right-click the picture, open the mask editor and paint over the subject, or connect Subject Mask."
+AGAIN = "but a whole MIVA adapter was expected: get it again."
+PAINT = "right-click the picture, open the mask editor and paint over the subject"
+OR_CONNECT = f"{PAINT}, or connect Subject Mask."
 NO_ALPHA = f"(64×64, what Load Image gives for a picture without a mask): {PAINT}"
 BACK = "put it back, or choose another one (R refreshes menus)."
 
@@ -24,19 +25,19 @@ ANIMATING = [
     Mistake(
         "a LoRA in the folder of motions",
         lambda artist: artist.load(artist.lora()),
-        f"{{models}}/miva/lora.safetensors is a LoRA, {EXPECTED}",
+        f"{{models}}/miva/lora.safetensors is a LoRA, {ANOTHER}",
     ),
     Mistake(
         "a web page saved in place of a motion",
         lambda artist: artist.load(artist.comfyui.add("miva", "a.safetensors", b"<html>").name),
-        f"{{models}}/miva/a.safetensors is a text file, {EXPECTED}",
+        f"{{models}}/miva/a.safetensors is a text file, {AGAIN}",
     ),
     Mistake(
         "a download that broke off",
         lambda artist: artist.load(
             artist.comfyui.add("miva", "a.safetensors", (SHIPPED / "jump.safetensors").read_bytes()[:9999]).name
         ),
-        f"{{models}}/miva/a.safetensors is a truncated safetensors file, {EXPECTED}",
+        f"{{models}}/miva/a.safetensors is a truncated safetensors file, {AGAIN}",
     ),
     Mistake(
         "a motion that a newer release has made",
@@ -58,6 +59,11 @@ ANIMATING = [
         "a checkpoint deleted between two runs",
         lambda artist: artist.base(SD15, checkpoint="sd15.safetensors", motion_module="mm.ckpt"),
         f"The checkpoint 'sd15.safetensors' is no longer in {{models}}/checkpoints: {BACK}",
+    ),
+    Mistake(
+        "a base without any files for it",
+        lambda artist: artist.base(SD15, checkpoint="no file in models/checkpoints", motion_module="mm.ckpt"),
+        "There is no checkpoint in {models}/checkpoints: put one there, press R, and choose it.",
     ),
     Mistake(
         "a Wan model deleted between two runs",
@@ -103,7 +109,16 @@ ANIMATING = [
         lambda artist: artist.sample(model=artist.named("animatediff", text=None)),
         "No motion is connected, and the animatediff base has no text encoder to go by: connect Load MIVA to `mivas`.",
     ),
-    Mistake("no motion on a base that does without", lambda artist: artist.sample()),
+    Mistake(
+        "no motion on a base that does without",
+        lambda artist: artist.sample(),
+        note="No motion is connected: the base moves as it likes.",
+    ),
+    Mistake(
+        "a single motion at twice its weight",
+        lambda artist: artist.sample(motion(weight=2.0)),
+        note="pan_left runs at the weight 2; alone it is made for 1.",
+    ),
     Mistake(
         "a weight of 0",
         lambda artist: artist.sample(motion(weight=0.0)),
@@ -156,22 +171,22 @@ ANIMATING = [
     Mistake(
         "the mask of Load Image for a picture without one",
         lambda artist: artist.bind(motion("jump_masked"), torch.zeros(1, 64, 64)),
-        f"The mask for jump_masked is empty {NO_ALPHA}",
+        f"The mask for jump_masked is empty {NO_ALPHA}, or connect Subject Mask.",
     ),
     Mistake(
         "a mask with nothing on it",
         lambda artist: artist.bind(motion("jump_masked"), torch.zeros(1, 100, 200)),
-        f"The mask for jump_masked is empty (200×100): {PAINT}",
+        f"The mask for jump_masked is empty (200×100): {OR_CONNECT}",
     ),
     Mistake(
         "a mask that is only grey",
         lambda artist: artist.bind(motion("jump_masked"), mask() * 0.5),
-        f"The mask for jump_masked is nowhere brighter than half (64×64): {PAINT}",
+        f"The mask for jump_masked is nowhere brighter than half (64×64): {OR_CONNECT}",
     ),
     Mistake(
         "a mask of broken pixels",
         lambda artist: artist.bind(motion("jump_masked"), mask(100, 200) * torch.nan),
-        f"The mask for jump_masked is empty (200×100): {PAINT}",
+        f"The mask for jump_masked is empty (200×100): {OR_CONNECT}",
     ),
     Mistake(
         "the masks of a clip",
@@ -182,13 +197,25 @@ ANIMATING = [
     Mistake(
         "a mask for a motion that has none",
         lambda artist: artist.bind(motion("jump"), mask()),
-        "jump has no mask to bind: put Bind Mask right behind the Load MIVA of a masked motion, such as jump_masked, "
-        "or connect this one without it.",
+        "jump has no mask to bind: put Bind Mask to MIVA right behind the Load MIVA of a masked motion, such as "
+        "jump_masked, or connect this one without it.",
     ),
     Mistake(
         "a mask of another size than the picture",
         lambda artist: artist.sample(bound("jump_masked", mask(32, 32))),
         note="The mask of jump_masked was scaled from 32×32 to the picture's 64×64.",
+    ),
+    Mistake(
+        "a mask of another aspect than the picture",
+        lambda artist: artist.sample(bound("jump_masked", mask(32, 96))),
+        note="The mask of jump_masked was stretched, which shifts it off its subject, from 96×32 to the picture's "
+        "64×64.",
+    ),
+    Mistake(
+        "a mask that shrinks to nothing before it is bound",
+        lambda artist: artist.bind(motion("jump_masked"), mask(), grow=-60),
+        "Nothing of the mask for jump_masked is left after it was edited: undo that (`grow`, `feather` …), or give a "
+        "larger mask.",
     ),
     Mistake(
         "a mask of what is cropped off",
@@ -239,17 +266,23 @@ ANIMATING = [
     Mistake(
         "a clip of one frame",
         lambda artist: artist.sample(motion(), frames=1),
-        "A clip of 1 frames cannot be made: the tiny base makes 2 to 16.",
+        "The tiny base makes clips of 2 to 16 frames: 1 cannot be made.",
     ),
     Mistake(
         "a clip that is too long",
         lambda artist: artist.sample(motion(), frames=17),
-        "A clip of 17 frames cannot be made: the tiny base makes 2 to 16.",
+        "The tiny base makes clips of 2 to 16 frames: 17 cannot be made.",
     ),
     Mistake(
         "a length that Wan cannot make",
         lambda artist: artist.sample(motion(), model=artist.named("wan", stride=4, longest=81), frames=16),
-        "A clip of 16 frames cannot be made: the wan base makes 4 k + 1 of them, such as 17.",
+        "The wan base makes clips of 4 k + 1 frames: 16 cannot be made, 17 can.",
+    ),
+    Mistake(
+        "a size far from the base's",
+        lambda artist: artist.sample(motion(), width=160),
+        note="160×64 is far from the 64×64 that this base was trained on; it may not move.\nThe picture was "
+        "centre-cropped 64×64 to 64×26, scaled to 160×64.",
     ),
     Mistake(
         "a width that the base cannot make",

@@ -14,7 +14,7 @@ EMPTY_PROMPT = (
     "The subject prompt is empty. Write one short noun phrase per subject, each ended by a full stop, for example: "
     "horse. rider."
 )
-LOOK_AGAIN = "Lower the confidence, use a plainer word, or pick a frame where the subject is visible."
+LOOK_AGAIN = "Lower the confidence, use a plainer word, or take a picture or frame where the subject is visible."
 
 
 def masked_clips(artist: Artist) -> io.NodeOutput:
@@ -39,6 +39,12 @@ PREPARING = [
         "a word that the demo does not know",
         lambda artist: artist.words("lemur"),
         f"The detector knows no word of 'lemur': use a plain English noun. {DEMO_HINT}",
+    ),
+    Mistake(
+        "no words, and a motion whose subject the demo does not know",
+        lambda artist: artist.words("", mivas=motion("jump_masked")),
+        "The detector knows no word of 'object': use a plain English noun. These words are from jump_masked, since "
+        f"`prompt` is empty. {DEMO_HINT}",
     ),
     Mistake(
         "a model of words that is none",
@@ -108,12 +114,12 @@ PREPARING = [
     Mistake(
         "nothing drawn",
         lambda artist: artist.drawn(torch.zeros(1, 64, 64)),
-        f"The drawn mask is empty {NO_ALPHA}",
+        f"The drawn mask is empty {NO_ALPHA}.",
     ),
     Mistake(
         "nothing drawn on a picture with transparency",
         lambda artist: artist.drawn(torch.zeros(1, 96, 96)),
-        f"The drawn mask is empty (96×96): {PAINT}",
+        f"The drawn mask is empty (96×96): {PAINT}.",
     ),
     Mistake(
         "a drawing of another size",
@@ -123,7 +129,12 @@ PREPARING = [
     Mistake(
         "a key frame after the end",
         lambda artist: artist.box("1,1,20,20", key_frame=3, image=picture(96, 96, 3)),
-        "Key frame 3 is outside the clip (0-2).",
+        "There is no key frame 3 in a clip of 3 frames, counted from 0.",
+    ),
+    Mistake(
+        "a key frame of a single picture",
+        lambda artist: artist.box("1,1,20,20", key_frame=5),
+        "There is no key frame 5 in a single picture, which is frame 0.",
     ),
     Mistake(
         "a picture of one pixel to look in",
@@ -133,7 +144,7 @@ PREPARING = [
     Mistake(
         "a mask that shrinks to nothing",
         lambda artist: artist.drawn(mask(96, 96), segmenter="as it is drawn", grow=-60),
-        note="The mask is empty.",
+        "Nothing of the mask is left after it was edited: undo that (`grow`, `feather` …), or give a larger mask.",
     ),
     # What is learnt from
     Mistake(
@@ -150,7 +161,13 @@ PREPARING = [
     Mistake(
         "a still that is too small",
         lambda artist: artist.film(stills="connected", images=picture(20, 20)),
-        "still 1: A still of 20×20 is too small: for this motion at this size and speed it must be at least 34×32.",
+        "Too small for this motion at this size and speed, which needs 34×32 pixels at least: still 1 (20×20); replace "
+        "or remove what is too small.",
+    ),
+    Mistake(
+        "a single still",
+        lambda artist: artist.film(stills="connected", images=picture(99, 99)),
+        note="5 clips.\n1 still: about twenty are better.",
     ),
     Mistake(
         "an empty folder of clips",
@@ -170,6 +187,12 @@ PREPARING = [
         "clip 1 has 3 frames, but 4 are needed: connect a longer clip.",
     ),
     Mistake(
+        "a list of pictures in place of clips",
+        lambda artist: artist.clips([picture(), picture()]),
+        "clip 1 is a single picture, but 4 frames are needed: connect videos, or batches of frames; single pictures "
+        "are for Camera Clips.",
+    ),
+    Mistake(
         "one batch of masks for three clips",
         lambda artist: artist.clips(masks=[mask(count=4)]),
         "3 clips are connected, but masks of 1: give every clip its batch of masks.",
@@ -177,12 +200,24 @@ PREPARING = [
     Mistake(
         "fewer masks than frames",
         lambda artist: artist.clips(masks=[mask(count=3)] * 3),
-        "The masks of clip 1 are 3 of 64×64, but its frames are 4 of 64×64: give one mask for each frame.",
+        "The masks of clip 1 are 3 of 64×64, but its frames are 4 of 64×64: give one mask of the same size for each "
+        "frame.",
     ),
     Mistake(
         "masks with nothing on them",
         lambda artist: artist.clips(masks=[torch.zeros(4, 64, 64)] * 3),
         "The masks of clip 1 show no subject: masks are white where it is.",
+    ),
+    Mistake(
+        "masks of a subject that comes later",
+        lambda artist: artist.clips(masks=[torch.cat([torch.zeros(2, 64, 64), mask(count=2)]), *[mask(count=4)] * 2]),
+        note="3 clips, with masks.\nThe subject of clip 1 is seen from frame 3 of its masks on only: a masked motion "
+        "learns little from frames without it; cut them off.",
+    ),
+    Mistake(
+        "a clip without masks among others",
+        lambda artist: artist.clips_in(artist.frames_in("mine", ("a", "a_masks", "b", "c", "c_masks"))),
+        note="3 clips.\n2 of 3 clips have masks, which are not used, since these have none: b.",
     ),
     Mistake(
         "a rate at which there are too few frames",
@@ -198,8 +233,8 @@ PREPARING = [
     Mistake(
         "a masked motion from clips without masks",
         lambda artist: artist.learn(artist.clips(), masked=True),
-        "A masked motion is learnt from clips with masks, and these have none: connect masks in MIVA Dataset, put them "
-        "beside the clips, or switch `masked` off.",
+        "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA Dataset, "
+        "put them beside the clips, or switch `masked` off.",
     ),
     Mistake(
         "a masked camera motion",
@@ -217,7 +252,7 @@ PREPARING = [
         lambda artist: artist.learn(
             masked_clips(artist), masked=True, try_on=picture(), try_on_mask=torch.zeros(1, 64, 64)
         ),
-        f"The mask of picture 1 is empty {NO_ALPHA}",
+        f"The mask of picture 1 is empty {NO_ALPHA}, or connect Subject Mask.",
     ),
     Mistake(
         "a masked motion to begin a plain one with",
@@ -241,6 +276,23 @@ PREPARING = [
         lambda artist: artist.save(motion(), "../mine"),
         "The filename_prefix '../mine' is no name for a file in models/miva: write letters, digits, _ and -, and / for "
         "folders.",
+    ),
+    Mistake(
+        "a name that Windows keeps for itself",
+        lambda artist: artist.save(motion(), "camera/CON"),
+        "The filename_prefix 'camera/CON' is no name for a file in models/miva: write letters, digits, _ and -, and / "
+        "for folders.",
+    ),
+    Mistake(
+        "a name with a dot at its end",
+        lambda artist: artist.save(motion(), "mine."),
+        "The filename_prefix 'mine.' is no name for a file in models/miva: write letters, digits, _ and -, and / for "
+        "folders.",
+    ),
+    Mistake(
+        "a name of 300 letters",
+        lambda artist: artist.save(motion(), "m" * 300),
+        "The filename_prefix 'mmmmmmmmmmmmmmmmmmmm'… is too long for a file: write fewer letters.",
     ),
     Mistake(
         "a folder that ComfyUI cannot make",

@@ -56,7 +56,7 @@ def test_the_camera_pans_over_a_still(model: Any, stills: list[Tensor], speed: f
     assert (dataset.camera, dataset.base, dataset.masked) == ("pan-left", "tiny", False)
     assert [clip.name for clip in dataset.clips] == [f"still 1_{k}" for k in range(1, 6)]
     assert all(clip.frames.shape == (16, 3, 64, 64) and clip.frames.dtype == torch.uint8 for clip in dataset.clips)
-    assert shown(output) == "5 clips."
+    assert shown(output) == "5 clips.\n1 still: about twenty are better."
     assert torch.equal(preview, dataset.clips[0].frames.movedim(1, -1) / 255)
     # The camera goes to the left, so that what is seen goes to the right.
     for clip in dataset.clips:
@@ -150,7 +150,8 @@ def test_one_clip_without_masks_makes_a_set_without(quick_model: Any, comfyui: F
         write_frames(comfyui.input / "mine" / name, noise(6))
     write_frames(comfyui.input / "mine" / "a_masks", subject(6))
     output = run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})
-    assert not output[0].masked and shown(output) == "3 clips."
+    assert not output[0].masked
+    assert shown(output) == "3 clips.\n1 of 3 clips have masks, which are not used, since these have none: b, c."
 
 
 def test_filmed_clips_in_a_folder_are_known_as_a_camera_motion(quick_model: Any, comfyui: FakeComfyUI) -> None:

@@ -47,7 +47,7 @@ def test_a_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor
     assert (frames[1:] - frames[0]).abs().flatten(1).amax(1).min() > 0.1
     assert masks.shape == (16, 64, 64) and not masks.any()
     assert fps == engine.fps
-    assert shown(output) == "The picture was scaled 384×384 to 64×64."
+    assert shown(output) == "The picture was scaled 384×384 to 64×64.\n16 frames of 64×64, 8 a second."
 
 
 def test_motions_and_their_weights_and_spans_are_those_of_the_engine(model: Any, engine: Base, small: Tensor) -> None:
@@ -164,6 +164,14 @@ def test_dctinit_noise_at_its_defaults_is_what_the_sampler_draws(model: Any, sma
     other = run(MIVADCTInitNoise, model=model, image=small, noise_seed=7, shared_noise=0.5)[0]
     changed = run(MIVASampler, model=model, mivas=motion(), image=small, noise=other, **SHORT)[0]
     assert not torch.equal(changed, own)
+
+
+def test_what_is_told_replaces_what_the_last_run_told(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
+    """The browser passes over a text that is empty."""
+    for weight in (0.0, 1.0):
+        run(MIVASampler, model=model, mivas=motion(weight=weight), image=small, steps=1, frames=3)
+    told = "3 frames of 64×64, 8 a second."
+    assert comfyui.written == [("7", f"pan_left has the weight 0 and does nothing.\n{told}"), ("7", told)]
 
 
 def test_progress_and_a_frame_of_each_step_are_shown(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:

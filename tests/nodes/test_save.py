@@ -46,6 +46,14 @@ def test_nothing_is_ever_replaced(comfyui: FakeComfyUI) -> None:
     assert read_info(comfyui.models / "miva" / "mine_00003.safetensors").motion == "zoom in"
 
 
+def test_a_motion_that_comes_with_the_pack_is_not_hidden(comfyui: FakeComfyUI) -> None:
+    comfyui.add("miva", "camera/mine.safetensors", b"any")
+    for name, kept in (("jump", "jump_00002"), ("camera/mine", "camera/mine_00002")):
+        assert shown(run(MIVASave, mivas=motion("rise"), filename_prefix=name)) == f"Saved as {kept}.safetensors"
+    (entry,) = motion("jump")
+    assert entry.path == SHIPPED / "jump.safetensors"
+
+
 def test_every_motion_of_a_stack_is_saved(comfyui: FakeComfyUI) -> None:
     output = run(MIVASave, mivas=motion("jump", prev=motion("rise")), filename_prefix="both")
     assert shown(output) == "Saved as both.safetensors\nSaved as both_00002.safetensors"

@@ -1,6 +1,7 @@
 """Subject Mask: by words, a box, points and a drawing, in a picture with a green and a yellow circle."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +64,9 @@ def test_a_green_circle_is_found_by_words(shapes: Tensor) -> None:
     left, top, right, bottom = box_of(inside, 40)
     far[max(0, top) : bottom, max(0, left) : right] = False
     assert (preview[0] - shapes[0]).abs()[far].max() < 0.01
-    assert len(output.ui["images"]) == 1 and shown(output) == ""
+    covered = f"{green(shapes[0]).float().mean():.0%}".removesuffix("%")
+    assert len(output.ui["images"]) == 1
+    assert re.fullmatch(rf"The mask covers {covered}\.\d% of the picture\.", shown(output))
 
 
 def test_several_phrases_make_one_mask(shapes: Tensor) -> None:

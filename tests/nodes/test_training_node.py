@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from miva_core.learning import learn
 from miva_core.lesson import Lesson
 from miva_core.library import SHIPPED
 from miva_core.recipes import recipe
+from miva_core.video import contact_sheet
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,41 @@ def test_the_same_training_is_not_done_twice(quick_model: Any, dataset: Any, com
     again = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
     assert comfyui.progress == [] and path.stat().st_mtime_ns == changed
     assert again[0] == first[0] and again[1] == first[1] and torch.equal(again[2], first[2])
+
+
+def test_other_pictures_to_try_are_tried_when_it_has_learnt(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI, tmp_path: Path
+) -> None:
+    pictures = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    settings = {"model": quick_model, "dataset": dataset, "steps": 2}
+    first = run(MIVATrain, try_on=pictures[:1], **settings)
+    (path,) = written(comfyui)
+    changed = path.stat().st_mtime_ns
+    comfyui.progress.clear()
+    other = run(MIVATrain, try_on=pictures[1:], **settings)
+    assert other[0] == first[0] and path.stat().st_mtime_ns == changed
+    assert comfyui.progress == [(1, 1)]  # the one step of this base
+    # The first row of pixels is the label's margin, the same for both; the rest is another clip.
+    clip = run(MIVASampler, model=quick_model, mivas=first[0], image=pictures[1:], seed=0)[0]
+    sheet = contact_sheet([("picture 1", clip)], 1).float() / 255
+    assert torch.equal(other[2][0], sheet) and not torch.equal(other[2], first[2])
+    comfyui.progress.clear()
+    assert torch.equal(run(MIVATrain, try_on=pictures[:1], **settings)[2], first[2])
+    assert torch.equal(run(MIVATrain, try_on=pictures[1:], **settings)[2], other[2])
+    assert comfyui.progress == []
+
+
+def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
+    """ComfyUI runs a node again when its fingerprint changes, and else keeps a result that leads nowhere."""
+    before = MIVATrain.fingerprint_inputs(name="my_motion")
+    first = run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
+    assert MIVATrain.fingerprint_inputs(name="my_motion") == before
+    shutil.rmtree(comfyui.output / "miva_training")
+    after = MIVATrain.fingerprint_inputs(name="my_motion")
+    assert after != before
+    again = run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
+    assert again[0][0].path == first[0][0].path and again[0][0].path.exists()
+    assert MIVATrain.fingerprint_inputs(name="my_motion") == after
 
 
 def begin(comfyui: FakeComfyUI, model: Any, dataset: Any, **settings: Any) -> str:
@@ -239,7 +276,8 @@ def test_a_camera_motion_is_learnt_from_stills(quick_model: Any, shapes: Tensor,
 
 
 @pytest.mark.parametrize(
-    ("name", "folder"), [("../../evil", "evil"), ("a/b\\c:d", "a_b_c_d"), ("  ", "motion"), ("ÄÖ ü", "ÄÖ_ü")]
+    ("name", "folder"),
+    [("../../evil", "evil"), ("a/b\\c:d", "a_b_c_d"), ("  ", "motion"), ("ÄÖ ü", "ÄÖ_ü"), ("a\nb", "a_b")],
 )
 def test_a_name_leads_nowhere_else(
     quick_model: Any, dataset: Any, comfyui: FakeComfyUI, name: str, folder: str

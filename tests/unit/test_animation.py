@@ -403,7 +403,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
         ({"size": (0, 64)}, "size 64×0"),
         ({"size": (-64, 64)}, "size 64×-64"),
         ({"size": (64.0, 64)}, r"size 64×64\.0"),
-        ({"frames": 1}, "clip of 1 frames"),
+        ({"frames": 1}, "2 to 16 frames: 1 cannot be made"),
         ({"frames": 0}, "clip of 0 frames"),
         ({"frames": 17}, "makes 2 to 16"),
         ({"frames": 2.5}, r"clip of 2\.5 frames"),

@@ -428,7 +428,10 @@ WRONG = {
     "device of a missing add-on": (wrong("cat.png", "clip.mp4", "--device", "hpu"), "device 'hpu'"),
     "clip over the picture": (wrong("cat.webp", "cat.webp"), "would be written over cat.webp"),
     "sheet over the picture": (wrong("cat.png", "clip.mp4", "--sheet", "./cat.png"), "would be written over cat.png"),
-    "a picture as adapter": (wrong("cat.png", "clip.mp4", "--miva", "cat.png"), "but a MIVA adapter was expected"),
+    "a picture as adapter": (
+        wrong("cat.png", "clip.mp4", "--miva", "cat.png"),
+        "but a whole MIVA adapter was expected",
+    ),
     "a checkpoint for tiny": (wrong("cat.png", "clip.mp4", "--checkpoint", "x.ckpt"), "takes no checkpoint"),
     "info on nothing": (["info", "missing.safetensors"], "There is no file missing.safetensors"),
     "info on a folder": (["info", "mine"], "mine is a folder"),

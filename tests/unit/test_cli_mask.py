@@ -108,7 +108,7 @@ def test_points_and_rough_masks_and_grabcut(run: Run) -> None:
         ),
         (
             ("--box", "0,0,20,20", *MODELS[2:], "--key-frame", "3"),
-            "Key frame 3 is outside the clip (0-0).",
+            "There is no key frame 3 in a single picture, which is frame 0.",
         ),
         (
             ("--box", "0,0,9,9", *MODELS[2:], "--per-subject", "2"),

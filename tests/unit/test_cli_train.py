@@ -167,7 +167,7 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         (("camera-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
         (("camera-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
         (("camera-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
-        (("camera-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "too small"),
+        (("camera-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "Too small"),
         (("camera-clips", "stills", "--motion", "pan-left", "--size", "5x5", "--out", "x"), "out of range"),
         (("evaluate", "nothing", "--stills", "stills", "--out", "x"), "There is no adapter 'nothing'"),
         (("evaluate", "jump", "--stills", "clips", "--out", "x"), "There are no stills in clips"),

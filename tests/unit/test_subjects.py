@@ -101,7 +101,7 @@ def test_nothing_found_is_told_with_what_was() -> None:
         find_subjects(shown.frames, wanted, detector(), segmenter())
     assert str(caught.value) == (
         f"No '{absent}' (best score {found[1].best:.2f}) was found in frame 0 at confidence 0.30. Lower the "
-        "confidence, use a plainer word, or pick a frame where the subject is visible. Found: "
+        "confidence, use a plainer word, or take a picture or frame where the subject is visible. Found: "
         f"'{shown.names[0]}' {found[0].scores[0]:.2f}."
     )
     with pytest.warns(MIVAWarning, match=r"Its mask is empty.$"):
@@ -197,8 +197,8 @@ def test_pointing_at_subjects() -> None:
         ),
         ({"rough": torch.zeros(1, 96, 128)}, "The rough mask is empty: paint white over the subject."),
         ({"rough": torch.zeros(96)}, "Expected a rough mask of shape [subjects, height, width], got (96,)."),
-        ({"boxes": [[0, 0, 9, 9]], "key_frame": 12}, "Key frame 12 is outside the clip (0-8)."),
-        ({"boxes": [[0, 0, 9, 9]], "key_frame": -1}, "Key frame -1 is outside the clip (0-8)."),
+        ({"boxes": [[0, 0, 9, 9]], "key_frame": 12}, "There is no key frame 12 in a clip of 9 frames, counted from 0."),
+        ({"boxes": [[0, 0, 9, 9]], "key_frame": -1}, "There is no key frame -1 in a clip of 9 frames, counted from 0."),
     ],
 )
 def test_what_cannot_be_pointed_at_is_told(given: dict[str, Any], message: str) -> None:
@@ -216,7 +216,7 @@ def test_what_cannot_be_pointed_at_is_told(given: dict[str, Any], message: str) 
         ({"mode": "fast"}, "The option mode is 'fast': choose 'track' or 'every frame'."),
         ({"missing": "skip"}, "The option missing is 'skip': choose 'error' or 'empty'."),
         ({"overlap": "mix"}, "The overlap rule is 'mix': choose 'keep', or 'best' to give each place to one subject."),
-        ({"key_frame": 12}, "Key frame 12 is outside the clip (0-8)."),
+        ({"key_frame": 12}, "There is no key frame 12 in a clip of 9 frames, counted from 0."),
     ],
 )
 def test_options_out_of_range_are_told(given: dict[str, Any], message: str) -> None:
