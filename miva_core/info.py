@@ -122,7 +122,8 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
     except (OSError, SafetensorError, KeyError) as error:
         found = what_is(path)
         broken = any(word in found for word in ("empty", "truncated", "damaged", "text file", "lost"))
-        advice = "get it again" if broken else "choose one that ComfyUI-MIVA has saved, or its command `convert` made"
+        whole = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
+        advice = "get it again" if broken else whole
         raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.") from error
     try:
         return AdapterInfo.from_json(header)

@@ -1,6 +1,5 @@
 """Look into motions, and keep them."""
 
-import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,8 @@ class MIVAInfo(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: object) -> float:
         """Never the same: what stands on the node is lost when the page is loaded anew, unless it is written again."""
-        return math.nan
+        # A new one every time: Python takes an object that it meets again inside of a tuple for equal to itself.
+        return float("nan")
 
     @classmethod
     @told

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def test_a_motion_animates_a_picture_and_shows_how_it_goes(server: Server) -> No
     assert min(errors, key=errors.get) > 2
     assert run.progress[-1] == (8, 8)
     assert run.previews == 8
-    assert run.outputs["sampler"]["text"] == ["The picture was centre-cropped 341×192 to 192×192, scaled to 64×64."]
+    changed = "The picture was centre-cropped 341×192 to 192×192, scaled to 64×64."
+    assert run.outputs["sampler"]["text"] == [f"{changed}\n16 frames of 64×64, 8 a second."]
 
 
 def test_what_did_not_change_is_not_run_again(server: Server) -> None:
@@ -149,6 +151,18 @@ def test_a_stopped_training_keeps_what_it_has_learnt_and_goes_on(server: Server)
     first = next(value for value, most in done.progress if most == 40)
     assert first > 3
     assert done.outputs["train"]["text"][0].startswith("Learnt in 40 steps")
+
+
+def test_a_training_that_was_deleted_is_done_again(server: Server) -> None:
+    prompt = train(4, seed=2)
+    first = server.run(prompt)
+    assert first.status == "success", first.error
+    again = server.run(prompt)
+    assert "train" in again.cached and "info" in again.executed
+    shutil.rmtree(server.base / "output" / "miva_training")
+    anew = server.run(prompt)
+    assert anew.status == "success", anew.error
+    assert "train" in anew.executed and anew.progress[-1] == (4, 4)
 
 
 def test_clips_come_from_folders_and_from_other_nodes(server: Server) -> None:

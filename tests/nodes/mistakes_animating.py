@@ -12,7 +12,8 @@ from miva_core.library import SHIPPED
 SD15 = "SD 1.5 + AnimateDiff"
 WAN = "Wan 2.1 1.3B"
 ANOTHER = (
-    "but a whole MIVA adapter was expected: choose one that ComfyUI-MIVA has saved, or its command `convert` made."
+    "but a whole MIVA adapter was expected: choose one that ComfyUI-MIVA has saved, or its command `convert` made from "
+    "a research checkpoint."
 )
 AGAIN = "but a whole MIVA adapter was expected: get it again."
 PAINT = "right-click the picture, open the mask editor and paint over the subject"
