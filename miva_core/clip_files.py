@@ -9,16 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .clip_names import MASK_ENDINGS, VIDEOS, clip_name, mask_names
 from .errors import MIVAError, MIVAWarning
 from .pictures import fit_picture, read_mask, read_picture, told_size
 from .stills import PICTURES
 from .video import Video, open_video
 
-VIDEOS = (
-    *(".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".flv"),
-    *(".gif", ".webp"),
-)
-_ENDINGS = ("_mask", "_beside_mask")
 _ASPECT_SLACK = 0.03
 _PACE_SLACK = 1.5
 
@@ -83,7 +79,7 @@ def read_clips(
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
     entries = sorted(path for path in folder.iterdir() if path.name[0] != ".")
     found = [path for path in entries if _is_clip(path)]
-    beside = {name: [_masks_of(name, found, ending) for ending in _ENDINGS] for name in map(_name, found)}
+    beside = {name: [_masks_of(name, found, ending) for ending in MASK_ENDINGS] for name in map(_name, found)}
     taken = {path for paths in beside.values() for path in paths if path}
     sources = [path for path in found if path not in taken]
     if not sources:
@@ -139,13 +135,12 @@ def stride_of(name: str, frames: int, fps: float, wanted: Wanted) -> int:
 
 
 def warn_absent(name: str, masks: Tensor) -> None:
-    """Tell of a clip whose subject, by its masks (N, H, W) of uint8, is not there from the start."""
+    """Tell of masks (N, H, W) of uint8, of which some are white somewhere, that the first ones are black."""
     seen = (masks > 127).flatten(1).any(1)
     if not seen[0]:
-        first = int(seen.int().argmax()) + 1
         text = (
-            f"The subject of {name} is seen from frame {first} of its masks on only: a masked motion learns little "
-            "from frames without it; cut them off."
+            f"The subject of {name} is seen from frame {int(seen.int().argmax()) + 1} on only: a masked motion learns "
+            "little from frames without it; cut them off."
         )
         warnings.warn(text, MIVAWarning, stacklevel=3)
 
@@ -169,13 +164,11 @@ def _is_clip(path: Path) -> bool:
 
 
 def _name(path: Path) -> str:
-    """Of a clip; folders have no ending, even with a dot in their name."""
-    return path.name if path.is_dir() else path.stem
+    return clip_name(path, path.is_dir())
 
 
 def _masks_of(name: str, found: list[Path], ending: str) -> Path | None:
-    wanted = {f"{name}{ending}".lower(), f"{name}{ending}s".lower()}
-    return next((path for path in found if _name(path).lower() in wanted), None)
+    return next((path for path in found if _name(path).lower() in mask_names(name, ending)), None)
 
 
 def _read(path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks | None) -> TrainingClip:
@@ -186,7 +179,7 @@ def _read(path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks 
         return (fit_picture(frame, wanted.size)[0] * 255).round().byte()
 
     video = _frames(path, read_picture, fit)
-    for source, ending in zip(masks, _ENDINGS, strict=False):
+    for source, ending in zip(masks, MASK_ENDINGS, strict=False):
         if source is None and find is None:
             raise MIVAError(
                 f"{path.name} has no masks: put one picture for each of its {len(video.frames)} frames into "
@@ -247,9 +240,8 @@ def _read_masks(
         )
     if read.frames.max() <= 127:
         raise MIVAError(f"{masks.name} shows no subject: masks are white where it is")
-    covered = replace(read, repeats=video.repeats).even().amax(-1)
-    warn_absent(clip.name, covered)
-    return covered
+    warn_absent(masks.name, read.frames.amax(-1))
+    return replace(read, repeats=video.repeats).even().amax(-1)
 
 
 def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
@@ -259,9 +251,9 @@ def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
             warnings.simplefilter("always", MIVAWarning)
             masks = find(video.frames.float() / 255)
     except MIVAError as error:
-        raise MIVAError(f"{path.name}: {error} Or put masks into {_name(path)}{_ENDINGS[0]}s") from error
+        raise MIVAError(f"{path.name}: {error} Or put masks into {_name(path)}{MASK_ENDINGS[0]}s") from error
     if not masks.flatten(1).any(1).all():
-        raise MIVAError(f"{path.name}: the mask found in it is empty. Put masks into {_name(path)}{_ENDINGS[0]}s")
+        raise MIVAError(f"{path.name}: the mask found in it is empty. Put masks into {_name(path)}{MASK_ENDINGS[0]}s")
     for warning in told:
         warnings.warn(f"{path.name}: {warning.message}", warning.category, stacklevel=2)
     shown = [replace(video, frames=(of_subject * 255).round().byte()).even() for of_subject in masks]

@@ -39,6 +39,11 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
         raise MIVAError(f"{error}: connect a longer clip.") from error
     covered = [] if mask is None else [_fitted(mask[..., None].expand(-1, -1, -1, 3), wanted)[:, 0]]
     for one in covered:
+        if one.max() <= 127:
+            raise MIVAError(
+                f"The masks of {name} show nothing that is left at {told_size(wanted.size)}: crop the clip around its "
+                "subject."
+            )
         warn_absent(name, one)
     masks = torch.stack(covered) if covered else torch.zeros(0, len(frames), *wanted.size).byte()
     return TrainingClip(name, _fitted(frames, wanted), masks, stride)

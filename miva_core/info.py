@@ -15,7 +15,7 @@ from .backbones import Backbone
 from .checks import LARGEST, is_count, is_line, is_number
 from .config import MIVAConfig
 from .errors import MIVAError
-from .sniff import what_is
+from .sniff import BROKEN, what_is
 
 FORMAT_VERSION = 1
 
@@ -121,9 +121,8 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
             header = (file.metadata() or {})["miva"]
     except (OSError, SafetensorError, KeyError) as error:
         found = what_is(path)
-        broken = any(word in found for word in ("empty", "truncated", "damaged", "text file", "lost"))
-        whole = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
-        advice = "get it again" if broken else whole
+        another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
+        advice = "get it again" if found in BROKEN else another
         raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.") from error
     try:
         return AdapterInfo.from_json(header)

@@ -9,7 +9,7 @@ _LABELS = {(): 1, ("1",): 1, ("0",): 0}
 
 
 def parse_box(text: str) -> list[float]:
-    """Left, top, right and bottom in pixels, of two corners "x0,y0,x1,y1".
+    """Left, top, right and bottom in pixels, of "x0,y0,x1,y1".
 
     Raises:
         MIVAError: it is none.
@@ -18,7 +18,7 @@ def parse_box(text: str) -> list[float]:
         x0, y0, x1, y1 = (_finite(part) for part in re.sub(r"[\[\](),]", " ", text).split())
     except ValueError:
         raise MIVAError(f"{text!r} is not left,top,right,bottom in pixels") from None
-    return [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
+    return [x0, y0, x1, y1]
 
 
 def parse_points(text: str) -> list[tuple[float, float, int]]:

@@ -11,6 +11,11 @@ from pathlib import Path
 Shapes = Mapping[str, Sequence[int]]
 
 
+_LOST = "a MIVA adapter that has lost its metadata"
+_DAMAGED = "a damaged MIVA adapter"
+BROKEN = ("an empty file", "a truncated safetensors file", "a damaged safetensors file", _DAMAGED, _LOST)
+"""Phrases for files that were whole once."""
+
 # the first 8 bytes of a safetensors file are the length of its header, and the format allows no more than this
 _HEADER_LIMIT = 100_000_000
 
@@ -54,9 +59,9 @@ def _what_safetensors(header: bytes, data_size: int) -> str:
     if data_size < expected_size:
         return "a truncated safetensors file"
     if has_header:
-        return "a damaged MIVA adapter"
+        return _DAMAGED
     kind = what_model(shapes, dtypes)
-    return f"{kind} that has lost its metadata" if kind == _ADAPTER else kind
+    return _LOST if kind == _ADAPTER else kind
 
 
 def what_model(shapes: Mapping[str, Sequence[int]], dtypes: Collection[str] = ()) -> str:

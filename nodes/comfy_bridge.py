@@ -5,7 +5,6 @@ They are imported inside the functions, so that the pack loads in no time, and i
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..miva_core.clip_names import VIDEOS, clip_name, is_of_masks
 from ..miva_core.errors import MIVAError
 from ..miva_core.files import replacing
 from ..miva_core.library import SHIPPED
@@ -34,9 +34,6 @@ _FOLDERS = {
     "grounding-dino": _SAFE | _LEGACY,
 }
 """Folders of models that ComfyUI does not know by itself, and the endings of their files."""
-
-_MASKS = re.compile(r"(_beside)?_masks?$", re.IGNORECASE)
-"""How the masks of a clip are called, behind its name."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,15 +99,10 @@ def places_of(folder: str) -> list[str]:
 
 def input_folders() -> list[str]:
     """Names of the folders in the input folder, forward slashes between them; not those of masks beside clips."""
-    import folder_paths
-
-    root = Path(folder_paths.get_input_directory())
     found = []
-    for parent, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name[0] != "."]
-        clips = {*folders, *(Path(name).stem for name in files)}
-        own = [name for name in folders if not _MASKS.search(name) or _MASKS.sub("", name) not in clips]
-        found += [(Path(parent) / name).relative_to(root).as_posix() for name in own]
+    for parent, folders, files in _walk_input():
+        clips = {*folders, *(clip_name(path, False) for path in map(Path, files) if path.suffix.lower() in VIDEOS)}
+        found += [(parent / name).as_posix() for name in folders if not is_of_masks(name, clips)]
     return sorted(found)
 
 
@@ -118,7 +110,18 @@ def input_folder(name: str) -> Path | None:
     """A folder in the input folder; None if it is gone, or outside."""
     import folder_paths
 
-    return Path(folder_paths.get_input_directory()) / name if name in input_folders() else None
+    known = {(parent / folder).as_posix() for parent, folders, _ in _walk_input() for folder in folders}
+    return Path(folder_paths.get_input_directory()) / name if name in known else None
+
+
+def _walk_input() -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Of every folder in the input folder that is not hidden: its path from there, and the names in it."""
+    import folder_paths
+
+    root = Path(folder_paths.get_input_directory())
+    for parent, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name[0] != "."]
+        yield Path(parent).relative_to(root), folders, files
 
 
 def adapters_folder() -> Path:

@@ -132,6 +132,8 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
 
 def _checked_prefix(prefix: str) -> str:
     parts = [part.strip() for part in prefix.strip().removesuffix(".safetensors").replace("\\", "/").split("/")]
+    if reserved := next(filter(is_reserved, parts), None):
+        raise MIVAError(f"{reserved!r} is a name that Windows keeps for itself: write another filename_prefix.")
     if any(map(is_too_long, parts)):
         raise MIVAError(f"The filename_prefix {prefix[:20]!r}… is too long for a file: write fewer letters.")
     if not all(parts) or any(map(_is_no_name, parts)):
@@ -143,4 +145,4 @@ def _checked_prefix(prefix: str) -> str:
 
 
 def _is_no_name(part: str) -> bool:
-    return part[:1] == "." or part[-1:] == "." or is_reserved(part) or bool(re.search(r'[<>:"|?*\x00-\x1f]', part))
+    return part[:1] == "." or part[-1:] == "." or bool(re.search(r'[<>:"|?*\x00-\x1f]', part))

@@ -68,16 +68,17 @@ def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mas
     return only
 
 
-def check_left(edited: Tensor, before: Tensor, what: str) -> None:
+def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:
     """Check that something is left of a mask after it was edited; any shape.
+
+    Args:
+        what: it is. edits: the widgets that have edited it.
 
     Raises:
         MIVAError: nothing is, though something was there.
     """
     if before.amax() > 0.5 >= edited.amax():
-        raise MIVAError(
-            f"Nothing of {what} is left after it was edited: undo that (`grow`, `feather` …), or give a larger mask."
-        )
+        raise MIVAError(f"Nothing of {what} is left after it was edited: undo {edits}, or connect another mask.")
 
 
 def edge_inputs() -> list[io.Input]:

@@ -260,7 +260,7 @@ def _told_weights(mivas: Sequence[Any]) -> list[str]:
     plain = [entry for entry in mivas if entry.mask is None]
     odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
     if len(plain) == 1 and plain[0].weight > 0 and abs(plain[0].weight - 1) > _FAR_FROM_ONE:
-        told.append(f"{plain[0].path.stem} runs at the weight {plain[0].weight:g}; alone it is made for 1.")
+        told.append(f"{plain[0].path.stem} runs at the weight {plain[0].weight:g}; it was trained at 1.")
     if odd:
         advice = ""
         if odd[0] > 0:

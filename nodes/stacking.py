@@ -85,5 +85,5 @@ class MIVABindMask(io.ComfyNode):
             )
         drawn = drawn_mask(mask, f"The mask for {last.path.stem}")
         edited = edits.feather(edits.grow(drawn, grow), feather) if grow or feather else drawn
-        check_left(edited, drawn, f"the mask for {last.path.stem}")
+        check_left(edited, drawn, f"the mask for {last.path.stem}", "`grow` or `feather`")
         return io.NodeOutput((*before, replace(last, mask=edited)))

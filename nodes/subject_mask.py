@@ -118,7 +118,7 @@ class MIVASubjectMask(io.ComfyNode):
         with notes() as heard:
             found = _find(frames, method, key_frame, mivas)
         edited = Edits(keep_largest, fill_holes, grow, feather, invert).apply(found.masks)
-        check_left(edited, found.masks, "the mask")
+        check_left(edited, found.masks, "the mask", "`grow`, `feather` or `invert`")
         found = found._replace(masks=edited)
         heard.append(f"The mask covers {found.masks.amax(0)[key_frame].mean():.1%} of the picture.")
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
@@ -245,7 +245,7 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, share
     from ..miva_core.subject_mask import find_subjects
     from ..miva_core.subject_mask.detector import NotFoundError
 
-    track = method["frames"] == _TRACK
+    prompt, track = _prompt(method["prompt"], mivas), method["frames"] == _TRACK
     detector, detecting = _detector(method["detector"])
     segmenter, segmenting = _segmenter(method["segmenter"], track and len(frames) > 1)
     # Together, since the one that is brought later could drive the other one out.
@@ -253,7 +253,7 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, share
     try:
         return find_subjects(
             frames,
-            _prompt(method["prompt"], mivas),
+            prompt,
             detector,
             segmenter,
             confidence=method["confidence"],

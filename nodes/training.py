@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
+from ..miva_core.files import replacing
 from ..miva_core.info import read_info
 from ..miva_core.recipes import PRESETS, recipe
 from . import comfy_bridge
@@ -36,10 +38,11 @@ _SAMPLES = 4
 _SAMPLED = 5
 """How many times in a training its samples are made."""
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
-_results: set[Path] = set()
-"""Files of trainings that ComfyUI may hold as results of nodes."""
-_lost: set[Path] = set()
-"""Those of them that were found deleted once."""
+_WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip")
+_results: dict[tuple[Any, ...], set[Path]] = {}
+"""Files that ComfyUI may hold as results, by the widgets of the node that gave them."""
+_deletions: Counter[tuple[Any, ...]] = Counter()
+"""How often such files were found deleted."""
 _PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
@@ -144,9 +147,13 @@ class MIVATrain(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
-        """Has ComfyUI run the node again when the file of a result was deleted."""
-        _lost.update(path for path in _results if not path.exists())
-        return sorted(map(str, _lost))
+        """Has ComfyUI run the node again when the file of its result was deleted."""
+        node = tuple(inputs[name] for name in _WIDGETS)
+        gone = {path for path in _results.get(node, ()) if not path.exists()}
+        if gone:
+            _results[node] -= gone
+            _deletions[node] += 1
+        return _deletions[node]
 
     @classmethod
     @told
@@ -178,11 +185,14 @@ class MIVATrain(io.ComfyNode):
             lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
             samples = _samples(lesson, try_on, try_on_mask)
             training = _Training.of(model, lesson, chosen, seed, start)
-            losses = training.run(samples)
-            _results.add(training.out)
-            made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
             with notes() as heard:
+                losses = training.run(samples)
+                made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
                 sheet = training.tried_on(samples, made)
+        node = (name, preset, steps, seed, masked, subject, learning_rate, flip)
+        _results.setdefault(node, set()).add(training.out)
+        # Samples are made several times, and tell the same each time.
+        heard = list(dict.fromkeys(heard))
         heard.append(f"Learnt in {len(losses)} step{'s' * (len(losses) != 1)}: {training.out.parent.name}")
         return io.NodeOutput(
             (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=written("\n".join(heard))
@@ -314,7 +324,8 @@ class _Training:
         stop.raise_if_asked()
         newest = self._newest_sheet()
         if newest and newest != before:
-            shutil.copyfile(newest, self._sheet_of(samples))
+            with replacing(self._sheet_of(samples)) as temporary:
+                shutil.copyfile(newest, temporary)
         return list(outcome.losses)
 
     def tried_on(self, samples: "list[Sample]", made: StackedMiva) -> Tensor:

@@ -31,7 +31,7 @@ ANIMATING = [
     Mistake(
         "a web page saved in place of a motion",
         lambda artist: artist.load(artist.comfyui.add("miva", "a.safetensors", b"<html>").name),
-        f"{{models}}/miva/a.safetensors is a text file, {AGAIN}",
+        f"{{models}}/miva/a.safetensors is a text file, {ANOTHER}",
     ),
     Mistake(
         "a download that broke off",
@@ -118,7 +118,7 @@ ANIMATING = [
     Mistake(
         "a single motion at twice its weight",
         lambda artist: artist.sample(motion(weight=2.0)),
-        note="pan_left runs at the weight 2; alone it is made for 1.",
+        note="pan_left runs at the weight 2; it was trained at 1.",
     ),
     Mistake(
         "a weight of 0",
@@ -215,8 +215,8 @@ ANIMATING = [
     Mistake(
         "a mask that shrinks to nothing before it is bound",
         lambda artist: artist.bind(motion("jump_masked"), mask(), grow=-60),
-        "Nothing of the mask for jump_masked is left after it was edited: undo that (`grow`, `feather` …), or give a "
-        "larger mask.",
+        "Nothing of the mask for jump_masked is left after it was edited: undo `grow` or `feather`, or connect "
+        "another mask.",
     ),
     Mistake(
         "a mask of what is cropped off",

@@ -144,7 +144,7 @@ PREPARING = [
     Mistake(
         "a mask that shrinks to nothing",
         lambda artist: artist.drawn(mask(96, 96), segmenter="as it is drawn", grow=-60),
-        "Nothing of the mask is left after it was edited: undo that (`grow`, `feather` …), or give a larger mask.",
+        "Nothing of the mask is left after it was edited: undo `grow`, `feather` or `invert`, or connect another mask.",
     ),
     # What is learnt from
     Mistake(
@@ -211,8 +211,13 @@ PREPARING = [
     Mistake(
         "masks of a subject that comes later",
         lambda artist: artist.clips(masks=[torch.cat([torch.zeros(2, 64, 64), mask(count=2)]), *[mask(count=4)] * 2]),
-        note="3 clips, with masks.\nThe subject of clip 1 is seen from frame 3 of its masks on only: a masked motion "
-        "learns little from frames without it; cut them off.",
+        note="3 clips, with masks.\nThe subject of clip 1 is seen from frame 3 on only: a masked motion learns little "
+        "from frames without it; cut them off.",
+    ),
+    Mistake(
+        "masks of a subject that is cropped away",
+        lambda artist: artist.clips([picture(64, 256, 4)] * 3, masks=[mask(64, 256, 4, share=0.1)] * 3),
+        "The masks of clip 1 show nothing that is left at 64×64: crop the clip around its subject.",
     ),
     Mistake(
         "a clip without masks among others",
@@ -280,8 +285,7 @@ PREPARING = [
     Mistake(
         "a name that Windows keeps for itself",
         lambda artist: artist.save(motion(), "camera/CON"),
-        "The filename_prefix 'camera/CON' is no name for a file in models/miva: write letters, digits, _ and -, and / "
-        "for folders.",
+        "'CON' is a name that Windows keeps for itself: write another filename_prefix.",
     ),
     Mistake(
         "a name with a dot at its end",

@@ -98,10 +98,13 @@ def test_folders_of_the_input_folder_are_listed_but_for_hidden_ones(comfyui: Fak
 
 
 def test_folders_of_masks_beside_their_clips_are_not_listed(comfyui: FakeComfyUI) -> None:
-    for name in ("mine/a", "mine/a_masks", "mine/b_Mask", "mine/b_beside_masks", "my_masks"):
+    for name in ("mine/a", "mine/a_masks", "mine/B_Mask", "mine/b_beside_masks", "my_masks"):
         (comfyui.input / name).mkdir(parents=True)
     (comfyui.input / "mine" / "b.mp4").touch()
+    (comfyui.input / "my.png").touch()
     assert comfy_bridge.input_folders() == ["mine", "mine/a", "my_masks"]
+    # A graph that names one all the same is not told that it is gone.
+    assert comfy_bridge.input_folder("mine/a_masks") == comfyui.input / "mine" / "a_masks"
 
 
 def test_there_is_no_way_out_of_a_folder_of_models(comfyui: FakeComfyUI) -> None:

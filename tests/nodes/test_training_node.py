@@ -117,7 +117,7 @@ def test_the_same_training_is_not_done_twice(quick_model: Any, dataset: Any, com
 
 
 def test_other_pictures_to_try_are_tried_when_it_has_learnt(
-    quick_model: Any, dataset: Any, comfyui: FakeComfyUI, tmp_path: Path
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI
 ) -> None:
     pictures = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(1))
     settings = {"model": quick_model, "dataset": dataset, "steps": 2}
@@ -128,7 +128,6 @@ def test_other_pictures_to_try_are_tried_when_it_has_learnt(
     other = run(MIVATrain, try_on=pictures[1:], **settings)
     assert other[0] == first[0] and path.stat().st_mtime_ns == changed
     assert comfyui.progress == [(1, 1)]  # the one step of this base
-    # The first row of pixels is the label's margin, the same for both; the rest is another clip.
     clip = run(MIVASampler, model=quick_model, mivas=first[0], image=pictures[1:], seed=0)[0]
     sheet = contact_sheet([("picture 1", clip)], 1).float() / 255
     assert torch.equal(other[2][0], sheet) and not torch.equal(other[2], first[2])
@@ -140,15 +139,24 @@ def test_other_pictures_to_try_are_tried_when_it_has_learnt(
 
 def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
     """ComfyUI runs a node again when its fingerprint changes, and else keeps a result that leads nowhere."""
-    before = MIVATrain.fingerprint_inputs(name="my_motion")
-    first = run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
-    assert MIVATrain.fingerprint_inputs(name="my_motion") == before
-    shutil.rmtree(comfyui.output / "miva_training")
-    after = MIVATrain.fingerprint_inputs(name="my_motion")
-    assert after != before
-    again = run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
-    assert again[0][0].path == first[0][0].path and again[0][0].path.exists()
-    assert MIVATrain.fingerprint_inputs(name="my_motion") == after
+
+    def fingerprint(seed: int) -> Any:
+        widgets = {one.id: getattr(one, "default", None) for one in MIVATrain.define_schema().inputs}
+        flip = {"flip": "unless it has a direction"}
+        return MIVATrain.fingerprint_inputs(**widgets | flip | {"steps": 1, "seed": seed})
+
+    def learn(seed: int) -> Path:
+        return run(MIVATrain, model=quick_model, dataset=dataset, steps=1, seed=seed)[0][0].path
+
+    paths, met = {seed: learn(seed) for seed in (0, 1)}, [fingerprint(0)]
+    other = fingerprint(1)
+    for _ in range(2):
+        shutil.rmtree(paths[0].parent)
+        met.append(fingerprint(0))
+        assert learn(0) == paths[0] and paths[0].exists()
+        assert fingerprint(0) == met[-1]
+    assert len(set(met)) == 3
+    assert fingerprint(1) == other  # whose file is there still
 
 
 def begin(comfyui: FakeComfyUI, model: Any, dataset: Any, **settings: Any) -> str:

@@ -407,7 +407,7 @@ WRONG = {
     "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "--steps: '1001'"),
     "steps 2.5": (wrong("cat.png", "clip.mp4", "--steps", "2.5"), "--steps"),
     "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "--frames: '1'"),
-    "frames 99": (wrong("cat.png", "clip.mp4", "--frames", "99"), "clip of 99 frames"),
+    "frames 99": (wrong("cat.png", "clip.mp4", "--frames", "99"), "2 to 16 frames: 99 cannot"),
     "negative seed": (wrong("cat.png", "clip.mp4", "--seed", "-1"), "--seed: '-1'"),
     "huge seed": (wrong("cat.png", "clip.mp4", "--seed", str(2**64)), "--seed: '18446744073709551616'"),
     "seed as text": (wrong("cat.png", "clip.mp4", "--seed", "x"), "--seed"),

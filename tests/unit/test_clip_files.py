@@ -135,7 +135,11 @@ def test_masks_that_only_some_clips_have_are_left_out(tmp_path: Path) -> None:
         write_frames(tmp_path / name, counting(6))
         write_frames(tmp_path / f"{name}_beside_masks", counting(6) + 0.8)
     write_frames(tmp_path / "a_masks", counting(6) + 0.8)
-    assert [len(clip.masks) for clip in read_clips(tmp_path, WANTED, masks=0)] == [0, 0]
+    with pytest.warns(MIVAWarning) as told:
+        assert [len(clip.masks) for clip in read_clips(tmp_path, WANTED, masks=0)] == [0, 0]
+    assert [str(one.message) for one in told] == [
+        "1 of 2 clips have masks, which are not used, since these have none: b."
+    ]
     write_frames(tmp_path / "b_masks", counting(6) + 0.8)
     for masks, found in ((0, 1), (1, 1), (2, 2)):
         assert [len(clip.masks) for clip in read_clips(tmp_path, WANTED, masks)] == [found] * 2
@@ -164,7 +168,8 @@ def test_masks_take_the_same_frames_and_the_same_crop(kind: str, tmp_path: Path)
     else:
         write_video(masks, tmp_path / "a_mask.mov", 24)
     write_frames(tmp_path / "a_beside_masks", 1 - masks)
-    (clip,) = read_clips(tmp_path, WANTED, masks=2)
+    with pytest.warns(MIVAWarning, match="^The subject of a_beside_masks is seen from frame 2 on only: "):
+        (clip,) = read_clips(tmp_path, WANTED, masks=2)
     assert clip.stride == 3 and clip.masks.shape == (2, 20, 32, 48)
     covered = (clip.masks > 127).float().mean((2, 3))
     torch.testing.assert_close(covered[0], 1 - torch.arange(20) / 32, atol=0.04, rtol=0)

@@ -172,7 +172,7 @@ def test_a_picture_moves_with_an_adapter(folder: Path) -> None:
     assert clip.frames.shape == (9, 32, 32, 3) and clip.frames.isfinite().all()
     assert len(shown) == 2 and shown[0].shape == (1, 4, 3, 4, 4)
     assert torch.equal(shown[0][:, :, 0], shown[1][:, :, 0])
-    with pytest.raises(MIVAError, match=r"the wan base makes 4 k \+ 1 of them, such as 9"):
+    with pytest.raises(MIVAError, match=r"4 k \+ 1 frames: 10 cannot be made, 9 can"):
         animate(base, torch.rand(32, 32, 3), {}, frames=10)
 
 
