@@ -15,9 +15,11 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks.tiny_quality import (
+    SPEED,
     Ideal,
     camera_ideal,
     camera_speed,
@@ -32,7 +34,9 @@ from miva_core.attention import reference_weights
 from miva_core.base import Base
 from miva_core.camera import UNIT_MOVES
 from miva_core.library import SHIPPED
+from miva_core.loading import TINY_FOLDER
 from miva_core.metrics import clip_flow, median_flow, psnr
+from miva_core.procedural import WORDS
 from miva_core.video import contact_sheet
 
 MOTIONS = ("pan_left", "jump")
@@ -52,12 +56,14 @@ class Setting:
         claim: what the paper says of the part that is changed.
         adapter: the change of the adapter.
         animate: arguments of `animate` that differ.
+        captioned: no adapter, but the caption that the base was trained with on clips of this motion.
     """
 
     name: str
     claim: str
     adapter: Callable[[MIVAAdapter], None] = lambda adapter: None
     animate: Callable[[Base], dict] = lambda base: {}
+    captioned: bool = False
 
 
 def zero(*ends: str) -> Callable[[MIVAAdapter], None]:
@@ -85,7 +91,18 @@ SETTINGS = (
     Setting("without DCTInit", "the picture's low band steadies the layout (3.3.3)", animate=noise(dct=False)),
     Setting("DCTInit, shared low band", "as Algorithm 1 writes it", animate=noise(low_band="shared")),
     Setting("with AdaIN", "it keeps the colours (3.3.3)", animate=lambda base: {"adain": True}),
+    Setting("no adapter, but the base's own caption", "", captioned=True),
 )
+
+
+def captioned(base: Base, motion: str) -> Base:
+    """The base under the caption of a motion, at the speed of the ideal clips."""
+    vectors = load_file(TINY_FOLDER / "words.safetensors")["weight"].float()
+    is_camera = motion in UNIT_MOVES
+    shown = (f"camera {motion}", "no subject") if is_camera else ("camera still", f"subject {motion}")
+    text = torch.stack([vectors[WORDS.index(word)] for word in shown])
+    text[0 if is_camera else 1] *= SPEED
+    return replace(base, text=text[None])
 
 
 @dataclass(frozen=True)
@@ -128,9 +145,11 @@ def all_scores(
         adapter = copy.deepcopy(shipped)
         setting.adapter(adapter)
         of_seeds = []
+        chosen = captioned(base, motion) if setting.captioned else base
+        adapters = {} if setting.captioned else {motion: (adapter, 1.0)}
         for seed in range(seeds):
             kept = work / f"{motion}_{number}_{seed}_{len(ideal.frames)}.pt"
-            clips = clips_of(base, {motion: (adapter, 1.0)}, ideal, seed, kept, **setting.animate(base))
+            clips = clips_of(chosen, adapters, ideal, seed, kept, **setting.animate(base))
             of_seeds.append(scores(clips, ideal, motion))
         joined = Scores(*(torch.stack([getattr(one, name) for one in of_seeds]) for name in ("speed", "gain", "drift")))
         yield setting, joined, clips

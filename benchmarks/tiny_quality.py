@@ -26,13 +26,15 @@ from miva_core.base import Base
 from miva_core.camera import UNIT_MOVES, film, move_transforms
 from miva_core.init_noise import NoiseInit
 from miva_core.library import SHIPPED
-from miva_core.metrics import clip_flow, expansion, median_flow, psnr
+from miva_core.metrics import clip_flow, expansion, median_flow, psnr, rotation
 from miva_core.pictures import read_picture
 from miva_core.procedural import SceneChoice, draw_scenes
 from miva_core.video import contact_sheet
 
 CANVAS, SPEED, SCALE = 112, 0.9, 1.15
 PSNR_FRAMES = (2, 4, 6, 8, 12, 16)
+PAIR = ("pan_left", "jump")
+"""A pan and a subject motion that are measured together."""
 
 
 @dataclass
@@ -93,8 +95,10 @@ def run(
 
 
 def camera_speed(move: str) -> Callable[[Tensor], float]:
-    """Speed of a clip along a camera move: pixels a frame, or growth a frame."""
+    """Speed of a clip along a camera move: pixels, growth or radians a frame."""
     x, y = UNIT_MOVES[move].pan
+    if UNIT_MOVES[move].roll:
+        return lambda clip: rotation(clip_flow(clip))
     if UNIT_MOVES[move].zoom:
         return lambda clip: expansion(clip_flow(clip))
     return lambda clip: float(median_flow(clip_flow(clip)) @ torch.tensor([-x, -y]))
@@ -319,10 +323,8 @@ def main() -> None:
     for motion in motions:
         lines += benchmark_motion(base, motion, pictures, args.seeds, args.out, without)
         print("\n".join(lines[-9:]), flush=True)
-    pans = [m for m in motions if m.startswith("pan")]
-    subjects = [m for m in motions if m not in UNIT_MOVES]
-    if pans and subjects:
-        lines += benchmark_pair(base, pans[0], subjects[0], pictures, args.seeds, args.out)
+    if set(PAIR) <= set(motions):
+        lines += benchmark_pair(base, *PAIR, pictures, args.seeds, args.out)
         print("\n".join(lines[-7:]))
     (args.out / "tiny_quality.md").write_text("\n".join(lines) + "\n")
     print(f"{time.time() - start:.0f} s")

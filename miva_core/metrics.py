@@ -108,6 +108,19 @@ def expansion(field: Tensor, mask: Tensor | None = None) -> float:
     return ((centred(field) * offset).sum() / spread).item()
 
 
+def rotation(field: Tensor, mask: Tensor | None = None) -> float:
+    """The rate w of a turn about the centre, by the same fit as `expansion`: flow(p) = v + w (-y, x).
+
+    Returns:
+        Radians a frame, clockwise as seen on the screen.
+
+    Raises:
+        MIVAError: as from `expansion`.
+    """
+    # Turned back by a right angle, it is an expansion.
+    return expansion(torch.stack([field[..., 1], -field[..., 0]], dim=-1), mask)
+
+
 def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
     """Peak signal-to-noise ratio in dB of two pictures or clips.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 STILLS = "workflows/pictures/miva_stills"
 LICENCE = ("--author", "The ComfyUI-MIVA contributors", "--licence", "Apache-2.0")
-CAMERA = ("pan-left", "pan-right", "zoom-in", "zoom-out")
+CAMERA = ("pan-left", "pan-right", "pan-up", "pan-down", "zoom-in", "zoom-out", "roll-cw", "roll-ccw")
 SUBJECT = ("rise", "jump")
 MASKED = {"jump": (), "sway": ("--no-flip",)}
 """With what has a side: a sway begins to the right."""

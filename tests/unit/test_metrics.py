@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from miva_core.errors import MIVAError
-from miva_core.metrics import clip_flow, expansion, flow, median_flow, psnr
+from miva_core.metrics import clip_flow, expansion, flow, median_flow, psnr, rotation
 
 SIZE = 96
 
@@ -61,6 +61,23 @@ def test_the_fit_is_exact_on_exact_fields():
     assert expansion(field) == pytest.approx(0.03, rel=1e-4)
     assert expansion(field, corner) == pytest.approx(0.03, rel=1e-4)
     assert expansion(field, torch.stack([corner, corner.T])) == pytest.approx(0.03, rel=1e-4)
+
+
+def turned(rate: float, frames: int = 3) -> Tensor:
+    """A clip whose content turns clockwise by `rate` radians a frame about the centre."""
+    centre, clips = (SIZE - 1) / 2, []
+    for i in range(frames):
+        c, s = math.cos(rate * i), math.sin(rate * i)
+        clips.append(texture((grid() - centre) @ torch.tensor([[c, -s], [s, c]]) + centre))
+    return torch.stack(clips)
+
+
+@pytest.mark.parametrize("rate", [0.02, -0.02])
+def test_the_rotation_of_a_turn_is_its_rate_and_there_is_no_expansion(rate: float):
+    field = clip_flow(turned(rate))
+    assert rotation(field) == pytest.approx(rate, rel=0.2)
+    assert abs(expansion(field)) < 0.003 and median_flow(field).abs().max() < 0.15
+    assert abs(rotation(clip_flow(zoomed(rate)))) < 0.003
 
 
 def test_a_rotation_is_no_expansion():

@@ -3,10 +3,12 @@
 import pytest
 
 from miva_core import Base, MIVAAdapter, load_base, read_info
+from miva_core.camera import UNIT_MOVES
 from miva_core.library import SHIPPED, find_adapters
 from miva_core.loading import TINY_FOLDER
+from tools.motion_gallery import FOLDER, ROOT, commands
 
-CAMERA = {"pan_left", "pan_right", "zoom_in", "zoom_out"}
+CAMERA = {name for name in UNIT_MOVES if name != "still"}
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +22,15 @@ def test_camera_motions_and_two_subject_motions_of_each_kind_are_there() -> None
     infos = [read_info(SHIPPED / f"{name}.safetensors") for name in names]
     assert len([info for info in infos if info.subject and not info.config.mask]) >= 2
     assert len([info for info in infos if info.subject and info.config.mask]) >= 2
+
+
+def test_readme_shows_each_of_them_by_a_command_that_works() -> None:
+    made = commands()
+    assert made.keys() == find_adapters().keys()
+    for name, command in made.items():
+        assert command[command.index("--miva") + 1] == name
+        assert (ROOT / command[command.index("animate") + 1]).is_file()
+        assert (FOLDER / f"{name}.gif").read_bytes().startswith(b"GIF8")
 
 
 def test_the_base_and_each_adapter_are_small() -> None:
