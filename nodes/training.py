@@ -148,7 +148,7 @@ class MIVATrain(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
         """Has ComfyUI run the node again when the file of its result was deleted."""
-        node = tuple(inputs[name] for name in _WIDGETS)
+        node = tuple(inputs.get(name) for name in _WIDGETS)
         gone = {path for path in _results.get(node, ()) if not path.exists()}
         if gone:
             _results[node] -= gone
