@@ -27,7 +27,8 @@ from miva_core.base import Base
 from miva_core.camera_clips import Shooting
 from miva_core.config import MIVAConfig
 from miva_core.denoiser import Denoiser
-from miva_core.latent_clips import LatentClip
+from miva_core.draws import Draws
+from miva_core.latent_clips import Batch, LatentClip
 from miva_core.lesson import Lesson, film_clips
 from miva_core.loss import rolled_out_losses
 from miva_core.recipes import Recipe, recipe
@@ -88,7 +89,7 @@ VARIANTS = (
 class Lora(nn.Module):
     """The base with plain LoRA on its attention, in the place of `TrainStep`."""
 
-    def __init__(self, base: Base, recipe: Recipe, parameters: int) -> None:
+    def __init__(self, base: Base, parameters: int) -> None:
         super().__init__()
         self.base = replace(base, model=copy.deepcopy(base.model))
         sides = [
@@ -106,12 +107,10 @@ class Lora(nn.Module):
         with sdpa_kernel(SDPBackend.MATH):
             yield
 
-    def forward(self, batch: object, noise: Tensor, draws: object) -> Tensor:
+    def forward(self, batch: Batch, noise: Tensor, draws: Draws) -> Tensor:
         latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
         text = self.base.text.expand(len(latents), -1, -1)
-        return rolled_out_losses(
-            self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, torch.ones_like(latents[:, 0])
-        ).mean()
+        return rolled_out_losses(self._denoiser, text, latents, noise, draws.t, draws.later, draws.own).mean()
 
 
 def lesson_clips(base: Base, chosen: Recipe) -> Clips:
@@ -120,8 +119,8 @@ def lesson_clips(base: Base, chosen: Recipe) -> Clips:
     return Lesson(MOTION.replace("_", " "), clips, source=source).encode(base, chosen.colours, 0)
 
 
-def learn(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe) -> list[nn.Parameter]:
-    """Train what may be trained, as `train` does; these parameters."""
+def learn(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe) -> None:
+    """Train what may be trained, as `train` does."""
     parameters = [parameter for parameter in step.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=chosen.lr, betas=(0.9, chosen.beta2), weight_decay=chosen.weight_decay)
     for k in range(chosen.steps):
@@ -136,7 +135,6 @@ def learn(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe) -> l
         optimiser.step()
         if k % 50 == 0:
             print(f"step {k}: loss {loss.item():.4f}", flush=True)
-    return parameters
 
 
 def trained(variant: Variant, base: Base, chosen: Recipe, clips: Callable[[], Clips], kept: Path) -> MIVAAdapter:
@@ -157,7 +155,7 @@ def trained(variant: Variant, base: Base, chosen: Recipe, clips: Callable[[], Cl
 
 def trained_lora(base: Base, chosen: Recipe, parameters: int, clips: Callable[[], Clips], kept: Path) -> Lora:
     torch.manual_seed(0)
-    lora = Lora(base, chosen, parameters)
+    lora = Lora(base, parameters)
     learnt = {name: parameter for name, parameter in lora.named_parameters() if "lora_" in name}
     if kept.exists():
         lora.load_state_dict(torch.load(kept, weights_only=True), strict=False)

@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .clip_names import MASK_ENDINGS, VIDEOS, clip_name, mask_names
+from .clip_names import MASK_ENDINGS, VIDEOS, mask_names
 from .errors import MIVAError, MIVAWarning
-from .pictures import fit_picture, read_mask, read_picture, told_size
+from .pictures import fit_picture, read_mask, read_picture, same_aspect, told_size
 from .stills import PICTURES
 from .video import Video, open_video
 
-_ASPECT_SLACK = 0.03
 _PACE_SLACK = 1.5
 
 
@@ -164,7 +163,8 @@ def _is_clip(path: Path) -> bool:
 
 
 def _name(path: Path) -> str:
-    return clip_name(path, path.is_dir())
+    """Of a clip; folders have no ending, even with a dot in their name."""
+    return path.name if path.is_dir() else path.stem
 
 
 def _masks_of(name: str, found: list[Path], ending: str) -> Path | None:
@@ -232,8 +232,7 @@ def _read_masks(
             f"{masks.name} holds {len(read.frames)} masks, but {clip.name} has {len(video.frames)} frames: one is "
             "needed for each"
         )
-    aspect = found[0][1] / found[0][0] / (size[1] / size[0])
-    if abs(aspect - 1) > _ASPECT_SLACK:
+    if not same_aspect(size, found[0]):
         raise MIVAError(
             f"{masks.name} is {told_size(found[0])}, but {clip.name} is {told_size(size)}: masks must show the same "
             "part of the picture"

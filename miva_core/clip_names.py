@@ -1,7 +1,6 @@
 """How clips, and the masks beside them, are called in a folder."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 VIDEOS = (
     *(".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".flv"),
@@ -9,11 +8,6 @@ VIDEOS = (
 )
 MASK_ENDINGS = ("_mask", "_beside_mask")
 """Behind the name of a clip: of its subject's masks, and of those of a second one beside it."""
-
-
-def clip_name(path: Path, is_folder: bool) -> str:
-    """Folders have no ending, even with a dot in their name."""
-    return path.name if is_folder else path.stem
 
 
 def mask_names(clip: str, ending: str) -> set[str]:

@@ -10,9 +10,7 @@ from torch import Tensor
 
 from .config import MIVAConfig
 from .errors import MIVAError, MIVAWarning
-from .pictures import fit_picture, told_size
-
-_ASPECT_SLACK = 0.03
+from .pictures import fit_picture, same_aspect, told_size
 
 
 class HasConfig(Protocol):
@@ -81,8 +79,7 @@ def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
     """A mask (H, W) at the size of its picture; warns where it has another."""
     if mask.shape == picture:
         return mask
-    aspect = mask.shape[1] / mask.shape[0] / (picture[1] / picture[0])
-    changed = "scaled" if abs(aspect - 1) <= _ASPECT_SLACK else "stretched, which shifts it off its subject,"
+    changed = "scaled" if same_aspect(picture, mask.shape) else "stretched, which shifts it off its subject,"
     _warn(f"The mask of {name} was {changed} from {told_size(mask.shape)} to the picture's {told_size(picture)}.")
     return F.interpolate(mask[None, None], picture, mode="bilinear", antialias=True)[0, 0]
 

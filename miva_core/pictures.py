@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 8
+_ASPECT_SLACK = 0.03
 
 # Raster formats only: others that Pillow knows run programs (EPS), need plug-ins, or draw vectors.
 _PILLOW_FORMATS = (
@@ -274,6 +275,11 @@ def _scale(picture: Tensor, size: tuple[int, int]) -> Tensor:
     planes = rearrange(picture, "h w c -> 1 c h w")
     scaled = functional.interpolate(planes, size=size, mode="bicubic", antialias=True, align_corners=False)
     return rearrange(scaled, "1 c h w -> h w c").clamp(0, 1).contiguous()
+
+
+def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two (height, width) have the same aspect, but for the rounding that scaling leaves."""
+    return abs(other[1] / other[0] / (size[1] / size[0]) - 1) <= _ASPECT_SLACK
 
 
 def told_size(size: Sequence[int]) -> str:

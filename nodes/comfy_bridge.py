@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..miva_core.clip_names import VIDEOS, clip_name, is_of_masks
+from ..miva_core.clip_names import VIDEOS, is_of_masks
 from ..miva_core.errors import MIVAError
 from ..miva_core.files import replacing
 from ..miva_core.library import SHIPPED
@@ -101,7 +101,7 @@ def input_folders() -> list[str]:
     """Names of the folders in the input folder, forward slashes between them; not those of masks beside clips."""
     found = []
     for parent, folders, files in _walk_input():
-        clips = {*folders, *(clip_name(path, False) for path in map(Path, files) if path.suffix.lower() in VIDEOS)}
+        clips = {*folders, *(path.stem for path in map(Path, files) if path.suffix.lower() in VIDEOS)}
         found += [(parent / name).as_posix() for name in folders if not is_of_masks(name, clips)]
     return sorted(found)
 

@@ -180,7 +180,9 @@ class MIVASampler(io.ComfyNode):
                 callback=_watcher(base),
             )
         # On the node the first lines are seen.
-        heard = _told_weights(mivas) + _told_size(size, base) + [f"The picture was {changed}."] * bool(changed) + heard
+        heard = (
+            _told_weights(mivas) + _told_odd_size(size, base) + [f"The picture was {changed}."] * bool(changed) + heard
+        )
         # Never nothing, which would leave what the last run has told on the node.
         heard.append(f"{len(clip.frames)} frames of {told_size(size)}, {clip.fps:g} a second.")
         together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
@@ -239,7 +241,7 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
     return watch
 
 
-def _told_size(size: tuple[int, int], base: "Base") -> list[str]:
+def _told_odd_size(size: tuple[int, int], base: "Base") -> list[str]:
     """What is odd about the size of the clip, in words."""
     ratios = [max(side / usual, usual / side) for side, usual in zip(size, base.size, strict=True)]
     if max(ratios) <= _FAR_FROM_BASE:

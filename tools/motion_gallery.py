@@ -30,7 +30,6 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, command in commands().items():
         if not chosen or name in chosen:
-            (FOLDER / f"{name}.gif").unlink(missing_ok=True)
             subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
 
 
