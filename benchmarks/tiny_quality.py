@@ -198,9 +198,9 @@ def verdict(row: Row, is_camera: bool) -> str:
     if is_camera:
         gates = {
             "right direction on ≥ 95 %": values.direction >= 0.95,
-            "median speed ratio 0.6 to 1.4": 0.6 <= values.ratio <= 1.4,
+            "median speed ratio 0.8 to 1.2": 0.8 <= values.ratio <= 1.2,
             "PSNR above the static copy from frame 4 on": all(gain > 0 for k, gain in gains.items() if k >= 4),
-            "by ≥ 2 dB at frame 8": gains[8] >= 2,
+            "by ≥ 3 dB at frame 8": gains[8] >= 3,
         }
     else:
         gates = {

@@ -151,6 +151,7 @@ def inputs(name: str, masked: bool, device: str) -> tuple[Batch, Tensor, Draws]:
             torch.ones(streams - 1, 1, frames, height, width, device=device),
             torch.zeros(streams - 1, 1, channels, device=device),
             torch.zeros(streams - 1, 1, device=device),
+            torch.zeros(0, 1, frames, device=device),
         ),
         torch.zeros_like(latents),
         Draws(steps, steps, flags, flags, torch.stack([flags, flags])),
@@ -240,7 +241,9 @@ def encoding_share(name: str) -> float:
 def tiny_rate(cached: bool, folder: Path, recipe_: Recipe) -> float:
     """Steps a second of the built-in base, its clips encoded once or in every step."""
     base = load_base("tiny", device="cuda" if torch.cuda.is_available() else "cpu")
-    pixels = [Pixels(torch.rand(16, 3, 64, 64), torch.zeros(0, 16, 64, 64)) for _ in range(10)]
+    pixels = [
+        Pixels(torch.rand(16, 3, 64, 64), torch.zeros(0, 16, 64, 64), torch.zeros(1, 16, 3, 64, 64)) for _ in range(10)
+    ]
     clips = [encode(base, clip, masked=False) for clip in pixels]
     times = [time.perf_counter()]
 

@@ -52,6 +52,7 @@ class Base:
         noise: how its start latents are drawn, likewise.
         adain: whether its clips end with AdaIN, likewise.
         readout: how masks are read off their latents, likewise: "linear", or by its full "decoder".
+        predicts_flow: the model also answers where in the first frame each pixel comes from, see `WarpingUNet`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Base:
     noise: NoiseInit
     adain: bool
     readout: ReadoutName = "linear"
+    predicts_flow: bool = False
 
     @property
     def networks(self) -> tuple[nn.Module, nn.Module]:

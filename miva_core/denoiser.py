@@ -58,12 +58,20 @@ class Denoiser:
         Returns:
             Like `latents`, float32; frame 1 is of no meaning.
         """
+        return self.answer_with_flow(text, latents, noise, t)[0]
+
+    def answer_with_flow(
+        self, text: Tensor | None, latents: Tensor, noise: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """`answer`, and the flow that it rests on, (B, F, 2, 8h, 8w) pixels, see `WarpingOutput`; None for models that
+        predict none. Arguments are those of `answer`."""
         first, copies = latents[:, :, :1], latents.shape[2] if self.text_per_frame else 1
         moving = self.noised(latents, noise, t) + (first if self.centred else 0)
         clips = torch.cat([first, moving[:, :, 1:]], dim=2)
         clips = clips.to(self.dtype or clips.dtype)
         words = None if text is None else text.to(clips).repeat_interleave(copies, dim=0)
-        return self.model(clips, t.to(clips.device), encoder_hidden_states=words).sample.float()
+        output = self.model(clips, t.to(clips.device), encoder_hidden_states=words)
+        return output.sample.float(), getattr(output, "flow", None)
 
     def restored(self, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """The motion that an answer stands for."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .base import Base
+from .optical_flow import join_flow, mirrored
 from .readout import fit_readout
 
 WINDOWS = 8
@@ -16,11 +17,20 @@ WINDOWS = 8
 
 
 class Pixels(NamedTuple):
-    """A clip before it is encoded: frames (N, 3, H, W) in [0, 1], and masks (K, N, H, W) in [0, 1], K being 0 where
-    there are none."""
+    """A clip before it is encoded.
+
+    Attributes:
+        frames: (N, 3, H, W) in [0, 1]. masks: (K, N, H, W) in [0, 1], K being 0 where there are none.
+        flow: (1, N, 3, H, W), see `measure_flow`, for bases that predict flow; otherwise (0, N).
+    """
 
     frames: Tensor
     masks: Tensor
+    flow: Tensor
+
+    def part(self, span: slice) -> "Pixels":
+        """Some of the frames, with all that belongs to them."""
+        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span])
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class LatentClip:
         mean: (1 + K, C, N, h, w), of the clip and of its masks as pictures. std: the same shape, or None for 0.
         masks: (K, N, h, w) in [0, 1].
         readout_weight: (K, C), and readout_bias: (K,), see `LinearReadout`.
+        flow: see `Pixels`.
     """
 
     mean: Tensor
@@ -38,6 +49,7 @@ class LatentClip:
     masks: Tensor
     readout_weight: Tensor
     readout_bias: Tensor
+    flow: Tensor
 
     def __len__(self) -> int:
         return self.mean.shape[2]
@@ -53,7 +65,7 @@ def encode(base: Base, pixels: Pixels, masked: bool, stride: int = 1) -> list[La
         pixels: at the size of the base; every `stride`-th of its frames are at least as many as the base makes.
         masked: whether the masks are encoded as pictures, too.
     """
-    phases = [Pixels(pixels.frames[k::stride], pixels.masks[:, k::stride]) for k in range(stride)]
+    phases = [pixels.part(slice(k, None, stride)) for k in range(stride)]
     phases = [phase for phase in phases if len(phase.frames) >= base.frames]
     most = max(1, WINDOWS // len(phases))
     return [_encode(base, window, masked) for phase in phases for window in _windows(base, phase, most)]
@@ -66,7 +78,7 @@ def _windows(base: Base, pixels: Pixels, most: int) -> Iterator[Pixels]:
     slack = len(pixels.frames) - base.frames
     starts = {round(start) for start in torch.linspace(0, slack, min(most, slack + 1)).tolist()}
     for start in sorted(starts):
-        yield Pixels(pixels.frames[start : start + base.frames], pixels.masks[:, start : start + base.frames])
+        yield pixels.part(slice(start, start + base.frames))
 
 
 def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
@@ -87,6 +99,7 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
         masks,
         torch.stack(weight).cpu() if readouts else mean.new_zeros(0, mean.shape[1]),
         torch.stack([readout.bias for readout in readouts]).cpu() if readouts else mean.new_zeros(0),
+        pixels.flow,
     )
 
 
@@ -97,12 +110,14 @@ class Batch(NamedTuple):
         latents: (1 + K, B, C, F, h, w), the clips first.
         masks: (K', B, F, h, w) in [0, 1]; K' is K, or more where masks are known but not generated.
         readout_weight: (K, B, C). readout_bias: (K, B).
+        flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
     """
 
     latents: Tensor
     masks: Tensor
     readout_weight: Tensor
     readout_bias: Tensor
+    flow: Tensor
 
 
 def draw_batch(
@@ -133,11 +148,13 @@ def draw_batch(
         )
         spread[:, :, :, 0] = 0
         latents = latents + spread * torch.randn(latents.shape, generator=generator)
+    flow = torch.stack([clip.flow[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1)
     return Batch(
         latents,
         torch.stack([clip.masks[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1),
         torch.stack([clip.readout_weight for clip in chosen], dim=1),
         torch.stack([clip.readout_bias for clip in chosen], dim=1),
+        join_flow(flow[0])[None] if len(flow) else flow,
     )
 
 
@@ -146,16 +163,16 @@ def _spread(clip: LatentClip) -> Tensor:
 
 
 def varied(pixels: Pixels, colours: int, flip: bool, generator: torch.Generator) -> Iterator[Pixels]:
-    """A clip as it is learnt from: in several random colourings, mirrored every second time, masks with it.
+    """A clip as it is learnt from: in several random colourings, mirrored every second time, masks and flow with it.
 
     Args:
         colours: number of colourings, the first as the clip is.
         flip: whether mirrored ones are wanted, too, at least one.
     """
     for k in range(max(colours, 2 if flip else 1)):
-        frames, masks = pixels
+        frames, masks, flow = pixels
         if 0 < k < colours:
             gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)
             gamma = torch.exp(0.2 * torch.randn(1, generator=generator))
             frames = (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)
-        yield Pixels(frames.flip(-1), masks.flip(-1)) if flip and k % 2 else Pixels(frames, masks)
+        yield Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow)) if flip and k % 2 else Pixels(frames, masks, flow)

@@ -12,6 +12,7 @@ from .base import Base
 from .camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from .clip_files import TrainingClip
 from .latent_clips import LatentClip, Pixels, encode, varied
+from .optical_flow import measure_flow
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Lesson:
         encoded = []
         for clip in self.clips:
             windows: list[LatentClip] = []
-            for pixels in varied(_pixels(clip), colours, self.flip, generator):
+            for pixels in varied(_pixels(clip, base.predicts_flow), colours, self.flip, generator):
                 if stop and stop():
                     raise KeyboardInterrupt
                 windows += encode(base, pixels, self.masked, clip.stride)
@@ -101,5 +102,7 @@ def has_direction(motion: str) -> bool:
     return any(re.match(_DIRECTIONS, word.lower()) for word in words)
 
 
-def _pixels(clip: TrainingClip) -> Pixels:
-    return Pixels(clip.frames.float() / 255, clip.masks.float() / 255)
+def _pixels(clip: TrainingClip, with_flow: bool) -> Pixels:
+    frames = clip.frames.float() / 255
+    flow = measure_flow(frames, clip.stride)[None] if with_flow else frames.new_zeros(0, len(frames))
+    return Pixels(frames, clip.masks.float() / 255, flow)

@@ -71,10 +71,11 @@ _FILES = {
 
 def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
     """Load the built-in base from the folder that `tools/train_tiny.py export` wrote."""
-    from diffusers import DDIMScheduler, UNetMotionModel
+    from diffusers import DDIMScheduler
 
     from .patch_codec import PatchCodec
     from .per_frame_norm import use_per_frame_norm
+    from .warping_unet import WarpingUNet
 
     for part in ("settings.json", "words.safetensors", "unet", "codec", "scheduler"):
         if not (folder / part).exists():
@@ -82,7 +83,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
     settings = read_json(folder / "settings.json")
     # Without accelerate, diffusers would warn that it cannot save memory, of which nothing is needed here.
     options = {"local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}
-    model = UNetMotionModel.from_pretrained(folder, subfolder="unet", **options)
+    model = WarpingUNet.from_pretrained(folder, subfolder="unet", **options)
     use_per_frame_norm(model)
     codec = PatchCodec.from_pretrained(folder, subfolder="codec", **options)
     with safe_open(folder / "words.safetensors", framework="pt") as file:
@@ -106,6 +107,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         noise=NoiseInit(**settings["noise"]),
         adain=settings["adain"],
         readout="decoder",
+        predicts_flow=True,
     )
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .denoiser import Denoiser
+from .optical_flow import FLOW_WEIGHT, flow_errors
 
 
 def place_weights(masks: Tensor, subject: float) -> Tensor:
@@ -22,24 +23,36 @@ def place_weights(masks: Tensor, subject: float) -> Tensor:
 
 
 def clip_losses(
-    denoiser: Denoiser, text: Tensor | None, latents: Tensor, noise: Tensor, t: Tensor, weights: Tensor | None = None
+    denoiser: Denoiser,
+    text: Tensor | None,
+    latents: Tensor,
+    noise: Tensor,
+    t: Tensor,
+    weights: Tensor | None = None,
+    flow: Tensor | None = None,
 ) -> Tensor:
     """Mean of the weighted squared errors of frames 2..F (MIVA, section 3.3).
+
+    Where the model predicts a flow, too, that is known of the clips, its errors are added.
 
     Args:
         text: (B, W, D) caption embeddings, None for models that run without.
         latents: (B, C, F, h, w) clean clips. noise: the same shape.
         t: (B,) steps.
         weights: (B, F, h, w) of the places, see `place_weights`; default all alike.
+        flow: (B, F, 3, H, W), flow and trust, see `flow_errors`; for models that predict one.
 
     Returns:
         (B,) one loss per clip.
     """
-    answer = denoiser.answer(text, latents, noise, t)
-    errors = denoiser.squared_errors(answer, latents, noise, t)[:, :, 1:]
-    if weights is not None:
-        errors = errors * weights[:, None, 1:]
-    return errors.mean(dim=(1, 2, 3, 4))
+    if weights is None:
+        weights = torch.ones_like(latents[:, 0])
+    answer, predicted = denoiser.answer_with_flow(text, latents, noise, t)
+    errors = denoiser.squared_errors(answer, latents, noise, t) * weights[:, None]
+    losses = errors[:, :, 1:].mean(dim=(1, 2, 3, 4))
+    if flow is not None:
+        losses = losses + FLOW_WEIGHT * flow_errors(predicted, flow, weights)
+    return losses
 
 
 def rolled_out_losses(
@@ -51,6 +64,7 @@ def rolled_out_losses(
     later: Tensor,
     own: Tensor,
     weights: Tensor | None = None,
+    flow: Tensor | None = None,
 ) -> Tensor:
     """`clip_losses`, some of the clips being brought to their step by the model itself.
 
@@ -67,7 +81,7 @@ def rolled_out_losses(
             rows = latents[own], noise[own]
             answer = denoiser.answer(text if text is None else text[own], *rows, later[own])
             noise[own] = rolled_out_noise(denoiser, answer, *rows, t[own], later[own])
-    return own_weight(denoiser, clip_losses(denoiser, text, latents, noise, t, weights), t, own)
+    return own_weight(denoiser, clip_losses(denoiser, text, latents, noise, t, weights, flow), t, own)
 
 
 def rolled_out_noise(
@@ -87,7 +101,8 @@ def rolled_out_noise(
 def own_weight(denoiser: Denoiser, losses: Tensor, t: Tensor, own: Tensor) -> Tensor:
     """Losses (B,) where clips that the model brought to their step weigh 1, not 1 / sigma^2.
 
-    What the model cannot know any more should not count most at the steps with the least noise.
+    What the model cannot know any more should not count most at the steps with the least noise. Where a flow counts,
+    too, it is weighed with the rest of its clip, and so counts less there.
     """
     if not denoiser.predicts_motion:
         return losses

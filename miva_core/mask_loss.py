@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .denoiser import Denoiser
@@ -32,6 +33,7 @@ def masked_losses(
     read_out: Callable[[Tensor], Tensor],
     truth: Tensor,
     unguided: Tensor,
+    flow: Tensor | None = None,
 ) -> Tensor:
     """`clip_losses` of clips and of their mask sequences, guided by the true masks or by those the model predicts.
 
@@ -51,6 +53,8 @@ def masked_losses(
         truth: (B,) bool, which clips are guided by the true masks, see `ground_truth_share`.
         unguided: (2, B) bool, which go without guidance at the noisier step and at t, as all do before the first mask
             is known.
+        flow: (B, F, 3, H, W) of the clips, flow and trust, for models that predict one, see `flow_errors`; masks move
+            as their subjects do.
 
     Returns:
         ((1 + k) B,) losses.
@@ -75,8 +79,19 @@ def masked_losses(
         _guide(miva, torch.where(truth[:, None, None, None], masks, proxy), unguided[1])
         rolled = rolled_out_noise(denoiser, answer, latents, noise, all_t, all_later)
         noise = torch.where(all_own[:, None, None, None, None], rolled, noise)
-    losses = clip_losses(denoiser, text, latents, noise, all_t, weights.repeat(rows, 1, 1, 1))
+    flow = None if flow is None else torch.cat([flow, *(_flow_within(flow, mask) for mask in masks)])
+    losses = clip_losses(denoiser, text, latents, noise, all_t, weights.repeat(rows, 1, 1, 1), flow)
     return own_weight(denoiser, losses, all_t, all_own)
+
+
+def _flow_within(flow: Tensor, mask: Tensor) -> Tensor:
+    """Flow and trust (B, F, 3, H, W), trusted only on a subject: what the picture of a mask shows of the flow.
+
+    Args:
+        mask: (B, F, h, w) in [0, 1].
+    """
+    within = F.interpolate(mask, flow.shape[-2:], mode="nearest") > 0.5
+    return torch.cat([flow[:, :, :2], flow[:, :, 2:] * within[:, :, None]], dim=2)
 
 
 def _guide(miva: Injection, masks: Tensor, unguided: Tensor) -> None:

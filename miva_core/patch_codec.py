@@ -6,7 +6,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-PATCH = 8
+from .linear_patches import PATCH, LinearPatches
 
 
 class ResidualBlock(nn.Module):
@@ -24,18 +24,14 @@ class ResidualBlock(nn.Module):
 class PatchCodec(ModelMixin, ConfigMixin):
     """Pictures to latents at 1/8 resolution and back.
 
-    Encoding projects each 8x8 patch on its principal components (exactly linear, fitted in closed form). Decoding
-    inverts that projection and adds what a small network has learned is missing: the dropped components, the seams
-    between patches, and the noise a sampler leaves behind.
+    Latents are the principal components of patches. Decoding adds to their pictures what a small network has learned is
+    missing: the dropped components, the seams between patches, and the noise a sampler leaves behind.
     """
 
     @register_to_config
     def __init__(self, latent_channels: int = 32, width: int = 80, depth: int = 3, detail: int = 16) -> None:
         super().__init__()
-        patch_dim = 3 * PATCH * PATCH
-        self.mean = nn.Parameter(torch.zeros(patch_dim), requires_grad=False)
-        self.analysis = nn.Parameter(torch.zeros(latent_channels, patch_dim), requires_grad=False)
-        self.synthesis = nn.Parameter(torch.zeros(patch_dim, latent_channels), requires_grad=False)
+        self.patches = LinearPatches(latent_channels)
         self.conv_in = nn.Conv2d(latent_channels, width, 3, padding=1)
         self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
         self.to_detail = nn.Conv2d(width, detail * PATCH * PATCH, 1)
@@ -46,37 +42,15 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], H and W multiples of 8 -> latents (N, C, H/8, W/8), about unit variance."""
-        patches = F.pixel_unshuffle(pictures, PATCH) - self.mean[:, None, None]
-        return F.conv2d(patches, self.analysis[:, :, None, None])
+        return self.patches.encode(pictures)
 
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(F, 3, H, W) -> latents (F, C, H/8, W/8), each frame by itself, and zeros, since encoding leaves no doubt."""
-        latents = self.encode(frames.to(self.analysis))
+        latents = self.encode(frames.to(self.patches.analysis))
         return latents, torch.zeros_like(latents)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) -> pictures (N, 3, 8h, 8w), about [-1, 1], not clipped."""
-        patches = F.conv2d(latents, self.synthesis[:, :, None, None]) + self.mean[:, None, None]
-        linear = F.pixel_shuffle(patches, PATCH)
+        linear = self.patches.decode(latents)
         detail = F.pixel_shuffle(self.to_detail(F.silu(self.blocks(self.conv_in(latents)))), PATCH)
         return linear + self.conv_out(F.silu(self.conv_detail(torch.cat([linear, detail], dim=1))))
-
-    @torch.no_grad()
-    def fit_components(self, patches: Tensor, whitening: float = 0.75) -> None:
-        """Set the linear part from sample patches by principal component analysis.
-
-        Args:
-            patches: (N, 192) as `pixel_unshuffle` lays them out.
-            whitening: exponent p; component k, of standard deviation s_k, is divided by s_k^p. At 1 all components
-                weigh the same, at 0 fine detail drowns in the noise of early steps.
-        """
-        mean = patches.double().mean(0)
-        centred = patches.double() - mean
-        variance, basis = torch.linalg.eigh(centred.T @ centred / len(centred))
-        k = self.config.latent_channels
-        deviation, basis = variance.flip(0)[:k].sqrt(), basis.flip(1)[:, :k].T
-        divisor = deviation**whitening
-        divisor = divisor * ((deviation / divisor) ** 2).mean().sqrt()
-        self.mean.copy_(mean)
-        self.analysis.copy_(basis / divisor[:, None])
-        self.synthesis.copy_((basis * divisor[:, None]).T)

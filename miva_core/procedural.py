@@ -6,8 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .camera import UNIT_MOVES, affine_flow, camera_transforms, compose_affine, film
+from .camera import (
+    UNIT_MOVES,
+    affine_flow,
+    apply_affine,
+    camera_transforms,
+    compose_affine,
+    film,
+    invert_affine,
+    pixel_grid,
+)
 from .errors import MIVAError
+from .flow_warp import warp
 from .sprites import SUBJECT_MOTIONS, SpriteLook, draw_sprites, random_looks, sprite_poses, uniform
 
 SLOTS: tuple[tuple[str, ...], ...] = (
@@ -100,6 +110,27 @@ class Scenes:
             on_sprite = (coverage > 0.5) & present[:, None, None, None]
             flow = torch.where(on_sprite[..., None], affine_flow(poses, height, width), flow)
         return flow
+
+    def flow_to_first(self, height: int, width: int) -> Tensor:
+        """Exact backward flow of each frame to the first, laid out as by `optical_flow.join_flow`: (B, F, 3, H, W).
+
+        It is not trusted where the background shows what a sprite hid at first. Unlike a measured one it is where it
+        leads out of the frame; and what one sprite hid of another is not told.
+        """
+        grid = pixel_grid(height, width, self.camera.device)
+        background = apply_affine(self.camera, grid)
+        places, on_sprite = background, torch.zeros_like(background[..., 0], dtype=torch.bool)
+        hidden = torch.zeros_like(background[:, 0, ..., 0])
+        for look, poses, present in zip(self.looks, self.poses, self.present.T, strict=True):
+            _, coverage = draw_sprites(look, poses, height, width)
+            coverage = coverage * present[:, None, None, None]
+            to_first = compose_affine(invert_affine(poses[:, :1]).expand_as(poses), poses)
+            covered = coverage > 0.5
+            places = torch.where(covered[..., None], apply_affine(to_first, grid), places)
+            on_sprite, hidden = on_sprite | covered, torch.maximum(hidden, coverage[:, 0])
+        come_from = hidden[:, None, None].expand(-1, background.shape[1], -1, -1, -1).flatten(0, 1)
+        uncovered = warp(come_from, (background - grid).movedim(-1, 2).flatten(0, 1)).view_as(on_sprite) > 0.1
+        return torch.cat([(places - grid).movedim(-1, 2), (on_sprite | ~uncovered)[:, :, None]], dim=2)
 
 
 @dataclass(frozen=True)

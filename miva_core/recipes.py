@@ -50,7 +50,7 @@ class Recipe:
 _TINY = Recipe(
     preset="normal",
     config=replace(MIVAConfig.default(), cfa_rank=16, ca_rank=64, ta_rank=16, ta_alpha=16.0),
-    steps=600,
+    steps=300,
     lr=3e-3,
     batch=4,
     cosine=True,

@@ -1,12 +1,10 @@
 """The loss of one batch, as a module that owns base and adapter, so that wrappers for several processes see both."""
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .adapter import MIVAAdapter
 from .base import Base
@@ -18,8 +16,6 @@ from .latent_clips import Batch
 from .loss import place_weights, rolled_out_losses
 from .mask_loss import masked_losses
 from .recipes import Recipe
-
-_FEW_PIXELS = 128 * 128
 
 
 class TrainStep(nn.Module):
@@ -50,9 +46,6 @@ class TrainStep(nn.Module):
         """The adapter is injected; afterwards the base is as it was."""
         with ExitStack() as stack:
             self._miva = stack.enter_context(inject(self.model, **self.learners))
-            # On a processor the fused attention is slow for few tokens. What is recomputed must meet the same kernel.
-            if next(self.model.parameters()).device.type == "cpu" and math.prod(self._base.size) <= _FEW_PIXELS:
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             if self._recipe.checkpointing:
                 stack.enter_context(gradient_checkpointing(self.model))
             yield
@@ -72,9 +65,10 @@ class TrainStep(nn.Module):
             self._recipe.subject,
         )
         latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
+        flow = batch.flow[0] if len(batch.flow) else None
         if not self.adapter.config.mask:
             return rolled_out_losses(
-                self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, weights
+                self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, weights, flow
             ).mean()
         return masked_losses(
             self._miva,
@@ -90,6 +84,7 @@ class TrainStep(nn.Module):
             read_out=lambda z: _read_out(batch, z),
             truth=draws.truth,
             unguided=draws.unguided,
+            flow=flow,
         ).mean()
 
 

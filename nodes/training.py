@@ -80,7 +80,7 @@ class MIVATrain(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1_000_000,
-                    tooltip="0: the preset's, which is 600 for the built-in base and 6000 for the others at normal.",
+                    tooltip="0: the preset's, which is 300 for the built-in base and 6000 for the others at normal.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -10,7 +10,8 @@ clips. The averaged weights are written every two minutes; `export` puts them wh
 
 The base never sees a clip without a clean first frame, and its noise is centred on that frame: frames 2..F are
 x_t = x^1 + alpha (x - x^1) + sigma eps. It predicts x - x^1, so a network that answers nothing holds the picture still,
-and all training goes into motion.
+and all training goes into motion. It also answers where in the first frame each pixel comes from; the exact flow of the
+drawn clips is its second target, without which it hardly learns to use that.
 """
 
 import argparse
@@ -27,19 +28,21 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, UNetMotionModel
+from diffusers import DDIMScheduler
 from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from miva_core.backdrops import paint_backdrops
+from miva_core.camera import UNIT_MOVES
 from miva_core.denoiser import Denoiser
 from miva_core.draws import draw
+from miva_core.linear_patches import PATCH
 from miva_core.loss import place_weights, rolled_out_losses
-from miva_core.patch_codec import PATCH, PatchCodec
+from miva_core.patch_codec import PatchCodec
 from miva_core.per_frame_norm import use_per_frame_norm
 from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
+from miva_core.warping_unet import WarpingUNet
 
 SIZE, FRAMES, PICTURE = 64, 16, 112
 TEXT_DIM = 64
@@ -60,7 +63,7 @@ SCHEDULE = {
 
 SETTINGS = {
     # To be changed with the weights: adapters fit only the base they were trained on.
-    "revision": "tiny-3",
+    "revision": "tiny-4",
     "frames": FRAMES,
     "size": [SIZE, SIZE],
     "multiple": 2 * PATCH,
@@ -75,9 +78,10 @@ SETTINGS = {
 }
 
 
-def build_unet(latent_channels: int) -> UNetMotionModel:
+def build_unet(codec: PatchCodec) -> WarpingUNet:
     """The video model: two levels, spatial and temporal attention at both."""
-    unet = UNetMotionModel(
+    latent_channels = codec.config.latent_channels
+    unet = WarpingUNet(
         sample_size=SIZE // PATCH,
         in_channels=latent_channels,
         out_channels=latent_channels,
@@ -94,6 +98,7 @@ def build_unet(latent_channels: int) -> UNetMotionModel:
         use_motion_mid_block=True,
     )
     use_per_frame_norm(unet)
+    unet.patches.load_state_dict(codec.patches.state_dict())
     return unet
 
 
@@ -114,19 +119,23 @@ def load_pictures(folder: Path, seed: int = 0, crops: int = 8, painted: int = 60
 
 
 CHOICE = SceneChoice(
-    moves=("still", "still", "pan_left", "pan_right", "pan_up", "pan_down", "zoom_in", "zoom_out"),
+    moves=("still", "still", *UNIT_MOVES),
     motions=("still", "slide_left", "slide_right", "rise", "jump", "sway"),
-    sprites=(0.4, 0.6),
+    sprites=(0.25, 0.75),
+    speed=(0.5, 1.2),
+    subject_speed=(0.5, 1.2),
 )
 """What the base sees. Cameras and subjects move at once or by themselves."""
 
 
 class Drawn(NamedTuple):
     """Drawn clips: frames (B, F, 3, H, W) in [-1, 1], the colours of each clip varied, masks of the subjects
-    (B, F, H, W), captions (B, W) and their speeds (B, W)."""
+    (B, F, H, W), flow to the first frame and where it is known (B, F, 3, H, W), captions (B, W) and their speeds
+    (B, W)."""
 
     frames: Tensor
     masks: Tensor
+    flow: Tensor
     words: Tensor
     speeds: Tensor
 
@@ -137,7 +146,7 @@ def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> Dr
     gain = 1 + 0.15 * torch.randn(count, 1, 3, 1, 1, generator=generator).to(frames.device)
     gamma = torch.exp(0.2 * torch.randn(count, 1, 1, 1, 1, generator=generator)).to(frames.device)
     frames = (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1) * 2 - 1
-    return Drawn(frames, masks, scenes.words, scenes.speeds)
+    return Drawn(frames, masks, scenes.flow_to_first(SIZE, SIZE), scenes.words, scenes.speeds)
 
 
 @torch.no_grad()
@@ -156,10 +165,10 @@ class ClipPool:
         self.parts = [torch.cat(part) for part in zip(*made, strict=True)]
         self.oldest = 0
 
-    def encode(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def encode(self, count: int) -> tuple[Tensor, ...]:
         drawn = sample_clips(self.pictures, count, self.generator)
         weights = place_weights(F.avg_pool2d(drawn.masks, PATCH), SUBJECT_WEIGHT)
-        return encode_clips(self.codec, drawn.frames), weights, drawn.words, drawn.speeds
+        return encode_clips(self.codec, drawn.frames), weights, drawn.flow.half(), drawn.words, drawn.speeds
 
     def renew(self, count: int) -> None:
         """Replace the `count` oldest clips."""
@@ -170,7 +179,7 @@ class ClipPool:
         self.oldest = (self.oldest + count) % size
 
     def draw(self, count: int) -> tuple[Tensor, ...]:
-        """Latents (B, C, F, h, w), weights of their places (B, F, h, w), captions and speeds (B, W)."""
+        """Latents (B, C, F, h, w), weights of their places (B, F, h, w), flow, captions and speeds, see `Drawn`."""
         rows = torch.randint(len(self.parts[0]), (count,), generator=self.generator)
         return tuple(part[rows] for part in self.parts)
 
@@ -180,7 +189,7 @@ def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
     codec = PatchCodec().to(pictures.device)
     frames = torch.cat([sample_clips(pictures, 50, generator).frames[:, ::5] for _ in range(6)])
     patches = F.pixel_unshuffle(rearrange(frames, "b f c h w -> (b f) c h w"), PATCH)
-    codec.fit_components(rearrange(patches, "n c h w -> (n h w) c"))
+    codec.patches.fit(rearrange(patches, "n c h w -> (n h w) c"))
     return codec
 
 
@@ -229,11 +238,12 @@ def hide_words(words: Tensor) -> Tensor:
     return words.masked_fill(whole | single, 0)
 
 
-def make_optimisers(unet: nn.Module, words: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+def make_optimisers(unet: nn.Module, words: nn.Embedding, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for convolutions, norms, biases, the embeddings and the time network."""
-    matrices, rest = [], [words.weight]
-    for name, parameter in unet.named_parameters():
-        (matrices if parameter.ndim == 2 and "time_emb" not in name else rest).append(parameter)
+    matrices, rest = [], []
+    for name, parameter in named(unet, words).items():
+        hidden = parameter.ndim == 2 and "time_emb" not in name and not name.startswith("words.")
+        (matrices if hidden else rest).append(parameter)
     return [
         torch.optim.Muon(matrices, lr=lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
@@ -264,13 +274,14 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
     generator = torch.Generator().manual_seed(args.seed + rank)
     codec = PatchCodec.from_pretrained(args.codec).float().to(device)
     torch.manual_seed(args.seed)
-    unet, words = build_unet(codec.config.latent_channels).to(device), nn.Embedding(len(WORDS), TEXT_DIM).to(device)
+    # The empty word stays zero: an adapter starts from a base whose text cross-attention adds nothing.
+    unet, words = build_unet(codec).to(device), nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0).to(device)
     if args.resume:
         load_halves(args.resume, unet, words)
     pool = ClipPool(codec, pictures, args.pool, generator)
     torch.manual_seed(args.seed + 1 + rank)
     optimisers = make_optimisers(unet, words, args.lr)
-    parameters = [*unet.parameters(), *words.parameters()]
+    parameters = list(named(unet, words).values())
     ema = [p.detach().clone() for p in parameters]
     denoiser = Denoiser(unet, DDIMScheduler(**SCHEDULE), centred=True)
     start = saved = time.time()
@@ -283,14 +294,12 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         frames = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
         batch = args.batch * FRAMES // frames
         pool.renew(2)
-        latents, weights, shown, speeds = pool.draw(batch)
-        latents, weights = latents[:, :, :frames], weights[:, :frames]
+        latents, weights, flow, shown, speeds = pool.draw(batch)
+        latents, weights, flow = latents[:, :, :frames], weights[:, :frames], flow[:, :frames]
         text = caption(words, hide_words(shown.to(device)), speeds.to(device))
         draws = draw(batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0)
         t, noise, own = draws.t.to(device), torch.randn_like(latents), draws.own.to(device)
-        # On a processor the fused attention is slow for 2 to 64 tokens: without it a step takes a quarter less time.
-        with torch.autocast(device.type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            losses = rolled_out_losses(denoiser, text, latents, noise, t, draws.later.to(device), own, weights)
+        losses = rolled_out_losses(denoiser, text, latents, noise, t, draws.later.to(device), own, weights, flow)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()
@@ -316,7 +325,9 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
 
 
 def named(unet: nn.Module, words: nn.Module) -> dict[str, Tensor]:
-    return {f"unet.{k}": v for k, v in unet.named_parameters()} | {f"words.{k}": v for k, v in words.named_parameters()}
+    """What is learnt, all but the copy of the codec's patches."""
+    learnt = {f"unet.{name}": p for name, p in unet.named_parameters() if p.requires_grad}
+    return learnt | {f"words.{name}": p for name, p in words.named_parameters()}
 
 
 def save_halves(path: Path, ema: list[Tensor], parameters: list[Tensor], unet: nn.Module, words: nn.Module) -> None:
@@ -344,7 +355,7 @@ def export(args: argparse.Namespace) -> None:
     # A fresh object: one that was loaded writes the folder it came from into its config.
     codec = PatchCodec(latent_channels=trained.config.latent_channels)
     codec.load_state_dict(trained.state_dict())
-    unet, words = build_unet(codec.config.latent_channels), nn.Embedding(len(WORDS), TEXT_DIM)
+    unet, words = build_unet(codec), nn.Embedding(len(WORDS), TEXT_DIM)
     load_halves(args.resume, unet, words)
     new = args.out / "new"
     unet.half().save_pretrained(new / "unet")
@@ -368,14 +379,14 @@ def main() -> None:
     parser.add_argument("--codec", type=Path, help="folder of the trained codec")
     parser.add_argument("--resume", type=Path, help="checkpoint to start from, or an exported folder")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--batch", type=int, default=8, help="clips of 16 frames in a step")
-    parser.add_argument("--pool", type=int, default=3000, help="encoded clips kept for drawing")
+    parser.add_argument("--batch", type=int, default=6, help="clips of 16 frames in a step")
+    parser.add_argument("--pool", type=int, default=600, help="encoded clips kept for drawing")
     parser.add_argument("--short", type=float, default=0.7, help="share of steps on twice as many clips of 8 frames")
-    parser.add_argument("--high-noise", type=float, default=0.7, help="power below 1 prefers late diffusion steps")
-    parser.add_argument("--own", type=float, default=0.5, help="share of clips noised by way of the model's own step")
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--high-noise", type=float, default=0.6, help="power below 1 prefers late diffusion steps")
+    parser.add_argument("--own", type=float, default=0.2, help="share of clips noised by way of the model's own step")
+    parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--decay", type=float, default=0.4, help="share of the time over which the rate falls")
-    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     for name in {"codec": (), "base": ("codec",), "export": ("codec", "resume")}[args.stage]:

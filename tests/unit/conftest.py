@@ -175,7 +175,7 @@ def make_clips() -> Callable[..., list[list[LatentClip]]]:
                 for i in range(7):
                     masks[k, i, 6 * k : 6 * k + 5, i + k : i + k + 5] = 1
                     frames[i] = torch.where(masks[k, i] > 0, 0.9 - 0.5 * k, frames[i])
-            clips.append(encode(base, Pixels(frames, masks), masked=bool(subjects)))
+            clips.append(encode(base, Pixels(frames, masks, torch.zeros(0, 7)), masked=bool(subjects)))
         return clips
 
     return make

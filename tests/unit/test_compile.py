@@ -10,6 +10,7 @@ from torch._dynamo.testing import CompileCounter
 
 from miva_core.config import MIVAConfig
 from miva_core.injection import inject
+from miva_core.loading import load_base
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,21 @@ def test_the_whole_model_is_one_graph(one_level: Callable, make_adapter: Callabl
         for t, pan in ((900, 1.0), (500, 0.3), (20, 0.0)):
             miva.set_weights(pan=pan, jump=1 - pan)
             torch.testing.assert_close(call(compiled, t=t), call(model, t=t))
+    assert counter.frame_count == 1
+
+
+@torch.no_grad()
+def test_the_built_in_base_is_one_graph(make_adapter: Callable) -> None:
+    model = load_base("tiny").model
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    clips, text = torch.randn(1, 32, 16, 8, 8), torch.zeros(16, 2, 64)
+    with inject(model, pan=make_adapter(model)) as miva:
+        for t, pan in ((900, 1.0), (20, 0.3)):
+            miva.set_weights(pan=pan)
+            ours, plain = (m(clips, torch.tensor(t), text) for m in (compiled, model))
+            torch.testing.assert_close(ours.sample, plain.sample, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(ours.flow, plain.flow, atol=1e-4, rtol=1e-4)
     assert counter.frame_count == 1
 
 

@@ -33,7 +33,7 @@ def base_of(stride: int, frames: int) -> Base:
 def clip_of(frames: int, subjects: int = 1) -> Pixels:
     masks = torch.zeros(subjects, frames, 8, 8)
     masks[:, :, 2:6, 2:6] = 1
-    return Pixels(torch.rand(frames, 3, 8, 8), masks)
+    return Pixels(torch.rand(frames, 3, 8, 8), masks, torch.zeros(0, frames))
 
 
 def test_every_frame_is_encoded_by_itself_where_the_base_does_so() -> None:
@@ -62,7 +62,7 @@ def test_masks_become_pictures_that_their_read_out_turns_back() -> None:
     base = load_base("tiny")
     masks = torch.zeros(2, 16, 64, 64)
     masks[0, :, 8:32, 8:24] = masks[1, :, 40:56, 16:56] = 1
-    (clip,) = encode(base, Pixels(torch.rand(16, 3, 64, 64), masks), masked=True)
+    (clip,) = encode(base, Pixels(torch.rand(16, 3, 64, 64), masks, torch.zeros(0, 16)), masked=True)
     assert clip.mean.shape == (3, 32, 16, 8, 8) and clip.std is None
     for k in range(2):
         read = torch.einsum("c,cfhw->fhw", clip.readout_weight[k], clip.mean[1 + k]) + clip.readout_bias[k]
@@ -74,7 +74,8 @@ def numbered(frames: int, std: float | None = None) -> LatentClip:
     mean = torch.arange(frames).float()[None, None, :, None, None].expand(2, 1, -1, 2, 2)
     spread = None if std is None else torch.full_like(mean, std)
     masks = mean[1:, 0] / 100
-    return LatentClip(mean, spread, masks, torch.full((1, 1), float(frames)), torch.full((1,), frames + 0.5))
+    flow = torch.stack([mean[0, 0], torch.zeros_like(mean[0, 0]), torch.ones_like(mean[0, 0])], dim=1)[None]
+    return LatentClip(mean, spread, masks, torch.full((1, 1), float(frames)), torch.full((1,), frames + 0.5), flow)
 
 
 def test_windows_lie_inside_their_clip_and_masks_go_with_them() -> None:
@@ -94,6 +95,20 @@ def test_windows_lie_inside_their_clip_and_masks_go_with_them() -> None:
     assert starts == {5: {0, 1}, 9: set(range(6))}
 
 
+def test_the_flow_of_a_window_leads_to_its_own_first_frame() -> None:
+    """Steps of 1, 2, 3 … pixels from frame to frame, as `numbered` has them."""
+    drawn = draw_batch([[numbered(9)]], 8, full=4, frames=3, generator=torch.Generator().manual_seed(0))
+    assert drawn.flow.shape == (1, 8, 3, 3, 2, 2)
+    for b in range(8):
+        start = drawn.latents[0, b, 0, 0, 0, 0].item()
+        assert drawn.flow[0, b, :, 0, 0, 0].tolist() == [0, start + 1, 2 * start + 3]
+
+
+def test_clips_whose_flow_is_not_known_have_none() -> None:
+    (clip,) = encode(base_of(1, 5), clip_of(6), masked=False)
+    assert draw_batch([[clip]], 2, 5, 5, torch.Generator()).flow.shape == (0, 2, 5)
+
+
 def test_latents_are_drawn_with_the_spread_the_encoder_tells() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([draw_batch([[numbered(4, 0.3)]], 1, 4, 4, generator).latents for _ in range(300)])
@@ -106,12 +121,15 @@ def test_latents_are_drawn_with_the_spread_the_encoder_tells() -> None:
 
 
 def test_colourings_change_colours_and_mirrors_change_sides_masks_with_them() -> None:
-    pixels = Pixels(torch.rand(3, 3, 4, 6), torch.rand(1, 3, 4, 6))
+    pixels = Pixels(torch.rand(3, 3, 4, 6), torch.rand(1, 3, 4, 6), torch.rand(1, 3, 3, 4, 6))
     made = list(varied(pixels, colours=4, flip=True, generator=torch.Generator().manual_seed(0)))
     assert len(made) == 4 and torch.equal(made[0].frames, pixels.frames)
     for k, variant in enumerate(made):
-        frames, masks = (x.flip(-1) if k % 2 else x for x in variant)
+        frames, masks, flow = (x.flip(-1) if k % 2 else x for x in variant)
         assert torch.equal(masks, pixels.masks)
+        sideways, *others = flow.unbind(2)
+        assert torch.equal(-sideways if k % 2 else sideways, pixels.flow[:, :, 0])
+        assert torch.equal(torch.stack(others, 2), pixels.flow[:, :, 1:])
         if k:
             # A monotone curve for each colour, the same at every place.
             order = pixels.frames[:, 0].flatten().argsort()
@@ -122,12 +140,13 @@ def test_colourings_change_colours_and_mirrors_change_sides_masks_with_them() ->
 
 
 def test_every_phase_of_the_stride_is_met() -> None:
-    pixels = clip_of(20)
+    pixels = clip_of(20)._replace(flow=torch.rand(1, 20, 3, 8, 8))
     phases = encode(base_of(1, 5), pixels, masked=False, stride=3)
     assert [len(clip) for clip in phases] == [7, 7, 6]
     for k, clip in enumerate(phases):
         shown = pixels.frames[k::3, :, ::2, ::2] * 2 - 1
         torch.testing.assert_close(clip.mean[0], shown.transpose(0, 1))
+        assert torch.equal(clip.flow, pixels.flow[:, k::3])
     assert len(encode(base_of(1, 7), pixels, masked=False, stride=3)) == 2  # the third would be too short
     windows = encode(base_of(4, 9), clip_of(40), masked=False, stride=2)
     assert len(windows) == 8 and {tuple(clip.mean.shape) for clip in windows} == {(1, 3, 3, 4, 4)}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from miva_core.denoiser import Denoiser
 from miva_core.loss import clip_losses, place_weights, rolled_out_losses
+from miva_core.optical_flow import FLOW_WEIGHT
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
 
@@ -74,6 +75,27 @@ def test_places_weigh_their_errors(batch: dict[str, Tensor]) -> None:
     assert not torch.allclose(shares[0], shares[1])
     ones = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
     torch.testing.assert_close(clip_losses(centred(Stub()), **batch, weights=3 * ones), 3 * plain)
+
+
+class Flowing(Stub):
+    """Also answers a flow of one pixel to the right everywhere, two pixels a latent place."""
+
+    def forward(self, frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
+        flow = torch.zeros(*frames[:, 0].shape[:2], 2, 2 * SIDE, 2 * SIDE).double()
+        flow[:, :, 0] = 1
+        return SimpleNamespace(sample=super().forward(frames, t, encoder_hidden_states).sample, flow=flow)
+
+
+def test_where_the_flow_is_known_its_error_is_added(batch: dict[str, Tensor]) -> None:
+    """Clip 1 is known to move by 1 and 2 pixels, off by 0 and 2; a quarter of clip 2 by 4 and 0; of clip 3 nothing."""
+    flow = torch.zeros(CLIPS, FRAMES, 3, 2 * SIDE, 2 * SIDE).double()
+    flow[0, :, 0], flow[0, :, 1], flow[0, :, 2] = 1, 2, 1
+    flow[1, :, 0] = 4
+    flow[1, :, 2, :SIDE, :SIDE] = 1
+    model = centred(Flowing())
+    weights = 2 * torch.ones(CLIPS, FRAMES, SIDE, SIDE)
+    added = clip_losses(model, **batch, weights=weights, flow=flow) - clip_losses(model, **batch, weights=weights)
+    torch.testing.assert_close(added, FLOW_WEIGHT * torch.tensor([2.0, 0.75, 0.0]).double())
 
 
 def test_only_the_chosen_clips_are_rolled_out(batch: dict[str, Tensor]) -> None:

@@ -13,6 +13,7 @@ from miva_core.denoiser import Denoiser
 from miva_core.errors import MIVAError
 from miva_core.loss import clip_losses
 from miva_core.mask_loss import ground_truth_share, masked_losses
+from miva_core.optical_flow import FLOW_WEIGHT
 
 CLIPS, CHANNELS, FRAMES, SIDE, STEPS = 3, 2, 3, 2, 100
 
@@ -101,6 +102,24 @@ def test_both_streams_count_at_the_same_step(batch: dict[str, Tensor]) -> None:
         assert torch.equal(t[:CLIPS], t[CLIPS:])
     for (_, t, _), key in zip(model.calls, ("later", "t"), strict=True):
         assert torch.equal(t[:CLIPS], batch[key])
+
+
+def test_masks_flow_as_their_subjects_do_and_are_not_asked_about_the_rest(batch: dict[str, Tensor]) -> None:
+    """A model that answers no flow is off by 1 pixel where that is known: everywhere in clips, on subjects in masks."""
+
+    class Still(Model):
+        def forward(self, clips: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
+            output = super().forward(clips, t, encoder_hidden_states)
+            return SimpleNamespace(sample=output.sample, flow=torch.zeros(2 * CLIPS, FRAMES, 2, 2 * SIDE, 2 * SIDE))
+
+    batch["weights"] = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
+    given = {"truth": ALL, "own": NONE, "unguided": torch.stack([NONE, NONE]), "read_out": read_out}
+    flow = torch.ones(CLIPS, FRAMES, 3, 2 * SIDE, 2 * SIDE)
+    without, with_flow = (
+        masked_losses(Recorder(), denoise(Still()), **batch, **given, flow=known) for known in (None, flow)
+    )
+    subject = (batch["masks"][0, :, 1:] > 0.5).float().mean((1, 2, 3))
+    torch.testing.assert_close(with_flow - without, FLOW_WEIGHT * torch.cat([torch.ones(CLIPS), subject]))
 
 
 def test_the_first_frames_of_clip_and_mask_do_not_count(batch: dict[str, Tensor]) -> None:

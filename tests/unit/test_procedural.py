@@ -323,6 +323,29 @@ def test_the_flow_leads_each_pixel_to_itself_in_the_next_frame(motion: str) -> N
             assert unmoved[kept].mean() > 2 * error.mean()  # no flow would be no answer
 
 
+@pytest.mark.parametrize("motion", SUBJECT_MOTIONS)
+def test_the_flow_to_the_first_frame_leads_each_pixel_to_itself_where_it_is_trusted(motion: str) -> None:
+    choice = {"motions": (motion,), "sprites": (0.0, 1.0), "speed": (1.5, 2.0), "subject_speed": (2.5, 3.0)}
+    drawn = scenes(count=3, size=BIG, **choice)
+    drawn.looks[0].pattern[:, :3] *= 0.4
+    clip, _ = drawn.render(smooth_pictures(), BIG, BIG)
+    flow, label = drawn.flow_to_first(BIG, BIG), surfaces(drawn)
+    places = pixel_grid(BIG, BIG) + flow[:, :, :2].movedim(2, -1).flatten(0, 1)
+    first = clip[:, :1].expand_as(clip).flatten(0, 1)
+    came_from = look_up(label[:, :1].expand_as(label).flatten(0, 1)[:, None], places)[:, 0]
+    inside = (places.abs() < BIG / 2 - 2).all(-1)
+    here, trusted = label.flatten(0, 1), flow[:, :, 2].flatten(0, 1) > 0
+    error = (look_up(first, places) - clip.flatten(0, 1)).abs().amax(1)
+    for surface in (0, 1):
+        kept = (here == surface) & (came_from == surface) & inside
+        assert kept.sum() > 1000 and trusted[kept].all()
+        assert error[kept].mean() < 0.01 and error[kept].quantile(0.99) < 0.05
+    uncovered = (here == 0) & (came_from == 1)
+    assert not trusted[uncovered].any()
+    if motion == "slide_left":
+        assert uncovered.sum() > 100
+
+
 # --- several subjects ------------------------------------------------------------------------------------------------
 
 

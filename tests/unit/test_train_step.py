@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from miva_core.adapter import MIVAAdapter
 from miva_core.base import Base
+from miva_core.clip_files import TrainingClip
 from miva_core.latent_clips import LatentClip
+from miva_core.lesson import Lesson
+from miva_core.loading import load_base
 from miva_core.loss import clip_losses, place_weights
-from miva_core.recipes import Recipe
+from miva_core.recipes import Recipe, recipe
 from miva_core.train_step import TrainStep
 from miva_core.training import draw_step, train
 
@@ -105,6 +110,34 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     unweighted = TrainStep(base, adapter, replace(recipe, subject=0.0))
     with unweighted.at_work():
         assert unweighted(batch, noise, draws) < loss
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_built_in_base_is_told_the_flow_of_its_clips(masked: bool) -> None:
+    """A subject slides by a pixel a frame: the loss with that flow, measured, is not the one without."""
+    base, chosen = load_base("tiny"), replace(recipe("tiny", masked=masked), batch=1, rolled_out=0.0)
+    frames = F.interpolate(torch.rand(1, 3, 16, 16), (64, 64), mode="bicubic")[0].clamp(0, 1).repeat(16, 1, 1, 1)
+    masks, subject = torch.zeros(1, 16, 64, 64), frames[0, :, 20:44, 10:34].flip(0)
+    for i in range(16):
+        frames[i, :, 20:44, 10 + i : 34 + i] = subject
+        masks[0, i, 20:44, 10 + i : 34 + i] = 1
+    shown = (frames * 255).round().byte()
+    lesson = Lesson("slide", [TrainingClip("slide", shown, (masks * 255).byte())], masked=masked)
+    clips = lesson.encode(base, colours=1, seed=0)
+    torch.manual_seed(0)
+    step = TrainStep(base, MIVAAdapter(base.backbone, chosen.config), chosen)
+    batch, noise, draws = draw_step(clips, base, chosen, 0, 0, 1)
+    on_subject = (batch.masks[0] == 1).repeat_interleave(8, -1).repeat_interleave(8, -2)
+    joined = batch.flow[0].transpose(1, 2)
+    for i in (1, 8, 15):
+        assert (joined[0, 0, i][on_subject[0, i]] + i).abs().mean() < 0.1 * i + 0.1
+    with step.at_work():
+        with_flow, without = step(batch, noise, draws), step(batch._replace(flow=batch.flow[:0]), noise, draws)
+    assert with_flow > without + 0.01
+    distant = batch.flow.clone()
+    distant[:, :, :, 0] += 5
+    with step.at_work():
+        assert step(batch._replace(flow=distant), noise, draws) > with_flow
 
 
 def test_accelerate_forgets_a_training_and_not_what_else_it_knew(
