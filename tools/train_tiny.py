@@ -46,6 +46,8 @@ from miva_core.warping_unet import WarpingUNet
 
 SIZE, FRAMES, PICTURE = 64, 16, 112
 TEXT_DIM = 64
+ROUND = 50
+"""Clips that are drawn at a time when a pool is filled."""
 SUBJECT_WEIGHT = 6.0
 """How much more a place counts where a subject is."""
 SCHEDULE = {
@@ -161,7 +163,7 @@ class ClipPool:
 
     def __init__(self, codec: PatchCodec, pictures: Tensor, size: int, generator: torch.Generator) -> None:
         self.codec, self.pictures, self.generator = codec, pictures, generator
-        made = [self.encode(50) for _ in range(size // 50)]
+        made = [self.encode(ROUND) for _ in range(size // ROUND)]
         self.parts = [torch.cat(part) for part in zip(*made, strict=True)]
         self.oldest = 0
 
@@ -392,6 +394,8 @@ def main() -> None:
     for name in {"codec": (), "base": ("codec",), "export": ("codec", "resume")}[args.stage]:
         if getattr(args, name) is None:
             parser.error(f"{args.stage} needs --{name}")
+    if args.pool < ROUND:
+        parser.error(f"--pool is {args.pool}, expected at least {ROUND}: clips are drawn so many at a time")
     args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.stage == "export":

@@ -21,9 +21,9 @@ from torch import Tensor
 from miva_core import MIVAAdapter, animate, describe, load_base
 from miva_core.animatediff import CONFIGS, load_animatediff
 from miva_core.base import Base
-from miva_core.latent_clips import LatentClip
+from miva_core.latent_clips import LatentClip, Pixels, encode
 from miva_core.library import SHIPPED
-from miva_core.recipes import Recipe
+from miva_core.recipes import Recipe, recipe
 from miva_core.subject_mask import load_segmenter
 from miva_core.training import train
 from miva_core.wan import WanVAE
@@ -177,6 +177,23 @@ def test_training_on_a_card(
         resumed = train(base, clips, replace(recipe, steps=4), folder=tmp_path, resume=True)
     assert outcome.losses[0] == pytest.approx(full.losses[0], rel=1e-4)
     assert len(resumed.losses) == 4 and all(math.isfinite(loss) for loss in resumed.losses)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_training_the_built_in_base_on_a_card(masked: bool, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """It is told the flow of its clips, too."""
+    base, chosen = load_base("tiny"), replace(recipe("tiny", masked=masked), steps=2, batch=1)
+    masks, flow = torch.zeros(1, 16, 64, 64), torch.ones(1, 16, 3, 64, 64)
+    masks[..., 16:40, 16:40] = 1
+    clips = [encode(base, Pixels(torch.rand(16, 3, 64, 64), masks, flow), masked=masked)]
+    full = train(base, clips, chosen, folder=tmp_path)
+    request.getfixturevalue("no_gradients")
+    with make_believe_card() as card:
+        for network in base.networks:
+            network.to(card)
+        outcome = train(base, clips, chosen, folder=tmp_path)
+        assert {parameter.device for parameter in outcome.adapter.parameters()} == {card}
+    assert outcome.losses[0] == pytest.approx(full.losses[0], rel=1e-4)
 
 
 def test_sam_2_on_a_card() -> None:
