@@ -110,7 +110,8 @@ class Lora(nn.Module):
         latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
         text = self.base.text.expand(len(latents), -1, -1)
         given = latents, noise, draws.t, draws.later, draws.own
-        return rolled_out_losses(self._denoiser, text, *given, flow=batch.flow[0]).mean()
+        flow = batch.flow[0] if len(batch.flow) else None
+        return rolled_out_losses(self._denoiser, text, *given, flow=flow).mean()
 
 
 def lesson_clips(base: Base, chosen: Recipe) -> Clips:
@@ -175,53 +176,40 @@ def scored(base: Base, adapters: dict, ideal: Ideal, seeds: int, kept: Path) -> 
     return Scores(*joined), clips
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=Path, required=True, help="folder that adapters and clips are kept in")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    options = parser.parse_args()
-    for folder in (options.work, options.out):
-        folder.mkdir(parents=True, exist_ok=True)
-    base, chosen = load_base("tiny"), replace(recipe("tiny"), steps=STEPS)
-    base.model.requires_grad_(False)
-    ideal = camera_ideal(held_out_pictures(options.pictures), MOTION, base)
+HEAD = (
+    "| variant | parameters learnt | right way | speed / ideal | PSNR above a still, dB "
+    "| speed, against MIVA | PSNR, against MIVA, dB | the paper says | here |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def variants_table(
+    base: Base, chosen: Recipe, ideal: Ideal, seeds: int, work: Path
+) -> tuple[list[str], list[tuple[str, Tensor]]]:
+    """Every variant trained on a base: the table's lines, and a clip of each by its name."""
     encoded: list[Clips] = []
 
     def clips() -> Clips:
         encoded[:] = encoded or [lesson_clips(base, chosen)]
         return encoded[0]
 
-    lines = [
-        "# The parts of the method, left out while a motion is learnt",
-        f"\n`python -m benchmarks.ablations`: {MOTION} on the built-in base, {STEPS} steps; {len(ideal.frames)} "
-        f"held-out pictures, {options.seeds} seeds of the noise, one training each; mean ± spread over seeds, "
-        f"differences with their standard error over pictures. PSNR at frame {FRAMES[MOTION]}.\n",
-        "| variant | parameters learnt | right way | speed / ideal | PSNR above a still, dB "
-        "| speed, against MIVA | PSNR, against MIVA, dB | the paper says | here |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    sheet, usual, whole = [], None, 0
+    lines, sheet, usual, whole = [HEAD], [], None, 0
     for variant in (*VARIANTS, Variant("plain LoRA", "MIVA keeps the picture, LoRA does not")):
         name = variant.name.replace(" ", "_").replace("½", "half")
         if variant.name == "plain LoRA":
-            lora = trained_lora(base, chosen, whole, clips, options.work / "lora.pt")
+            lora = trained_lora(base, chosen, whole, clips, work / "lora.pt")
             learnt = sum(p.numel() for key, p in lora.named_parameters() if "lora_" in key)
-            found, made = scored(lora.base, {}, ideal, options.seeds, options.work / "lora")
+            found, made = scored(lora.base, {}, ideal, seeds, work / "lora")
         else:
-            adapter = trained(variant, base, chosen, clips, options.work / f"{name}.pt")
+            adapter = trained(variant, base, chosen, clips, work / f"{name}.pt")
             learnt = sum(
                 p.numel() for key, p in adapter.named_parameters() if not any(f in key for f in variant.frozen)
             )
-            found, made = scored(base, {MOTION: (adapter, 1.0)}, ideal, options.seeds, options.work / name)
+            found, made = scored(base, {MOTION: (adapter, 1.0)}, ideal, seeds, work / name)
         usual, whole = usual or found, whole or learnt
         cells = [
             variant.name,
             f"{learnt:,}".replace(",", " "),
-            f"{(found.speed > 0).float().mean() * 100:.0f} %",
-            shown(found.speed),
-            shown(found.gain),
+            *level_cells(found),
             "" if found is usual else shown_difference(found.speed, usual.speed),
             "" if found is usual else shown_difference(found.gain, usual.gain),
             variant.claim,
@@ -230,8 +218,40 @@ def main() -> None:
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
         sheet.append((variant.name, made[SHOWN]))
+    return lines, sheet
+
+
+def level_cells(found: Scores) -> list[str]:
+    """How often the right way, speed and PSNR."""
+    return [f"{(found.speed > 0).float().mean() * 100:.0f} %", shown(found.speed), shown(found.gain)]
+
+
+def variant_options(summary: str) -> argparse.ArgumentParser:
+    """What a benchmark of variants is told."""
+    parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--work", type=Path, required=True, help="folder that adapters and clips are kept in")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser
+
+
+def main() -> None:
+    options = variant_options(__doc__).parse_args()
+    for folder in (options.work, options.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    base, chosen = load_base("tiny"), replace(recipe("tiny"), steps=STEPS)
+    ideal = camera_ideal(held_out_pictures(options.pictures), MOTION, base)
+    table, sheet = variants_table(base, chosen, ideal, options.seeds, options.work)
+    lines = [
+        "# The parts of the method, left out while a motion is learnt",
+        f"\n`python -m benchmarks.ablations`: {MOTION} on the built-in base, {STEPS} steps; {len(ideal.frames)} "
+        f"held-out pictures, {options.seeds} seeds of the noise, one training each; mean ± spread over seeds, "
+        f"differences with their standard error over pictures. PSNR at frame {FRAMES[MOTION]}.\n",
+        *table,
+        "\n![a clip of each variant](ablations.jpg)",
+    ]
     write_jpeg(contact_sheet([("ideal", ideal.frames[SHOWN]), *sheet], every=3), options.out / "ablations.jpg")
-    lines.append("\n![a clip of each variant](ablations.jpg)")
     (options.out / "ablations.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

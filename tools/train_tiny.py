@@ -20,8 +20,9 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -80,25 +81,29 @@ SETTINGS = {
 }
 
 
+def unet_config(codec: PatchCodec) -> dict[str, Any]:
+    """Of the video model: two levels, spatial and temporal attention at both."""
+    return {
+        "sample_size": SIZE // PATCH,
+        "in_channels": codec.config.latent_channels,
+        "out_channels": codec.config.latent_channels,
+        "down_block_types": ("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion"),
+        "up_block_types": ("CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
+        "block_out_channels": (64, 96),
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "cross_attention_dim": TEXT_DIM,
+        "use_linear_projection": True,
+        "num_attention_heads": (2, 3),
+        "motion_max_seq_length": FRAMES,
+        "motion_num_attention_heads": (2, 3),
+        "use_motion_mid_block": True,
+    }
+
+
 def build_unet(codec: PatchCodec) -> WarpingUNet:
-    """The video model: two levels, spatial and temporal attention at both."""
-    latent_channels = codec.config.latent_channels
-    unet = WarpingUNet(
-        sample_size=SIZE // PATCH,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        down_block_types=("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion"),
-        up_block_types=("CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
-        block_out_channels=(64, 96),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=TEXT_DIM,
-        use_linear_projection=True,
-        num_attention_heads=(2, 3),
-        motion_max_seq_length=FRAMES,
-        motion_num_attention_heads=(2, 3),
-        use_motion_mid_block=True,
-    )
+    """The video model, its patches those of the codec."""
+    unet = WarpingUNet(**unet_config(codec))
     use_per_frame_norm(unet)
     unet.patches.load_state_dict(codec.patches.state_dict())
     return unet
@@ -142,8 +147,8 @@ class Drawn(NamedTuple):
     speeds: Tensor
 
 
-def sample_clips(pictures: Tensor, count: int, generator: torch.Generator) -> Drawn:
-    scenes = draw_scenes(count, generator, CHOICE, len(pictures), PICTURE, SIZE, FRAMES).to(pictures.device)
+def sample_clips(pictures: Tensor, count: int, generator: torch.Generator, choice: SceneChoice = CHOICE) -> Drawn:
+    scenes = draw_scenes(count, generator, choice, len(pictures), PICTURE, SIZE, FRAMES).to(pictures.device)
     frames, masks = scenes.render(pictures, SIZE, SIZE)
     gain = 1 + 0.15 * torch.randn(count, 1, 3, 1, 1, generator=generator).to(frames.device)
     gamma = torch.exp(0.2 * torch.randn(count, 1, 1, 1, 1, generator=generator)).to(frames.device)
@@ -161,14 +166,21 @@ def encode_clips(codec: PatchCodec, frames: Tensor) -> Tensor:
 class ClipPool:
     """Encoded clips that are drawn many times and replaced one batch after another, since drawing them is slow."""
 
-    def __init__(self, codec: PatchCodec, pictures: Tensor, size: int, generator: torch.Generator) -> None:
-        self.codec, self.pictures, self.generator = codec, pictures, generator
+    def __init__(
+        self,
+        codec: PatchCodec,
+        pictures: Tensor,
+        size: int,
+        generator: torch.Generator,
+        choice: SceneChoice = CHOICE,
+    ) -> None:
+        self.codec, self.pictures, self.generator, self.choice = codec, pictures, generator, choice
         made = [self.encode(ROUND) for _ in range(size // ROUND)]
         self.parts = [torch.cat(part) for part in zip(*made, strict=True)]
         self.oldest = 0
 
     def encode(self, count: int) -> tuple[Tensor, ...]:
-        drawn = sample_clips(self.pictures, count, self.generator)
+        drawn = sample_clips(self.pictures, count, self.generator, self.choice)
         weights = place_weights(F.avg_pool2d(drawn.masks, PATCH), SUBJECT_WEIGHT)
         return encode_clips(self.codec, drawn.frames), weights, drawn.flow.half(), drawn.words, drawn.speeds
 
@@ -186,9 +198,9 @@ class ClipPool:
         return tuple(part[rows] for part in self.parts)
 
 
-def fit_codec(pictures: Tensor, generator: torch.Generator) -> PatchCodec:
+def fit_codec(pictures: Tensor, generator: torch.Generator, channels: int = 32) -> PatchCodec:
     """A codec with its linear part fitted; the network that refines its pictures starts at nothing."""
-    codec = PatchCodec().to(pictures.device)
+    codec = PatchCodec(latent_channels=channels).to(pictures.device)
     frames = torch.cat([sample_clips(pictures, 50, generator).frames[:, ::5] for _ in range(6)])
     patches = F.pixel_unshuffle(rearrange(frames, "b f c h w -> (b f) c h w"), PATCH)
     codec.patches.fit(rearrange(patches, "n c h w -> (n h w) c"))
@@ -268,10 +280,16 @@ def average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
         parameter.grad.copy_(mean.view_as(parameter) / ranks)
 
 
-def train_base(args: argparse.Namespace, device: torch.device) -> None:
+def join_processes() -> tuple[int, int]:
+    """This process's number and how many there are, all of them told of each other."""
     rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if ranks > 1:
         dist.init_process_group("gloo")
+    return rank, ranks
+
+
+def train_base(args: argparse.Namespace, device: torch.device) -> None:
+    rank, ranks = join_processes()
     pictures = load_pictures(args.photos).to(device)
     generator = torch.Generator().manual_seed(args.seed + rank)
     codec = PatchCodec.from_pretrained(args.codec).float().to(device)
@@ -282,26 +300,66 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         load_halves(args.resume, unet, words)
     pool = ClipPool(codec, pictures, args.pool, generator)
     torch.manual_seed(args.seed + 1 + rank)
+    denoiser = Denoiser(unet, DDIMScheduler(**SCHEDULE), centred=True)
+    start = time.time()
+    learn(
+        unet,
+        words,
+        lambda step, _: batch_losses(denoiser, words, pool, step, args, generator),
+        lambda _: elapsed_share(start, 60 * args.minutes, ranks),
+        args,
+        rank,
+        ranks,
+    )
+
+
+def batch_losses(
+    denoiser: Denoiser,
+    words: nn.Embedding,
+    pool: ClipPool,
+    step: int,
+    args: argparse.Namespace,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Steps t (B,) and losses (B,) of a batch of the pool's clips."""
+    # Half-length clips cost half; the last frames are met often enough.
+    frames = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
+    batch = args.batch * FRAMES // frames
+    pool.renew(2)
+    latents, weights, flow, shown, speeds = pool.draw(batch)
+    latents, weights, flow = latents[:, :, :frames], weights[:, :frames], flow[:, :frames]
+    text = caption(words, hide_words(shown.to(latents.device)), speeds.to(latents.device))
+    draws = draw(batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0)
+    t, later, own = (drawn.to(latents.device) for drawn in (draws.t, draws.later, draws.own))
+    return t, rolled_out_losses(denoiser, text, latents, torch.randn_like(latents), t, later, own, weights, flow)
+
+
+def learn(
+    unet: nn.Module,
+    words: nn.Embedding,
+    losses_at: Callable[[int, float], tuple[Tensor, Tensor]],
+    done: Callable[[int], float],
+    args: argparse.Namespace,
+    rank: int,
+    ranks: int,
+) -> None:
+    """Train until all is done; the averaged weights are in `args.out` / ema.pt.
+
+    Args:
+        losses_at: takes the step and the share of the work that is done; gives the steps t (B,) and the losses
+            (B,) of a batch.
+        done: takes the step and gives that share, the same in all processes.
+    """
     optimisers = make_optimisers(unet, words, args.lr)
     parameters = list(named(unet, words).values())
     ema = [p.detach().clone() for p in parameters]
-    denoiser = Denoiser(unet, DDIMScheduler(**SCHEDULE), centred=True)
     start = saved = time.time()
     step, clips, curve = 0, 0, {}
-    while (progress := elapsed_share(start, 60 * args.minutes, ranks)) < 1:
+    while (progress := done(step)) < 1:
         lr = args.lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * min(1.0, (1 - progress) / args.decay))
         for group in [g for optimiser in optimisers for g in optimiser.param_groups]:
             group["lr"] = lr
-        # Half-length clips cost half; the last frames are met often enough.
-        frames = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
-        batch = args.batch * FRAMES // frames
-        pool.renew(2)
-        latents, weights, flow, shown, speeds = pool.draw(batch)
-        latents, weights, flow = latents[:, :, :frames], weights[:, :frames], flow[:, :frames]
-        text = caption(words, hide_words(shown.to(device)), speeds.to(device))
-        draws = draw(batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0)
-        t, noise, own = draws.t.to(device), torch.randn_like(latents), draws.own.to(device)
-        losses = rolled_out_losses(denoiser, text, latents, noise, t, draws.later.to(device), own, weights, flow)
+        t, losses = losses_at(step, progress)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         losses.mean().backward()
@@ -311,7 +369,7 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         for optimiser in optimisers:
             optimiser.step()
         torch._foreach_lerp_(ema, [p.detach() for p in parameters], 1 - min(args.ema, (step + 1) / (step + 10)))
-        step, clips = step + 1, clips + batch * ranks
+        step, clips = step + 1, clips + len(t) * ranks
         for bucket, value in zip((t // 200).tolist(), losses.tolist(), strict=True):
             curve.setdefault(bucket, []).append(value)
         if rank == 0 and (step in (1, 20) or step % 100 == 0):
@@ -373,29 +431,39 @@ def export(args: argparse.Namespace) -> None:
     shutil.rmtree(new)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("codec", "base", "export"))
+def learning_options(parser: argparse.ArgumentParser) -> None:
+    """What every training of a video model here is told."""
     parser.add_argument("--photos", type=Path, default=Path("tools/photos"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--codec", type=Path, help="folder of the trained codec")
-    parser.add_argument("--resume", type=Path, help="checkpoint to start from, or an exported folder")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=6, help="clips of 16 frames in a step")
     parser.add_argument("--pool", type=int, default=600, help="encoded clips kept for drawing")
     parser.add_argument("--short", type=float, default=0.7, help="share of steps on twice as many clips of 8 frames")
     parser.add_argument("--high-noise", type=float, default=0.6, help="power below 1 prefers late diffusion steps")
-    parser.add_argument("--own", type=float, default=0.2, help="share of clips noised by way of the model's own step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--decay", type=float, default=0.4, help="share of the time over which the rate falls")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--seed", type=int, default=0)
+
+
+def check_pool(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End with a sentence where the pool of clips is too small."""
+    if args.pool < ROUND:
+        parser.error(f"--pool is {args.pool}, expected at least {ROUND}: clips are drawn so many at a time")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("codec", "base", "export"))
+    learning_options(parser)
+    parser.add_argument("--codec", type=Path, help="folder of the trained codec")
+    parser.add_argument("--resume", type=Path, help="checkpoint to start from, or an exported folder")
+    parser.add_argument("--own", type=float, default=0.2, help="share of clips noised by way of the model's own step")
     args = parser.parse_args()
     for name in {"codec": (), "base": ("codec",), "export": ("codec", "resume")}[args.stage]:
         if getattr(args, name) is None:
             parser.error(f"{args.stage} needs --{name}")
-    if args.pool < ROUND:
-        parser.error(f"--pool is {args.pool}, expected at least {ROUND}: clips are drawn so many at a time")
+    check_pool(parser, args)
     args.out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.stage == "export":

@@ -1,0 +1,185 @@
+"""What made the built-in base good: small bases trained from nothing, one choice changed in each.
+
+    python -m benchmarks.base_ablations --photos PHOTOS --work FOLDER [--pictures 20] [--seeds 3] [variant numbers …]
+
+All train for as many steps on clips of 8 frames of two camera motions, and are asked for these by their captions on
+held-out pictures. PHOTOS as for `tools.train_tiny`. About ten minutes a variant on one core; what is in the work folder
+already is taken as it is. Writes base_ablations.md.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+
+from benchmarks.claims import shown
+from benchmarks.tiny_quality import SPEED, Ideal, camera_ideal, camera_speed, held_out_pictures
+from miva_core import animate, load_base
+from miva_core.backbones import describe
+from miva_core.base import Base
+from miva_core.denoiser import Denoiser
+from miva_core.loading import TINY_FOLDER
+from miva_core.metrics import psnr
+from miva_core.patch_codec import PatchCodec
+from miva_core.per_frame_norm import use_per_frame_norm
+from miva_core.procedural import WORDS, SceneChoice
+from miva_core.warping_unet import WarpingUNet
+from tools.train_tiny import (
+    FRAMES,
+    SCHEDULE,
+    TEXT_DIM,
+    ClipPool,
+    batch_losses,
+    fit_codec,
+    learn,
+    load_halves,
+    load_pictures,
+    unet_config,
+)
+
+MOTIONS = ("pan_left", "zoom_in")
+CHOICE = SceneChoice(moves=MOTIONS, motions=("still",), sprites=(1.0,), speed=(0.5, 1.2))
+STEPS = 600
+LENGTH = FRAMES // 2
+TRAINING = {"batch": 4, "short": 1.0, "high_noise": 0.6, "own": 0.2, "lr": 1.5e-3, "decay": 0.4, "ema": 0.99}
+
+
+class WithoutFlow(ClipPool):
+    """Clips whose flow nobody knows."""
+
+    def draw(self, count: int) -> tuple[Tensor, ...]:
+        latents, weights, flow, words, speeds = super().draw(count)
+        return latents, weights, torch.zeros_like(flow), words, speeds
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is changed.
+
+    Attributes:
+        channels: of the latents of a codec that is fitted anew, without the network that refines its pictures; None
+            takes the codec that is shipped, with it.
+        unet, schedule, training: settings that differ.
+        steps: denoising steps of the first variant, in place of the usual ones.
+    """
+
+    name: str
+    channels: int | None = None
+    unet: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    pool: type[ClipPool] = ClipPool
+    steps: int | None = None
+
+
+VARIANTS = (
+    Variant("as shipped"),
+    Variant("codec: its linear part alone", channels=32),
+    Variant("codec: linear, 16 channels", channels=16),
+    Variant("width: 32 and 48 in place of 64 and 96", unet={"block_out_channels": (32, 48)}),
+    Variant("objective: no flow", pool=WithoutFlow),
+    Variant("objective: no clips rolled out", training={"own": 0.0}),
+    Variant("noise schedule: its last step not all noise", schedule={"rescale_betas_zero_snr": False}),
+    Variant("steps: 4", steps=4),
+    Variant("steps: 16", steps=16),
+    Variant("steps: 25", steps=25),
+)
+
+
+def codec_of(variant: Variant, pictures: Tensor) -> PatchCodec:
+    if variant.channels is None:
+        return PatchCodec.from_pretrained(TINY_FOLDER / "codec").float()
+    return fit_codec(pictures, torch.Generator().manual_seed(0), variant.channels)
+
+
+def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embedding]:
+    """The base of a variant and the words of its captions, from the folder if they are there."""
+    pictures, generator = load_pictures(photos), torch.Generator().manual_seed(0)
+    codec = codec_of(variant, pictures)
+    torch.manual_seed(0)
+    unet = WarpingUNet(**unet_config(codec) | variant.unet)
+    use_per_frame_norm(unet)
+    unet.patches.load_state_dict(codec.patches.state_dict())
+    words = nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
+    scheduler = DDIMScheduler(**SCHEDULE | variant.schedule)
+    checkpoint = folder / "ema.pt"
+    if not checkpoint.exists():
+        args = argparse.Namespace(**TRAINING | variant.training, out=folder)
+        pool = variant.pool(codec, pictures, 600, generator, CHOICE)
+        denoiser = Denoiser(unet, scheduler, centred=True)
+        with torch.enable_grad():
+            learn(
+                unet,
+                words,
+                lambda step, _: batch_losses(denoiser, words, pool, step, args, generator),
+                lambda step: step / STEPS,
+                args,
+                rank=0,
+                ranks=1,
+            )
+    load_halves(checkpoint, unet, words)
+    parts = {"model": unet.eval(), "codec": codec, "scheduler": scheduler, "backbone": describe(unet)}
+    return replace(load_base("tiny"), **parts), words
+
+
+def scores(base: Base, words: nn.Embedding, motion: str, ideal: Ideal, seeds: int, steps: int | None) -> list[Tensor]:
+    """Speed / ideal speed and PSNR at the last frame above a still picture's, both (seeds, pictures)."""
+    text = words.weight[[WORDS.index(f"camera {motion}"), WORDS.index("no subject")]].clone()
+    text[0] *= SPEED
+    told, speed = replace(base, text=text[None]), camera_speed(motion)
+    speeds, gains = torch.zeros(2, seeds, len(ideal.frames))
+    for k, truth in enumerate(ideal.frames[:, :LENGTH]):
+        for seed in range(seeds):
+            clip = animate(told, truth[0], {}, seed=seed, frames=LENGTH, steps=steps).frames
+            speeds[seed, k] = speed(clip) / speed(truth)
+            gains[seed, k] = psnr(clip[-1], truth[-1]) - psnr(truth[0], truth[-1])
+    return [speeds, gains]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("variants", type=int, nargs="*", help="numbers of variants to train, and no table; default all")
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder that the bases are kept in")
+    parser.add_argument("--pictures", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    lines = [
+        "# What made the built-in base good",
+        f"\n`python -m benchmarks.base_ablations`: bases trained from nothing for {STEPS} steps on clips of {LENGTH} "
+        f"frames, one choice changed in each, asked for a motion by its caption; {options.pictures} held-out pictures, "
+        f"{options.seeds} seeds, mean ± spread over seeds. PSNR at frame {LENGTH} above a still picture's, dB. One "
+        "training each: what differs by a few hundredths may be chance.\n",
+        f"| base | million weights | {' | '.join(f'{m}: speed / ideal | PSNR' for m in MOTIONS)} |",
+        "|---" * (2 + 2 * len(MOTIONS)) + "|",
+    ]
+    pictures = held_out_pictures(options.pictures)
+    ideals = {motion: camera_ideal(pictures, motion, load_base("tiny")) for motion in MOTIONS}
+    for number, variant in enumerate(VARIANTS):
+        if options.variants and number not in options.variants:
+            continue
+        folder = options.work / str(0 if variant.steps else number)
+        folder.mkdir(parents=True, exist_ok=True)
+        base, words = trained(variant, options.photos, folder)
+        if options.variants:
+            continue
+        size = sum(p.numel() for p in base.model.parameters()) / 1e6
+        cells = [variant.name, f"{size:.1f}"]
+        for motion, ideal in ideals.items():
+            cells += [shown(v) for v in scores(base, words, motion, ideal, options.seeds, variant.steps)]
+        lines.append(f"| {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    if not options.variants:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "base_ablations.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
