@@ -22,7 +22,7 @@ MASKED = {"jump": (), "sway": ("--no-flip",)}
 OF_A_CAMERA = "150"
 """Steps of camera motions, which are all one flow; subjects take the usual number."""
 OF_A_SUBJECT = "100"
-"""Clips: with 20 a jump was as fast as the ideal one on these, and little more than half as fast on others."""
+"""Clips, as many as the camera motions have. Of 20, jump and rise learn 0.03 to 0.04 less of the ideal speed."""
 
 
 def commands(out: Path) -> dict[str, list[list[str]]]:
