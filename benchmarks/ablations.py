@@ -8,7 +8,6 @@ of all attention layers, of as many parameters. Training all takes about a quart
 minutes. What is in FOLDER already is taken as it is. Writes ablations.md and ablations.jpg.
 """
 
-import argparse
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,18 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from benchmarks.claims import FRAMES, SHOWN, Scores, clips_of, scores, shown, shown_difference, verdict
+from benchmarks.claims import (
+    FRAMES,
+    SHOWN,
+    Scores,
+    clips_of,
+    level_cells,
+    options_parser,
+    parse,
+    scores,
+    shown_difference,
+    verdict,
+)
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, write_jpeg
 from miva_core import MIVAAdapter, load_base
 from miva_core.base import Base
@@ -221,25 +231,8 @@ def variants_table(
     return lines, sheet
 
 
-def level_cells(found: Scores) -> list[str]:
-    """How often the right way, speed and PSNR."""
-    return [f"{(found.speed > 0).float().mean() * 100:.0f} %", shown(found.speed), shown(found.gain)]
-
-
-def variant_options(summary: str) -> argparse.ArgumentParser:
-    """What a benchmark of variants is told."""
-    parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=Path, required=True, help="folder that adapters and clips are kept in")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    return parser
-
-
 def main() -> None:
-    options = variant_options(__doc__).parse_args()
-    for folder in (options.work, options.out):
-        folder.mkdir(parents=True, exist_ok=True)
+    options = parse(options_parser(__doc__))
     base, chosen = load_base("tiny"), replace(recipe("tiny"), steps=STEPS)
     ideal = camera_ideal(held_out_pictures(options.pictures), MOTION, base)
     table, sheet = variants_table(base, chosen, ideal, options.seeds, options.work)

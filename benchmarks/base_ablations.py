@@ -17,8 +17,8 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from benchmarks.claims import shown
-from benchmarks.tiny_quality import SPEED, Ideal, camera_ideal, camera_speed, held_out_pictures
+from benchmarks.claims import caption_of, shown
+from benchmarks.tiny_quality import Ideal, camera_ideal, camera_speed, held_out_pictures
 from miva_core import animate, load_base
 from miva_core.backbones import describe
 from miva_core.base import Base
@@ -26,20 +26,18 @@ from miva_core.denoiser import Denoiser
 from miva_core.loading import TINY_FOLDER
 from miva_core.metrics import psnr
 from miva_core.patch_codec import PatchCodec
-from miva_core.per_frame_norm import use_per_frame_norm
 from miva_core.procedural import WORDS, SceneChoice
-from miva_core.warping_unet import WarpingUNet
 from tools.train_tiny import (
     FRAMES,
     SCHEDULE,
     TEXT_DIM,
     ClipPool,
     batch_losses,
+    build_unet,
     fit_codec,
     learn,
     load_halves,
     load_pictures,
-    unet_config,
 )
 
 MOTIONS = ("pan_left", "zoom_in")
@@ -102,9 +100,7 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
     pictures, generator = load_pictures(photos), torch.Generator().manual_seed(0)
     codec = codec_of(variant, pictures)
     torch.manual_seed(0)
-    unet = WarpingUNet(**unet_config(codec) | variant.unet)
-    use_per_frame_norm(unet)
-    unet.patches.load_state_dict(codec.patches.state_dict())
+    unet = build_unet(codec, **variant.unet)
     words = nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
     scheduler = DDIMScheduler(**SCHEDULE | variant.schedule)
     checkpoint = folder / "ema.pt"
@@ -129,9 +125,7 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
 
 def scores(base: Base, words: nn.Embedding, motion: str, ideal: Ideal, seeds: int, steps: int | None) -> list[Tensor]:
     """Speed / ideal speed and PSNR at the last frame above a still picture's, both (seeds, pictures)."""
-    text = words.weight[[WORDS.index(f"camera {motion}"), WORDS.index("no subject")]].clone()
-    text[0] *= SPEED
-    told, speed = replace(base, text=text[None]), camera_speed(motion)
+    told, speed = replace(base, text=caption_of(motion, words.weight)), camera_speed(motion)
     speeds, gains = torch.zeros(2, seeds, len(ideal.frames))
     for k, truth in enumerate(ideal.frames[:, :LENGTH]):
         for seed in range(seeds):

@@ -101,11 +101,16 @@ SETTINGS = (
 def captioned(base: Base, motion: str) -> Base:
     """The base under the caption of a motion, at the speed of the ideal clips."""
     vectors = load_file(TINY_FOLDER / "words.safetensors")["weight"].float()
+    return replace(base, text=caption_of(motion, vectors))
+
+
+def caption_of(motion: str, vectors: Tensor) -> Tensor:
+    """The caption (1, W, D) of a motion at the speed of the ideal clips, of the vectors of all words."""
     is_camera = motion in UNIT_MOVES
     shown = (f"camera {motion}", "no subject") if is_camera else ("camera still", f"subject {motion}")
     text = torch.stack([vectors[WORDS.index(word)] for word in shown])
     text[0 if is_camera else 1] *= SPEED
-    return replace(base, text=text[None])
+    return text[None]
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,11 @@ def shown(values: Tensor) -> str:
     return f"{means.mean():.2f} ± {spread:.2f}"
 
 
+def level_cells(found: Scores) -> list[str]:
+    """How often the right way, speed and PSNR."""
+    return [f"{(found.speed > 0).float().mean() * 100:.0f} %", shown(found.speed), shown(found.gain)]
+
+
 def difference(values: Tensor, usual: Tensor) -> tuple[float, float]:
     """Mean of paired differences (seeds, pictures), and its standard error over pictures."""
     paired = (values - usual).mean(0)
@@ -202,9 +212,7 @@ def parts_table(base: Base, pictures: Tensor, seeds: int, work: Path, out: Path)
             usual = usual or found
             cells = [
                 setting.name,
-                f"{(found.speed > 0).float().mean() * 100:.0f} %",
-                shown(found.speed),
-                shown(found.gain),
+                *level_cells(found),
                 shown(100 * found.drift),
                 "" if found is usual else shown_difference(found.speed, usual.speed),
                 "" if found is usual else shown_difference(found.gain, usual.gain),
@@ -268,15 +276,26 @@ def plot_lambda(base: Base, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options_parser(summary: str) -> argparse.ArgumentParser:
+    """What a benchmark is told that keeps its work."""
+    parser = argparse.ArgumentParser(description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=Path, required=True, help="folder that clips are kept in")
+    parser.add_argument("--work", type=Path, required=True, help="folder that clips, and what is trained, are kept in")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options as given, their folders made."""
     options = parser.parse_args()
     for folder in (options.work, options.out):
         folder.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def main() -> None:
+    options = parse(options_parser(__doc__))
     base, pictures = load_base("tiny"), held_out_pictures(options.pictures)
     plot_lambda(base, options.out / "claims_lambda.png")
     lines = [

@@ -13,12 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ablations import MOTION, level_cells, scored, variant_options, variants_table
-from benchmarks.claims import FRAMES, SHOWN
+from benchmarks.ablations import MOTION, scored, variants_table
+from benchmarks.claims import FRAMES, SHOWN, caption_of, level_cells, options_parser, parse
 from benchmarks.t2v_base import load, text_to_video
-from benchmarks.tiny_quality import SPEED, camera_ideal, held_out_pictures, write_jpeg
+from benchmarks.tiny_quality import camera_ideal, held_out_pictures, write_jpeg
 from miva_core.base import Base
-from miva_core.procedural import WORDS
 from miva_core.recipes import recipe
 from miva_core.video import contact_sheet
 
@@ -29,19 +28,14 @@ SAMPLES = 3
 
 def samples(base: Base, words: nn.Embedding) -> list[tuple[str, Tensor]]:
     """Clips of the base by its caption alone."""
-    text = torch.stack([words.weight[WORDS.index(f"camera {MOTION}")] * SPEED, words.weight[WORDS.index("no subject")]])
-    return [
-        (f"the base alone, by caption, {k + 1}", clip)
-        for k, clip in enumerate(text_to_video(base, text[None], SAMPLES, 0))
-    ]
+    clips = text_to_video(base, caption_of(MOTION, words.weight), SAMPLES, seed=0)
+    return [(f"the base alone, by caption, {k + 1}", clip) for k, clip in enumerate(clips)]
 
 
 def main() -> None:
-    parser = variant_options(__doc__)
+    parser = options_parser(__doc__)
     parser.add_argument("--base", type=Path, required=True, help="folder that benchmarks.t2v_base wrote")
-    options = parser.parse_args()
-    for folder in (options.work, options.out):
-        folder.mkdir(parents=True, exist_ok=True)
+    options = parse(parser)
     base, words = load(options.base)
     ideal = camera_ideal(held_out_pictures(options.pictures), MOTION, base)
     table, sheet = variants_table(base, replace(recipe("tiny"), steps=STEPS), ideal, options.seeds, options.work)

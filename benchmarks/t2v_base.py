@@ -4,8 +4,8 @@
 
 The built-in base always had a clean first frame beside the noise, so following a picture is nothing that its adapters
 have to teach. This one is as large, with the same codec, captions and clips, but noise lies on all frames, centred on
-nothing, and it predicts the velocity of `UNetMotionModel` as AnimateDiff has it: text to video, no flow. As there, it
-learns single frames first. PHOTOS as for `tools.train_tiny`; `torchrun --nproc-per-node 2 -m benchmarks.t2v_base …`
+nothing, and it is a `UNetMotionModel` as AnimateDiff's is, which answers no flow. As there, single frames are learnt
+before clips. PHOTOS as for `tools.train_tiny`; `torchrun --nproc-per-node 2 -m benchmarks.t2v_base …`
 uses two processes. `benchmarks.t2v_arm` trains adapters on it.
 """
 
@@ -59,9 +59,9 @@ def build(codec: PatchCodec) -> tuple[UNetMotionModel, nn.Embedding]:
     return unet, nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
 
 
-def velocity_losses(unet: nn.Module, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
+def velocity_losses(unet: nn.Module, levels: DDIMScheduler, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
     """Mean squared errors (B,) of the velocity of clips (B, C, F, h, w), noisy in all frames, at steps t (B,)."""
-    alpha, sigma = (level.view(-1, 1, 1, 1, 1).to(latents) for level in noise_level(scheduler(), t))
+    alpha, sigma = (level.view(-1, 1, 1, 1, 1).to(latents) for level in noise_level(levels, t))
     noise = torch.randn_like(latents)
     words = text.repeat_interleave(latents.shape[2], dim=0)
     answer = unet(alpha * latents + sigma * noise, t, encoder_hidden_states=words).sample
@@ -88,7 +88,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         start = int(torch.randint(FRAMES - frames + 1, (), generator=generator))
         text = caption(words, hide_words(shown.to(device)), speeds.to(device))
         t = steps_at(stratified(batch, generator) ** args.high_noise, levels).to(device)
-        return t, velocity_losses(unet, text, latents[:, :, start : start + frames], t)
+        return t, velocity_losses(unet, levels, text, latents[:, :, start : start + frames], t)
 
     start = time.time()
     learn(unet, words, losses_at, lambda _: elapsed_share(start, 60 * args.minutes, ranks), args, rank, ranks)

@@ -101,9 +101,9 @@ def unet_config(codec: PatchCodec) -> dict[str, Any]:
     }
 
 
-def build_unet(codec: PatchCodec) -> WarpingUNet:
-    """The video model, its patches those of the codec."""
-    unet = WarpingUNet(**unet_config(codec))
+def build_unet(codec: PatchCodec, **changed: Any) -> WarpingUNet:
+    """The video model, its patches those of the codec, with settings that differ from `unet_config`."""
+    unet = WarpingUNet(**unet_config(codec) | changed)
     use_per_frame_norm(unet)
     unet.patches.load_state_dict(codec.patches.state_dict())
     return unet

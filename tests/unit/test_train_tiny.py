@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmarks.t2v_base import velocity_losses
+from benchmarks.t2v_base import scheduler, velocity_losses
 from miva_core import animate
 from miva_core.loading import TINY_FOLDER, load_tiny
 from miva_core.procedural import WORDS
@@ -100,7 +100,7 @@ def test_velocity_of_clips_that_are_noisy_in_all_frames(monkeypatch: pytest.Monk
     latents, noise = torch.randn(2, 2, 3, 4, 2, 2)
     text, t = torch.randn(2, 2, 5), torch.tensor([100, 800])
     monkeypatch.setattr(torch, "randn_like", lambda _: noise)
-    found = velocity_losses(Echo(), text, latents, t)
+    found = velocity_losses(Echo(), scheduler(), text, latents, t)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     kept = (1 - betas).cumprod(0).sqrt()
     # Zero terminal SNR: sqrt(alpha_bar) shifted to end at 0 and scaled to begin where it did.
