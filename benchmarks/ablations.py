@@ -164,6 +164,12 @@ def trained(variant: Variant, base: Base, chosen: Recipe, clips: Callable[[], Cl
     return adapter
 
 
+def trained_whole(base: Base, chosen: Recipe, work: Path) -> MIVAAdapter:
+    """The adapter with all its parts, trained if it is not there."""
+    whole = VARIANTS[0]
+    return trained(whole, base, chosen, lambda: lesson_clips(base, chosen), work / f"{whole.name}.pt")
+
+
 def trained_lora(base: Base, chosen: Recipe, parameters: int, clips: Callable[[], Clips], kept: Path) -> Lora:
     torch.manual_seed(0)
     lora = Lora(base, parameters)

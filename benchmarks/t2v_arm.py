@@ -3,8 +3,8 @@
     python -m benchmarks.t2v_arm --base FOLDER --work FOLDER [--pictures 40] [--seeds 3] [--out benchmarks/results]
 
 `--base` is what `benchmarks.t2v_base` trained. The motion, its clips and the variants are those of `ablations`, in
-four times as many steps, since this base can neither be told a flow nor follows a picture. Writes t2v_arm.md and
-t2v_arm.jpg; what is in the work folder already is taken as it is.
+four times as many steps, since this base can neither be told a flow nor follows a picture. How clips begin from noise
+is changed as in `claims`. Writes t2v_arm.md and t2v_arm.jpg; what is in the work folder already is taken as it is.
 """
 
 from dataclasses import replace
@@ -13,8 +13,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ablations import MOTION, scored, variants_table
-from benchmarks.claims import FRAMES, SHOWN, caption_of, level_cells, options_parser, parse
+from benchmarks.ablations import MOTION, scored, trained_whole, variants_table
+from benchmarks.claims import (
+    FRAMES,
+    SHOWN,
+    caption_of,
+    level_cells,
+    options_parser,
+    parse,
+    settings_table,
+    start_settings,
+)
 from benchmarks.t2v_base import load, text_to_video
 from benchmarks.tiny_quality import camera_ideal, held_out_pictures, write_jpeg
 from miva_core.base import Base
@@ -37,9 +46,19 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="folder that benchmarks.t2v_base wrote")
     options = parse(parser)
     base, words = load(options.base)
+    chosen = replace(recipe("tiny"), steps=STEPS)
     ideal = camera_ideal(held_out_pictures(options.pictures), MOTION, base)
-    table, sheet = variants_table(base, replace(recipe("tiny"), steps=STEPS), ideal, options.seeds, options.work)
+    table, sheet = variants_table(base, chosen, ideal, options.seeds, options.work)
     bare, shown = scored(base, {}, ideal, options.seeds, options.work / "bare")
+    starts, shown_starts = settings_table(
+        base,
+        MOTION,
+        trained_whole(base, chosen, options.work),
+        start_settings(base),
+        ideal,
+        options.seeds,
+        options.work,
+    )
     lines = [
         "# MIVA on a base that never saw a clean first frame",
         f"\n`python -m benchmarks.t2v_arm`: {MOTION}, {STEPS} steps; {len(ideal.frames)} held-out pictures, "
@@ -47,9 +66,17 @@ def main() -> None:
         f"frame {FRAMES[MOTION]}. The last row is this base as it is, beside a clean first frame.\n",
         *table,
         f"| no adapter | 0 | {' | '.join(level_cells(bare))} | | | | |",
+        "\n## How a clip begins and ends\n",
+        *starts,
         "\n![a clip of each variant](t2v_arm.jpg)",
     ]
-    sheet = [*samples(base, words), ("ideal", ideal.frames[SHOWN]), *sheet, ("no adapter", shown[SHOWN])]
+    sheet = [
+        *samples(base, words),
+        ("ideal", ideal.frames[SHOWN]),
+        *sheet,
+        ("no adapter", shown[SHOWN]),
+        *shown_starts[1:],
+    ]
     write_jpeg(contact_sheet(sheet, every=3), options.out / "t2v_arm.jpg")
     (options.out / "t2v_arm.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -45,12 +45,13 @@ from tools.train_tiny import (
     unet_config,
 )
 
-STEPS = 25
+STEPS = 15
 """Denoising steps that its clips take."""
 
 
 def scheduler() -> DDIMScheduler:
-    return DDIMScheduler(**SCHEDULE | {"prediction_type": "v_prediction"})
+    """Stable Diffusion's own noise levels: DCTInit answers that even its last step is not all noise."""
+    return DDIMScheduler(**SCHEDULE | {"rescale_betas_zero_snr": False})
 
 
 def build(codec: PatchCodec) -> tuple[UNetMotionModel, nn.Embedding]:
@@ -59,13 +60,13 @@ def build(codec: PatchCodec) -> tuple[UNetMotionModel, nn.Embedding]:
     return unet, nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
 
 
-def velocity_losses(unet: nn.Module, levels: DDIMScheduler, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
-    """Mean squared errors (B,) of the velocity of clips (B, C, F, h, w), noisy in all frames, at steps t (B,)."""
+def losses(unet: nn.Module, levels: DDIMScheduler, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
+    """Mean squared errors (B,) of clips (B, C, F, h, w), told from their noisy selves at steps t (B,)."""
     alpha, sigma = (level.view(-1, 1, 1, 1, 1).to(latents) for level in noise_level(levels, t))
-    noise = torch.randn_like(latents)
     words = text.repeat_interleave(latents.shape[2], dim=0)
-    answer = unet(alpha * latents + sigma * noise, t, encoder_hidden_states=words).sample
-    return (answer - (alpha * noise - sigma * latents)).square().mean(dim=(1, 2, 3, 4))
+    noisy = alpha * latents + sigma * torch.randn_like(latents)
+    answer = unet(noisy, t, encoder_hidden_states=words).sample
+    return (answer - latents).square().mean(dim=(1, 2, 3, 4))
 
 
 def train(args: argparse.Namespace, device: torch.device) -> None:
@@ -88,7 +89,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         start = int(torch.randint(FRAMES - frames + 1, (), generator=generator))
         text = caption(words, hide_words(shown.to(device)), speeds.to(device))
         t = steps_at(stratified(batch, generator) ** args.high_noise, levels).to(device)
-        return t, velocity_losses(unet, levels, text, latents[:, :, start : start + frames], t)
+        return t, losses(unet, levels, text, latents[:, :, start : start + frames], t)
 
     start = time.time()
     learn(unet, words, losses_at, lambda _: elapsed_share(start, 60 * args.minutes, ranks), args, rank, ranks)
