@@ -2,9 +2,9 @@
 
     python -m benchmarks.base_ablations --photos PHOTOS --work FOLDER [--pictures 20] [--seeds 3] [variant numbers …]
 
-All train for as many steps on clips of 8 frames of two camera motions, and are asked for these by their captions on
-held-out pictures. PHOTOS as for `tools.train_tiny`. About ten minutes a variant on one core; what is in the work folder
-already is taken as it is. Writes base_ablations.md.
+All train for as many steps on clips of 8 frames of all camera motions, and are asked for two of these by their captions
+on held-out pictures. PHOTOS as for `tools.train_tiny`. Six to ten minutes a variant on one core; what is in the work
+folder already is taken as it is. Writes base_ablations.md.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tools.train_tiny import (
 )
 
 MOTIONS = ("pan_left", "zoom_in")
-CHOICE = SceneChoice(moves=MOTIONS, motions=("still",), sprites=(1.0,), speed=(0.5, 1.2))
+CHOICE = SceneChoice(motions=("still",), sprites=(1.0,), speed=(0.5, 1.2))
 STEPS = 600
 LENGTH = FRAMES // 2
 TRAINING = {"batch": 4, "short": 1.0, "high_noise": 0.6, "own": 0.2, "lr": 1.5e-3, "decay": 0.4, "ema": 0.99}
@@ -147,9 +147,9 @@ def main() -> None:
     lines = [
         "# What made the built-in base good",
         f"\n`python -m benchmarks.base_ablations`: bases trained from nothing for {STEPS} steps on clips of {LENGTH} "
-        f"frames, one choice changed in each, asked for a motion by its caption; {options.pictures} held-out pictures, "
-        f"{options.seeds} seeds, mean ± spread over seeds. PSNR at frame {LENGTH} above a still picture's, dB. One "
-        "training each: what differs by a few hundredths may be chance.\n",
+        "frames of all camera motions, one choice changed in each, asked for a motion by its caption; "
+        f"{options.pictures} held-out pictures, {options.seeds} seeds, mean ± spread over seeds. PSNR at frame "
+        f"{LENGTH} above a still picture's, dB. One training each: what differs by a few hundredths may be chance.\n",
         f"| base | million weights | {' | '.join(f'{m}: speed / ideal | PSNR' for m in MOTIONS)} |",
         "|---" * (2 + 2 * len(MOTIONS)) + "|",
     ]
