@@ -110,6 +110,7 @@ def load(folder: Path) -> tuple[Base, nn.Embedding]:
         predicts_flow=False,
         text=torch.zeros_like(like.text),
         steps=STEPS,
+        last_step=0,
         noise=NoiseInit(),
         adain=True,
     )

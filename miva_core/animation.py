@@ -22,6 +22,7 @@ from .pictures import fit_picture
 from .readout import DecoderReadout, fit_readout
 from .sampling import check_same_noise, prepare_scheduler, sample
 from .sigmas import SigmaSchedule
+from .step_schedule import steps_down_to
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,7 @@ def animate(
             raise MIVAError(f"A span is given for {name!r}, but there is no such adapter: they are {list(adapters)}.")
     if not adapters and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
-    steps = base.steps if steps is None else steps
-    if sigmas is None:
-        schedule = prepare_scheduler(scheduler or base.scheduler, steps)
-        check_same_noise(schedule, base.scheduler)
-    else:
-        schedule = SigmaSchedule(base.scheduler, sigmas)
+    schedule = _schedule(base, base.steps if steps is None else steps, scheduler, sigmas)
     check_bare(base.model, base.backbone)
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
@@ -180,6 +176,17 @@ def animate(
     clip = base.decode(init_noise.adain(latents) if adain else latents)
     shown = {name: _enlarge(streams.masks[name], given[name], len(clip)) for name in given}
     return Clip(clip, base.fps, shown)
+
+
+def _schedule(base: Base, steps: int, scheduler: Any, sigmas: Tensor | None) -> Any:
+    """What steps a run makes."""
+    if sigmas is not None:
+        return SigmaSchedule(base.scheduler, sigmas)
+    if scheduler is None and base.last_step:
+        return steps_down_to(base.scheduler, steps, base.last_step)
+    schedule = prepare_scheduler(scheduler or base.scheduler, steps)
+    check_same_noise(schedule, base.scheduler)
+    return schedule
 
 
 def _mask_streams(

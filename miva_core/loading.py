@@ -104,6 +104,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         text_per_frame=True,
         stride=1,
         steps=settings["steps"],
+        last_step=settings["last_step"],
         noise=NoiseInit(**settings["noise"]),
         adain=settings["adain"],
         readout="decoder",

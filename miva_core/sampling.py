@@ -26,8 +26,7 @@ def prepare_scheduler(scheduler: Any, steps: int) -> Any:
     """
     name = type(scheduler).__name__
     limit = scheduler.config.num_train_timesteps
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= limit:
-        raise MIVAError(f"steps is {steps!r}, but it must be a whole number from 1 to {limit}.")
+    check_steps(steps, limit)
     scheduler = copy.deepcopy(scheduler)
     try:
         scheduler.set_timesteps(steps)
@@ -44,6 +43,16 @@ def prepare_scheduler(scheduler: Any, steps: int) -> Any:
     if scheduler.config.get("clip_sample"):
         raise MIVAError(f"{name} clips latents to a range they leave; set clip_sample=False.")
     return scheduler
+
+
+def check_steps(steps: int, limit: int) -> None:
+    """Check how many denoising steps are asked for.
+
+    Raises:
+        MIVAError: they are out of range.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= limit:
+        raise MIVAError(f"steps is {steps!r}, but it must be a whole number from 1 to {limit}.")
 
 
 def check_same_noise(scheduler: Any, own: Any) -> None:

@@ -1,22 +1,20 @@
 """Sampling along noise levels that are given, as ComfyUI's SIGMAS are, in place of a scheduler's own."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .errors import MIVAError
-from .sampling import is_flow, noise_level, predict_clean
+from .sampling import is_flow
+from .step_schedule import StepSchedule
 
 _LEAST_START = 2.0
 """Of sigma; below it the start, which is noise alone, would be taken for half a picture."""
 
 
-class SigmaSchedule:
-    """A deterministic sampler along given noise levels: DDIM, in flow matching Euler, which are one formula.
-
-    It has what `sample` and `MaskStreams` use of a diffusers scheduler.
+class SigmaSchedule(StepSchedule):
+    """The steps of a base whose noise is nearest to given levels.
 
     Args:
         scheduler: the base's own, for its kind of prediction and the noise levels it was trained on.
@@ -29,7 +27,6 @@ class SigmaSchedule:
     """
 
     def __init__(self, scheduler: Any, sigmas: Tensor) -> None:
-        self.config = scheduler.config
         levels = _checked(sigmas)
         if is_flow(scheduler):
             if levels[0] > 1 + 1e-5 or levels[0] < 0.5:
@@ -38,31 +35,21 @@ class SigmaSchedule:
                     "take a scheduler made for one, or leave SIGMAS unconnected."
                 )
             # ComfyUI shifts levels in float32, which makes 1.0000001 of 1 at some shifts.
-            self.timesteps = levels[:-1] / levels[0].clamp(min=1) * self.config.num_train_timesteps
+            timesteps = levels[:-1] / levels[0].clamp(min=1) * scheduler.config.num_train_timesteps
         else:
-            self.alphas_cumprod = scheduler.alphas_cumprod.cpu()
             if levels[0] < _LEAST_START:
                 raise MIVAError(
                     f"The SIGMAS begin at {levels[0]:g}, but this base starts from noise, about 14.6: take all of a "
                     "schedule, made for Stable Diffusion 1.5, or leave SIGMAS unconnected."
                 )
-            self.timesteps = torch.unique_consecutive(self._nearest(levels[:-1]))
+            timesteps = torch.unique_consecutive(_nearest(levels[:-1], scheduler.alphas_cumprod.cpu()))
+        super().__init__(scheduler, timesteps)
 
-    def _nearest(self, levels: Tensor) -> Tensor:
-        # By angle, which is finite where there is no signal left.
-        known = torch.atan2((1 - self.alphas_cumprod).sqrt(), self.alphas_cumprod.sqrt())
-        return (torch.atan(levels)[:, None] - known.to(levels)).abs().argmin(1)
 
-    def step(self, output: Tensor, t: Tensor, noisy: Tensor) -> SimpleNamespace:
-        """From the noise level of step t to the next one; `prev_sample` is the result."""
-        clean = predict_clean(self, output, noisy, t)
-        later = self.timesteps[self.timesteps < t]
-        if not len(later):
-            return SimpleNamespace(prev_sample=clean)
-        (alpha, sigma), (next_alpha, next_sigma) = (
-            (level.to(noisy) for level in noise_level(self, step)) for step in (t, later[0])
-        )
-        return SimpleNamespace(prev_sample=next_alpha * clean + next_sigma / sigma * (noisy - alpha * clean))
+def _nearest(levels: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    # By angle, which is finite where there is no signal left.
+    known = torch.atan2((1 - alphas_cumprod).sqrt(), alphas_cumprod.sqrt())
+    return (torch.atan(levels)[:, None] - known.to(levels)).abs().argmin(1)
 
 
 def _checked(sigmas: Tensor) -> Tensor:

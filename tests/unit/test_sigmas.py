@@ -333,7 +333,7 @@ def tiny() -> Base:
 @pytest.mark.parametrize("steps", [1, 5])
 def test_the_built_in_bases_own_levels_make_its_clip(tiny: Base, steps: int) -> None:
     picture = torch.rand(*tiny.size, 3)
-    expected = animate(tiny, picture, {}, steps=steps, frames=4)
+    expected = animate(tiny, picture, {}, steps=steps, frames=4, scheduler=tiny.scheduler)
     found = animate(tiny, picture, {}, sigmas=own_sigmas(tiny.scheduler, steps), frames=4)
     torch.testing.assert_close(found.frames, expected.frames, **SINGLE)
     assert (animate(tiny, picture, {}, frames=4).frames - expected.frames).abs().max() > 5e-3
@@ -352,7 +352,7 @@ def test_masks_go_along_the_same_levels(tiny: Base, make_adapter: Callable) -> N
     mask = torch.zeros(tiny.size)
     mask[16:40, 8:32] = 1
     picture, given = torch.rand(*tiny.size, 3), {"masks": {"jump": mask}, "frames": 3}
-    expected = animate(tiny, picture, {"jump": (jump, 1.0)}, steps=4, **given)
+    expected = animate(tiny, picture, {"jump": (jump, 1.0)}, steps=4, scheduler=tiny.scheduler, **given)
     found = animate(tiny, picture, {"jump": (jump, 1.0)}, sigmas=own_sigmas(tiny.scheduler, 4), **given)
     torch.testing.assert_close(found.masks["jump"], expected.masks["jump"], rtol=0, atol=1e-4)
     torch.testing.assert_close(found.frames, expected.frames, rtol=0, atol=1e-4)
