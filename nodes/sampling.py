@@ -61,7 +61,7 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="Denoising steps. 0: as many as the base needs, which is 8 for the built-in one, 25 for "
+                    tooltip="Denoising steps. 0: as many as the base needs, which is 4 for the built-in one, 25 for "
                     "Stable Diffusion 1.5, 50 for Wan.",
                 ),
                 io.Noise.Input(
