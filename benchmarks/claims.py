@@ -46,7 +46,7 @@ SHOWN = 3
 SURE = 1.96
 """Standard errors that a difference must be away from 0."""
 SEEN = 0.1
-"""dB of PSNR that a difference must have to count."""
+"""dB of PSNR, or percent of colour drift, that a difference must have to count."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Setting:
         animate: arguments of `animate` that differ.
         captioned: no adapter, but the caption that the base was trained with on clips of this motion.
         adds: what the claim is about is added here, not left out.
+        by: what the claim is about, more being better.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Setting:
     animate: Callable[[Base], dict] = lambda base: {}
     captioned: bool = False
     adds: bool = False
+    by: Callable[["Scores"], Tensor] = lambda scores: scores.gain
 
 
 def zero(*ends: str) -> Callable[[MIVAAdapter], None]:
@@ -91,6 +93,7 @@ def start_settings(base: Base) -> tuple[Setting, ...]:
         "it keeps the colours (3.3.3)",
         animate=lambda base: {"adain": not base.adain},
         adds=not base.adain,
+        by=lambda scores: -scores.drift,
     )
     return (
         Setting(
@@ -129,7 +132,7 @@ def caption_of(motion: str, vectors: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Scores:
     """Of each clip (pictures × seeds): speed / ideal speed, PSNR to the ideal at `FRAMES` above a still picture's, and
-    how far its colours have drifted from the ideal clip's by the end (mean over channels, in 0 … 1)."""
+    how far its colours have drifted from the ideal clip's by the end (mean over channels, in percent of white)."""
 
     speed: Tensor
     gain: Tensor
@@ -155,7 +158,7 @@ def scores(clips: Tensor, ideal: Ideal, motion: str) -> Scores:
             speeds.append(subject_scores(clip, truth, ideal.mask[k])[0])
         last = FRAMES[motion] - 1
         gains.append(psnr(clip[last], truth[last]) - psnr(truth[0], truth[last]))
-        drifts.append((clip[-1].mean((0, 1)) - truth[-1].mean((0, 1))).abs().mean())
+        drifts.append(100 * (clip[-1].mean((0, 1)) - truth[-1].mean((0, 1))).abs().mean())
     return Scores(*(torch.tensor(values) for values in (speeds, gains, drifts)))
 
 
@@ -240,11 +243,11 @@ def settings_table(
         cells = [
             setting.name,
             *level_cells(found),
-            shown(100 * found.drift),
+            shown(found.drift),
             "" if found is usual else shown_difference(found.speed, usual.speed),
             "" if found is usual else shown_difference(found.gain, usual.gain),
             setting.claim,
-            verdict(found.gain, usual.gain, setting.adds) if setting.claim else "",
+            verdict(setting.by(found), setting.by(usual), setting.adds) if setting.claim else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
@@ -344,12 +347,12 @@ def main() -> None:
         "over seeds, differences with their standard error over pictures. PSNR is that of "
         f"{' and '.join(f'frame {frame} ({motion})' for motion, frame in FRAMES.items())}. Parts are switched off in "
         "adapters that were trained with them; where they were never there stands in [ablations.md](ablations.md). The "
-        f"last column goes by PSNR: a difference of less than {SEEN:g} dB, or of less than {SURE:g} standard errors, "
-        "tells nothing.\n\nThis base always saw a clean first frame, and its noise is centred on it: how much of the "
-        "picture is kept says little of the method, and DCTInit has nothing left to do. The same on a base that never "
-        "saw one: [t2v_arm.md](t2v_arm.md). Elsewhere: rain, [rain.md](rain.md); how many clips and steps a motion "
-        "takes, [few_shot.md](few_shot.md); masked motions against plain ones, and 8 mask steps against 50, "
-        "[mask_quality.md](mask_quality.md).",
+        f"last column goes by PSNR, for AdaIN by the drift: a difference of less than {SEEN:g} dB or percent, or of "
+        f"less than {SURE:g} standard errors, tells nothing.\n\nThis base always saw a clean first frame, and its "
+        "noise is centred on it: how much of the picture is kept says little of the method, and DCTInit has nothing "
+        "left to do. The same on a base that never saw one: [t2v_arm.md](t2v_arm.md). Elsewhere: rain, "
+        "[rain.md](rain.md); how many clips and steps a motion takes, [few_shot.md](few_shot.md); masked motions "
+        "against plain ones, and 8 mask steps against 50, [mask_quality.md](mask_quality.md).",
         *parts_table(base, pictures, options.seeds, options.work, options.out),
         *weights_table(base, pictures, options.seeds, options.work),
         "\n## λ2 over time steps and layers\n\n![λ2 of each shipped motion](claims_lambda.png)",

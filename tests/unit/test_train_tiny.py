@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from benchmarks.t2v_base import scheduler, velocity_losses
+from benchmarks.t2v_base import losses, scheduler
 from miva_core import animate
 from miva_core.loading import TINY_FOLDER, load_tiny
 from miva_core.procedural import WORDS
@@ -89,8 +89,8 @@ def test_weights_are_averaged_over_the_steps(tmp_path: Path) -> None:
     assert not torch.allclose(average, seen[-1], rtol=1e-2)
 
 
-def test_velocity_of_clips_that_are_noisy_in_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that answers x_t misses the velocity alpha eps - sigma x by (alpha + sigma) x + (sigma - alpha) eps."""
+def test_losses_of_clips_that_are_noisy_in_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that answers x_t misses the clip by (alpha - 1) x + sigma eps."""
 
     class Echo(nn.Module):
         def forward(self, noisy: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> argparse.Namespace:
@@ -100,13 +100,11 @@ def test_velocity_of_clips_that_are_noisy_in_all_frames(monkeypatch: pytest.Monk
     latents, noise = torch.randn(2, 2, 3, 4, 2, 2)
     text, t = torch.randn(2, 2, 5), torch.tensor([100, 800])
     monkeypatch.setattr(torch, "randn_like", lambda _: noise)
-    found = velocity_losses(Echo(), scheduler(), text, latents, t)
+    found = losses(Echo(), scheduler(), text, latents, t)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    kept = (1 - betas).cumprod(0).sqrt()
-    # Zero terminal SNR: sqrt(alpha_bar) shifted to end at 0 and scaled to begin where it did.
-    alphas = (kept - kept[-1]) * kept[0] / (kept[0] - kept[-1])
+    alphas = (1 - betas).cumprod(0).sqrt()
     for b in range(2):
         alpha = alphas[t[b]].item()
         sigma = (1 - alpha**2) ** 0.5
-        missed = (alpha + sigma) * latents[b] + (sigma - alpha) * noise[b]
+        missed = (alpha - 1) * latents[b] + sigma * noise[b]
         torch.testing.assert_close(found[b], missed.square().mean(), rtol=1e-4, atol=1e-6)
