@@ -1,6 +1,6 @@
 """How many clips does a subject motion need, and how many steps?
 
-    python -m benchmarks.few_shot --work FOLDER [--pictures 40] [--out benchmarks/results]
+    python -m benchmarks.few_shot --work FOLDER [--pictures 40] [--seeds 3] [--out benchmarks/results]
 
 Trains the built-in base on a jump by the command anybody has: on 1 to 100 drawn clips, and in 40 to 300 steps on
 20 of them. Adapters that are in FOLDER already are taken as they are; all takes about an hour on one core. Pictures and
@@ -44,11 +44,12 @@ class Trial:
         return path
 
 
-def scored(trial: Trial, folder: Path, ideal: Ideal) -> Row:
+def scored(trial: Trial, folder: Path, ideal: Ideal, seeds: int) -> Row:
     base = load_base("tiny")
     adapter = MIVAAdapter.load(trial.file(folder), base.backbone)
     row = Row(f"{trial.clips} clips, {trial.steps} steps")
-    score_subject(row, run(base, ideal.frames[:, 0], {"jump": (adapter, 1.0)}, 0, base.noise), ideal)
+    for seed in range(seeds):
+        score_subject(row, run(base, ideal.frames[:, 0], {"jump": (adapter, 1.0)}, seed, base.noise), ideal)
     return row
 
 
@@ -80,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the trained adapters")
     parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -91,14 +93,14 @@ def main() -> None:
     lines = [
         "# Clips and steps",
         "",
-        f"The jump of the built-in base, on {args.pictures} held-out pictures, one seed.",
+        f"The jump of the built-in base, on {args.pictures} held-out pictures, {args.seeds} seeds, one training each.",
         "",
         "| clips | steps | right direction | median speed ratio | background / subject flow, median "
         "| PSNR above the static copy at frame 4, dB |",
         "|---|---|---|---|---|---|",
     ]
     for trial in trials:
-        rows[trial] = scored(trial, args.work, ideal)
+        rows[trial] = scored(trial, args.work, ideal, args.seeds)
         values = summary(rows[trial])
         lines.append(
             f"| {trial.clips} | {trial.steps} | {values.direction:.0%} | {values.ratio:.2f} "
