@@ -103,7 +103,8 @@ def animate(
         adain: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3), default the
             base's own choice.
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
-            `UniPCMultistepScheduler.from_config(base.scheduler.config)`.
+            `UniPCMultistepScheduler.from_config(base.scheduler.config)`. It spaces its steps itself;
+            `Base.last_step` is for the base's own alone.
         sigmas: noise levels in place of a scheduler and `steps`, see `SigmaSchedule`.
         start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
             is drawn stays the same.

@@ -74,7 +74,7 @@ SETTINGS = {
     "centred": True,
     "caption_words": len(SLOTS),
     # The lower the noise, the more the model takes its own blur for what is there: steps down to 124 of 1000 slow a
-    # rising subject down to 0.55 of its speed, with four from 999 to 800 it keeps 0.79 (base_trials.md).
+    # rising subject down to 0.55 of its speed, from 999 to 800 alone it keeps 0.79 (base_trials.md).
     "steps": 4,
     "last_step": 800,
     # Where the noise is centred on the picture no drift of colours is to be undone, and AdaIN sharpens what is blurred:

@@ -1,6 +1,5 @@
 """Steps that end early, against diffusers' DDIM where both make the same ones."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +11,6 @@ from miva_core import animate, load_base
 from miva_core.errors import MIVAError
 from miva_core.sampling import prepare_scheduler, sample
 from miva_core.step_schedule import steps_down_to
-
-Model = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture(params=["epsilon", "v_prediction", "sample"])
