@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from matplotlib.figure import Figure
@@ -37,11 +38,19 @@ class Trial:
         clips = folder / f"{self.clips}_clips"
         if not path.exists():
             if not clips.exists():
-                command = ["tools.draw_clips", "jump", "--count", str(self.clips), "--out", str(clips)]
-                subprocess.run([sys.executable, "-m", *command], check=True)
+                draw_clips(self.clips, clips)
             command = ["miva_core", "train", str(clips), "--motion", "jump", "--out", str(path)]
             subprocess.run([sys.executable, "-m", *command, "--steps", str(self.steps)], check=True)
         return path
+
+
+def draw_clips(count: int, folder: Path) -> None:
+    """So many clips of a jump; the folder is there once all are."""
+    with TemporaryDirectory(dir=folder.parent) as parent:
+        made = Path(parent) / "clips"
+        command = ["tools.draw_clips", "jump", "--count", str(count), "--out", str(made)]
+        subprocess.run([sys.executable, "-m", *command], check=True)
+        made.rename(folder)
 
 
 def scored(trial: Trial, folder: Path, ideal: Ideal, seeds: int) -> Row:
@@ -61,7 +70,7 @@ def plot(rows: dict[Trial, Row], path: Path) -> None:
             (f"steps ({USUAL_CLIPS} clips)", [Trial(USUAL_CLIPS, n) for n in STEPS]),
         )
     ):
-        axes = figure.add_subplot(1, 2, k + 1, xlabel=label, ylim=(0, 1.05))
+        axes = figure.add_subplot(1, 2, k + 1, xlabel=label, ylim=(0, 1.3))
         places = [(trial.clips, trial.steps)[k] for trial in trials]
         for name, value in (
             ("right direction, share of pictures", lambda s: s.direction),
@@ -73,7 +82,7 @@ def plot(rows: dict[Trial, Row], path: Path) -> None:
         axes.set_xticks(places, map(str, places))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.24))
+    axes.legend(fontsize=8, loc="upper right")
     figure.savefig(path, dpi=110)
 
 
@@ -108,7 +117,8 @@ def main() -> None:
         )
         print(lines[-1], flush=True)
     plot(rows, args.out / "few_shot.png")
-    (args.out / "few_shot.md").write_text("\n".join([*lines, "", "![the same as curves](few_shot.png)"]) + "\n")
+    lines += ["", "![the same as curves](few_shot.png)"]
+    (args.out / "few_shot.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def main() -> None:
         f"the end. {equal} of {args.kills} adapter files were equal to that of the uninterrupted run, byte for byte.",
     ]
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "kills.md").write_text("\n".join(lines) + "\n")
+    (args.out / "kills.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

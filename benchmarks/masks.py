@@ -275,7 +275,7 @@ def main() -> None:
     for architecture in ARCHITECTURES:
         lines += step_times(architecture, device, args.rounds)
     print("\n".join(lines))
-    (args.out / "masks.md").write_text("\n".join(lines) + "\n")
+    (args.out / "masks.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"\n{time.time() - start:.0f} s")
 
 

@@ -259,7 +259,7 @@ def main() -> None:
     for architecture in ARCHITECTURES:
         lines += time_table(architecture, device, args.rounds)
     print("\n".join(lines))
-    (args.out / "overhead.md").write_text("\n".join(lines) + "\n")
+    (args.out / "overhead.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"\n{time.time() - start:.0f} s")
 
 

@@ -20,8 +20,10 @@ from torch import Tensor
 from benchmarks.ablations import STILLS, VARIANTS, Clips, trained
 from benchmarks.claims import (
     SHOWN,
+    SURE,
     Setting,
     clips_of,
+    kept_in,
     noise,
     options_parser,
     parse,
@@ -143,12 +145,12 @@ def table(base: Base, ideal: Ideal, seeds: int, work: Path) -> tuple[list[str], 
     """The table's lines, and a clip of each setting by its name."""
     work.mkdir(exist_ok=True)
     chosen = recipe("tiny")
-    adapter = trained(VARIANTS[0], base, chosen, lambda: lesson_clips(base, chosen), work / "rain.pt")
+    adapter = trained(VARIANTS[0], base, chosen, lambda: lesson_clips(base, chosen), kept_in(work, "rain", 0), 0)
     lines, sheet, usual = [HEAD], [], None
-    for number, setting in enumerate(settings(base)):
+    for setting in settings(base):
         of_seeds = []
         for seed in range(seeds):
-            kept = work / f"{number}_{seed}_{len(ideal.frames)}.pt"
+            kept = kept_in(work, setting.name, seed, len(ideal.frames))
             clips = clips_of(base, {"rain": (adapter, 1.0)}, ideal, seed, kept, **setting.animate(base))
             of_seeds.append(scores(clips, ideal))
         found = Scores(*(torch.stack([getattr(one, name) for one in of_seeds]) for name in Scores.__annotations__))
@@ -174,10 +176,10 @@ def main() -> None:
     ideal = rain_ideal(held_out_pictures(options.pictures), bases[0])
     lines = [
         "# Rain",
-        f"\n`python -m benchmarks.rain`: {len(ideal.frames)} held-out pictures, {options.seeds} seeds, one training in "
-        f"{recipe('tiny').steps} steps for each base; mean ± spread over seeds, differences with their standard error "
-        "over pictures. The last column goes by the falling rain: a difference of less than "
-        f"{SEEN:g}, or of less than 1.96 standard errors, tells nothing.",
+        f"\n`python -m benchmarks.rain --t2v FOLDER`: {len(ideal.frames)} held-out pictures, {options.seeds} seeds, "
+        f"one training in {recipe('tiny').steps} steps for each base; mean ± spread over seeds, differences with their "
+        "standard error over seeds and pictures. The last column goes by the falling rain: a difference of less than "
+        f"{SEEN:g}, or of less than {SURE:g} standard errors, tells nothing.",
     ]
     sheet = [("ideal", ideal.frames[SHOWN])]
     for base in bases:

@@ -13,9 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.ablations import MOTION, scored, trained_whole, variants_table
+from benchmarks.ablations import MOTION, RULE, VARIANTS, Trainings, variants_table
 from benchmarks.claims import (
-    FRAMES,
     SHOWN,
     caption_of,
     level_cells,
@@ -48,12 +47,13 @@ def main() -> None:
     base, words = load(options.base)
     chosen = replace(recipe("tiny"), steps=STEPS)
     ideal = camera_ideal(held_out_pictures(options.pictures), MOTION, base)
-    table, sheet = variants_table(base, chosen, ideal, options.seeds, options.work)
-    bare, shown = scored(base, {}, ideal, options.seeds, options.work / "bare")
+    trainings = Trainings(base, chosen, ideal, options.seeds, options.work)
+    table, sheet = variants_table(trainings)
+    bare, shown = trainings.of_nothing("bare")
     starts, shown_starts = settings_table(
         base,
         MOTION,
-        trained_whole(base, chosen, options.work),
+        trainings.adapter(VARIANTS[0], 0),
         start_settings(base),
         ideal,
         options.seeds,
@@ -61,12 +61,12 @@ def main() -> None:
     )
     lines = [
         "# MIVA on a base that never saw a clean first frame",
-        f"\n`python -m benchmarks.t2v_arm`: {MOTION}, {STEPS} steps; {len(ideal.frames)} held-out pictures, "
-        f"{options.seeds} seeds of the noise, one training each; otherwise as [ablations.md](ablations.md). PSNR at "
-        f"frame {FRAMES[MOTION]}. The last row is this base as it is, beside a clean first frame.\n",
+        f"\n`python -m benchmarks.t2v_arm --base FOLDER --pictures {len(ideal.frames)}`: {MOTION}, {STEPS} steps, "
+        f"{options.seeds} seeds. {RULE} The last row is this base as it is, beside a clean first frame.\n",
         *table,
         f"| no adapter | 0 | {' | '.join(level_cells(bare))} | | | | |",
-        "\n## How a clip begins and ends\n",
+        "\n## How a clip begins and ends\n\nThe first training's adapter; seeds are those of the noise. AdaIN is "
+        "judged by the drift of colours.\n",
         *starts,
         "\n![a clip of each variant](t2v_arm.jpg)",
     ]

@@ -110,7 +110,7 @@ def load(folder: Path) -> tuple[Base, nn.Embedding]:
         predicts_flow=False,
         text=torch.zeros_like(like.text),
         steps=STEPS,
-        last_step=0,
+        last_timestep=None,
         noise=NoiseInit(),
         adain=True,
     )

@@ -57,17 +57,17 @@ class Row:
     levels: list[list[float]] = field(default_factory=list)
 
 
-def held_out_pictures(count: int) -> Tensor:
-    """uint8 (count, 3, CANVAS, CANVAS): photographs first, then painted backgrounds of unseen seeds."""
+def held_out_pictures(count: int, side: int = CANVAS) -> Tensor:
+    """uint8 (count, 3, side, side): photographs first, then painted backgrounds of unseen seeds."""
     tiles = []
     for path in sorted((Path(__file__).parent / "pictures").glob("*.jpg"))[:count]:
         picture = rearrange(read_picture(path), "h w c -> 1 c h w")
-        side = min(picture.shape[-2:])
-        y, x = ((n - side) // 2 for n in picture.shape[-2:])
-        square = picture[..., y : y + side, x : x + side]
-        tiles.append(F.interpolate(square, (CANVAS, CANVAS), mode="bilinear", antialias=True)[0])
+        short = min(picture.shape[-2:])
+        y, x = ((n - short) // 2 for n in picture.shape[-2:])
+        square = picture[..., y : y + short, x : x + short]
+        tiles.append(F.interpolate(square, (side, side), mode="bilinear", antialias=True)[0])
     photographs = (torch.stack(tiles) * 255).round().to(torch.uint8)
-    painted = paint_backdrops(max(1, count - len(tiles)), CANVAS, seed=987_654)
+    painted = paint_backdrops(max(1, count - len(tiles)), side, seed=987_654)
     return torch.cat([photographs, painted])[:count]
 
 
@@ -332,7 +332,7 @@ def main() -> None:
     if set(PAIR) <= set(motions):
         lines += benchmark_pair(base, *PAIR, pictures, args.seeds, args.out)
         print("\n".join(lines[-7:]))
-    (args.out / "tiny_quality.md").write_text("\n".join(lines) + "\n")
+    (args.out / "tiny_quality.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{time.time() - start:.0f} s")
 
 

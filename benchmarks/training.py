@@ -309,7 +309,7 @@ def main() -> None:
         f"each step encodes its own ({machine}, torch {torch.__version__}, Python {platform.python_version()}).",
     ]
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "training.md").write_text("\n".join(lines) + "\n")
+    (args.out / "training.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines[-4:]))
 
 

@@ -103,8 +103,8 @@ def animate(
         adain: after the last step give frames 2..F the latent statistics of frame 1 (AdaIN, section 3.3), default the
             base's own choice.
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
-            `UniPCMultistepScheduler.from_config(base.scheduler.config)`. It spaces its steps itself;
-            `Base.last_step` is for the base's own alone.
+            `UniPCMultistepScheduler.from_config(base.scheduler.config)`. It spaces its steps itself, and may need
+            more: `Base.last_timestep`, and `Base.steps` with it, are for the base's own alone.
         sigmas: noise levels in place of a scheduler and `steps`, see `SigmaSchedule`.
         start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
             is drawn stays the same.
@@ -183,8 +183,8 @@ def _schedule(base: Base, steps: int, scheduler: Any, sigmas: Tensor | None) -> 
     """What steps a run makes."""
     if sigmas is not None:
         return SigmaSchedule(base.scheduler, sigmas)
-    if scheduler is None and base.last_step:
-        return steps_down_to(base.scheduler, steps, base.last_step)
+    if scheduler is None and base.last_timestep is not None:
+        return steps_down_to(base.scheduler, steps, base.last_timestep)
     schedule = prepare_scheduler(scheduler or base.scheduler, steps)
     check_same_noise(schedule, base.scheduler)
     return schedule

@@ -52,8 +52,8 @@ class Base:
         noise: how its start latents are drawn, likewise.
         adain: whether its clips end with AdaIN, likewise.
         readout: how masks are read off their latents, likewise: "linear", or by its full "decoder".
-        last_step: the scheduler's step at which the last denoising step is made, where the user chooses no scheduler;
-            0 leaves that to the scheduler.
+        last_timestep: of its scheduler, in [0, `num_train_timesteps`), at which the last denoising step is made where
+            the user chooses no scheduler; None leaves that to the scheduler.
         predicts_flow: the model also answers where in the first frame each pixel comes from, see `WarpingUNet`.
     """
 
@@ -75,7 +75,7 @@ class Base:
     noise: NoiseInit
     adain: bool
     readout: ReadoutName = "linear"
-    last_step: int = 0
+    last_timestep: int | None = None
     predicts_flow: bool = False
 
     @property

@@ -165,7 +165,9 @@ def sample(
         beside = masks.latents(i) if masks else None
         rows = clips if beside is None else torch.cat([clips, beside])
         words = None if text is None else text.to(x1.device, dtype or x1.dtype).expand(len(rows) * copies, -1, -1)
-        output = model(rows.to(dtype or x1.dtype), t.to(x1.device).expand(len(rows)), encoder_hidden_states=words)
+        # Apple's graphics cards know no float64, which noise levels are computed in.
+        told = t.to(x1) if t.is_floating_point() else t.to(x1.device)
+        output = model(rows.to(dtype or x1.dtype), told.expand(len(rows)), encoder_hidden_states=words)
         output = output.sample.to(x1)
         if beside is not None:
             masks.advance(output[len(clips) :])

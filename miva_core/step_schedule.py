@@ -39,6 +39,10 @@ class StepSchedule:
 def steps_down_to(scheduler: Any, steps: int, last: int) -> StepSchedule:
     """So many steps, spread evenly from the one with the most noise to `last`, or further where that is too near.
 
+    Args:
+        scheduler: one with a table of noise levels, as DDIM has; in flow matching steps are no whole numbers.
+        steps: from 1 to its `num_train_timesteps` T. last: timestep of the last one, in [0, T).
+
     Raises:
         MIVAError: the scheduler knows fewer steps.
     """

@@ -73,12 +73,11 @@ SETTINGS = {
     "fps": 8,
     "centred": True,
     "caption_words": len(SLOTS),
-    # The lower the noise, the more the model takes its own blur for what is there: steps down to 124 of 1000 slow a
-    # rising subject down to 0.55 of its speed, from 999 to 800 alone it keeps 0.79 (base_trials.md).
+    # The lower the noise, the more the model takes its own blur for what is there, and subjects lag (base_trials.md).
     "steps": 4,
-    "last_step": 800,
-    # Where the noise is centred on the picture no drift of colours is to be undone, and AdaIN sharpens what is blurred:
-    # without it pans come 0.6 dB closer to the ideal clip at frame 8, and 10 % closer to its speed.
+    "last_timestep": 800,
+    # Where the noise is centred on the picture no drift of colours is to be undone, and AdaIN sharpens what is blurred
+    # (claims.md).
     "adain": False,
     "noise": {"shared_ratio": 0.05, "dct": True, "strength": 0.0787, "cutoff": 0.23},
 }
@@ -426,7 +425,7 @@ def export(args: argparse.Namespace) -> None:
     codec.half().save_pretrained(new / "codec")
     DDIMScheduler(**SCHEDULE).save_pretrained(new / "scheduler")
     save_file({"weight": words.weight.detach().half()}, new / "words.safetensors", {"words": json.dumps(WORDS)})
-    (new / "settings.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
+    (new / "settings.json").write_text(json.dumps(SETTINGS, indent=2) + "\n", encoding="utf-8")
     for path in [path for path in new.rglob("*") if path.is_file()]:
         place = args.out / path.relative_to(new)
         place.parent.mkdir(exist_ok=True)

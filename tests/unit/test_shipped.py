@@ -4,9 +4,11 @@ import pytest
 
 from miva_core import Base, MIVAAdapter, load_base, read_info
 from miva_core.camera import UNIT_MOVES
+from miva_core.json_files import read_json
 from miva_core.library import SHIPPED, find_adapters
 from miva_core.loading import TINY_FOLDER
 from tools.motion_gallery import FOLDER, ROOT, commands
+from tools.train_tiny import SETTINGS
 
 CAMERA = {name for name in UNIT_MOVES if name != "still"}
 
@@ -31,6 +33,10 @@ def test_readme_shows_each_of_them_by_a_command_that_works() -> None:
         assert command[command.index("--miva") + 1] == name
         assert (ROOT / command[command.index("animate") + 1]).is_file()
         assert (FOLDER / f"{name}.gif").read_bytes().startswith(b"GIF8")
+
+
+def test_the_base_has_the_settings_of_what_trains_it() -> None:
+    assert read_json(TINY_FOLDER / "settings.json") == SETTINGS
 
 
 def test_the_base_and_each_adapter_are_small() -> None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,6 +212,20 @@ def test_any_levels_of_a_flow_are_gone_along_by_eulers_method(
     found = sample(unet, SigmaSchedule(FLOWS[name](), sigmas), x1, start, text=text)
     assert torch.equal(found[:, :, :1], x1)
     torch.testing.assert_close(found, expected, **CLOSE)
+
+
+def test_a_model_is_told_the_time_in_the_precision_of_the_clip(x1: Tensor, start: Tensor) -> None:
+    """A graphics card may know no float64."""
+    told: list[Tensor] = []
+
+    def model(latents: Tensor, t: Tensor, encoder_hidden_states: None) -> SimpleNamespace:
+        told.append(t)
+        return SimpleNamespace(sample=latents)
+
+    sigmas = torch.tensor(FLOW_SCHEDULES["ever shorter"])
+    sample(model, SigmaSchedule(FLOWS["euler"](), sigmas), x1.float(), start.float())
+    assert {t.dtype for t in told} == {torch.float32}
+    torch.testing.assert_close(torch.cat(told), 1000 * sigmas[:-1])
 
 
 # --- levels ----------------------------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from miva_core.sampling import prepare_scheduler, sample
 from miva_core.step_schedule import steps_down_to
 
 
-@pytest.fixture(params=["epsilon", "v_prediction", "sample"])
+@pytest.fixture(params=["epsilon", "v_prediction", "sample", "built in"])
 def ddim(request: pytest.FixtureRequest) -> DDIMScheduler:
+    if request.param == "built in":
+        return load_base("tiny").scheduler
     return DDIMScheduler(timestep_spacing="trailing", clip_sample=False, prediction_type=request.param)
 
 
@@ -61,7 +63,7 @@ def test_the_built_in_base_ends_early_and_a_chosen_scheduler_does_not() -> None:
     tiny.model.register_forward_pre_hook(lambda _, given: steps.append(given[1][0].clone()))
     picture = torch.rand(64, 64, 3)
     animate(tiny, picture, {}, steps=3, frames=4)
-    assert [int(t) for t in steps] == [999, round((999 + tiny.last_step) / 2), tiny.last_step]
+    assert [int(t) for t in steps] == [999, round((999 + tiny.last_timestep) / 2), tiny.last_timestep]
     steps.clear()
     animate(tiny, picture, {}, steps=4, frames=4, scheduler=tiny.scheduler)
     assert [int(t) for t in steps] == [999, 749, 499, 249]

@@ -1,7 +1,6 @@
 """The training of the built-in base, on a handful of clips."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -43,7 +42,6 @@ def test_what_is_exported_loads_and_animates(trained: Path) -> None:
     for name, parameter in base.model.named_parameters():
         if f"unet.{name}" in saved:
             assert torch.equal(parameter, saved[f"unet.{name}"].float()), name
-    assert json.loads((trained / "tiny" / "settings.json").read_text()) == train_tiny.SETTINGS
     clip = animate(base, torch.rand(64, 64, 3), {}, steps=2)
     assert clip.frames.shape == (16, 64, 64, 3) and clip.frames.isfinite().all()
 
