@@ -54,7 +54,8 @@ class MIVASampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Another seed, another clip; the same seed gives the same one.",
+                    tooltip="Another seed, another clip; the same seed gives the same one. "
+                    "The built-in base hardly varies.",
                 ),
                 io.Int.Input(
                     "steps",
