@@ -41,7 +41,7 @@ def test_a_motion_animates_a_picture_and_shows_how_it_goes(server: Server) -> No
     first, later = clip[0].astype(float), clip[6].astype(float)
     errors = {shift: np.abs(np.roll(later, -shift, axis=1) - first)[:, 8:-8].mean() for shift in range(-8, 9)}
     assert min(errors, key=errors.get) > 2
-    assert run.progress[-1] == (8, 8)
+    assert run.progress[-1] == (4, 4)
     assert run.previews == 8
     changed = "The picture was centre-cropped 341×192 to 192×192, scaled to 64×64."
     assert run.outputs["sampler"]["text"] == [f"{changed}\n16 frames of 64×64, 8 a second."]
@@ -71,7 +71,7 @@ def test_stopping_takes_a_step_and_the_next_prompt_works(server: Server) -> None
     assert stopped.progress[-1][0] < 50
     after = server.run(animate(seed=32))
     assert after.status == "success"
-    assert after.progress[-1] == (8, 8)
+    assert after.progress[-1] == (4, 4)
 
 
 def test_two_motions_stacked_are_two_motions_chained(server: Server) -> None:
