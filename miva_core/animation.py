@@ -1,5 +1,6 @@
 """One picture and some motions in, a clip out."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from . import init_noise
 from .adapter import MIVAAdapter
 from .base import Base, ReadoutName
 from .checks import is_number, is_whole
-from .errors import MIVAError
+from .errors import MIVAError, MIVAWarning
 from .given_masks import fit_masks
 from .init_noise import NoiseInit
 from .injection import Injection, check_bare, inject
@@ -145,6 +146,8 @@ def animate(
             miva.set_weights(**{name: weight for name, (_, weight) in adapters.items()})
             miva.set_spans(**spans)
             _check_spans(miva.spans, len(schedule.timesteps))
+            if base.last_timestep is not None and scheduler is None and sigmas is None:
+                _warn_of_lost_motions(miva.spans, len(schedule.timesteps))
         x1 = base.encode(picture)
         prior = torch.zeros_like(x1) if base.centred else x1
         noise, length = noise or base.noise, (frames - 1) // base.stride + 1
@@ -281,6 +284,14 @@ def _check_spans(spans: Mapping[str, tuple[float, float]], steps: int) -> None:
     for name, (start, end) in spans.items():
         if not any(start <= i / steps < end for i in range(steps)):
             raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps} steps: widen it.")
+
+
+def _warn_of_lost_motions(spans: Mapping[str, tuple[float, float]], steps: int) -> None:
+    """Where all steps lie in strong noise, hardly anything of one remains in what the next one answers."""
+    for name, (start, end) in spans.items():
+        if not start <= (steps - 1) / steps < end:
+            text = f"{name} is off at the last step, which alone decides on the clips of this base: "
+            warnings.warn(f"{text}let it act to the end.", MIVAWarning, stacklevel=3)
 
 
 def _check_image(image: Tensor) -> None:

@@ -120,12 +120,12 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from .adapter import MIVAAdapter
-    from .files import check_writable
+    from .files import check_new
     from .library import resolve_adapter
     from .loading import known_backbone
     from .motion_lora import export_motion_lora
 
-    check_writable(options.out, (".safetensors",))
+    check_new(options.out, (".safetensors",))
     path = resolve_adapter(options.adapter)
     check_distinct([options.out], [path])
     adapter = MIVAAdapter.load(path, known_backbone(path))
@@ -134,10 +134,10 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from .files import check_writable
+    from .files import check_new
     from .official import convert_official
 
-    check_writable(options.out, (".safetensors",))
+    check_new(options.out, (".safetensors",))
     check_distinct([options.out], [options.official, *filter(None, [options.checkpoint])])
     adapter, rest = convert_official(options.official, options.checkpoint, options.alpha)
     is_wan = adapter.backbone.family == "wan"
@@ -163,7 +163,7 @@ def _convert(options: argparse.Namespace) -> None:
 def _list(options: argparse.Namespace) -> None:
     from .info import read_info
     from .library import find_adapters
-    from .loading import BASES
+    from .loading import BASES, name_base
 
     print("Bases:")
     for name in BASES:
@@ -174,7 +174,7 @@ def _list(options: argparse.Namespace) -> None:
             info = read_info(path)
             masked = ", with a mask of its subject" if info.config.mask else ""
             size = f"{info.frames} frames, {info.size[0]}×{info.size[1]}"
-            print(f"  {name:<16} {info.motion} ({size}, {info.family}{masked})")
+            print(f"  {name:<16} {info.motion} ({size}, {name_base(info) or 'an unknown base'}{masked})")
         except MIVAError as error:
             print(f"  {name:<16} cannot be used: {error}")
 
@@ -183,7 +183,7 @@ def _info(options: argparse.Namespace) -> None:
     from .adapter import MIVAAdapter
     from .files import require_file
     from .info import count_parameters, read_info
-    from .loading import find_backbone
+    from .loading import find_backbone, name_base
     from .weights import open_weights
 
     path = require_file(options.file, "file")
@@ -200,7 +200,7 @@ def _info(options: argparse.Namespace) -> None:
     rows = {
         "motion": info.motion,
         "subject": info.subject or "none",
-        "base": f"{info.family}, fingerprint {info.fingerprint}",
+        "base": f"{name_base(info) or 'unknown'} ({info.family}, fingerprint {info.fingerprint})",
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",
         "licence": info.licence or "not recorded",

@@ -1,17 +1,18 @@
 """The command that turns a picture into a clip."""
 
 import argparse
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .checks import LARGEST
 from .cli_options import add_base, add_folders, check_distinct, device, load_chosen_base, share, whole
 from .errors import MIVAError
-from .motion_text import parse_mask, parse_motion, unique_names, weight_sums
+from .motion_text import Motion, parse_mask, parse_motion, unique_names
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .init_noise import NoiseInit
 
 
@@ -121,14 +122,8 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    # Masked ones move different places.
-    plain = [motion for name, motion in zip(names, chosen, strict=True) if name not in masks]
-    odd = [total for total in weight_sums(plain) if not math.isclose(total, 1)]
-    if len(plain) > 1 and odd:
-        print(f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable.")
-    for name, motion in zip(names, chosen, strict=True):
-        if name in masks and motion.weight != 1:
-            print(f"{name} runs at the weight {motion.weight:g}; masked motions are made for 1.")
+    for text in _notes(dict(zip(names, chosen, strict=True)), masks, size or base.size, base.size):
+        print(text)
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     for name, path in saved.items():
@@ -139,6 +134,20 @@ def _animate(options: argparse.Namespace) -> None:
         shown = frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames
         write_png(contact_sheet([(label or "no motion", shown)]), options.sheet)
         print(f"Wrote {options.sheet}.")
+
+
+def _notes(
+    chosen: Mapping[str, Motion], masks: "Mapping[str, Tensor]", size: tuple[int, int], usual: tuple[int, int]
+) -> list[str]:
+    """What is odd about motions by name, those with masks among them, and the size of a clip."""
+    from .run_notes import size_notes, weight_notes
+
+    if not chosen:
+        alone = "There is no --miva: the base moves as it likes, and the picture may dissolve."
+        return [alone, *size_notes(size, usual)]
+    named = [motion._replace(name=name) for name, motion in chosen.items()]
+    plain, masked = ([motion for motion in named if (motion.name in masks) is which] for which in (False, True))
+    return [*weight_notes(plain, masked), *size_notes(size, usual)]
 
 
 def _mask_paths(texts: Sequence[str], typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:

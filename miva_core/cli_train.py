@@ -154,8 +154,9 @@ def _camera_clips(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
+    from .files import check_new
     from .info import read_info
-    from .learning import Author, Companion, check_new, check_start, learn, training_folder
+    from .learning import Author, Companion, check_start, learn, training_folder
     from .library import resolve_adapter
     from .recipes import recipe
 
@@ -170,7 +171,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.beside_out:
         check_distinct([options.beside_out], [options.out])
         if not options.resume:
-            check_new(options.beside_out)
+            check_new(options.beside_out, (".safetensors",))
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():

@@ -101,6 +101,18 @@ def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
     return path
 
 
+def check_new(path: str | Path, extensions: Collection[str]) -> Path:
+    """Check that a file can be written, see `check_writable`, and replaces none.
+
+    Raises:
+        MIVAError: it exists, or cannot be written.
+    """
+    path = check_writable(path, extensions)
+    if path.exists():
+        raise MIVAError(f"{path} exists already: name another file, or move it away.")
+    return path
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes its place when the block ends well and vanishes otherwise.

@@ -11,7 +11,7 @@ from .adapter import MIVAAdapter
 from .base import Base
 from .config import MIVAConfig
 from .errors import MIVAError
-from .files import check_writable
+from .files import check_new
 from .info import AdapterInfo
 from .lesson import Lesson
 from .recipes import Recipe
@@ -52,7 +52,7 @@ def check_start(out: Path, resume: bool) -> None:
         MIVAError: the file exists, or cannot be written; or there is a checkpoint and it is not to go on, or none and
             it is to.
     """
-    check_new(out)
+    check_new(out, (".safetensors",))
     folder = training_folder(out)
     found = (folder / CHECKPOINT).is_file()
     if found and not resume:
@@ -61,17 +61,6 @@ def check_start(out: Path, resume: bool) -> None:
         )
     if resume and not found:
         raise MIVAError(f"There is no training to go on with in {folder}: leave --resume out.")
-
-
-def check_new(out: Path) -> None:
-    """Check that an adapter file can be written and replaces none.
-
-    Raises:
-        MIVAError: it exists, or cannot be written.
-    """
-    check_writable(out, (".safetensors",))
-    if out.exists():
-        raise MIVAError(f"{out} exists already: name another file, or move it away.")
 
 
 def learn(
@@ -112,7 +101,7 @@ def learn(
     """
     check_start(out, resume)
     if beside and not resume:
-        check_new(beside.out)
+        check_new(beside.out, (".safetensors",))
     config = start.config if start else recipe.config
     info = _info(base, lesson, recipe, config, seed, precision, author)
     folder = training_folder(out)

@@ -237,7 +237,7 @@ def check_resume(state: TrainingState, now: Mapping[str, Any]) -> None:
             if name in _DIGESTS:
                 told = f"with another {name}" if before and now.get(name) else f"with{'' if before else 'out'} {name}"
             raise MIVAError(
-                f"This training was begun {told}: repeat what it was begun with, or begin anew without --resume."
+                f"This training was begun {told}: repeat what it was begun with, or remove its folder to begin anew."
             )
     if now["steps"] < state.step:
         raise MIVAError(f"This training has done {state.step} steps already: ask for at least as many.")

@@ -1,7 +1,6 @@
 """A picture and motions in, a clip out."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,8 +8,9 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.motion_text import unique_names, weight_sums
+from ..miva_core.motion_text import Motion, unique_names
 from ..miva_core.pictures import fit_picture, told_size
+from ..miva_core.run_notes import size_notes, weight_notes
 from . import comfy_bridge
 from .masks import one_picture
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ..miva_core.base import Base
 
 _LARGEST = 8192
-_FAR_FROM_ONE = 0.25
-_FAR_FROM_BASE = 2.0
-"""How many times a side may be as long, or as short, as what a base was trained on."""
 _ADAIN = {"as the base needs": None, "on": True, "off": False}
 
 
@@ -181,9 +178,8 @@ class MIVASampler(io.ComfyNode):
                 callback=_watcher(base),
             )
         # On the node the first lines are seen.
-        heard = (
-            _told_weights(mivas) + _told_odd_size(size, base) + [f"The picture was {changed}."] * bool(changed) + heard
-        )
+        changes = [f"The picture was {changed}."] * bool(changed)
+        heard = [*_weight_notes(mivas), *size_notes(size, base.size), *changes, *heard]
         # Never nothing, which would leave what the last run has told on the node.
         heard.append(f"{len(clip.frames)} frames of {told_size(size)}, {clip.fps:g} a second.")
         together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
@@ -242,38 +238,9 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
     return watch
 
 
-def _told_odd_size(size: tuple[int, int], base: "Base") -> list[str]:
-    """What is odd about the size of the clip, in words."""
-    ratios = [max(side / usual, usual / side) for side, usual in zip(size, base.size, strict=True)]
-    if max(ratios) <= _FAR_FROM_BASE:
-        return []
-    return [f"{told_size(size)} is far from the {told_size(base.size)} that this base was trained on; it may not move."]
-
-
-def _told_weights(mivas: Sequence[Any]) -> list[str]:
-    """What is odd about the motions and their weights, in words."""
+def _weight_notes(mivas: MivaStack) -> list[str]:
     if not mivas:
-        return ["No motion is connected: the base moves as it likes."]
-    told = [f"{entry.path.stem} has the weight 0 and does nothing." for entry in mivas if not entry.weight]
-    told += [
-        f"{entry.path.stem} has the weight {entry.weight:g}: below 0 a motion may turn round, or break."
-        for entry in mivas
-        if entry.weight < 0
-    ]
-    plain = [entry for entry in mivas if entry.mask is None]
-    odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
-    if len(plain) == 1 and plain[0].weight > 0 and abs(plain[0].weight - 1) > _FAR_FROM_ONE:
-        told.append(f"{plain[0].path.stem} runs at the weight {plain[0].weight:g}; it was trained at 1.")
-    if odd:
-        advice = ""
-        if odd[0] > 0:
-            advice = f": try {', '.join(f'{entry.weight / odd[0]:.2g}' for entry in plain)}"
-        told.append(
-            f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable{advice}."
-        )
-    told += [
-        f"{entry.path.stem} runs at the weight {entry.weight:g}; masked motions are made for 1."
-        for entry in mivas
-        if entry.mask is not None and not math.isclose(entry.weight, 1) and entry.weight > 0
-    ]
-    return told
+        return ["No motion is connected: the base moves as it likes, and the picture may dissolve."]
+    motions = [(Motion(entry.path.stem, entry.weight, entry.span), entry.mask is not None) for entry in mivas]
+    plain, masked = ([motion for motion, has_mask in motions if has_mask is which] for which in (False, True))
+    return weight_notes(plain, masked)

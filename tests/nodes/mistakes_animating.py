@@ -113,7 +113,7 @@ ANIMATING = [
     Mistake(
         "no motion on a base that does without",
         lambda artist: artist.sample(),
-        note="No motion is connected: the base moves as it likes.",
+        note="No motion is connected: the base moves as it likes, and the picture may dissolve.",
     ),
     Mistake(
         "a single motion at twice its weight",
@@ -138,7 +138,8 @@ ANIMATING = [
     Mistake(
         "weights that sum to 2 in a part of the run",
         lambda artist: artist.sample(motion("jump", end_percent=0.5, prev=motion()), steps=2),
-        note="The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.",
+        note="The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.\njump is off at the last step, which "
+        "alone decides on the clips of this base: let it act to the end.",
     ),
     Mistake(
         "weights that sum to nothing",

@@ -51,11 +51,11 @@ def test_a_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor
 
 
 def test_motions_and_their_weights_and_spans_are_those_of_the_engine(model: Any, engine: Base, small: Tensor) -> None:
-    pan = motion("pan_left", weight=0.4, end_percent=0.5)
+    pan = motion("pan_left", weight=0.4, start_percent=0.5)
     both = motion("jump", weight=0.6, prev=pan)
     clip = run(MIVASampler, model=model, mivas=both, image=small, **SHORT)[0]
     chosen = {"pan_left": (adapter(engine, "pan_left"), 0.4), "jump": (adapter(engine, "jump"), 0.6)}
-    spans = {"pan_left": (0.0, 0.5)}
+    spans = {"pan_left": (0.5, 1.0)}
     assert torch.equal(clip, animate(engine, small[0], chosen, spans=spans, **SHORT).frames)
     assert not torch.equal(clip, animate(engine, small[0], chosen, **SHORT).frames)
 

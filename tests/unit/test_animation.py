@@ -1,5 +1,6 @@
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
 from miva_core.base import Base
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.init_noise import adain
 from miva_core.pictures import fit_picture
 
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+OFF_AT_THE_END = pytest.mark.filterwarnings("ignore:.* is off at the last step")
 
 CONFIGS = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2), MIVAConfig(cfa_rank=3, ca_rank=2, ta_rank=2, ca_act="softmax")
 QUICK = {"steps": 2, "frames": 4}
@@ -130,6 +132,7 @@ def test_two_adapters_run_in_parallel(base: Base, picture: Tensor, pair: tuple) 
     assert_close(animate(base, picture, {"whole": (one, 1.0)}, **QUICK), halves)
 
 
+@OFF_AT_THE_END
 def test_outside_of_its_span_an_adapter_has_weight_0(base: Base, picture: Tensor, pair: tuple) -> None:
     one, two = pair
     adapters, four = {"one": (one, 0.6), "two": (two, 0.4)}, {"steps": 4, "frames": 4}
@@ -146,6 +149,19 @@ def test_outside_of_its_span_an_adapter_has_weight_0(base: Base, picture: Tensor
     assert (animate(base, picture, adapters, **four).frames - spanned.frames).abs().max() > 5e-3
 
 
+def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: Tensor, pair: tuple) -> None:
+    def told(start: float, end: float, **options: Any) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MIVAWarning)
+            animate(base, picture, {"one": (pair[0], 1.0)}, spans={"one": (start, end)}, steps=4, frames=4, **options)
+        return [str(warning.message) for warning in caught if warning.category is MIVAWarning]
+
+    (text,) = told(0.0, 0.75)
+    assert text.startswith("one is off at the last step")
+    assert told(0.0, 0.76) == told(0.5, 1.0) == told(0.0, 0.75, scheduler=base.scheduler) == []
+
+
+@OFF_AT_THE_END
 def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: tuple) -> None:
     adapters, four = {"one": (pair[0], 1.0)}, {"steps": 4, "frames": 4}
 

@@ -219,6 +219,25 @@ def test_weights_reach_the_adapters_and_their_sum_is_told(frames_of: Callable, c
     assert "The weights sum to 0.5; a sum of 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "note"),
+    [
+        ((), "There is no --miva: the base moves as it likes, and the picture may dissolve."),
+        (("--miva", "pan_left:0"), "pan_left has the weight 0 and does nothing."),
+        (("--miva", "pan_left:3"), "pan_left runs at the weight 3; it was trained at 1."),
+        (("--miva", "pan_left:-1"), "pan_left has the weight -1: below 0 a motion may turn round, or break."),
+        (("--miva", "pan_left", "--size", "144x64"), "144×64 is far from the 64×64 that this base was trained on"),
+        (("--miva", "pan_left", "--size", "128x64"), ""),
+    ],
+)
+def test_what_is_odd_about_a_run_is_told(
+    frames_of: Callable, capsys: pytest.CaptureFixture, arguments: tuple[str, ...], note: str
+) -> None:
+    frames_of("--adapters", "mine", *arguments)
+    told = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(("The picture was", "Wrote"))]
+    assert [line.startswith(note) for line in told] == [True] * bool(note)
+
+
 def test_spans_reach_the_adapters(frames_of: Callable) -> None:
     def moved(motion: str) -> torch.Tensor:
         return frames_of("--adapters", "mine", "--steps", "4", "--miva", motion)
@@ -509,8 +528,8 @@ def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert "  tiny" in lines
     rows = {line[2:18].strip(): line[18:].strip() for line in lines if line.startswith("  ")}
-    assert rows["my jump"] == "jump (16 frames, 64×64, animatediff)"
-    assert rows["stranger"] == "pan left (16 frames, 64×64, animatediff)"
+    assert rows["my jump"] == "jump (16 frames, 64×64, the built-in base)"
+    assert rows["stranger"] == "pan left (16 frames, 64×64, an unknown base)"
     assert rows["text"].startswith("cannot be used: text.safetensors is a text file")
 
 

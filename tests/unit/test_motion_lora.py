@@ -30,6 +30,13 @@ def test_a_shipped_adapter_is_found_by_its_name(tmp_path: Path) -> None:
     assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "jump.safetensors").values())
 
 
+def test_it_replaces_no_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"a motion that took hours")
+    assert main(["export-motion-lora", "jump", str(tmp_path / "mine.safetensors")]) == 2
+    assert "mine.safetensors exists already: name another file, or move it away." in capsys.readouterr().err
+    assert (tmp_path / "mine.safetensors").read_bytes() == b"a motion that took hours"
+
+
 @pytest.fixture
 def adapter(unet: nn.Module, make_adapter: Callable) -> MIVAAdapter:
     """Silent but for its temporal part."""

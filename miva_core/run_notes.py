@@ -1,0 +1,42 @@
+"""What is odd about a run, in words, for whoever started it."""
+
+import math
+from collections.abc import Sequence
+
+from .motion_text import Motion, weight_sums
+from .pictures import told_size
+
+_FAR_FROM_ONE = 0.25
+_FAR_FROM_BASE = 2.0
+"""How many times a side may be as long, or as short, as what a base was trained on."""
+
+
+def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
+    """What is odd about the (height, width) of a clip on a base that was trained on the usual one."""
+    if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
+        return []
+    return [f"{told_size(size)} is far from the {told_size(usual)} that this base was trained on; it may not move."]
+
+
+def weight_notes(plain: Sequence[Motion], masked: Sequence[Motion]) -> list[str]:
+    """What is odd about the weights of motions, without a mask and with one."""
+    notes = [f"{motion.name} has the weight 0 and does nothing." for motion in (*plain, *masked) if not motion.weight]
+    notes += [
+        f"{motion.name} has the weight {motion.weight:g}: below 0 a motion may turn round, or break."
+        for motion in (*plain, *masked)
+        if motion.weight < 0
+    ]
+    if len(plain) == 1 and plain[0].weight > 0 and abs(plain[0].weight - 1) > _FAR_FROM_ONE:
+        notes.append(f"{plain[0].name} runs at the weight {plain[0].weight:g}; it was trained at 1.")
+    odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
+    if odd:
+        advice = f": try {', '.join(f'{motion.weight / odd[0]:.2g}' for motion in plain)}" if odd[0] > 0 else ""
+        notes.append(
+            f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable{advice}."
+        )
+    notes += [
+        f"{motion.name} runs at the weight {motion.weight:g}; masked motions are made for 1."
+        for motion in masked
+        if not math.isclose(motion.weight, 1) and motion.weight > 0
+    ]
+    return notes
