@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import MIVAError
-from .files import check_writable
+from .files import check_fillable
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +145,7 @@ def check_new_folder(folder: Path) -> None:
         raise MIVAError(f"{folder} is a file: name a folder.")
     if folder.exists() and any(folder.iterdir()):
         raise MIVAError(f"{folder} exists already and is not empty: name another folder.")
-    check_writable((folder if folder.exists() else folder.parent) / "results.png", (".png",))
+    check_fillable(folder if folder.exists() else folder.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -154,7 +154,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    check_writable(folder / "results.png", (".png",))
+    check_fillable(folder)
 
 
 def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:

@@ -91,14 +91,27 @@ def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
     if not os.path.isdir(path.parent):
         raise MIVAError(f"There is no folder {path.parent} to write {path.name} into: create it first.")
     try:
-        # Trying, since permission bits tell nothing of Windows, of read-only disks, or of names that are too long.
+        # Names may be too long.
         with suppress(FileNotFoundError):
             path.stat()
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
     except OSError as error:
         raise MIVAError(f"{path} cannot be written: {error.strerror}.") from error
+    check_fillable(path.parent)
     return path
+
+
+def check_fillable(folder: Path) -> None:
+    """Check that files can be written into a folder, by trying: permission bits tell nothing of Windows, or of disks
+    that are read-only.
+
+    Raises:
+        MIVAError: they cannot.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise MIVAError(f"Nothing can be written into the folder {folder}: {error.strerror}.") from error
 
 
 def check_new(path: str | Path, extensions: Collection[str]) -> Path:

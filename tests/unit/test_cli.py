@@ -482,7 +482,7 @@ def test_a_folder_that_may_not_be_written_to(
 
         monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     assert main(wrong("cat.png", "locked/clip.mp4")) == 2
-    assert capsys.readouterr().err.startswith("Error: locked/clip.mp4 cannot be written")
+    assert capsys.readouterr().err.startswith("Error: Nothing can be written into the folder locked: Permission")
 
 
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
