@@ -18,7 +18,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from benchmarks.claims import FRAMES as JUDGED
-from benchmarks.claims import caption_of, scores, shown
+from benchmarks.claims import caption_of, joined, scores, shown
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, subject_ideal
 from miva_core import animate, load_base
 from miva_core.backbones import describe
@@ -137,11 +137,12 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
 def speeds_and_gains(base: Base, words: nn.Embedding, motion: str, ideal: Ideal, seeds: int) -> tuple[Tensor, Tensor]:
     """Speed / ideal speed and PSNR above a still picture's, both (seeds, pictures)."""
     told = replace(base, text=caption_of(motion, words.weight))
-    found = []
+    of_seeds = []
     for seed in range(seeds):
         clips = [animate(told, clip[0], {}, seed=seed, frames=LENGTH).frames for clip in ideal.frames]
-        found.append(scores(torch.stack(clips), ideal, motion))
-    return torch.stack([one.speed for one in found]), torch.stack([one.gain for one in found])
+        of_seeds.append(scores(torch.stack(clips), ideal, motion))
+    found = joined(of_seeds)
+    return found.speed, found.gain
 
 
 def begun(ideal: Ideal) -> Ideal:

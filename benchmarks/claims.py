@@ -1,6 +1,6 @@
 """Which parts of the method earn their place, on the built-in base: each left out in turn, all else equal.
 
-    python -m benchmarks.claims [--pictures 40] [--seeds 3] [--out benchmarks/results]
+    python -m benchmarks.claims --work FOLDER [--pictures 40] [--seeds 3] [--out benchmarks/results]
 
 Parts are switched off in the adapters as they were trained, with them: this shows what an adapter leans on, not what
 one trained without that part would do. Pictures and measures are those of `tiny_quality`. Writes claims.md, claims.jpg
@@ -10,12 +10,14 @@ base or an adapter has changed.
 
 import argparse
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from mpmath import betainc
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -44,8 +46,8 @@ FRAMES = {"pan_left": 8, "jump": 4}
 """Motions, and the frame at which their clips are compared with the ideal ones; a jump is back in the eighth."""
 WEIGHTS = ((1.0, 0.0), (0.7, 0.3), (0.5, 0.5), (0.3, 0.7), (0.0, 1.0))
 SHOWN = 3
-SURE = 1.96
-"""Standard errors that a difference must be away from 0."""
+UNSURE = 0.05
+"""From this chance on that it comes of nothing, a difference does not count."""
 SEEN = 0.1
 """dB of PSNR, or percent of colour drift, that a difference must have to count."""
 
@@ -213,29 +215,56 @@ def level_cells(found: Scores) -> list[str]:
     return [f"{(found.speed > 0).float().mean() * 100:.0f} %", shown(found.speed), shown(found.gain)]
 
 
-def difference(values: Tensor, usual: Tensor) -> tuple[float, float]:
-    """Mean of paired differences (seeds, pictures), and its standard error.
+@dataclass(frozen=True)
+class Difference:
+    """A mean, its standard error, and the degrees of freedom that the latter is known with."""
+
+    mean: float
+    error: float
+    freedom: float
+
+    @property
+    def chance(self) -> float:
+        """How often a mean so far from 0 would come of nothing (Welch's t-test, two-sided)."""
+        if not self.error:
+            return float(not self.mean)
+        t = self.mean / self.error
+        return float(betainc(self.freedom / 2, 0.5, 0, self.freedom / (self.freedom + t * t), regularized=True))
+
+
+def difference(values: Tensor, usual: Tensor) -> Difference:
+    """Of paired scores (seeds, pictures).
 
     Both what a seed does to all pictures and what a picture does under all seeds is chance: the variances of their
-    means add up.
+    means add up, and few seeds know little of theirs (Welch and Satterthwaite).
     """
-    paired = values - usual
-    variance = sum(paired.mean(axis).var() / paired.shape[1 - axis] for axis in (0, 1) if paired.shape[1 - axis] > 1)
-    return paired.mean().item(), float(variance) ** 0.5
+    paired = (values - usual).double()
+    parts = [(paired.mean(1 - axis).var().item() / n, n - 1) for axis, n in enumerate(paired.shape) if n > 1]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / free for part, free in parts) if variance else math.inf
+    return Difference(paired.mean().item(), variance**0.5, freedom)
 
 
 def shown_difference(values: Tensor, usual: Tensor) -> str:
-    mean, error = difference(values, usual)
-    return f"{mean:+.2f} ± {error:.2f}"
+    found = difference(values, usual)
+    return f"{found.mean:+.2f} ± {found.error:.2f}"
 
 
 def verdict(values: Tensor, usual: Tensor, adds: bool, seen: float = SEEN) -> str:
     """Whether a claim holds by the PSNR, or another measure, without or with what it is about; differences that nobody
     would see do not count."""
-    mean, error = difference(values, usual)
-    if abs(mean) < max(SURE * error, seen):
+    found = difference(values, usual)
+    if abs(found.mean) < seen or found.chance >= UNSURE:
         return "cannot tell"
-    return "holds" if (mean > 0) == adds else "does not hold"
+    return "holds" if (found.mean > 0) == adds else "does not hold"
+
+
+def rule(seen: str) -> str:
+    """How `verdict` goes, in words."""
+    return (
+        f"a difference of less than {seen}, or one that would come of nothing in {UNSURE:.0%} of cases or more "
+        "(Welch's t-test), tells nothing."
+    )
 
 
 HEAD = (
@@ -354,7 +383,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """The options as given, their folders made."""
     options = parser.parse_args()
     if options.pictures <= SHOWN:
-        parser.error(f"--pictures is {options.pictures}, expected more than {SHOWN}: the next one is shown")
+        parser.error(f"--pictures is {options.pictures}, expected {SHOWN + 1} or more: that one is shown")
     for folder in (options.work, options.out):
         folder.mkdir(parents=True, exist_ok=True)
     return options
@@ -366,18 +395,17 @@ def main() -> None:
     plot_lambda(base, options.out / "claims_lambda.png")
     lines = [
         "# The parts of the method on the built-in base",
-        f"\n`python -m benchmarks.claims`: {len(pictures)} held-out pictures, {options.seeds} seeds; means over both "
-        "(medians of speeds: [tiny_quality.md](tiny_quality.md)) ± spread over seeds, differences with their standard "
-        "error over seeds and pictures. PSNR is that of "
+        f"\n`python -m benchmarks.claims --work FOLDER`: {len(pictures)} held-out pictures, {options.seeds} seeds; "
+        "means over both (medians of speeds: [tiny_quality.md](tiny_quality.md)) ± spread over seeds, differences with "
+        "their standard error over seeds and pictures. PSNR is that of "
         f"{' and '.join(f'frame {frame} ({motion})' for motion, frame in FRAMES.items())}. Parts are switched off in "
         "adapters that were trained with them; where they were never there stands in [ablations.md](ablations.md). The "
-        f"last column goes by PSNR, for AdaIN by the drift: a difference of less than {SEEN:g} dB or percent, or of "
-        f"less than {SURE:g} standard errors, tells nothing.\n\nThis base always saw a clean first frame, and its "
-        "noise is centred on it: how much of the picture is kept says little of the method, and DCTInit has nothing "
-        "left to do. Its four steps all lie where noise is strongest, and one gives nearly the same clip: the start "
-        "noise hardly matters. The same on a base that never saw one: [t2v_arm.md](t2v_arm.md). Elsewhere: rain, "
-        "[rain.md](rain.md); how many clips and steps a motion takes, [few_shot.md](few_shot.md); masked motions "
-        "against plain ones, and 8 mask steps against 50, [mask_quality.md](mask_quality.md).",
+        f"last column goes by PSNR, for AdaIN by the drift: {rule(f'{SEEN:g} dB or percent')}\n\nThis base always saw "
+        "a clean first frame, and its noise is centred on it: how much of the picture is kept says little of the "
+        "method, and DCTInit has nothing left to do. Its four steps all lie where noise is strongest, so that the "
+        "start noise hardly matters. The same on a base that never saw a clean first frame: [t2v_arm.md](t2v_arm.md). "
+        "Elsewhere: rain, [rain.md](rain.md); how many clips and steps a motion takes, [few_shot.md](few_shot.md); "
+        "masked motions against plain ones, and 8 mask steps against 50, [mask_quality.md](mask_quality.md).",
         *parts_table(base, pictures, options.seeds, options.work, options.out),
         *weights_table(base, pictures, options.seeds, options.work),
         "\n## λ2 over time steps and layers\n\n![λ2 of each shipped motion](claims_lambda.png)",

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.tiny_quality import Ideal, Row, held_out_pictures, run, score_subject, subject_ideal, summary
 from miva_core import MIVAAdapter, load_base
+from miva_core.learning import training_folder
+from miva_core.training import CHECKPOINT
 
 CLIPS = (1, 3, 10, 30, 100)
 STEPS = (40, 75, 150, 300)
@@ -40,7 +42,8 @@ class Trial:
             if not clips.exists():
                 draw_clips(self.clips, clips)
             command = ["miva_core", "train", str(clips), "--motion", "jump", "--out", str(path)]
-            subprocess.run([sys.executable, "-m", *command, "--steps", str(self.steps)], check=True)
+            begun = ["--resume"] if (training_folder(path) / CHECKPOINT).is_file() else []
+            subprocess.run([sys.executable, "-m", *command, "--steps", str(self.steps), *begun], check=True)
         return path
 
 

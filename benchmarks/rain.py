@@ -20,13 +20,13 @@ from torch import Tensor
 from benchmarks.ablations import STILLS, VARIANTS, Clips, trained
 from benchmarks.claims import (
     SHOWN,
-    SURE,
     Setting,
     clips_of,
     kept_in,
     noise,
     options_parser,
     parse,
+    rule,
     shown,
     shown_difference,
     start_settings,
@@ -176,10 +176,10 @@ def main() -> None:
     ideal = rain_ideal(held_out_pictures(options.pictures), bases[0])
     lines = [
         "# Rain",
-        f"\n`python -m benchmarks.rain --t2v FOLDER`: {len(ideal.frames)} held-out pictures, {options.seeds} seeds, "
-        f"one training in {recipe('tiny').steps} steps for each base; mean ± spread over seeds, differences with their "
-        "standard error over seeds and pictures. The last column goes by the falling rain: a difference of less than "
-        f"{SEEN:g}, or of less than {SURE:g} standard errors, tells nothing.",
+        f"\n`python -m benchmarks.rain --work FOLDER{' --t2v FOLDER' if options.t2v else ''}`: {len(ideal.frames)} "
+        f"held-out pictures, {options.seeds} seeds, one training in {recipe('tiny').steps} steps for each base; mean ± "
+        "spread over seeds, differences with their standard error over seeds and pictures. The last column goes by the "
+        f"falling rain: {rule(f'{SEEN:g}')}",
     ]
     sheet = [("ideal", ideal.frames[SHOWN])]
     for base in bases:

@@ -61,8 +61,9 @@ def main() -> None:
     )
     lines = [
         "# MIVA on a base that never saw a clean first frame",
-        f"\n`python -m benchmarks.t2v_arm --base FOLDER --pictures {len(ideal.frames)}`: {MOTION}, {STEPS} steps, "
-        f"{options.seeds} seeds. {RULE} The last row is this base as it is, beside a clean first frame.\n",
+        f"\n`python -m benchmarks.t2v_arm --base FOLDER --work FOLDER`: {MOTION}, {STEPS} steps; {len(ideal.frames)} "
+        f"held-out pictures, {options.seeds} seeds. {RULE} The last row is this base as it is, beside a clean first "
+        "frame.\n",
         *table,
         f"| no adapter | 0 | {' | '.join(level_cells(bare))} | | | | |",
         "\n## How a clip begins and ends\n\nThe first training's adapter; seeds are those of the noise. AdaIN is "

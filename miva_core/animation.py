@@ -95,7 +95,7 @@ def animate(
         masks: for each adapter with a mask stream, and for no other, where its subject is in the picture: (H, W) in
             [0, 1] by name, see `fit_masks`. Of overlapping ones the last adapter's is on top.
         spans: for adapters that are to act during a part of the run alone: (start, end), shares of its steps, by name;
-            see `Injection.set_spans`.
+            see `Injection.set_spans`. A `MIVAWarning` names those that are off at a step that alone decides.
         steps: denoising steps, default the base's own choice.
         seed: of the start noise; the same seed gives the same clip.
         size: (height, width), default the size the base was trained on.
@@ -147,7 +147,8 @@ def animate(
             miva.set_spans(**spans)
             _check_spans(miva.spans, len(schedule.timesteps))
             if base.last_timestep is not None and scheduler is None and sigmas is None:
-                _warn_of_lost_motions(miva.spans, len(schedule.timesteps))
+                acting = {name: span for name, span in miva.spans.items() if adapters[name][1]}
+                _warn_of_lost_motions(acting, len(schedule.timesteps))
         x1 = base.encode(picture)
         prior = torch.zeros_like(x1) if base.centred else x1
         noise, length = noise or base.noise, (frames - 1) // base.stride + 1

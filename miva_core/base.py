@@ -1,6 +1,6 @@
 """A base: a frozen video model with all it needs to turn a picture into a clip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -55,6 +55,7 @@ class Base:
         last_timestep: of its scheduler, in [0, `num_train_timesteps`), at which the last denoising step is made where
             the user chooses no scheduler; None leaves that to the scheduler.
         predicts_flow: the model also answers where in the first frame each pixel comes from, see `WarpingUNet`.
+        captions: (n, words, dim) captions that say a motion, or None if none are known.
     """
 
     name: str
@@ -77,6 +78,17 @@ class Base:
     readout: ReadoutName = "linear"
     last_timestep: int | None = None
     predicts_flow: bool = False
+    captions: Tensor | None = None
+
+    def with_drawn_caption(self, seed: int) -> "Base":
+        """This base under one of its captions, drawn by the seed, for runs without a motion.
+
+        Told nothing, a small base does not choose among the motions that it knows: it makes their mean, a blur.
+        """
+        if self.captions is None:
+            return self
+        drawn = torch.randint(len(self.captions), (1,), generator=torch.Generator().manual_seed(seed))
+        return replace(self, text=self.captions[drawn.to(self.captions.device)])
 
     @property
     def networks(self) -> tuple[nn.Module, nn.Module]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from .cli_animate import add_animate
 from .cli_evaluate import add_evaluate
 from .cli_mask import add_mask
-from .cli_options import add_folders, check_distinct
+from .cli_options import add_folders
 from .cli_train import add_camera_clips, add_train
 from .errors import MIVAError, MIVAWarning
 
@@ -127,7 +127,6 @@ def _export(options: argparse.Namespace) -> None:
 
     check_new(options.out, (".safetensors",))
     path = resolve_adapter(options.adapter)
-    check_distinct([options.out], [path])
     adapter = MIVAAdapter.load(path, known_backbone(path))
     export_motion_lora(adapter, options.out, options.layout)
     print(f"Wrote {options.out}.")
@@ -138,7 +137,6 @@ def _convert(options: argparse.Namespace) -> None:
     from .official import convert_official
 
     check_new(options.out, (".safetensors",))
-    check_distinct([options.out], [options.official, *filter(None, [options.checkpoint])])
     adapter, rest = convert_official(options.official, options.checkpoint, options.alpha)
     is_wan = adapter.backbone.family == "wan"
     info = adapter.info(

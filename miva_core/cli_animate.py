@@ -25,7 +25,7 @@ def add_animate(commands: argparse._SubParsersAction) -> None:
         default=[],
         metavar="NAME[:WEIGHT][@START-END]",
         help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable); "
-        "@0-0.4 lets it act during the first 40 %% of the steps alone",
+        "@0.4-1 lets it act from 40 %% of the steps on",
     )
     command.add_argument(
         "--mask",
@@ -102,6 +102,8 @@ def _animate(options: argparse.Namespace) -> None:
         name: (MIVAAdapter.load(path, base.backbone), motion.weight)
         for name, path, motion in zip(names, paths, chosen, strict=True)
     }
+    if not any(motion.weight for motion in chosen):
+        base = base.with_drawn_caption(options.seed)
     masks = fit_masks(masks, infos, tuple(picture.shape[:2]), size or base.size, options.fit)
     picture, note = fit_picture(picture, size or base.size, options.fit)
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
@@ -143,7 +145,7 @@ def _notes(
     from .run_notes import size_notes, weight_notes
 
     if not chosen:
-        alone = "There is no --miva: the base moves as it likes, and the picture may dissolve."
+        alone = "There is no --miva: the base moves as it likes."
         return [alone, *size_notes(size, usual)]
     named = [motion._replace(name=name) for name, motion in chosen.items()]
     plain, masked = ([motion for motion in named if (motion.name in masks) is which] for which in (False, True))

@@ -91,7 +91,7 @@ def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
     if not os.path.isdir(path.parent):
         raise MIVAError(f"There is no folder {path.parent} to write {path.name} into: create it first.")
     try:
-        # Names may be too long.
+        # A name may be too long, which a look at the file tells; that there is none yet is as it should be.
         with suppress(FileNotFoundError):
             path.stat()
     except OSError as error:

@@ -1,5 +1,6 @@
 """Bases from local files. Nothing is ever downloaded."""
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -87,7 +88,10 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
     use_per_frame_norm(model)
     codec = PatchCodec.from_pretrained(folder, subfolder="codec", **options)
     with safe_open(folder / "words.safetensors", framework="pt") as file:
-        nothing_said = file.get_tensor("weight").float()[:1].expand(1, settings["caption_words"], -1)
+        vectors = dict(zip(json.loads(file.metadata()["words"]), file.get_tensor("weight").float(), strict=True))
+    nothing_said = vectors[""].expand(1, settings["caption_words"], -1)
+    moves = [word for word in vectors if word.startswith("camera ") and word != "camera still"]
+    captions = torch.stack([torch.stack([vectors[move], vectors["no subject"]]) for move in moves])
     return Base(
         name="tiny",
         model=model.to(device).eval().requires_grad_(False),
@@ -109,6 +113,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         adain=settings["adain"],
         readout="decoder",
         predicts_flow=True,
+        captions=captions.to(device),
     )
 
 

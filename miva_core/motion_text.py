@@ -31,7 +31,7 @@ def parse_motion(text: str) -> Motion:
         start, end = (float(share) for share in shares.split("-"))
     if not (name and 0 <= start < end <= 1):
         raise MIVAError(
-            f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0-0.4."
+            f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0.4-1."
         )
     return Motion(*_split_weight(name), (start, end))
 

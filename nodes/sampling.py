@@ -163,7 +163,7 @@ class MIVASampler(io.ComfyNode):
             start = None if noise is None else _start(noise, base, size, frames)
             model.bring(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(masks)), mivas)
             clip = animate(
-                base,
+                base if any(entry.weight for entry in mivas) else base.with_drawn_caption(seed),
                 fitted,
                 {name: (adapter, entry.weight) for name, adapter, entry in zip(names, adapters, mivas, strict=True)},
                 masks=masks,
@@ -240,7 +240,7 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
 
 def _weight_notes(mivas: MivaStack) -> list[str]:
     if not mivas:
-        return ["No motion is connected: the base moves as it likes, and the picture may dissolve."]
+        return ["No motion is connected: the base moves as it likes."]
     motions = [(Motion(entry.path.stem, entry.weight, entry.span), entry.mask is not None) for entry in mivas]
     plain, masked = ([motion for motion, has_mask in motions if has_mask is which] for which in (False, True))
     return weight_notes(plain, masked)

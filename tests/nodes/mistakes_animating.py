@@ -113,7 +113,7 @@ ANIMATING = [
     Mistake(
         "no motion on a base that does without",
         lambda artist: artist.sample(),
-        note="No motion is connected: the base moves as it likes, and the picture may dissolve.",
+        note="No motion is connected: the base moves as it likes.",
     ),
     Mistake(
         "a single motion at twice its weight",

@@ -158,7 +158,9 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
 
     (text,) = told(0.0, 0.75)
     assert text.startswith("one is off at the last step")
-    assert told(0.0, 0.76) == told(0.5, 1.0) == told(0.0, 0.75, scheduler=base.scheduler) == []
+    assert told(0.0, 0.76) == told(0.5, 1.0) == []
+    sigmas = torch.tensor([80.0, 14.0, 3.0, 1.0, 0.0])
+    assert told(0.0, 0.75, scheduler=base.scheduler) == told(0.0, 0.75, sigmas=sigmas) == []
 
 
 @OFF_AT_THE_END

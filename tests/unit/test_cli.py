@@ -203,7 +203,7 @@ def test_weights_reach_the_adapters_and_their_sum_is_told(frames_of: Callable, c
     def moved(*weighted: str) -> torch.Tensor:
         return frames_of("--adapters", "mine", *(word for text in weighted for word in ("--miva", text)))
 
-    plain, once = frames_of(), moved("pan_left")
+    plain, once = moved("my jump:0"), moved("pan_left")
     assert (once - plain).abs().max() > 5e-3
     torch.testing.assert_close(moved("pan_left:0"), plain, rtol=0, atol=1e-3)
     # One adapter twice is allowed; halves of it are itself.
@@ -219,10 +219,17 @@ def test_weights_reach_the_adapters_and_their_sum_is_told(frames_of: Callable, c
     assert "The weights sum to 0.5; a sum of 1" in capsys.readouterr().out
 
 
+def test_without_a_motion_the_base_moves_as_the_seed_likes(frames_of: Callable) -> None:
+    clips = [frames_of("--seed", str(seed)) for seed in range(6)]
+    assert torch.equal(clips[3], frames_of("--seed", "3"))
+    apart = torch.stack([(one - other)[1:].abs().mean() for one in clips for other in clips])
+    assert apart.max() > 5e-3
+
+
 @pytest.mark.parametrize(
     ("arguments", "note"),
     [
-        ((), "There is no --miva: the base moves as it likes, and the picture may dissolve."),
+        ((), "There is no --miva: the base moves as it likes."),
         (("--miva", "pan_left:0"), "pan_left has the weight 0 and does nothing."),
         (("--miva", "pan_left:3"), "pan_left runs at the weight 3; it was trained at 1."),
         (("--miva", "pan_left:-1"), "pan_left has the weight -1: below 0 a motion may turn round, or break."),

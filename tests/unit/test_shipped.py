@@ -1,8 +1,12 @@
 """The files that come with the package: complete, small, and made for each other."""
 
-import pytest
+from dataclasses import replace
 
-from miva_core import Base, MIVAAdapter, load_base, read_info
+import pytest
+import torch
+
+from benchmarks.tiny_quality import camera_ideal, camera_speed, held_out_pictures
+from miva_core import Base, MIVAAdapter, animate, load_base, read_info
 from miva_core.camera import UNIT_MOVES
 from miva_core.json_files import read_json
 from miva_core.library import SHIPPED, find_adapters
@@ -37,6 +41,23 @@ def test_readme_shows_each_of_them_by_a_command_that_works() -> None:
 
 def test_the_base_has_the_settings_of_what_trains_it() -> None:
     assert read_json(TINY_FOLDER / "settings.json") == SETTINGS
+
+
+def test_each_caption_of_the_base_is_a_camera_motion(base: Base) -> None:
+    moves = [name for name in UNIT_MOVES if name != "still"]
+    assert len(base.captions) == len(moves)
+    for move, caption in zip(moves, base.captions, strict=True):
+        ideal, speed = camera_ideal(held_out_pictures(1), move, base).frames[0], camera_speed(move)
+        clip = animate(replace(base, text=caption[None]), ideal[0], {}, seed=0).frames
+        assert speed(clip) / speed(ideal) > 0.7, move
+
+
+def test_the_seed_draws_one_of_its_captions(base: Base) -> None:
+    drawn = torch.cat([base.with_drawn_caption(seed).text for seed in range(60)])
+    assert torch.equal(drawn.unique(dim=0), base.captions.unique(dim=0))
+    assert torch.equal(base.with_drawn_caption(7).text, drawn[7:8])
+    silent = replace(base, captions=None)
+    assert silent.with_drawn_caption(7) is silent
 
 
 def test_the_base_and_each_adapter_are_small() -> None:
