@@ -1,6 +1,6 @@
 """A picture and motions in, a clip out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -179,7 +179,7 @@ class MIVASampler(io.ComfyNode):
             )
         # On the node the first lines are seen.
         changes = [f"The picture was {changed}."] * bool(changed)
-        heard = [*_weight_notes(mivas), *size_notes(size, base.size), *changes, *heard]
+        heard = [*_weight_notes(names, mivas), *size_notes(size, base.size), *changes, *heard]
         # Never nothing, which would leave what the last run has told on the node.
         heard.append(f"{len(clip.frames)} frames of {told_size(size)}, {clip.fps:g} a second.")
         together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
@@ -238,9 +238,15 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
     return watch
 
 
-def _weight_notes(mivas: MivaStack) -> list[str]:
+def _weight_notes(names: Sequence[str], mivas: MivaStack) -> list[str]:
     if not mivas:
         return ["No motion is connected: the base moves as it likes."]
-    motions = [(Motion(entry.path.stem, entry.weight, entry.span), entry.mask is not None) for entry in mivas]
-    plain, masked = ([motion for motion, has_mask in motions if has_mask is which] for which in (False, True))
+    plain, masked = (
+        [
+            Motion(name, entry.weight, entry.span)
+            for name, entry in zip(names, mivas, strict=True)
+            if (entry.mask is not None) is which
+        ]
+        for which in (False, True)
+    )
     return weight_notes(plain, masked)
