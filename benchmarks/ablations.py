@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from benchmarks.claims import (
     FRAMES,
-    SEEN,
     SHOWN,
     Scores,
     clips_of,
@@ -31,11 +30,9 @@ from benchmarks.claims import (
     level_cells,
     options_parser,
     parse,
-    rule,
     scores,
-    shown_difference,
-    verdict,
 )
+from benchmarks.significance import SEEN, rule, shown_difference, verdict
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, write_jpeg
 from miva_core import MIVAAdapter, load_base
 from miva_core.base import Base

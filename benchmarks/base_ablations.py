@@ -18,7 +18,8 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from benchmarks.claims import FRAMES as JUDGED
-from benchmarks.claims import caption_of, joined, scores, shown
+from benchmarks.claims import caption_of, joined, scores
+from benchmarks.significance import shown
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, subject_ideal
 from miva_core import animate, load_base
 from miva_core.backbones import describe

@@ -10,17 +10,16 @@ base or an adapter has changed.
 
 import argparse
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from mpmath import betainc
 from safetensors.torch import load_file
 from torch import Tensor
 
+from benchmarks.significance import SEEN, rule, shown, shown_difference, verdict
 from benchmarks.tiny_quality import (
     SPEED,
     Ideal,
@@ -46,10 +45,6 @@ FRAMES = {"pan_left": 8, "jump": 4}
 """Motions, and the frame at which their clips are compared with the ideal ones; a jump is back in the eighth."""
 WEIGHTS = ((1.0, 0.0), (0.7, 0.3), (0.5, 0.5), (0.3, 0.7), (0.0, 1.0))
 SHOWN = 3
-UNSURE = 0.05
-"""From this chance on that it comes of nothing, a difference does not count."""
-SEEN = 0.1
-"""dB of PSNR, or percent of colour drift, that a difference must have to count."""
 
 
 @dataclass(frozen=True)
@@ -203,68 +198,9 @@ def joined(of_seeds: Sequence[Scores]) -> Scores:
     return Scores(*(torch.stack([getattr(one, name) for one in of_seeds]) for name in ("speed", "gain", "drift")))
 
 
-def shown(values: Tensor) -> str:
-    """Mean over pictures and seeds, and the spread of the seeds' means."""
-    means = values.mean(1)
-    spread = means.std().item() if len(means) > 1 else 0.0
-    return f"{means.mean():.2f} ± {spread:.2f}"
-
-
 def level_cells(found: Scores) -> list[str]:
     """How often the right way, speed and PSNR."""
     return [f"{(found.speed > 0).float().mean() * 100:.0f} %", shown(found.speed), shown(found.gain)]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean, its standard error, and the degrees of freedom that the latter is known with."""
-
-    mean: float
-    error: float
-    freedom: float
-
-    @property
-    def chance(self) -> float:
-        """How often a mean so far from 0 would come of nothing (Welch's t-test, two-sided)."""
-        if not self.error:
-            return float(not self.mean)
-        t = self.mean / self.error
-        return float(betainc(self.freedom / 2, 0.5, 0, self.freedom / (self.freedom + t * t), regularized=True))
-
-
-def difference(values: Tensor, usual: Tensor) -> Difference:
-    """Of paired scores (seeds, pictures).
-
-    Both what a seed does to all pictures and what a picture does under all seeds is chance: the variances of their
-    means add up, and few seeds know little of theirs (Welch and Satterthwaite).
-    """
-    paired = (values - usual).double()
-    parts = [(paired.mean(1 - axis).var().item() / n, n - 1) for axis, n in enumerate(paired.shape) if n > 1]
-    variance = sum(part for part, _ in parts)
-    freedom = variance**2 / sum(part**2 / free for part, free in parts) if variance else math.inf
-    return Difference(paired.mean().item(), variance**0.5, freedom)
-
-
-def shown_difference(values: Tensor, usual: Tensor) -> str:
-    found = difference(values, usual)
-    return f"{found.mean:+.2f} ± {found.error:.2f}"
-
-
-def verdict(values: Tensor, usual: Tensor, adds: bool, seen: float = SEEN) -> str:
-    """Whether a claim holds by the PSNR, or another measure, without or with what it is about; differences that nobody
-    would see do not count."""
-    found = difference(values, usual)
-    if abs(found.mean) < seen or found.chance >= UNSURE:
-        return "cannot tell"
-    return "holds" if (found.mean > 0) == adds else "does not hold"
-
-
-def rule(seen: str) -> str:
-    """How `verdict` goes, in words."""
-    return (
-        f"a difference of less than {seen}, or one that would come of nothing in {UNSURE:.0%} of cases or more "
-        "(Welch's t-test), tells nothing."
-    )
 
 
 HEAD = (

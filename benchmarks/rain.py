@@ -26,12 +26,9 @@ from benchmarks.claims import (
     noise,
     options_parser,
     parse,
-    rule,
-    shown,
-    shown_difference,
     start_settings,
-    verdict,
 )
+from benchmarks.significance import rule, shown, shown_difference, verdict
 from benchmarks.t2v_base import load
 from benchmarks.tiny_quality import Ideal, held_out_pictures, write_jpeg
 from miva_core import load_base

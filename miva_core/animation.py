@@ -146,7 +146,7 @@ def animate(
             miva.set_weights(**{name: weight for name, (_, weight) in adapters.items()})
             miva.set_spans(**spans)
             _check_spans(miva.spans, len(schedule.timesteps))
-            if base.last_timestep is not None and scheduler is None and sigmas is None:
+            if _ends_early(base, scheduler, sigmas):
                 acting = {name: span for name, span in miva.spans.items() if adapters[name][1]}
                 _warn_of_lost_motions(acting, len(schedule.timesteps))
         x1 = base.encode(picture)
@@ -187,11 +187,16 @@ def _schedule(base: Base, steps: int, scheduler: Any, sigmas: Tensor | None) -> 
     """What steps a run makes."""
     if sigmas is not None:
         return SigmaSchedule(base.scheduler, sigmas)
-    if scheduler is None and base.last_timestep is not None:
+    if _ends_early(base, scheduler, sigmas):
         return steps_down_to(base.scheduler, steps, base.last_timestep)
     schedule = prepare_scheduler(scheduler or base.scheduler, steps)
     check_same_noise(schedule, base.scheduler)
     return schedule
+
+
+def _ends_early(base: Base, scheduler: Any, sigmas: Tensor | None) -> bool:
+    """Whether a run makes the base's own steps, which end where noise is still strong."""
+    return base.last_timestep is not None and scheduler is None and sigmas is None
 
 
 def _mask_streams(

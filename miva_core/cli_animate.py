@@ -1,18 +1,16 @@
 """The command that turns a picture into a clip."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .checks import LARGEST
 from .cli_options import add_base, add_folders, check_distinct, device, load_chosen_base, share, whole
 from .errors import MIVAError
-from .motion_text import Motion, parse_mask, parse_motion, unique_names
+from .motion_text import parse_mask, parse_motion, unique_names
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .init_noise import NoiseInit
 
 
@@ -71,6 +69,7 @@ def _animate(options: argparse.Namespace) -> None:
     from .info import read_info
     from .library import resolve_adapter
     from .pictures import fit_picture, parse_size, read_mask, read_picture
+    from .run_notes import size_notes, weight_notes
     from .video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
 
     check_writable(options.out)
@@ -124,7 +123,10 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    for text in _notes(dict(zip(names, chosen, strict=True)), masks, size or base.size, base.size):
+    if not chosen:
+        print("There is no --miva: the base moves as it likes.")
+    named = [motion._replace(name=name) for name, motion in zip(names, chosen, strict=True)]
+    for text in (*weight_notes(named, masks), *size_notes(size or base.size, base.size)):
         print(text)
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
@@ -136,20 +138,6 @@ def _animate(options: argparse.Namespace) -> None:
         shown = frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames
         write_png(contact_sheet([(label or "no motion", shown)]), options.sheet)
         print(f"Wrote {options.sheet}.")
-
-
-def _notes(
-    chosen: Mapping[str, Motion], masks: "Mapping[str, Tensor]", size: tuple[int, int], usual: tuple[int, int]
-) -> list[str]:
-    """What is odd about motions by name, those with masks among them, and the size of a clip."""
-    from .run_notes import size_notes, weight_notes
-
-    if not chosen:
-        alone = "There is no --miva: the base moves as it likes."
-        return [alone, *size_notes(size, usual)]
-    named = [motion._replace(name=name) for name, motion in chosen.items()]
-    plain, masked = ([motion for motion in named if (motion.name in masks) is which] for which in (False, True))
-    return [*weight_notes(plain, masked), *size_notes(size, usual)]
 
 
 def _mask_paths(texts: Sequence[str], typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:

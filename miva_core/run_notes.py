@@ -1,7 +1,7 @@
 """What is odd about a run, in words, for whoever started it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .motion_text import Motion, weight_sums
 from .pictures import told_size
@@ -18,14 +18,15 @@ def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
     return [f"{told_size(size)} is far from the {told_size(usual)} that this base was trained on; it may not move."]
 
 
-def weight_notes(plain: Sequence[Motion], masked: Sequence[Motion]) -> list[str]:
-    """What is odd about the weights of motions, without a mask and with one."""
-    notes = [f"{motion.name} has the weight 0 and does nothing." for motion in (*plain, *masked) if not motion.weight]
+def weight_notes(motions: Sequence[Motion], masks: Collection[str]) -> list[str]:
+    """What is odd about the weights of motions, of which some, by their names, have masks."""
+    notes = [f"{motion.name} has the weight 0 and does nothing." for motion in motions if not motion.weight]
     notes += [
         f"{motion.name} has the weight {motion.weight:g}: below 0 a motion may turn round, or break."
-        for motion in (*plain, *masked)
+        for motion in motions
         if motion.weight < 0
     ]
+    plain = [motion for motion in motions if motion.name not in masks]
     if len(plain) == 1 and plain[0].weight > 0 and abs(plain[0].weight - 1) > _FAR_FROM_ONE:
         notes.append(f"{plain[0].name} runs at the weight {plain[0].weight:g}; it was trained at 1.")
     odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
@@ -36,7 +37,7 @@ def weight_notes(plain: Sequence[Motion], masked: Sequence[Motion]) -> list[str]
         )
     notes += [
         f"{motion.name} runs at the weight {motion.weight:g}; masked motions are made for 1."
-        for motion in masked
-        if not math.isclose(motion.weight, 1) and motion.weight > 0
+        for motion in motions
+        if motion.name in masks and not math.isclose(motion.weight, 1) and motion.weight > 0
     ]
     return notes

@@ -178,8 +178,8 @@ class MIVASampler(io.ComfyNode):
                 callback=_watcher(base),
             )
         # On the node the first lines are seen.
-        changes = [f"The picture was {changed}."] * bool(changed)
-        heard = [*_weight_notes(names, mivas), *size_notes(size, base.size), *changes, *heard]
+        odd = [*_weight_notes(names, mivas), *size_notes(size, base.size)]
+        heard = odd + [f"The picture was {changed}."] * bool(changed) + heard
         # Never nothing, which would leave what the last run has told on the node.
         heard.append(f"{len(clip.frames)} frames of {told_size(size)}, {clip.fps:g} a second.")
         together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
@@ -239,14 +239,9 @@ def _watcher(base: "Base") -> "Callable[[Progress], None]":
 
 
 def _weight_notes(names: Sequence[str], mivas: MivaStack) -> list[str]:
+    """What is odd about the motions, in words."""
     if not mivas:
         return ["No motion is connected: the base moves as it likes."]
-    plain, masked = (
-        [
-            Motion(name, entry.weight, entry.span)
-            for name, entry in zip(names, mivas, strict=True)
-            if (entry.mask is not None) is which
-        ]
-        for which in (False, True)
-    )
-    return weight_notes(plain, masked)
+    named = list(zip(names, mivas, strict=True))
+    motions = [Motion(name, entry.weight, entry.span) for name, entry in named]
+    return weight_notes(motions, [name for name, entry in named if entry.mask is not None])

@@ -1,10 +1,10 @@
-"""How `benchmarks.claims` judges what it measured."""
+"""How `benchmarks.significance` judges what benchmarks measured."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.claims import difference, verdict
+from benchmarks.significance import difference, verdict
 
 USUAL = torch.zeros(3, 40)
 """Scores of three seeds and forty pictures."""
