@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from .readout import DecoderReadout, fit_readout
 from .sampling import check_same_noise, prepare_scheduler, sample
 from .sigmas import SigmaSchedule
 from .step_schedule import steps_down_to
+from .turns import take_turn
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def animate(
 ) -> Clip:
     """Animate a picture by motions.
 
+    Threads may share a base: its model makes one clip at a time, and a second thread waits until the first is done.
+
     Args:
         base: from `load_base`.
         image: (H, W, 3) in [0, 1], any size; it is centre-cropped and scaled to `size`.
@@ -133,7 +136,6 @@ def animate(
     if not adapters and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
     schedule = _schedule(base, base.steps if steps is None else steps, scheduler, sigmas)
-    check_bare(base.model, base.backbone)
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
     picture, _ = fit_picture(image.float(), (height, width))
@@ -141,7 +143,7 @@ def animate(
     given = fit_masks(masks, chosen, tuple(image.shape[:2]), (height, width))
     _check_mask_options(mask_stop_iou, readout)
     generator = torch.Generator().manual_seed(seed)
-    with inject(base.model, **chosen) if chosen else nullcontext() as miva:
+    with take_turn(base.model), _injected(base, chosen) as miva:
         if miva:
             miva.set_weights(**{name: weight for name, (_, weight) in adapters.items()})
             miva.set_spans(**spans)
@@ -181,6 +183,14 @@ def animate(
     clip = base.decode(init_noise.adain(latents) if adain else latents)
     shown = {name: _enlarge(streams.masks[name], given[name], len(clip)) for name in given}
     return Clip(clip, base.fps, shown)
+
+
+def _injected(base: Base, adapters: dict[str, MIVAAdapter]) -> AbstractContextManager[Injection | None]:
+    """The adapters at work; without any the model must be bare, since it would act by those of somebody else."""
+    if adapters:
+        return inject(base.model, **adapters)
+    check_bare(base.model, base.backbone)
+    return nullcontext()
 
 
 def _schedule(base: Base, steps: int, scheduler: Any, sigmas: Tensor | None) -> Any:

@@ -18,19 +18,21 @@ from .errors import MIVAError
 from .guidance import Guidance, halvings, unify
 from .processors import Context, Group
 from .registry import PROCESSORS
+from .turns import Turn, take_turn
 
 
 class Injection:
     """Adapters at work inside a model, until `remove` or the end of the with block. Made by `inject`."""
 
     def __init__(
-        self, adapters: dict[str, MIVAAdapter], backbone: Backbone, context: Context, dtype: torch.dtype
+        self, adapters: dict[str, MIVAAdapter], backbone: Backbone, context: Context, dtype: torch.dtype, turn: Turn
     ) -> None:
         self._order = list(adapters)
         self._adapters = _by_config(adapters)
         self._backbone = backbone
         self._context = context
         self._dtype = dtype
+        self._turn = turn
         self._weights = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
@@ -167,7 +169,10 @@ class Injection:
         self._context.weights.copy_(torch.tensor(acting, dtype=torch.float64))
 
     def remove(self) -> None:
-        """Takes the adapters out: the very processors found at injection return. A second call does nothing."""
+        """Takes the adapters out: the very processors found at injection return, and the next thread gets the model.
+
+        Any thread may call it, and a second call does nothing.
+        """
         while self._hooks:
             self._hooks.pop().remove()
         while self._replaced:
@@ -175,6 +180,7 @@ class Injection:
             attention.set_processor(processor)
         self._context.temb, self._context.frames = None, 0
         self._context.streams, self._context.guidance = 0, None
+        self._turn.release()
 
     def __enter__(self) -> Injection:
         return self
@@ -232,6 +238,9 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     The model's parameters, buffers and structure are left alone. A model that diffusers built with AnimateDiff motion
     modules should go through `per_frame_norm.use_per_frame_norm` first, as the built-in bases do.
 
+    One model serves one thread at a time: where another thread has adapters in this model, or animates with it, this
+    call waits until that is over. Run the model itself, too, by the thread that injected alone.
+
     In training, call backward before `set_weights`, `set_spans` and `set_progress`, which write to a tensor that it
     needs; with gradient checkpointing also before the next forward pass and before `remove`, since what is recomputed
     sees the present step.
@@ -246,8 +255,23 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     """
     backbone = describe(model)
     _check_adapters(adapters, backbone)
-    check_bare(model, backbone)
+    turn = take_turn(model)
+    try:
+        check_bare(model, backbone)
+        injection = _prepare(model, adapters, backbone, turn)
+    except BaseException:
+        turn.release()
+        raise
+    try:
+        injection._install(model)
+    except BaseException:
+        injection.remove()
+        raise
+    return injection
 
+
+def _prepare(model: nn.Module, adapters: dict[str, MIVAAdapter], backbone: Backbone, turn: Turn) -> Injection:
+    """What is to be installed; the adapters are moved to the model's device."""
     home = _present_parameter(model)
     if home.device.type != "meta":
         for adapter in adapters.values():
@@ -257,13 +281,7 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
         weights = torch.ones(len(adapters), device=home.device, dtype=dtype)
-    injection = Injection(adapters, backbone, Context(weights), _attention_dtype(model, backbone))
-    try:
-        injection._install(model)
-    except BaseException:
-        injection.remove()
-        raise
-    return injection
+    return Injection(adapters, backbone, Context(weights), _attention_dtype(model, backbone), turn)
 
 
 def _by_config(adapters: dict[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:

@@ -15,6 +15,7 @@ from .errors import MIVAError
 from .init_noise import NoiseInit
 from .json_files import read_json
 from .meta import fill, on_meta
+from .turns import take_turn
 from .weights import open_weights, what_weights
 
 CONFIGS = Path(__file__).parent / "configs" / "wan"
@@ -28,7 +29,10 @@ _WHERE = {
 
 
 class WanVAE:
-    """Wan's causal video autoencoder as a `Codec`: a picture is a clip of one frame."""
+    """Wan's causal video autoencoder as a `Codec`: a picture is a clip of one frame.
+
+    diffusers' keeps what it has seen of a clip in itself, so that threads take turns.
+    """
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         self.vae = vae
@@ -40,14 +44,16 @@ class WanVAE:
     def encode(self, pictures: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> (N, 16, H/8, W/8), the mean of the latents, normalised."""
         clips = rearrange(pictures.to(self.vae.dtype), "n c h w -> n c 1 h w")
-        latents = self.vae.encode(clips).latent_dist.mode()[:, :, 0].float()
+        with take_turn(self.vae):
+            latents = self.vae.encode(clips).latent_dist.mode()[:, :, 0].float()
         return (latents - self.mean.to(latents)) / self.std.to(latents)
 
     @torch.no_grad()
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """(4 (F - 1) + 1, 3, H, W) -> mean and standard deviation, (F, 16, h, w) each, of the clip as a whole."""
         clip = rearrange(frames.to(self.vae.device, self.vae.dtype), "f c h w -> 1 c f h w")
-        told = self.vae.encode(clip).latent_dist
+        with take_turn(self.vae):
+            told = self.vae.encode(clip).latent_dist
         mean, std = (rearrange(part, "1 c f h w -> f c h w").float() for part in (told.mean, told.std))
         return (mean - self.mean.to(mean)) / self.std.to(mean), std / self.std.to(std)
 
@@ -55,7 +61,8 @@ class WanVAE:
     def decode(self, latents: Tensor) -> Tensor:
         """(F, 16, h, w), the latent frames of one clip -> (4 (F - 1) + 1, 3, 8h, 8w), about [-1, 1]."""
         latents = latents * self.std.to(latents) + self.mean.to(latents)
-        clip = self.vae.decode(rearrange(latents.to(self.vae.dtype), "f c h w -> 1 c f h w")).sample
+        with take_turn(self.vae):
+            clip = self.vae.decode(rearrange(latents.to(self.vae.dtype), "f c h w -> 1 c f h w")).sample
         return rearrange(clip, "1 c f h w -> f c h w")
 
 
