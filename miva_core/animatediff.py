@@ -1,6 +1,7 @@
 """The base people have on disk: a Stable Diffusion 1.5 checkpoint with an AnimateDiff motion module."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
 )
-from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor
 
 from .backbones import describe
 from .base import Base
-from .errors import MIVAError
+from .errors import MIVAError, MIVAWarning
 from .init_noise import NoiseInit
 from .json_files import read_json
 from .meta import fill, on_meta
+from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
+from .pooled_norm import use_pooled_norm
 from .weights import open_weights, what_weights
 
 CONFIGS = Path(__file__).parent / "configs" / "animatediff"
@@ -34,6 +36,10 @@ _WHERE = {
     _MOTION: "such as v3_sd15_mm.ckpt from huggingface.co/guoyww/animatediff",
     "a VAE": "such as vae-ft-mse-840000-ema-pruned.safetensors from huggingface.co/stabilityai",
 }
+
+
+_LONGEST = 1024
+"""Frames; those of files that are known reach 16 to 64."""
 
 
 class ImageVAE:
@@ -73,7 +79,8 @@ def load_animatediff(
     """Load a Stable Diffusion 1.5 single file and a motion module, frozen, without a text encoder.
 
     The betas are `scaled_linear`, as MIVA trains, not AnimateDiff's own `linear`; the motion modules normalise each
-    frame by itself, as AnimateDiff trained them.
+    frame by itself, as AnimateDiff trained them, and with v1 the ResNets all frames together, likewise. Positional
+    encodings of the file that are not the usual sinusoid are used; a `MIVAWarning` says so.
 
     Args:
         checkpoint: .safetensors or .ckpt with the U-Net and, unless `vae` is given, the VAE.
@@ -95,12 +102,14 @@ def load_animatediff(
     model = meta_unet(configs, **_motion_layout(motion))
     named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
-    for path, module in model.named_modules():
-        if isinstance(module, SinusoidalPositionalEmbedding):
-            _, frames, width = module.pe.shape
-            named[f"{path}.pe"] = SinusoidalPositionalEmbedding(width, frames).pe
-    fill(model, named, f"{checkpoint} with {motion_module}", device, lambda _: dtype)
+    positions, usual = motion_positions(model, motion, motion_module)
+    fill(model, named | positions, f"{checkpoint} with {motion_module}", device, lambda _: dtype)
     use_per_frame_norm(model)
+    if _is_first_version(model):
+        use_pooled_norm(model)
+    if not usual:
+        text = f"{motion_module} has positional encodings of its own, not the usual sinusoid: they are used."
+        warnings.warn(f"{text} Motions learnt on the usual ones may move otherwise.", MIVAWarning, stacklevel=2)
 
     vae_config = read_json(configs / "vae.json")
     autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
@@ -132,6 +141,11 @@ def load_animatediff(
         noise=NoiseInit(),
         adain=True,
     )
+
+
+def _is_first_version(model: UNetMotionModel) -> bool:
+    """Whether the motion module is v1, which alone reaches 24 frames and has no middle block."""
+    return model.config.motion_max_seq_length == 24 and not model.config.use_motion_mid_block
 
 
 def meta_unet(configs: Path = CONFIGS, **changes: Any) -> UNetMotionModel:
@@ -175,7 +189,7 @@ def _without(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 def _motion_layout(motion: Mapping[str, Tensor]) -> dict[str, Any]:
     """What differs between versions: v1 reaches 24 frames, v2 has a middle block, v3 reaches 32 without one."""
     positions = [tensor.shape[1] for name, tensor in motion.items() if name.endswith(".pe") and tensor.ndim == 3]
-    if len(set(positions)) != 1 or positions[0] < 2:
+    if len(set(positions)) != 1 or not 2 <= positions[0] <= _LONGEST:
         raise MIVAError("The motion module lacks positional encodings of one length: it is damaged, get it again.")
     return {
         "motion_max_seq_length": positions[0],

@@ -1,7 +1,9 @@
 """Small model files in the layouts that people have on disk, written from the layouts' own rules."""
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from diffusers import AutoencoderKL, UNetMotionModel
 from torch import Tensor
@@ -35,6 +37,16 @@ WAN = {
     "out_channels": 4,
     "rope_max_seq_len": 64,
 }
+
+
+def write_configs(folder: Path, package: Path) -> None:
+    """The package's own configs of Stable Diffusion 1.5, the widths apart."""
+    for name, small in (("unet", UNET), ("vae", VAE), ("scheduler", {})):
+        config = json.loads((package / f"{name}.json").read_text())
+        if small:
+            config |= {"block_out_channels": small["block_out_channels"]}
+        (folder / f"{name}.json").write_text(json.dumps(config))
+
 
 _RESNET = {
     "norm1": "in_layers.0",

@@ -1,6 +1,5 @@
 """Stable Diffusion 1.5 and AnimateDiff files: the layouts people have, at a small size, and what is not one."""
 
-import json
 import pickle
 import socket
 import sys
@@ -13,7 +12,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNetMotionModel
 from safetensors.torch import save_file
-from single_files import UNET, VAE, motion_module, original_vae, stable_diffusion
+from single_files import UNET, VAE, motion_module, original_vae, stable_diffusion, write_configs
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
@@ -21,6 +20,7 @@ from miva_core.animatediff import CONFIGS, load_animatediff
 from miva_core.base import Base
 from miva_core.errors import MIVAError
 from miva_core.per_frame_norm import use_per_frame_norm
+from miva_core.pooled_norm import use_pooled_norm
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,8 @@ def vae() -> AutoencoderKL:
 
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package's own configs, the widths apart."""
     folder = tmp_path_factory.mktemp("configs")
-    for name, small in (("unet", UNET), ("vae", VAE), ("scheduler", {})):
-        config = json.loads((CONFIGS / f"{name}.json").read_text())
-        if small:
-            config |= {"block_out_channels": small["block_out_channels"]}
-        (folder / f"{name}.json").write_text(json.dumps(config))
+    write_configs(folder, CONFIGS)
     return folder
 
 
@@ -106,6 +101,8 @@ def test_every_version_of_the_motion_module(
     base = load(tmp_path, configs, motion="mm.safetensors")
     assert base.longest == reach and base.frames == 16
     use_per_frame_norm(unet)
+    if reach == 24:
+        use_pooled_norm(unet)
     assert torch.equal(output(base.model), output(unet))
 
 
