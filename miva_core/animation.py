@@ -26,6 +26,9 @@ from .sigmas import SigmaSchedule
 from .step_schedule import steps_down_to
 from .turns import take_turn
 
+_WEAK_NOISE = 0.5
+"""Of the timestep at which a base makes its last step: half of it and less spoils what is seen."""
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -109,7 +112,8 @@ def animate(
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
             `UniPCMultistepScheduler.from_config(base.scheduler.config)`. It spaces its steps itself, and may need
             more: `Base.last_timestep`, and `Base.steps` with it, are for the base's own alone.
-        sigmas: noise levels in place of a scheduler and `steps`, see `SigmaSchedule`.
+            A `MIVAWarning` tells of steps that end in noise too weak for the base.
+        sigmas: noise levels in place of a scheduler and `steps`, see `SigmaSchedule`; the warning is the same.
         start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
             is drawn stays the same.
         mask_stop_iou: in [0, 1], stop generating masks once two predictions in a row agree so well (intersection over
@@ -136,6 +140,7 @@ def animate(
     if not adapters and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
     schedule = _schedule(base, base.steps if steps is None else steps, scheduler, sigmas)
+    _warn_of_weak_noise(base, schedule)
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
     picture, _ = fit_picture(image.float(), (height, width))
@@ -308,6 +313,17 @@ def _warn_of_lost_motions(spans: Mapping[str, tuple[float, float]], steps: int) 
         if not start <= (steps - 1) / steps < end:
             text = f"{name} is off at the last step, which alone decides on the clips of this base: "
             warnings.warn(f"{text}let it act to the end.", MIVAWarning, stacklevel=3)
+
+
+def _warn_of_weak_noise(base: Base, schedule: Any) -> None:
+    """Where a base is made for strong noise, it takes the blur of its earlier steps for what is there in weak noise."""
+    if base.last_timestep is not None and schedule.timesteps[-1] < _WEAK_NOISE * base.last_timestep:
+        text = "These steps end in weak noise, where this base breaks later frames into blocks: it is made for "
+        warnings.warn(
+            f"{text}its own {base.steps} steps in strong noise, without SIGMAS or another scheduler.",
+            MIVAWarning,
+            stacklevel=3,
+        )
 
 
 def _check_image(image: Tensor) -> None:

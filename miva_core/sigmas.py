@@ -11,6 +11,8 @@ from .step_schedule import StepSchedule
 
 _LEAST_START = 2.0
 """Of sigma; below it the start, which is noise alone, would be taken for half a picture."""
+_LEAST_END = 0.03
+"""Of the last level, whose noise nobody sees: ComfyUI's Laplace schedule ends at 0.029 in place of 0."""
 
 
 class SigmaSchedule(StepSchedule):
@@ -20,7 +22,8 @@ class SigmaSchedule(StepSchedule):
         scheduler: the base's own, for its kind of prediction and the noise levels it was trained on.
         sigmas: (steps + 1,) falling to 0: noise over signal where noise preserves variance (14.6 … 0 on Stable
             Diffusion 1.5), the share of noise (1 … 0) in flow matching. The former are moved to the nearest of the
-            levels that the model knows.
+            levels that the model knows. Levels that repeat are one step, and 0 is added to a schedule that ends at
+            0.03 or less.
 
     Raises:
         MIVAError: they are no such levels.
@@ -57,10 +60,11 @@ def _checked(sigmas: Tensor) -> Tensor:
         told = f"of shape {tuple(sigmas.shape)}" if isinstance(sigmas, Tensor) else f"a {type(sigmas).__name__}"
         raise MIVAError(f"The SIGMAS are {told}, expected one number for each step and a 0 at the end.")
     levels = sigmas.detach().cpu().double()
-    if not levels.isfinite().all() or levels[-1] != 0 or not (levels[:-1] > levels[1:]).all():
+    whole = 0 <= levels[-1] <= _LEAST_END < levels[0]
+    if not levels.isfinite().all() or not whole or (levels[:-1] < levels[1:]).any():
         told = ", ".join(f"{level:g}" for level in levels[:3].tolist())
         raise MIVAError(
             f"The SIGMAS ({told} … {levels[-1]:g}) must fall at every step and end at 0: connect a whole schedule, "
             "neither split nor flipped."
         )
-    return levels
+    return torch.unique_consecutive(torch.cat([levels, torch.zeros(1)]))

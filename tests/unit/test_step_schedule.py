@@ -57,6 +57,7 @@ def test_steps_that_cannot_be_made_are_told(ddim: DDIMScheduler, steps: object) 
         steps_down_to(ddim, steps, 700)
 
 
+@pytest.mark.filterwarnings("ignore:These steps end in weak noise")
 def test_the_built_in_base_ends_early_and_a_chosen_scheduler_does_not() -> None:
     tiny = load_base("tiny")
     steps: list[Tensor] = []
