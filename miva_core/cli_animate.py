@@ -69,7 +69,7 @@ def _animate(options: argparse.Namespace) -> None:
     from .info import read_info
     from .library import resolve_adapter
     from .pictures import fit_picture, parse_size, read_mask, read_picture
-    from .run_notes import size_notes, weight_notes
+    from .run_notes import size_notes, weight_notes, without_motion
     from .video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
 
     check_writable(options.out)
@@ -123,8 +123,8 @@ def _animate(options: argparse.Namespace) -> None:
         )
     if note:
         print(f"The picture was {note}.")
-    if not chosen:
-        print("There is no --miva: the base moves as it likes.")
+    if not any(motion.weight for motion in chosen):
+        print(without_motion(base.captions is not None))
     named = [motion._replace(name=name) for name, motion in zip(names, chosen, strict=True)]
     for text in (*weight_notes(named, masks), *size_notes(size or base.size, base.size)):
         print(text)

@@ -229,10 +229,10 @@ def test_without_a_motion_the_base_moves_as_the_seed_likes(frames_of: Callable) 
 @pytest.mark.parametrize(
     ("arguments", "note"),
     [
-        ((), "There is no --miva: the base moves as it likes."),
-        (("--miva", "pan_left:0"), "pan_left has the weight 0 and does nothing."),
-        (("--miva", "pan_left:3"), "pan_left runs at the weight 3; it was trained at 1."),
-        (("--miva", "pan_left:-1"), "pan_left has the weight -1: below 0 a motion may turn round, or break."),
+        ((), "No motion acts: the base makes one of its camera moves, which the seed chooses."),
+        (("--miva", "pan_left:2"), "pan_left runs at the weight 2; it was trained at 1."),
+        (("--miva", "pan_left:3"), "pan_left runs at the weight 3: above 2 a motion turns back, and breaks"),
+        (("--miva", "pan_left:-1"), "pan_left has the weight -1: below 0 a motion is not reversed, the clip breaks"),
         (("--miva", "pan_left", "--size", "144x64"), "144×64 is far from the 64×64 that this base was trained on"),
         (("--miva", "pan_left", "--size", "128x64"), ""),
     ],

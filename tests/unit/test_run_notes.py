@@ -1,0 +1,151 @@
+"""What is told of a run is so: weights out of their range, steps in weak noise."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UniPCMultistepScheduler
+from torch import Tensor
+
+from miva_core import MIVAAdapter, animate, load_base
+from miva_core.base import Base
+from miva_core.errors import MIVAWarning
+from miva_core.library import SHIPPED
+from miva_core.metrics import clip_flow, median_flow
+from miva_core.motion_text import Motion
+from miva_core.pictures import fit_picture, read_picture
+from miva_core.run_notes import weight_notes, without_motion
+
+# diffusers' schedulers and numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+WEAK = pytest.mark.filterwarnings("ignore:These steps end in weak noise")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Base:
+    return load_base("tiny")
+
+
+@pytest.fixture(scope="module")
+def photo(tiny: Base) -> Tensor:
+    pictures = SHIPPED.parents[2] / "workflows" / "pictures"
+    return fit_picture(read_picture(next(iter(sorted(pictures.glob("*.jpg"))))), tiny.size)[0]
+
+
+@pytest.fixture(scope="module")
+def pan(tiny: Base, photo: Tensor) -> Callable[..., Tensor]:
+    """pan(weight, **options): the frames of a pan to the left."""
+    adapter = MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone)
+    return lambda weight, **options: animate(tiny, photo, {"pan": (adapter, weight)}, **options).frames
+
+
+def to_the_right(frames: Tensor) -> float:
+    """Pixels a frame."""
+    return median_flow(clip_flow(frames))[0].item()
+
+
+def grain(frames: Tensor) -> float:
+    """How much of the last frame is finer than two pixels."""
+    last = frames[-1].mean(-1)
+    around = (last[:-2, 1:-1] + last[2:, 1:-1] + last[1:-1, :-2] + last[1:-1, 2:]) / 4
+    return (last[1:-1, 1:-1] - around).square().mean().sqrt().item()
+
+
+def seams(frames: Tensor, patch: int = 8) -> float:
+    """Mean step across the columns where latents meet, against that between other columns, in the later half."""
+    steps = (frames[len(frames) // 2 :, :, 1:] - frames[len(frames) // 2 :, :, :-1]).abs().mean((0, 1, 3))
+    at_seams = torch.arange(1, len(steps) + 1) % patch == 0
+    return (steps[at_seams].mean() / steps[~at_seams].mean()).item()
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def test_below_0_a_clip_breaks_into_noise_and_above_2_it_turns_back(pan: Callable[..., Tensor]) -> None:
+    usual, strongest, beyond, below = (pan(weight) for weight in (1.0, 2.0, 5.0, -1.0))
+    speed = to_the_right(usual)
+    assert speed > 0.5
+    assert to_the_right(strongest) > speed > to_the_right(beyond) > 0
+    assert abs(to_the_right(below)) < 0.1 * speed
+    assert grain(below) > 1.2 * grain(usual)
+
+
+@pytest.mark.parametrize(
+    ("weight", "masked", "expected"),
+    [
+        (-0.5, False, "pan has the weight -0.5: below 0 a motion is not reversed"),
+        (-1, True, "pan has the weight -1: below 0 a motion is not reversed"),
+        (0, False, "pan has the weight 0 and does nothing."),
+        (0.5, False, "pan runs at the weight 0.5; it was trained at 1."),
+        (0.5, True, "pan runs at the weight 0.5; masked motions are made for 1."),
+        (0.8, False, None),
+        (1, True, None),
+        (2, False, "pan runs at the weight 2; it was trained at 1."),
+        (2.5, False, "pan runs at the weight 2.5: above 2 a motion turns back, and breaks"),
+        (3, True, "pan runs at the weight 3: above 2 a motion turns back, and breaks"),
+    ],
+)
+def test_a_weight_has_one_note_or_none(weight: float, masked: bool, expected: str | None) -> None:
+    found = weight_notes([Motion("pan", weight)], {"pan"} if masked else ())
+    assert len(found) == (expected is not None)
+    assert all(note.startswith(expected) for note in found)
+
+
+def test_a_base_with_captions_moves_by_one_of_them() -> None:
+    assert without_motion(True) == "No motion acts: the base makes one of its camera moves, which the seed chooses."
+    assert without_motion(False) == "No motion acts: the base moves as it likes."
+
+
+# --- weak noise ------------------------------------------------------------------------------------------------------
+
+
+def karras(steps: int, low: float = 0.0292, high: float = 14.6, rho: float = 7) -> Tensor:
+    """Karras et al. 2022, Eq. 5."""
+    shares = [k / (steps - 1) for k in range(steps)]
+    levels = [(high ** (1 / rho) + share * (low ** (1 / rho) - high ** (1 / rho))) ** rho for share in shares]
+    return torch.tensor([*levels, 0.0])
+
+
+@WEAK
+def test_a_schedule_that_ends_in_weak_noise_breaks_frames_into_blocks(pan: Callable[..., Tensor]) -> None:
+    own = seams(pan(1.0))
+    assert seams(pan(1.0, sigmas=karras(8))) > 1.08 * own
+    assert seams(pan(1.0, sigmas=torch.tensor([60.0, 30.0, 15.0, 8.0, 0.0]))) < 1.05 * own
+
+
+def notes_of(base: Base, **options: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MIVAWarning)
+        animate(base, torch.rand(*base.size, 3), {}, frames=base.stride + 1, **options)
+    return [str(warning.message) for warning in caught if warning.category is MIVAWarning]
+
+
+SCHEDULES: dict[str, tuple[Callable[[Base], dict[str, Any]], bool]] = {
+    "its own": (lambda base: {}, False),
+    "more of its own": (lambda base: {"steps": 30}, False),
+    "Karras": (lambda base: {"sigmas": karras(4)}, True),
+    "Align Your Steps": (lambda base: {"sigmas": torch.tensor([14.6, 3.9, 1.9, 0.96, 0.4, 0.0])}, True),
+    "in strong noise": (lambda base: {"sigmas": torch.tensor([60.0, 15.0, 8.0, 0.0])}, False),
+    "one step": (lambda base: {"sigmas": torch.tensor([14.6, 0.0])}, False),
+    "its own scheduler": (lambda base: {"steps": 4, "scheduler": base.scheduler}, True),
+    "another scheduler": (
+        lambda base: {"steps": 4, "scheduler": UniPCMultistepScheduler.from_config(base.scheduler.config)},
+        True,
+    ),
+    "one step of a scheduler": (lambda base: {"steps": 1, "scheduler": base.scheduler}, False),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_steps_in_weak_noise_are_told_where_they_are_made(tiny: Base, name: str) -> None:
+    options, odd = SCHEDULES[name]
+    notes = notes_of(tiny, **options(tiny))
+    assert len(notes) == odd
+    assert all("breaks later frames into blocks: it is made for its own 4 steps in strong noise" in n for n in notes)
+
+
+def test_a_base_that_is_made_for_all_noise_is_not_warned_of(make_base: Callable[..., Base]) -> None:
+    base = make_base("wan")
+    assert notes_of(base, sigmas=torch.tensor([1.0, 0.5, 0.01, 0.0])) == []
