@@ -10,7 +10,7 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.info import read_info
 from . import comfy_bridge
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import told
+from .telling import notes, told
 
 TINY, ANIMATEDIFF, WAN = "tiny (built in)", "SD 1.5 + AnimateDiff", "Wan 2.1 1.3B"
 _OWN_VAE = "the checkpoint's own"
@@ -123,9 +123,10 @@ class MIVALoadBase(io.ComfyNode):
 
         name, files, half = _chosen(base)
         # Tensors made in inference mode could not be trained with.
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), notes() as remarks:
             loaded = load_base(name, dtype=comfy_bridge.working_dtype(half) if half else None, **files)
-        return io.NodeOutput(MivaModel.of(loaded, files.values()))
+        # Shown by the sampler, since a note on this node would outlive the files that it is about.
+        return io.NodeOutput(MivaModel.of(loaded, files.values(), remarks))
 
 
 def _chosen(base: dict[str, str]) -> tuple[str, dict[str, Path], torch.dtype | None]:
@@ -178,7 +179,8 @@ class MIVALoad(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     tooltip="How strongly it acts. Of several motions the weights should sum to 1, as 0.5 and 0.5 do; "
-                    "masked ones each keep 1. Below 0 a motion may turn round, and often breaks.",
+                    "masked ones each keep 1. Below 0 a motion is not reversed: the clip breaks into noise, take the "
+                    "opposite motion. Towards 2 it is strongest; beyond, as two that sum to more, it turns back.",
                 ),
                 io.Float.Input(
                     "start_percent",

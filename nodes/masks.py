@@ -1,5 +1,6 @@
 """Pictures and masks as ComfyUI's nodes hand them over, as the engine takes them."""
 
+import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -7,20 +8,18 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.pictures import MIN_SIDE, told_size
 
 
-def one_picture(image: Tensor) -> Tensor:
-    """The picture (H, W, 3) of an IMAGE (1, H, W, C).
+def pictures_of(image: Tensor) -> Tensor:
+    """The pictures (N, H, W, 3) of an IMAGE, at least one.
 
     A fourth channel is opacity, which is not used, as in ComfyUI's own nodes.
 
     Raises:
-        MIVAError: there are several, or it is tiny.
+        MIVAError: there are none, or they are tiny.
     """
-    if len(image) != 1:
-        raise MIVAError(
-            f"{len(image)} pictures are connected, and one is animated: put Get Image from Batch before this node to "
-            "choose it, or queue them one by one."
-        )
-    return _rgb(image)[0]
+    pictures = frames_of(image)
+    if not len(pictures):
+        raise MIVAError("The batch of pictures is empty: connect at least one.")
+    return pictures
 
 
 def frames_of(image: Tensor) -> Tensor:
@@ -66,6 +65,20 @@ def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mas
             f"{or_else}."
         )
     return only
+
+
+def drawn_masks(mask: Tensor, what: str) -> Tensor:
+    """The masks (N, H, W) in [0, 1] of a MASK, one for each picture of a batch, or one for all.
+
+    Args:
+        what: it is, to begin the message with.
+
+    Raises:
+        MIVAError: one of them is empty, see `drawn_mask`.
+    """
+    if mask.ndim != 3 or len(mask) == 1:
+        return drawn_mask(mask, what)[None]
+    return torch.stack([drawn_mask(one, f"{what} for picture {k}") for k, one in enumerate(mask, start=1)])
 
 
 def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:

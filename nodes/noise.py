@@ -11,7 +11,7 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.init_noise import SD15_STRENGTH, NoiseInit
 from ..miva_core.pictures import fit_picture
 from . import comfy_bridge
-from .masks import one_picture
+from .masks import pictures_of
 from .sockets import MivaModel, ModelSocket
 from .telling import told
 
@@ -21,18 +21,19 @@ class DCTInitNoise:
 
     Args:
         model: a `MivaModel`, or a MODEL of ComfyUI with its `vae`.
-        picture: (H, W, 3) in [0, 1].
+        pictures: (N, H, W, 3) in [0, 1]: one for each clip of a batch, or one for all.
         init: how the noise is made.
         fit: how another aspect is met, "crop" or "pad".
     """
 
-    def __init__(self, model: Any, vae: Any, picture: Tensor, init: NoiseInit, seed: int, fit: str) -> None:
-        self._model, self._vae, self._picture, self._init, self.seed, self._fit = model, vae, picture, init, seed, fit
+    def __init__(self, model: Any, vae: Any, pictures: Tensor, init: NoiseInit, seed: int, fit: str) -> None:
+        self._model, self._vae, self._pictures, self._init, self.seed, self._fit = model, vae, pictures, init, seed, fit
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
         """Noise of the shape of `input_latent["samples"]`: (B, C, F, h, w), or (F, C, h, w) where frames are a batch.
 
-        The first frame is plain noise; a sampler of this pack puts the clean picture there.
+        The first frame is plain noise; a sampler of this pack puts the clean picture there. Each further clip has the
+        next higher seed.
         """
         samples = input_latent["samples"]
         if samples.is_nested:
@@ -41,31 +42,41 @@ class DCTInitNoise:
             )
         frames_first = samples.ndim == 4
         shape = (1, samples.shape[1], len(samples), *samples.shape[2:]) if frames_first else tuple(samples.shape)
-        generator = torch.Generator().manual_seed(self.seed)
-        prior = self._prior(shape[-2:]).float().cpu()
-        if prior.shape[1] != shape[1]:
+        if len(self._pictures) not in (1, shape[0]):
+            clips = "1 clip" if shape[0] == 1 else f"{shape[0]} clips"
             raise MIVAError(
-                f"DCTInit Noise was made for latents of {prior.shape[1]} channels, but the sampler's have {shape[1]}: "
-                "connect the same model to both, and its own VAE."
+                f"DCTInit Noise was made of {len(self._pictures)} pictures, but the sampler makes {clips}: connect the "
+                "same pictures to both."
             )
-        start = self._init.start_latents(prior.expand(shape[0], -1, -1, -1, -1), shape[2], generator)
-        # Where the clean latent stands for the sampler's own use, plain noise of the same draw is put instead.
-        first = torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))[:, :, :1]
-        noise = torch.cat([first, start[:, :, 1:]], dim=2)
+        priors = [self._prior(picture, shape[-2:]).float().cpu() for picture in self._pictures]
+        if priors[0].shape[1] != shape[1]:
+            raise MIVAError(
+                f"DCTInit Noise was made for latents of {priors[0].shape[1]} channels, but the sampler's have "
+                f"{shape[1]}: connect the same model to both, and its own VAE."
+            )
+        clips = [self._of_clip(priors[k % len(priors)], shape, (self.seed + k) % 2**64) for k in range(shape[0])]
+        noise = torch.cat(clips)
         noise = noise[0].transpose(0, 1) if frames_first else noise
         return noise.to(samples.dtype).contiguous()
 
-    def _prior(self, size: tuple[int, int]) -> Tensor:
-        """The picture's latent (1, C, 1, h, w) at the size of the sampler's."""
+    def _of_clip(self, prior: Tensor, shape: tuple[int, ...], seed: int) -> Tensor:
+        """(1, C, F, h, w) of one clip."""
+        start = self._init.start_latents(prior, shape[2], torch.Generator().manual_seed(seed))
+        # Where the clean latent stands for the sampler's own use, plain noise of the same draw is put instead.
+        first = torch.randn((1, *shape[1:]), generator=torch.Generator().manual_seed(seed))[:, :, :1]
+        return torch.cat([first, start[:, :, 1:]], dim=2)
+
+    def _prior(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+        """A picture's latent (1, C, 1, h, w) at the size of the sampler's."""
         if isinstance(self._model, MivaModel):
             base = self._model.base
-            picture = fit_picture(self._picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
+            fitted = fit_picture(picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
             self._model.bring(0)
-            latent = base.encode(picture)
+            latent = base.encode(fitted)
             return torch.zeros_like(latent) if base.centred else latent
         scale = comfy_bridge.native_scale(self._vae)
-        picture = fit_picture(self._picture, (size[0] * scale, size[1] * scale), self._fit)[0]
-        latent = comfy_bridge.native_latent(self._model, self._vae, picture[None])
+        fitted = fit_picture(picture, (size[0] * scale, size[1] * scale), self._fit)[0]
+        latent = comfy_bridge.native_latent(self._model, self._vae, fitted[None])
         return latent if latent.ndim == 5 else latent[:, :, None]
 
 
@@ -89,14 +100,17 @@ class MIVADCTInitNoise(io.ComfyNode):
                     [ModelSocket, io.Model],
                     tooltip="From Load MIVA Base; or a model of ComfyUI's own, which also needs its VAE below.",
                 ),
-                io.Image.Input("image", tooltip="The picture that the clip begins with."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The picture that the clip begins with; for a batch of clips one each, or one for all.",
+                ),
                 io.Int.Input(
                     "noise_seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Another seed, another clip.",
+                    tooltip="Another seed, another clip. Each further clip of a batch has the next higher one.",
                 ),
                 io.Boolean.Input(
                     "dct",
@@ -177,4 +191,4 @@ class MIVADCTInitNoise(io.ComfyNode):
         if vae is None and not isinstance(model, MivaModel):
             raise MIVAError("DCTInit Noise lacks the VAE of this model: connect the one that comes with it to `vae`.")
         init = NoiseInit(shared_noise, dct, strength, cutoff, shape, low_band)
-        return io.NodeOutput(DCTInitNoise(model, vae, one_picture(image), init, noise_seed, fit))
+        return io.NodeOutput(DCTInitNoise(model, vae, pictures_of(image), init, noise_seed, fit))

@@ -1,6 +1,7 @@
 """A picture and motions in, a clip out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,14 +11,15 @@ from torch import Tensor
 from ..miva_core.errors import MIVAError
 from ..miva_core.motion_text import Motion, unique_names
 from ..miva_core.pictures import fit_picture, told_size
-from ..miva_core.run_notes import size_notes, weight_notes
+from ..miva_core.run_notes import size_notes, weight_notes, without_motion
+from ..miva_core.turns import take_turn
 from . import comfy_bridge
-from .masks import one_picture
-from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
+from .masks import pictures_of
+from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket
 from .telling import notes, told, written
 
 if TYPE_CHECKING:
-    from ..miva_core.animation import Progress
+    from ..miva_core.animation import Clip, Progress
     from ..miva_core.base import Base
 
 _LARGEST = 8192
@@ -34,17 +36,18 @@ class MIVASampler(io.ComfyNode):
             display_name="MIVA Sampler",
             category="MIVA",
             description="Animates a picture by motions. The first frame of the clip is the picture. There is no "
-            "prompt.",
+            "prompt. Of a batch of pictures each becomes a clip, one after the other.",
             search_aliases=["animate", "image to video", "i2v", "ksampler video", "miva", "motion"],
             inputs=[
                 ModelSocket.Input("model", tooltip="From Load MIVA Base."),
                 StackSocket.Input(
                     "mivas",
                     optional=True,
-                    tooltip="The motions, from Load MIVA or Stack MIVAs. Without any, the built-in base and Wan move "
-                    "as they like; Stable Diffusion 1.5 needs one.",
+                    tooltip="The motions, from Load MIVA or Stack MIVAs. Without any, the built-in base makes one of "
+                    "its camera moves, which the seed chooses, and Wan moves as it likes; Stable Diffusion 1.5 needs "
+                    "one.",
                 ),
-                io.Image.Input("image", tooltip="The picture to animate, of any size; one at a time."),
+                io.Image.Input("image", tooltip="The picture to animate, of any size; or several."),
                 io.Int.Input(
                     "seed",
                     default=0,
@@ -52,7 +55,7 @@ class MIVASampler(io.ComfyNode):
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
                     tooltip="Another seed, another clip; the same seed gives the same one. "
-                    "The built-in base hardly varies.",
+                    "The built-in base hardly varies. Each further picture of a batch has the next higher seed.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -72,7 +75,8 @@ class MIVASampler(io.ComfyNode):
                     "sigmas",
                     optional=True,
                     tooltip="Noise levels in place of `steps`, from a scheduler node: falling from about 14.6 (Wan: 1) "
-                    "and ending at 0.",
+                    "and ending at 0. Leave it free with the built-in base: other steps than its own break later "
+                    "frames into blocks.",
                 ),
                 io.Int.Input(
                     "width",
@@ -119,7 +123,9 @@ class MIVASampler(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output(
-                    "frames", tooltip="The clip as a batch of frames, for Create Video or Save Animated WEBP."
+                    "frames",
+                    tooltip="The clip as a batch of frames, for Create Video or Save Animated WEBP; of several "
+                    "pictures one clip after the other.",
                 ),
                 io.Mask.Output(
                     "masks",
@@ -147,56 +153,97 @@ class MIVASampler(io.ComfyNode):
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation import animate
-        from ..miva_core.given_masks import fit_masks
 
-        base, picture = model.base, one_picture(image)
+        base, pictures = model.base, pictures_of(image)
         size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
-        _check_stack(mivas, model)
+        _check_stack(mivas, model, len(pictures))
         names = unique_names([entry.path.stem for entry in mivas])
-        with notes() as heard:
-            given = {name: entry.mask for name, entry in zip(names, mivas, strict=True) if entry.mask is not None}
-            infos = {name: entry.info for name, entry in zip(names, mivas, strict=True)}
-            masks = fit_masks(given, infos, tuple(picture.shape[:2]), size, fit)
-            fitted, changed = fit_picture(picture, size, fit)
+        # Another thread must not move the base, nor what it notes, in between.
+        with take_turn(base.model), notes() as heard:
+            fitted = _fit_all(pictures, dict(zip(names, mivas, strict=True)), size, fit)
             adapters = model.adapters(mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
-            start = None if noise is None else _start(noise, base, size, frames)
-            model.bring(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(masks)), mivas)
-            clip = animate(
-                base if any(entry.weight for entry in mivas) else base.with_drawn_caption(seed),
-                fitted,
-                {name: (adapter, entry.weight) for name, adapter, entry in zip(names, adapters, mivas, strict=True)},
-                masks=masks,
-                spans={name: entry.span for name, entry in zip(names, mivas, strict=True)},
-                steps=steps or None,
-                seed=seed,
-                size=size,
-                frames=frames,
-                adain=_ADAIN[adain],
-                sigmas=sigmas,
-                start=start,
-                callback=_watcher(base),
-            )
+            starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
+            model.bring(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(fitted[0].masks)), mivas)
+            watch, acting = _Watcher(base, len(pictures)), any(entry.weight for entry in mivas)
+            clips = []
+            for k, (given, start) in enumerate(zip(fitted, starts, strict=True)):
+                clip = animate(
+                    base if acting else base.with_drawn_caption(_seed(seed, k)),
+                    given.picture,
+                    {name: (one, entry.weight) for name, one, entry in zip(names, adapters, mivas, strict=True)},
+                    masks=given.masks,
+                    spans={name: entry.span for name, entry in zip(names, mivas, strict=True)},
+                    steps=steps or None,
+                    seed=_seed(seed, k),
+                    size=size,
+                    frames=frames,
+                    adain=_ADAIN[adain],
+                    sigmas=sigmas,
+                    start=start,
+                    callback=watch.of_picture(k),
+                )
+                clips.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
         # On the node the first lines are seen.
-        odd = [*_weight_notes(names, mivas), *size_notes(size, base.size)]
-        heard = odd + [f"The picture was {changed}."] * bool(changed) + heard
+        odd = [*_weight_notes(names, mivas, base), *size_notes(size, base.size), *model.remarks]
         # Never nothing, which would leave what the last run has told on the node.
-        heard.append(f"{len(clip.frames)} frames of {told_size(size)}, {clip.fps:g} a second.")
-        together = torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
-        return io.NodeOutput(
-            comfy_bridge.to_intermediate(clip.frames),
-            comfy_bridge.to_intermediate(together),
-            float(clip.fps),
-            ui=written("\n".join(heard)),
-        )
+        lines = [*odd, *_changed(fitted), *dict.fromkeys(heard), _outcome(len(clips), frames, size, clip.fps)]
+        shown, masks = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*clips, strict=True))
+        return io.NodeOutput(shown, masks, float(clip.fps), ui=written("\n".join(lines)))
 
 
-def _check_stack(mivas: MivaStack, model: MivaModel) -> None:
+def _seed(seed: int, picture: int) -> int:
+    """That of a picture of a batch, from 0: as if they were queued one by one with a seed that increments."""
+    return (seed + picture) % 2**64
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A picture at the size of the clip, how it was changed in words, and its masks by the name of their motion."""
+
+    picture: Tensor
+    changed: str
+    masks: Mapping[str, Tensor]
+
+
+def _fit_all(pictures: Tensor, mivas: Mapping[str, StackedMiva], size: tuple[int, int], fit: str) -> list[_Fitted]:
+    from ..miva_core.given_masks import fit_masks
+
+    infos = {name: entry.info for name, entry in mivas.items()}
+    fitted = []
+    for k, picture in enumerate(pictures):
+        given = {name: entry.mask[k % len(entry.mask)] for name, entry in mivas.items() if entry.mask is not None}
+        masks = fit_masks(given, infos, tuple(picture.shape[:2]), size, fit)
+        fitted.append(_Fitted(*fit_picture(picture, size, fit), masks))
+    return fitted
+
+
+def _union(clip: "Clip") -> Tensor:
+    """Where the subjects are, (F, H, W); black without any."""
+    return torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
+
+
+def _changed(fitted: Sequence[_Fitted]) -> list[str]:
+    changed = fitted[0].changed
+    which = "The picture was" if len(fitted) == 1 else "The pictures were"
+    return [f"{which} {changed}."] if changed else []
+
+
+def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
+    if pictures == 1:
+        return f"{frames} frames of {told_size(size)}, {fps:g} a second."
+    return (
+        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {told_size(size)}, {fps:g} a second, "
+        "one clip after the other."
+    )
+
+
+def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
     """What the artist can mend before anything is loaded."""
     if not mivas and model.base.text is None:
         raise MIVAError(
             f"No motion is connected, and the {model.base.name} base has no text encoder to go by: connect Load MIVA "
-            "to `mivas`."
+            "to `mivas`, and see that it is neither muted nor bypassed."
         )
     model.check(mivas)
     for entry in mivas:
@@ -205,43 +252,53 @@ def _check_stack(mivas: MivaStack, model: MivaModel) -> None:
                 f"{entry.path.stem} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
                 "and connect a mask of its subject."
             )
+        if entry.mask is not None and len(entry.mask) not in (1, pictures):
+            raise MIVAError(
+                f"{entry.path.stem} has {len(entry.mask)} masks, and the batch has {pictures} "
+                f"picture{'s' if pictures > 1 else ''}: connect one mask for each picture, or one for all."
+            )
 
 
-def _start(noise: Any, base: "Base", size: tuple[int, int], frames: int) -> Tensor:
-    """Start latents (1, C, F, h, w) of a NOISE.
+def _starts(noise: Any, base: "Base", size: tuple[int, int], frames: int, pictures: int) -> Sequence[Tensor]:
+    """Start latents (1, C, F, h, w) of a NOISE for each picture.
 
     Raises:
         MIVAError: it gives others.
     """
-    empty = torch.zeros(base.latent_shape(frames, size))
-    start = noise.generate_noise({"samples": empty})
-    if start.shape != empty.shape:
+    empty = torch.zeros(pictures, *base.latent_shape(frames, size)[1:])
+    starts = noise.generate_noise({"samples": empty})
+    if starts.shape != empty.shape:
         raise MIVAError(
-            f"The start noise is for another model or size, {tuple(start.shape)} in place of {tuple(empty.shape)}: "
+            f"The start noise is for another model or size, {tuple(starts.shape)} in place of {tuple(empty.shape)}: "
             "connect DCTInit Noise with the same Load MIVA Base, or leave `noise` unconnected."
         )
-    return start
+    return starts.split(1)
 
 
-def _watcher(base: "Base") -> "Callable[[Progress], None]":
-    """Shows progress and, step by step, one frame after the other; stops when the user wants it."""
-    previewer = comfy_bridge.latent_previewer(base)
-    bar = comfy_bridge.ProgressBar()
+class _Watcher:
+    """Shows progress over all pictures and, step by step, one frame after the other; stops when the user wants it."""
 
-    def watch(progress: "Progress") -> None:
-        comfy_bridge.check_interrupted()
-        length = progress.latents.shape[2]
-        frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
-        preview = previewer(progress.latents, frame) if previewer else None
-        bar.update(progress.step, progress.steps, preview)
+    def __init__(self, base: "Base", pictures: int) -> None:
+        self._previewer = comfy_bridge.latent_previewer(base)
+        self._bar = comfy_bridge.ProgressBar()
+        self._pictures = pictures
 
-    return watch
+    def of_picture(self, number: int) -> "Callable[[Progress], None]":
+        """What is called after each step of a picture, from 0."""
+
+        def watch(progress: "Progress") -> None:
+            comfy_bridge.check_interrupted()
+            length = progress.latents.shape[2]
+            frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
+            preview = self._previewer(progress.latents, frame) if self._previewer else None
+            self._bar.update(number * progress.steps + progress.step, self._pictures * progress.steps, preview)
+
+        return watch
 
 
-def _weight_notes(names: Sequence[str], mivas: MivaStack) -> list[str]:
+def _weight_notes(names: Sequence[str], mivas: MivaStack, base: "Base") -> list[str]:
     """What is odd about the motions, in words."""
-    if not mivas:
-        return ["No motion is connected: the base moves as it likes."]
     named = list(zip(names, mivas, strict=True))
     motions = [Motion(name, entry.weight, entry.span) for name, entry in named]
-    return weight_notes(motions, [name for name, entry in named if entry.mask is not None])
+    idle = [] if any(entry.weight for entry in mivas) else [without_motion(base.captions is not None)]
+    return idle + weight_notes(motions, [name for name, entry in named if entry.mask is not None])

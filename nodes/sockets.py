@@ -35,7 +35,8 @@ class StackedMiva:
         info: its header.
         weight: how strongly it acts.
         span: shares of the run's steps in which it acts, see `Injection.set_spans`.
-        mask: (H, W) in [0, 1], where its subject is in the picture; for masked adapters alone.
+        mask: (N, H, W) in [0, 1], where its subject is in each of N pictures, or in all where N is 1; for masked
+            adapters alone.
     """
 
     path: Path
@@ -73,13 +74,15 @@ class MivaModel:
     files: tuple[tuple[str, tuple[int, int]], ...]
     """Names and stamps of what it was loaded from, which tell it from a base of the same structure."""
     _patchers: Sequence[Any]
+    remarks: tuple[str, ...] = ()
+    """What is odd about it, for who runs it."""
     _loaded: dict[tuple[Path, tuple[int, int]], tuple["MIVAAdapter", Any]] = field(default_factory=dict)
     """Adapters of the last runs, the newest at the end, so that a change of weight or seed reads no file."""
 
     @classmethod
-    def of(cls, base: "Base", files: Iterable[Path] = ()) -> "MivaModel":
+    def of(cls, base: "Base", files: Iterable[Path] = (), remarks: Iterable[str] = ()) -> "MivaModel":
         stamps = tuple((path.name, stamp_of(path)) for path in files)
-        return cls(base, stamps, [comfy_bridge.hold(network) for network in base.networks])
+        return cls(base, stamps, [comfy_bridge.hold(network) for network in base.networks], tuple(remarks))
 
     def check(self, stack: MivaStack) -> None:
         """Check that motions were trained on this base; nothing is loaded for that.

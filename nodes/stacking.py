@@ -7,7 +7,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from .masks import check_left, drawn_mask, edge_inputs
+from .masks import check_left, drawn_masks, edge_inputs
 from .sockets import MivaStack, StackSocket
 from .telling import told
 
@@ -65,7 +65,8 @@ class MIVABindMask(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     tooltip="White on the subject: from Subject Mask, from Load Image's mask editor, or from any node "
-                    "that makes masks. For a cut-out with a transparent background put Invert Mask between.",
+                    "that makes masks. For a cut-out with a transparent background put Invert Mask between. One mask "
+                    "for all pictures of a batch, or one for each.",
                 ),
                 *edge_inputs(),
             ],
@@ -83,7 +84,8 @@ class MIVABindMask(io.ComfyNode):
                 f"{last.path.stem} has no mask to bind: put Bind Mask to MIVA right behind the Load MIVA of a masked "
                 "motion, such as jump_masked, or connect this one without it."
             )
-        drawn = drawn_mask(mask, f"The mask for {last.path.stem}")
+        drawn = drawn_masks(mask, f"The mask for {last.path.stem}")
         edited = edits.feather(edits.grow(drawn, grow), feather) if grow or feather else drawn
-        check_left(edited, drawn, f"the mask for {last.path.stem}", "`grow` or `feather`")
+        for one, before_edits in zip(edited, drawn, strict=True):
+            check_left(one, before_edits, f"the mask for {last.path.stem}", "`grow` or `feather`")
         return io.NodeOutput((*before, replace(last, mask=edited)))

@@ -208,11 +208,6 @@ MISTAKES = {
         animate() | {"miva": motion("pan_left", start_percent=0.5, end_percent=0.5)},
         "pan_left would act from 0.5 to 0.5 of the steps, which is none of them: set end_percent above start_percent.",
     ),
-    "several pictures": (
-        animate(image=["several", 0]) | {"several": node("ImageBatch", image1=["picture", 0], image2=["picture", 0])},
-        "2 pictures are connected, and one is animated: put Get Image from Batch before this node to choose it, or "
-        "queue them one by one.",
-    ),
 }
 
 

@@ -19,6 +19,8 @@ AGAIN = "but a whole MIVA adapter was expected: get it again."
 PAINT = "right-click the picture, open the mask editor and paint over the subject"
 OR_CONNECT = f"{PAINT}, or connect Subject Mask."
 NO_ALPHA = f"(64×64, what Load Image gives for a picture without a mask): {PAINT}"
+NO_MOTION = "No motion acts: the base makes one of its camera moves, which the seed chooses."
+NOISE = "below 0 a motion is not reversed, the clip breaks into noise. Take the opposite motion."
 BACK = "put it back, or choose another one (R refreshes menus)."
 
 ANIMATING = [
@@ -108,12 +110,13 @@ ANIMATING = [
     Mistake(
         "no motion on a base that needs one",
         lambda artist: artist.sample(model=artist.named("animatediff", text=None)),
-        "No motion is connected, and the animatediff base has no text encoder to go by: connect Load MIVA to `mivas`.",
+        "No motion is connected, and the animatediff base has no text encoder to go by: connect Load MIVA to `mivas`, "
+        "and see that it is neither muted nor bypassed.",
     ),
     Mistake(
         "no motion on a base that does without",
         lambda artist: artist.sample(),
-        note="No motion is connected: the base moves as it likes.",
+        note=NO_MOTION,
     ),
     Mistake(
         "a single motion at twice its weight",
@@ -123,12 +126,12 @@ ANIMATING = [
     Mistake(
         "a weight of 0",
         lambda artist: artist.sample(motion(weight=0.0)),
-        note="pan_left has the weight 0 and does nothing.",
+        note=f"{NO_MOTION}\npan_left has the weight 0 and does nothing.",
     ),
     Mistake(
         "a weight below 0",
         lambda artist: artist.sample(motion(weight=-0.5)),
-        note="pan_left has the weight -0.5: below 0 a motion may turn round, or break.",
+        note=f"pan_left has the weight -0.5: {NOISE}",
     ),
     Mistake(
         "weights that sum to 2",
@@ -144,8 +147,7 @@ ANIMATING = [
     Mistake(
         "weights that sum to nothing",
         lambda artist: artist.sample(motion("jump", weight=-1.0, prev=motion())),
-        note="jump has the weight -1: below 0 a motion may turn round, or break.\nThe weights sum to 0; a sum of 1 is "
-        "the most stable.",
+        note=f"jump has the weight -1: {NOISE}\nThe weights sum to 0; a sum of 1 is the most stable.",
     ),
     Mistake("weights near 1", lambda artist: artist.sample(motion("jump", weight=0.6, prev=motion(weight=0.6)))),
     Mistake(
@@ -191,10 +193,10 @@ ANIMATING = [
         f"The mask for jump_masked is empty (200×100): {OR_CONNECT}",
     ),
     Mistake(
-        "the masks of a clip",
-        lambda artist: artist.bind(motion("jump_masked"), mask(count=3)),
-        "The mask for jump_masked is a batch of 3, and one is needed: put Convert Mask to Image, Get Image from Batch "
-        "and Convert Image to Mask before this node to choose it.",
+        "masks of which one is empty",
+        lambda artist: artist.bind(motion("jump_masked"), torch.cat([mask(), mask() * 0])),
+        f"The mask for jump_masked for picture 2 is empty (64×64, what Load Image gives for a picture without a mask): "
+        f"{OR_CONNECT}",
     ),
     Mistake(
         "a mask for a motion that has none",
@@ -227,10 +229,9 @@ ANIMATING = [
     ),
     # Pictures
     Mistake(
-        "a batch of pictures",
-        lambda artist: artist.sample(motion(), picture(count=2)),
-        "2 pictures are connected, and one is animated: put Get Image from Batch before this node to choose it, or "
-        "queue them one by one.",
+        "a batch of pictures with masks for another one",
+        lambda artist: artist.sample(bound("jump_masked", mask().repeat(3, 1, 1)), picture(count=2)),
+        "jump_masked has 3 masks, and the batch has 2 pictures: connect one mask for each picture, or one for all.",
     ),
     Mistake(
         "a picture of one pixel",

@@ -12,7 +12,7 @@ from comfyui_miva.miva_core import wan as wan_of_the_pack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVALoadBase, MIVASampler
 from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
 from fake_comfyui import FakeComfyUI
-from node_runs import motion, run
+from node_runs import motion, run, shown
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -85,6 +85,16 @@ def of_engine(files: Path, base: str) -> Base:
     return animatediff.load_animatediff(files / "sd15.safetensors", files / "mm.ckpt", configs=configs)
 
 
+def save_motion(engine: Base, comfyui: FakeComfyUI) -> MIVAAdapter:
+    """A random motion for a base, in the folder of motions as nod."""
+    adapter = MIVAAdapter(engine.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2))
+    for parameter in adapter.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    info = adapter.info(motion="nod", frames=5, size=(64, 64), fps=8)
+    adapter.save(comfyui.models / "miva" / "nod.safetensors", info)
+    return adapter
+
+
 def same(one: nn.Module, other: nn.Module) -> bool:
     ours, theirs = one.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -98,12 +108,7 @@ def test_a_clip_is_that_of_the_engine(
     engine = of_engine(files, name)
     assert model.base.name == name
     assert all(same(ours, theirs) for ours, theirs in zip(model.base.networks, engine.networks, strict=True))
-    config = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
-    adapter = MIVAAdapter(engine.backbone, config)
-    for parameter in adapter.parameters():
-        nn.init.normal_(parameter, std=0.05)
-    info = adapter.info(motion="nod", frames=5, size=(64, 64), fps=8)
-    adapter.save(comfyui.models / "miva" / "nod.safetensors", info)
+    adapter = save_motion(engine, comfyui)
     settings = {"width": 64, "height": 64, "frames": 5, "steps": 2, "seed": 3}
     clip = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, **settings)[0]
     expected = animate(engine, shapes[0], {"nod": (adapter, 1.0)}, size=(64, 64), frames=5, steps=2, seed=3)
@@ -143,3 +148,18 @@ def test_all_files_are_in_the_menus() -> None:
         ["wan.safetensors"],
         ["other_vae.safetensors", "wan_vae.safetensors"],
     ]
+
+
+def test_positions_of_a_motion_module_that_are_not_the_usual_are_told_with_every_clip(
+    files: Path, comfyui: FakeComfyUI, shapes: Tensor
+) -> None:
+    motion_module = torch.load(files / "mm.ckpt", weights_only=True)["state_dict"]
+    shifted = {name: tensor + 0.2 if name.endswith(".pe") else tensor for name, tensor in motion_module.items()}
+    torch.save(shifted, comfyui.models / "animatediff_models" / "shifted.ckpt")
+    save_motion(of_engine(files, "animatediff"), comfyui)
+    settings = {"width": 64, "height": 64, "frames": 2, "steps": 1, "mivas": motion("nod"), "image": shapes}
+    for name, odd in (("shifted.ckpt", True), ("mm.ckpt", False)):
+        model = run(MIVALoadBase, base=SD15 | {"motion_module": name})[0]
+        for _ in range(2):
+            told = shown(run(MIVASampler, model=model, **settings))
+            assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in told) == odd

@@ -1,6 +1,7 @@
 """MIVA Sampler gives the clips of the engine, to the bit, and keeps to ComfyUI's ways."""
 
 import dataclasses
+import threading
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,7 @@ def test_a_mask_is_fitted_as_its_picture_is(model: Any, shapes: Tensor) -> None:
     assert masks[0, :, 34:].max() < 0.01
 
 
+@pytest.mark.filterwarnings("ignore:These steps end in weak noise")
 def test_levels_of_noise_that_are_given_count(model: Any, engine: Base, small: Tensor, comfyui: FakeComfyUI) -> None:
     sigmas = torch.tensor([14.6, 5.0, 1.0, 0.0])
     clip = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)[0]
@@ -171,7 +173,34 @@ def test_what_is_told_replaces_what_the_last_run_told(model: Any, small: Tensor,
     for weight in (0.0, 1.0):
         run(MIVASampler, model=model, mivas=motion(weight=weight), image=small, steps=1, frames=3)
     told = "3 frames of 64×64, 8 a second."
-    assert comfyui.written == [("7", f"pan_left has the weight 0 and does nothing.\n{told}"), ("7", told)]
+    (_, odd), usual = comfyui.written
+    assert odd.startswith("No motion acts") and odd.endswith(f"\npan_left has the weight 0 and does nothing.\n{told}")
+    assert usual == ("7", told)
+
+
+def test_steps_in_weak_noise_are_told_on_the_node(model: Any, small: Tensor) -> None:
+    told = "These steps end in weak noise, where this base breaks later frames into blocks"
+    for levels, odd in (([14.6, 5.0, 0.7, 0.0], True), ([14.6, 9.0, 0.0], False)):
+        sigmas = torch.tensor(levels)
+        output = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)
+        assert (told in shown(output)) == odd
+
+
+def test_two_threads_get_the_clips_that_each_would_get_alone(model: Any, small: Tensor) -> None:
+    names = ("pan_left", "jump")
+
+    def clip(name: str) -> Tensor:
+        return run(MIVASampler, model=model, mivas=motion(name), image=small, **SHORT)[0]
+
+    alone = {name: clip(name) for name in names}
+    together: dict[str, Tensor] = {}
+    threads = [threading.Thread(target=lambda name=name: together.update({name: clip(name)})) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert together.keys() == alone.keys()
+    assert all(torch.equal(together[name], alone[name]) for name in names)
 
 
 def test_progress_and_a_frame_of_each_step_are_shown(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:

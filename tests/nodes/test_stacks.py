@@ -73,8 +73,8 @@ def test_the_last_motion_of_a_chain_is_bound() -> None:
     chain = motion("jump_masked", prev=bound("sway_masked", disc()))
     other = 1 - disc()
     back, front = run(MIVABindMask, mivas=chain, mask=other)[0]
-    assert torch.equal(back.mask, disc()[0])
-    assert torch.equal(front.mask, other[0])
+    assert torch.equal(back.mask, disc())
+    assert torch.equal(front.mask, other)
 
 
 def test_a_mask_grows_and_softens() -> None:
@@ -89,7 +89,7 @@ def test_a_mask_grows_and_softens() -> None:
 
 
 def test_a_mask_may_come_without_a_batch() -> None:
-    assert torch.equal(bound("jump_masked", disc()[0])[0].mask, disc()[0])
+    assert torch.equal(bound("jump_masked", disc()[0])[0].mask, disc())
 
 
 def test_the_header_of_a_file_is_shown() -> None:
