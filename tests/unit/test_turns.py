@@ -1,5 +1,6 @@
 """Threads that share a base: each gets what it would get alone, and the model is left bare."""
 
+import ctypes
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -220,6 +221,18 @@ def test_who_comes_first_is_served_first() -> None:
     for thread in threads:
         thread.result()
     assert served == [0, 1, 2, 3]
+
+
+def test_a_thread_that_is_stopped_while_it_waits_holds_up_nobody() -> None:
+    model = torch.nn.Identity()
+    with take_turn(model):
+        stopped = Started(take_turn, model)
+        behind = Started(take_turn, model)
+        assert stopped.is_waiting() and behind.is_waiting()
+        ident = ctypes.c_ulong(stopped.thread.ident)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt))
+        assert isinstance(stopped.result(), KeyboardInterrupt)
+    behind.result().release()
 
 
 def test_releasing_twice_takes_no_turn_away_from_another() -> None:
