@@ -105,6 +105,25 @@ def test_a_subject_is_found_and_moves_while_another_stays(server: Server, mask: 
     assert len(run.outputs["mask"]["images"]) == 1
 
 
+def test_a_batch_of_pictures_becomes_one_clip_after_the_other(server: Server) -> None:
+    short = {"steps": 2, "frames": 4}
+    several = {"several": node("ImageBatch", image1=["picture", 0], image2=["picture", 0])}
+    run = server.run(animate(image=["several", 0], seed=41, **short) | several)
+    assert run.status == "success", run.error
+    alone = [frames(server, server.run(animate(seed=seed, **short)).outputs) for seed in (41, 42)]
+    assert (frames(server, run.outputs) == np.concatenate(alone)).all()
+    assert run.progress[-1] == (4, 4)
+    assert "2 pictures × 4 frames = 8 frames of 64×64" in run.outputs["sampler"]["text"][0]
+
+
+def test_a_laplace_schedule_is_taken_and_told_to_be_none_for_this_base(server: Server) -> None:
+    laplace = node("LaplaceScheduler", steps=6, sigma_max=14.614642, sigma_min=0.0291675, mu=0.0, beta=0.5)
+    run = server.run(animate(sigmas=["levels", 0], frames=4) | {"levels": laplace})
+    assert run.status == "success", run.error
+    assert run.progress[-1] == (6, 6)
+    assert run.outputs["sampler"]["text"][0].count("These steps end in weak noise") == 1
+
+
 def test_noise_and_sigmas_of_other_nodes_are_used(server: Server) -> None:
     noise = node(
         "MIVADCTInitNoise",
