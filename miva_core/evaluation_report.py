@@ -7,6 +7,7 @@ from pathlib import Path
 from .evaluation import MEASURES, medians
 from .files import replacing
 from .info import AdapterInfo
+from .markup import as_markup
 
 _COLUMNS = 4
 _NAMED = 24
@@ -21,7 +22,8 @@ def table(rows: Rows) -> list[str]:
     keys = list(rows[0][1])
     heads = [f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", ") for key in keys]
     lines = [_line(["still", *heads]), _line(["---"] * (1 + len(keys)))]
-    for name, values in [*rows, ("**median**", medians([values for _, values in rows]))]:
+    named = [(as_markup(name), values) for name, values in rows]
+    for name, values in [*named, ("**median**", medians([values for _, values in rows]))]:
         lines.append(_line([name, *(f"{values[key]:.2f}" for key in keys)]))
     return lines
 
@@ -31,7 +33,7 @@ def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
     keys = list(rows[0][1])
     what = "the medians of their clips" if seeds > 1 else "a clip"
     lines = [
-        f"# {info.motion}",
+        f"# {as_markup(info.motion)}",
         "",
         f"{len(rows)} stills, {what} of {seeds} seed{'s' * (seeds > 1)} each. Flow is by Farneback's method, where "
         "VBench and EvalCrafter take RAFT, and frames are interpolated along it, where VBench takes AMT: compare these "
@@ -62,7 +64,8 @@ def write_plot(path: Path, rows: Rows) -> None:
         axes.axvline(middle[key], color="C1")
         axes.set_title(f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", "), fontsize=9)
         named = k % _COLUMNS == 0 and len(rows) <= _NAMED
-        axes.set_yticks(places if named else [], names if named else [])
+        # A name with dollar signs in it is no formula.
+        axes.set_yticks(places if named else [], names if named else [], parse_math=False)
         axes.invert_yaxis()
         axes.tick_params(labelsize=7)
         axes.locator_params(axis="x", nbins=4)
@@ -72,4 +75,4 @@ def write_plot(path: Path, rows: Rows) -> None:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(cells)} |"

@@ -39,7 +39,7 @@ class Lesson:
         """Twelve hex digits that tell these clips from others."""
         known = hashlib.sha256()
         for clip in self.clips:
-            known.update(clip.name.encode())
+            known.update(clip.name.encode(errors="surrogatepass"))
             known.update(clip.frames.contiguous().numpy())
             known.update(clip.masks.contiguous().numpy())
         return known.hexdigest()[:12]

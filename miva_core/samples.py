@@ -60,7 +60,7 @@ def first_frames(lesson: Lesson, count: int) -> list[Sample]:
     spread = sorted({round(k * (len(lesson.clips) - 1) / max(1, count - 1)) for k in range(count)})
     return [
         Sample(
-            f"{clip.name}, learnt from",
+            f"{printable(clip.name)}, learnt from",
             rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
             clip.masks[0, 0].float() / 255 if lesson.masked else None,
         )

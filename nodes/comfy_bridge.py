@@ -18,6 +18,7 @@ from ..miva_core.clip_names import VIDEOS, is_of_masks
 from ..miva_core.errors import MIVAError
 from ..miva_core.files import replacing
 from ..miva_core.library import SHIPPED
+from ..miva_core.markup import as_markup
 
 if TYPE_CHECKING:
     from ..miva_core.base import Base
@@ -281,13 +282,16 @@ def teller() -> Callable[[int, int], None]:
 
 
 def show_text(text: str) -> None:
-    """Write text onto the node that is running."""
+    """Write text onto the node that is running.
+
+    A page takes it for HTML, and up to frontend 1.42 runs the scripts in it; Nodes 2.0 takes it for Markdown.
+    """
     from comfy_execution.utils import get_executing_context
     from server import PromptServer
 
     context = get_executing_context()
     if context:
-        PromptServer.instance.send_progress_text(text, context.node_id)
+        PromptServer.instance.send_progress_text(as_markup(text), context.node_id)
 
 
 def preview_of(picture: Tensor) -> Any:
