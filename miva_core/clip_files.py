@@ -12,6 +12,7 @@ from torch import Tensor
 from .clip_names import MASK_ENDINGS, VIDEOS, mask_names
 from .errors import MIVAError, MIVAWarning
 from .pictures import fit_picture, read_mask, read_picture, same_aspect, told_size
+from .pixel_values import to_bytes
 from .stills import PICTURES
 from .video import Video, open_video
 
@@ -176,7 +177,7 @@ def _read(path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks 
 
     def fit(frame: Tensor) -> Tensor:
         sizes.append(tuple(frame.shape[:2]))
-        return (fit_picture(frame, wanted.size)[0] * 255).round().byte()
+        return to_bytes(fit_picture(frame, wanted.size)[0])
 
     video = _frames(path, read_picture, fit)
     for source, ending in zip(masks, MASK_ENDINGS, strict=False):
@@ -255,7 +256,7 @@ def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
         raise MIVAError(f"{path.name}: the mask found in it is empty. Put masks into {_name(path)}{MASK_ENDINGS[0]}s")
     for warning in told:
         warnings.warn(f"{path.name}: {warning.message}", warning.category, stacklevel=2)
-    shown = [replace(video, frames=(of_subject * 255).round().byte()).even() for of_subject in masks]
+    shown = [replace(video, frames=to_bytes(of_subject)).even() for of_subject in masks]
     return torch.stack(shown)
 
 

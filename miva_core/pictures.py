@@ -19,12 +19,12 @@ from torch.nn import functional
 
 from .errors import MIVAError, MIVAWarning
 from .files import looks_like, require_file
+from .pixel_values import MIN_SIDE, clamp_unit
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 100_000_000
-MIN_SIDE = 8
 _ASPECT_SLACK = 0.03
 
 # Raster formats only: others that Pillow knows run programs (EPS), need plug-ins, or draw vectors.
@@ -105,7 +105,7 @@ def fit_picture(picture: Tensor, size: tuple[int, int], how: Literal["crop", "pa
     """Bring a picture to an exact size without distorting it.
 
     Args:
-        picture: (H, W, 3) float in [0, 1].
+        picture: (H, W, 3) float in [0, 1]; see `clamp_unit`.
         size: (height, width) wanted.
         how: "crop" fills the size and cuts off what sticks out, evenly on both sides; "pad" keeps the whole picture
             and continues its edge pixels to fill the rest.
@@ -114,7 +114,7 @@ def fit_picture(picture: Tensor, size: tuple[int, int], how: Literal["crop", "pa
         The picture (height, width, 3) and one sentence on what was done, empty when nothing was.
 
     Raises:
-        MIVAError: `picture` is not (H, W, 3), `size` is not positive, or `how` is unknown.
+        MIVAError: `picture` is not (H, W, 3) or has another range, `size` is not positive, or `how` is unknown.
     """
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
@@ -122,6 +122,7 @@ def fit_picture(picture: Tensor, size: tuple[int, int], how: Literal["crop", "pa
         raise MIVAError(f"The size {told_size(size)} is not possible: both sides must be at least one pixel.")
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
+    picture = clamp_unit(picture, "The picture")
     return _crop_to(picture, size) if how == "crop" else _pad_to(picture, size)
 
 

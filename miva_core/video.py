@@ -20,6 +20,7 @@ from torch import Tensor
 from . import files
 from .errors import MIVAError
 from .files import looks_like, replacing, require_file
+from .pixel_values import to_bytes
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -194,7 +195,7 @@ def _to_bytes(values: Tensor, ndim: int) -> np.ndarray:
     values = values.detach().float().cpu()
     if values.isnan().any():
         raise MIVAError("The frames hold NaN: the sampling failed, try float32 or fewer or weaker adapters.")
-    return values.clamp(0, 1).mul(255).round().byte().numpy()
+    return to_bytes(values).numpy()
 
 
 def _write_h264(pixels: np.ndarray, path: Path, fps: float) -> None:

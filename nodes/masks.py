@@ -4,58 +4,69 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.pictures import MIN_SIDE, told_size
+from ..miva_core.pictures import told_size
+from ..miva_core.pixel_values import MIN_SIDE, frame_batch, mask_batch
+
+_PICTURE = "The picture"
 
 
 def one_picture(image: Tensor) -> Tensor:
-    """The picture (H, W, 3) of an IMAGE (1, H, W, C).
+    """The picture (H, W, 3) in [0, 1] of an IMAGE (1, H, W, C).
 
     A fourth channel is opacity, which is not used, as in ComfyUI's own nodes.
 
     Raises:
-        MIVAError: there are several, or it is tiny.
+        MIVAError: there are several, or it is tiny, or as from `frame_batch`.
     """
-    if len(image) != 1:
+    frames = _rgb(image, _PICTURE)
+    if len(frames) != 1:
         raise MIVAError(
-            f"{len(image)} pictures are connected, and one is animated: put Get Image from Batch before this node to "
+            f"{len(frames)} pictures are connected, and one is animated: put Get Image from Batch before this node to "
             "choose it, or queue them one by one."
         )
-    return _rgb(image)[0]
+    return frames[0]
 
 
-def frames_of(image: Tensor) -> Tensor:
-    """The frames (F, H, W, 3) of an IMAGE, copied so that they may be trained with."""
-    return _rgb(image).clone()
+def frames_of(image: Tensor, what: str = _PICTURE) -> Tensor:
+    """The frames (F, H, W, 3) in [0, 1] of an IMAGE, copied so that they may be trained with.
+
+    Args:
+        what: it is, to begin a message with.
+
+    Raises:
+        MIVAError: they are tiny, or as from `frame_batch`.
+    """
+    return _rgb(image, what).clone()
 
 
-def _rgb(image: Tensor) -> Tensor:
-    height, width, channels = image.shape[1:]
+def _rgb(image: Tensor, what: str) -> Tensor:
+    frames = frame_batch(image, what)
+    height, width, channels = frames.shape[1:]
     if min(height, width) < MIN_SIDE:
         raise MIVAError(
-            f"The picture is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger "
-            "one."
+            f"{what} is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger one."
         )
-    image = image if channels >= 3 else image[..., :1].expand(-1, -1, -1, 3)
-    return image[..., :3].float().cpu()
+    return frames[..., :3] if channels >= 3 else frames[..., :1].expand(-1, -1, -1, 3)
 
 
 def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mask") -> Tensor:
-    """The mask (H, W) in [0, 1] of a MASK (1, H, W) or (H, W).
+    """The mask (H, W) in [0, 1] of a MASK (1, H, W), or of other shapes that `mask_batch` takes.
 
     Args:
         what: it is, to begin the message with.
         or_else: what can be done besides painting.
 
     Raises:
-        MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several.
+        MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several, or as from
+            `mask_batch`.
     """
-    masks = mask if mask.ndim == 3 else mask[None]
+    masks = mask_batch(mask, what)
     if len(masks) != 1:
         raise MIVAError(
             f"{what} is a batch of {len(masks)}, and one is needed: put Convert Mask to Image, Get Image from Batch "
             "and Convert Image to Mask before this node to choose it."
         )
-    only = masks[0].detach().float().cpu().nan_to_num(0).clamp(0, 1)
+    only = masks[0]
     if only.amax() <= 0.5:
         told, size = "nowhere brighter than half" if only.any() else "empty", told_size(only.shape)
         # Load Image gives 64 by 64 zeros where a picture has no transparency.

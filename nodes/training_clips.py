@@ -211,8 +211,8 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     found = []
     for k, video in enumerate(videos):
         images, fps = (video, clips["fps"][0]) if isinstance(video, Tensor) else _of_video(video)
-        mask = masks[k].float().cpu() if masks else None
-        found.append(frame_clip(f"clip {k + 1}", frames_of(images), fps, _wanted(base), mask))
+        name, mask = f"clip {k + 1}", masks[k] if masks else None
+        found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
     return found
 
 
