@@ -53,12 +53,20 @@ def read_picture(path: str | Path) -> Tensor:
         MIVAError: no such file, a folder, empty, not a picture, damaged, above 100 megapixels (refused before
             decoding), or below 8 pixels a side.
     """
+    picture, opacity = read_cutout(path)
+    if opacity is not None:
+        _log.warning("The picture %s is transparent in places: it is shown over white.", path)
+    return picture
+
+
+def read_cutout(path: str | Path) -> tuple[Tensor, Tensor | None]:
+    """Like `read_picture`, without the warning, and how opaque the picture is: (H, W) in [0, 1], None where all is."""
     path = require_file(path, "picture")
     values, alpha = _split_alpha(_pixels_of(path), path)
-    if alpha.min() < 1:
-        _log.warning("The picture %s is transparent in places: it is shown over white.", path)
+    opaque = bool(alpha.min() == 1)
+    if not opaque:
         values = values * alpha + (1 - alpha)
-    return values.expand(-1, -1, 3).contiguous()
+    return values.expand(-1, -1, 3).contiguous(), None if opaque else alpha[..., 0]
 
 
 def read_mask(path: str | Path) -> Tensor:
@@ -73,13 +81,13 @@ def read_mask(path: str | Path) -> Tensor:
     path = require_file(path, "mask")
     values, alpha = _split_alpha(_pixels_of(path), path)
     bright, alpha = values.amax(-1), alpha[..., 0]
-    if alpha.min() == 1 or _is_black_and_white(values[alpha > 0.5]):
+    if alpha.min() == 1 or is_black_and_white(values[alpha > 0.5]):
         return bright * alpha
     warnings.warn(f"The mask {path} was taken from its transparency: opaque is the subject.", MIVAWarning, stacklevel=2)
     return alpha
 
 
-def _is_black_and_white(colours: Tensor) -> bool:
+def is_black_and_white(colours: Tensor) -> bool:
     """Whether colours (N, C) are nearly all black or white, and some of each."""
     black, white = (colours.amax(-1) < 0.1), (colours.amin(-1) > 0.9)
     return bool(black.any() and white.any() and (black | white).float().mean() > 0.9)
@@ -251,14 +259,14 @@ def _crop_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
         notes.append(f"centre-cropped {told_size((h, w))} to {told_size(kept)}")
     if kept != size:
         notes.append(f"scaled to {told_size(size)}" if notes else f"scaled {told_size(kept)} to {told_size(size)}")
-    return _scale(picture[top : top + kept[0], left : left + kept[1]], size), ", ".join(notes)
+    return scale_picture(picture[top : top + kept[0], left : left + kept[1]], size), ", ".join(notes)
 
 
 def _pad_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
     (h, w), (height, width) = picture.shape[:2], size
     ratio = min(height / h, width / w)
     inner = max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
-    scaled = _scale(picture, inner)
+    scaled = scale_picture(picture, inner)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     notes = []
     if inner != (h, w):
@@ -270,7 +278,8 @@ def _pad_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
     return scaled[rows][:, columns], ", ".join(notes)
 
 
-def _scale(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def scale_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture (H, W, 3) in [0, 1] at a (height, width), whatever becomes of its aspect."""
     if picture.shape[:2] == size:
         return picture.contiguous()
     planes = rearrange(picture, "h w c -> 1 c h w")
