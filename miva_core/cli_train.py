@@ -143,7 +143,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
 
     shooting = _shooting(options, parse_size(options.size), options.frames)
     check_new_folder(options.out)
-    stills = read_stills(options.stills)
+    stills = read_stills(options.stills, shooting.enough)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
     make_folder(options.out)
     for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
@@ -298,7 +298,7 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
 
     if options.camera:
         shooting = _shooting(options, base.size, base.frames)
-        clips, source = film_clips(read_stills(options.clips), shooting, options.seed)
+        clips, source = film_clips(read_stills(options.clips, shooting.enough), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
         clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from .clip_files import TrainingClip, Wanted, stride_of, warn_absent
 from .errors import MIVAError
-from .pictures import fit_picture, told_size
+from .pictures import fit_mask, fit_picture, told_size
 from .pixel_values import clamp_unit, mask_batch, to_bytes
 
 
@@ -40,7 +40,7 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
         stride = stride_of(name, len(frames), fps or wanted.fps, wanted)
     except MIVAError as error:
         raise MIVAError(f"{error}: connect a longer clip.") from error
-    covered = [] if mask is None else [_fitted(mask[..., None].expand(-1, -1, -1, 3), wanted)[:, 0]]
+    covered = [] if mask is None else [torch.stack([to_bytes(fit_mask(one, wanted.size)) for one in mask])]
     for one in covered:
         if one.max() <= 127:
             raise MIVAError(

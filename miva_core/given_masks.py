@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .config import MIVAConfig
 from .errors import MIVAError, MIVAWarning
-from .pictures import fit_picture, same_aspect, told_size
+from .pictures import fit_mask, same_aspect, told_size
 from .pixel_values import mask_batch
 
 
@@ -94,7 +94,7 @@ def _checked(name: str, mask: Any) -> Tensor:
 
 
 def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
-    fitted = fit_picture(mask[..., None].expand(-1, -1, 3), size, how)[0][..., 0].clamp(0, 1)
+    fitted = fit_mask(mask, size, how)
     if fitted.amax() <= 0.5:
         where = f"shows nothing that is left at {told_size(size)}"
         if mask.amax() <= 0.5:

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .errors import MIVAError
-from .pictures import read_picture
+from .pictures import read_large_picture
 
 _MASK = re.compile(r"_masks?$")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
@@ -30,8 +30,11 @@ def find_stills(folder: Path) -> dict[Path, Path | None]:
     return {path: mask for path, mask in beside.items() if path not in taken}
 
 
-def read_stills(folder: Path) -> list[tuple[str, Tensor]]:
+def read_stills(folder: Path, enough: int | None = None) -> list[tuple[str, Tensor]]:
     """The pictures in a folder but for masks, (H, W, 3) in [0, 1], by name, or file name where two share one.
+
+    Args:
+        enough: pixels that suffice along the shorter side, see `read_large_picture`.
 
     Raises:
         MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
@@ -40,7 +43,9 @@ def read_stills(folder: Path) -> list[tuple[str, Tensor]]:
     stems = [path.stem for path in paths]
     for path in paths:
         try:
-            stills.append((path.stem if stems.count(path.stem) == 1 else path.name, read_picture(path)))
+            stills.append(
+                (path.stem if stems.count(path.stem) == 1 else path.name, read_large_picture(path, enough)[0])
+            )
         except MIVAError as error:
             problems.append(str(error))
     if problems:

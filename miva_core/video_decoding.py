@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import MIVAError, MIVAWarning
 from .files import looks_like
-from .pictures import MAX_PIXELS
+from .picture_decoding import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av import CodecContext, Packet, VideoFrame, VideoStream

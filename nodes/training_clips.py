@@ -105,16 +105,17 @@ class MIVACameraClips(io.ComfyNode):
         from ..miva_core.stills import read_stills
 
         base = model[0].base
-        if stills["stills"][0] == FOLDER:
-            pictures = read_stills(_chosen_folder(stills["folder"][0]))
-        else:
-            batches = [frames_of(batch) for batch in stills["images"]]
-            pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
-        heard = [f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better."]
-        few = len(pictures) < _FEW_STILLS
-        return _output(Dataset(clips, base.name, motion[0], False, source), heard if few else [])
+        with notes() as heard:
+            if stills["stills"][0] == FOLDER:
+                pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.enough)
+            else:
+                batches = [frames_of(batch) for batch in stills["images"]]
+                pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
+            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
+        if len(pictures) < _FEW_STILLS:
+            heard.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
+        return _output(Dataset(clips, base.name, motion[0], False, source), heard)
 
 
 class MIVADataset(io.ComfyNode):
