@@ -15,7 +15,7 @@ def read_connected(name: str, path: Path, mask: Tensor | None) -> tuple[Tensor, 
 
     Args:
         name: what to call it in warnings.
-        mask: (N, H, W), one for each frame as it is coded; if None, what is opaque of a video that is so only in places.
+        mask: (N, H, W), one for each frame as it is coded; None for what is opaque of a transparent video.
 
     Returns:
         Frames (F, H, W, 3) in [0, 1], their number a second, and masks (F, H, W) or None.
@@ -42,7 +42,8 @@ def over_white(name: str, frames: Tensor, opacity: Tensor, mask: Tensor | None) 
         opacity: (F, H, W, 1) in [0, 1].
         mask: (F, H, W), or None: what is opaque of them.
     """
-    if opacity.min() == 1:
+    # Decoding may leave a little less than 1.
+    if opacity.min() > 0.98:
         return frames, mask
     return frames * opacity + 1 - opacity, _warn_and_choose(name, opacity[..., 0], mask)
 

@@ -128,7 +128,8 @@ class MIVADataset(io.ComfyNode):
             category="MIVA/training",
             description="About ten clips of one motion, by which Train MIVA learns it, each at least as long as the "
             "base's (16 frames, Wan 17); they are cropped to its size. Folders hold videos, or folders of frames; for "
-            "a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4.",
+            "a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4, or else its alpha "
+            "channel.",
             search_aliases=["training clips", "video dataset", "load clips", "training data"],
             is_input_list=True,
             inputs=[
