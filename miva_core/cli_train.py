@@ -47,8 +47,9 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--masked",
         action="store_true",
-        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or --detector and "
-        "--segmenter look for --subject in the first frame, at the size of the base, and follow it",
+        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or is its alpha "
+        "channel; or --detector and --segmenter look for --subject in the first frame, at the size of the base, and "
+        "follow it",
     )
     add_models(command)
     command.add_argument(

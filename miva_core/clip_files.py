@@ -108,15 +108,28 @@ def read_clips(
             f"{'; '.join(problems)}."
         )
     found = {path: read[path] for path in sources}
-    without = [path.name for path, one in found.items() if not (one.is_cut_out or beside[_name(path)][0])]
-    if not masks and 0 < len(without) < len(sources):
-        text = (
-            f"{len(sources) - len(without)} of {len(sources)} clips have masks, which are not used, since these have "
-            f"none: {', '.join(without)}."
-        )
-        warnings.warn(text, MIVAWarning, stacklevel=2)
+    if not masks:
+        without = [path.name for path, one in found.items() if not (one.is_cut_out or beside[_name(path)][0])]
+        _warn_left_out(len(found), without)
     _warn_transparent({path.name: one for path, one in found.items() if one.is_transparent}, count)
     return [replace(one.clip, masks=one.clip.masks[:count]) for one in found.values()]
+
+
+def equally_masked(clips: list[TrainingClip]) -> list[TrainingClip]:
+    """The clips, without masks if some have none; a warning names these."""
+    without = [clip.name for clip in clips if not len(clip.masks)]
+    _warn_left_out(len(clips), without)
+    return [replace(clip, masks=clip.masks[:0]) for clip in clips] if without else clips
+
+
+def _warn_left_out(clips: int, without: list[str]) -> None:
+    """Tell of masks that are not used since some of so many clips, by name, have none."""
+    if 0 < len(without) < clips:
+        text = (
+            f"{clips - len(without)} of {clips} clips have masks, which are not used, since these have none: "
+            f"{', '.join(without)}."
+        )
+        warnings.warn(text, MIVAWarning, stacklevel=3)
 
 
 def stride_of(name: str, frames: int, fps: float, wanted: Wanted) -> int:

@@ -22,7 +22,7 @@ def pace_of_durations(path: Path, durations: Sequence[float]) -> Pace:
     shortest = min(durations)
     repeats = tuple(round(duration / shortest) for duration in durations)
     if _too_many(repeats):
-        return None, _told_as_even(path, f"one would be shown {max(repeats)} times", len(durations), durations)
+        return None, _told_as_even(path, f"a frame would be shown {max(repeats)} times", len(durations), durations)
     return repeats, sum(repeats) / sum(durations)
 
 
@@ -52,7 +52,7 @@ def pace_of_times(path: Path, times: Sequence[float | None], rate: float) -> Pac
     shown_at = [round((time - times[0]) / tick) for time in times]
     repeats = tuple(later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1]))
     if _too_many(repeats):
-        return None, _told_as_even(path, f"one would last {max(lengths):.3g} s", len(times), positive, rate)
+        return None, _told_as_even(path, f"a frame would last {max(lengths):.3g} s", len(times), positive, rate)
     return repeats, 1 / tick
 
 
@@ -74,10 +74,7 @@ def _too_many(repeats: Sequence[int]) -> bool:
 def _told_as_even(path: Path, why: str, count: int, lengths: Sequence[float], rate: float = 0) -> float:
     """The rate of frames whose times cannot be right."""
     fps = _settled(rate, 1 / median(lengths))
-    text = (
-        f"The times of the {count} frames of {path} cannot be right, since {why}: they are taken as even, {fps:g} a "
-        "second."
-    )
+    text = f"The time stamps of {path} cannot be right: {why}. Its {count} frames are taken as even, {fps:g} a second."
     warnings.warn(text, MIVAWarning, stacklevel=3)
     return fps
 
@@ -93,9 +90,9 @@ def _is_usual(length: float, middle: float) -> bool:
 
 
 def _keeps_pace(lengths: Sequence[float]) -> bool:
-    """Whether frames are never further from an even pace than chance brings them (the CUSUM test, at 1 %)."""
+    """Whether frames are never further from an even pace than chance brings them (the CUSUM test, at 0.01 %)."""
     average = fmean(lengths)
     drift = max(abs(ahead) for ahead in accumulate(length - average for length in lengths))
     # Between neighbours, where a change of pace counts once only.
     jitter = math.sqrt(fmean((later - length) ** 2 / 2 for length, later in pairwise([lengths[0], *lengths])))
-    return drift <= max(average, 1.63 * jitter * math.sqrt(len(lengths)))
+    return drift <= max(average, 2.23 * jitter * math.sqrt(len(lengths)))
