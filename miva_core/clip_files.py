@@ -11,12 +11,15 @@ from torch import Tensor
 
 from .clip_names import MASK_ENDINGS, VIDEOS, mask_names
 from .errors import MIVAError, MIVAWarning
+from .passed_over import passed_over, visible
 from .pictures import fit_picture, is_black_and_white, read_cutout, read_mask, same_aspect, scale_picture, told_size
 from .pixel_values import to_bytes
 from .stills import PICTURES
 from .video import Collected, Video, open_video
+from .video_decoding import is_animation
 
 _PACE_SLACK = 1.5
+_NO_CLIPS = dict.fromkeys(PICTURES, "pictures: a clip's frames, or masks, go into a folder of their own")
 
 
 @dataclass(frozen=True)
@@ -78,19 +81,16 @@ def read_clips(
         raise MIVAError(f"{folder} is a file: name the folder that holds it and the other clips.")
     if not folder.is_dir():
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
-    entries = sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    entries = visible(folder)
     found = [path for path in entries if _is_clip(path)]
+    others = [path for path in entries if path not in found]
     beside = {name: [_masks_of(name, found, ending) for ending in MASK_ENDINGS] for name in map(_name, found)}
     taken = {path for paths in beside.values() for path in paths if path}
     sources = [path for path in found if path not in taken]
     if not sources:
-        told = (
-            "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
-            "into a folder of their own"
-        )
-        if not any(path.suffix.lower() in PICTURES for path in entries):
-            told = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
-        raise MIVAError(f"There are no clips in {folder}, {told}.")
+        raise MIVAError(f"There are no clips in {folder}, {_what_instead(others)}.")
+    if rest := passed_over(others, _is_clip, _NO_CLIPS):
+        warnings.warn(f"Passed over in {folder}, which is read for clips: {rest}.", MIVAWarning, stacklevel=2)
     read: dict[Path, _ReadClip] = {}
     count, problems = masks or 1, []
     # Those without files of masks come first: all files are read, or none.
@@ -177,11 +177,30 @@ def read_frames(path: Path) -> Tensor:
     return video.frames
 
 
+def _what_instead(entries: list[Path]) -> str:
+    """What is in a folder without clips, and what to do."""
+    if any(path.suffix.lower() in PICTURES for path in entries):
+        return (
+            "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
+            "into a folder of their own"
+        )
+    rest = passed_over(entries, _is_clip, _NO_CLIPS)
+    return f"but {rest}" if rest else "put videos such as .mp4, .mov or .webm, or folders of frames into it"
+
+
 def _is_clip(path: Path) -> bool:
     if path.is_dir():
         # A training keeps its pictures in such a folder beside its file.
-        return path.suffix != ".training" and _pictures(path) != []
+        return path.suffix != ".training" and _is_of_frames(path)
     return path.suffix.lower() in VIDEOS
+
+
+def _is_of_frames(folder: Path) -> bool:
+    """Whether the pictures in a folder are frames of one clip, and no clips themselves lie among them."""
+    frames = _pictures(folder)
+    videos = [path for path in visible(folder) if path.suffix.lower() in VIDEOS]
+    # WebP and PNG may be either.
+    return bool(frames) and set(videos) <= set(frames) and not (videos and is_animation(videos[0]))
 
 
 def _name(path: Path) -> str:
@@ -324,5 +343,4 @@ def _pictures(folder: Path) -> list[Path]:
     def by_number(path: Path) -> list[tuple[int, str]]:
         return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
 
-    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != "."]
-    return sorted(found, key=by_number)
+    return sorted((path for path in visible(folder) if path.suffix.lower() in PICTURES), key=by_number)

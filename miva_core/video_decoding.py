@@ -26,7 +26,7 @@ _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OBLONGEST = 8
 # Lossy codecs do not bring 255 back exactly.
 _OPAQUE = 250
-_ANIMATIONS = ("a GIF picture", "a WebP picture")
+_ANIMATIONS = {"a GIF picture": "GIF", "a WebP picture": "WEBP", "a PNG picture": "PNG"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class CodedFrame:
 
 
 def decode(path: Path) -> Iterator[CodedFrame]:
-    """The pictures of a video, or of an animated GIF or WebP, one after the other.
+    """The pictures of a video, or of an animated GIF, WebP or PNG, one after the other.
 
     Args:
         path: a file that is there and not empty.
@@ -80,19 +80,31 @@ def decode(path: Path) -> Iterator[CodedFrame]:
         raise MIVAError(f"The video {path} holds no frames: copy or download it again.")
 
 
+def is_animation(path: Path) -> bool:
+    """Whether this is an animated GIF, WebP or PNG; not if it cannot be read, which is told when it is."""
+    from PIL import Image
+
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path, formats=tuple(_ANIMATIONS.values())) as image:
+            return image.is_animated
+    return False
+
+
 def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
     from PIL import Image
 
     with warnings.catch_warnings():
         # Our own limit is told as an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(path, formats=("GIF", "WEBP"))
+        image = Image.open(path, formats=(_ANIMATIONS[kind],))
     with image:
         count = getattr(image, "n_frames", 1)
-        if count == 1 and kind == "a WebP picture":
-            raise MIVAError(f"{path} is not a video: it is a still WebP picture.")
+        if count == 1 and kind != "a GIF picture":
+            raise MIVAError(f"{path} is not a video: it is a still {kind.removeprefix('a ')}.")
         _check_size(path, image.width, image.height)
-        for i in range(count):
+        # A PNG may have a picture in front, for programs that do not animate it.
+        for i in range(int(getattr(image, "default_image", False)), count):
             image.seek(i)
             pixels, opacity = _over_white(image)
             # Browsers show frames without a duration for 100 ms.
