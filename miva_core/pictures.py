@@ -88,7 +88,11 @@ def read_mask(path: str | Path) -> Tensor:
         (H, W) float32 in [0, 1].
     """
     path = require_file(path, "mask")
-    values, alpha = _split_alpha(decode_picture(path).pixels, path)
+    pixels = decode_picture(path).pixels
+    if pixels.dtype.kind == "u" and pixels.shape[2:] == (3,):
+        # As floats three channels would take three times the memory.
+        pixels = pixels.max(-1)
+    values, alpha = _split_alpha(pixels, path)
     bright = values.amax(-1)
     if alpha is None:
         return bright

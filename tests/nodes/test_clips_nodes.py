@@ -254,6 +254,27 @@ def test_clips_are_cropped_to_the_base_with_their_masks(quick_model: Any) -> Non
     assert clip.masks[0, :, :, 34:].min() > 250 and clip.masks[0, :, :, :30].max() < 5
 
 
+def test_no_byte_of_a_clip_that_was_scaled_by_bicubic_wraps_around(quick_model: Any) -> None:
+    small = (noise(4, 16, 16) > 0.5).float().movedim(-1, 1)
+    scaled = torch.nn.functional.interpolate(small, (64, 64), mode="bicubic").movedim(1, -1)
+    assert scaled.min() < -0.1 and scaled.max() > 1.1
+    (clip,) = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [scaled]})[0].clips
+    assert (clip.frames.movedim(1, -1) / 255 - scaled.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 64, 64), (5, 64, 64, 1), (1, 5, 64, 64)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bool])
+def test_masks_of_other_shapes_and_labels_are_taken(
+    quick_model: Any, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    """And the frames of a clip as a batch of one clip."""
+    masks, frames = subject(5).view(shape).to(dtype), noise(5)[None]
+    chosen = {"clips": "connected", "videos": [frames], "masks": [masks]}
+    (clip,) = run(MIVADataset, model=quick_model, clips=chosen)[0].clips
+    assert torch.equal(clip.masks[0], (subject(5) * 255).byte())
+    assert torch.equal(clip.frames, (noise(5) * 255).round().byte().movedim(-1, 1))
+
+
 def test_few_clips_are_advised_against(quick_model: Any) -> None:
     output = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [noise(4)]})
     assert shown(output) == ("1 clip.\nSo few are learnt by heart rather than as a motion: about ten are better.")
