@@ -26,7 +26,8 @@ _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OBLONGEST = 8
 # Lossy codecs do not bring 255 back exactly.
 _OPAQUE = 250
-_ANIMATIONS = ("a GIF picture", "a WebP picture")
+# By what their files look like; of the last only newer releases of Pillow know.
+_ANIMATIONS = {"a GIF picture": "GIF", "a WebP picture": "WEBP", "a PNG picture": "PNG", "an AVIF picture": "AVIF"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class CodedFrame:
 
 
 def decode(path: Path) -> Iterator[CodedFrame]:
-    """The pictures of a video, or of an animated GIF or WebP, one after the other.
+    """The pictures of a video, or of an animated GIF, WebP, PNG or AVIF, one after the other.
 
     Args:
         path: a file that is there and not empty.
@@ -86,11 +87,11 @@ def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
     with warnings.catch_warnings():
         # Our own limit is told as an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(path, formats=("GIF", "WEBP"))
+        image = Image.open(path, formats=[_ANIMATIONS[kind]])
     with image:
         count = getattr(image, "n_frames", 1)
-        if count == 1 and kind == "a WebP picture":
-            raise MIVAError(f"{path} is not a video: it is a still WebP picture.")
+        if count == 1 and kind != "a GIF picture":
+            raise MIVAError(f"{path} is not a video: it is a still {_ANIMATIONS[kind]} picture.")
         _check_size(path, image.width, image.height)
         for i in range(count):
             image.seek(i)

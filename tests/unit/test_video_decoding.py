@@ -115,6 +115,22 @@ def test_pixels_that_cannot_be_so_oblong_are_told(tmp_path: Path) -> None:
         assert read_video(tmp_path / "a.mov")[0].shape == (4, 48, 64, 3)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.gif", "a.avif"])
+def test_animated_pictures(tmp_path: Path, name: str) -> None:
+    frames = np.kron(cut_out(), np.ones((1, 2, 2, 1), np.uint8))
+    images = [Image.fromarray(frame) for frame in frames]
+    options = {"disposal": 2} if name == "a.gif" else {"quality": 95} if name != "a.png" else {}
+    try:
+        images[0].save(tmp_path / name, save_all=True, append_images=images[1:], duration=[100, 200] * 3, **options)
+    except (KeyError, ValueError):
+        pytest.skip("this Pillow knows no AVIF")
+    video = open_video(tmp_path / name, lambda frame: frame)
+    opacity = floats(frames[..., 3:])
+    assert (video.repeats, video.fps) == ((1, 2) * 3, pytest.approx(10))
+    assert psnr(video.frames, floats(frames[..., :3]) * opacity + 1 - opacity) > 25
+    assert ((video.opacity[..., :1] > 0.5) == (opacity > 0.5)).float().mean() > 0.995
+
+
 def test_words_in_a_header_that_are_not_utf_8_do_not_matter(tmp_path: Path) -> None:
     encode(tmp_path / "a.mkv", soft(), "libx264", "yuv420p", range(4), 8, title="Gruesse")
     data = (tmp_path / "a.mkv").read_bytes()
