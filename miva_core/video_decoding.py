@@ -93,8 +93,12 @@ def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
         if count == 1 and kind != "a GIF picture":
             raise MIVAError(f"{path} is not a video: it is a still {_ANIMATIONS[kind]} picture.")
         _check_size(path, image.width, image.height)
+        size = image.size
         for i in range(count):
             image.seek(i)
+            # A frame that sticks out, which damaged ones do by far, makes the picture larger.
+            if image.size != size:
+                raise MIVAError(f"The video {path} is damaged: its frame {i + 1} is larger than the ones before it.")
             pixels, opacity = _over_white(image)
             # Browsers show frames without a duration for 100 ms.
             duration = (image.info.get("duration") or 100) / 1000

@@ -1,6 +1,7 @@
 """What cameras and editors write besides plain frames, and files that are damaged."""
 
 import random
+import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -129,6 +130,18 @@ def test_animated_pictures(tmp_path: Path, name: str) -> None:
     assert (video.repeats, video.fps) == ((1, 2) * 3, pytest.approx(10))
     assert psnr(video.frames, floats(frames[..., :3]) * opacity + 1 - opacity) > 25
     assert ((video.opacity[..., :1] > 0.5) == (opacity > 0.5)).float().mean() > 0.995
+
+
+def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
+    """It is refused before it is decoded: two bytes would ask for any amount of memory."""
+    images = [Image.fromarray(frame) for frame in np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), np.uint8)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:])
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    third = [at for at in range(len(data)) if data[at : at + 9] == b"," + struct.pack("<4H", 0, 0, 64, 48)][2]
+    data[third + 5 : third + 9] = struct.pack("<2H", 9000, 9000)
+    (tmp_path / "a.gif").write_bytes(data)
+    with pytest.raises(MIVAError, match=r"a\.gif is damaged: its frame 3 is larger"):
+        read_video(tmp_path / "a.gif")
 
 
 def test_words_in_a_header_that_are_not_utf_8_do_not_matter(tmp_path: Path) -> None:
