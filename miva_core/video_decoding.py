@@ -15,7 +15,7 @@ from .files import looks_like
 from .pictures import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from av import CodecContext, Packet, VideoFrame, VideoStream
+    from av import Packet, VideoCodecContext, VideoFrame, VideoStream
     from av.container import InputContainer
     from PIL import Image
 
@@ -131,7 +131,7 @@ def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Pa
         yield from container.demux(stream)
 
 
-def _decoder(path: Path, stream: "VideoStream") -> "CodecContext":
+def _decoder(path: Path, stream: "VideoStream") -> "VideoCodecContext":
     """The one of a stream, or where that leaves its opacity out one that reads it."""
     import av
 
@@ -164,14 +164,17 @@ def _upright(frame: "VideoFrame", ratio: Fraction, rate: float) -> CodedFrame:
     # A palette may hold opacity.
     transparent = frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
     image = Image.fromarray(frame.to_ndarray(format="rgba" if transparent else "rgb24"))
-    planes = [plane for plane in _over_white(image) if plane is not None]
-    if ratio != 1:
-        size = _square_pixel_size(frame.width, frame.height, ratio)
-        planes = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)) for plane in planes]
+    size = _square_pixel_size(frame.width, frame.height, ratio)
     quarters = round(frame.rotation / 90)
-    pixels, opacity = [*(np.rot90(plane, quarters) for plane in planes), None][:2]
+
+    def upright(plane: np.ndarray) -> np.ndarray:
+        if ratio != 1:
+            plane = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+        return np.rot90(plane, quarters)
+
+    pixels, opacity = _over_white(image)
     stored = (frame.width, frame.height) if quarters % 2 else (frame.height, frame.width)
-    return CodedFrame(pixels, opacity, stored, frame.time, None, rate)
+    return CodedFrame(upright(pixels), None if opacity is None else upright(opacity), stored, frame.time, None, rate)
 
 
 def _over_white(image: "Image.Image") -> tuple[np.ndarray, np.ndarray | None]:
