@@ -24,6 +24,8 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,f
 # FFmpeg's own decoders of these leave out the second stream that holds their opacity.
 _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OBLONGEST = 8
+# Twice that of 8K. Damaged headers claim a million.
+_MAX_SIDE = 16384
 # Lossy codecs do not bring 255 back exactly.
 _OPAQUE = 250
 # By what their files look like; of the last only newer releases of Pillow know.
@@ -58,7 +60,7 @@ def decode(path: Path) -> Iterator[CodedFrame]:
         path: a file that is there and not empty.
 
     Raises:
-        MIVAError: it is not a video, is damaged, or its frames are above 100 megapixels.
+        MIVAError: it is not a video, is damaged, or its frames are above 100 megapixels or 16384 a side.
     """
     kind = looks_like(path)
     frames = _decode_animation(path, kind) if kind in _ANIMATIONS else _decode_video(path)
@@ -199,8 +201,8 @@ def _square_pixel_size(width: int, height: int, ratio: Fraction) -> tuple[int, i
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > _MAX_SIDE:
         raise MIVAError(
-            f"The video {path} is {width}×{height}, over the limit of {MAX_PIXELS // 10**6} megapixels: scale it down "
-            "first."
+            f"The video {path} is {width}×{height}, over the limit of {MAX_PIXELS // 10**6} megapixels or {_MAX_SIDE} a "
+            "side: scale it down first."
         )

@@ -171,9 +171,10 @@ def test_frames_that_are_far_too_large_are_refused_before_they_are_decoded(
         Image.fromarray(soft()[0]).save(tmp_path / name)
     else:
         encode(tmp_path / name, soft(), "libx264", "yuv420p", range(4), 8)
-    monkeypatch.setattr(video_decoding, "MAX_PIXELS", 48 * 64 - 1)
-    with pytest.raises(MIVAError, match=r"is 64×48, over the limit of"):
-        read_video(tmp_path / name)
+    for limit, value in (("MAX_PIXELS", 48 * 64 - 1), ("_MAX_SIDE", 63)):
+        with monkeypatch.context() as patch, pytest.raises(MIVAError, match=r"is 64×48, over the limit of"):
+            patch.setattr(video_decoding, limit, value)
+            read_video(tmp_path / name)
 
 
 def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
