@@ -203,6 +203,6 @@ def _square_pixel_size(width: int, height: int, ratio: Fraction) -> tuple[int, i
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS or max(width, height) > _MAX_SIDE:
         raise MIVAError(
-            f"The video {path} is {width}×{height}, over the limit of {MAX_PIXELS // 10**6} megapixels or {_MAX_SIDE} a "
-            "side: scale it down first."
+            f"The video {path} is {width}×{height}, over the limit of {MAX_PIXELS // 10**6} megapixels or {_MAX_SIDE} "
+            "a side: scale it down first."
         )
