@@ -107,12 +107,12 @@ def read_clips(
             f"{len(problems)} of {len(sources)} clips in {folder} cannot be used; remove or mend them: "
             f"{'; '.join(problems)}."
         )
-    found = {path: read[path] for path in sources}
+    in_order = {path: read[path] for path in sources}
     if not masks:
-        without = [path.name for path, one in found.items() if not (one.is_cut_out or beside[_name(path)][0])]
-        _warn_left_out(len(found), without)
-    _warn_transparent({path.name: one for path, one in found.items() if one.is_transparent}, count)
-    return [replace(one.clip, masks=one.clip.masks[:count]) for one in found.values()]
+        without = [path.name for path, one in in_order.items() if not (one.is_cut_out or beside[_name(path)][0])]
+        _warn_left_out(len(in_order), without)
+    _warn_transparent({path.name: one for path, one in in_order.items() if one.is_transparent}, count)
+    return [replace(one.clip, masks=one.clip.masks[:count]) for one in in_order.values()]
 
 
 def equally_masked(clips: list[TrainingClip]) -> list[TrainingClip]:
@@ -234,7 +234,7 @@ def _read(
     covered = [None if source is None else _read_masks(source, path, video, fit) for source in masks]
     is_cut_out = video.opacity is not None and bool(video.opacity.min() <= 127 < video.opacity.max())
     by_opacity = is_cut_out and bool(masks) and masks[0] is None
-    if by_opacity:
+    if video.opacity is not None and by_opacity:
         covered[0] = video.opacity.amax(-1)
         warn_absent(path.name, covered[0])
     if find and any(one is None for one in covered):

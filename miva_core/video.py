@@ -118,7 +118,7 @@ def read_video(path: str | Path) -> tuple[Tensor, float]:
     frame, in a video at that of its fastest part. What is transparent is shown over white, with a warning.
 
     Args:
-        path: a video, or an animated GIF or WebP.
+        path: a video, or an animated GIF, WebP, PNG or AVIF.
 
     Returns:
         The frames (F, H, W, 3) float32 in [0, 1], and the frames per second.

@@ -15,7 +15,7 @@ from .files import looks_like
 from .picture_decoding import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from av import CodecContext, Packet, VideoFrame, VideoStream
+    from av import Packet, VideoCodecContext, VideoFrame, VideoStream
     from av.container import InputContainer
     from PIL import Image
 
@@ -24,9 +24,12 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,f
 # FFmpeg's own decoders of these leave out the second stream that holds their opacity.
 _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OBLONGEST = 8
+# Twice that of 8K. Damaged headers claim a million.
+_MAX_SIDE = 16384
 # Lossy codecs do not bring 255 back exactly.
 _OPAQUE = 250
-_ANIMATIONS = {"a GIF picture": "GIF", "a WebP picture": "WEBP", "a PNG picture": "PNG"}
+# By what their files look like; of the last only newer releases of Pillow know.
+_ANIMATIONS = {"a GIF picture": "GIF", "a WebP picture": "WEBP", "a PNG picture": "PNG", "an AVIF picture": "AVIF"}
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,13 @@ class CodedFrame:
 
 
 def decode(path: Path) -> Iterator[CodedFrame]:
-    """The pictures of a video, or of an animated GIF, WebP or PNG, one after the other.
+    """The pictures of a video, or of an animated GIF, WebP, PNG or AVIF, one after the other.
 
     Args:
         path: a file that is there and not empty.
 
     Raises:
-        MIVAError: it is not a video, is damaged, or its frames are above 100 megapixels.
+        MIVAError: it is not a video, is damaged, or its frames are above 100 megapixels or 16384 a side.
     """
     kind = looks_like(path)
     frames = _decode_animation(path, kind) if kind in _ANIMATIONS else _decode_video(path)
@@ -97,15 +100,19 @@ def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
     with warnings.catch_warnings():
         # Our own limit is told as an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(path, formats=(_ANIMATIONS[kind],))
+        image = Image.open(path, formats=[_ANIMATIONS[kind]])
     with image:
         count = getattr(image, "n_frames", 1)
         if count == 1 and kind != "a GIF picture":
-            raise MIVAError(f"{path} is not a video: it is a still {kind.removeprefix('a ')}.")
+            raise MIVAError(f"{path} is not a video: it is a still {_ANIMATIONS[kind]} picture.")
         _check_size(path, image.width, image.height)
+        size = image.size
         # A PNG may have a picture in front, for programs that do not animate it.
         for i in range(int(getattr(image, "default_image", False)), count):
             image.seek(i)
+            # A frame that sticks out, which damaged ones do by far, makes the picture larger.
+            if image.size != size:
+                raise MIVAError(f"The video {path} is damaged: its frame {i + 1} is larger than the ones before it.")
             pixels, opacity = _over_white(image)
             # Browsers show frames without a duration for 100 ms.
             duration = (image.info.get("duration") or 100) / 1000
@@ -138,7 +145,7 @@ def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Pa
         yield from container.demux(stream)
 
 
-def _decoder(path: Path, stream: "VideoStream") -> "CodecContext":
+def _decoder(path: Path, stream: "VideoStream") -> "VideoCodecContext":
     """The one of a stream, or where that leaves its opacity out one that reads it."""
     import av
 
@@ -171,14 +178,17 @@ def _upright(frame: "VideoFrame", ratio: Fraction, rate: float) -> CodedFrame:
     # A palette may hold opacity.
     transparent = frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
     image = Image.fromarray(frame.to_ndarray(format="rgba" if transparent else "rgb24"))
-    planes = [plane for plane in _over_white(image) if plane is not None]
-    if ratio != 1:
-        size = _square_pixel_size(frame.width, frame.height, ratio)
-        planes = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)) for plane in planes]
+    size = _square_pixel_size(frame.width, frame.height, ratio)
     quarters = round(frame.rotation / 90)
-    pixels, opacity = [*(np.rot90(plane, quarters) for plane in planes), None][:2]
+
+    def upright(plane: np.ndarray) -> np.ndarray:
+        if ratio != 1:
+            plane = np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+        return np.rot90(plane, quarters)
+
+    pixels, opacity = _over_white(image)
     stored = (frame.width, frame.height) if quarters % 2 else (frame.height, frame.width)
-    return CodedFrame(pixels, opacity, stored, frame.time, None, rate)
+    return CodedFrame(upright(pixels), None if opacity is None else upright(opacity), stored, frame.time, None, rate)
 
 
 def _over_white(image: "Image.Image") -> tuple[np.ndarray, np.ndarray | None]:
@@ -203,8 +213,8 @@ def _square_pixel_size(width: int, height: int, ratio: Fraction) -> tuple[int, i
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > _MAX_SIDE:
         raise MIVAError(
-            f"The video {path} is {width}×{height}, over the limit of {MAX_PIXELS // 10**6} megapixels: scale it down "
-            "first."
+            f"The video {path} is {width}×{height}, over the limit of {MAX_PIXELS // 10**6} megapixels or {_MAX_SIDE} "
+            "a side: scale it down first."
         )

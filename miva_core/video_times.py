@@ -38,7 +38,8 @@ def pace_of_times(path: Path, times: Sequence[float | None], rate: float) -> Pac
     Raises:
         MIVAError: neither tells anything.
     """
-    lengths = [] if None in times else [later - time for time, later in pairwise(times)]
+    known = [time for time in times if time is not None]
+    lengths = [later - time for time, later in pairwise(known)] if len(known) == len(times) else []
     positive = [length for length in lengths if length > 0]
     if not positive:
         return None, _named(path, rate)
@@ -49,7 +50,7 @@ def pace_of_times(path: Path, times: Sequence[float | None], rate: float) -> Pac
     fast = sorted(positive)[len(positive) // 10]
     # Single lengths are rounded, to a millisecond in some files.
     tick = fmean(length for length in positive if _is_usual(length, fast))
-    shown_at = [round((time - times[0]) / tick) for time in times]
+    shown_at = [round((time - known[0]) / tick) for time in known]
     repeats = tuple(later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1]))
     if _too_many(repeats):
         return None, _told_as_even(path, f"a frame would last {max(lengths):.3g} s", len(times), positive, rate)

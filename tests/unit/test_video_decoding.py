@@ -1,6 +1,7 @@
 """What cameras and editors write besides plain frames, and files that are damaged."""
 
 import random
+import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -115,6 +116,34 @@ def test_pixels_that_cannot_be_so_oblong_are_told(tmp_path: Path) -> None:
         assert read_video(tmp_path / "a.mov")[0].shape == (4, 48, 64, 3)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.gif", "a.avif"])
+def test_animated_pictures(tmp_path: Path, name: str) -> None:
+    frames = np.kron(cut_out(), np.ones((1, 2, 2, 1), np.uint8))
+    images = [Image.fromarray(frame) for frame in frames]
+    options = {"disposal": 2} if name == "a.gif" else {"quality": 95} if name != "a.png" else {}
+    try:
+        images[0].save(tmp_path / name, save_all=True, append_images=images[1:], duration=[100, 200] * 3, **options)
+    except (KeyError, ValueError):
+        pytest.skip("this Pillow knows no AVIF")
+    video = open_video(tmp_path / name, lambda frame: frame)
+    opacity = floats(frames[..., 3:])
+    assert (video.repeats, video.fps) == ((1, 2) * 3, pytest.approx(10))
+    assert psnr(video.frames, floats(frames[..., :3]) * opacity + 1 - opacity) > 25
+    assert ((video.opacity[..., :1] > 0.5) == (opacity > 0.5)).float().mean() > 0.995
+
+
+def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
+    """It is refused before it is decoded: two bytes would ask for any amount of memory."""
+    images = [Image.fromarray(frame) for frame in np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), np.uint8)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:])
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    third = [at for at in range(len(data)) if data[at : at + 9] == b"," + struct.pack("<4H", 0, 0, 64, 48)][2]
+    data[third + 5 : third + 9] = struct.pack("<2H", 9000, 9000)
+    (tmp_path / "a.gif").write_bytes(data)
+    with pytest.raises(MIVAError, match=r"a\.gif is damaged: its frame 3 is larger"):
+        read_video(tmp_path / "a.gif")
+
+
 def test_words_in_a_header_that_are_not_utf_8_do_not_matter(tmp_path: Path) -> None:
     encode(tmp_path / "a.mkv", soft(), "libx264", "yuv420p", range(4), 8, title="Gruesse")
     data = (tmp_path / "a.mkv").read_bytes()
@@ -142,9 +171,10 @@ def test_frames_that_are_far_too_large_are_refused_before_they_are_decoded(
         Image.fromarray(soft()[0]).save(tmp_path / name)
     else:
         encode(tmp_path / name, soft(), "libx264", "yuv420p", range(4), 8)
-    monkeypatch.setattr(video_decoding, "MAX_PIXELS", 48 * 64 - 1)
-    with pytest.raises(MIVAError, match=r"is 64×48, over the limit of"):
-        read_video(tmp_path / name)
+    for limit, value in (("MAX_PIXELS", 48 * 64 - 1), ("_MAX_SIDE", 63)):
+        with monkeypatch.context() as patch, pytest.raises(MIVAError, match=r"is 64×48, over the limit of"):
+            patch.setattr(video_decoding, limit, value)
+            read_video(tmp_path / name)
 
 
 def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
