@@ -172,7 +172,7 @@ def _is_picture(path: Path) -> bool:
     if path.is_dir():
         return False
     kind = looks_like(require_file(path, "picture"))
-    if kind in ("a WebP picture", "a PNG picture"):
+    if kind in ("a WebP picture", "a PNG picture", "an AVIF picture"):
         return not is_animation(path)
     return kind != "a GIF picture" and (kind.endswith(" picture") or path.suffix.lower() in PICTURES)
 

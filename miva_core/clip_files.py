@@ -19,6 +19,8 @@ from .video import Collected, Video, open_video
 from .video_decoding import is_animation
 
 _PACE_SLACK = 1.5
+_EITHER = (".png", ".avif")
+"""Endings of pictures that may be animated."""
 _NO_CLIPS = dict.fromkeys(PICTURES, "pictures: a clip's frames, or masks, go into a folder of their own")
 
 
@@ -192,15 +194,15 @@ def _is_clip(path: Path) -> bool:
     if path.is_dir():
         # A training keeps its pictures in such a folder beside its file.
         return path.suffix != ".training" and _is_of_frames(path)
-    return path.suffix.lower() in VIDEOS
+    ending = path.suffix.lower()
+    return ending in VIDEOS or (ending in _EITHER and is_animation(path))
 
 
 def _is_of_frames(folder: Path) -> bool:
     """Whether the pictures in a folder are frames of one clip, and no clips themselves lie among them."""
     frames = _pictures(folder)
     videos = [path for path in visible(folder) if path.suffix.lower() in VIDEOS]
-    # WebP and PNG may be either.
-    return bool(frames) and set(videos) <= set(frames) and not (videos and is_animation(videos[0]))
+    return bool(frames) and set(videos) <= set(frames) and not is_animation(frames[0])
 
 
 def _name(path: Path) -> str:

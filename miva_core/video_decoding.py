@@ -84,7 +84,7 @@ def decode(path: Path) -> Iterator[CodedFrame]:
 
 
 def is_animation(path: Path) -> bool:
-    """Whether this is an animated GIF, WebP or PNG; not if it cannot be read, which is told when it is."""
+    """Whether this is an animated GIF, WebP, PNG or AVIF; not if it cannot be read, which is told when it is."""
     from PIL import Image
 
     with suppress(Exception), warnings.catch_warnings():

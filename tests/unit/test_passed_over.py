@@ -62,11 +62,12 @@ def test_stills_of_rarer_endings_are_read(tmp_path: Path, name: str, kind: str) 
     assert warned(lambda: find_stills(tmp_path)) == []
 
 
-def test_of_an_animated_png_a_still_is_the_first_frame_and_a_clip_is_all(tmp_path: Path) -> None:
-    write_animation(tmp_path / "a.apng")
+@pytest.mark.parametrize("ending", ["apng", "png"])
+def test_of_an_animated_png_a_still_is_the_first_frame_and_a_clip_is_all(tmp_path: Path, ending: str) -> None:
+    write_animation(tmp_path / f"a.{ending}")
     (clip,) = read_clips(tmp_path, WANTED, masks=0)
     assert clip.name == "a" and clip.frames[:, 0, 8, 8].tolist() == list(GREYS)
-    assert read_video(tmp_path / "a.apng")[1] == pytest.approx(10)
+    assert read_video(tmp_path / f"a.{ending}")[1] == pytest.approx(10)
     ((_, picture),) = read_stills(tmp_path)
     assert (picture * 255 - GREYS[0]).abs().max() <= 1
 
@@ -83,7 +84,9 @@ def test_a_still_png_among_clips_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.apng", "PNG"), ("a.mp4", "")], ids=lambda name: name
+    ("name", "kind"),
+    [("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.apng", "PNG"), ("b.png", "PNG"), ("a.mp4", "")],
+    ids=lambda name: name,
 )
 @pytest.mark.parametrize("thumbnail", [False, True])
 def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
@@ -97,7 +100,7 @@ def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
     else:
         (deeper / name).write_bytes(b"read only if its folder is chosen")
     if thumbnail:
-        frames()[0].save(deeper / "a.png")
+        frames()[0].save(deeper / "c.png")
     (deeper / "a.txt").write_text("a dog jumps")
     told = r"10_jump \(a folder with 1 of them: choose that folder\)"
     with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {told}\.$"):
