@@ -20,6 +20,7 @@ from .init_noise import NoiseInit
 from .injection import Injection, check_bare, inject
 from .mask_stream import MaskStreams, mask_steps
 from .pictures import fit_picture
+from .pixel_values import clamp_unit
 from .readout import DecoderReadout, fit_readout
 from .sampling import check_same_noise, prepare_scheduler, sample
 from .sigmas import SigmaSchedule
@@ -127,7 +128,7 @@ def animate(
     """
     height, width = _check_size(base, size or base.size)
     frames = _check_frames(base, base.frames if frames is None else frames)
-    _check_image(image)
+    image = _check_image(image)
     _check_adapters(adapters)
     if not is_whole(seed) or not 0 <= seed < 2**64:
         raise MIVAError(f"The seed is {seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
@@ -143,7 +144,7 @@ def animate(
     _warn_of_weak_noise(base, schedule)
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
-    picture, _ = fit_picture(image.float(), (height, width))
+    picture, _ = fit_picture(image, (height, width))
     chosen = {name: adapter for name, (adapter, _) in adapters.items()}
     given = fit_masks(masks, chosen, tuple(image.shape[:2]), (height, width))
     _check_mask_options(mask_stop_iou, readout)
@@ -326,7 +327,8 @@ def _warn_of_weak_noise(base: Base, schedule: Any) -> None:
         )
 
 
-def _check_image(image: Tensor) -> None:
+def _check_image(image: Tensor) -> Tensor:
+    """(H, W, 3) float32 in [0, 1]."""
     if not isinstance(image, Tensor):
         raise MIVAError(f"The picture is a {type(image).__name__}, expected a float tensor (H, W, 3) in [0, 1].")
     if image.ndim != 3 or image.shape[-1] != 3 or not image.is_floating_point():
@@ -335,8 +337,4 @@ def _check_image(image: Tensor) -> None:
         )
     if image.numel() == 0:
         raise MIVAError("The picture is empty: it has no pixels.")
-    if not image.isfinite().all():
-        raise MIVAError("The picture holds NaN or infinite values: make another one.")
-    low, high = image.amin().item(), image.amax().item()
-    if low < -0.01 or high > 1.01:
-        raise MIVAError(f"The picture's values go from {low:g} to {high:g}: scale them to 0 … 1.")
+    return clamp_unit(image.float(), "The picture")

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .pixel_values import to_bytes
+
 
 def fractal_noise(count: int, size: int, generator: torch.Generator, exponent: Tensor) -> Tensor:
     """Noise with power spectrum 1/f^(2 exponent), zero mean and unit variance: (count, size, size).
@@ -43,4 +45,4 @@ def paint_backdrops(count: int, size: int, seed: int, layers: int = 4) -> Tensor
         grain = fractal_noise(count, size, generator, uniform(count, low=0.7, high=1.6))[:, None]
         colour = colours() + grain * uniform(count, 3, 1, 1, low=0.02, high=0.15)
         picture = picture * (1 - cover) + colour * cover
-    return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+    return to_bytes(picture)

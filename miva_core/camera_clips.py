@@ -86,6 +86,12 @@ class Shooting:
         if not (is_number(self.speed) and 0 < self.speed <= 10):
             raise MIVAError(f"The speed is {self.speed!r}, expected a number above 0 and up to 10.")
 
+    @property
+    def enough(self) -> int:
+        """Pixels along a still's shorter side beyond which clips do not become sharper."""
+        low, high = _footprint(self.transforms(), self.size)
+        return round(_SAMPLES * _OVERSAMPLING / _CLOSEST * (high - low).amax().item())
+
     def transforms(self) -> Tensor:
         """The camera's way, (F, 2, 3)."""
         move = UNIT_MOVES[self.motion.replace("-", "_")]

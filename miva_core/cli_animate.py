@@ -13,6 +13,9 @@ from .motion_text import parse_mask, parse_motion, unique_names
 if TYPE_CHECKING:
     from .init_noise import NoiseInit
 
+_LARGEST_USUAL = 1024
+"""No base makes larger clips of itself, along any side."""
+
 
 def add_animate(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("animate", help="turn a picture into a clip")
@@ -68,7 +71,7 @@ def _animate(options: argparse.Namespace) -> None:
     from .given_masks import check_masks, fit_masks
     from .info import read_info
     from .library import resolve_adapter
-    from .pictures import fit_picture, parse_size, read_mask, read_picture
+    from .pictures import fit_picture, parse_size, read_large_picture, read_mask
     from .run_notes import size_notes, weight_notes, without_motion
     from .video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
 
@@ -86,7 +89,7 @@ def _animate(options: argparse.Namespace) -> None:
         check_writable(path)
     check_distinct([options.out, options.sheet, *saved.values()], [options.picture, *paths, *mask_paths.values()])
     size = parse_size(options.size) if options.size is not None else None
-    picture = read_picture(options.picture)
+    picture, in_file = read_large_picture(options.picture, max(size) if size else _LARGEST_USUAL)
     masks = check_masks({name: read_mask(path) for name, path in mask_paths.items()}, infos)
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
@@ -103,8 +106,8 @@ def _animate(options: argparse.Namespace) -> None:
     }
     if not any(motion.weight for motion in chosen):
         base = base.with_drawn_caption(options.seed)
-    masks = fit_masks(masks, infos, tuple(picture.shape[:2]), size or base.size, options.fit)
-    picture, note = fit_picture(picture, size or base.size, options.fit)
+    masks = fit_masks(masks, infos, in_file, size or base.size, options.fit)
+    picture, note = fit_picture(picture, size or base.size, options.fit, in_file)
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
     with tqdm(total=options.steps or base.steps, unit="step", desc="Animating", delay=1e-3) as bar:
         clip = animate(

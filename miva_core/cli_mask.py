@@ -167,18 +167,14 @@ def _is_picture(path: Path) -> bool:
     """Whether this is a still picture, by its content, or by its ending where that tells nothing."""
     from .files import looks_like, require_file
     from .stills import PICTURES
+    from .video_decoding import is_animation
 
     if path.is_dir():
         return False
     kind = looks_like(require_file(path, "picture"))
-    if kind == "a WebP picture":
-        from PIL import Image
-
-        # What is wrong with a damaged one is told when it is read.
-        with contextlib.suppress(OSError, SyntaxError), Image.open(path, formats=("WEBP",)) as image:
-            return not image.is_animated
-        return True
-    return kind != "a GIF picture" and (kind.endswith(" picture") or path.suffix.lower() in (*PICTURES, ".tga"))
+    if kind in ("a WebP picture", "a PNG picture", "an AVIF picture"):
+        return not is_animation(path)
+    return kind != "a GIF picture" and (kind.endswith(" picture") or path.suffix.lower() in PICTURES)
 
 
 def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":

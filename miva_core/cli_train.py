@@ -47,8 +47,9 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--masked",
         action="store_true",
-        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or --detector and "
-        "--segmenter look for --subject in the first frame, at the size of the base, and follow it",
+        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or is its alpha "
+        "channel; or --detector and --segmenter look for --subject in the first frame, at the size of the base, and "
+        "follow it",
     )
     add_models(command)
     command.add_argument(
@@ -143,7 +144,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
 
     shooting = _shooting(options, parse_size(options.size), options.frames)
     check_new_folder(options.out)
-    stills = read_stills(options.stills)
+    stills = read_stills(options.stills, shooting.enough)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
     make_folder(options.out)
     for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
@@ -298,7 +299,7 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
 
     if options.camera:
         shooting = _shooting(options, base.size, base.frames)
-        clips, source = film_clips(read_stills(options.clips), shooting, options.seed)
+        clips, source = film_clips(read_stills(options.clips, shooting.enough), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
         clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)

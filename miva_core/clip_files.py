@@ -11,11 +11,17 @@ from torch import Tensor
 
 from .clip_names import MASK_ENDINGS, VIDEOS, mask_names
 from .errors import MIVAError, MIVAWarning
-from .pictures import fit_picture, read_mask, read_picture, same_aspect, told_size
+from .passed_over import passed_over, visible
+from .pictures import fit_picture, is_black_and_white, read_cutout, read_mask, same_aspect, scale_picture, told_size
+from .pixel_values import to_bytes
 from .stills import PICTURES
-from .video import Video, open_video
+from .video import Collected, Video, open_video
+from .video_decoding import is_animation
 
 _PACE_SLACK = 1.5
+_EITHER = (".png", ".avif")
+"""Endings of pictures that may be animated."""
+_NO_CLIPS = dict.fromkeys(PICTURES, "pictures: a clip's frames, or masks, go into a folder of their own")
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,14 @@ def read_clips(
 
     Clips are videos, or folders of frames in the order of their names. The masks of `clip.mp4` are the pictures in
     `clip_masks/`, one for each frame, or the video `clip_mask.mp4` of any known ending. They are white where the
-    subject is. Those of a second subject are called `clip_beside_masks`.
+    subject is. Those of a second subject are called `clip_beside_masks`. Without such files the mask of a clip that is
+    transparent in places is what is opaque of it. A warning names these.
 
     The stride of a clip comes nearest to the base's rate, but leaves enough frames.
 
     Args:
         masks: K, how many subjects every clip must have masks of. If 0, those of one are read if all clips have them.
-        find: makes the masks of clips that have none beside them.
+        find: makes the masks of clips that have none.
         tell: called as (done, total) with numbers of clips; what it raises ends the work.
 
     Raises:
@@ -76,31 +83,23 @@ def read_clips(
         raise MIVAError(f"{folder} is a file: name the folder that holds it and the other clips.")
     if not folder.is_dir():
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
-    entries = sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    entries = visible(folder)
     found = [path for path in entries if _is_clip(path)]
+    others = [path for path in entries if path not in found]
     beside = {name: [_masks_of(name, found, ending) for ending in MASK_ENDINGS] for name in map(_name, found)}
     taken = {path for paths in beside.values() for path in paths if path}
     sources = [path for path in found if path not in taken]
     if not sources:
-        told = (
-            "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
-            "into a folder of their own"
-        )
-        if not any(path.suffix.lower() in PICTURES for path in entries):
-            told = f"put videos ({', '.join(VIDEOS)}) or folders of frames into it"
-        raise MIVAError(f"There are no clips in {folder}, {told}.")
-    without = [path.name for path in sources if not beside[_name(path)][0]]
-    if not masks and 0 < len(without) < len(sources):
-        text = (
-            f"{len(sources) - len(without)} of {len(sources)} clips have masks, which are not used, since these have "
-            f"none: {', '.join(without)}."
-        )
-        warnings.warn(text, MIVAWarning, stacklevel=2)
-    count = masks or int(not without)
-    clips, problems = [], []
-    for done, path in enumerate(sources, 1):
+        raise MIVAError(f"There are no clips in {folder}, {_what_instead(others)}.")
+    if rest := passed_over(others, _is_clip, _NO_CLIPS):
+        warnings.warn(f"Passed over in {folder}, which is read for clips: {rest}.", MIVAWarning, stacklevel=2)
+    read: dict[Path, _ReadClip] = {}
+    count, problems = masks or 1, []
+    # Those without files of masks come first: all files are read, or none.
+    for done, path in enumerate(sorted(sources, key=lambda path: beside[_name(path)][0] is not None), 1):
         try:
-            clips.append(_read(path, beside[_name(path)][:count], wanted, find))
+            read[path] = _read(path, beside[_name(path)][:count], wanted, find, masks > 0)
+            count = masks or min(count, len(read[path].clip.masks))
         except MIVAError as error:
             problems.append(str(error).removesuffix("."))
         if tell:
@@ -110,7 +109,29 @@ def read_clips(
             f"{len(problems)} of {len(sources)} clips in {folder} cannot be used; remove or mend them: "
             f"{'; '.join(problems)}."
         )
-    return clips
+    in_order = {path: read[path] for path in sources}
+    if not masks:
+        without = [path.name for path, one in in_order.items() if not (one.is_cut_out or beside[_name(path)][0])]
+        _warn_left_out(len(in_order), without)
+    _warn_transparent({path.name: one for path, one in in_order.items() if one.is_transparent}, count)
+    return [replace(one.clip, masks=one.clip.masks[:count]) for one in in_order.values()]
+
+
+def equally_masked(clips: list[TrainingClip]) -> list[TrainingClip]:
+    """The clips, without masks if some have none; a warning names these."""
+    without = [clip.name for clip in clips if not len(clip.masks)]
+    _warn_left_out(len(clips), without)
+    return [replace(clip, masks=clip.masks[:0]) for clip in clips] if without else clips
+
+
+def _warn_left_out(clips: int, without: list[str]) -> None:
+    """Tell of masks that are not used since some of so many clips, by name, have none."""
+    if 0 < len(without) < clips:
+        text = (
+            f"{clips - len(without)} of {clips} clips have masks, which are not used, since these have none: "
+            f"{', '.join(without)}."
+        )
+        warnings.warn(text, MIVAWarning, stacklevel=3)
 
 
 def stride_of(name: str, frames: int, fps: float, wanted: Wanted) -> int:
@@ -152,14 +173,36 @@ def read_frames(path: Path) -> Tensor:
     """
     if path.is_dir() and not _pictures(path):
         raise MIVAError(f"There are no pictures in {path}: name a folder of frames, a video or a picture.")
-    return _frames(path, read_picture, lambda frame: frame).frames
+    video = _frames(path, read_cutout, lambda frame: frame)
+    if video.opacity is not None:
+        warnings.warn(f"What is transparent in {path} is shown over white.", MIVAWarning, stacklevel=2)
+    return video.frames
+
+
+def _what_instead(entries: list[Path]) -> str:
+    """What is in a folder without clips, and what to do."""
+    if any(path.suffix.lower() in PICTURES for path in entries):
+        return (
+            "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
+            "into a folder of their own"
+        )
+    rest = passed_over(entries, _is_clip, _NO_CLIPS)
+    return f"but {rest}" if rest else "put videos such as .mp4, .mov or .webm, or folders of frames into it"
 
 
 def _is_clip(path: Path) -> bool:
     if path.is_dir():
         # A training keeps its pictures in such a folder beside its file.
-        return path.suffix != ".training" and _pictures(path) != []
-    return path.suffix.lower() in VIDEOS
+        return path.suffix != ".training" and _is_of_frames(path)
+    ending = path.suffix.lower()
+    return ending in VIDEOS or (ending in _EITHER and is_animation(path))
+
+
+def _is_of_frames(folder: Path) -> bool:
+    """Whether the pictures in a folder are frames of one clip, and no clips themselves lie among them."""
+    frames = _pictures(folder)
+    videos = [path for path in visible(folder) if path.suffix.lower() in VIDEOS]
+    return bool(frames) and set(videos) <= set(frames) and not is_animation(frames[0])
 
 
 def _name(path: Path) -> str:
@@ -171,80 +214,118 @@ def _masks_of(name: str, found: list[Path], ending: str) -> Path | None:
     return next((path for path in found if _name(path).lower() in mask_names(name, ending)), None)
 
 
-def _read(path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks | None) -> TrainingClip:
-    sizes: list[tuple[int, int]] = []
+@dataclass(frozen=True)
+class _ReadClip:
+    """A clip, whether it is transparent in places, and whether what is opaque of it can be, and is, its mask."""
 
+    clip: TrainingClip
+    is_transparent: bool
+    is_cut_out: bool
+    is_masked_by_opacity: bool
+
+
+def _read(
+    path: Path, masks: list[Path | None], wanted: Wanted, find: FindMasks | None, must_have_masks: bool
+) -> _ReadClip:
     def fit(frame: Tensor) -> Tensor:
-        sizes.append(tuple(frame.shape[:2]))
-        return (fit_picture(frame, wanted.size)[0] * 255).round().byte()
+        return to_bytes(fit_picture(frame, wanted.size)[0])
 
-    video = _frames(path, read_picture, fit)
-    for source, ending in zip(masks, MASK_ENDINGS, strict=False):
-        if source is None and find is None:
+    video = _frames(path, read_cutout, fit)
+    frames = video.even(video.frames)
+    stride = stride_of(path.name, len(frames), video.fps or wanted.fps, wanted)
+    covered = [None if source is None else _read_masks(source, path, video, fit) for source in masks]
+    is_cut_out = video.opacity is not None and bool(video.opacity.min() <= 127 < video.opacity.max())
+    by_opacity = is_cut_out and bool(masks) and masks[0] is None
+    if video.opacity is not None and by_opacity:
+        covered[0] = video.opacity.amax(-1)
+        warn_absent(path.name, covered[0])
+    if find and any(one is None for one in covered):
+        found = _find_masks(path, video, find)
+        covered = [found[k] if one is None else one for k, one in enumerate(covered)]
+    for one, ending in zip(covered, MASK_ENDINGS, strict=False):
+        if one is None and must_have_masks:
             raise MIVAError(
                 f"{path.name} has no masks: put one picture for each of its {len(video.frames)} frames into "
                 f"{_name(path)}{ending}s"
             )
-    frames = video.even()
-    stride = stride_of(path.name, len(frames), video.fps or wanted.fps, wanted)
-    found = _find_masks(path, video, find) if find and None in masks else None
-    covered = [
-        _read_masks(source, path, video, sizes[0], fit) if source else found[k] for k, source in enumerate(masks)
-    ]
-    return TrainingClip(
+    shown = [video.even(one) for one in covered if one is not None]
+    clip = TrainingClip(
         _name(path),
         frames.movedim(-1, 1).contiguous(),
-        torch.stack(covered) if covered else torch.zeros(0, *frames[..., 0].shape).byte(),
+        torch.stack(shown) if shown else torch.zeros(0, *frames[..., 0].shape).byte(),
         stride,
     )
+    return _ReadClip(clip, video.opacity is not None, is_cut_out, by_opacity)
 
 
-def _frames(path: Path, read: Callable[[Path], Tensor], fit: Callable[[Tensor], Tensor]) -> Video:
+def _warn_transparent(clips: dict[str, _ReadClip], masks: int) -> None:
+    """Tell of transparent clips, by name, what is made of them."""
+    if clips:
+        text = f"What is transparent in {', '.join(clips)} is shown over white."
+        warnings.warn(text, MIVAWarning, stacklevel=3)
+    by_opacity = [name for name, one in clips.items() if one.is_masked_by_opacity]
+    if masks and by_opacity:
+        text = f"Masks are taken from the transparency of {', '.join(by_opacity)}: opaque is the subject."
+        warnings.warn(text, MIVAWarning, stacklevel=3)
+
+
+def _frames(path: Path, read: Callable[[Path], tuple[Tensor, Tensor | None]], fit: Callable[[Tensor], Tensor]) -> Video:
     """A video, or the pictures in a folder, whose rate (0) is not known."""
     if not path.is_dir():
         return open_video(path, fit)
-    fitted, size = [], None
+    collected = Collected(fit)
     for file in _pictures(path):
-        picture = read(file)
-        size = size or tuple(picture.shape[:2])
-        if picture.shape[:2] != size:
+        picture, opacity = read(file)
+        if collected.size not in (None, picture.shape[:2]):
             raise MIVAError(
-                f"{path.name} changes its size at {file.name} from {told_size(size)} to {told_size(picture.shape)}: "
-                "give all frames one size"
+                f"{path.name} changes its size at {file.name} from {told_size(collected.size)} to "
+                f"{told_size(picture.shape)}: give all frames one size"
             )
-        fitted.append(fit(picture))
-    return Video(torch.stack(fitted), 0.0, None)
+        collected.add(picture, opacity)
+    return collected.video(0.0, None, collected.size)
 
 
-def _read_masks(
-    masks: Path, clip: Path, video: Video, size: tuple[int, int], fit: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """(N, H, W) uint8, as evenly as the clip's frames are shown."""
-    found: list[tuple[int, int]] = []
+def _read_masks(masks: Path, clip: Path, video: Video, fit: Callable[[Tensor], Tensor]) -> Tensor:
+    """(N, H, W) uint8, one for each frame of a clip as it is coded."""
 
     def fit_mask(frame: Tensor) -> Tensor:
-        found.append(tuple(frame.shape[:2]))
-        return fit(frame)
+        # Masks may have been made of the frames as they are stored, whose pixels need not be square.
+        is_stored = frame.shape[:2] == video.stored_size
+        return fit(scale_picture(frame, video.size) if is_stored else frame)
 
-    read = _frames(masks, lambda path: read_mask(path)[..., None].expand(-1, -1, 3), fit_mask)
+    read = _frames(masks, lambda path: (read_mask(path)[..., None].expand(-1, -1, 3), None), fit_mask)
     if len(read.frames) != len(video.frames):
         raise MIVAError(
             f"{masks.name} holds {len(read.frames)} masks, but {clip.name} has {len(video.frames)} frames: one is "
             "needed for each"
         )
-    if not same_aspect(size, found[0]):
+    if read.size != video.stored_size and not same_aspect(video.size, read.size):
         raise MIVAError(
-            f"{masks.name} is {told_size(found[0])}, but {clip.name} is {told_size(size)}: masks must show the same "
-            "part of the picture"
+            f"{masks.name} is {told_size(read.size)}, but {clip.name} is {told_size(video.size)}: masks must show the "
+            "same part of the picture"
         )
-    if read.frames.max() <= 127:
+    white = _white_of(masks, read)
+    if white.max() <= 127:
         raise MIVAError(f"{masks.name} shows no subject: masks are white where it is")
-    warn_absent(masks.name, read.frames.amax(-1))
-    return replace(read, repeats=video.repeats).even().amax(-1)
+    warn_absent(masks.name, white)
+    return white
+
+
+def _white_of(masks: Path, read: Video) -> Tensor:
+    """(N, H, W) uint8, how white a video's frames are, or if they are cut-outs how opaque; see `read_mask`."""
+    bright = read.frames.amax(-1)
+    if read.opacity is None:
+        return bright
+    opacity = read.opacity.amax(-1)
+    if is_black_and_white(read.frames[opacity > 240] / 255):
+        # Without the white that they lie over.
+        return (bright.int() + opacity - 255).clamp(0).byte()
+    warnings.warn(f"The masks {masks} were taken from their transparency: opaque is the subject.", MIVAWarning, 3)
+    return opacity
 
 
 def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
-    """(K, N, H, W) uint8, as evenly as the clip's frames are shown."""
+    """(K, N, H, W) uint8, one for each frame as it is coded."""
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", MIVAWarning)
@@ -255,8 +336,7 @@ def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
         raise MIVAError(f"{path.name}: the mask found in it is empty. Put masks into {_name(path)}{MASK_ENDINGS[0]}s")
     for warning in told:
         warnings.warn(f"{path.name}: {warning.message}", warning.category, stacklevel=2)
-    shown = [replace(video, frames=(of_subject * 255).round().byte()).even() for of_subject in masks]
-    return torch.stack(shown)
+    return to_bytes(masks)
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -265,5 +345,4 @@ def _pictures(folder: Path) -> list[Path]:
     def by_number(path: Path) -> list[tuple[int, str]]:
         return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
 
-    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != "."]
-    return sorted(found, key=by_number)
+    return sorted((path for path in visible(folder) if path.suffix.lower() in PICTURES), key=by_number)

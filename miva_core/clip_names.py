@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 VIDEOS = (
     *(".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".flv"),
-    *(".gif", ".webp"),
+    *(".3gp", ".ogv", ".mts", ".m2ts", ".gif", ".webp", ".apng"),
 )
 MASK_ENDINGS = ("_mask", "_beside_mask")
 """Behind the name of a clip: of its subject's masks, and of those of a second one beside it."""

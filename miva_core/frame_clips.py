@@ -5,7 +5,8 @@ from torch import Tensor
 
 from .clip_files import TrainingClip, Wanted, stride_of, warn_absent
 from .errors import MIVAError
-from .pictures import fit_picture, told_size
+from .pictures import fit_mask, fit_picture, told_size
+from .pixel_values import clamp_unit, mask_batch, to_bytes
 
 
 def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tensor | None = None) -> TrainingClip:
@@ -15,11 +16,13 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
         name: what to call it.
         frames: (N, H, W, 3) in [0, 1].
         fps: frames a second; 0 if it is not known, which is taken for the base's.
-        mask: (N, H, W) in [0, 1], of its subject.
+        mask: (N, H, W) in [0, 1], of its subject, or another shape that `mask_batch` takes.
 
     Raises:
-        MIVAError: it is too short, or the mask has another size or number of frames, or shows nothing.
+        MIVAError: it is too short or has another range, or the mask has another size or number of frames, or shows
+            nothing, or as from `mask_batch`.
     """
+    frames, mask = clamp_unit(frames, name), None if mask is None else mask_batch(mask, f"The mask of {name}")
     if mask is not None and mask.shape != frames.shape[:3]:
         told = [f"{len(one)} of {told_size(one.shape[1:3])}" for one in (mask, frames)]
         raise MIVAError(
@@ -37,7 +40,7 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
         stride = stride_of(name, len(frames), fps or wanted.fps, wanted)
     except MIVAError as error:
         raise MIVAError(f"{error}: connect a longer clip.") from error
-    covered = [] if mask is None else [_fitted(mask[..., None].expand(-1, -1, -1, 3), wanted)[:, 0]]
+    covered = [] if mask is None else [torch.stack([to_bytes(fit_mask(one, wanted.size)) for one in mask])]
     for one in covered:
         if one.max() <= 127:
             raise MIVAError(
@@ -51,5 +54,5 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
 
 def _fitted(frames: Tensor, wanted: Wanted) -> Tensor:
     """(N, 3, H, W) uint8 at the base's size."""
-    fitted = [(fit_picture(frame, wanted.size)[0] * 255).round().byte() for frame in frames]
+    fitted = [to_bytes(fit_picture(frame, wanted.size)[0]) for frame in frames]
     return torch.stack(fitted).movedim(-1, 1).contiguous()

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .config import MIVAConfig
 from .errors import MIVAError, MIVAWarning
-from .pictures import fit_picture, same_aspect, told_size
+from .pictures import fit_mask, same_aspect, told_size
+from .pixel_values import mask_batch
 
 
 class HasConfig(Protocol):
@@ -29,8 +30,8 @@ def fit_masks(
     """Masks of subjects in a picture as masks of the clip's first frame.
 
     Args:
-        masks: (H, W) or (1, H, W) in [0, 1], or bool, by the name of the adapter; one for each adapter with a mask
-            stream.
+        masks: (H, W) or (1, H, W) in [0, 1] by the name of the adapter, see `mask_batch`; one for each adapter with a
+            mask stream.
         adapters: by name.
         picture: (height, width) of the picture; a mask of another size is scaled to it, with a warning.
         size: (height, width) of the clip.
@@ -86,26 +87,14 @@ def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
 
 def _checked(name: str, mask: Any) -> Tensor:
     """A mask as (H, W) float32."""
-    if not isinstance(mask, Tensor):
-        raise MIVAError(f"The mask of {name} is a {type(mask).__name__}, expected a tensor (H, W) in [0, 1].")
-    shape = tuple(mask.shape)
-    if mask.ndim == 3 and len(mask) > 1 and shape[-1] not in (1, 3, 4):
-        raise MIVAError(f"The mask of {name} is a batch of {len(mask)}, but there is one picture: give one of them.")
-    if mask.ndim == 3 and len(mask) == 1:
-        mask = mask[0]
-    if mask.ndim != 2 or not mask.numel() or not (mask.is_floating_point() or mask.dtype == torch.bool):
-        raise MIVAError(f"The mask of {name} is {mask.dtype} {shape}, expected a float tensor (H, W) in [0, 1].")
-    mask = mask.detach().to("cpu", torch.float32)
-    if not mask.isfinite().all():
-        raise MIVAError(f"The mask of {name} holds NaN or infinite values: make another one.")
-    low, high = mask.amin().item(), mask.amax().item()
-    if low < -0.01 or high > 1.01:
-        raise MIVAError(f"The mask of {name} has values from {low:g} to {high:g}: scale them to 0 … 1.")
-    return mask.clamp(0, 1)
+    masks = mask_batch(mask, f"The mask of {name}")
+    if len(masks) > 1:
+        raise MIVAError(f"The mask of {name} is a batch of {len(masks)}, but there is one picture: give one of them.")
+    return masks[0]
 
 
 def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
-    fitted = fit_picture(mask[..., None].expand(-1, -1, 3), size, how)[0][..., 0].clamp(0, 1)
+    fitted = fit_mask(mask, size, how)
     if fitted.amax() <= 0.5:
         where = f"shows nothing that is left at {told_size(size)}"
         if mask.amax() <= 0.5:

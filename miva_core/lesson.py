@@ -13,6 +13,7 @@ from .camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from .clip_files import TrainingClip
 from .latent_clips import LatentClip, Pixels, encode, varied
 from .optical_flow import measure_flow
+from .pixel_values import to_bytes
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def film_clips(
     no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(TrainingClip(name, (clip.frames * 255).round().byte(), no_masks))
+        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks))
         if tell:
             tell(len(clips), CLIPS_PER_STILL * len(stills))
     source = {"camera": shooting.motion, "speed": shooting.speed, "easing": shooting.easing, "stills": len(stills)}

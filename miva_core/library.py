@@ -21,7 +21,7 @@ def find_adapters(folders: Sequence[Path] = ()) -> dict[str, Path]:
     for folder in (SHIPPED, *folders):
         if not folder.is_dir():
             raise MIVAError(f"There is no folder {folder} to look for adapters in: check the name.")
-        found |= {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+        found |= {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".safetensors"}
     return found
 
 

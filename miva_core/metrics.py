@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import MIVAError
+from .pixel_values import to_bytes
 
 # Fixed, so that two reports can be compared. The wide window suits the soft textures of generated clips; the flow is
 # smooth and reads a few per cent low, more near the borders where pixels enter the picture.
@@ -46,8 +47,7 @@ def flow(frame_a: Tensor, frame_b: Tensor) -> Tensor:
             f"Two frames of one size are needed, but they are {tuple(frame_a.shape)} and {tuple(frame_b.shape)}."
         )
     grey = [
-        cv2.cvtColor(frame.detach().float().clamp(0, 1).mul(255).round().byte().cpu().numpy(), cv2.COLOR_RGB2GRAY)
-        for frame in (frame_a, frame_b)
+        cv2.cvtColor(to_bytes(frame.detach().float()).cpu().numpy(), cv2.COLOR_RGB2GRAY) for frame in (frame_a, frame_b)
     ]
     return torch.from_numpy(cv2.calcOpticalFlowFarneback(*grey, None, **_FARNEBACK))
 

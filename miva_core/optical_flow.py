@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .flow_warp import continued, inside, warp
+from .pixel_values import to_bytes
 
 FLOW_WEIGHT = 0.2
 """What a pixel of wrong flow costs beside the squared errors of the latents."""
@@ -93,5 +94,5 @@ def flow_errors(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 def _enlarged_grey(frame: Tensor) -> np.ndarray:
     import cv2
 
-    large = F.interpolate(frame[None], scale_factor=_ENLARGED, mode="bicubic")[0].clamp(0, 1)
-    return cv2.cvtColor((large * 255).round().byte().permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2GRAY)
+    large = F.interpolate(frame[None], scale_factor=_ENLARGED, mode="bicubic")[0]
+    return cv2.cvtColor(to_bytes(large).permute(1, 2, 0).contiguous().numpy(), cv2.COLOR_RGB2GRAY)

@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,20 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import MIVAError, MIVAWarning
-from .files import looks_like, require_file
+from .files import require_file
+from .picture_decoding import decode_picture
+from .pixel_values import MIN_SIDE, clamp_unit
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-MAX_PIXELS = 100_000_000
-MIN_SIDE = 8
 _ASPECT_SLACK = 0.03
-
-# Raster formats only: others that Pillow knows run programs (EPS), need plug-ins, or draw vectors.
-_PILLOW_FORMATS = (
-    *("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "ICO", "PPM", "TGA", "QOI"),
-    *("PSD", "PCX", "SGI", "DDS"),
-)
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +32,8 @@ def read_picture(path: str | Path) -> Tensor:
 
     Reads the usual raster formats by Pillow and what Pillow cannot hold (colour in floats) by OpenCV. Integer formats
     are scaled to [0, 1] from 8 or 16 bits, floats are clipped to [0, 1], an animation gives its first frame.
-    Transparent pictures are composited over white, with a warning in the log.
+    Transparent pictures are composited over white, with a warning in the log. Little damage is mended, with a
+    `MIVAWarning`, see `decode_picture`.
 
     Args:
         path: the file.
@@ -53,12 +45,37 @@ def read_picture(path: str | Path) -> Tensor:
         MIVAError: no such file, a folder, empty, not a picture, damaged, above 100 megapixels (refused before
             decoding), or below 8 pixels a side.
     """
-    path = require_file(path, "picture")
-    values, alpha = _split_alpha(_pixels_of(path), path)
-    if alpha.min() < 1:
+    return read_large_picture(path, None)[0]
+
+
+def read_large_picture(path: str | Path, enough: int | None) -> tuple[Tensor, tuple[int, int]]:
+    """Like `read_picture`, in less memory where the picture is larger than it is needed; and its size in the file.
+
+    Args:
+        enough: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
+            decoded, to no less than twice as many; None: never.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], and (height, width) as they are in the file.
+    """
+    picture, opacity, size = _read_cutout(path, enough)
+    if opacity is not None:
         _log.warning("The picture %s is transparent in places: it is shown over white.", path)
+    return picture, size
+
+
+def read_cutout(path: str | Path) -> tuple[Tensor, Tensor | None]:
+    """Like `read_picture`, without the warning, and how opaque the picture is: (H, W) in [0, 1], None where all is."""
+    return _read_cutout(path, None)[:2]
+
+
+def _read_cutout(path: str | Path, enough: int | None) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
+    path = require_file(path, "picture")
+    decoded = decode_picture(path, enough)
+    values, alpha = _split_alpha(decoded.pixels, path)
+    if alpha is not None:
         values = values * alpha + (1 - alpha)
-    return values.expand(-1, -1, 3).contiguous()
+    return values.expand(-1, -1, 3).contiguous(), None if alpha is None else alpha[..., 0], decoded.size
 
 
 def read_mask(path: str | Path) -> Tensor:
@@ -71,15 +88,22 @@ def read_mask(path: str | Path) -> Tensor:
         (H, W) float32 in [0, 1].
     """
     path = require_file(path, "mask")
-    values, alpha = _split_alpha(_pixels_of(path), path)
-    bright, alpha = values.amax(-1), alpha[..., 0]
-    if alpha.min() == 1 or _is_black_and_white(values[alpha > 0.5]):
+    pixels = decode_picture(path).pixels
+    if pixels.dtype.kind == "u" and pixels.shape[2:] == (3,):
+        # As floats three channels would take three times the memory.
+        pixels = pixels.max(-1)
+    values, alpha = _split_alpha(pixels, path)
+    bright = values.amax(-1)
+    if alpha is None:
+        return bright
+    alpha = alpha[..., 0]
+    if is_black_and_white(values[alpha > 0.5]):
         return bright * alpha
     warnings.warn(f"The mask {path} was taken from its transparency: opaque is the subject.", MIVAWarning, stacklevel=2)
     return alpha
 
 
-def _is_black_and_white(colours: Tensor) -> bool:
+def is_black_and_white(colours: Tensor) -> bool:
     """Whether colours (N, C) are nearly all black or white, and some of each."""
     black, white = (colours.amax(-1) < 0.1), (colours.amin(-1) > 0.9)
     return bool(black.any() and white.any() and (black | white).float().mean() > 0.9)
@@ -101,20 +125,26 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def fit_picture(picture: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> tuple[Tensor, str]:
+def fit_picture(
+    picture: Tensor,
+    size: tuple[int, int],
+    how: Literal["crop", "pad"] = "crop",
+    original: tuple[int, int] | None = None,
+) -> tuple[Tensor, str]:
     """Bring a picture to an exact size without distorting it.
 
     Args:
-        picture: (H, W, 3) float in [0, 1].
+        picture: (H, W, 3) float in [0, 1]; see `clamp_unit`.
         size: (height, width) wanted.
         how: "crop" fills the size and cuts off what sticks out, evenly on both sides; "pad" keeps the whole picture
             and continues its edge pixels to fill the rest.
+        original: (height, width) of it in its file, to be told, where it was scaled down as it was read.
 
     Returns:
         The picture (height, width, 3) and one sentence on what was done, empty when nothing was.
 
     Raises:
-        MIVAError: `picture` is not (H, W, 3), `size` is not positive, or `how` is unknown.
+        MIVAError: `picture` is not (H, W, 3) or has another range, `size` is not positive, or `how` is unknown.
     """
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
@@ -122,99 +152,19 @@ def fit_picture(picture: Tensor, size: tuple[int, int], how: Literal["crop", "pa
         raise MIVAError(f"The size {told_size(size)} is not possible: both sides must be at least one pixel.")
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
-    return _crop_to(picture, size) if how == "crop" else _pad_to(picture, size)
+    picture = clamp_unit(picture, "The picture")
+    fit, told = (_crop_to, _told_crop) if how == "crop" else (_pad_to, _told_pad)
+    return fit(picture, size), told(original or tuple(picture.shape[:2]), size)
 
 
-def _read_with_pillow(file: BinaryIO, path: Path) -> np.ndarray | None:
-    """Pixels (H, W) or (H, W, C) as stored, or None when Pillow does not know the file."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    Image.init()
-    formats = [name for name in _PILLOW_FORMATS if name in Image.OPEN]  # older releases know no AVIF
-    try:
-        with warnings.catch_warnings():
-            # Our own limit below is told as an error; Pillow would warn at another one.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=formats)
-    except UnidentifiedImageError:
-        return None
-    except Image.DecompressionBombError as error:
-        raise MIVAError(_too_large(path, "far")) from error
-    except Exception as error:  # decoders meet damaged headers with a dozen kinds of exception
-        raise MIVAError(_damaged(path)) from error
-    _check_size(image.width, image.height, path)
-    try:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return _pixels(image)
-    except Exception as error:  # as above, for damaged data
-        raise MIVAError(_damaged(path)) from error
+def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
+    """A mask (H, W) in [0, 1] as it covers a picture that `fit_picture` fits: (height, width)."""
+    return (_crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
 
 
-def _pixels(image: "Image.Image") -> np.ndarray:
-    """Pixels of a loaded Pillow image: uint8 (H, W, 3 or 4), or 16 and 32 bits (H, W)."""
-    if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)
-    if image.mode in ("I", "F"):
-        values = np.asarray(image)
-        # Pillow widens some 16-bit files to 32 bits.
-        widened = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
-        return values.astype(np.uint16) if widened else values
-    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-
-
-def _read_with_opencv(file: BinaryIO, path: Path) -> np.ndarray:
-    """Pixels (H, W) or (H, W, C) of the float formats that Pillow cannot hold; RGB order."""
-    import cv2
-
-    size = _float_picture_size(file)
-    if size is None:
-        raise MIVAError(
-            f"{path} is not a picture that can be read, it looks like {looks_like(path)}: export it as PNG or JPEG."
-        )
-    _check_size(*size, path)
-    file.seek(0)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise MIVAError(_damaged(path))
-        if pixels.ndim == 2:
-            return pixels
-        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    except cv2.error as error:
-        raise MIVAError(_damaged(path)) from error
-
-
-def _float_picture_size(file: BinaryIO) -> tuple[int, int] | None:
-    """(width, height) in the header of a Radiance, PFM or TIFF file, None for any other."""
-    from PIL import TiffImagePlugin
-
-    file.seek(0)
-    head = file.read(4096)
-    if head.startswith(b"#?") and (match := re.search(rb"\n\n[-+]Y (\d+) [-+]X (\d+)\n", head)):
-        return int(match[2]), int(match[1])
-    if match := re.match(rb"P[Ff]\s+(\d+)\s+(\d+)\s", head):
-        return int(match[1]), int(match[2])
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        try:
-            tags = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
-            file.seek(tags.next)
-            tags.load(file)
-            return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
-        except Exception:  # a damaged directory raises many kinds of exception, and then the size is not known
-            return None
-    return None
-
-
-def _pixels_of(path: Path) -> np.ndarray:
-    """(H, W) or (H, W, C) as stored."""
-    with path.open("rb") as file:
-        pixels = _read_with_pillow(file, path)
-        return _read_with_opencv(file, path) if pixels is None else pixels
-
-
-def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor]:
-    """(H, W) or (H, W, C) of uint8, uint16 or float to colours (H, W, 1 or 3) and opacity (H, W, 1), in [0, 1]."""
+def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]:
+    """(H, W) or (H, W, C) of uint8, uint16 or float to colours (H, W, 1 or 3) and opacity (H, W, 1), in [0, 1]; None
+    where all is opaque."""
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
         raise MIVAError(f"The picture {path} has {pixels.dtype} pixels: save it with 8 or 16 bits a channel.")
     white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
@@ -222,54 +172,58 @@ def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor]:
     if values.ndim == 2:
         values = values[..., None]
     if values.shape[-1] == 4:
-        return values[..., :3], values[..., 3:]
-    return values, torch.ones_like(values[..., :1])
+        return values[..., :3], None if values[..., 3].min() == 1 else values[..., 3:]
+    return values, None
 
 
-def _check_size(width: int, height: int, path: Path) -> None:
-    if width * height > MAX_PIXELS:
-        raise MIVAError(_too_large(path, f"{width}×{height},"))
-    if min(width, height) < MIN_SIDE:
-        raise MIVAError(f"The picture {path} is {width}×{height}: each side must have at least {MIN_SIDE} pixels.")
-
-
-def _too_large(path: Path, size: str) -> str:
-    return f"The picture {path} is {size} over the limit of {MAX_PIXELS // 10**6} megapixels: scale it down first."
-
-
-def _damaged(path: Path) -> str:
-    return f"The picture {path} is damaged or cut short: copy or download it again."
-
-
-def _crop_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
-    (h, w), (height, width) = picture.shape[:2], size
-    kept = max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
+def _crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    (h, w), kept = picture.shape[:2], _cropped(picture.shape[:2], size)
     top, left = (h - kept[0]) // 2, (w - kept[1]) // 2
-    notes = []
-    if kept != (h, w):
-        notes.append(f"centre-cropped {told_size((h, w))} to {told_size(kept)}")
+    return scale_picture(picture[top : top + kept[0], left : left + kept[1]], size)
+
+
+def _cropped(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of what is kept of a picture by a crop to the aspect of a size."""
+    (h, w), (height, width) = whole, size
+    return max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
+
+
+def _told_crop(whole: tuple[int, int], size: tuple[int, int]) -> str:
+    kept, notes = _cropped(whole, size), []
+    if kept != whole:
+        notes.append(f"centre-cropped {told_size(whole)} to {told_size(kept)}")
     if kept != size:
         notes.append(f"scaled to {told_size(size)}" if notes else f"scaled {told_size(kept)} to {told_size(size)}")
-    return _scale(picture[top : top + kept[0], left : left + kept[1]], size), ", ".join(notes)
+    return ", ".join(notes)
 
 
-def _pad_to(picture: Tensor, size: tuple[int, int]) -> tuple[Tensor, str]:
-    (h, w), (height, width) = picture.shape[:2], size
-    ratio = min(height / h, width / w)
-    inner = max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
-    scaled = _scale(picture, inner)
+def _pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    (height, width), inner = size, _padded(picture.shape[:2], size)
+    scaled = scale_picture(picture, inner)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-    notes = []
-    if inner != (h, w):
-        notes.append(f"scaled {told_size((h, w))} to {told_size(inner)}")
-    if inner != size:
-        notes.append(f"padded to {told_size(size)}" if notes else f"padded {told_size(inner)} to {told_size(size)}")
     rows = torch.arange(-top, height - top, device=picture.device).clamp(0, inner[0] - 1)
     columns = torch.arange(-left, width - left, device=picture.device).clamp(0, inner[1] - 1)
-    return scaled[rows][:, columns], ", ".join(notes)
+    return scaled[rows][:, columns]
 
 
-def _scale(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def _padded(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a whole picture within a size."""
+    (h, w), (height, width) = whole, size
+    ratio = min(height / h, width / w)
+    return max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
+
+
+def _told_pad(whole: tuple[int, int], size: tuple[int, int]) -> str:
+    inner, notes = _padded(whole, size), []
+    if inner != whole:
+        notes.append(f"scaled {told_size(whole)} to {told_size(inner)}")
+    if inner != size:
+        notes.append(f"padded to {told_size(size)}" if notes else f"padded {told_size(inner)} to {told_size(size)}")
+    return ", ".join(notes)
+
+
+def scale_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture (H, W, 3) in [0, 1] at a (height, width), whatever becomes of its aspect."""
     if picture.shape[:2] == size:
         return picture.contiguous()
     planes = rearrange(picture, "h w c -> 1 c h w")

@@ -1,28 +1,43 @@
 """Pictures in a folder."""
 
 import re
+import warnings
 from pathlib import Path
 
 from torch import Tensor
 
-from .errors import MIVAError
-from .pictures import read_picture
+from .clip_names import VIDEOS
+from .errors import MIVAError, MIVAWarning
+from .passed_over import passed_over, visible
+from .pictures import read_large_picture
 
+_NO_STILLS = dict.fromkeys(VIDEOS, "a video, which is no still")
 _MASK = re.compile(r"_masks?$")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
+PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".apng", ".bmp", ".tif", ".tiff", ".tga", ".jp2"),
+    *(".ppm", ".pgm", ".qoi", ".hdr"),
+)
+"""Endings of still pictures, and of a clip's frames."""
 
 
 def find_stills(folder: Path) -> dict[Path, Path | None]:
     """The picture files in a folder, sorted, each with that of its mask: `still_mask.png` for `still.jpg`.
+
+    A `MIVAWarning` names what else is there.
 
     Raises:
         MIVAError: no such folder, or no picture in it.
     """
     if not folder.is_dir():
         raise MIVAError(f"{folder} is no folder: name one that holds stills.")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
+    entries = visible(folder)
+    found = [path for path in entries if _is_still(path)]
+    rest = passed_over((path for path in entries if path not in found), _is_still, _NO_STILLS)
     if not found:
-        raise MIVAError(f"There are no stills in {folder}: put pictures ({', '.join(PICTURES)}) into it.")
+        there = f" There are: {rest}." if rest else ""
+        raise MIVAError(f"There are no stills in {folder}: put pictures such as .png, .jpg or .webp into it.{there}")
+    if rest:
+        warnings.warn(f"Passed over in {folder}, which is read for stills: {rest}.", MIVAWarning, stacklevel=2)
     names = {path: path.stem.lower() for path in found}
     masks = {name: path for path, name in names.items() if _MASK.search(name)}
     beside = {path: masks.get(f"{name}_mask") or masks.get(f"{name}_masks") for path, name in names.items()}
@@ -30,8 +45,16 @@ def find_stills(folder: Path) -> dict[Path, Path | None]:
     return {path: mask for path, mask in beside.items() if path not in taken}
 
 
-def read_stills(folder: Path) -> list[tuple[str, Tensor]]:
+def _is_still(path: Path) -> bool:
+    # Of an animation the first frame is read.
+    return path.suffix.lower() in (*PICTURES, ".gif") and not path.is_dir()
+
+
+def read_stills(folder: Path, enough: int | None = None) -> list[tuple[str, Tensor]]:
     """The pictures in a folder but for masks, (H, W, 3) in [0, 1], by name, or file name where two share one.
+
+    Args:
+        enough: pixels that suffice along the shorter side, see `read_large_picture`.
 
     Raises:
         MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
@@ -40,7 +63,9 @@ def read_stills(folder: Path) -> list[tuple[str, Tensor]]:
     stems = [path.stem for path in paths]
     for path in paths:
         try:
-            stills.append((path.stem if stems.count(path.stem) == 1 else path.name, read_picture(path)))
+            stills.append(
+                (path.stem if stems.count(path.stem) == 1 else path.name, read_large_picture(path, enough)[0])
+            )
         except MIVAError as error:
             problems.append(str(error))
     if problems:

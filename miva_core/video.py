@@ -5,12 +5,12 @@ Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 
 import errno
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import cycle, pairwise
 from pathlib import Path
-from statistics import mean, median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,12 @@ import torch
 from torch import Tensor
 
 from . import files
-from .errors import MIVAError
-from .files import looks_like, replacing, require_file
+from .errors import MIVAError, MIVAWarning
+from .files import replacing, require_file
+from .pictures import told_size
+from .pixel_values import to_bytes
+from .video_decoding import decode
+from .video_times import pace_of_durations, pace_of_times
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -30,8 +34,6 @@ MAX_CLIP_PIXELS = 500_000_000
 # Common to the encoders and to what players show.
 MAX_SIDE = 8192
 
-# Containers that hold their own pixels. FFmpeg would also play text, single pictures, and lists of other files or URLs.
-_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf"
 _CELL_WIDTH = 160
 _LABEL_HEIGHT = 24
 _GAP = 2
@@ -84,33 +86,39 @@ def write_video(frames: Tensor, path: str | Path, fps: float) -> None:
 
 @dataclass(frozen=True)
 class Video:
-    """A clip as it is coded.
+    """A clip as it is coded, upright and of square pixels.
 
     Attributes:
         frames: (N, …) one of each coded frame.
-        fps: frames per second when they are shown evenly.
+        fps: frames per second when they are shown evenly, 0 where that is not known.
         repeats: how often each is shown for time to run evenly, None where once.
+        opacity: like `frames`, how opaque they are, as grey pictures; None where all are throughout.
+        size: (height, width) of the frames as they were read.
+        stored_size: the same before their pixels were made square.
     """
 
     frames: Tensor
     fps: float
     repeats: tuple[int, ...] | None
+    opacity: Tensor | None
+    size: tuple[int, int]
+    stored_size: tuple[int, int]
 
-    def even(self) -> Tensor:
-        """The frames, each as often as it is shown."""
+    def even(self, frames: Tensor) -> Tensor:
+        """Such frames, or what belongs to each, (N, …), each as often as it is shown."""
         if self.repeats is None:
-            return self.frames
-        return self.frames.repeat_interleave(torch.tensor(self.repeats), dim=0)
+            return frames
+        return frames.repeat_interleave(torch.tensor(self.repeats), dim=0)
 
 
 def read_video(path: str | Path) -> tuple[Tensor, float]:
-    """Read a whole clip, upright by its rotation mark.
+    """Read a whole clip, upright by its rotation mark, its pixels made square.
 
     Frames that last unevenly are repeated, so that time runs evenly: in a GIF or WebP at the rate of its shortest
-    frame, in a video at that of most frames. What is transparent in an animation is shown over white.
+    frame, in a video at that of its fastest part. What is transparent is shown over white, with a warning.
 
     Args:
-        path: a video, or an animated GIF or WebP.
+        path: a video, or an animated GIF, WebP, PNG or AVIF.
 
     Returns:
         The frames (F, H, W, 3) float32 in [0, 1], and the frames per second.
@@ -119,20 +127,79 @@ def read_video(path: str | Path) -> tuple[Tensor, float]:
         MIVAError: no such file, a folder, empty, not a video, damaged, or above `MAX_CLIP_PIXELS`.
     """
     video = open_video(path, lambda frame: frame)
-    return video.even(), video.fps
+    if video.opacity is not None:
+        warnings.warn(f"The video {path} is transparent in places: it is shown over white.", MIVAWarning, stacklevel=2)
+    return video.even(video.frames), video.fps
 
 
 def open_video(path: str | Path, each: Callable[[Tensor], Tensor]) -> Video:
-    """Like `read_video`, the frames as they are coded.
+    """Like `read_video`, the frames as they are coded, and how opaque they are.
 
     Args:
         each: applied to every frame, (H, W, 3) float32 in [0, 1], as it is read, so that a long clip needs memory for
             what is left of it alone; it gives tensors of one shape and dtype.
     """
     path = require_file(path, "video")
-    kind = looks_like(path)
-    read = _read_animation if kind in ("a GIF picture", "a WebP picture") else _read_with_av
-    return read(path, kind, each)
+    collected, coded = Collected(each), []
+    for frame in decode(path):
+        if collected.size not in (None, frame.pixels.shape[:2]):
+            raise MIVAError(f"The video {path} changes its size on the way: convert it to one size first.")
+        collected.add(_floats(frame.pixels), None if frame.opacity is None else _floats(frame.opacity))
+        coded.append((frame.time, frame.duration))
+        _check_length(path, collected, len(coded))
+    times, durations = zip(*coded, strict=True)
+    if durations[0] is None:
+        repeats, fps = pace_of_times(path, times, frame.rate)
+    else:
+        repeats, fps = pace_of_durations(path, durations)
+    _check_length(path, collected, sum(repeats or ()))
+    return collected.video(fps, repeats, frame.stored_size)
+
+
+class Collected:
+    """Frames of one size while they are read.
+
+    Attributes:
+        each: see `open_video`.
+        size: (height, width) of the frames before `each`, None before the first.
+        frames: what `each` has made of them.
+    """
+
+    def __init__(self, each: Callable[[Tensor], Tensor]) -> None:
+        self.each = each
+        self.size: tuple[int, int] | None = None
+        self.frames: list[Tensor] = []
+        self._opacities: list[Tensor | None] = []
+
+    def add(self, frame: Tensor, opacity: Tensor | None) -> None:
+        """Take a frame (H, W, 3) and how opaque it is, (H, W), None where all of it is, in [0, 1]."""
+        self.size = tuple(frame.shape[:2])
+        self.frames.append(self.each(frame))
+        self._opacities.append(None if opacity is None else self._grey(opacity))
+
+    def video(self, fps: float, repeats: tuple[int, ...] | None, stored_size: tuple[int, int]) -> Video:
+        """All of them; the arguments are as in `Video`."""
+        opacity = None
+        if any(one is not None for one in self._opacities):
+            opaque = self._grey(torch.ones(self.size))
+            opacity = torch.stack([opaque if one is None else one for one in self._opacities])
+        return Video(torch.stack(self.frames), fps, repeats, opacity, self.size, stored_size)
+
+    def _grey(self, plane: Tensor) -> Tensor:
+        return self.each(plane[..., None].expand(-1, -1, 3))
+
+
+def _floats(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(values)).float().div_(255)
+
+
+def _check_length(path: Path, collected: Collected, count: int) -> None:
+    pixels = collected.frames[0].shape[0] * collected.frames[0].shape[1]
+    if count * pixels > MAX_CLIP_PIXELS:
+        raise MIVAError(
+            f"The video {path} is too long to be read at {told_size(collected.size)}: cut it to "
+            f"{MAX_CLIP_PIXELS // pixels} frames or scale it down."
+        )
 
 
 def frames_over_masks(frames: Tensor, masks: Sequence[Tensor]) -> Tensor:
@@ -194,7 +261,7 @@ def _to_bytes(values: Tensor, ndim: int) -> np.ndarray:
     values = values.detach().float().cpu()
     if values.isnan().any():
         raise MIVAError("The frames hold NaN: the sampling failed, try float32 or fewer or weaker adapters.")
-    return values.clamp(0, 1).mul(255).round().byte().numpy()
+    return to_bytes(values).numpy()
 
 
 def _write_h264(pixels: np.ndarray, path: Path, fps: float) -> None:
@@ -244,112 +311,6 @@ def _save_animation(images: list["Image.Image"], path: Path, fps: float, tick: i
     ends = [tick * round(1000 / tick * i / fps) for i in range(len(images) + 1)]
     durations = [end - start for start, end in pairwise(ends)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
-
-
-def _read_animation(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> Video:
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=("GIF", "WEBP")) as image:
-            count = getattr(image, "n_frames", 1)
-            if count == 1 and kind == "a WebP picture":
-                raise MIVAError(f"{path} is not a video: it is a still WebP picture.")
-            collected = _Frames(path, each)
-            durations = []
-            for i in range(count):
-                image.seek(i)
-                collected.add(_over_white(image))
-                # Browsers show frames without a duration for 100 ms.
-                durations.append(image.info.get("duration") or 100)
-    except (MIVAError, MemoryError):
-        raise
-    except Exception as error:  # decoders meet damaged data with a dozen kinds of exception
-        raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
-    repeats = [round(duration / min(durations)) for duration in durations]
-    collected.check(sum(repeats))
-    return Video(collected.stack(), 1000 * sum(repeats) / sum(durations), tuple(repeats))
-
-
-def _over_white(image: "Image.Image") -> np.ndarray:
-    from PIL import Image
-
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB"))
-    image = image.convert("RGBA")
-    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
-
-
-def _read_with_av(path: Path, kind: str, each: Callable[[Tensor], Tensor]) -> Video:
-    import av
-
-    collected, times = _Frames(path, each), []
-    try:
-        with av.open(str(path.absolute()), options={"format_whitelist": _CONTAINERS}) as container:
-            if not container.streams.video:
-                raise MIVAError(f"{path} is not a video: it holds no pictures, only sound or data.")
-            stream = container.streams.video[0]
-            fps = float(stream.average_rate or stream.guessed_rate or 0)
-            for frame in container.decode(stream):
-                collected.add(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
-                times.append(frame.time)
-    except av.FFmpegError as error:
-        if collected.frames or kind == "a video":
-            raise MIVAError(f"The video {path} is damaged or cut short: copy or download it again.") from error
-        raise MIVAError(f"{path} is not a video that can be read: it looks like {kind}.") from error
-    if not collected.frames or not fps:
-        raise MIVAError(f"The video {path} holds no frames: copy or download it again.")
-    even = _even(times)
-    if even is None:
-        return Video(collected.stack(), fps, None)
-    repeats, fps = even
-    collected.check(sum(repeats))
-    return Video(collected.stack(), fps, repeats)
-
-
-def _even(times: Sequence[float | None]) -> tuple[tuple[int, ...], float] | None:
-    """How often to show frames that begin at these seconds, for time to run evenly, and at which rate; None where it
-    does so already, or where the frames do not tell."""
-    if len(times) < 3 or None in times:
-        return None
-    lengths = [later - time for time, later in pairwise(times)]
-    middle = median(lengths)
-    if middle <= 0 or all(_is_usual(length, middle) for length in lengths):
-        return None
-    # Single lengths are rounded, to a millisecond in some files.
-    usual = mean(length for length in lengths if _is_usual(length, middle))
-    shown_at = [round((time - times[0]) / usual) for time in times]
-    return tuple(later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1])), 1 / usual
-
-
-def _is_usual(length: float, middle: float) -> bool:
-    return 0.5 * middle <= length <= 1.5 * middle
-
-
-class _Frames:
-    """Frames of one size, counted while they arrive, so that a film does not fill the memory."""
-
-    def __init__(self, path: Path, each: Callable[[Tensor], Tensor]) -> None:
-        self.path, self.each = path, each
-        self.frames: list[Tensor] = []
-        self.shape: tuple[int, ...] = ()
-
-    def add(self, frame: np.ndarray) -> None:
-        if self.frames and frame.shape != self.shape:
-            raise MIVAError(f"The video {self.path} changes its size on the way: convert it to one size first.")
-        self.shape = frame.shape
-        self.frames.append(self.each(torch.from_numpy(np.array(frame)).float().div_(255)))
-        self.check(len(self.frames))
-
-    def check(self, count: int) -> None:
-        pixels = self.frames[0].shape[0] * self.frames[0].shape[1]
-        if count * pixels > MAX_CLIP_PIXELS:
-            raise MIVAError(
-                f"The video {self.path} is too long to be read at {self.shape[1]}×{self.shape[0]}: "
-                f"cut it to {MAX_CLIP_PIXELS // pixels} frames or scale it down."
-            )
-
-    def stack(self) -> Tensor:
-        return torch.stack(self.frames)
 
 
 def _row(pixels: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.files import replacing
 from ..miva_core.library import SHIPPED
 from ..miva_core.markup import as_markup
+from ..miva_core.pixel_values import to_bytes
 
 if TYPE_CHECKING:
     from ..miva_core.base import Base
@@ -298,8 +299,7 @@ def preview_of(picture: Tensor) -> Any:
     """A picture (H, W, 3) in [0, 1] as a progress bar takes it."""
     from PIL import Image
 
-    pixels = (picture * 255).round().byte()
-    return "JPEG", Image.fromarray(pixels.cpu().numpy()), 512
+    return "JPEG", Image.fromarray(to_bytes(picture).cpu().numpy()), 512
 
 
 def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:

@@ -5,56 +5,55 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.pictures import MIN_SIDE, told_size
+from ..miva_core.pictures import told_size
+from ..miva_core.pixel_values import MIN_SIDE, frame_batch, mask_batch
+
+_PICTURE = "The picture"
 
 
-def pictures_of(image: Tensor) -> Tensor:
-    """The pictures (N, H, W, 3) of an IMAGE, at least one.
+def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
+    """The pictures (N, H, W, 3) in [0, 1] of an IMAGE, at least one.
 
     A fourth channel is opacity, which is not used, as in ComfyUI's own nodes.
 
+    Args:
+        what: it is, to begin a message with.
+
     Raises:
-        MIVAError: there are none, or they are tiny.
+        MIVAError: they are tiny, or as from `frame_batch`.
     """
-    pictures = frames_of(image)
-    if not len(pictures):
-        raise MIVAError("The batch of pictures is empty: connect at least one.")
-    return pictures
-
-
-def frames_of(image: Tensor) -> Tensor:
-    """The frames (F, H, W, 3) of an IMAGE, copied so that they may be trained with."""
-    return _rgb(image).clone()
-
-
-def _rgb(image: Tensor) -> Tensor:
-    height, width, channels = image.shape[1:]
+    pictures = frame_batch(image, what)
+    height, width, channels = pictures.shape[1:]
     if min(height, width) < MIN_SIDE:
         raise MIVAError(
-            f"The picture is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger "
-            "one."
+            f"{what} is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger one."
         )
-    image = image if channels >= 3 else image[..., :1].expand(-1, -1, -1, 3)
-    return image[..., :3].float().cpu()
+    return pictures[..., :3] if channels >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
+
+
+def frames_of(image: Tensor, what: str = _PICTURE) -> Tensor:
+    """The frames (F, H, W, 3) in [0, 1] of an IMAGE, copied so that they may be trained with; as `pictures_of`."""
+    return pictures_of(image, what).clone()
 
 
 def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mask") -> Tensor:
-    """The mask (H, W) in [0, 1] of a MASK (1, H, W) or (H, W).
+    """The mask (H, W) in [0, 1] of a MASK (1, H, W), or of other shapes that `mask_batch` takes.
 
     Args:
         what: it is, to begin the message with.
         or_else: what can be done besides painting.
 
     Raises:
-        MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several.
+        MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several, or as from
+            `mask_batch`.
     """
-    masks = mask if mask.ndim == 3 else mask[None]
+    masks = mask_batch(mask, what)
     if len(masks) != 1:
         raise MIVAError(
             f"{what} is a batch of {len(masks)}, and one is needed: put Convert Mask to Image, Get Image from Batch "
             "and Convert Image to Mask before this node to choose it."
         )
-    only = masks[0].detach().float().cpu().nan_to_num(0).clamp(0, 1)
+    only = masks[0]
     if only.amax() <= 0.5:
         told, size = "nowhere brighter than half" if only.any() else "empty", told_size(only.shape)
         # Load Image gives 64 by 64 zeros where a picture has no transparency.
@@ -74,11 +73,12 @@ def drawn_masks(mask: Tensor, what: str) -> Tensor:
         what: it is, to begin the message with.
 
     Raises:
-        MIVAError: one of them is empty, see `drawn_mask`.
+        MIVAError: one of them is empty, see `drawn_mask`, or as from `mask_batch`.
     """
-    if mask.ndim != 3 or len(mask) == 1:
-        return drawn_mask(mask, what)[None]
-    return torch.stack([drawn_mask(one, f"{what} for picture {k}") for k, one in enumerate(mask, start=1)])
+    masks = mask_batch(mask, what)
+    if len(masks) == 1:
+        return drawn_mask(masks, what)[None]
+    return torch.stack([drawn_mask(one, f"{what} for picture {k}") for k, one in enumerate(masks, start=1)])
 
 
 def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:

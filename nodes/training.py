@@ -18,6 +18,7 @@ from torch import Tensor
 from ..miva_core.errors import MIVAError
 from ..miva_core.files import replacing
 from ..miva_core.info import read_info
+from ..miva_core.pixel_values import mask_batch
 from ..miva_core.recipes import PRESETS, recipe
 from . import comfy_bridge
 from .file_names import is_reserved
@@ -240,6 +241,7 @@ def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) ->
     pictures = frames_of(pictures)[:_SAMPLES]
     if not lesson.masked:
         return [Sample(f"picture {k + 1}", picture) for k, picture in enumerate(pictures)]
+    masks = None if masks is None else mask_batch(masks, "The mask to try on")
     if masks is None or len(masks) < len(pictures):
         raise MIVAError(
             f"{len(pictures)} pictures are to be tried on, but {0 if masks is None else len(masks)} masks of their "

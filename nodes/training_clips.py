@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comfy_api.v0_0_2 import io
+from comfy_api.v0_0_2 import InputImpl, io
 from torch import Tensor
 
 from ..miva_core.camera import EASINGS
 from ..miva_core.camera_clips import CAMERA_MOTIONS
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
+from ..miva_core.pixel_values import mask_batch
 from . import comfy_bridge
 from .masks import frames_of
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
@@ -106,16 +107,17 @@ class MIVACameraClips(io.ComfyNode):
         from ..miva_core.stills import read_stills
 
         base = model[0].base
-        if stills["stills"][0] == FOLDER:
-            pictures = read_stills(_chosen_folder(stills["folder"][0]))
-        else:
-            batches = [frames_of(batch) for batch in stills["images"]]
-            pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
-        heard = [f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better."]
-        few = len(pictures) < _FEW_STILLS
-        return _output(Dataset(clips, base.name, motion[0], False, source), heard if few else [])
+        with notes() as heard:
+            if stills["stills"][0] == FOLDER:
+                pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.enough)
+            else:
+                batches = [frames_of(batch) for batch in stills["images"]]
+                pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
+            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
+        if len(pictures) < _FEW_STILLS:
+            heard.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
+        return _output(Dataset(clips, base.name, motion[0], False, source), heard)
 
 
 class MIVADataset(io.ComfyNode):
@@ -129,7 +131,8 @@ class MIVADataset(io.ComfyNode):
             category="MIVA/training",
             description="About ten clips of one motion, by which Train MIVA learns it, each at least as long as the "
             "base's (16 frames, Wan 17); they are cropped to its size. Folders hold videos, or folders of frames; for "
-            "a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4.",
+            "a masked motion the masks of clip.mp4 are pictures in clip_masks, or clip_mask.mp4, or else its alpha "
+            "channel.",
             search_aliases=["training clips", "video dataset", "load clips", "training data"],
             is_input_list=True,
             inputs=[
@@ -202,6 +205,7 @@ def _connected() -> list[io.Input]:
 
 
 def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
+    from ..miva_core.clip_files import equally_masked
     from ..miva_core.frame_clips import frame_clip
 
     videos, masks = clips["videos"], clips.get("masks") or []
@@ -211,16 +215,35 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
         )
     found = []
     for k, video in enumerate(videos):
-        images, fps = (video, clips["fps"][0]) if isinstance(video, Tensor) else _of_video(video)
-        mask = masks[k].float().cpu() if masks else None
-        found.append(frame_clip(f"clip {k + 1}", frames_of(images), fps, _wanted(base), mask))
-    return found
+        name, mask = f"clip {k + 1}", mask_batch(masks[k], f"The mask of clip {k + 1}") if masks else None
+        images, fps = video, clips["fps"][0]
+        if not isinstance(video, Tensor):
+            images, fps, mask = _of_video(name, video, mask)
+        found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
+    return equally_masked(found)
 
 
-def _of_video(video: Any) -> tuple[Tensor, float]:
-    """Frames (N, H, W, C) and their rate, of a VIDEO."""
+def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
+    """Frames (N, H, W, C), their rate, and masks (N, H, W) or None, of a VIDEO."""
+    from ..miva_core.video_clips import over_white, read_connected
+
+    path = _whole_file(video)
+    if path:
+        return read_connected(name, path, mask)
     parts = video.get_components()
-    return parts.images, float(parts.frame_rate)
+    images, opacity = parts.images, getattr(parts, "alpha", None)
+    if opacity is not None:
+        images, mask = over_white(name, images, opacity, mask)
+    return images, float(parts.frame_rate), mask
+
+
+def _whole_file(video: Any) -> Path | None:
+    """The file that a VIDEO is, unless that is a part of one or in memory: ComfyUI takes its rate for even, its pixels
+    for square and what VP9 has transparent for opaque."""
+    if not isinstance(video, InputImpl.VideoFromFile) or not hasattr(video, "get_active_trim_window"):
+        return None
+    source = video.get_stream_source()
+    return Path(source) if isinstance(source, str) and video.get_active_trim_window() == (0, 0) else None
 
 
 def _wanted(base: "Base") -> "Wanted":

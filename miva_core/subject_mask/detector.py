@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.ops import box_convert, nms
 
 from ..errors import MIVAError
-from .images import image_processor, to_bytes
+from .images import image_processor, to_planes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -84,7 +84,7 @@ class Detector:
         ids, spans = self.read(phrases)
         device = self.model.device
         text = torch.tensor([ids], device=device)
-        pixels = self._prepare(images=[to_bytes(picture)], return_tensors="pt").to(device)
+        pixels = self._prepare(images=[to_planes(picture)], return_tensors="pt").to(device)
         found = self.model(
             pixel_values=pixels["pixel_values"],
             pixel_mask=pixels["pixel_mask"],

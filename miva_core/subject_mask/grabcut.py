@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..errors import MIVAError
-from .images import check_images, to_bytes
+from ..pixel_values import to_bytes
+from .images import check_images
 from .pointing import check_boxes, check_rough
 
 _LONGEST = 640
@@ -31,12 +32,12 @@ def grabcut(
     Raises:
         MIVAError: bad image, box or mask, or nothing of the picture is left outside.
     """
-    frames = check_images(image[None] if isinstance(image, Tensor) and image.ndim == 3 else image)
+    frames = check_images(image)
     if len(frames) > 1:
         raise MIVAError(f"GrabCut works on one picture, but {len(frames)} frames are given: choose one of them.")
     if (box is None) == (rough is None):
         raise MIVAError("GrabCut needs either a box around the subject or a rough mask of it.")
-    picture = to_bytes(frames[0]).permute(1, 2, 0).numpy()
+    picture = to_bytes(frames[0]).numpy()
     size = picture.shape[:2]
     scale = min(1.0, _LONGEST / max(size))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..checks import is_whole
 from ..errors import MIVAError
 from ..pictures import told_size
-from .images import check_range
+from ..pixel_values import mask_batch
 from .segmenter import OFF, ON, Point
 
 
@@ -83,19 +83,11 @@ def check_rough(rough: Tensor, size: tuple[int, int]) -> Tensor:
     Raises:
         MIVAError: another shape or size, or a mask is empty.
     """
-    if not isinstance(rough, Tensor):
-        raise MIVAError(f"The rough mask is a {type(rough).__name__}, expected a tensor [subjects, height, width].")
-    masks = rough[None] if rough.ndim == 2 else rough
-    if masks.ndim != 3 or not len(masks):
-        raise MIVAError(f"Expected a rough mask of shape [subjects, height, width], got {tuple(rough.shape)}.")
+    masks = mask_batch(rough, "The rough mask")
     if tuple(masks.shape[1:]) != size:
         raise MIVAError(
             f"The rough mask is {told_size(masks.shape[1:])} but the image is {told_size(size)}; resize the mask first."
         )
-    if not (masks.is_floating_point() or masks.dtype == torch.bool):
-        raise MIVAError(f"The rough mask holds {masks.dtype}: give floats in [0, 1] or truth values.")
-    masks = masks.detach().to("cpu", torch.float32)
-    check_range(masks, "The rough mask")
     if not (masks > 0.5).any(-1).any(-1).all():
         raise MIVAError("The rough mask is empty: paint white over the subject.")
     return masks

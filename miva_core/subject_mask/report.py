@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from ..pixel_values import to_bytes
 from ..video import MASK_COLOURS, label_font
 from .subjects import Subjects
 
@@ -31,7 +32,7 @@ def overlay(frame: Tensor, found: Subjects, index: int) -> Tensor:
     for mask, colour in zip(found.masks[:, index], cycle(_COLOURS)):
         # Of masks that overlap the later one is seen, as in a stack of MIVAs.
         shown = torch.lerp(shown, torch.lerp(frame, torch.tensor(colour).expand_as(frame), _COVER), mask[..., None])
-    image = Image.fromarray((shown * 255).round().byte().numpy())
+    image = Image.fromarray(to_bytes(shown).numpy())
     draw = ImageDraw.Draw(image)
     size = max(11, round(min(image.size) / 36))
     font = label_font(size)

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import MIVAError
-from .images import image_processor, to_bytes
+from .images import image_processor, to_planes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Sam2VideoInferenceSession, Sam2VideoProcessor
@@ -167,7 +167,7 @@ class Segmenter:
 
     def _pixels(self, picture: Tensor) -> Tensor:
         """(1, 3, side, side), normalised."""
-        prepared = self._prepare(images=[to_bytes(picture)], return_tensors="pt")
+        prepared = self._prepare(images=[to_planes(picture)], return_tensors="pt")
         return prepared["pixel_values"].to(self.model.device)
 
     def _scaled(self, places: Tensor, picture: Tensor) -> Tensor:

@@ -136,6 +136,12 @@ class Artist:
             Image.new("RGB", (64, 64)).save(self.comfyui.input / folder / f"{k}.png")
         return folder
 
+    def with_files(self, folder: str, *names: str) -> str:
+        """A folder in the input folder, into which files of these names were put."""
+        for name in names:
+            (self.comfyui.input / folder / name).write_bytes(b"?")
+        return folder
+
     def frames_in(self, folder: str, clips: Sequence[str]) -> str:
         """A folder in the input folder, with clips of four white frames each."""
         for clip in clips:

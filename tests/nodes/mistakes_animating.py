@@ -190,7 +190,18 @@ ANIMATING = [
     Mistake(
         "a mask of broken pixels",
         lambda artist: artist.bind(motion("jump_masked"), mask(100, 200) * torch.nan),
-        f"The mask for jump_masked is empty (200×100): {OR_CONNECT}",
+        "The mask for jump_masked holds NaN or infinite values: make another one.",
+    ),
+    Mistake(
+        "a mask in values up to 255",
+        lambda artist: artist.bind(motion("jump_masked"), mask() * 255),
+        "The mask for jump_masked has values from 0 to 255: scale them to 0 … 1.",
+    ),
+    Mistake(
+        "a picture in place of a mask",
+        lambda artist: artist.bind(motion("jump_masked"), picture()),
+        "The mask for jump_masked has the shape (1, 64, 64, 3), but masks are (height, width) or (masks, height, "
+        "width): Convert Image to Mask makes one of a picture.",
     ),
     Mistake(
         "masks of which one is empty",
@@ -246,7 +257,22 @@ ANIMATING = [
     Mistake(
         "a picture in values up to 255",
         lambda artist: artist.sample(motion(), torch.full((1, 64, 64, 3), 255.0)),
-        "The picture's values go from 255 to 255: scale them to 0 … 1.",
+        "The picture has values from 255 to 255: scale them to 0 … 1.",
+    ),
+    Mistake(
+        "a picture in values down to -1",
+        lambda artist: artist.sample(motion(), torch.linspace(-1, 1, 64)[:, None].expand(1, 64, 64, 3)),
+        "The picture has values from -1 to 1: scale them to 0 … 1.",
+    ),
+    Mistake(
+        "a picture whose channels come first",
+        lambda artist: artist.sample(motion(), picture().movedim(-1, 1)),
+        "The picture has the shape (1, 3, 64, 64): (frames, height, width, channels) is needed, with 1 to 4 channels.",
+    ),
+    Mistake(
+        "a batch of clips in place of a picture",
+        lambda artist: artist.sample(motion(), picture(count=2)[None].expand(3, -1, -1, -1, -1)),
+        "The picture is a batch of 3 clips, of shape (3, 2, 64, 64, 3): connect them one by one.",
     ),
     Mistake(
         "a picture of another aspect",

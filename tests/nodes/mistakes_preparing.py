@@ -155,8 +155,7 @@ PREPARING = [
     Mistake(
         "an empty folder of stills",
         lambda artist: artist.film(stills="folder", folder=artist.pictures_in("mine", 0)),
-        "There are no stills in {input}/mine: put pictures (.png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff, .avif) into "
-        "it.",
+        "There are no stills in {input}/mine: put pictures such as .png, .jpg or .webp into it.",
     ),
     Mistake(
         "a still that is too small",
@@ -172,14 +171,41 @@ PREPARING = [
     Mistake(
         "an empty folder of clips",
         lambda artist: artist.clips_in(artist.pictures_in("mine", 0)),
-        "There are no clips in {input}/mine, put videos (.mp4, .mov, .webm, .mkv, .avi, .m4v, .mpg, .mpeg, .wmv, .ts, "
-        ".flv, .gif, .webp) or folders of frames into it.",
+        "There are no clips in {input}/mine, put videos such as .mp4, .mov or .webm, or folders of frames into it.",
     ),
     Mistake(
         "a folder of stills in place of clips",
         lambda artist: artist.clips_in(artist.pictures_in("mine", 3)),
         "There are no clips in {input}/mine, but pictures: a camera motion is filmed over them (--camera, or Camera "
         "Clips); else put a clip's frames into a folder of their own.",
+    ),
+    Mistake(
+        "clips one folder deeper, as other trainers have them",
+        lambda artist: artist.clips_in(artist.frames_in("mine", ("10_jump/a", "10_jump/b"))),
+        "There are no clips in {input}/mine, but 10_jump (a folder with 2 of them: choose that folder).",
+    ),
+    Mistake(
+        "stills one folder deeper",
+        lambda artist: artist.film(stills="folder", folder=artist.frames_in("mine", ("5_house",))),
+        "There are no stills in {input}/mine: put pictures such as .png, .jpg or .webp into it. There are: 5_house (a "
+        "folder with 4 of them: choose that folder).",
+    ),
+    Mistake(
+        "other files among clips",
+        lambda artist: artist.clips_in(
+            artist.with_files(artist.frames_in("mine", ("a", "b", "c")), "a.txt", "Thumbs.db", "d.heic", "e.xyz")
+        ),
+        note="3 clips.\nPassed over in {input}/mine, which is read for clips: d.heic (HEIF, which cannot be read: "
+        "convert to JPEG); e.xyz (of a kind that is not known here).",
+    ),
+    Mistake(
+        "other files among stills",
+        lambda artist: artist.film(
+            stills="folder",
+            folder=artist.with_files(artist.pictures_in("mine", 8), *(f"{k}.HEIC" for k in range(5)), "0.caption"),
+        ),
+        note="40 clips.\nPassed over in {input}/mine, which is read for stills: 0.HEIC, 1.HEIC, 2.HEIC and 2 more "
+        "(HEIF, which cannot be read: convert to JPEG).",
     ),
     Mistake(
         "a clip that is too short",

@@ -27,7 +27,7 @@ def test_a_mistake_is_told_in_these_words(mistake: Mistake, artist: Artist) -> N
     folders = {name: getattr(artist.comfyui, name) for name in ("models", "input", "output")}
     if not mistake.error:
         lines = shown(mistake.do(artist)).splitlines()
-        assert "\n".join(line for line in lines if not ALWAYS.fullmatch(line)) == mistake.note
+        assert "\n".join(line for line in lines if not ALWAYS.fullmatch(line)) == mistake.note.format(**folders)
         return
     with pytest.raises((MIVAError, torch.cuda.OutOfMemoryError)) as told:
         mistake.do(artist)

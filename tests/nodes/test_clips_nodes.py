@@ -1,6 +1,7 @@
 """What is learnt from: clips filmed over stills, and clips that people have."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfy_api.v0_0_2 import InputImpl
 from comfyui_miva.nodes import MIVACameraClips, MIVADataset, comfy_bridge
 from fake_comfyui import FakeComfyUI, Interrupted, load_picture
 from node_pack import PICTURES
 from node_runs import run, shown
 from PIL import Image
 from torch import Tensor
+
+from tests.unit.video_files import encode
 
 
 def shift_of(later: Tensor, first: Tensor) -> int:
@@ -186,6 +190,61 @@ def test_fast_clips_are_thinned_out_to_the_rate_of_the_base(quick_model: Any) ->
     assert [clip.stride for clip in output[0].clips] == [2, 1, 1]
 
 
+def test_a_connected_file_is_read_as_one_in_a_folder(quick_model: Any, comfyui: FakeComfyUI) -> None:
+    """By ComfyUI itself a recording of a browser has 1000 frames a second, oblong pixels and no opacity."""
+    opaque = subject(6)
+    frames = torch.cat([noise(6), opaque[..., None]], -1).mul(255).round().byte().numpy()
+    folder = comfyui.input / "mine"
+    folder.mkdir()
+    encode(folder / "clip 1.mkv", frames, "ffv1", "bgra", [0, 1, 2, 5, 6, 7], 8)
+    encode(folder / "clip 2.mov", frames, "qtrle", "argb", range(6), 8, aspect=Fraction(3, 2))
+    files = [InputImpl.VideoFromFile(str(path)) for path in sorted(folder.iterdir())]
+    connected = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": files})
+    in_folder = run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})
+    assert connected[0].masked and len(connected[0].clips) == 2
+    for one, other in zip(connected[0].clips, in_folder[0].clips, strict=True):
+        assert torch.equal(one.frames, other.frames) and one.stride == other.stride
+        assert (one.masks.int() - other.masks.int()).abs().max() <= 1
+    for name in ("clip 1", "clip 2"):
+        assert f"What is transparent in {name} is shown over white.\n" in shown(connected)
+        assert f"Masks are taken from the transparency of {name}: opaque is the subject." in shown(connected)
+
+
+def test_connected_masks_go_with_the_frames_that_comfyui_has_made_of_a_file(
+    quick_model: Any, comfyui: FakeComfyUI
+) -> None:
+    """It neither makes pixels square nor time even, and so masks that are made of its frames are not either."""
+    half = torch.zeros(6, 64, 64, 3)
+    half[:, :, 32:] = 1
+    half[3:] = 1 - half[3:]
+    path, pixels = comfyui.input / "a.mov", half.mul(255).byte().numpy()
+    encode(path, pixels, "qtrle", "rgb24", [0, 1, 2, 3, 8, 9], 8, aspect=Fraction(2))
+    chosen = {"clips": "connected", "videos": [InputImpl.VideoFromFile(str(path))], "masks": [half[..., 0]]}
+    (clip,) = run(MIVADataset, model=quick_model, clips=chosen)[0].clips
+    assert len(clip.frames) == 10
+    assert torch.equal(clip.frames[:, 0] > 127, clip.masks[0] > 127)
+
+
+def test_a_part_of_a_file_is_taken_as_comfyui_gives_it(quick_model: Any) -> None:
+    frames, opaque = noise(6), subject(6)[..., None]
+
+    class Part(InputImpl.VideoFromFile):
+        def get_components(self) -> SimpleNamespace:
+            return SimpleNamespace(images=frames, alpha=opaque, frame_rate=Fraction(8))
+
+    video = Part("none.mov", start_time=1)
+    output = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [video]})
+    (clip,) = output[0].clips
+    assert output[0].masked and torch.equal(clip.masks[0], (opaque[..., 0] * 255).byte())
+    assert (clip.frames.movedim(1, -1)[opaque[..., 0] == 0] == 255).all()
+    assert torch.equal(
+        clip.frames.movedim(1, -1)[opaque[..., 0] == 1], (frames * 255).round().byte()[opaque[..., 0] == 1]
+    )
+    output = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [video, noise(6)]})
+    assert not output[0].masked and [len(clip.masks) for clip in output[0].clips] == [0, 0]
+    assert "1 of 2 clips have masks, which are not used, since these have none: clip 2." in shown(output)
+
+
 def test_clips_are_cropped_to_the_base_with_their_masks(quick_model: Any) -> None:
     wide, mask = noise(4, 128, 192), torch.zeros(4, 128, 192)
     mask[:, :, 96:] = 1
@@ -193,6 +252,27 @@ def test_clips_are_cropped_to_the_base_with_their_masks(quick_model: Any) -> Non
     (clip,) = run(MIVADataset, model=quick_model, clips=chosen)[0].clips
     assert clip.frames.shape == (4, 3, 64, 64)
     assert clip.masks[0, :, :, 34:].min() > 250 and clip.masks[0, :, :, :30].max() < 5
+
+
+def test_no_byte_of_a_clip_that_was_scaled_by_bicubic_wraps_around(quick_model: Any) -> None:
+    small = (noise(4, 16, 16) > 0.5).float().movedim(-1, 1)
+    scaled = torch.nn.functional.interpolate(small, (64, 64), mode="bicubic").movedim(1, -1)
+    assert scaled.min() < -0.1 and scaled.max() > 1.1
+    (clip,) = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [scaled]})[0].clips
+    assert (clip.frames.movedim(1, -1) / 255 - scaled.clamp(0, 1)).abs().max() <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 64, 64), (5, 64, 64, 1), (1, 5, 64, 64)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bool])
+def test_masks_of_other_shapes_and_labels_are_taken(
+    quick_model: Any, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    """And the frames of a clip as a batch of one clip."""
+    masks, frames = subject(5).view(shape).to(dtype), noise(5)[None]
+    chosen = {"clips": "connected", "videos": [frames], "masks": [masks]}
+    (clip,) = run(MIVADataset, model=quick_model, clips=chosen)[0].clips
+    assert torch.equal(clip.masks[0], (subject(5) * 255).byte())
+    assert torch.equal(clip.frames, (noise(5) * 255).round().byte().movedim(-1, 1))
 
 
 def test_few_clips_are_advised_against(quick_model: Any) -> None:

@@ -133,5 +133,5 @@ def test_noise_of_one_picture_serves_all_and_of_another_number_is_refused(model:
 
 
 def test_an_empty_batch_is_told(model: Any) -> None:
-    with pytest.raises(MIVAError, match="The batch of pictures is empty"):
+    with pytest.raises(MIVAError, match="The picture is empty"):
         run(MIVASampler, model=model, mivas=motion(), image=torch.zeros(0, 64, 64, 3), **SHORT)

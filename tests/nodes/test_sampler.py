@@ -51,6 +51,17 @@ def test_a_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor
     assert shown(output) == "The picture was scaled 384×384 to 64×64.\n16 frames of 64×64, 8 a second."
 
 
+@pytest.mark.parametrize("side", [64, 80])
+def test_what_bicubic_scaling_overshoots_is_clamped(model: Any, shapes: Tensor, side: int) -> None:
+    """As ComfyUI's own Upscale Image gives it, at the size of the clip or at another."""
+    small = (shapes[:, ::8, ::8] > 0.5).float().movedim(-1, 1)
+    scaled = torch.nn.functional.interpolate(small, (side, side), mode="bicubic").movedim(1, -1)
+    assert scaled.min() < 0 and scaled.max() > 1
+    given = {"model": model, "mivas": motion(), **SHORT}
+    clips = [run(MIVASampler, image=image, **given)[0] for image in (scaled, scaled.clamp(0, 1))]
+    assert torch.equal(*clips)
+
+
 def test_motions_and_their_weights_and_spans_are_those_of_the_engine(model: Any, engine: Base, small: Tensor) -> None:
     pan = motion("pan_left", weight=0.4, start_percent=0.5)
     both = motion("jump", weight=0.6, prev=pan)

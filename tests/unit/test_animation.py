@@ -482,7 +482,7 @@ def test_a_run_inside_anothers_injection_is_refused(base: Base, picture: Tensor,
 
 
 def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> None:
-    with pytest.raises(MIVAError, match=r"values go from .* to .*: scale them to 0 … 1"):
+    with pytest.raises(MIVAError, match=r"values from .* to .*: scale them to 0 … 1"):
         animate(base, picture * 255, {}, **QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
         animate(base, picture, {}, size=(64, 64, 64))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from video_files import cut_out, encode
 
 from miva_core.clip_files import Wanted, read_clips
 from miva_core.errors import MIVAError, MIVAWarning
@@ -31,20 +32,6 @@ def write_frames(folder: Path, frames: Tensor) -> None:
     folder.mkdir()
     for i, frame in enumerate(frames):
         write_png(frame, folder / f"{i + 1}.png")
-
-
-def encode(path: Path, frames: np.ndarray, codec: str, pixels: str, times: list[int], rate: int) -> None:
-    """A video by hand, its frames at multiples of 1 / rate seconds."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options={"crf": "10"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = pixels
-        stream.codec_context.time_base = Fraction(1, rate)
-        for image, time in zip(frames, times, strict=True):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
-            frame.pts, frame.time_base = time, Fraction(1, rate)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def bytes_of(frames: Tensor) -> np.ndarray:
@@ -118,6 +105,35 @@ def test_rates_are_not_misjudged_by_rounded_times(tmp_path: Path) -> None:
     assert fps == pytest.approx(30, abs=0.05) and len(frames) == 90
 
 
+def test_a_recording_of_a_browser(tmp_path: Path) -> None:
+    """It names no rate, and its frames come when the browser has time; FFmpeg then takes the clock's rate of 1000."""
+    generator = np.random.default_rng(1)
+    times = np.cumsum([0, *generator.integers(28, 39, 49)]).tolist()
+    path = tmp_path / "a.webm"
+    encode(path, bytes_of(counting(50)), "libvpx", "yuv420p", times, 1000, options={"live": "1"})
+    data = path.read_bytes()
+    at = data.index(bytes.fromhex("23e383"))  # the usual duration of a frame, which a browser does not write
+    length = data[at + 3] & 0x7F
+    void = bytes([0xEC, 0x80 | length + 2]) + bytes(length + 2)
+    path.write_bytes(data[:at] + void + data[at + len(void) :])
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.average_rate or stream.guessed_rate) == 1000
+    frames, fps = read_video(path)
+    assert len(frames) == 50 and fps == pytest.approx(49_000 / times[-1])
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.stride == 4 and numbers(clip.frames) == pytest.approx(list(range(50)), abs=1)
+
+
+def test_a_rate_that_halves_midway(tmp_path: Path) -> None:
+    """Phones do so in the dark; most frames may be of the slower part."""
+    times = [*range(10), *range(10, 50, 2)]
+    encode(tmp_path / "a.mp4", bytes_of(counting(30)), "libx264", "yuv420p", times, 16)
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.stride == 2
+    assert numbers(clip.frames) == pytest.approx([*range(10), *(n for n in range(10, 29) for _ in "ab"), 29], abs=1)
+
+
 def test_names_with_dots_and_names_like_masks(tmp_path: Path) -> None:
     for name in ("shot.1", "man_with_mask"):
         write_frames(tmp_path / name, counting(6))
@@ -152,9 +168,157 @@ def test_transparent_animations_are_shown_over_white(tmp_path: Path) -> None:
         pixels[:, i * 10 : i * 10 + 10] = (255, 0, 0, 255)
         pictures.append(Image.fromarray(pixels))
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=120, disposal=2)
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    with pytest.warns(MIVAWarning, match=r"^What is transparent in a\.gif is shown over white\.$"):
+        (clip,) = read_clips(tmp_path, WANTED, masks=0)
     assert clip.frames[0, :, 16, 40].tolist() == [255, 255, 255]
     assert clip.frames[0, :, 16, 2].tolist() == pytest.approx([255, 0, 0], abs=6)
+
+
+def cut_outs(folder: Path, name: str) -> Tensor:
+    """A clip that is transparent around its subject, by its ending; what is opaque of it, (6, 48, 64) in [0, 1]."""
+    frames = cut_out()
+    if name.endswith(".webm"):
+        encode(folder / name, frames, "libvpx-vp9", "yuva420p", range(6), 8)
+    elif name.endswith(".mov"):
+        encode(folder / name, frames, "qtrle", "argb", range(6), 8)
+    elif name.endswith((".gif", ".webp")):
+        images = [Image.fromarray(frame) for frame in frames]
+        images[0].save(folder / name, save_all=True, append_images=images[1:], duration=120, disposal=2, lossless=True)
+    else:
+        (folder / name).mkdir()
+        for i, frame in enumerate(frames):
+            Image.fromarray(frame).save(folder / name / f"{i}.png")
+    return torch.from_numpy(frames[..., 3]).float() / 255
+
+
+CUT_OUT = Wanted((48, 64), 5, 8)
+"""A base of the size of those."""
+
+
+@pytest.mark.parametrize("masks", [0, 1])
+@pytest.mark.parametrize("name", ["a.webm", "a.mov", "a.gif", "a.webp", "a"])
+def test_what_is_opaque_of_a_clip_is_its_mask(name: str, masks: int, tmp_path: Path) -> None:
+    opacity = cut_outs(tmp_path, name)
+    with pytest.warns(MIVAWarning) as told:
+        (clip,) = read_clips(tmp_path, CUT_OUT, masks)
+    assert sorted(str(one.message) for one in told) == [
+        f"Masks are taken from the transparency of {name}: opaque is the subject.",
+        f"What is transparent in {name} is shown over white.",
+    ]
+    assert ((clip.masks[0] > 127) == (opacity > 0.5)).float().mean() > 0.995
+    assert clip.frames.movedim(1, -1)[opacity == 0].float().mean() > 250
+    assert clip.frames[:, :, 12:28, 20:44].float().mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 255], abs=4)
+
+
+def test_files_of_masks_count_before_opacity_and_opacity_before_a_search(tmp_path: Path) -> None:
+    opacity = cut_outs(tmp_path, "a.mov")
+    cut_outs(tmp_path, "b.mov")
+    given = torch.zeros(6, 48, 64, 3)
+    given[:, 40:] = 1
+    write_frames(tmp_path / "b_masks", given)
+
+    def find(frames: Tensor) -> Tensor:
+        return torch.stack([1 - frames[..., 0], frames[..., 2] * 0 + 0.8])
+
+    with pytest.warns(MIVAWarning) as told:
+        a, b = read_clips(tmp_path, CUT_OUT, 2, find)
+    assert [str(one.message) for one in told if "Masks" in str(one.message)] == [
+        "Masks are taken from the transparency of a.mov: opaque is the subject."
+    ]
+    assert torch.equal(a.masks[0] > 127, opacity > 0.5)
+    assert torch.equal(b.masks[0], (given[..., 0] * 255).byte())
+    assert (a.masks[1] == 204).all() and (b.masks[1] == 204).all()
+
+
+@pytest.mark.parametrize("with_masks", ["file", "opacity"])
+def test_opacity_of_only_some_clips_is_left_out(with_masks: str, tmp_path: Path) -> None:
+    cut_outs(tmp_path, "a.mov")
+    write_frames(tmp_path / "b", counting(6, 48, 64))
+    if with_masks == "file":
+        write_frames(tmp_path / "c", counting(6, 48, 64))
+        write_frames(tmp_path / "c_masks", counting(6, 48, 64) + 0.8)
+    with pytest.warns(MIVAWarning) as told:
+        clips = read_clips(tmp_path, CUT_OUT, 0)
+    assert [len(clip.masks) for clip in clips] == [0] * len(clips)
+    some = "2 of 3" if with_masks == "file" else "1 of 2"
+    assert [str(one.message) for one in told] == [
+        f"{some} clips have masks, which are not used, since these have none: b.",
+        "What is transparent in a.mov is shown over white.",
+    ]
+    with pytest.raises(MIVAError, match=r"b has no masks: put one picture for each of its 6 frames into b_masks"):
+        read_clips(tmp_path, CUT_OUT, 1)
+
+
+@pytest.mark.filterwarnings("ignore::miva_core.errors.MIVAWarning")
+def test_opacity_and_files_together_give_every_clip_its_mask(tmp_path: Path) -> None:
+    opacity = cut_outs(tmp_path, "b.mov")
+    for name in ("a", "c"):
+        write_frames(tmp_path / name, counting(6, 48, 64))
+        write_frames(tmp_path / f"{name}_masks", counting(6, 48, 64) + 0.8)
+    clips = read_clips(tmp_path, CUT_OUT, 0)
+    assert [clip.name for clip in clips] == ["a", "b", "c"]
+    assert torch.equal(clips[1].masks[0] > 127, opacity > 0.5)
+    assert numbers(clips[0].masks[0][:, None]) == numbers(clips[2].masks[0][:, None]) == list(range(80, 86))
+
+
+def test_opacity_lasts_as_long_as_its_frames(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mkv", cut_out(), "ffv1", "bgra", [0, 1, 2, 5, 6, 7], 8)
+    with pytest.warns(MIVAWarning, match="Masks are taken from"):
+        (clip,) = read_clips(tmp_path, CUT_OUT, 1)
+    rows = (clip.masks[0, :, :, 32] > 127).sum(1).tolist()
+    assert rows == [22, 24, 26, 26, 26, 28, 30, 32]
+
+
+@pytest.mark.parametrize("colours", ["any", "black and white"])
+def test_videos_of_masks_may_be_cut_outs(colours: str, tmp_path: Path) -> None:
+    """As pictures of masks may be: what is opaque counts, unless that is black and white itself."""
+    write_video(counting(6, 48, 64), tmp_path / "a.mp4", 8)
+    frames = cut_out()
+    expected = frames[..., 3] > 0
+    if colours != "any":
+        frames[:, 8:40, 16:48, :3] = 0
+        frames[:, 10:20, 20:40, :3] = 255
+        expected = (frames[..., 0] == 255) & expected
+    encode(tmp_path / "a_mask.mov", frames, "png", "rgba", range(6), 8)
+    if colours == "any":
+        with pytest.warns(MIVAWarning, match=r"The masks .*a_mask\.mov were taken from their transparency"):
+            (clip,) = read_clips(tmp_path, CUT_OUT, 1)
+    else:
+        (clip,) = read_clips(tmp_path, CUT_OUT, 1)
+    assert np.array_equal(clip.masks[0].numpy() > 127, expected)
+
+
+@pytest.mark.parametrize("masks", ["stored", "square", "video", "marked video", "other"])
+def test_masks_of_oblong_pixels(masks: str, tmp_path: Path) -> None:
+    """The right half of a clip of 64×48 that is to be shown as 64×24, whose masks were made of it either way."""
+    half = np.zeros((6, 48, 64, 3), np.uint8)
+    half[:, :, 32:] = 255
+    encode(tmp_path / "a.mov", half, "qtrle", "rgb24", range(6), 8, aspect=Fraction(2))
+    shown = torch.from_numpy(half).float() / 255
+    if masks in ("video", "marked video"):
+        aspect = Fraction(2) if masks == "marked video" else None
+        encode(tmp_path / "a_mask.mov", half, "qtrle", "rgb24", range(6), 8, aspect=aspect)
+    else:
+        height = {"stored": 48, "square": 24, "other": 32}[masks]
+        write_frames(tmp_path / "a_masks", shown[:, :height])
+    if masks == "other":
+        with pytest.raises(MIVAError, match=r"a_masks is 64×32, but a\.mov is 64×24"):
+            read_clips(tmp_path, Wanted((24, 64), 5, 8), 1)
+        return
+    (clip,) = read_clips(tmp_path, Wanted((24, 64), 5, 8), 1)
+    for shown_half in (clip.frames[:, 0], clip.masks[0]):
+        assert shown_half[..., :31].max() < 30 and shown_half[..., 33:].min() > 225
+
+
+def test_a_circle_in_oblong_pixels_is_learnt_as_a_circle(tmp_path: Path) -> None:
+    y, x = np.mgrid[:96, :96]
+    circle = (((x - 47.5) * 4 / 3) ** 2 + (y - 47.5) ** 2 < 24**2)[None, :, :, None]
+    frames = np.ascontiguousarray(np.broadcast_to(circle, (6, 96, 96, 3)) * np.uint8(255))
+    encode(tmp_path / "a.mp4", frames, "libx264", "yuv420p", range(6), 8, aspect=Fraction(4, 3))
+    (clip,) = read_clips(tmp_path, Wanted((72, 72), 5, 8), 0)
+    disc = clip.frames[0, 0] > 127
+    width, height = int(disc.any(0).sum()), int(disc.any(1).sum())
+    assert width == pytest.approx(height, abs=1) and width == pytest.approx(36, abs=1)
 
 
 @pytest.mark.parametrize("kind", ["folder", "video"])

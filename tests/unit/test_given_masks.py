@@ -40,7 +40,22 @@ def test_masks_are_cropped_and_scaled_like_the_picture() -> None:
     assert fitted.mean().item() == pytest.approx(0.5, abs=1e-3)
 
 
-@pytest.mark.parametrize("mask", [half()[None], half() > 0.5, half().double(), half().half()], ids=str)
+@pytest.mark.parametrize(
+    "mask",
+    [
+        half()[None],
+        half()[None, None],
+        half()[None, ..., None],
+        half()[..., None],
+        half() > 0.5,
+        half().long(),
+        half().byte()[None],
+        half().double(),
+        half().half(),
+        half() * 1.3 - 0.1,
+    ],
+    ids=lambda mask: f"{mask.dtype} {tuple(mask.shape)} {mask.max()}",
+)
 def test_other_forms_of_the_same_mask(mask: torch.Tensor) -> None:
     torch.testing.assert_close(fit({"jump": mask})["jump"], fit({"jump": half()})["jump"])
 
@@ -106,10 +121,11 @@ def test_padding_keeps_all_of_the_mask() -> None:
         (None, "No mask is given for jump, sway: "),
         ({"jump": "a.png"}, r"The mask of jump is a str, expected a tensor \(H, W\) in \[0, 1\]."),
         ({"jump": half().repeat(4, 1, 1)}, "The mask of jump is a batch of 4, but there is one picture"),
-        ({"jump": half()[..., None].repeat(1, 1, 3)}, r"The mask of jump is torch.float32 \(12, 16, 3\), expected"),
-        ({"jump": half()[..., None]}, r"The mask of jump is torch.float32 \(12, 16, 1\), expected"),
-        ({"jump": half().long()}, "The mask of jump is torch.int64"),
-        ({"jump": torch.zeros(0, 4)}, r"The mask of jump is torch.float32 \(0, 4\)"),
+        ({"jump": half()[..., None].repeat(1, 1, 3)}, r"The mask of jump has the shape \(12, 16, 3\), but masks"),
+        ({"jump": half().repeat(2, 3, 1, 1)}, r"The mask of jump has the shape \(2, 3, 12, 16\), but masks"),
+        ({"jump": half().long() * 7}, "The mask of jump has values from 0 to 7: scale them to 0 … 1."),
+        ({"jump": half() * 1j}, "The mask of jump is a tensor of torch.complex64, expected a tensor"),
+        ({"jump": torch.zeros(0, 4)}, r"The mask of jump is empty, its shape is \(0, 4\)"),
         ({"jump": torch.full(PICTURE, torch.nan)}, "The mask of jump holds NaN or infinite values: make another one."),
         ({"jump": half() * 255}, "The mask of jump has values from 0 to 255: scale them to 0 … 1."),
     ],

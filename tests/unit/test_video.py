@@ -225,8 +225,8 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path):
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:9,\npicture.png\n#EXT-X-ENDLIST\n")
     (tmp_path / "empty.mp4").touch()
     for name, told in [
-        ("picture.png", "looks like a PNG picture"),
-        ("still.webp", "still WebP picture"),
+        ("picture.png", "still PNG picture"),
+        ("still.webp", "still WEBP picture"),
         ("words.mp4", "looks like a text file"),
         ("list.mp4", "looks like a text file"),
         ("empty.mp4", "is empty"),

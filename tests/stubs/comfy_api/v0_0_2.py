@@ -9,6 +9,7 @@ range, this refuses it.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 
@@ -375,9 +376,31 @@ io = _Namespace("io", [*_MADE, Input, Custom, Schema, NodeOutput, ComfyNode], **
 ui = _Namespace("ui", [PreviewImage, PreviewText])
 
 
+class InputImpl:
+    """Kinds of VIDEO."""
+
+    class VideoFromFile:
+        """A video file, or a part of one."""
+
+        def __init__(self, file: str | BytesIO, *, start_time: float = 0, duration: float = 0) -> None:
+            self._file, self._trim = file, (start_time, duration)
+
+        def get_stream_source(self) -> str | BytesIO:
+            return self._file
+
+        def get_active_trim_window(self) -> tuple[float, float]:
+            return self._trim
+
+
 def surface() -> dict[str, Callable[..., Any]]:
     """Everything callable that the pack may use, by its dotted name in the real API, such as "io.Int.Input"."""
-    found: dict[str, Callable[..., Any]] = {"ComfyExtension": ComfyExtension}
+    video = InputImpl.VideoFromFile
+    found: dict[str, Callable[..., Any]] = {
+        "ComfyExtension": ComfyExtension,
+        "InputImpl.VideoFromFile": video,
+        "InputImpl.VideoFromFile.get_stream_source": video.get_stream_source,
+        "InputImpl.VideoFromFile.get_active_trim_window": video.get_active_trim_window,
+    }
     for space, members in {"io": vars(io), "ui": vars(ui)}.items():
         for name, member in members.items():
             if not name.startswith("_"):

@@ -1,0 +1,195 @@
+"""Folders as people and other trainers lay them out: what can be read is read, the rest is told with the reason."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from miva_core.clip_files import Wanted, read_clips
+from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.stills import find_stills, read_stills
+from miva_core.video import read_video
+
+WANTED = Wanted(size=(16, 24), frames=3, fps=10)
+GREYS = (40, 90, 140, 190)
+
+
+def frames(greys: tuple[int, ...] = GREYS) -> list[Image.Image]:
+    return [Image.new("RGB", (24, 16), (grey,) * 3) for grey in greys]
+
+
+def write_animation(path: Path, kind: str = "PNG", **options: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    first, *others = frames()
+    first.save(path, kind, save_all=True, append_images=others, duration=100, lossless=True, **options)
+
+
+def write_frames(folder: Path, greys: tuple[int, ...] = GREYS) -> None:
+    folder.mkdir(parents=True)
+    for k, frame in enumerate(frames(greys)):
+        frame.save(folder / f"{k}.png")
+
+
+def warned(read: Callable[[], object]) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read()
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.jfif", "JPEG"),
+        ("a.JPE", "JPEG"),
+        ("a.apng", "PNG"),
+        ("a.gif", "GIF"),
+        ("a.tga", "TGA"),
+        ("a.jp2", "JPEG2000"),
+        ("a.ppm", "PPM"),
+        ("a.qoi", "QOI"),
+    ],
+)
+def test_stills_of_rarer_endings_are_read(tmp_path: Path, name: str, kind: str) -> None:
+    if kind == "QOI" and "QOI" not in Image.SAVE:
+        pytest.skip("This Pillow writes no QOI")
+    frames()[1].save(tmp_path / name, kind)
+    ((stem, picture),) = read_stills(tmp_path)
+    assert stem == "a" and (picture * 255 - GREYS[1]).abs().max() <= 1
+    assert warned(lambda: find_stills(tmp_path)) == []
+
+
+@pytest.mark.parametrize("ending", ["apng", "png"])
+def test_of_an_animated_png_a_still_is_the_first_frame_and_a_clip_is_all(tmp_path: Path, ending: str) -> None:
+    write_animation(tmp_path / f"a.{ending}")
+    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    assert clip.name == "a" and clip.frames[:, 0, 8, 8].tolist() == list(GREYS)
+    assert read_video(tmp_path / f"a.{ending}")[1] == pytest.approx(10)
+    ((_, picture),) = read_stills(tmp_path)
+    assert (picture * 255 - GREYS[0]).abs().max() <= 1
+
+
+def test_a_picture_in_front_of_an_animated_png_is_no_frame(tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.apng", default_image=True)
+    assert (read_video(tmp_path / "a.apng")[0][:, 8, 8, 0] * 255).round().tolist() == list(GREYS[1:])
+
+
+def test_a_still_png_among_clips_is_told(tmp_path: Path) -> None:
+    frames()[0].save(tmp_path / "a.apng", "PNG")
+    with pytest.raises(MIVAError, match=r"a\.apng is not a video: it is a still PNG picture"):
+        read_clips(tmp_path, WANTED, masks=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.gif", "GIF"), ("a.webp", "WEBP"), ("a.apng", "PNG"), ("b.png", "PNG"), ("a.mp4", "")],
+    ids=lambda name: name,
+)
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
+    tmp_path: Path, name: str, kind: str, thumbnail: bool
+) -> None:
+    """As other trainers have them: a folder's name says how often its clips are met."""
+    deeper = tmp_path / "10_jump"
+    deeper.mkdir()
+    if kind:
+        write_animation(deeper / name, kind)
+    else:
+        (deeper / name).write_bytes(b"read only if its folder is chosen")
+    if thumbnail:
+        frames()[0].save(deeper / "c.png")
+    (deeper / "a.txt").write_text("a dog jumps")
+    told = r"10_jump \(a folder with 1 of them: choose that folder\)"
+    with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {told}\.$"):
+        read_clips(tmp_path, WANTED, masks=0)
+    write_frames(tmp_path / "run")
+    with pytest.warns(MIVAWarning, match=rf"^Passed over in .*, which is read for clips: {told}\.$"):
+        assert [clip.name for clip in read_clips(tmp_path, WANTED, masks=0)] == ["run"]
+
+
+def test_a_folder_of_still_webp_and_png_is_a_clip(tmp_path: Path) -> None:
+    for ending, kind in (("webp", "WEBP"), ("apng", "PNG")):
+        folder = tmp_path / ending
+        folder.mkdir()
+        for k, frame in enumerate(frames()):
+            frame.save(folder / f"{k}.{ending}", kind, lossless=True)
+    for clip in read_clips(tmp_path, WANTED, masks=0):
+        assert clip.frames[:, 0, 8, 8].tolist() == list(GREYS)
+
+
+def test_what_belongs_there_is_not_worth_a_word(tmp_path: Path) -> None:
+    write_frames(tmp_path / "clips" / "a")
+    write_frames(tmp_path / "clips" / "a_masks", (255,) * 4)
+    write_frames(tmp_path / "clips" / "rain.training")
+    (tmp_path / "clips" / "empty").mkdir()
+    write_frames(tmp_path / "stills")
+    for folder in (tmp_path / "clips", tmp_path / "stills"):
+        for name in ("a.txt", "a.caption", "a_flow.json", ".DS_Store", "Thumbs.db", "desktop.ini", "cache.npz"):
+            (folder / name).write_bytes(b"?")
+    frames()[0].save(tmp_path / "stills" / "0_mask.png")
+    assert warned(lambda: read_clips(tmp_path / "clips", WANTED, masks=0)) == []
+    assert warned(lambda: find_stills(tmp_path / "stills")) == []
+
+
+def test_what_is_passed_over_is_named_by_reason_and_many_are_counted(tmp_path: Path) -> None:
+    write_frames(tmp_path / "5_house")
+    (tmp_path / "5_raw").mkdir()
+    frames()[0].save(tmp_path / "a.jpg")
+    for name in (*(f"{k}.HEIC" for k in range(7)), "b.psd", "c.dng", "d.mp4", "e.xyz", "no_ending", "5_raw/x.cr2"):
+        (tmp_path / name).write_bytes(b"?")
+    (told,) = warned(lambda: read_stills(tmp_path))
+    assert told == (
+        f"Passed over in {tmp_path}, which is read for stills: 0.HEIC, 1.HEIC, 2.HEIC and 4 more (HEIF, which cannot "
+        "be read: convert to JPEG); 5_house (a folder with 4 of them: choose that folder); 5_raw (a folder in which "
+        "nothing can be read); b.psd (cannot be read: export as PNG or JPEG); c.dng (camera raw, which cannot be read: "
+        "export as JPEG); d.mp4 (a video, which is no still); e.xyz, no_ending (of a kind that is not known here)."
+    )
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(
+        MIVAError, match=r"There are no stills in .* There are: 0\.HEIC, 1\.HEIC, 2\.HEIC and 4 more \("
+    ):
+        read_stills(tmp_path)
+
+
+def test_loose_pictures_among_clips_are_told(tmp_path: Path) -> None:
+    write_frames(tmp_path / "a")
+    frames()[0].save(tmp_path / "b.png")
+    (told,) = warned(lambda: read_clips(tmp_path, WANTED, masks=0))
+    assert "b.png (pictures: a clip's frames, or masks, go into a folder of their own)" in told
+
+
+def test_names_that_spoil_a_line_are_told_in_ascii(tmp_path: Path) -> None:
+    write_frames(tmp_path / "a")
+    (tmp_path / "b\n\x1b[31m.xyz").write_bytes(b"?")
+    (told,) = warned(lambda: read_clips(tmp_path, WANTED, masks=0))
+    assert r"'b\n\x1b[31m.xyz'" in told and told.isprintable()
+
+
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    usual = Path.iterdir
+
+    def refuse(path: Path) -> object:
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return usual(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    for read in (lambda: read_clips(tmp_path, WANTED, masks=0), lambda: read_stills(tmp_path / "locked")):
+        with pytest.raises(MIVAError, match=r"The folder .*locked cannot be opened: Permission denied\.$"):
+            read()
+
+
+def test_the_command_line_tells_it(folder: Path, run: Callable[..., str]) -> None:
+    (folder / "stills").mkdir()
+    Image.fromarray((torch.rand(64, 64, 3) * 255).byte().numpy()).save(folder / "stills" / "a.jfif", "JPEG")
+    (folder / "stills" / "b.heic").write_bytes(b"?")
+    size = ("--size", "16x16", "--frames", "2", "--speed", "0.1")
+    told = run("camera-clips", "stills", "--motion", "pan-left", "--out", "clips", *size)
+    assert (
+        "Passed over in stills, which is read for stills: b.heic (HEIF, which cannot be read: convert to JPEG)." in told
+    )
+    assert len(list((folder / "clips").glob("a_*.mp4"))) == 5

@@ -1,0 +1,224 @@
+"""Pictures that are damaged a little, and pictures that are larger than they are needed."""
+
+import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFile
+
+from miva_core.camera_clips import CAMERA_MOTIONS, Shooting
+from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.pictures import fit_picture, read_large_picture, read_mask, read_picture
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+LONG = zlib.compress(b"x" * 2_000_000)
+
+
+def chunk(kind: bytes, data: bytes, checksum: int = 0) -> bytes:
+    """A part of a PNG; another number than 0 spoils its checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) ^ checksum)
+
+
+def encoded(kind: str, pixels: np.ndarray = PIXELS, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+def png(*, before: bytes = b"", behind: bytes = b"") -> bytes:
+    """A PNG with something before or behind its pixels."""
+    plain = encoded("PNG")
+    return plain[:33] + before + plain[33:-12] + behind + plain[-12:]
+
+
+def exactly(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels / 255).float()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(before=chunk(b"zTXt", b"workflow\0\0" + LONG)),
+        png(before=chunk(b"iTXt", b"workflow\0\1\0\0\0" + LONG)),
+        png(behind=chunk(b"zTXt", b"workflow\0\0" + LONG)),
+        png(before=chunk(b"tEXt", b"prompt\0a cat", checksum=1)),
+        png(before=chunk(b"gAMA", struct.pack(">I", 45455), checksum=1)),
+    ],
+    ids=["a long text", "a long international text", "a long text at the end", "a wrong checksum", "another"],
+)
+def test_what_is_damaged_beside_the_pixels_is_left_out_and_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.warns(MIVAWarning, match=r"written beside the pixels of .*a\.png, such as a text, is damaged") as told:
+        picture = read_picture(tmp_path / "a.png")
+    assert len(told) == 1 and torch.equal(picture, exactly(PIXELS))
+
+
+def test_what_needs_no_mending_is_not_worth_a_word(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(before=chunk(b"tEXt", b"workflow\0" + b"x" * 2_000_000)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(read_picture(tmp_path / "a.png"), exactly(PIXELS))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_end_mark_is_read(tmp_path: Path, progressive: bool) -> None:
+    whole = encoded("JPEG", progressive=progressive)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-2])
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg is damaged or cut short, its end is missing: copy or download"):
+        picture = read_picture(tmp_path / "cut.jpg")
+    assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PPM", "TGA"])
+def test_a_picture_that_lacks_a_few_rows_is_read_and_it_is_told_how_many(tmp_path: Path, kind: str) -> None:
+    content = encoded(kind)
+    (tmp_path / "cut").write_bytes(content[: len(content) * 15 // 16])
+    with pytest.warns(MIVAWarning, match=r"cut is damaged or cut short, [4-9]\.\d% of it is missing"):
+        picture = read_picture(tmp_path / "cut")
+    rows = (picture == exactly(PIXELS)).all(-1).all(-1)
+    assert 58 <= rows.sum() <= 61
+
+
+@pytest.mark.parametrize("flag", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_one_that_lacks_more_is_refused_whatever_others_have_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, flag: bool
+) -> None:
+    """Some packs let Pillow take all that is cut, for the whole process."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", flag)
+    for kind in ("PNG", "JPEG", "PPM"):
+        content = encoded(kind)
+        (tmp_path / "cut").write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(MIVAError, match=r"cut is damaged or cut short: copy or download it again\.$"):
+            read_picture(tmp_path / "cut")
+        assert flag is ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_spoilt_pixels_are_not_taken_for_a_spoilt_text(tmp_path: Path) -> None:
+    content = bytearray(encoded("PNG", scene(64, 48)))
+    content[len(content) // 3] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(MIVAError, match="damaged or cut short"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_masks_are_mended_too(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(before=chunk(b"tEXt", b"prompt\0a cat", checksum=1)))
+    with pytest.warns(MIVAWarning, match="beside the pixels"):
+        assert torch.equal(read_mask(tmp_path / "a.png"), exactly(PIXELS.max(-1)))
+
+
+def test_a_bomb_stays_refused_though_it_is_damaged(tmp_path: Path) -> None:
+    plain = png(before=chunk(b"tEXt", b"prompt\0a cat", checksum=1))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
+    (tmp_path / "bomb.png").write_bytes(plain[:8] + header + plain[33:])
+    with pytest.raises(MIVAError, match="over the limit of 100 megapixels"):
+        read_picture(tmp_path / "bomb.png")
+
+
+@pytest.mark.filterwarnings("ignore::miva_core.errors.MIVAWarning")
+def test_many_threads_leave_pillow_as_it_was(tmp_path: Path) -> None:
+    whole = encoded("JPEG")
+    contents = {"whole": whole, "cut": whole[:-2], "half": whole[: len(whole) // 2]}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+
+    def outcome(name: str) -> bool:
+        try:
+            return read_picture(tmp_path / name).shape == (64, 48, 3)
+        except MIVAError:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(outcome, [*contents] * 40)) == [True, True, False] * 40
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+# --- larger than needed ----------------------------------------------------------------------------------------------
+
+
+def scene(height: int, width: int) -> np.ndarray:
+    """(height, width, 3) uint8 of waves that survive scaling."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [np.sin(x / width * 20), np.cos(y / height * 14), np.sin((x / width + y / height) * 9)]
+    return np.uint8(np.stack(waves, axis=-1) * 120 + 128)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "grey.png", "deep.png", "a.hdr", "a.tif"])
+@pytest.mark.parametrize("how", ["crop", "pad"])
+def test_a_large_picture_is_read_smaller_and_looks_the_same(tmp_path: Path, name: str, how: str) -> None:
+    pixels, path = scene(900, 1400), tmp_path / name
+    if name == "deep.png":
+        cv2.imwrite(str(path), pixels[..., 0].astype(np.uint16) * 257)
+    elif name == "a.hdr":
+        cv2.imwrite(str(path), pixels.astype(np.float32) / 255)
+    else:
+        Image.fromarray(pixels[..., 0] if name == "grey.png" else pixels).save(path)
+    whole, (small, size) = read_picture(path), read_large_picture(path, 100)
+    assert size == (900, 1400) == whole.shape[:2]
+    assert 200 <= small.shape[0] <= 250 and small.shape[1] / small.shape[0] == pytest.approx(1400 / 900, rel=0.01)
+    wanted, told = fit_picture(whole, (64, 96), how)
+    fitted, also_told = fit_picture(small, (64, 96), how, size)
+    assert also_told == told and "1400×900" in told
+    torch.testing.assert_close(fitted, wanted, atol=0.02, rtol=0)
+
+
+def test_what_is_not_much_larger_is_read_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(scene(399, 500)).save(tmp_path / "a.png")
+    picture, size = read_large_picture(tmp_path / "a.png", 100)
+    assert size == (399, 500) and torch.equal(picture, read_picture(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
+def test_a_large_picture_is_turned_upright_and_told_so(tmp_path: Path, extension: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(scene(900, 1400)).save(tmp_path / f"a.{extension}", exif=exif)
+    picture, size = read_large_picture(tmp_path / f"a.{extension}", 100)
+    assert size == (1400, 900) and picture.shape[0] > picture.shape[1]
+    wanted = read_picture(tmp_path / f"a.{extension}")
+    assert wanted.shape[:2] == size
+    torch.testing.assert_close(fit_picture(picture, (96, 64))[0], fit_picture(wanted, (96, 64))[0], atol=0.02, rtol=0)
+
+
+def test_colours_that_are_transparent_do_not_show_when_scaled_down(tmp_path: Path) -> None:
+    """Black lies unseen beside an opaque white half."""
+    pixels = np.zeros((800, 800, 4), np.uint8)
+    pixels[:, 399:] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_large_picture(tmp_path / "a.png", 50)[0].min() == 1
+
+
+@pytest.mark.parametrize("motion", CAMERA_MOTIONS)
+@pytest.mark.parametrize("frames", [16, 400])
+def test_stills_keep_what_their_filming_needs(motion: str, frames: int) -> None:
+    """A way of many frames leads far over the picture."""
+    shooting = Shooting(motion, (40, 64), frames, speed=0.5)
+    corners = torch.tensor([[x, y, 1.0] for x in (-32, 32) for y in (-20, 20)])
+    seen = torch.stack([corners @ transform.T for transform in shooting.transforms()]).flatten(0, 1)
+    assert shooting.enough >= 2 * (seen.amax(0) - seen.amin(0)).amax()
+
+
+def test_a_picture_of_16_megapixels_takes_little_memory(tmp_path: Path) -> None:
+    pixels = np.broadcast_to(scene(1, 4000), (4000, 4000, 3))
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    script = (
+        "import resource, sys; from miva_core.pictures import read_large_picture\n"
+        "import numpy, PIL.Image, torch\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "read_large_picture(sys.argv[1], 512)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    run = [sys.executable, "-c", script, str(tmp_path / "a.jpg")]
+    taken = int(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    assert taken * (1 if sys.platform == "darwin" else 1024) < 60 * 2**20  # as floats it would be 192 MB
