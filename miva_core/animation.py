@@ -321,7 +321,7 @@ def _warn_of_weak_noise(base: Base, schedule: Any) -> None:
     if base.last_timestep is not None and schedule.timesteps[-1] < _WEAK_NOISE * base.last_timestep:
         text = "These steps end in weak noise, where this base breaks later frames into blocks: it is made for "
         warnings.warn(
-            f"{text}its own {base.steps} steps in strong noise, without SIGMAS or another scheduler.",
+            f"{text}its own {base.steps} steps in strong noise. Take those, without SIGMAS or a scheduler.",
             MIVAWarning,
             stacklevel=3,
         )
