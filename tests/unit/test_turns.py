@@ -19,7 +19,7 @@ from miva_core.training import train
 from miva_core.turns import take_turn
 from miva_core.wan import WanVAE
 
-LONG = 30.0
+LONG = 120.0
 """Seconds after which a thread counts as stuck."""
 
 
