@@ -148,13 +148,13 @@ class MIVASampler(io.ComfyNode):
         frames: int,
         fit: str,
         adain: str,
-        mivas: MivaStack = (),
+        mivas: MivaStack | None = None,
         noise: Any = None,
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation import animate
 
-        base, pictures = model.base, pictures_of(image)
+        base, pictures, mivas = model.base, pictures_of(image), mivas or ()
         size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
         _check_stack(mivas, model, len(pictures))
         names = unique_names([entry.path.stem for entry in mivas])

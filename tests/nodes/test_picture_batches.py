@@ -52,8 +52,9 @@ def test_each_picture_becomes_the_clip_that_it_becomes_alone(model: Any, three: 
     assert torch.equal(first[0], last[0]) and not torch.equal(first, last)  # the same picture, two clips
 
 
-def test_without_a_motion_each_picture_has_a_move_of_its_own_seed(model: Any, three: Tensor) -> None:
-    output = run(MIVASampler, model=model, image=three, seed=3, **SHORT)
+@pytest.mark.parametrize("nothing", [(), None])
+def test_without_a_motion_each_picture_has_a_move_of_its_own_seed(model: Any, three: Tensor, nothing: Any) -> None:
+    output = run(MIVASampler, model=model, image=three, mivas=nothing, seed=3, **SHORT)
     moves = [run(MIVASampler, model=model, image=three[k : k + 1], seed=3 + k, **SHORT)[0] for k in range(3)]
     assert torch.equal(output[0], torch.cat(moves))
     assert shown(output).startswith("No motion acts: the base makes one of its camera moves, which the seed chooses.\n")
