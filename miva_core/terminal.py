@@ -1,10 +1,15 @@
-"""Output for a terminal, in which no name of a file or text from one acts as a code of the terminal."""
+"""Text for people, in which no name of a file or text from one acts as a code of a terminal or turns a line round."""
 
 from typing import Any, TextIO
 
 
+def in_ascii(text: str) -> str:
+    """A text in which all but line ends that cannot be printed stands as Python writes it, as in \\x1b or \\u202e."""
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+
+
 class PlainStream:
-    """A stream for text, in which all but line ends that cannot be printed is written as Python writes it, in ASCII.
+    """A stream for text that writes `in_ascii` what cannot be printed.
 
     Args:
         stream: where the text goes.
@@ -15,8 +20,7 @@ class PlainStream:
 
     def write(self, text: str) -> int:
         """As of any stream."""
-        shown = (one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
-        return self._stream.write("".join(shown))
+        return self._stream.write(in_ascii(text))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
