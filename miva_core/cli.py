@@ -15,6 +15,7 @@ from .cli_mask import add_mask
 from .cli_options import add_folders
 from .cli_train import add_camera_clips, add_train
 from .errors import MIVAError, MIVAWarning
+from .terminal import PlainStream
 
 PROGRAM = "python -m miva_core"
 
@@ -30,17 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, or 2 after one sentence on what is wrong."""
     try:
         options = _parser().parse_args(arguments)
-        with _told_notes():
+        with _told_notes(), contextlib.redirect_stdout(PlainStream(sys.stdout)):
             options.run(options)
     except MIVAError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {error}", file=PlainStream(sys.stderr))
         return 2
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         # What no check has foreseen: folders that may not be entered, names that are too long.
-        print(f"Error: {error.filename or 'A file'} cannot be used: {error.strerror or error}.", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"Error: {error.filename or 'A file'} cannot be used: {reason}.", file=PlainStream(sys.stderr))
         return 2
     except KeyboardInterrupt:
         print("\nStopped: no unfinished file is left.", file=sys.stderr)
@@ -53,7 +55,7 @@ def _told_notes() -> Iterator[None]:
     """Our own warnings as plain sentences."""
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        print(message, file=sys.stderr) if issubclass(category, MIVAWarning) else usual(
+        print(message, file=PlainStream(sys.stderr)) if issubclass(category, MIVAWarning) else usual(
             message, category, *where, **more
         )
 

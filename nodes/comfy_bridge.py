@@ -20,6 +20,7 @@ from ..miva_core.files import replacing
 from ..miva_core.library import SHIPPED
 from ..miva_core.markup import as_markup
 from ..miva_core.pixel_values import to_bytes
+from ..miva_core.terminal import in_ascii
 
 if TYPE_CHECKING:
     from ..miva_core.base import Base
@@ -292,7 +293,7 @@ def show_text(text: str) -> None:
 
     context = get_executing_context()
     if context:
-        PromptServer.instance.send_progress_text(as_markup(text), context.node_id)
+        PromptServer.instance.send_progress_text(as_markup(in_ascii(text)), context.node_id)
 
 
 def preview_of(picture: Tensor) -> Any:

@@ -71,7 +71,8 @@ class FakeComfyUI:
         return path
 
     def send_progress_text(self, text: str, node_id: str) -> None:
-        """As ComfyUI's server, which writes it onto a node."""
+        """As ComfyUI's server, which writes it onto a node; what is no UTF-8 cannot be sent."""
+        text.encode()
         self.written.append((node_id, text))
 
     def _modules(self) -> dict[str, ModuleType]:

@@ -149,6 +149,14 @@ def test_clips_with_masks_are_read_from_a_folder(quick_model: Any, comfyui: Fake
     assert torch.equal(output[1], clips["a"])
 
 
+def test_names_of_clips_that_cannot_be_printed_are_recorded_in_ascii(quick_model: Any, comfyui: FakeComfyUI) -> None:
+    """A header takes no others."""
+    for name in ("a\u202eb", "c", "d"):
+        write_frames(comfyui.input / "mine" / name, noise(6))
+    dataset = run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})[0]
+    assert dataset.source == {"names": r"'a\u202eb', c, d"}
+
+
 def test_one_clip_without_masks_makes_a_set_without(quick_model: Any, comfyui: FakeComfyUI) -> None:
     for name in ("a", "b", "c"):
         write_frames(comfyui.input / "mine" / name, noise(6))

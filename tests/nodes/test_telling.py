@@ -1,5 +1,6 @@
 """Errors that no artist could make sense of are told in a sentence."""
 
+import html
 import sys
 import warnings
 from typing import Any
@@ -102,3 +103,9 @@ def test_what_a_node_tells_is_written_onto_it(comfyui: FakeComfyUI) -> None:
     """The frontend shows the text of a node's `ui` on few kinds of nodes alone."""
     assert written("odd weights").as_dict() == {"text": ("odd weights",)}
     assert comfyui.written == [("7", "odd weights")]
+
+
+def test_names_that_cannot_be_printed_are_written_in_ascii(comfyui: FakeComfyUI) -> None:
+    """A name that is no UTF-8 could not be sent, and one that is turned round would read as another."""
+    written("a\udcff b\u202ec\n\x1b[2J")
+    assert [html.unescape(text) for _, text in comfyui.written] == [r"a\udcff b\u202ec" + "  \n" + r"\x1b[2J"]
