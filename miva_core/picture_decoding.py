@@ -98,15 +98,15 @@ def _decode_once(file: BinaryIO, path: Path, enough: int | None, lenient: bool) 
             image = Image.open(file, formats=formats)
         except Image.DecompressionBombError as error:
             raise MIVAError(_too_large(path, "far")) from error
-        _check_size(image.width, image.height, path)
-        stored = image.size
+        stored = width, height = image.size
+        _check_size(width, height, path)
         # JPEG can be decoded at a half, a quarter or an eighth of its size.
         if (surplus := _surplus(stored, enough)) > 1:
-            image.draft(None, tuple(side // surplus for side in stored))
+            image.draft(None, (width // surplus, height // surplus))
         image.load()
     turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
     ImageOps.exif_transpose(image, in_place=True)
-    return DecodedPicture(_pixels(image, enough), stored if turned else stored[::-1])
+    return DecodedPicture(_pixels(image, enough), stored if turned else (height, width))
 
 
 @contextmanager

@@ -154,7 +154,7 @@ def fit_picture(
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
     picture = clamp_unit(picture, "The picture")
     fit, told = (_crop_to, _told_crop) if how == "crop" else (_pad_to, _told_pad)
-    return fit(picture, size), told(original or tuple(picture.shape[:2]), size)
+    return fit(picture, size), told(original or (picture.shape[0], picture.shape[1]), size)
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
