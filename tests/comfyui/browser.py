@@ -102,6 +102,9 @@ class Page:
     def layout(self) -> Layout:
         return Layout(**self._page.evaluate(_LAYOUT))
 
+    def shows(self, text: str) -> bool:
+        return self._page.get_by_text(text).first.is_visible()
+
     def click(self, selector: str) -> None:
         self._page.locator(selector).first.click(timeout=10000)
         self._page.wait_for_timeout(1500)

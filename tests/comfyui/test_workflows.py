@@ -76,3 +76,17 @@ def test_missing_models_come_with_links(page: Page) -> None:
     links = [model for node in graph["nodes"] for model in node["properties"].get("models", [])]
     assert {model["directory"] for model in links} == {"checkpoints", "animatediff_models"}
     assert all(model["url"].endswith(f"/{model['name']}") for model in links)
+
+
+def test_the_longest_error_says_what_to_do_where_it_is_seen(page: Page) -> None:
+    page.load(read(ROOT / "workflows" / "5_train_a_camera_motion.json"), "5_train_a_camera_motion")
+    page.set("MIVACameraClips", "motion", "zoom-out")
+    page.set("MIVACameraClips", "speed", 10.0)
+    status, error = page.queue()
+    assert status == "error" and error is not None
+    # All twenty stills are named; of a message the panel shows some 400 characters.
+    assert len(error) > 500
+    assert "replace or remove them" in error[:300]
+    page.click("text=View details")
+    page.shoot(f"longest_error_{page.name}")
+    assert page.shows("replace or remove them")
