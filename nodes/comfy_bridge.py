@@ -5,6 +5,7 @@ They are imported inside the functions, so that the pack loads in no time, and i
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -287,7 +288,27 @@ def show_text(text: str) -> None:
 
     context = get_executing_context()
     if context:
-        PromptServer.instance.send_progress_text(text, context.node_id)
+        PromptServer.instance.send_progress_text(as_markup(text), context.node_id)
+
+
+_MARKUP = re.compile(
+    # tags, entities, and what Markdown sets in another way or makes a link of
+    r"[&<>\[*`~|\\@]|:(?=//)|(?<=www)\."
+    # underscores, but for those inside of words
+    r"|(?<![^\W_])_|_(?![^\W_])"
+    # what a list, a heading, code or a line across the page begins with
+    r"|^(?:\d(?=\d*[.)](?:\s|$))|[^\w\n])",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def as_markup(text: str) -> str:
+    """Text that reads to the letter where it is taken for HTML or for Markdown, without tags or links.
+
+    A page takes what is written onto a node for HTML, and up to frontend 1.42 runs the scripts in it; Nodes 2.0 takes
+    it for Markdown, in which a line ends by two spaces.
+    """
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", text).replace("\n", "  \n")
 
 
 def preview_of(picture: Tensor) -> Any:

@@ -1,9 +1,47 @@
 """Names that people give, as names of files on every system."""
 
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{k}" for port in ("com", "lpt") for k in range(1, 10))}
+import re
+import time
+
+_PORTS = {f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³"}
+_RESERVED = {"con", "conin$", "conout$", "prn", "aux", "nul", *_PORTS}
 """What Windows takes for devices, whatever the ending."""
 _MOST_BYTES = 200
 """File systems take 255; endings and numbers come behind."""
+
+_TIMES = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
+_DATES = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
+"""What ComfyUI's own nodes put in the place of %year%, and of yyyy in %date:yyyy-MM-dd%."""
+
+
+def fill_in(name: str, now: time.struct_time, size: tuple[int, int]) -> str:
+    """Put the date, the time and the size of a clip into a name, where ComfyUI's own nodes that save would.
+
+    Args:
+        name: such as pan_%year%-%month% or %date:yyyy-MM-dd%/pan. size: width and height for %width% and %height%.
+
+    Returns:
+        The name; what else stands between two per cent signs is left as it is.
+    """
+    known = {word: time.strftime(form, now) for word, form in _TIMES.items()}
+    known |= {"width": str(size[0]), "height": str(size[1])}
+
+    def part(found: re.Match[str]) -> str:
+        kind, _, pattern = found[1].partition(":")
+        return _date(pattern, now) if kind == "date" and pattern else known.get(found[1], found[0])
+
+    return re.sub("%([^%]+)%", part, name)
+
+
+def _date(pattern: str, now: time.struct_time) -> str:
+    """A single letter stands for a number without a zero before it, as in d.M.yyyy."""
+
+    def field(found: re.Match[str]) -> str:
+        letters = found[0]
+        whole = time.strftime(_DATES.get(letters) or _DATES[2 * letters], now)
+        return whole if letters in _DATES else str(int(whole))
+
+    return re.sub("yyyy|yy|MM?|dd?|hh?|mm?|ss?", field, pattern)
 
 
 def is_reserved(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Look into motions, and keep them."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from comfy_api.v0_0_2 import io
 from ..miva_core.errors import MIVAError
 from ..miva_core.info import AdapterInfo
 from . import comfy_bridge
-from .file_names import is_reserved, is_too_long
+from .file_names import fill_in, is_reserved, is_too_long
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
 from .telling import told, written
 
@@ -29,7 +30,7 @@ class MIVAInfo(io.ComfyNode):
             "set.",
             search_aliases=["metadata", "inspect motion", "about miva", "show info"],
             is_output_node=True,
-            inputs=[StackSocket.Input("mivas", tooltip="From Load MIVA, Stack MIVAs or Train MIVA.")],
+            inputs=[StackSocket.Input("mivas", optional=True, tooltip="From Load MIVA, Stack MIVAs or Train MIVA.")],
             outputs=[io.String.Output("text", tooltip="What is shown on the node.")],
         )
 
@@ -41,8 +42,8 @@ class MIVAInfo(io.ComfyNode):
 
     @classmethod
     @told
-    def execute(cls, mivas: MivaStack) -> io.NodeOutput:
-        text = "\n\n".join(_described(entry) for entry in mivas)
+    def execute(cls, mivas: MivaStack = ()) -> io.NodeOutput:
+        text = "\n\n".join(_described(entry) for entry in mivas) or "No motion is connected."
         return io.NodeOutput(text, ui=written(text))
 
 
@@ -82,7 +83,8 @@ class MIVASave(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="my_motion",
-                    tooltip="Name of the file; folders may stand before it, as in camera/my_pan.",
+                    tooltip="Name of the file; folders may stand before it, as in camera/my_pan. %year%, %month%, "
+                    "%day%, %hour%, %minute%, %second% and %date:yyyy-MM-dd% are filled in.",
                 ),
                 io.String.Input(
                     "author", default="", tooltip="Who made it, recorded in the file. Empty: as it is.", advanced=True
@@ -116,7 +118,7 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
     from ..miva_core.adapter import relabel
 
     stamp_of(entry.path)
-    stem = _checked_prefix(prefix)
+    stem = _checked_prefix(fill_in(prefix, time.localtime(), info.size))
     try:
         (folder / stem).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -131,18 +133,25 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
 
 
 def _checked_prefix(prefix: str) -> str:
+    shown = repr(prefix) if len(prefix) <= 60 else f"{prefix[:20]!r}…"
     parts = [part.strip() for part in prefix.strip().removesuffix(".safetensors").replace("\\", "/").split("/")]
     if reserved := next(filter(is_reserved, parts), None):
         raise MIVAError(f"{reserved!r} is a name that Windows keeps for itself: write another filename_prefix.")
-    if any(map(is_too_long, parts)):
-        raise MIVAError(f"The filename_prefix {prefix[:20]!r}… is too long for a file: write fewer letters.")
     if not all(parts) or any(map(_is_no_name, parts)):
         raise MIVAError(
-            f"The filename_prefix {prefix!r} is no name for a file in models/miva: write letters, digits, _ and -, and "
+            f"The filename_prefix {shown} is no name for a file in models/miva: write letters, digits, _ and -, and "
             "/ for folders."
+        )
+    if any(map(is_too_long, parts)):
+        raise MIVAError(f"The filename_prefix {shown} is too long for a file: write fewer letters.")
+    if unknown := re.search("%[^%]+%", prefix):
+        raise MIVAError(
+            f"Nothing is known to fill in for {unknown[0]} in the filename_prefix {shown}: %year%, %month%, %day%, "
+            "%hour%, %minute%, %second%, %width%, %height% and %date:yyyy-MM-dd% are."
         )
     return "/".join(parts)
 
 
 def _is_no_name(part: str) -> bool:
-    return part[:1] == "." or part[-1:] == "." or bool(re.search(r'[<>:"|?*\x00-\x1f]', part))
+    # Among what cannot be printed is what turns round how a name reads.
+    return part[:1] in (".", "~") or part[-1:] == "." or bool(re.search('[<>:"|?*]', part)) or not part.isprintable()

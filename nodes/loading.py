@@ -107,7 +107,7 @@ class MIVALoadBase(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, base: dict[str, str]) -> Any:
+    def fingerprint_inputs(cls, base: Any = None) -> Any:
         files = {
             "checkpoint": "checkpoints",
             "motion_module": "animatediff_models",

@@ -19,9 +19,9 @@ class MIVAStack(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        template = io.Autogrow.TemplatePrefix(
-            StackSocket.Input("miva", tooltip="From Load MIVA or Bind Mask to MIVA."), prefix="miva", min=1, max=_MOST
-        )
+        # Optional, so that a node before it can be muted. With min=0 older frontends would show no socket at all.
+        socket = StackSocket.Input("miva", optional=True, tooltip="From Load MIVA or Bind Mask to MIVA.")
+        template = io.Autogrow.TemplatePrefix(socket, prefix="miva", min=1, max=_MOST)
         return io.Schema(
             node_id="MIVAStack",
             display_name="Stack MIVAs",
@@ -60,7 +60,10 @@ class MIVABindMask(io.ComfyNode):
             search_aliases=["subject mask", "mask motion", "bind mask", "region motion", "motion brush"],
             inputs=[
                 StackSocket.Input(
-                    "mivas", tooltip="The masked motion, such as jump_masked; it comes last in its chain."
+                    "mivas",
+                    optional=True,
+                    tooltip="The masked motion, such as jump_masked; it comes last in its chain. Without any there is "
+                    "nothing to bind, and no motion is given on.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -74,9 +77,11 @@ class MIVABindMask(io.ComfyNode):
 
     @classmethod
     @told
-    def execute(cls, mivas: MivaStack, mask: Tensor, grow: int, feather: int) -> io.NodeOutput:
+    def execute(cls, mask: Tensor, grow: int, feather: int, mivas: MivaStack = ()) -> io.NodeOutput:
         from ..miva_core.subject_mask import edits
 
+        if not mivas:
+            return io.NodeOutput(())
         *before, last = mivas
         if not last.info.config.mask:
             raise MIVAError(

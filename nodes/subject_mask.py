@@ -89,7 +89,7 @@ class MIVASubjectMask(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, method: Mapping[str, Any], **rest: Any) -> Any:
+    def fingerprint_inputs(cls, method: Any = None, **rest: Any) -> Any:
         folders = {"detector": "grounding-dino", "segmenter": "sam2"}
         chosen = method if isinstance(method, Mapping) else {}
         return [stamp_in(folder, chosen.get(key)) for key, folder in folders.items()]

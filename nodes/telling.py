@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from comfy_api.v0_0_2 import ui
+from comfy_api.v0_0_2 import io, ui
 
 from ..miva_core.errors import MIVAError, MIVAWarning
 from . import comfy_bridge
+from .input_checks import check_inputs
 
 _log = logging.getLogger(__name__)
 
@@ -27,12 +28,16 @@ _PACKAGES = {
 
 
 def told(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """For a node's `execute`: a package that is missing, and a card that is full, are told in one sentence."""
+    """For a node's `execute`: inputs that ComfyUI did not check, a package that is missing, and a card that is full,
+    are told in one sentence. None on a socket is as if nothing were connected."""
 
     @functools.wraps(execute)
-    def run(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def run(cls: type[io.ComfyNode], **given: Any) -> Any:
+        inputs = cls.define_schema().inputs
+        check_inputs(inputs, given)
+        free = {one.id for one in inputs if one.optional and given.get(one.id) is None}
         try:
-            return execute(cls, *args, **kwargs)
+            return execute(cls, **{name: value for name, value in given.items() if name not in free})
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             if package not in _PACKAGES:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..miva_core.camera import EASINGS
 from ..miva_core.camera_clips import CAMERA_MOTIONS
+from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .masks import frames_of
@@ -86,7 +87,7 @@ class MIVACameraClips(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, stills: Any, **rest: Any) -> Any:
+    def fingerprint_inputs(cls, stills: Any = None, **rest: Any) -> Any:
         return _contents(stills)
 
     @classmethod
@@ -149,7 +150,7 @@ class MIVADataset(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, clips: Any, **rest: Any) -> Any:
+    def fingerprint_inputs(cls, clips: Any = None, **rest: Any) -> Any:
         return _contents(clips)
 
     @classmethod
@@ -168,7 +169,7 @@ class MIVADataset(io.ComfyNode):
         if len(found) < _FEW:
             heard.append("So few are learnt by heart rather than as a motion: about ten are better.")
         masked = all(len(clip.masks) for clip in found)
-        source = {"names": ", ".join(clip.name for clip in found)}
+        source = {"names": ", ".join(printable(clip.name) for clip in found)}
         return _output(Dataset(found, base.name, "camera" * camera, masked, source), heard)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .server import Server
 
@@ -13,7 +13,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SHOTS = Path(os.environ.get("COMFYUI_SHOTS", "out/comfyui"))
 """Where screenshots are put for a person to look at."""
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False}
+_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.VueNodes.Enabled": False}
 _WATCH = """() => {
   window.__run = {status: null, error: null};
   for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
@@ -55,6 +55,18 @@ class Layout:
     wires: int
     filled: float
 
+_SHOWN = """() => [...document.querySelectorAll('.break-all > span, .comfy-markdown-content')].map(e => ({
+  text: e.innerText,
+  made: [...e.querySelectorAll('*')].map(x => x.tagName).filter(x => !['BR', 'P'].includes(x)),
+}))"""
+
+
+class Shown(NamedTuple):
+    """Text on a node as the browser shows it, and the names of tags that were made of it."""
+
+    text: str
+    made: list[str]
+
 
 class Page:
     """The frontend with a graph in it; its name tells how it draws nodes."""
@@ -66,6 +78,36 @@ class Page:
         self._page.evaluate("([graph, name]) => app.loadGraphData(graph, true, true, name)", [graph, name])
         self._page.wait_for_timeout(1200)
         self._page.evaluate(_FIT)
+
+    def load_prompt(self, prompt: dict[str, Any], name: str) -> None:
+        """Have the frontend make a graph of a prompt."""
+        self._page.evaluate("([prompt, name]) => app.loadApiJson(prompt, name)", [prompt, name])
+        self._page.wait_for_timeout(1200)
+        self._page.evaluate(_FIT)
+
+    def set_mode(self, kind: str, mode: int, number: int = 0) -> None:
+        """Mute (2) or bypass (4) a node: the one of its kind with that number, in the order of ids; 0 for on."""
+        self._page.evaluate(
+            "([kind, mode, number]) => { const found = app.graph._nodes.filter(n => n.type === kind);"
+            "found.sort((a, b) => a.id - b.id)[number].mode = mode; }",
+            [kind, mode, number],
+        )
+
+    def inputs(self, kind: str) -> list[tuple[str, bool]]:
+        """Sockets of the first node of a kind, and whether they are connected."""
+        return [
+            tuple(one)
+            for one in self._page.evaluate(
+                "kind => app.graph._nodes.find(n => n.type === kind).inputs.map(i => [i.name, i.link != null])", kind
+            )
+        ]
+
+    def written(self) -> "list[Shown]":
+        """What stands on nodes, as it is seen."""
+        return [Shown(one["text"], one["made"]) for one in self._page.evaluate(_SHOWN)]
+
+    def evaluate(self, script: str) -> Any:
+        return self._page.evaluate(script)
 
     def missing(self) -> list[str]:
         """Types of nodes that the server does not know."""

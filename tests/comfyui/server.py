@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 COMFYUI_PATH = os.environ.get("COMFYUI_PATH", "")
 """A checkout of ComfyUI. Its requirements and this pack's are installed for `PYTHON`."""
 PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
+FRONTEND = os.environ.get("COMFYUI_FRONTEND", "")
+"""The folder `static` of another release of comfyui-frontend-package than ComfyUI's own, if wanted."""
 PACK = "ComfyUI-MIVA"
 _PREVIEWS = (1, 4)
 """Kinds of binary messages that carry a picture."""
@@ -81,6 +83,7 @@ class Server:
         started = time.monotonic()
         command = [PYTHON, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch"]
         command += ["--base-directory", str(self.base), "--disable-api-nodes", "--preview-method", "auto", *arguments]
+        command += ["--front-end-root", FRONTEND] if FRONTEND else []
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=COMFYUI_PATH, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -91,6 +94,7 @@ class Server:
             self.stop()
             raise
         self.start_seconds = time.monotonic() - started
+        self.start_log = self.log()
 
     def _wait_until_ready(self, started: float) -> None:
         while True:

@@ -26,8 +26,8 @@ def frames(server: Server, outputs: dict[str, Any], shown: str = "shown") -> np.
 
 
 def test_the_pack_loads_with_all_its_nodes(server: Server) -> None:
-    assert "IMPORT FAILED" not in server.log()
-    assert "Traceback" not in server.log()
+    assert "IMPORT FAILED" not in server.start_log
+    assert "Traceback" not in server.start_log
     found = {name: info for name, info in server.get("/object_info").items() if info["python_module"].endswith(PACK)}
     assert found.keys() == NODES
 

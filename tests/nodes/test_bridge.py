@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import html
 import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -212,6 +214,36 @@ def test_a_stop_that_no_bar_has_met_is_raised_too(comfyui: FakeComfyUI) -> None:
         late.raise_if_asked()
     with pytest.raises(ZeroDivisionError), late.put_off():
         raise ZeroDivisionError
+
+
+TEXTS = [
+    "<img src=x onerror=alert(1)>",
+    "&lt;b&gt; &amp; &#60;",
+    "[[safe|https://evil.example]] [safe](//evil.example) ![](//evil.example/x.png)",
+    "[[[a|b]] http://a.b www.c.d WWW.c.d ada@example.org __LNK0__ ___LNK1__",
+    "*a* **b** _c_ __d__ ~e~ `f` \\* | g",
+    "# a\n- b\n+ c\n1. d\n20) e\n    f\n===\n---\n> g\n:-:|:-:",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_a_page_is_given_reads_to_the_letter_and_is_no_markup(text: str) -> None:
+    """By a decoder of entities, and by what frontends (1.37 to 1.49) and CommonMark look for."""
+    given = comfy_bridge.as_markup(text)
+    assert html.unescape(given) == text.replace("\n", "  \n")
+    assert not re.search(r"[<>`*~|\\\[]|://|(?i:www\.)|\w@\w|__LNK\d|(?<![a-z0-9])_|_(?![a-z0-9])", given)
+    assert not re.search(r"(?m)^([-+=:# >]|\d+[.)])", given)
+    assert not re.search(r"&(?!#\d+;)", given)
+
+
+def test_usual_texts_stay_as_they_are() -> None:
+    for text in (
+        "pan_left runs at the weight 2; it was trained at 1.",
+        "16 frames of 64×64, 8 a second.",
+        "牧: 0.5 (a)",
+    ):
+        assert comfy_bridge.as_markup(text) == text
+    assert comfy_bridge.as_markup("one\n\ntwo") == "one  \n  \ntwo"
 
 
 def test_the_log_is_quiet_when_all_is_well(comfyui: FakeComfyUI, caplog: pytest.LogCaptureFixture) -> None:

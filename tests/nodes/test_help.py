@@ -27,7 +27,7 @@ def entries(inputs: Any, above: str = "") -> Iterator[tuple[str, str, dict[str, 
         name = {} if above and not hasattr(one, "default") else {"name": one.id}
         yield above + one.id, one.id, {**name, "tooltip": one.told()["tooltip"]}
         if isinstance(one, io.Autogrow.Input):
-            ((socket, (_, told)),) = one.template.told["input"]["required"].items()
+            ((socket, (_, told)),) = one.template.told["input"]["optional"].items()
             for k in range(len(one.template.names)):
                 yield f"{one.id}_{socket}{k}", f"{socket}{min(k, 1)}", {"tooltip": told["tooltip"]}
         if isinstance(one, io.DynamicCombo.Input):

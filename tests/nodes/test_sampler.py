@@ -171,7 +171,7 @@ def test_what_is_told_replaces_what_the_last_run_told(model: Any, small: Tensor,
     for weight in (0.0, 1.0):
         run(MIVASampler, model=model, mivas=motion(weight=weight), image=small, steps=1, frames=3)
     told = "3 frames of 64×64, 8 a second."
-    assert comfyui.written == [("7", f"pan_left has the weight 0 and does nothing.\n{told}"), ("7", told)]
+    assert comfyui.written == [("7", f"pan_left has the weight 0 and does nothing.  \n{told}"), ("7", told)]
 
 
 def test_progress_and_a_frame_of_each_step_are_shown(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:

@@ -1,5 +1,6 @@
 """Save MIVA keeps motions, replaces nothing, and writes nowhere else."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave
+from comfyui_miva.nodes.file_names import fill_in
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown
 from safetensors.torch import load_file
@@ -84,6 +86,13 @@ def test_folders_may_stand_before_the_name(comfyui: FakeComfyUI, prefix: str) ->
         "a/",
         "a\x00b",
         "a?b",
+        "~",
+        "~/mine",
+        "~root",
+        "a\u202ebc",
+        "a\u200bb",
+        "a\x7fb",
+        "a\ud800",
     ],
 )
 def test_there_is_no_way_out_of_the_folder(comfyui: FakeComfyUI, prefix: str) -> None:
@@ -93,6 +102,51 @@ def test_there_is_no_way_out_of_the_folder(comfyui: FakeComfyUI, prefix: str) ->
         f"The filename_prefix {prefix!r} is no name for a file in models/miva: write letters, digits, _ and -, and / "
         "for folders."
     )
+    assert files(comfyui) == set()
+
+
+NOW = time.struct_time((2031, 2, 3, 4, 5, 6, 0, 34, 0))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "filled"),
+    [
+        ("%year%-%month%-%day%/%hour%%minute%%second%", "2031-02-03/040506"),
+        ("%width%x%height%", "64x48"),
+        ("%date:yyyy-MM-dd%/%date:hhmmss%", "2031-02-03/040506"),
+        ("%date:d.M.yy h:m:s%", "3.2.31 4:5:6"),
+        ("100% %year%", "100% %year%"),  # as Save Image reads it, the first two signs belong together
+        ("plain", "plain"),
+        ("%date:%", "%date:%"),
+    ],
+)
+def test_dates_and_sizes_are_filled_in(prefix: str, filled: str) -> None:
+    assert fill_in(prefix, NOW, (64, 48)) == filled
+
+
+def test_a_name_is_filled_in_before_it_is_checked(comfyui: FakeComfyUI) -> None:
+    before = time.localtime().tm_year
+    output = run(MIVASave, mivas=motion("rise"), filename_prefix="%year%/my_%width%")
+    assert shown(output) in [f"Saved as {year}/my_64.safetensors" for year in (before, time.localtime().tm_year)]
+    with pytest.raises(MIVAError, match="is no name for a file in models/miva"):
+        run(MIVASave, mivas=motion("rise"), filename_prefix="%date:hh:mm%")
+
+
+@pytest.mark.parametrize("prefix", ["%seed%", "a/%KSampler.seed%", "%Year%"])
+def test_what_cannot_be_filled_in_is_told(comfyui: FakeComfyUI, prefix: str) -> None:
+    with pytest.raises(MIVAError) as told:
+        run(MIVASave, mivas=motion("rise"), filename_prefix=prefix)
+    assert str(told.value) == (
+        f"Nothing is known to fill in for {prefix.removeprefix('a/')} in the filename_prefix {prefix!r}: %year%, "
+        "%month%, %day%, %hour%, %minute%, %second%, %width%, %height% and %date:yyyy-MM-dd% are."
+    )
+    assert files(comfyui) == set()
+
+
+@pytest.mark.parametrize("prefix", ["CON", "a/nul.txt", "com¹", "LPT9 ", "conout$"])
+def test_names_of_devices_are_told(comfyui: FakeComfyUI, prefix: str) -> None:
+    with pytest.raises(MIVAError, match="is a name that Windows keeps for itself: write another filename_prefix"):
+        run(MIVASave, mivas=motion("rise"), filename_prefix=prefix)
     assert files(comfyui) == set()
 
 

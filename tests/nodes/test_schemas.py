@@ -45,8 +45,8 @@ def test_everything_on_a_node_is_explained(node: type[io.ComfyNode]) -> None:
     for one in all_inputs(schema.inputs):
         told = one.told()
         assert told.get("tooltip", "").endswith("."), one.id
-        template = told.get("template", {"input": {"required": {}}})["input"]["required"]
-        assert all(below[1]["tooltip"].endswith(".") for below in template.values())
+        template = told.get("template", {"input": {}})["input"]
+        assert all(below[1]["tooltip"].endswith(".") for group in template.values() for below in group.values())
         if one.io_type in ("INT", "FLOAT"):
             assert told["min"] <= told["default"] <= told["max"], one.id
     for output in schema.outputs:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
 from comfyui_miva.nodes import MIVASampler, MIVATrain
+from comfyui_miva.nodes.sockets import Dataset
 from comfyui_miva.nodes.telling import notes, told, written
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run_unchecked
@@ -15,6 +17,10 @@ from node_runs import motion, run_unchecked
 
 class _Node:
     """Whose `execute` raises what it is given."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(node_id="Raises", display_name="Raises", category="", description="")
 
     @classmethod
     @told
@@ -35,7 +41,7 @@ class _Node:
 def test_a_package_that_is_missing_is_told_with_what_to_type(module: str, package: str) -> None:
     name = module.partition(".")[0]
     with pytest.raises(MIVAError) as said:
-        _Node.execute(ModuleNotFoundError(f"No module named {module!r}", name=module))
+        _Node.execute(error=ModuleNotFoundError(f"No module named {module!r}", name=module))
     assert str(said.value) == (
         f'This needs the package {name}, which is not installed: run `python -m pip install "{package}"` with the '
         "Python of ComfyUI, then start it again."
@@ -45,7 +51,7 @@ def test_a_package_that_is_missing_is_told_with_what_to_type(module: str, packag
 def test_a_module_that_no_package_of_ours_has_is_not_explained_away() -> None:
     error = ModuleNotFoundError("No module named 'elsewhere'", name="elsewhere")
     with pytest.raises(ModuleNotFoundError) as said:
-        _Node.execute(error)
+        _Node.execute(error=error)
     assert said.value is error
 
 
@@ -54,7 +60,7 @@ def test_training_asks_for_its_packages_before_it_begins(
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)  # which makes Python not find it
     with pytest.raises(MIVAError, match=r"^This needs the package accelerate, .*\"accelerate>=1\.1\""):
-        run_unchecked(MIVATrain, model=model, dataset=None)
+        run_unchecked(MIVATrain, model=model, dataset=Dataset((), "tiny", "", False, {}))
     assert not any(comfyui.output.iterdir())
 
 
@@ -79,7 +85,7 @@ def test_a_node_keeps_its_name_and_all_other_errors() -> None:
     assert _Node.execute.__func__.__doc__ == "Raises."
     for error in (MIVAError("as it is"), KeyError("a"), KeyboardInterrupt()):
         with pytest.raises(type(error)) as said:
-            _Node.execute(error)
+            _Node.execute(error=error)
         assert said.value is error
 
 

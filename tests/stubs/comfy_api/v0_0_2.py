@@ -34,6 +34,10 @@ class Input:
         self.id, self.optional = id, optional
         self._told: dict[str, Any] = {"tooltip": tooltip}
 
+    def get_io_type(self) -> str:
+        """The types it takes, with commas between them."""
+        return self.io_type
+
     def told(self) -> dict[str, Any]:
         """What the frontend is told of it, besides its id and type."""
         return {key: value for key, value in self._told.items() if value is not None}
@@ -205,6 +209,7 @@ class Autogrow:
                 raise TypeError(f"{input.id} grows by itself, so that it can be no part of what grows.")
             if not (min >= 0 and 1 <= max <= 100):
                 raise ValueError(f"{prefix} may have {min} to {max} sockets, but 100 are the most, and 1 the least.")
+            self.input = input
             self.names = [f"{prefix}{k}" for k in range(max)]
             self.told = {"input": _of([input]), "prefix": prefix, "min": min, "max": max}
 

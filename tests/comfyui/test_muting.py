@@ -1,0 +1,74 @@
+"""Nodes that are muted or bypassed, as the real frontend leaves them out of a prompt."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from .browser import Page, chromium, open_page
+from .server import ROOT, Server
+
+MUTED, BYPASSED = 2, 4
+STACKED = "2_camera_and_subject"
+BOUND = "3_two_subjects"
+
+
+@pytest.fixture(scope="module")
+def page(server: Server) -> Iterator[Page]:
+    with chromium() as browser:
+        yield open_page(browser, server)
+
+
+def load(page: Page, name: str) -> None:
+    graph = json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
+    page.load(graph, name)
+
+
+def test_saved_workflows_keep_their_connections(page: Page) -> None:
+    """Those were saved while every one of these sockets had to be connected."""
+    load(page, BOUND)
+    stack = dict(page.inputs("MIVAStack"))
+    assert {name: stack[name] for name in sorted(stack)} == {
+        "mivas.miva0": True,
+        "mivas.miva1": True,
+        "mivas.miva2": False,
+    }
+    bound = dict(page.inputs("MIVABindMask"))
+    assert bound["mivas"] and bound["mask"]
+    page.shoot("sockets_that_are_optional")
+
+
+def test_a_new_stack_can_be_connected(page: Page) -> None:
+    sockets = page.evaluate("() => LiteGraph.createNode('MIVAStack').inputs.map(i => i.name)")
+    assert "mivas.miva0" in sockets
+
+
+@pytest.mark.parametrize("mode", [MUTED, BYPASSED], ids=["muted", "bypassed"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_motion_of_a_stack_is_left_out(page: Page, mode: int, number: int) -> None:
+    load(page, STACKED)
+    page.set_mode("MIVALoad", mode, number)
+    assert page.queue() == ("success", None)
+
+
+@pytest.mark.parametrize("kind", ["MIVALoad", "MIVABindMask"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_subject_is_left_out(page: Page, kind: str, number: int) -> None:
+    load(page, BOUND)
+    page.set_mode(kind, MUTED, number)
+    assert page.queue() == ("success", None)
+
+
+def test_a_bypassed_bind_mask_gives_its_motion_on(page: Page) -> None:
+    load(page, BOUND)
+    page.set_mode("MIVABindMask", BYPASSED)
+    status, error = page.queue()
+    assert status == "error" and "is a masked motion without its mask" in str(error)
+
+
+def test_without_any_motion_the_base_moves_as_it_likes(page: Page) -> None:
+    load(page, STACKED)
+    for number in (0, 1):
+        page.set_mode("MIVALoad", MUTED, number)
+    assert page.queue() == ("success", None)
+    assert any("No motion is connected" in one.text for one in page.written())
