@@ -178,10 +178,11 @@ the last one is used.
 **Weights.** Keep their sum at 1, as 0.5 and 0.5 do here. With 0.3 and 0.7 one is stronger; with a sum far from 1 the
 picture breaks up, and the sampler says so.
 
-Chaining by **prev** of *Load MIVA* does the same as stacking.
+Chaining by **prev** of *Load MIVA* does the same as stacking. To leave one out, select its *Load MIVA* and press
+**Ctrl+M**.
 {_SMALL}
 """,
-                    240,
+                    245,
                 )
             },
             {"camera": _miva("zoom_in", 0.5), "subject": _miva("jump", 0.5)},
@@ -207,10 +208,11 @@ masks of all later frames are made together with the clip, and come out of the s
 
 - Give every masked motion the weight 1: it acts on its own subject only.
 - The order in *Stack MIVAs* is the depth: where masks overlap, the last one lies on top.
+- To leave a subject out, select its *Load MIVA* and press **Ctrl+M**.
 - Masks come from *Load Image*'s mask editor, from files as here, or from *Subject Mask* (next example).
 {_SMALL}
 """,
-                    300,
+                    325,
                 )
             },
             {

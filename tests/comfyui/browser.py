@@ -55,6 +55,7 @@ class Layout:
     wires: int
     filled: float
 
+
 _SHOWN = """() => [...document.querySelectorAll('.break-all > span, .comfy-markdown-content')].map(e => ({
   text: e.innerText,
   made: [...e.querySelectorAll('*')].map(x => x.tagName).filter(x => !['BR', 'P'].includes(x)),
