@@ -148,8 +148,8 @@ def _check_large_enough(stills: Sequence[tuple[str, Tensor]], shooting: Shooting
         low, high = _footprint(shooting.transforms(), shooting.size)
         width, height = ((high - low) * _LEAST_SHARPNESS).ceil().long().tolist()
         raise MIVAError(
-            f"Too small for this motion at this size and speed, which needs {width}×{height} pixels at least: "
-            f"{', '.join(small)}; replace or remove what is too small."
+            f"Too small for this motion at this size and speed, which needs {width}×{height} pixels at least; replace "
+            f"or remove them: {', '.join(small)}."
         )
 
 

@@ -25,7 +25,9 @@ from .workflow_graphs import GRAPHS, Graph
 ROOT = Path(__file__).parents[1]
 PACK_ID = "miva"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-COLUMN_GAP, ROW_GAP = 80, 60
+COLUMN_GAP, ROW_GAP = 90, 100
+LANES = 90, 30
+"""Wires that pass over columns: how far above the nodes the lowest one is, and from one to the next."""
 THUMBNAIL = 384
 SHOWN = 4
 """Workflows in the README's animation, the first ones."""
@@ -68,6 +70,8 @@ def main() -> None:
 
 def open_page(page: Page, server: str) -> None:
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+    # Nodes 2.0 would save its own, larger sizes, with which the other way to draw them looks half empty.
+    settings["Comfy.VueNodes.Enabled"] = False
     page.request.post(f"{server}/api/settings", data=settings)
     page.route(lambda url: not url.startswith((server, "data:", "blob:")), lambda route: route.abort())
     page.goto(server, wait_until="domcontentloaded")
@@ -81,7 +85,7 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> list[
     """Write a workflow; the frames that it makes, if it is run for its thumbnail."""
     graph, path = GRAPHS[name], ROOT / "workflows" / f"{name}.json"
     columns = [[(key, vars(node)) for key, node in column.items()] for column in graph.columns]
-    ids = page.evaluate(BUILD, {"columns": columns, "gaps": [COLUMN_GAP, ROW_GAP], "pack": PACK_ID})
+    ids = page.evaluate(BUILD, {"columns": columns, "gaps": [COLUMN_GAP, ROW_GAP], "lanesAt": LANES, "pack": PACK_ID})
     saved = json.loads(page.evaluate(SAVE))
     # Where its author last looked is nobody's business.
     saved.get("extra", {}).pop("ds", None)

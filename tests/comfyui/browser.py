@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,26 @@ _FIT = """() => {
 _MISSING = "() => app.graph._nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
 _NOTICES = """() => [...document.querySelectorAll('[role=alert], [role=dialog], [data-testid=error-overlay]')]
   .map(e => e.innerText.trim()).filter(Boolean)"""
+_LAYOUT = (Path(__file__).parent / "layout.js").read_text("utf-8")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a graph lies on the canvas.
+
+    Attributes:
+        overlapping: pairs of nodes that do. crossed: nodes that a wire runs behind.
+        half_empty: nodes much taller than what they show needs.
+        wires: how many pieces of wires were looked at.
+        filled: how much of the note its text takes; above 1 it is cut off.
+    """
+
+    overlapping: list[str]
+    crossed: list[str]
+    half_empty: list[str]
+    wires: int
+    filled: float
+
 
 _SHOWN = """() => [...document.querySelectorAll('.break-all > span, .comfy-markdown-content')].map(e => ({
   text: e.innerText,
@@ -49,10 +70,10 @@ class Shown(NamedTuple):
 
 
 class Page:
-    """The frontend with a graph in it."""
+    """The frontend with a graph in it; its name tells how it draws nodes."""
 
-    def __init__(self, page: Any) -> None:
-        self._page = page
+    def __init__(self, page: Any, name: str) -> None:
+        self._page, self.name = page, name
 
     def load(self, graph: dict[str, Any], name: str) -> None:
         self._page.evaluate("([graph, name]) => app.loadGraphData(graph, true, true, name)", [graph, name])
@@ -121,6 +142,12 @@ class Page:
         names = "() => app.graph._nodes.flatMap(n => n.widgets ?? []).filter(w => w.name === 'control_after_generate')"
         return self._page.evaluate(f"{names[:-1]}).every(w => w.value === 'fixed')")
 
+    def layout(self) -> Layout:
+        return Layout(**self._page.evaluate(_LAYOUT))
+
+    def shows(self, text: str) -> bool:
+        return self._page.get_by_text(text).first.is_visible()
+
     def click(self, selector: str) -> None:
         self._page.locator(selector).first.click(timeout=10000)
         self._page.wait_for_timeout(1500)
@@ -141,7 +168,7 @@ def chromium() -> Iterator[Any]:
         opened.close()
 
 
-def open_page(browser: Any, server: Server, **settings: Any) -> Page:
+def open_page(browser: Any, server: Server, name: str = "", **settings: Any) -> Page:
     """The frontend as a user with these settings has it."""
     page = browser.new_page(viewport={"width": 1900, "height": 1050})
     page.request.post(f"{server.url}/api/settings", data=_SETTINGS | settings)
@@ -150,4 +177,4 @@ def open_page(browser: Any, server: Server, **settings: Any) -> Page:
     ready = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.MIVASampler"
     page.wait_for_function(ready, timeout=120000)
     page.wait_for_timeout(2000)
-    return Page(page)
+    return Page(page, name)

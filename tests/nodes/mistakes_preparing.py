@@ -160,8 +160,8 @@ PREPARING = [
     Mistake(
         "a still that is too small",
         lambda artist: artist.film(stills="connected", images=picture(20, 20)),
-        "Too small for this motion at this size and speed, which needs 34×32 pixels at least: still 1 (20×20); replace "
-        "or remove what is too small.",
+        "Too small for this motion at this size and speed, which needs 34×32 pixels at least; replace or remove "
+        "them: still 1 (20×20).",
     ),
     Mistake(
         "a single still",
