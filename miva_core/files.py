@@ -1,5 +1,7 @@
 """Checks on picture and video files that people name, and writing that never leaves half a file."""
 
+import hashlib
+import math
 import os
 import re
 import tempfile
@@ -126,27 +128,90 @@ def check_new(path: str | Path, extensions: Collection[str]) -> Path:
     return path
 
 
+class FileTakenError(MIVAError):
+    """A file appeared where a new one was about to be put; it is left alone."""
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, new: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes its place when the block ends well and vanishes otherwise.
 
+    What writers that were killed have left in the folder is removed once it is a day old.
+
+    Args:
+        path: the file to write.
+        new: never replace a file, not even one that has appeared meanwhile.
+
     Raises:
+        FileTakenError: there is such a file when the block ends, and `new` is set.
         MIVAError: the file system refuses (full, no permission).
     """
     target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
-    temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    temporary = target.with_name(f"{_mark(target)}{uuid.uuid4().hex[:16]}{path.suffix}")
     try:
         temporary.touch()
-        usual = temporary.stat().st_mode
+        found = temporary.stat()
+        # By the clock of the file system, which on a network is another one.
+        _sweep(target.parent, _MARK, before=found.st_mtime - _A_DAY)
         yield temporary
         # Some writers make files that only their owner may read.
-        temporary.chmod(usual)
-        os.replace(temporary, target)
+        temporary.chmod(found.st_mode)
+        if new:
+            _put(temporary, target)
+        else:
+            os.replace(temporary, target)
     except OSError as error:
         raise MIVAError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed writers of a file, or of the files in a folder, have left; nobody may be writing there."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        _sweep(target, _MARK)
+    else:
+        _sweep(target.parent, _mark(target))
+
+
+_MARK = ".miva-"
+"""How the names of temporary files begin."""
+_A_DAY = 24 * 3600.0
+"""Seconds after which nobody writes a file any more that has not changed meanwhile."""
+
+
+def _mark(target: Path) -> str:
+    """How the names of the temporary files of one target begin; names may be too long to be repeated in them."""
+    return f"{_MARK}{hashlib.sha256(target.name.encode(errors='surrogateescape')).hexdigest()[:8]}-"
+
+
+def _sweep(folder: Path, mark: str, before: float = math.inf) -> None:
+    """Remove temporary files that were last changed before a moment, as far as the file system allows it."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(mark):
+                with suppress(OSError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < before:
+                        os.unlink(entry)
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Give a file its name unless that is taken, which no check beforehand could promise."""
+    try:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links, as on memory cards: the name is taken first, and then filled.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            os.replace(temporary, target)
+    except FileExistsError as error:
+        raise FileTakenError(
+            f"{target.name} has appeared in {target.parent} meanwhile, and is left alone: name another file."
+        ) from error
 
 
 def _listed(extensions: Collection[str]) -> str:
