@@ -100,6 +100,7 @@ class Int:
             self,
             id: str,
             *,
+            display_name: str | None = None,
             default: int | None = None,
             min: int | None = None,
             max: int | None = None,
@@ -117,6 +118,7 @@ class Int:
                 max=max,
                 step=step,
                 control_after_generate=control_after_generate,
+                display_name=display_name,
             )
 
 
@@ -130,6 +132,7 @@ class Float:
             self,
             id: str,
             *,
+            display_name: str | None = None,
             default: float | None = None,
             min: float | None = None,
             max: float | None = None,
@@ -138,7 +141,8 @@ class Float:
             tooltip: str | None = None,
             advanced: bool | None = None,
         ) -> None:
-            super().__init__(id, tooltip, advanced, default, min=min, max=max, step=step, round=round)
+            numbers = {"min": min, "max": max, "step": step, "round": round}
+            super().__init__(id, tooltip, advanced, default, **numbers, display_name=display_name)
 
 
 class String:
