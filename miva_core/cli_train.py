@@ -15,12 +15,12 @@ from .cli_options import (
     device,
     load_chosen_base,
     load_models,
-    make_folder,
     number,
     search_options,
     whole,
 )
 from .errors import MIVAError
+from .files import whole_folder
 
 if TYPE_CHECKING:
     import torch
@@ -145,10 +145,10 @@ def _camera_clips(options: argparse.Namespace) -> None:
     check_new_folder(options.out)
     stills = read_stills(options.stills)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
-    make_folder(options.out)
-    for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
-        write_video(rearrange(clip.frames, "f c h w -> f h w c"), options.out / f"{name}.mp4", options.fps)
-        write_flow(clip, options.out / f"{name}_flow.json")
+    with whole_folder(options.out) as folder:
+        for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
+            write_video(rearrange(clip.frames, "f c h w -> f h w c"), folder / f"{name}.mp4", options.fps)
+            write_flow(clip, folder / f"{name}_flow.json")
     print(f"Wrote {count} clips of {options.camera} into {options.out}, each with its exact flow.")
 
 

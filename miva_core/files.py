@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator
@@ -167,6 +168,29 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder`; it takes its place when the block ends well and vanishes otherwise.
+
+    Args:
+        folder: which does not exist, or is empty.
+
+    Raises:
+        FileTakenError: something is in it by now; the results are in a folder whose name has a number.
+        MIVAError: the file system refuses.
+    """
+    target = Path(os.path.realpath(folder))
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_mark(target)) as temporary:
+            made = Path(temporary) / "whole"
+            made.mkdir()
+            _sweep(target.parent, _MARK, before=made.stat().st_mtime - _A_DAY)
+            yield made
+            _place(made, target)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} could not be filled: {error.strerror or error}.") from error
+
+
 def sweep(path: Path) -> None:
     """Remove what killed writers of a file, or of the files in a folder, have left; nobody may be writing there."""
     target = Path(os.path.realpath(path))
@@ -193,8 +217,30 @@ def _sweep(folder: Path, mark: str, before: float = math.inf) -> None:
         for entry in entries:
             if entry.name.startswith(mark):
                 with suppress(OSError):
-                    if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < before:
+                    if entry.stat(follow_symlinks=False).st_mtime >= before:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry)
+                    else:
                         os.unlink(entry)
+
+
+def _place(made: Path, target: Path) -> None:
+    """Give a folder its name, or one with a number if something is in the folder of that name."""
+    try:
+        with suppress(FileNotFoundError):
+            target.rmdir()
+        made.rename(target)
+    except OSError as error:
+        if not target.exists():
+            raise
+        number = 2
+        while (other := target.with_name(f"{target.name}_{number}")).exists():
+            number += 1
+        made.rename(other)
+        raise FileTakenError(
+            f"{target} was filled meanwhile, and is left alone: the results are in {other}."
+        ) from error
 
 
 def _put(temporary: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 import miva_core
 from miva_core.adapter import MIVAAdapter
 from miva_core.errors import MIVAError
-from miva_core.files import FileTakenError, replacing, sweep
+from miva_core.files import FileTakenError, replacing, sweep, whole_folder
 from miva_core.weights import save_weights
 
 ROOT = Path(miva_core.__file__).parents[1]
@@ -153,3 +153,35 @@ def test_an_adapter_can_be_new_or_replace(tmp_path: Path, make_adapter: Any, une
     with pytest.raises(FileTakenError):
         adapter.save(tmp_path / "a.safetensors", info, new=True)
     adapter.save(tmp_path / "a.safetensors", info)
+
+
+def test_a_folder_takes_its_place_whole_and_never_that_of_another(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    for _ in range(2):  # one that is not there, and one that is empty
+        with whole_folder(folder) as made:
+            (made / "a.txt").write_text("first")
+            assert not folder.exists() or not any(folder.iterdir())
+        assert [path.name for path in folder.iterdir()] == ["a.txt"] and len(list(tmp_path.iterdir())) == 1
+        (folder / "a.txt").unlink()
+    told = r"clips was filled meanwhile, and is left alone: the results are in .*clips_3\."
+    (tmp_path / "clips_2").mkdir()
+    with pytest.raises(FileTakenError, match=told), whole_folder(folder) as made:
+        (made / "a.txt").write_text("second")
+        (folder / "theirs.txt").touch()
+    assert [path.name for path in folder.iterdir()] == ["theirs.txt"]
+    assert (tmp_path / "clips_3" / "a.txt").read_text() == "second"
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "more") as made:
+        (made / "a.txt").touch()
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "clips_2", "clips_3"]
+
+
+def test_folders_of_killed_commands_are_removed_a_day_later(tmp_path: Path) -> None:
+    old, young = (tmp_path / f".miva-01234567-{k}" for k in "ab")
+    for left in (old, young):
+        (left / "whole").mkdir(parents=True)
+        (left / "whole" / "a.txt").touch()
+    os.utime(old, (time.time() - 25 * 3600,) * 2)
+    with whole_folder(tmp_path / "clips") as made:
+        (made / "a.txt").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "clips"]
