@@ -132,6 +132,7 @@ def learn(
             if log:
                 log.close()
         if outcome.finished and outcome.is_main_process:
+            remove_encodings(folder / ENCODED)
             info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
             placed = {out: _place(outcome.adapter, info, out)}
             if beside:
@@ -141,7 +142,6 @@ def learn(
             made = log.clips if log else _tried_on(base, outcome.adapter, samples, stop)
             draw_curve(outcome.losses, folder / CURVE)
             write_report(folder / REPORT, info, lesson, samples, made, folder / CURVE)
-            remove_encodings(folder / ENCODED)
             _tell_of_others(placed)
         return outcome
 
