@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -47,10 +48,7 @@ class KeptEncodings:
         if told != _digest_of(tensors, key):
             return None
         count = sum(name.endswith(".mean") for name in tensors)
-        return [
-            LatentClip(**{part.name: tensors.get(f"{k}.{part.name}") for part in fields(LatentClip)})
-            for k in range(count)
-        ]
+        return [_clip(tensors, f"{k}.") for k in range(count)]
 
     def write(self, key: str, windows: Sequence[LatentClip]) -> None:
         """Keep the versions of a clip. Where that fails it is told once, and nothing is kept any more."""
@@ -94,6 +92,11 @@ class KeptEncodings:
 def remove_encodings(folder: Path) -> None:
     """Remove all, when a training is done."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clip(tensors: Mapping[str, Tensor], beginning: str) -> LatentClip:
+    parts: dict[str, Any] = {part.name: tensors.get(beginning + part.name) for part in fields(LatentClip)}
+    return LatentClip(**parts)
 
 
 def _digest_of(tensors: Mapping[str, Tensor], key: str) -> str:
