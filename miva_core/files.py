@@ -253,7 +253,11 @@ def _put(temporary: Path, target: Path) -> None:
         except OSError:
             # A file system without hard links, as on memory cards: the name is taken first, and then filled.
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            os.replace(temporary, target)
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                target.unlink()
+                raise
     except FileExistsError as error:
         raise FileTakenError(
             f"{target.name} has appeared in {target.parent} meanwhile, and is left alone: name another file."

@@ -66,6 +66,20 @@ def test_a_new_file_never_takes_the_place_of_one_that_has_appeared(tmp_path: Pat
     assert path.read_text() == "third" and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_name_that_was_taken_but_could_not_be_filled_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    told = r"a\.txt could not be written: Input/output error"
+    with pytest.raises(MIVAError, match=told), replacing(tmp_path / "a.txt", new=True) as temporary:
+        temporary.write_text("text")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.usefixtures("links")
 def test_of_many_that_write_at_once_one_has_the_name(tmp_path: Path) -> None:
     path, ready, done = tmp_path / "a.txt", threading.Barrier(8), []
