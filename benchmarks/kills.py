@@ -1,24 +1,56 @@
-"""Is a training that is killed at a random moment and resumed, bit for bit, the one that was left in peace?
+"""Is a training that is killed at any moment and resumed, bit for bit, the one that was left in peace?
 
     python -m benchmarks.kills [--kills 50] [--out benchmarks/results]
 
 Trains the built-in base on three drawn clips by the command line, in few steps with frequent checkpoints, samples and
 all. Each time it is killed without warning (SIGKILL) somewhere between its start and its end, resumed, and its adapter
-file compared with that of an uninterrupted run.
+file compared with that of an uninterrupted run. Then a shorter one is killed right before and right after each of its
+files takes its place. Its report must be there in the end, and nothing that it does not leave otherwise.
 """
 
 import argparse
 import os
 import random
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+_KILLED_AT = """
+import os, signal, sys
+from miva_core.cli import main
+
+moment, passed = int(sys.argv.pop(1)), 0
+
+
+def pass_moment():
+    global passed
+    if passed == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+    passed += 1
+
+
+def watched(place):
+    def run(*paths):
+        pass_moment()
+        place(*paths)
+        pass_moment()
+
+    return run
+
+
+os.link, os.replace = watched(os.link), watched(os.replace)
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line, killed at one of the moments right before and right after a file takes its place."""
+_LEFT = r"checkpoint\.safetensors|loss\.png|report\.html|samples_\d+\.png|tensorboard"
+"""What a training leaves in its folder."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +65,19 @@ class Training:
     steps: int = 12
     save_every: int = 2
 
-    def start(self, out: Path, resume: bool) -> subprocess.Popen:
-        """The command, at work on one processor core."""
-        command = [sys.executable, "-m", "miva_core", "train", str(self.clips), "--motion", "jump", "--out", str(out)]
+    def start(self, out: Path, resume: bool, moment: int | None = None) -> subprocess.Popen:
+        """The command, at work on one processor core.
+
+        Args:
+            moment: at which it is killed, see `killed_at`; None leaves it in peace.
+        """
+        program = ["-m", "miva_core"] if moment is None else ["-c", _KILLED_AT, str(moment)]
+        command = [sys.executable, *program, "train", str(self.clips), "--motion", "jump", "--out", str(out)]
         command += ["--steps", str(self.steps), "--batch", "1", "--save-every", str(self.save_every)]
         command += ["--sample-every", str(self.steps // 2), *(["--resume"] if resume else [])]
         # One thread: on more, sums may be taken in another order.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -64,25 +102,58 @@ class Training:
             process.communicate()
             return True
 
+    def killed_at(self, out: Path, moment: int) -> bool:
+        """Start it, to be killed before (even numbers) or after (odd ones) a file takes its place; whether it got so
+        far."""
+        process = self.start(out, resume=False, moment=moment)
+        told, _ = process.communicate(timeout=600)
+        if process.returncode not in (0, -signal.SIGKILL):
+            raise RuntimeError(told)
+        return process.returncode != 0
+
 
 def draw_clips(folder: Path, count: int) -> None:
     command = [sys.executable, "-m", "tools.draw_clips", "jump", "--count", str(count), "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def kill_and_resume(training: Training, folder: Path, seconds: float) -> tuple[bytes, bool]:
-    """The adapter file of a training that was killed after so long and resumed where there was a checkpoint; and
-    whether there was one."""
-    out = folder / "killed.safetensors"
-    state = out.with_suffix(".training") / "checkpoint.safetensors"
-    had_state = False
-    if training.killed(out, seconds) and not out.exists():
-        had_state = state.is_file()
+def resume(training: Training, out: Path) -> tuple[bytes, bool]:
+    """The adapter file of a training that was killed, resumed where there was a checkpoint; and whether there was one.
+
+    All files are removed.
+
+    Raises:
+        RuntimeError: it does not go on, or leaves other files than a training does.
+    """
+    folder = out.with_suffix(".training")
+    had_state = (folder / "checkpoint.safetensors").is_file()
+    finished = (folder / "report.html").is_file()
+    if not finished:
         training.finish(out, resume=had_state)
+    # One that was killed after its report could not remove what says that it is at work.
+    at_work = {"lock", "process.txt"} if finished else {"lock"}
+    stray = {path.name for path in folder.iterdir() if not re.fullmatch(_LEFT, path.name)} - at_work
+    stray |= {path.name for path in out.parent.iterdir() if path.name.startswith(".")}
+    if stray or not (folder / "report.html").is_file():
+        raise RuntimeError(f"The report is missing, or there are other files: {sorted(stray)}.")
     content = out.read_bytes()
     out.unlink()
-    shutil.rmtree(out.with_suffix(".training"))
-    return content, had_state
+    shutil.rmtree(folder)
+    return content, had_state and not finished
+
+
+def kill_at_every_write(training: Training, out: Path) -> tuple[int, int]:
+    """How many moments there are right before and after a file takes its place, and after how many of them the training
+    ended as if it had not been killed."""
+    training.finish(out, resume=False)
+    expected, _ = resume(training, out)
+    same = moment = 0
+    while training.killed_at(out, moment):
+        same += resume(training, out)[0] == expected
+        moment += 1
+        print(f"{same} of {moment} moments", flush=True)
+    resume(training, out)
+    return moment, same
 
 
 def main() -> None:
@@ -96,17 +167,17 @@ def main() -> None:
         folder = Path(name)
         draw_clips(folder / "clips", count=3)
         training = Training(folder / "clips")
-        whole = folder / "killed.safetensors"  # the file's name is the motion's, and so part of the file
-        seconds = training.finish(whole, resume=False)
-        expected = whole.read_bytes()
-        whole.unlink()
-        shutil.rmtree(whole.with_suffix(".training"))
+        out = folder / "killed.safetensors"  # the file's name is the motion's, and so part of the file
+        seconds = training.finish(out, resume=False)
+        expected, _ = resume(training, out)
         equal = resumed = 0
         for k in range(args.kills):
-            content, had_state = kill_and_resume(training, folder, chance.uniform(0, seconds))
+            training.killed(out, chance.uniform(0, seconds))
+            content, had_state = resume(training, out)
             equal += content == expected
             resumed += had_state
             print(f"{k + 1}: {equal} equal, {resumed} had a checkpoint", flush=True)
+        moments, same = kill_at_every_write(replace(training, steps=4), out)
     lines = [
         "# Killed trainings",
         "",
@@ -114,6 +185,10 @@ def main() -> None:
         f"{training.save_every}) were killed by SIGKILL at random moments of the {seconds:.0f} seconds that one took, "
         f"and run again: {resumed} went on from a checkpoint, the others had been killed before the first one or after "
         f"the end. {equal} of {args.kills} adapter files were equal to that of the uninterrupted run, byte for byte.",
+        "",
+        f"Shorter ones (4 steps) were killed at each of the {moments} moments right before and after a file takes its "
+        f"place: {same} adapter files were equal. Every one of all these trainings had its report in the end, and none "
+        "left a temporary file.",
     ]
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "kills.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -56,15 +56,23 @@ class MIVAAdapter(nn.Module):
         """Metadata for `save`: `record` holds the fields of `AdapterInfo` from `motion` on."""
         return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
 
-    def save(self, path: str | os.PathLike[str], metadata: AdapterInfo, dtype: torch.dtype = torch.float32) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        metadata: AdapterInfo,
+        dtype: torch.dtype = torch.float32,
+        new: bool = False,
+    ) -> None:
         """Writes one .safetensors file, whole or not at all.
 
         Args:
             path: where; the folder must exist, and an older file is replaced.
             metadata: from `self.info(...)`.
             dtype: torch.float32, or torch.float16 for half the size.
+            new: never replace a file, not even one that has appeared meanwhile.
 
         Raises:
+            FileTakenError: there is such a file, and `new` is set.
             MIVAError: the path does not end in .safetensors or cannot be written, `metadata` belongs to another
                 adapter, or a value is not finite in this dtype.
         """
@@ -78,7 +86,7 @@ class MIVAAdapter(nn.Module):
             _file_key(name): parameter.detach().to("cpu", dtype).contiguous()
             for name, parameter in self.named_parameters()
         }
-        save_weights(path, tensors, {"miva": metadata.to_json()}, f"The adapter as {dtype}")
+        save_weights(path, tensors, {"miva": metadata.to_json()}, f"The adapter as {dtype}", new)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backbone: Backbone) -> MIVAAdapter:
@@ -99,16 +107,17 @@ class MIVAAdapter(nn.Module):
 
 
 def relabel(path: Path, info: AdapterInfo, out: Path) -> None:
-    """Copy an adapter file under another header.
+    """Copy an adapter file under another header, to where there is no file yet.
 
     Raises:
+        FileTakenError: there is one.
         MIVAError: it is gone or damaged, or the copy cannot be written.
     """
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise MIVAError(f"{path} cannot be read any more: make or choose the adapter again.") from error
-    save_weights(out, tensors, {"miva": info.to_json()}, "The adapter")
+    save_weights(out, tensors, {"miva": info.to_json()}, "The adapter", new=True)
 
 
 def _key(site: Site) -> str:

@@ -149,7 +149,7 @@ def _convert(options: argparse.Namespace) -> None:
         subject=options.subject,
         training={"converted from": options.official.name} | ({"gate temperature": "assumed"} if is_wan else {}),
     )
-    adapter.save(options.out, info)
+    adapter.save(options.out, info, new=True)
     print(f"Wrote {options.out}: {adapter.num_parameters():,} parameters.")
     if is_wan:
         print(

@@ -1,16 +1,15 @@
 """The command that finds subjects: one mask for each, in a picture or a clip."""
 
 import argparse
-import contextlib
 import re
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cli_options import add_models, check_new_folder, load_models, search_options, whole
 from .errors import MIVAError, MIVAWarning
+from .files import whole_folder
 from .pointed_text import parse_box, parse_points
 
 if TYPE_CHECKING:
@@ -98,21 +97,9 @@ def _mask(options: argparse.Namespace) -> None:
     found = _find(frames, options)
     found = found._replace(masks=_edited(found.masks, options))
     _tell_empty(found, options)
-    with _whole_folder(options.out) as folder:
+    with whole_folder(options.out) as folder:
         _write(folder, frames, found, options.key_frame or 0)
     print(f"Wrote {', '.join(found.labels)} into {options.out}: masks, overlay.png and boxes.json.")
-
-
-@contextlib.contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder that takes its place when the block ends well, and vanishes otherwise."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".masks-") as temporary:
-        made = Path(temporary) / "masks"
-        made.mkdir()
-        yield made
-        with contextlib.suppress(FileNotFoundError):
-            folder.rmdir()
-        made.rename(folder)
 
 
 def _tell_empty(found: "Subjects", options: argparse.Namespace) -> None:

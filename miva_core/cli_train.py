@@ -15,12 +15,12 @@ from .cli_options import (
     device,
     load_chosen_base,
     load_models,
-    make_folder,
     number,
     search_options,
     whole,
 )
 from .errors import MIVAError
+from .files import whole_folder
 
 if TYPE_CHECKING:
     import torch
@@ -146,22 +146,21 @@ def _camera_clips(options: argparse.Namespace) -> None:
     check_new_folder(options.out)
     stills = read_stills(options.stills, shooting.enough)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
-    make_folder(options.out)
-    for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
-        write_video(rearrange(clip.frames, "f c h w -> f h w c"), options.out / f"{name}.mp4", options.fps)
-        write_flow(clip, options.out / f"{name}_flow.json")
+    with whole_folder(options.out) as folder:
+        for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
+            write_video(rearrange(clip.frames, "f c h w -> f h w c"), folder / f"{name}.mp4", options.fps)
+            write_flow(clip, folder / f"{name}_flow.json")
     print(f"Wrote {count} clips of {options.camera} into {options.out}, each with its exact flow.")
 
 
 def _train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
-    from .files import check_new
     from .info import read_info
-    from .learning import Author, Companion, check_start, learn, training_folder
+    from .learning import Author, Companion, learn
     from .library import resolve_adapter
-    from .recipes import recipe
+    from .recipes import expected_of, recipe
+    from .training_files import check_start, how_to_go_on, training_folder
 
-    check_start(options.out, options.resume)
     options.motion = options.motion or options.out.stem.replace("_", " ")
     if options.camera and options.masked:
         raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
@@ -169,10 +168,8 @@ def _train(options: argparse.Namespace) -> None:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
     if (options.beside is None) != (options.beside_out is None):
         raise MIVAError("A motion that learns beside another needs both: --beside names it, --beside-out its new file.")
-    if options.beside_out:
-        check_distinct([options.beside_out], [options.out])
-        if not options.resume:
-            check_new(options.beside_out, (".safetensors",))
+    check_distinct([options.beside_out], [options.out])
+    check_start(options.out, options.resume, options.beside_out)
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
@@ -202,33 +199,42 @@ def _train(options: argparse.Namespace) -> None:
     beside = None
     if options.beside:
         beside = Companion(adapters["beside"], read_info(paths["beside"]), options.beside_out)
-    with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5, disable=not first) as bar:
+    try:
+        with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5, disable=not first) as bar:
 
-        def show(progress: object) -> None:
-            bar.set_postfix(loss=f"{progress.losses[-1]:.4f}", refresh=False)
-            bar.update(progress.step - bar.n)
+            def show(progress: object) -> None:
+                bar.set_description(refresh=False)
+                bar.set_postfix(loss=f"{progress.losses[-1]:.4f}", refresh=False)
+                bar.update(progress.step - bar.n)
 
-        outcome = learn(
-            base,
-            lesson,
-            chosen,
-            options.out,
-            samples=samples,
-            sample_every=options.sample_every or max(1, chosen.steps // 5),
-            save_every=options.save_every,
-            seed=options.seed,
-            precision=precision,
-            author=Author(options.author, options.licence),
-            start=adapters.get("start"),
-            beside=beside,
-            resume=options.resume,
-            callback=show,
-            stop=stop,
-        )
+            outcome = learn(
+                base,
+                lesson,
+                chosen,
+                options.out,
+                samples=samples,
+                sample_every=options.sample_every or max(1, chosen.steps // 5),
+                save_every=options.save_every,
+                seed=options.seed,
+                precision=precision,
+                author=Author(options.author, options.licence),
+                start=adapters.get("start"),
+                beside=beside,
+                resume=options.resume,
+                callback=show,
+                stop=stop,
+                tell=lambda encoded, clips: bar.set_description(f"clip {encoded} of {clips} encoded"),
+            )
+    except KeyboardInterrupt:
+        if first:
+            print(f"\nStopped. {how_to_go_on(options.out)}")
+        sys.exit(STOPPED)
     if not outcome.is_main_process:
         return
     if outcome.finished:
         print(f"Wrote {options.out}, and {folder / 'report.html'}.")
+        if expected := expected_of(chosen, options.base):
+            print(f"It learnt in {expected}.")
     else:
         done = f"{len(outcome.losses)} of {chosen.steps}"
         print(f"Stopped and saved at step {done}: go on by the same command and --resume.")

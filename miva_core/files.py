@@ -1,7 +1,10 @@
 """Checks on picture and video files that people name, and writing that never leaves half a file."""
 
+import hashlib
+import math
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Collection, Iterator
@@ -126,27 +129,139 @@ def check_new(path: str | Path, extensions: Collection[str]) -> Path:
     return path
 
 
+class FileTakenError(MIVAError):
+    """A file appeared where a new one was about to be put; it is left alone."""
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, new: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes its place when the block ends well and vanishes otherwise.
 
+    What writers that were killed have left in the folder is removed once it is a day old.
+
+    Args:
+        path: the file to write.
+        new: never replace a file, not even one that has appeared meanwhile.
+
     Raises:
+        FileTakenError: there is such a file when the block ends, and `new` is set.
         MIVAError: the file system refuses (full, no permission).
     """
     target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
-    temporary = target.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    temporary = target.with_name(f"{_mark(target)}{uuid.uuid4().hex[:16]}{path.suffix}")
     try:
         temporary.touch()
-        usual = temporary.stat().st_mode
+        found = temporary.stat()
+        # By the clock of the file system, which on a network is another one.
+        _sweep(target.parent, _MARK, before=found.st_mtime - _A_DAY)
         yield temporary
         # Some writers make files that only their owner may read.
-        temporary.chmod(usual)
-        os.replace(temporary, target)
+        temporary.chmod(found.st_mode)
+        if new:
+            _put(temporary, target)
+        else:
+            os.replace(temporary, target)
     except OSError as error:
         raise MIVAError(f"{path} could not be written: {error.strerror or error}.") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder`; it takes its place when the block ends well and vanishes otherwise.
+
+    Args:
+        folder: which does not exist, or is empty.
+
+    Raises:
+        FileTakenError: something is in it by now; the results are in a folder whose name has a number.
+        MIVAError: the file system refuses.
+    """
+    target = Path(os.path.realpath(folder))
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_mark(target)) as temporary:
+            made = Path(temporary) / "whole"
+            made.mkdir()
+            _sweep(target.parent, _MARK, before=made.stat().st_mtime - _A_DAY)
+            yield made
+            _place(made, target)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} could not be filled: {error.strerror or error}.") from error
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed writers of a file, or of the files in a folder, have left; nobody may be writing there."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        _sweep(target, _MARK)
+    else:
+        _sweep(target.parent, _mark(target))
+
+
+_MARK = ".miva-"
+"""How the names of temporary files begin."""
+_A_DAY = 24 * 3600.0
+"""Seconds after which nobody writes a file any more that has not changed meanwhile."""
+
+
+def _mark(target: Path) -> str:
+    """How the names of the temporary files of one target begin; names may be too long to be repeated in them."""
+    return f"{_MARK}{hashlib.sha256(target.name.encode(errors='surrogateescape')).hexdigest()[:8]}-"
+
+
+def _sweep(folder: Path, mark: str, before: float = math.inf) -> None:
+    """Remove temporary files that were last changed before a moment, as far as the file system allows it."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(mark):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime >= before:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry)
+                    else:
+                        os.unlink(entry)
+
+
+def _place(made: Path, target: Path) -> None:
+    """Give a folder its name, or one with a number if something is in the folder of that name."""
+    try:
+        with suppress(FileNotFoundError):
+            target.rmdir()
+        made.rename(target)
+    except OSError as error:
+        if not target.exists():
+            raise
+        number = 2
+        while (other := target.with_name(f"{target.name}_{number}")).exists():
+            number += 1
+        made.rename(other)
+        raise FileTakenError(
+            f"{target} was filled meanwhile, and is left alone: the results are in {other}."
+        ) from error
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Give a file its name unless that is taken, which no check beforehand could promise."""
+    try:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links, as on memory cards: the name is taken first, and then filled.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                target.unlink()
+                raise
+    except FileExistsError as error:
+        raise FileTakenError(
+            f"{target.name} has appeared in {target.parent} meanwhile, and is left alone: name another file."
+        ) from error
 
 
 def _listed(extensions: Collection[str]) -> str:

@@ -24,7 +24,10 @@ def interruption() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
-        print("\nFinishing this step, then saving. Stopped once more, what came after the last checkpoint is lost.")
+        print(
+            "\nFinishing this step, then saving. Stopped once more, what came after the last checkpoint is lost; "
+            "--resume goes on from there."
+        )
         signal.signal(number, before[number])
 
     for number in before:

@@ -162,17 +162,32 @@ def _spread(clip: LatentClip) -> Tensor:
     return torch.zeros_like(clip.mean) if clip.std is None else clip.std
 
 
-def varied(pixels: Pixels, colours: int, flip: bool, generator: torch.Generator) -> Iterator[Pixels]:
-    """A clip as it is learnt from: in several random colourings, mirrored every second time, masks and flow with it.
+class Colouring(NamedTuple):
+    """How the colours of a clip are changed: by a gain (3, 1, 1) of each channel after an exponent (1,) of all."""
+
+    gain: Tensor
+    gamma: Tensor
+
+
+def draw_colourings(count: int, generator: torch.Generator) -> list[Colouring | None]:
+    """So many colourings, the first of which leaves a clip as it is."""
+    drawn: list[Colouring | None] = [None]
+    for _ in range(1, count):
+        gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)
+        drawn.append(Colouring(gain, torch.exp(0.2 * torch.randn(1, generator=generator))))
+    return drawn
+
+
+def varied(pixels: Pixels, colourings: Sequence[Colouring | None], flip: bool) -> Iterator[Pixels]:
+    """A clip as it is learnt from: in several colourings, mirrored every second time, masks and flow with it.
 
     Args:
-        colours: number of colourings, the first as the clip is.
+        colourings: see `draw_colourings`.
         flip: whether mirrored ones are wanted, too, at least one.
     """
-    for k in range(max(colours, 2 if flip else 1)):
+    for k in range(max(len(colourings), 2 if flip else 1)):
         frames, masks, flow = pixels
-        if 0 < k < colours:
-            gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)
-            gamma = torch.exp(0.2 * torch.randn(1, generator=generator))
-            frames = (frames.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)
+        colouring = colourings[k] if k < len(colourings) else None
+        if colouring:
+            frames = (frames.clamp(1e-4, 1) ** colouring.gamma * colouring.gain).clamp(0, 1)
         yield Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow)) if flip and k % 2 else Pixels(frames, masks, flow)

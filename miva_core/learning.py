@@ -1,22 +1,27 @@
 """Clips in, an adapter file out: a training with all that is seen of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from .adapter import MIVAAdapter
+from .animation import Clip, Progress
 from .base import Base
 from .config import MIVAConfig
 from .errors import MIVAError
-from .files import check_new
+from .files import FileTakenError, check_new
 from .info import AdapterInfo
+from .kept_encodings import KeptEncodings, remove_encodings
+from .latent_clips import LatentClip
 from .lesson import Lesson
 from .recipes import Recipe
 from .samples import Sample, try_on
 from .training import CHECKPOINT, Outcome, Precision, TrainingProgress, check_resume, train, training_settings
+from .training_files import ENCODED, check_files, held, is_first_process, training_folder
 from .training_log import CURVE, TrainingLog, draw_curve
 from .training_report import REPORT, write_report
 from .training_state import read_state
@@ -40,29 +45,6 @@ class Companion:
     out: Path
 
 
-def training_folder(out: Path) -> Path:
-    """Where the training of an adapter file keeps its checkpoint, samples and report: beside it."""
-    return out.with_suffix(".training")
-
-
-def check_start(out: Path, resume: bool) -> None:
-    """Check, before anything is loaded, that a training can begin or go on, and will be able to write its file.
-
-    Raises:
-        MIVAError: the file exists, or cannot be written; or there is a checkpoint and it is not to go on, or none and
-            it is to.
-    """
-    check_new(out, (".safetensors",))
-    folder = training_folder(out)
-    found = (folder / CHECKPOINT).is_file()
-    if found and not resume:
-        raise MIVAError(
-            f"A training of {out.name} was begun in {folder}: go on with --resume, or remove that folder to begin anew."
-        )
-    if resume and not found:
-        raise MIVAError(f"There is no training to go on with in {folder}: leave --resume out.")
-
-
 def learn(
     base: Base,
     lesson: Lesson,
@@ -84,6 +66,8 @@ def learn(
 ) -> Outcome:
     """Train an adapter and write its file, beside it a folder with checkpoint, samples, loss curve and report.
 
+    Killed at any moment, it goes on with `resume` from what it had saved, up to the report.
+
     Args:
         base: on the device to train on.
         lesson: what is learnt.
@@ -99,62 +83,123 @@ def learn(
     Raises:
         MIVAError: as from `check_start`, `AdapterInfo` and `train`.
     """
-    check_start(out, resume)
-    if beside and not resume:
-        check_new(beside.out, (".safetensors",))
-    config = start.config if start else recipe.config
-    info = _info(base, lesson, recipe, config, seed, precision, author)
-    folder = training_folder(out)
-    try:
+    partner = beside.out if beside else None
+    with held(out, partner):
+        check_files(out, resume, partner)
+        config = start.config if start else recipe.config
+        info = _info(base, lesson, recipe, config, seed, precision, author)
+        folder = training_folder(out)
         folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    kept = {"set of clips": lesson.digest(), "flip": lesson.flip}
-    done = 0
-    if resume:
-        state, companion = read_state(folder / CHECKPOINT), beside.adapter if beside else None
-        check_resume(state, training_settings(base, recipe, seed, precision, start, companion) | kept)
-        done = state.step
-    clips = lesson.encode(base, recipe.colours, seed, stop, tell)
-    log: TrainingLog | None = None
+        settings = {"set of clips": lesson.digest(), "flip": lesson.flip}
+        done = 0
+        if resume:
+            state, companion = read_state(folder / CHECKPOINT), beside.adapter if beside else None
+            check_resume(state, training_settings(base, recipe, seed, precision, start, companion) | settings)
+            done = state.step
+        clips: Sequence[Sequence[LatentClip]] = ()
+        if done < recipe.steps:
+            # Those of an earlier training which was asked for fewer steps.
+            for path in filter(None, (out, partner)):
+                check_new(path, (".safetensors",))
+            kept = KeptEncodings(folder / ENCODED, base, writes=is_first_process())
+            clips = lesson.encode(base, recipe.colours, seed, stop, tell, kept)
+        log: TrainingLog | None = None
 
-    def watch(progress: TrainingProgress) -> None:
-        nonlocal log
-        log = log or TrainingLog(folder, base, samples, sample_every, done, stop)
-        log.add(progress.step, progress.steps, progress.losses, progress.adapter)
-        if callback:
-            callback(progress)
+        def watch(progress: TrainingProgress) -> None:
+            nonlocal log
+            log = log or TrainingLog(folder, base, samples, sample_every, done, stop)
+            log.add(progress.step, progress.steps, progress.losses, progress.adapter)
+            if callback:
+                callback(progress)
 
+        try:
+            outcome = train(
+                base,
+                clips,
+                recipe,
+                folder=folder,
+                seed=seed,
+                precision=precision,
+                settings=settings,
+                start=start,
+                beside=beside.adapter if beside else None,
+                resume=resume,
+                save_every=save_every,
+                callback=watch,
+                stop=stop,
+            )
+        finally:
+            if log:
+                log.close()
+        if outcome.finished and outcome.is_main_process:
+            remove_encodings(folder / ENCODED)
+            info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
+            placed = {out: _place(outcome.adapter, info, out)}
+            if beside:
+                told = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
+                placed[beside.out] = _place(outcome.beside, replace(beside.info, training=told), beside.out)
+            # A training that was killed between its last step and its report has nothing left to log.
+            made = log.clips if log else _tried_on(base, outcome.adapter, samples, stop)
+            draw_curve(outcome.losses, folder / CURVE)
+            write_report(folder / REPORT, info, lesson, samples, made, folder / CURVE)
+            _tell_of_others(placed)
+        return outcome
+
+
+def _place(adapter: MIVAAdapter, info: AdapterInfo, path: Path) -> Path:
+    """Write the file of an adapter, unless a training that was killed afterwards has done so; where it is.
+
+    A file that somebody else has put there meanwhile is left alone: the adapter gets the next free number.
+    """
+    placed, number = path, 1
+    while not (placed.exists() and _holds(placed, adapter)):
+        with suppress(FileTakenError):
+            adapter.save(placed, info, dtype=torch.float16, new=True)
+            break
+        number += 1
+        placed = path.with_stem(f"{path.stem}_{number}")
+    return placed
+
+
+def _holds(path: Path, adapter: MIVAAdapter) -> bool:
+    """Whether a file is that of an adapter, as its training wrote it."""
     try:
-        outcome = train(
-            base,
-            clips,
-            recipe,
-            folder=folder,
-            seed=seed,
-            precision=precision,
-            settings=kept,
-            start=start,
-            beside=beside.adapter if beside else None,
-            resume=resume,
-            save_every=save_every,
-            callback=watch,
-            stop=stop,
-        )
-    finally:
-        if log:
-            log.close()
-    if outcome.finished and outcome.is_main_process:
-        info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
-        if beside:
-            told = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
-            outcome.beside.save(beside.out, replace(beside.info, training=told), dtype=torch.float16)
-        outcome.adapter.save(out, info, dtype=torch.float16)
-        # A training that was killed between its last step and its file has nothing left to log.
-        made = log.clips if log else try_on(base, outcome.adapter, samples)
-        draw_curve(outcome.losses, folder / CURVE)
-        write_report(folder / REPORT, info, lesson, samples, made, folder / CURVE)
-    return outcome
+        found = MIVAAdapter.load(path, adapter.backbone)
+    except MIVAError:
+        return False
+    return found.config == adapter.config and all(
+        torch.equal(value, trained.detach().to("cpu", torch.float16).float())
+        for value, trained in zip(found.parameters(), adapter.parameters(), strict=True)
+    )
+
+
+def _tell_of_others(placed: Mapping[Path, Path]) -> None:
+    """
+    Args:
+        placed: where files are, by where they should be.
+
+    Raises:
+        MIVAError: that is somewhere else.
+    """
+    others = [
+        f"{path} has appeared while it was trained, and is left alone: what was learnt is in {other}."
+        for path, other in placed.items()
+        if other != path
+    ]
+    if others:
+        raise MIVAError(" ".join(others))
+
+
+def _tried_on(
+    base: Base, adapter: MIVAAdapter, samples: Sequence[Sample], stop: Callable[[], bool] | None
+) -> list[Clip]:
+    """What an adapter makes of the samples, unless it is to stop, which ends in KeyboardInterrupt."""
+
+    def break_off(progress: Progress) -> None:
+        if stop and stop():
+            raise KeyboardInterrupt
+
+    return try_on(base, adapter, samples, callback=break_off)
 
 
 def _info(

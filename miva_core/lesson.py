@@ -11,7 +11,8 @@ from torch import Tensor
 from .base import Base
 from .camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from .clip_files import TrainingClip
-from .latent_clips import LatentClip, Pixels, encode, varied
+from .kept_encodings import KeptEncodings
+from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 from .optical_flow import measure_flow
 from .pixel_values import to_bytes
 
@@ -52,25 +53,50 @@ class Lesson:
         seed: int,
         stop: Callable[[], bool] | None = None,
         tell: Callable[[int, int], None] | None = None,
+        kept: KeptEncodings | None = None,
     ) -> list[list[LatentClip]]:
         """Each clip in all its versions, every frame of them encoded once.
 
         Args:
             stop: asked before every version of a clip whether to stop, which then ends in KeyboardInterrupt.
             tell: called as (done, total) with numbers of clips.
+            kept: where encodings of an earlier try are found, and new ones are put.
         """
         generator = torch.Generator().manual_seed(seed)
         encoded = []
         for clip in self.clips:
-            windows: list[LatentClip] = []
-            for pixels in varied(_pixels(clip, base.predicts_flow), colours, self.flip, generator):
-                if stop and stop():
-                    raise KeyboardInterrupt
-                windows += encode(base, pixels, self.masked, clip.stride)
+            colourings = draw_colourings(colours, generator)
+            key = self._key(kept, clip, colourings) if kept else ""
+            windows = kept.read(key) if kept else None
+            if not windows:
+                windows = self._encode(base, clip, colourings, stop)
+                if kept:
+                    kept.write(key, windows)
             encoded.append(windows)
             if tell:
                 tell(len(encoded), len(self.clips))
+        if kept:
+            kept.remove_others()
         return encoded
+
+    def _encode(
+        self,
+        base: Base,
+        clip: TrainingClip,
+        colourings: Sequence[Colouring | None],
+        stop: Callable[[], bool] | None,
+    ) -> list[LatentClip]:
+        windows: list[LatentClip] = []
+        for pixels in varied(_pixels(clip, base.predicts_flow), colourings, self.flip):
+            if stop and stop():
+                raise KeyboardInterrupt
+            windows += encode(base, pixels, self.masked, clip.stride)
+        return windows
+
+    def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
+        """What the encoding of a clip follows from, in one word."""
+        drawn = [part for colouring in colourings if colouring for part in colouring]
+        return kept.key([clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings))
 
 
 def film_clips(

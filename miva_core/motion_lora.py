@@ -27,6 +27,7 @@ def export_motion_lora(adapter: MIVAAdapter, path: Path, layout: Layout = "motio
             `load_lora_adapter`.
 
     Raises:
+        FileTakenError: there is such a file already.
         MIVAError: the adapter has no temporal part, or the file cannot be written.
     """
     path = check_writable(path, (".safetensors",))
@@ -42,7 +43,7 @@ def export_motion_lora(adapter: MIVAAdapter, path: Path, layout: Layout = "motio
             down, up = names(site, projection)
             tensors[down] = delta.down.detach().to("cpu", torch.float32).contiguous()
             tensors[up] = (delta.up.detach() * scale).to("cpu", torch.float32).contiguous()
-    save_weights(path, tensors, {"format": "pt"}, "The temporal part")
+    save_weights(path, tensors, {"format": "pt"}, "The temporal part", new=True)
 
 
 def temporal_place(site: Site) -> str:

@@ -82,6 +82,20 @@ _REAL = Recipe(
 _PAPER_STEPS = {"tiny": 15_000, "animatediff": 15_000, "wan": 8_000}
 
 
+def expected_of(chosen: Recipe, base: str) -> str:
+    """What to expect of a training that has fewer steps than its preset, as "25 of the 75 steps of `quick`: …"; empty
+    for one that has all of them.
+
+    Args:
+        base: `Base.name`.
+    """
+    whole = recipe(base, chosen.preset).steps
+    if chosen.steps >= whole:
+        return ""
+    expected = "a weak or smeared motion" if 2 * chosen.steps < whole else "a weaker motion than with all of them"
+    return f"{chosen.steps} of the {whole} steps of `{chosen.preset}`: expect {expected}"
+
+
 def recipe(base: str, preset: Preset = "normal", masked: bool = False) -> Recipe:
     """The recipe of a base.
 

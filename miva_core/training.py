@@ -4,6 +4,7 @@ import copy
 import hashlib
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from .accelerating import own_accelerator
 from .adapter import MIVAAdapter
 from .base import Base
 from .draws import Draws, draw
-from .errors import MIVAError
+from .errors import MIVAError, MIVAWarning
 from .latent_clips import Batch, LatentClip, draw_batch
 from .mask_loss import ground_truth_share
 from .recipes import Recipe
@@ -215,6 +216,12 @@ class _Training:
     def _go_on(self) -> None:
         state = read_state(self._path)
         check_resume(state, self._settings)
+        before, now = state.settings["lr"], self._recipe.lr
+        if before != now and self._accelerator.is_main_process:
+            warnings.warn(
+                MIVAWarning(f"This training had a learning rate of {before:g}, and goes on with {now:g}."),
+                stacklevel=2,
+            )
         restore(self._path, self._step.learners, self._optimiser)
         if self._accelerator.scaler and state.scale:
             self._accelerator.scaler.load_state_dict(dict(state.scale))

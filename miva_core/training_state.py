@@ -1,6 +1,7 @@
 """The state of a training in one file, written whole or not at all; nothing in it is code."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,19 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from .checks import is_number, is_whole
 from .errors import MIVAError
 from .weights import save_weights
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What AdamW keeps of a parameter."""
+_OPTIMISER = "optimiser."
+_ENTRY = "miva_training"
+_LONGEST_HEADER = 16 * 2**20
+"""Bytes of a header that are read at most; real ones, with four tensors for each parameter, take less than one MiB."""
+_COUNTED = ("growth_interval", "_growth_tracker")
+_SCALE = {"scale", "growth_factor", "backoff_factor", *_COUNTED}
+"""What a scale of losses is made of."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,9 @@ def save_state(
     for name, parameter in _parameters(learners):
         tensors[name] = parameter.detach().cpu()
         for key, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"optimiser.{name}.{key}"] = value.detach().cpu().contiguous()
+            tensors[f"{_OPTIMISER}{name}.{key}"] = value.detach().cpu().contiguous()
     header = {"settings": dict(state.settings), "scale": dict(state.scale)}
-    save_weights(path, tensors, {"miva_training": json.dumps(header)}, "The state of the training")
+    save_weights(path, tensors, {_ENTRY: json.dumps(header)}, "The state of the training")
 
 
 def read_state(path: Path) -> TrainingState:
@@ -62,37 +71,91 @@ def read_state(path: Path) -> TrainingState:
         MIVAError: the file is missing, damaged or something else.
     """
     try:
+        with path.open("rb") as start:
+            if int.from_bytes(start.read(8), "little") > _LONGEST_HEADER:
+                raise ValueError("a header as long as no checkpoint has it")
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["miva_training"])
+            header = json.loads((file.metadata() or {})[_ENTRY])
             losses = file.get_tensor("losses")
         settings, scale = dict(header["settings"]), dict(header["scale"])
-        return TrainingState(len(losses), losses, settings, scale)
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
+        _check_header(losses, settings, scale)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise MIVAError(
             f"{path} holds no state of a training that can be read: remove its folder to begin anew."
         ) from error
+    return TrainingState(len(losses), losses, settings, scale)
+
+
+def _check_header(losses: Tensor, settings: Mapping[str, Any], scale: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        ValueError: what stands for a training could not come from one.
+    """
+    if losses.dtype != torch.float64 or losses.ndim != 1 or not losses.float().isfinite().all():
+        raise ValueError("losses that are no list of numbers")
+    if not all(re.fullmatch(r"[\w ]{1,40}", name) and _is_setting(value) for name, value in settings.items()):
+        raise ValueError("settings that are no names with numbers and short texts")
+    if not is_whole(settings.get("steps")) or not is_number(settings.get("lr")):
+        raise ValueError("settings without steps or a learning rate")
+    counted = all(is_whole(scale.get(name)) for name in _COUNTED)
+    positive = all(is_number(value) and value >= 0 for value in scale.values())
+    if scale and not (scale.keys() == _SCALE and counted and positive):
+        raise ValueError("a scale of losses that is none")
+
+
+def _is_setting(value: Any) -> bool:
+    """What may stand in a message as it is."""
+    if isinstance(value, str):
+        return len(value) <= 100 and value.isprintable()
+    return value is None or isinstance(value, bool) or is_number(value)
 
 
 def restore(path: Path, learners: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
     """Put saved values into what learns and its optimiser.
 
     Raises:
-        MIVAError: the file's tensors are not those of these learners.
+        MIVAError: the file's tensors are not those of these learners, or hold what no training writes.
     """
+    state = read_state(path)
     with safe_open(path, framework="pt") as file:
-        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        names = set(file.keys())
+        # In float16 the steps before a first stop may all have been left out.
+        rested = bool(state.scale) and not any(name.startswith(_OPTIMISER) for name in names)
         for name, parameter in _parameters(learners):
-            if shapes.get(name) != tuple(parameter.shape):
-                raise MIVAError(f"{path} belongs to an adapter of another structure: remove its folder to begin anew.")
+            value = _tensor(path, file, names, name, parameter.shape)
             with torch.no_grad():
-                parameter.copy_(file.get_tensor(name))
-            beginning = f"optimiser.{name}."
-            kept = {key: file.get_tensor(beginning + key) for key in _MOMENTS if beginning + key in shapes}
-            if len(kept) != len(_MOMENTS) or kept["exp_avg"].shape != parameter.shape:
-                raise MIVAError(f"{path} lacks the optimiser's state of {name}: remove its folder to begin anew.")
-            # AdamW counts its steps on the CPU.
-            placed = {key: value if key == "step" else value.to(parameter.device) for key, value in kept.items()}
-            optimiser.state[parameter] = placed
+                parameter.copy_(value)
+            if not rested:
+                optimiser.state[parameter] = _moments(path, file, names, name, parameter, state.step)
+
+
+def _moments(path: Path, file: Any, names: set[str], name: str, parameter: Tensor, steps: int) -> dict[str, Tensor]:
+    """What the optimiser keeps of one parameter."""
+    shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+    kept = {key: _tensor(path, file, names, f"{_OPTIMISER}{name}.{key}", shapes[key]) for key in _MOMENTS}
+    if not 0 <= kept["step"] <= steps or (kept["exp_avg_sq"] < 0).any():
+        raise _damaged(path, f"{_OPTIMISER}{name}", "values that no training reaches")
+    # AdamW counts its steps on the CPU.
+    return {key: value if key == "step" else value.to(parameter.device) for key, value in kept.items()}
+
+
+def _tensor(path: Path, file: Any, names: set[str], name: str, shape: torch.Size) -> Tensor:
+    """A tensor of the file, checked before a training computes with it."""
+    if name not in names:
+        raise _damaged(path, name, "nothing")
+    found = file.get_slice(name)
+    if tuple(found.get_shape()) != tuple(shape):
+        raise MIVAError(f"{path} belongs to an adapter of another structure: remove its folder to begin anew.")
+    if found.get_dtype() != "F32":
+        raise _damaged(path, name, f"{found.get_dtype()} in place of F32")
+    value = file.get_tensor(name).clone()
+    if not value.isfinite().all():
+        raise _damaged(path, name, "NaN or infinite values")
+    return value
+
+
+def _damaged(path: Path, name: str, found: str) -> MIVAError:
+    return MIVAError(f"{path} is damaged, it holds {found} for {name}: remove its folder to begin anew.")
 
 
 def _parameters(learners: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:

@@ -69,18 +69,22 @@ def open_weights(path: str | os.PathLike[str], kind: str) -> dict[str, Tensor]:
     return tensors
 
 
-def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], owner: str) -> None:
+def save_weights(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], owner: str, new: bool = False
+) -> None:
     """Write a .safetensors file, whole or not at all.
 
     Args:
         owner: what the tensors are, for messages: "The adapter".
+        new: never replace a file, see `replacing`.
 
     Raises:
+        FileTakenError: there is such a file, and `new` is set.
         MIVAError: a value is not finite, or the file cannot be written.
     """
     check_finite(tensors, owner)
     try:
-        with replacing(path) as temporary:
+        with replacing(path, new) as temporary:
             save_file(tensors, temporary, metadata)
     except SafetensorError as error:
         raise MIVAError(f"{path} could not be written ({error}).") from error

@@ -2,12 +2,14 @@
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from comfy_api.v0_0_2 import io
 
 from ..miva_core.errors import MIVAError
+from ..miva_core.files import FileTakenError
 from ..miva_core.info import AdapterInfo
 from . import comfy_bridge
 from .file_names import fill_in, is_reserved, is_too_long
@@ -124,12 +126,14 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
     except OSError as error:
         raise MIVAError(f"The folder {(folder / stem).parent} cannot be made: {error.strerror}.") from error
     names = (f"{stem}.safetensors", *(f"{stem}_{k:05d}.safetensors" for k in range(2, _MOST_NAMES)))
-    # One in another folder of motions, as of the shipped ones, would be hidden behind this one in menus.
-    name = next((name for name in names if comfy_bridge.file_in("miva", name) is None), None)
-    if name is None:
-        raise MIVAError(f"There are {_MOST_NAMES} files called {stem} in {folder}: choose another filename_prefix.")
-    relabel(entry.path, info, folder / name)
-    return name
+    for name in names:
+        # One in another folder of motions, as of the shipped ones, would be hidden behind this one in menus.
+        if comfy_bridge.file_in("miva", name) is None:
+            # Another save may take the same number meanwhile.
+            with suppress(FileTakenError):
+                relabel(entry.path, info, folder / name)
+                return name
+    raise MIVAError(f"There are {_MOST_NAMES} files called {stem} in {folder}: choose another filename_prefix.")
 
 
 def _checked_prefix(prefix: str) -> str:

@@ -1,13 +1,7 @@
 """Learn a motion."""
 
-import hashlib
-import itertools
-import json
-import re
-import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,35 +10,29 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.files import replacing
 from ..miva_core.info import read_info
 from ..miva_core.pixel_values import mask_batch
-from ..miva_core.recipes import PRESETS, recipe
+from ..miva_core.recipes import PRESETS, expected_of, recipe
 from . import comfy_bridge
-from .file_names import is_reserved
 from .masks import drawn_mask, frames_of
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
 from .telling import notes, told, written
+from .training_run import Training
 
 if TYPE_CHECKING:
-    from ..miva_core.adapter import MIVAAdapter
     from ..miva_core.base import Base
     from ..miva_core.lesson import Lesson
     from ..miva_core.recipes import Recipe
     from ..miva_core.samples import Sample
-    from ..miva_core.training import Precision, TrainingProgress
 
 _LossMap = io.Custom("LOSS_MAP")
 _SAMPLES = 4
-_SAMPLED = 5
-"""How many times in a training its samples are made."""
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
 _WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip")
 _results: dict[tuple[Any, ...], set[Path]] = {}
 """Files that ComfyUI may hold as results, by the widgets of the node that gave them."""
 _deletions: Counter[tuple[Any, ...]] = Counter()
 """How often such files were found deleted."""
-_PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 class MIVATrain(io.ComfyNode):
@@ -78,6 +66,7 @@ class MIVATrain(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
+                    display_name="steps (0: preset's)",
                     default=0,
                     min=0,
                     max=1_000_000,
@@ -106,6 +95,7 @@ class MIVATrain(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "learning_rate",
+                    display_name="learning_rate (0: preset's)",  # whose value reads as off
                     default=0.0,
                     min=0.0,
                     max=1.0,
@@ -185,7 +175,7 @@ class MIVATrain(io.ComfyNode):
         with torch.inference_mode(False):
             lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
             samples = _samples(lesson, try_on, try_on_mask)
-            training = _Training.of(model, lesson, chosen, seed, start)
+            training = Training.of(model, lesson, chosen, seed, start)
             with notes() as heard:
                 losses = training.run(samples)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
@@ -194,7 +184,9 @@ class MIVATrain(io.ComfyNode):
         _results.setdefault(node, set()).add(training.out)
         # Samples are made several times, and tell the same each time.
         heard = list(dict.fromkeys(heard))
-        heard.append(f"Learnt in {len(losses)} step{'s' * (len(losses) != 1)}: {training.out.parent.name}")
+        expected = expected_of(chosen, base.name)
+        many = f"{expected} (`steps` 0 takes all)" if expected else f"{len(losses)} steps"
+        heard.append(f"Learnt in {many}. It is kept as {training.out.parent.name}")
         return io.NodeOutput(
             (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=written("\n".join(heard))
         )
@@ -251,147 +243,3 @@ def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) ->
         Sample(f"picture {k + 1}", picture, drawn_mask(mask.clone(), f"The mask of picture {k + 1}"))
         for k, (picture, mask) in enumerate(zip(pictures, masks, strict=False))
     ]
-
-
-@dataclass(frozen=True)
-class _Training:
-    """A training that is known again: queued once more with the same settings it goes on, or is found done.
-
-    Attributes:
-        out: the adapter file, in a folder of its own; its name tells what is learnt, how and from what.
-    """
-
-    model: MivaModel
-    lesson: "Lesson"
-    recipe: "Recipe"
-    seed: int
-    start: "MIVAAdapter | None"
-    out: Path
-
-    @classmethod
-    def of(cls, model: MivaModel, lesson: "Lesson", recipe: "Recipe", seed: int, start: MivaStack) -> "_Training":
-        from ..miva_core.training import training_settings
-
-        begun = model.adapters(start)[-1] if start else None
-        settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
-        told = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
-        known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
-        stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
-        stem = f"{stem}_motion" if is_reserved(stem) else stem
-        folder = comfy_bridge.trainings_folder() / f"{stem}_{known}"
-        return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
-
-    def run(self, samples: "list[Sample]") -> list[float]:
-        """Train unless that is done; the loss of each step.
-
-        Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
-        """
-        from ..miva_core.learning import learn, training_folder
-        from ..miva_core.training import CHECKPOINT
-        from ..miva_core.training_state import read_state
-
-        checkpoint = training_folder(self.out) / CHECKPOINT
-        if self.out.exists():
-            return read_state(checkpoint).losses.tolist() if checkpoint.is_file() else []
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.model.bring(comfy_bridge.memory_for_training(self.model.base))
-        before = self._newest_sheet()
-        stop = comfy_bridge.LateInterruption()
-        bar = comfy_bridge.ProgressBar()
-
-        def tell(done: int, total: int, preview: Any = None) -> None:
-            # Raised here, it would lose what was learnt since the last checkpoint.
-            with stop.put_off():
-                bar.update(done, total, preview)
-
-        try:
-            outcome = learn(
-                self.model.base,
-                self.lesson,
-                self.recipe,
-                self.out,
-                samples=samples,
-                sample_every=max(1, self.recipe.steps // _SAMPLED),
-                seed=self.seed,
-                precision=_precision(self.model.base),
-                start=self.start,
-                resume=checkpoint.is_file(),
-                callback=self._watcher(tell),
-                stop=stop.asked,
-                tell=tell,
-            )
-        except KeyboardInterrupt:
-            stop.raise_if_asked()
-            raise
-        stop.raise_if_asked()
-        newest = self._newest_sheet()
-        if newest and newest != before:
-            with replacing(self._sheet_of(samples)) as temporary:
-                shutil.copyfile(newest, temporary)
-        return list(outcome.losses)
-
-    def tried_on(self, samples: "list[Sample]", made: StackedMiva) -> Tensor:
-        """What the finished motion makes of the samples, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
-        from ..miva_core.pictures import read_picture
-        from ..miva_core.samples import sheet, try_on
-        from ..miva_core.video import write_png
-
-        path = self._sheet_of(samples)
-        if not path.exists():
-            base, tell, done = self.model.base, comfy_bridge.teller(), itertools.count(1)
-            (adapter,) = self.model.adapters((made,))
-            self.model.bring(
-                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.lesson.masked), (made,)
-            )
-            clips = try_on(base, adapter, samples, callback=lambda now: tell(next(done), now.steps * len(samples)))
-            path.parent.mkdir(exist_ok=True)
-            write_png(sheet(samples, clips), path)
-        return read_picture(path)[None]
-
-    def _sheet_of(self, samples: "list[Sample]") -> Path:
-        """Where the sheet of these very samples is."""
-        from ..miva_core.learning import training_folder
-
-        known = hashlib.sha256()
-        for sample in samples:
-            known.update(sample.label.encode())
-            for seen in (sample.picture, sample.mask):
-                known.update(b"" if seen is None else seen.contiguous().numpy())
-        return training_folder(self.out) / f"tried_on_{known.hexdigest()[:8]}.png"
-
-    def _newest_sheet(self) -> Path | None:
-        """The last sheet that was made while it learnt."""
-        from ..miva_core.learning import training_folder
-
-        return max(training_folder(self.out).glob("samples_*.png"), default=None)
-
-    def _watcher(self, tell: Callable[..., None]) -> "Callable[[TrainingProgress], None]":
-        """Shows progress, and samples above the curve of the loss as often as they are made."""
-        from ..miva_core.learning import training_folder
-        from ..miva_core.pictures import read_picture
-        from ..miva_core.training_log import CURVE
-
-        shown: Path | None = None
-
-        def watch(progress: "TrainingProgress") -> None:
-            nonlocal shown
-            newest, preview = self._newest_sheet(), None
-            if newest and newest != shown:
-                shown = newest
-                curve = read_picture(training_folder(self.out) / CURVE)
-                preview = comfy_bridge.preview_of(_above(read_picture(newest), curve))
-            tell(progress.step, progress.steps, preview)
-
-        return watch
-
-
-def _precision(base: "Base") -> "Precision":
-    """What a base computes in as it was loaded."""
-    return _PRECISION[base.model.dtype]
-
-
-def _above(upper: Tensor, lower: Tensor) -> Tensor:
-    """Two pictures (H, W, 3) as one, on white."""
-    width = max(upper.shape[1], lower.shape[1])
-    wide = [torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1]), value=1.0) for one in (upper, lower)]
-    return torch.cat(wide)

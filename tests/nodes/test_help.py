@@ -24,7 +24,7 @@ def entries(inputs: Any, above: str = "") -> Iterator[tuple[str, str, dict[str, 
     Below another one only widgets have names, since the frontend calls sockets by their ids there.
     """
     for one in inputs:
-        name = {} if above and not hasattr(one, "default") else {"name": one.id}
+        name = {} if above and not hasattr(one, "default") else {"name": one.told().get("display_name", one.id)}
         yield above + one.id, one.id, {**name, "tooltip": one.told()["tooltip"]}
         if isinstance(one, io.Autogrow.Input):
             ((socket, (_, told)),) = one.template.told["input"]["optional"].items()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError
-from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave
+from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave, comfy_bridge
 from comfyui_miva.nodes.file_names import fill_in
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown
@@ -46,6 +46,25 @@ def test_nothing_is_ever_replaced(comfyui: FakeComfyUI) -> None:
     ]
     assert (comfyui.models / "miva" / "mine.safetensors").read_bytes() == content
     assert read_info(comfyui.models / "miva" / "mine_00003.safetensors").motion == "zoom in"
+
+
+def test_a_number_that_another_save_takes_meanwhile_is_left_to_it(
+    comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mivas, find = motion("rise"), comfy_bridge.file_in
+    taken: list[Path] = []
+
+    def find_before_another_save(folder: str, name: str) -> Path | None:
+        found = find(folder, name)
+        if len(taken) < 2:
+            taken.append(comfyui.add(folder, name, b"theirs"))
+        return found
+
+    monkeypatch.setattr(comfy_bridge, "file_in", find_before_another_save)
+    output = run(MIVASave, mivas=mivas, filename_prefix="mine")
+    assert shown(output) == "Saved as mine_00003.safetensors"
+    assert [path.name for path in taken] == ["mine.safetensors", "mine_00002.safetensors"]
+    assert {path.read_bytes() for path in taken} == {b"theirs"}
 
 
 def test_a_motion_that_comes_with_the_pack_is_not_hidden(comfyui: FakeComfyUI) -> None:

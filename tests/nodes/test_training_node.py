@@ -69,7 +69,10 @@ def test_a_motion_is_learnt_as_the_engine_learns_it(
     (entry,) = output[0]
     assert (entry.path, entry.weight, entry.mask) == (path, 1.0, None)
     assert len(output[1]["loss"]) == 2
-    assert shown(output) == f"Learnt in 2 steps: {path.parent.name}"
+    assert shown(output) == (
+        "Learnt in 2 of the 300 steps of `normal`: expect a weak or smeared motion (`steps` 0 takes all). "
+        f"It is kept as {path.parent.name}"
+    )
     clips = [
         TrainingClip(f"clip {k + 1}", (batch * 255).round().byte().movedim(-1, 1).contiguous(), clip.masks.clone())
         for k, (batch, clip) in enumerate(zip(batches, dataset.clips, strict=True))
@@ -92,7 +95,7 @@ def test_a_motion_is_learnt_as_the_engine_learns_it(
 def test_progress_samples_and_the_curve_are_shown(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
     pictures = torch.rand(3, 80, 48, 3, generator=torch.Generator().manual_seed(1))
     output = run(MIVATrain, model=quick_model, dataset=dataset, steps=2, try_on=pictures)
-    assert comfyui.progress == [(1, 2), (2, 2), (1, 2), (2, 2)]  # clips encoded, steps done
+    assert comfyui.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]  # two clips encoded, and two steps done
     assert len(comfyui.previews) == 2
     (path,) = written(comfyui)
     beside = path.with_suffix(".training")
@@ -162,7 +165,8 @@ def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any,
 def begin(comfyui: FakeComfyUI, model: Any, dataset: Any, **settings: Any) -> str:
     """The name of the folder of a training that is stopped at its first clip."""
     before = set(comfyui.output.glob("miva_training/*"))
-    comfyui.stop_at = (1, len(dataset.clips))
+    settings = {"steps": 3} | settings
+    comfyui.stop_at = (1, len(dataset.clips) + settings["steps"])
     with pytest.raises(Interrupted):
         run(MIVATrain, model=model, dataset=dataset, **settings)
     (folder,) = set(comfyui.output.glob("miva_training/*")) - before
@@ -181,7 +185,7 @@ def test_any_other_setting_begins_a_training_of_its_own(
     darker = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [one / 2 for one in batches]})
     begin(comfyui, quick_model, darker[0], **settings)
     # What it is tried on is no part of what is learnt.
-    comfyui.stop_at = (1, 2)
+    comfyui.stop_at = (1, 5)
     with pytest.raises(Interrupted):
         run(MIVATrain, model=quick_model, dataset=dataset, try_on=batches[0][:1], **settings)
     assert len(list(comfyui.output.glob("miva_training/*"))) == 2 + len(changes)
@@ -190,15 +194,15 @@ def test_any_other_setting_begins_a_training_of_its_own(
 def test_a_stopped_training_goes_on_to_the_same_end(
     quick_model: Any, dataset: Any, batches: list[Tensor], comfyui: FakeComfyUI, tmp_path: Path
 ) -> None:
-    comfyui.stop_at = (1, 3)
+    comfyui.stop_at = (3, 5)  # two clips and three steps
     with pytest.raises(Interrupted):
         run(MIVATrain, model=quick_model, dataset=dataset, steps=3, try_on=batches[0][:1])
     assert written(comfyui) == []
+    assert comfyui.written[-1][1] == "Stopped: 2 of 3 steps are learnt, and kept: run again to go on."
     (checkpoint,) = comfyui.output.glob("miva_training/*/*.training/checkpoint.safetensors")
     comfyui.progress.clear()
     stopped = run(MIVATrain, model=quick_model, dataset=dataset, steps=3, try_on=batches[0][:1])
-    done = [step for step, steps in comfyui.progress if steps == 3]
-    assert done[0] in (2, 3) and done[-1] == 3 and checkpoint.is_file()
+    assert comfyui.progress == [(1, 5), (2, 5), (5, 5)] and checkpoint.is_file()
     (path,) = written(comfyui)
     path.parent.rename(tmp_path / "stopped")
     through = run(MIVATrain, model=quick_model, dataset=dataset, steps=3, try_on=batches[0][:1])
@@ -225,16 +229,39 @@ def test_a_stop_that_the_progress_bar_meets_loses_nothing(
     monkeypatch.setattr(comfy_bridge, "preview_of", draw)
     comfyui.progress.clear()
     run(MIVATrain, **settings)
-    assert [step for step, steps in comfyui.progress if steps == 3] == [3]
+    assert comfyui.progress == [(1, 5), (2, 5), (5, 5)]
 
 
-def test_a_stop_before_the_first_step_is_told_too(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
-    comfyui.stop_at = (1, 2)  # of two clips
+def test_a_stop_before_the_first_step_keeps_the_encoded_clips(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips: list[int] = []
+    codec = type(quick_model.base.codec)
+    encode = codec.encode_clip
+    monkeypatch.setattr(codec, "encode_clip", lambda self, frames: clips.append(1) or encode(self, frames))
+    run(MIVATrain, model=quick_model, dataset=dataset, steps=1, seed=1)
+    both, clips[:] = len(clips), []
+    comfyui.progress.clear()
+    comfyui.stop_at = (1, 3)  # two clips and a step
     with pytest.raises(Interrupted):
         run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
-    assert comfyui.progress == [(1, 2)]
+    assert comfyui.progress == [(1, 3)] and len(clips) == both // 2
+    assert comfyui.written[-1][1] == "Stopped: 1 of 2 clips are encoded, and kept: run again to go on."
     run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
-    assert len(written(comfyui)) == 1
+    assert len(clips) == both and len(written(comfyui)) == 2
+    assert not list(comfyui.output.rglob("encoded"))
+
+
+def test_a_report_that_a_killed_training_left_out_is_made_when_it_is_run_again(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI
+) -> None:
+    first = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
+    (path,) = written(comfyui)
+    report = path.with_suffix(".training") / "report.html"
+    content, changed = report.read_bytes(), path.stat().st_mtime_ns
+    report.unlink()
+    again = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
+    assert again[1] == first[1] and path.stat().st_mtime_ns == changed and report.read_bytes() == content
 
 
 def test_a_masked_motion_is_learnt_and_can_be_bound(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotionModel, WanTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
 from miva_core.backbones import describe
@@ -109,10 +109,11 @@ def call() -> Callable[..., Tensor]:
     return run
 
 
-class HalfCodec:
+class HalfCodec(nn.Module):
     """Latents that are every second pixel, in four channels; the encoder tells a spread of 0.1."""
 
     def __init__(self, stride: int) -> None:
+        super().__init__()
         self.stride = stride
 
     def encode(self, pictures: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """The commands that make and measure adapters, as a user types them, and what is told when something is wrong."""
 
+import os
 import re
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +16,10 @@ from miva_core import load_base, read_info
 from miva_core.base import Base
 from miva_core.camera_clips import read_flow
 from miva_core.cli import main
+from miva_core.lesson import Lesson
 from miva_core.library import SHIPPED
 from miva_core.metrics import clip_flow
+from miva_core.train_step import TrainStep
 from miva_core.video import read_video, write_png, write_video
 
 Run = Callable[..., str]
@@ -54,6 +59,52 @@ def test_clips_become_an_adapter_that_animates(run: Run) -> None:
     assert Path("drift.training/report.html").is_file()
     told = run("animate", "stills/a.png", "--miva", "drift.safetensors", "--steps", "1", "--out", "clip.gif")
     assert "Wrote clip.gif" in told
+
+
+def test_fewer_steps_than_the_presets_are_told(run: Run) -> None:
+    told = run("train", "clips", "--out", "drift.safetensors", *QUICK)
+    assert "It learnt in 2 of the 300 steps of `normal`: expect a weak or smeared motion." in told
+
+
+def interrupted(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a training tells that is stopped by Ctrl-C."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 130
+    told, wrong = capfd.readouterr()
+    assert "Error" not in wrong and "Traceback" not in wrong
+    return told
+
+
+def press(times: int) -> None:
+    for _ in range(times):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_stop_says_what_is_kept_and_how_to_go_on(
+    folder: Path, run: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", "clips", "--out", "drift.safetensors", *QUICK, "--steps", "3", "--save-every", "1")
+    encode, step = Lesson._encode, TrainStep.forward
+    monkeypatch.setattr(Lesson, "_encode", lambda *given: encode(*given) if press(1) is None else [])
+    told = interrupted(capfd, *command)
+    assert "No step had been saved yet, nothing is kept: begin anew by the same command." in told
+    met: list[int] = []
+
+    def press_twice(*given: Any) -> Any:
+        met.append(1)
+        press(2 if len(met) == 2 else 0)
+        return step(*given)
+
+    monkeypatch.setattr(Lesson, "_encode", encode)
+    monkeypatch.setattr(TrainStep, "forward", press_twice)
+    told = interrupted(capfd, *command)
+    assert "Stopped once more, what came after the last checkpoint is lost; --resume goes on from there." in told
+    assert "All up to step 1 is kept, what came after it is lost: go on by the same command and --resume." in told
+    monkeypatch.setattr(TrainStep, "forward", step)
+    assert main([*command, "--lr", "0.001", "--resume"]) == 0
+    told, notes = capfd.readouterr()
+    assert "This training had a learning rate of 0.003, and goes on with 0.001." in notes and "Wrote" in told
 
 
 def test_stills_become_a_camera_motion(run: Run) -> None:

@@ -2,11 +2,12 @@
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import Training, draw_clips, kill_and_resume
+from benchmarks.kills import Training, draw_clips, resume
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,18 @@ def test_a_killed_training_ends_as_if_it_had_not_been(
     share: float, training: Training, whole: tuple[bytes, float], tmp_path: Path
 ) -> None:
     expected, seconds = whole
-    content, _ = kill_and_resume(training, tmp_path, share * seconds)
-    assert content == expected
+    training.killed(tmp_path / "killed.safetensors", share * seconds)
+    assert resume(training, tmp_path / "killed.safetensors")[0] == expected
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_being_written_when_it_was_killed_is_removed(training: Training, tmp_path: Path) -> None:
+    training, out = replace(training, steps=2), tmp_path / "killed.safetensors"
+    assert training.killed_at(out, moment=0)  # the first file, an encoded clip, is written but not in its place
+    (left,) = (path for path in tmp_path.rglob(".*"))
+    assert left.parent.name == "encoded"
+    _, had_state = resume(training, out)
+    assert not had_state and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from miva_core.base import Base
-from miva_core.latent_clips import LatentClip, Pixels, draw_batch, encode, varied
+from miva_core.latent_clips import LatentClip, Pixels, draw_batch, draw_colourings, encode, varied
 from miva_core.loading import load_base
 
 
@@ -122,7 +122,7 @@ def test_latents_are_drawn_with_the_spread_the_encoder_tells() -> None:
 
 def test_colourings_change_colours_and_mirrors_change_sides_masks_with_them() -> None:
     pixels = Pixels(torch.rand(3, 3, 4, 6), torch.rand(1, 3, 4, 6), torch.rand(1, 3, 3, 4, 6))
-    made = list(varied(pixels, colours=4, flip=True, generator=torch.Generator().manual_seed(0)))
+    made = list(varied(pixels, draw_colourings(4, torch.Generator().manual_seed(0)), flip=True))
     assert len(made) == 4 and torch.equal(made[0].frames, pixels.frames)
     for k, variant in enumerate(made):
         frames, masks, flow = (x.flip(-1) if k % 2 else x for x in variant)
@@ -134,9 +134,9 @@ def test_colourings_change_colours_and_mirrors_change_sides_masks_with_them() ->
             # A monotone curve for each colour, the same at every place.
             order = pixels.frames[:, 0].flatten().argsort()
             assert (frames[:, 0].flatten()[order].diff() >= 0).all() and not torch.equal(frames, pixels.frames)
-    plain = list(varied(pixels, colours=1, flip=True, generator=torch.Generator()))
+    plain = list(varied(pixels, [None], flip=True))
     assert len(plain) == 2 and torch.equal(plain[1].frames, pixels.frames.flip(-1))
-    assert len(list(varied(pixels, colours=1, flip=False, generator=torch.Generator()))) == 1
+    assert len(list(varied(pixels, [None], flip=False))) == 1
 
 
 def test_every_phase_of_the_stride_is_met() -> None:

@@ -16,10 +16,11 @@ from miva_core import MIVAAdapter, read_info
 from miva_core.base import Base
 from miva_core.clip_files import TrainingClip
 from miva_core.errors import MIVAError
-from miva_core.learning import Author, learn, training_folder
+from miva_core.learning import Author, learn
 from miva_core.lesson import Lesson, has_direction
-from miva_core.recipes import Recipe, recipe
+from miva_core.recipes import Recipe, expected_of, recipe
 from miva_core.samples import Sample, read_samples
+from miva_core.training_files import training_folder
 from miva_core.training_log import running_mean
 from miva_core.video import write_png
 
@@ -248,3 +249,16 @@ def test_samples_of_masked_adapters_need_masks_beside_them(tmp_path: Path) -> No
     assert sample.mask.shape == (12, 20) and sample.mask.min() == 1
     (tmp_path / "a_mask.png").rename(tmp_path / "A_Masks.png")
     assert [s.label for s in read_samples(tmp_path, masked=True, most=1)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("base", "preset", "steps", "expected"),
+    [
+        ("tiny", "quick", 25, "25 of the 75 steps of `quick`: expect a weak or smeared motion"),
+        ("wan", "paper", 4000, "4000 of the 8000 steps of `paper`: expect a weaker motion than with all of them"),
+        ("tiny", "normal", 300, ""),
+        ("tiny", "quick", 80, ""),
+    ],
+)
+def test_fewer_steps_than_a_preset_has_are_told(base: str, preset: Any, steps: int, expected: str) -> None:
+    assert expected_of(replace(recipe(base, preset), steps=steps), base) == expected

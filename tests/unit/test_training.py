@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from miva_core.adapter import MIVAAdapter
 from miva_core.base import Base
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.latent_clips import LatentClip
 from miva_core.recipes import Recipe
 from miva_core.train_step import TrainStep
@@ -265,7 +265,9 @@ def test_what_a_training_was_begun_with_must_not_change(
     other = make_base("wan")
     with pytest.raises(MIVAError, match="This training was begun with another base"):
         resume(base=other, clips=make_clips(other))
-    resume(recipe=make_recipe(lr=1e-3, steps=7))  # a way out of a loss that is no number
+    with pytest.warns(MIVAWarning, match=r"had a learning rate of 0\.01, and goes on with 0\.001") as caught:
+        resume(recipe=make_recipe(lr=1e-3, steps=7))  # a way out of a loss that is no number
+    assert len(caught) == 1
 
 
 def test_a_checkpoint_that_is_none_is_told(

@@ -105,6 +105,7 @@ class Int:
             self,
             id: str,
             *,
+            display_name: str | None = None,
             default: int | None = None,
             min: int | None = None,
             max: int | None = None,
@@ -122,6 +123,7 @@ class Int:
                 max=max,
                 step=step,
                 control_after_generate=control_after_generate,
+                display_name=display_name,
             )
 
 
@@ -135,6 +137,7 @@ class Float:
             self,
             id: str,
             *,
+            display_name: str | None = None,
             default: float | None = None,
             min: float | None = None,
             max: float | None = None,
@@ -143,7 +146,8 @@ class Float:
             tooltip: str | None = None,
             advanced: bool | None = None,
         ) -> None:
-            super().__init__(id, tooltip, advanced, default, min=min, max=max, step=step, round=round)
+            numbers = {"min": min, "max": max, "step": step, "round": round}
+            super().__init__(id, tooltip, advanced, default, **numbers, display_name=display_name)
 
 
 class String:

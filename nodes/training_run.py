@@ -1,0 +1,214 @@
+"""A training that a node runs: known again by its settings, shown while it runs, kept when it is stopped."""
+
+import hashlib
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..miva_core.files import replacing
+from . import comfy_bridge
+from .file_names import is_reserved
+from .sockets import MivaModel, MivaStack, StackedMiva
+
+if TYPE_CHECKING:
+    from ..miva_core.adapter import MIVAAdapter
+    from ..miva_core.base import Base
+    from ..miva_core.lesson import Lesson
+    from ..miva_core.recipes import Recipe
+    from ..miva_core.samples import Sample
+    from ..miva_core.training import Precision, TrainingProgress
+
+_SAMPLED = 5
+"""How many times in a training its samples are made."""
+_PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is known again: queued once more with the same settings it goes on, or is found done.
+
+    Attributes:
+        out: the adapter file, in a folder of its own; its name tells what is learnt, how and from what.
+    """
+
+    model: MivaModel
+    lesson: "Lesson"
+    recipe: "Recipe"
+    seed: int
+    start: "MIVAAdapter | None"
+    out: Path
+
+    @classmethod
+    def of(cls, model: MivaModel, lesson: "Lesson", recipe: "Recipe", seed: int, start: MivaStack) -> "Training":
+        from ..miva_core.training import training_settings
+
+        begun = model.adapters(start)[-1] if start else None
+        settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
+        told = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
+        known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+        stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
+        stem = f"{stem}_motion" if is_reserved(stem) else stem
+        folder = comfy_bridge.trainings_folder() / f"{stem}_{known}"
+        return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
+
+    def run(self, samples: "list[Sample]") -> list[float]:
+        """Train unless that is done; the loss of each step.
+
+        Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
+        """
+        from ..miva_core.learning import learn
+        from ..miva_core.training import CHECKPOINT
+        from ..miva_core.training_files import lacks_its_report, training_folder
+        from ..miva_core.training_state import read_state
+
+        checkpoint = training_folder(self.out) / CHECKPOINT
+        if self.out.exists() and not checkpoint.is_file():
+            return []
+        if self.out.exists() and not lacks_its_report(self.out):
+            return read_state(checkpoint).losses.tolist()
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.model.bring(comfy_bridge.memory_for_training(self.model.base))
+        before = self._newest_sheet()
+        stop = comfy_bridge.LateInterruption()
+        bar = _Bar(stop, len(self.lesson.clips), self.recipe.steps)
+        try:
+            outcome = learn(
+                self.model.base,
+                self.lesson,
+                self.recipe,
+                self.out,
+                samples=samples,
+                sample_every=max(1, self.recipe.steps // _SAMPLED),
+                seed=self.seed,
+                precision=_precision(self.model.base),
+                start=self.start,
+                resume=checkpoint.is_file(),
+                callback=self._watcher(bar.show_learnt),
+                stop=stop.asked,
+                tell=bar.show_encoded,
+            )
+        except KeyboardInterrupt:
+            bar.tell_of_stop(read_state(checkpoint).step if checkpoint.is_file() else 0)
+            stop.raise_if_asked()
+            raise
+        bar.tell_of_stop(len(outcome.losses))
+        stop.raise_if_asked()
+        newest = self._newest_sheet()
+        if newest and newest != before:
+            with replacing(self._sheet_of(samples)) as temporary:
+                shutil.copyfile(newest, temporary)
+        return list(outcome.losses)
+
+    def tried_on(self, samples: "list[Sample]", made: StackedMiva) -> Tensor:
+        """What the finished motion makes of the samples, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
+        from ..miva_core.pictures import read_picture
+        from ..miva_core.samples import sheet, try_on
+        from ..miva_core.video import write_png
+
+        path = self._sheet_of(samples)
+        if not path.exists():
+            base, tell, done = self.model.base, comfy_bridge.teller(), itertools.count(1)
+            (adapter,) = self.model.adapters((made,))
+            self.model.bring(
+                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.lesson.masked), (made,)
+            )
+            clips = try_on(base, adapter, samples, callback=lambda now: tell(next(done), now.steps * len(samples)))
+            path.parent.mkdir(exist_ok=True)
+            write_png(sheet(samples, clips), path)
+        return read_picture(path)[None]
+
+    def _sheet_of(self, samples: "list[Sample]") -> Path:
+        """Where the sheet of these very samples is."""
+        from ..miva_core.training_files import training_folder
+
+        known = hashlib.sha256()
+        for sample in samples:
+            known.update(sample.label.encode())
+            for seen in (sample.picture, sample.mask):
+                known.update(b"" if seen is None else seen.contiguous().numpy())
+        return training_folder(self.out) / f"tried_on_{known.hexdigest()[:8]}.png"
+
+    def _newest_sheet(self) -> Path | None:
+        """The last sheet that was made while it learnt."""
+        from ..miva_core.training_files import training_folder
+
+        return max(training_folder(self.out).glob("samples_*.png"), default=None)
+
+    def _watcher(self, show: Callable[[int, Any], None]) -> "Callable[[TrainingProgress], None]":
+        """Shows progress, and samples above the curve of the loss as often as they are made.
+
+        Args:
+            show: of a step, and a preview or None.
+        """
+        from ..miva_core.pictures import read_picture
+        from ..miva_core.training_files import training_folder
+        from ..miva_core.training_log import CURVE
+
+        shown: Path | None = None
+
+        def watch(progress: "TrainingProgress") -> None:
+            nonlocal shown
+            newest, preview = self._newest_sheet(), None
+            if newest and newest != shown:
+                shown = newest
+                curve = read_picture(training_folder(self.out) / CURVE)
+                preview = comfy_bridge.preview_of(_above(read_picture(newest), curve))
+            show(progress.step, preview)
+
+        return watch
+
+
+class _Bar:
+    """One bar over the clips that are encoded and the steps that are learnt after them.
+
+    Args:
+        stop: keeps what the bar raises, which would lose what was learnt since the last checkpoint.
+        clips, steps: numbers of them.
+    """
+
+    def __init__(self, stop: comfy_bridge.LateInterruption, clips: int, steps: int) -> None:
+        self._stop, self._clips, self._steps = stop, clips, steps
+        self._bar = comfy_bridge.ProgressBar()
+        self._encoded = 0
+
+    def show_encoded(self, done: int, total: int) -> None:
+        self._encoded = done
+        self._show(done, None)
+
+    def show_learnt(self, done: int, preview: Any) -> None:
+        self._show(self._clips + done, preview)
+
+    def tell_of_stop(self, learnt: int) -> None:
+        """Write onto the node what is kept.
+
+        Args:
+            learnt: steps that are saved.
+        """
+        if self._stop.asked():
+            encoded = f"{self._encoded} of {self._clips} clips are encoded"
+            kept = f"{learnt} of {self._steps} steps are learnt" if learnt else encoded
+            comfy_bridge.show_text(f"Stopped: {kept}, and kept: run again to go on.")
+
+    def _show(self, done: int, preview: Any) -> None:
+        with self._stop.put_off():
+            self._bar.update(done, self._clips + self._steps, preview)
+
+
+def _precision(base: "Base") -> "Precision":
+    """What a base computes in as it was loaded."""
+    return _PRECISION[base.model.dtype]
+
+
+def _above(upper: Tensor, lower: Tensor) -> Tensor:
+    """Two pictures (H, W, 3) as one, on white."""
+    width = max(upper.shape[1], lower.shape[1])
+    wide = [torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1]), value=1.0) for one in (upper, lower)]
+    return torch.cat(wide)

@@ -1,0 +1,141 @@
+"""Encoded clips that are kept: equal to new ones, of the very same clips and options, and never damaged."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from miva_core.base import Base
+from miva_core.clip_files import TrainingClip
+from miva_core.errors import MIVAWarning
+from miva_core.kept_encodings import KeptEncodings
+from miva_core.latent_clips import LatentClip
+from miva_core.lesson import Lesson
+
+
+@pytest.fixture
+def base(make_base: Callable[..., Base]) -> Base:
+    return replace(make_base(), size=(16, 16))
+
+
+@pytest.fixture
+def lesson() -> Lesson:
+    masks = torch.randint(256, (1, 11, 16, 16)).byte()
+    clips = [TrainingClip(name, torch.randint(256, (11, 3, 16, 16)).byte(), masks, stride=2) for name in "ab"]
+    return Lesson("slide", clips, flip=True, masked=True)
+
+
+@pytest.fixture
+def encoded(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gets an entry for every clip and every mask that a base encodes."""
+    met: list[int] = []
+    encode = type(base.codec).encode_clip
+    monkeypatch.setattr(type(base.codec), "encode_clip", lambda self, frames: met.append(1) or encode(self, frames))
+    return met
+
+
+def encode(base: Base, lesson: Lesson, folder: Path, writes: bool = True, **changes: Any) -> list[list[LatentClip]]:
+    return lesson.encode(base, **({"colours": 3, "seed": 0} | changes), kept=KeptEncodings(folder, base, writes))
+
+
+def equal(a: list[list[LatentClip]], b: list[list[LatentClip]]) -> bool:
+    pairs = [(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one, two, strict=True)]
+    return all(torch.equal(getattr(x, part.name), getattr(y, part.name)) for x, y in pairs for part in fields(x))
+
+
+@pytest.mark.parametrize("name", ["animatediff", "wan"])
+def test_what_is_kept_is_what_would_be_encoded(
+    name: str, make_base: Callable[..., Base], lesson: Lesson, tmp_path: Path, encoded: list[int]
+) -> None:
+    base = replace(make_base(name), size=(16, 16))
+    new = lesson.encode(base, 3, 0)
+    assert equal(encode(base, lesson, tmp_path / "kept"), new)
+    encoded.clear()
+    assert equal(encode(base, lesson, tmp_path / "kept"), new) and encoded == []
+    (tmp_path / "kept" / sorted(path.name for path in (tmp_path / "kept").iterdir())[0]).unlink()
+    # The colours of the second clip are drawn after those of the first, which are drawn even where it is kept.
+    assert equal(encode(base, lesson, tmp_path / "kept"), new) and encoded
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "of another clip"])
+def test_damaged_ones_are_made_again(
+    damage: str, base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]
+) -> None:
+    new = encode(base, lesson, tmp_path)
+    one, other = sorted(tmp_path.iterdir())
+    content, both = bytearray(one.read_bytes()), len(encoded)
+    content[-1] ^= 64
+    damaged = {"cut": content[:-9], "flipped": content, "empty": b"", "of another clip": other.read_bytes()}[damage]
+    one.write_bytes(damaged)
+    encoded.clear()
+    assert equal(encode(base, lesson, tmp_path), new) and len(encoded) == both // 2
+    encoded.clear()
+    assert equal(encode(base, lesson, tmp_path), new) and encoded == []
+
+
+CHANGES: dict[str, Callable[[Base, Lesson], tuple[Base, Lesson, dict[str, int]]]] = {
+    "frames": lambda base, lesson: (base, _each(lesson, frames=255 - lesson.clips[0].frames), {}),
+    "masks": lambda base, lesson: (base, _each(lesson, masks=255 - lesson.clips[0].masks), {}),
+    "stride": lambda base, lesson: (base, _each(lesson, stride=1), {}),
+    "flip": lambda base, lesson: (base, replace(lesson, flip=False), {}),
+    "masked": lambda base, lesson: (base, replace(lesson, masked=False), {}),
+    "colours": lambda base, lesson: (base, lesson, {"colours": 2}),
+    "seed": lambda base, lesson: (base, lesson, {"seed": 1}),
+    "length": lambda base, lesson: (replace(base, frames=4), lesson, {}),
+    "encoder": lambda base, lesson: (_with_other_encoder(base), lesson, {}),
+}
+
+
+def _each(lesson: Lesson, **changes: Any) -> Lesson:
+    return replace(lesson, clips=[replace(clip, **changes) for clip in lesson.clips])
+
+
+def _with_other_encoder(base: Base) -> Base:
+    base.codec.register_buffer("weight", torch.ones(1, dtype=torch.bfloat16))
+    return base
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_those_of_other_clips_or_options_are_not_taken_but_removed(
+    changed: str, base: Base, lesson: Lesson, tmp_path: Path
+) -> None:
+    encode(base, lesson, tmp_path)
+    before = set(tmp_path.iterdir())
+    base, lesson, options = CHANGES[changed](base, lesson)
+    new = lesson.encode(base, **{"colours": 3, "seed": 0} | options)
+    assert equal(encode(base, lesson, tmp_path, **options), new)
+    assert len(set(tmp_path.iterdir())) == len({clip.frames.sum() for clip in lesson.clips})
+    assert not before & set(tmp_path.iterdir())
+
+
+def test_names_of_clips_do_not_matter(base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]) -> None:
+    encode(base, lesson, tmp_path)
+    encoded.clear()
+    encode(base, replace(_each(lesson, name="other"), motion="other"), tmp_path)
+    assert encoded == []
+
+
+def test_later_processes_of_a_launch_read_and_write_nothing(
+    base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]
+) -> None:
+    encode(base, lesson, tmp_path / "kept", writes=False)
+    assert not (tmp_path / "kept").exists()
+    encode(base, lesson, tmp_path / "kept")
+    encoded.clear()
+    encode(base, lesson, tmp_path / "kept", writes=False)
+    assert encoded == []
+
+
+def test_a_full_disk_is_told_once_and_ends_nothing(
+    base: Base, lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("miva_core.kept_encodings.save_file", refuse)
+    with pytest.warns(MIVAWarning, match="Encoded clips are not kept.*No space left on device") as caught:
+        assert equal(encode(base, lesson, tmp_path), lesson.encode(base, 3, 0))
+    assert len(caught) == 1

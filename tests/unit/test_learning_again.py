@@ -1,0 +1,217 @@
+"""Trainings that meet each other, that were killed, and that are run again: nothing is lost, nothing done twice."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from miva_core.adapter import MIVAAdapter
+from miva_core.base import Base
+from miva_core.clip_files import TrainingClip
+from miva_core.errors import MIVAError
+from miva_core.info import read_info
+from miva_core.learning import Companion, learn
+from miva_core.lesson import Lesson
+from miva_core.recipes import Recipe
+from miva_core.samples import Sample
+from miva_core.training import TrainingProgress
+from miva_core.training_files import check_start, how_to_go_on, training_folder
+
+LEFT = ["slide.safetensors", "slide.training"]
+
+
+@pytest.fixture
+def base(make_base: Callable[..., Base]) -> Base:
+    return replace(make_base(), size=(16, 16))
+
+
+@pytest.fixture
+def lesson(base: Base) -> Lesson:
+    masks = torch.full((2, 5, 16, 16), 255).byte()
+    clips = [TrainingClip(name, torch.randint(256, (5, 3, 16, 16)).byte(), masks) for name in "abc"]
+    return Lesson("slide", clips)
+
+
+@pytest.fixture
+def chosen(make_recipe: Callable[..., Recipe]) -> Recipe:
+    return make_recipe(steps=2, batch=1, colours=2)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "slide.safetensors"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def encoded(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gets an entry for every clip that the base encodes."""
+    met: list[int] = []
+    encode = type(base.codec).encode_clip
+    monkeypatch.setattr(type(base.codec), "encode_clip", lambda self, frames: met.append(1) or encode(self, frames))
+    return met
+
+
+def stopped_when_encoding(base: Base, lesson: Lesson, chosen: Recipe, out: Path, clips: int) -> None:
+    """A training that is stopped after so many clips."""
+    done: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        learn(
+            base,
+            lesson,
+            chosen,
+            out,
+            sample_every=9,
+            tell=lambda encoded, total: done.append(encoded),
+            stop=lambda: len(done) == clips,
+        )
+
+
+def test_a_second_training_of_a_file_is_refused_while_the_first_runs(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path
+) -> None:
+    told = []
+
+    def meanwhile(progress: TrainingProgress) -> None:
+        for resume in (False, True):
+            with pytest.raises(MIVAError, match=rf"slide\.safetensors is being trained by process {os.getpid()} on"):
+                learn(base, lesson, replace(chosen, lr=1e-3), out, sample_every=9, resume=resume)
+        told.append(progress.step)
+
+    assert learn(base, lesson, chosen, out, sample_every=9, callback=meanwhile).finished
+    assert told == [1, 2] and read_info(out).training["lr"] == chosen.lr
+    assert names(out.parent) == LEFT and "process.txt" not in names(training_folder(out))
+
+
+def test_a_file_that_appears_meanwhile_is_left_alone_and_the_result_kept(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path
+) -> None:
+    def meanwhile(progress: TrainingProgress) -> None:
+        out.write_bytes(b"theirs")
+        out.with_stem("slide_2").write_bytes(b"theirs")
+
+    told = r"slide\.safetensors has appeared while it was trained, and is left alone: .* is in .*slide_3\.safetensors"
+    with pytest.raises(MIVAError, match=told):
+        learn(base, lesson, chosen, out, sample_every=9, callback=meanwhile)
+    assert out.read_bytes() == out.with_stem("slide_2").read_bytes() == b"theirs"
+    assert read_info(out.with_stem("slide_3")).motion == "slide"
+    assert (training_folder(out) / "report.html").is_file()
+
+
+def masked(chosen: Recipe) -> Recipe:
+    return replace(chosen, config=replace(chosen.config, mask=True))
+
+
+@pytest.fixture
+def partner(base: Base, chosen: Recipe, make_adapter: Callable[..., MIVAAdapter], tmp_path: Path) -> Companion:
+    adapter = make_adapter(base.model, masked(chosen).config)
+    info = adapter.info(motion="hop", frames=5, size=(16, 16), fps=8, subject="frog")
+    return Companion(adapter, info, tmp_path / "hop.safetensors")
+
+
+def test_the_file_of_a_partner_is_guarded_alike(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path, partner: Companion
+) -> None:
+    given = {"base": base, "lesson": replace(lesson, masked=True), "recipe": masked(chosen), "sample_every": 9}
+
+    def meanwhile(progress: TrainingProgress) -> None:
+        with pytest.raises(MIVAError, match=r"hop\.safetensors is being trained by process"):
+            learn(**given, out=partner.out)
+
+    learn(**given, out=out, beside=partner, callback=meanwhile)
+    assert names(out.parent) == ["hop.safetensors", *LEFT]
+    contents = {path: path.read_bytes() for path in (out, partner.out)}
+    # Killed after any of the two files, or after both of them.
+    for gone in ([partner.out], [out, partner.out]):
+        for path in gone:
+            path.unlink()
+        (training_folder(out) / "report.html").unlink()
+        check_start(out, resume=True, partner=partner.out)
+        learn(**given, out=out, beside=partner, resume=True)
+        assert {path: path.read_bytes() for path in contents} == contents
+    with pytest.raises(MIVAError, match="exists already"):
+        learn(**given, out=out.with_name("new.safetensors"), beside=partner)
+
+
+def test_a_report_that_is_missing_is_made_and_nothing_else(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path, encoded: list[int]
+) -> None:
+    samples = [Sample("held out", torch.rand(16, 16, 3))]
+    learn(base, lesson, chosen, out, samples=samples, sample_every=9)
+    report, content, changed = training_folder(out) / "report.html", out.read_bytes(), out.stat().st_mtime_ns
+    page = report.read_text()
+    with pytest.raises(MIVAError, match="exists already"):
+        learn(base, lesson, chosen, out, samples=samples, sample_every=9, resume=True)
+    report.unlink()
+    with pytest.raises(MIVAError, match="exists already"):
+        learn(base, lesson, replace(chosen, steps=3), out, samples=samples, sample_every=9, resume=True)
+    encoded.clear()
+    with pytest.raises(KeyboardInterrupt):
+        learn(base, lesson, chosen, out, samples=samples, sample_every=9, resume=True, stop=lambda: True)
+    check_start(out, resume=True)
+    assert learn(base, lesson, chosen, out, samples=samples, sample_every=9, resume=True).finished
+    assert report.read_text() == page and (out.read_bytes(), out.stat().st_mtime_ns) == (content, changed)
+    assert encoded == []
+
+
+def test_another_file_in_the_place_of_the_result_is_no_result(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path
+) -> None:
+    learn(base, lesson, chosen, out, sample_every=9)
+    mine = load_file(out)
+    (training_folder(out) / "report.html").unlink()
+    other = learn(base, lesson, chosen, out.with_name("other.safetensors"), sample_every=9, seed=1).adapter
+    other.save(out, read_info(out), torch.float16)
+    theirs = out.read_bytes()
+    with pytest.raises(MIVAError, match=r"is left alone: what was learnt is in .*slide_2\.safetensors"):
+        learn(base, lesson, chosen, out, sample_every=9, resume=True)
+    kept = load_file(out.with_stem("slide_2"))
+    assert out.read_bytes() == theirs and all(torch.equal(kept[key], mine[key]) for key in mine)
+
+
+def test_leftovers_of_a_killed_training_are_removed(base: Base, lesson: Lesson, chosen: Recipe, out: Path) -> None:
+    stopped_when_encoding(base, lesson, chosen, out, clips=1)
+    folder = training_folder(out)
+    leftovers = [folder / ".miva-00000000-1.safetensors", folder / "encoded" / ".miva-00000000-2.safetensors"]
+    for path in leftovers:
+        path.touch()
+    learn(base, lesson, chosen, out, sample_every=9)
+    assert not [path for path in folder.rglob(".*")]
+
+
+def test_encoded_clips_are_kept_until_the_training_is_done(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path, encoded: list[int]
+) -> None:
+    whole = learn(base, lesson, chosen, out, sample_every=9)
+    each = len(encoded) // 3
+    assert each == 2 and not (training_folder(out) / "encoded").exists()
+    shutil.rmtree(training_folder(out))
+    out.unlink()
+    encoded.clear()
+    stopped_when_encoding(base, lesson, chosen, out, clips=2)
+    assert len(encoded) == 2 * each and len(names(training_folder(out) / "encoded")) == 2
+    assert "clips that were encoded are kept: begin anew by the same command" in how_to_go_on(out)
+    steps: list[int] = []
+    stop = iter([False, False, True])
+    outcome = learn(
+        base,
+        lesson,
+        chosen,
+        out,
+        sample_every=9,
+        stop=lambda: next(stop),
+        callback=lambda progress: steps.append(progress.step),
+    )
+    assert not outcome.finished and steps == [1] and len(encoded) == 3 * each
+    assert "All up to step 1 is kept" in how_to_go_on(out)
+    again = learn(base, lesson, chosen, out, sample_every=9, resume=True)
+    assert again.losses == whole.losses and len(encoded) == 3 * each  # bit for bit, from files
+    assert not (training_folder(out) / "encoded").exists()
