@@ -24,9 +24,27 @@ def is_weight(value: Any) -> bool:
     return is_number(value) and abs(value) <= LARGEST_WEIGHT
 
 
-def printable(text: str) -> str:
-    """A name from a file for a message: in ASCII, if it holds line breaks, terminal codes or lone surrogates."""
-    return text if text.isprintable() else ascii(text)
+LONGEST_NAME = 255
+"""No file system allows longer names; what is longer is cut where it is shown."""
+
+
+def printable(text: str, longest: int = LONGEST_NAME) -> str:
+    """A text from a file for a message: in ASCII if it holds line breaks, terminal codes or lone surrogates, and cut.
+
+    Args:
+        longest: so many characters of it are shown.
+    """
+    part = text[:longest]
+    return (part if part.isprintable() else ascii(part)) + ("…" if len(text) > longest else "")
+
+
+def shown(value: Any) -> str:
+    """A strange value from a file for a message: as Python writes it, in ASCII, and not a page of it."""
+    try:
+        text = ascii(value)
+    except (ValueError, RecursionError):  # integers of thousands of digits, and what is nested as deeply
+        text = "a huge value"
+    return printable(text, 60)
 
 
 def is_whole(value: Any) -> bool:
