@@ -129,7 +129,9 @@ _SWITCHES = (
 def _check_rank(config: MIVAConfig, name: str, also: str = "") -> None:
     value = getattr(config, name)
     if not is_count(value):
-        raise MIVAError(f"{name} is {shown(value)}, expected an integer from 1 to {LARGEST}{' or ' + also if also else ''}.")
+        raise MIVAError(
+            f"{name} is {shown(value)}, expected an integer from 1 to {LARGEST}{' or ' + also if also else ''}."
+        )
 
 
 def _check_choice(config: MIVAConfig, name: str, choices: tuple[Any, ...]) -> None:
