@@ -19,6 +19,11 @@ LARGEST_WEIGHT = 1e6
 """No weight of an adapter that makes sense is above this; far beyond it float32 overflows."""
 
 
+LARGEST_VALUE = 1e3
+"""No value in an adapter that makes sense is above this: what training finds stays near 1. Filled with it, adapters of
+the built-in base still make clips; filled with ten times as much, they make NaN."""
+
+
 def is_weight(value: Any) -> bool:
     """A number that can weigh an adapter."""
     return is_number(value) and abs(value) <= LARGEST_WEIGHT

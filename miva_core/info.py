@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -15,9 +16,7 @@ from .backbones import Backbone
 from .checks import LARGEST, is_count, is_line, is_number, printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
-from .sniff import BROKEN, what_is
-
-FORMAT_VERSION = 1
+from .sniff import BROKEN, FORMAT_VERSION, LONGEST_ADAPTER_HEADER, NEWER, header_length, what_is
 
 
 @dataclass(frozen=True)
@@ -116,18 +115,23 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
     Raises:
         MIVAError: the file is no adapter (the message says what it is), or its header is broken or too new.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {})["miva"]
-    except (OSError, SafetensorError, KeyError) as error:
-        found = what_is(path)
-        another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
-        advice = "get it again" if found in BROKEN else another
-        raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.") from error
+    header = _header(path)
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
         raise MIVAError(f"{path} is a MIVA adapter that cannot be used: {error}") from error
+
+
+def _header(path: str | os.PathLike[str]) -> str:
+    with contextlib.suppress(OSError, SafetensorError, KeyError):
+        length = header_length(path)
+        if length is not None and length <= LONGEST_ADAPTER_HEADER:
+            with safe_open(path, framework="pt") as file:
+                return (file.metadata() or {})["miva"]
+    found = what_is(path)
+    another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
+    advice = "update ComfyUI-MIVA" if found == NEWER else "get it again" if found in BROKEN else another
+    raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.")
 
 
 _PARTS = {
