@@ -351,9 +351,7 @@ def test_a_header_of_megabytes(model: nn.Module, saved: Path) -> None:
     rewritten(saved, {"author": "x" * 900_000})
     assert MIVAAdapter.load(saved, describe(model)).num_parameters()
     rewritten(saved, {"author": "x" * 1_100_000})
-    with pytest.raises(
-        MIVAError, match=r"with a header of absurd length, but a whole .* get it again"
-    ):
+    with pytest.raises(MIVAError, match=r"with a header of absurd length, but a whole .* get it again"):
         read_info(saved)
 
 
