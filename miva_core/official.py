@@ -20,7 +20,7 @@ from .checks import is_number, printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
 from .motion_lora import temporal_place
-from .weights import check_finite, check_floating, open_weights, what_weights
+from .weights import check_finite, check_floating, check_moderate, open_weights, what_weights
 
 Source = str | os.PathLike[str]
 Places = Iterator[tuple[str, str]]
@@ -99,6 +99,7 @@ def convert_official(
         _scale(state, alpha)
     else:
         _subtract_base(state, backbone, base, checkpoint)
+    check_moderate(state, str(official))
     adapter.load_state_dict(state, assign=True)
     return adapter, rest
 
@@ -211,6 +212,7 @@ def _subtract_base(
                 if place not in base or base[place].shape != state[ours].shape:
                     raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
                 check_floating(place, base[place], checkpoint)
+                check_finite({place: base[place]}, str(checkpoint))
                 state[ours] -= base[place].float()
 
 
