@@ -171,6 +171,8 @@ def strange_values(content: bytes, chance: random.Random) -> bytes:
     """Values of one tensor that are no numbers, or huge ones; or of all of them."""
     header, data = split(content)
     entries = [entry for key, entry in header.items() if key != "__metadata__" and entry["dtype"] == "F32"]
+    if not entries:
+        return flip(content, chance)
     changed = bytearray(data)
     strange = chance.choice((float("nan"), float("inf"), 3e38, 1e30, -1e20, 1e6, 2000.0, 900.0, 1e-45))
     for start, end in (

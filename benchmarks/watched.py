@@ -1,7 +1,6 @@
 """Work in a process of its own that may crash, hang or take all memory, which then counts as its outcome."""
 
 import multiprocessing
-import resource
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -77,6 +76,8 @@ class Watched:
 
 
 def _serve(pipe: Connection, prepare: Callable[[], Door], megabytes: int) -> None:
+    import resource
+
     door = prepare()
     size = int(_status("VmSize")) * 1024 + 8 * megabytes * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
