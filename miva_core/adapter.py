@@ -90,7 +90,7 @@ class MIVAAdapter(nn.Module):
                 or is for another base.
         """
         info = read_info(path)
-        info.check(backbone)
+        info.check(backbone, path)
         with torch.device("meta"):  # neither memory nor random numbers for values about to be replaced
             adapter = cls(backbone, info.config)
         shapes = {_file_key(name): tuple(parameter.shape) for name, parameter in adapter.named_parameters()}

@@ -67,15 +67,19 @@ class AdapterInfo:
         ):
             raise MIVAError(f"training is {shown(self.training)}, expected names with finite numbers or texts.")
 
-    def check(self, backbone: Backbone) -> None:
+    def check(self, backbone: Backbone, path: str | os.PathLike[str] | None = None) -> None:
         """Compares the base the adapter was trained on with the one at hand; neither's weights are needed.
+
+        Args:
+            path: the adapter's file, for the message.
 
         Raises:
             MIVAError: they differ.
         """
         if (self.family, self.fingerprint) != (backbone.family, backbone.fingerprint):
+            name = repr(printable(self.motion)) if path is None else path
             raise MIVAError(
-                f"The adapter {printable(self.motion)!r} was trained on another base, or another release of it "
+                f"The adapter {name} was trained on another base, or another release of it "
                 f"({printable(self.family)}, {printable(self.fingerprint)}), than this one ({backbone.family}, "
                 f"{backbone.fingerprint}); load the base it was trained on."
             )

@@ -287,7 +287,7 @@ def rewritten(path: Path, changes: dict[str, Any]) -> Path:
         ({"config": {"cfa_rank": 10**18}}, "cfa_rank is 1000000000000000000, expected"),
         ({"config": {"cfa_rang": 3}}, "unknown fields"),
         ({"config": 3}, "JSON object"),
-        ({"fingerprint": "0" * 12}, "'pan left' was trained on another base.* .animatediff, 0{12}"),
+        ({"fingerprint": "0" * 12}, r"pan\.safetensors was trained on another base.* .animatediff, 0{12}"),
         ({"family": "wan"}, "another base.* .wan"),
     ],
 )

@@ -17,7 +17,7 @@ from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
 from miva_core.info import read_info
 from miva_core.json_files import read_foreign_json
-from miva_core.meta import fill
+from miva_core.meta import fill, on_meta
 from miva_core.sniff import what_is
 from miva_core.weights import check_finite, check_floating, open_weights, save_weights
 
@@ -208,3 +208,10 @@ def test_messages_are_short(tmp_path: Path) -> None:
         with pytest.raises(MIVAError) as caught:
             refused()
         assert len(str(caught.value)) < 900 and "\n" not in str(caught.value)
+
+
+def test_what_a_converter_misses_is_missing() -> None:
+    """diffusers' converters give None for it."""
+    model = on_meta(lambda: nn.Linear(2, 2))
+    with pytest.raises(MIVAError, match="A file lacks bias: it is damaged"):
+        fill(model, {"weight": torch.zeros(2, 2), "bias": None}, "A file", "cpu", lambda _: torch.float32)
