@@ -56,7 +56,7 @@ def adapter_door() -> Door:
     picture, mask = torch.rand(*base.size, 3), torch.ones(base.size)
 
     def door(path: Path) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             command(["info", str(path)])
         info, adapter = read_info(path), MIVAAdapter.load(path, base.backbone)
         masks = {path.stem: mask} if info.config.mask else {}

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -96,7 +97,9 @@ def _enter(door: Door, path: Path) -> Outcome:
     from miva_core.errors import MIVAError
 
     try:
-        door(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            door(path)
         return Outcome("fine")
     except MIVAError as error:
         return Outcome("sentence", str(error))
