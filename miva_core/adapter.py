@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .backbones import Backbone, Site
-from .checks import printable
+from .checks import printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
 from .files import check_writable
 from .info import AdapterInfo, read_info
 from .layers import CrossFrame, Gate, Prompt, Temporal
-from .weights import check_finite, save_weights
+from .weights import check_moderate, save_weights
 
 
 class MIVAAdapter(nn.Module):
@@ -74,7 +74,7 @@ class MIVAAdapter(nn.Module):
         Raises:
             FileTakenError: there is such a file, and `new` is set.
             MIVAError: the path does not end in .safetensors or cannot be written, `metadata` belongs to another
-                adapter, or a value is not finite in this dtype.
+                adapter, or a value is not finite in this dtype, or absurdly large.
         """
         path = check_writable(path, (".safetensors",))
         if dtype not in (torch.float32, torch.float16):
@@ -86,6 +86,7 @@ class MIVAAdapter(nn.Module):
             _file_key(name): parameter.detach().to("cpu", dtype).contiguous()
             for name, parameter in self.named_parameters()
         }
+        check_moderate(tensors, f"The adapter as {dtype}")
         save_weights(path, tensors, {"miva": metadata.to_json()}, f"The adapter as {dtype}", new)
 
     @classmethod
@@ -93,10 +94,11 @@ class MIVAAdapter(nn.Module):
         """Reads what `save` wrote, as float32 on the CPU.
 
         Raises:
-            MIVAError: the file is something else, is damaged, is newer than this code, or is for another base.
+            MIVAError: the file is something else, is damaged, is newer than this code, holds absurdly large values,
+                or is for another base.
         """
         info = read_info(path)
-        info.check(backbone)
+        info.check(backbone, path)
         with torch.device("meta"):  # neither memory nor random numbers for values about to be replaced
             adapter = cls(backbone, info.config)
         shapes = {_file_key(name): tuple(parameter.shape) for name, parameter in adapter.named_parameters()}
@@ -147,11 +149,11 @@ def _read(path: str | os.PathLike[str], expected: Mapping[str, tuple[int, ...]])
             raise MIVAError(f"{path} {found} tensor {printable(key)}; the file is damaged, get it again.")
         for key, shape in expected.items():
             if shapes[key] != shape:
-                raise MIVAError(f"{path} holds {key} of shape {shapes[key]}, but its config asks for {shape}.")
+                raise MIVAError(f"{path} holds {key} of shape {shown(shapes[key])}, but its config asks for {shape}.")
         for key in expected:
             dtype = file.get_slice(key).get_dtype()
             if dtype not in ("F32", "F16", "BF16"):
                 raise MIVAError(f"{path} holds {key} as {dtype}, but adapters are F32, F16 or BF16; get it again.")
         tensors = {key: file.get_tensor(key).to(torch.float32) for key in expected}
-    check_finite(tensors, str(path))
+    check_moderate(tensors, str(path))
     return tensors

@@ -123,8 +123,8 @@ def animate(
         callback: called after every step; raising an exception in it stops the run.
 
     Raises:
-        MIVAError: something above is out of range, told before sampling starts. Nothing stays injected in the model,
-            whatever happens.
+        MIVAError: something above is out of range, told before sampling starts; or the run became NaN. Nothing stays
+            injected in the model, whatever happens.
     """
     height, width = _check_size(base, size or base.size)
     frames = _check_frames(base, base.frames if frames is None else frames)
@@ -184,6 +184,7 @@ def animate(
             before_step=miva.set_progress if miva else None,
             masks=streams,
             callback=report if callback else None,
+            motions=list(adapters),
         )
     adain = base.adain if adain is None else adain
     clip = base.decode(init_noise.adain(latents) if adain else latents)

@@ -25,6 +25,7 @@ from .camera import (
 from .checks import is_number
 from .errors import MIVAError
 from .files import replacing
+from .json_files import read_foreign_json
 from .pictures import told_size
 
 CLIPS_PER_STILL = 5
@@ -187,7 +188,7 @@ def read_flow(path: Path) -> Tensor:
         MIVAError: the file is none of those.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_foreign_json(path)
         maps = torch.tensor(content["flow"], dtype=torch.float64).view(-1, 2, 3)
         grid = pixel_grid(int(content["height"]), int(content["width"])).double()
     except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:

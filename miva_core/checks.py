@@ -19,14 +19,37 @@ LARGEST_WEIGHT = 1e6
 """No weight of an adapter that makes sense is above this; far beyond it float32 overflows."""
 
 
+LARGEST_VALUE = 1e3
+"""No value in an adapter that makes sense is above this: what training finds stays near 1. Filled with it, adapters of
+the built-in base still make clips; filled with ten times as much, they make NaN."""
+
+
 def is_weight(value: Any) -> bool:
     """A number that can weigh an adapter."""
     return is_number(value) and abs(value) <= LARGEST_WEIGHT
 
 
-def printable(text: str) -> str:
-    """A name from a file for a message: in ASCII, if it holds line breaks, terminal codes or lone surrogates."""
-    return text if text.isprintable() else ascii(text)
+LONGEST_NAME = 255
+"""No file system allows longer names; what is longer is cut where it is shown."""
+
+
+def printable(text: str, longest: int = LONGEST_NAME) -> str:
+    """A text from a file for a message: in ASCII if it holds line breaks, terminal codes or lone surrogates, and cut.
+
+    Args:
+        longest: so many characters of it are shown.
+    """
+    part = text[:longest]
+    return (part if part.isprintable() else ascii(part)) + ("…" if len(text) > longest else "")
+
+
+def shown(value: Any) -> str:
+    """A strange value from a file for a message: as Python writes it, in ASCII, and not a page of it."""
+    try:
+        text = ascii(value)
+    except (ValueError, RecursionError):  # integers of thousands of digits, and what is nested as deeply
+        text = "a huge value"
+    return printable(text, 60)
 
 
 def is_whole(value: Any) -> bool:

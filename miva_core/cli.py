@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .checks import printable
 from .cli_animate import add_animate
 from .cli_evaluate import add_evaluate
 from .cli_mask import add_mask
@@ -18,10 +19,16 @@ from .errors import MIVAError, MIVAWarning
 from .terminal import PlainStream
 
 PROGRAM = "python -m miva_core"
+_LONGEST_ROW = 2000
+"""Characters; names of clips may fill some lines, but what a stranger has written is not to fill the screen."""
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose mistakes are told in one sentence, like all others."""
+    """A parser whose mistakes are told in one sentence, like all others, and that knows ~ where no shell expands it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("type", Path, lambda text: Path(os.path.expanduser(text)))
 
     def error(self, message: str) -> NoReturn:
         raise MIVAError(f"{message[:1].upper()}{message[1:]} (`{self.prog} --help` shows the usage).")
@@ -174,7 +181,7 @@ def _list(options: argparse.Namespace) -> None:
             info = read_info(path)
             masked = ", with a mask of its subject" if info.config.mask else ""
             size = f"{info.frames} frames, {info.size[0]}×{info.size[1]}"
-            print(f"  {name:<16} {info.motion} ({size}, {name_base(info) or 'an unknown base'}{masked})")
+            print(f"  {name:<16} {printable(info.motion)} ({size}, {name_base(info) or 'an unknown base'}{masked})")
         except MIVAError as error:
             print(f"  {name:<16} cannot be used: {error}")
 
@@ -209,7 +216,7 @@ def _info(options: argparse.Namespace) -> None:
         "parameters": f"{sum(counts.values()):,}: " + ", ".join(f"{part} {count:,}" for part, count in counts.items()),
     }
     for name, value in rows.items():
-        print(f"  {name:<10} {value}")
+        print(f"  {name:<10} {printable(value, _LONGEST_ROW)}")
 
 
 def _tell_of_another_file(path: Path, error: MIVAError) -> None:

@@ -147,7 +147,7 @@ def _mask_paths(texts: Sequence[str], typed: Sequence[str], names: Sequence[str]
     """The files of masks by the name of their motion, which people give as they typed it, or by the file's name."""
     paths: dict[str, Path] = {}
     for text in texts:
-        asked, path = parse_mask(text)
+        asked, path = parse_mask(text, {*names, *typed})
         known = [name for name, other in zip(names, typed, strict=True) if asked in (name, other)]
         if len(known) != 1:
             raise MIVAError(f"A mask is given for {asked!r}, but the motions are {', '.join(names) or 'none'}.")

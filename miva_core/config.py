@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from .checks import LARGEST, is_count, is_number
+from .checks import LARGEST, is_count, is_number, shown
 from .errors import MIVAError
 
 
@@ -65,7 +65,7 @@ class MIVAConfig:
         for name in _SWITCHES:
             _check_choice(self, name, (True, False))
         if not (is_count(self.region_rank) and self.region_rank <= 64):
-            raise MIVAError(f"region_rank is {self.region_rank!r}, expected an integer from 1 to 64.")
+            raise MIVAError(f"region_rank is {shown(self.region_rank)}, expected an integer from 1 to 64.")
         _check_positive(self, "gate_temperature")
         _check_positive(self, "ta_alpha")
 
@@ -106,11 +106,11 @@ class MIVAConfig:
             MIVAError: `data` is no mapping, or it has an unknown field or a value of the wrong type.
         """
         if not isinstance(data, Mapping):
-            raise MIVAError(f"A MIVA config is a JSON object, but this one is {data!r:.60}.")
+            raise MIVAError(f"A MIVA config is a JSON object, but this one is {shown(data)}.")
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(data) - set(known))
         if unknown:
-            raise MIVAError(f"The MIVA config has unknown fields {unknown}; the known ones are {known}.")
+            raise MIVAError(f"The MIVA config has unknown fields {shown(unknown)}; the known ones are {known}.")
         return cls(**data)
 
 
@@ -129,17 +129,19 @@ _SWITCHES = (
 def _check_rank(config: MIVAConfig, name: str, also: str = "") -> None:
     value = getattr(config, name)
     if not is_count(value):
-        raise MIVAError(f"{name} is {value!r}, expected an integer from 1 to {LARGEST}{' or ' + also if also else ''}.")
+        raise MIVAError(
+            f"{name} is {shown(value)}, expected an integer from 1 to {LARGEST}{' or ' + also if also else ''}."
+        )
 
 
 def _check_choice(config: MIVAConfig, name: str, choices: tuple[Any, ...]) -> None:
     value = getattr(config, name)
     if not any(value == choice and type(value) is type(choice) for choice in choices):
-        raise MIVAError(f"{name} is {value!r}, expected one of {list(choices)}.")
+        raise MIVAError(f"{name} is {shown(value)}, expected one of {list(choices)}.")
 
 
 def _check_positive(config: MIVAConfig, name: str) -> None:
     value = getattr(config, name)
     # Beyond these bounds a softmax or a scale in float32 gives NaN.
     if not (is_number(value) and 1e-6 <= value <= 1e6):
-        raise MIVAError(f"{name} is {value!r}, expected a number from 1e-6 to 1e6.")
+        raise MIVAError(f"{name} is {shown(value)}, expected a number from 1e-6 to 1e6.")

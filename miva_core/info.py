@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,12 +13,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from .backbones import Backbone
-from .checks import LARGEST, is_count, is_line, is_number
+from .checks import LARGEST, is_count, is_line, is_number, printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
-from .sniff import BROKEN, what_is
-
-FORMAT_VERSION = 1
+from .sniff import BROKEN, FORMAT_VERSION, LONGEST_ADAPTER_HEADER, NEWER, header_length, what_is
 
 
 @dataclass(frozen=True)
@@ -56,29 +55,33 @@ class AdapterInfo:
     def __post_init__(self) -> None:
         for name in ("family", "fingerprint", "motion", "subject", "licence", "author"):
             if not is_line(getattr(self, name)):
-                raise MIVAError(f"{name} is {_shown(getattr(self, name))}, expected a text of one line.")
+                raise MIVAError(f"{name} is {shown(getattr(self, name))}, expected a text of one line.")
         if not is_count(self.frames):
-            raise MIVAError(f"frames is {_shown(self.frames)}, expected an integer from 1 to {LARGEST}.")
+            raise MIVAError(f"frames is {shown(self.frames)}, expected an integer from 1 to {LARGEST}.")
         if not (isinstance(self.size, tuple) and len(self.size) == 2 and all(is_count(side) for side in self.size)):
-            raise MIVAError(f"size is {_shown(self.size)}, expected (width, height) in pixels.")
+            raise MIVAError(f"size is {shown(self.size)}, expected (width, height) in pixels.")
         if not (is_number(self.fps) and self.fps > 0):
-            raise MIVAError(f"fps is {_shown(self.fps)}, expected a positive number.")
+            raise MIVAError(f"fps is {shown(self.fps)}, expected a positive number.")
         if not isinstance(self.training, Mapping) or not all(
             is_line(name) and _is_recordable(value) for name, value in self.training.items()
         ):
-            raise MIVAError(f"training is {_shown(self.training)}, expected names with finite numbers or texts.")
+            raise MIVAError(f"training is {shown(self.training)}, expected names with finite numbers or texts.")
 
-    def check(self, backbone: Backbone) -> None:
+    def check(self, backbone: Backbone, path: str | os.PathLike[str] | None = None) -> None:
         """Compares the base the adapter was trained on with the one at hand; neither's weights are needed.
+
+        Args:
+            path: the adapter's file, for the message.
 
         Raises:
             MIVAError: they differ.
         """
         if (self.family, self.fingerprint) != (backbone.family, backbone.fingerprint):
+            name = repr(printable(self.motion)) if path is None else path
             raise MIVAError(
-                f"The adapter {self.motion!r} was trained on another base, or another release of it ({self.family}, "
-                f"{self.fingerprint}), than this one ({backbone.family}, {backbone.fingerprint}); load the base it was "
-                "trained on."
+                f"The adapter {name} was trained on another base, or another release of it "
+                f"({printable(self.family)}, {printable(self.fingerprint)}), than this one ({backbone.family}, "
+                f"{backbone.fingerprint}); load the base it was trained on."
             )
 
     def to_json(self) -> str:
@@ -95,13 +98,13 @@ class AdapterInfo:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise MIVAError(f"its header is not valid JSON ({error}).") from error
+            raise MIVAError(f"its header is not valid JSON ({printable(str(error))}).") from error
         if not isinstance(data, dict):
-            raise MIVAError(f"its header is {_shown(data)}, expected a JSON object.")
+            raise MIVAError(f"its header is {shown(data)}, expected a JSON object.")
         _check_version(data.pop("format_version", None))
         required = {"family", "fingerprint", "config", "motion", "frames", "size", "fps"}
         if wrong := (required - data.keys()) | (data.keys() - {item.name for item in fields(cls)}):
-            raise MIVAError(f"its header lacks, or should not have, the fields {_shown(sorted(wrong))}.")
+            raise MIVAError(f"its header lacks, or should not have, the fields {shown(sorted(wrong))}.")
         size = data.pop("size")
         return cls(
             config=MIVAConfig.from_dict(data.pop("config")),
@@ -116,18 +119,23 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
     Raises:
         MIVAError: the file is no adapter (the message says what it is), or its header is broken or too new.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {})["miva"]
-    except (OSError, SafetensorError, KeyError) as error:
-        found = what_is(path)
-        another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
-        advice = "get it again" if found in BROKEN else another
-        raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.") from error
+    header = _header(path)
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
         raise MIVAError(f"{path} is a MIVA adapter that cannot be used: {error}") from error
+
+
+def _header(path: str | os.PathLike[str]) -> str:
+    with contextlib.suppress(OSError, SafetensorError, KeyError):
+        length = header_length(path)
+        if length is not None and length <= LONGEST_ADAPTER_HEADER:
+            with safe_open(path, framework="pt") as file:
+                return (file.metadata() or {})["miva"]
+    found = what_is(path)
+    another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
+    advice = "update ComfyUI-MIVA" if found == NEWER else "get it again" if found in BROKEN else another
+    raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.")
 
 
 _PARTS = {
@@ -157,21 +165,12 @@ def count_parameters(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 def _check_version(version: Any) -> None:
     if not is_count(version):
-        raise MIVAError(f"its format version is {_shown(version)}, expected an integer of at least 1.")
+        raise MIVAError(f"its format version is {shown(version)}, expected an integer of at least 1.")
     if version > FORMAT_VERSION:
         raise MIVAError(
-            f"its format version is {version}, and this ComfyUI-MIVA reads up to {FORMAT_VERSION}; update it."
+            f"its format version is {shown(version)}, and this ComfyUI-MIVA reads up to {FORMAT_VERSION}; update it."
         )
 
 
 def _is_recordable(value: Any) -> bool:
     return isinstance(value, bool) or is_line(value) or is_number(value)
-
-
-def _shown(value: Any) -> str:
-    """A strange value for a message: in ASCII, and not a page of it."""
-    try:
-        text = ascii(value)
-    except ValueError:  # Python refuses to print integers of thousands of digits
-        text = "a huge number"
-    return text if len(text) <= 60 else f"{text[:60]}…"

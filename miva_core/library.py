@@ -1,6 +1,7 @@
 """Where adapters are found by name."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def resolve_adapter(name: str, folders: Sequence[Path] = ()) -> Path:
     """The file that a user means by a path or a name.
 
     Raises:
-        MIVAError: nothing of that name; the message gives the nearest names.
+        MIVAError: nothing of that name; the message gives names that are close to it, if any are.
     """
-    path = Path(name)
+    path = Path(os.path.expanduser(name))
     if path.is_file():
         return path
     found = find_adapters(folders)
@@ -43,5 +44,6 @@ def resolve_adapter(name: str, folders: Sequence[Path] = ()) -> Path:
         return path
     if not found:
         raise MIVAError(f"There is no adapter {name!r}, nor any other: name a .safetensors file, or a folder of them.")
-    near = difflib.get_close_matches(wanted, found, n=3, cutoff=0.4) or sorted(found)
-    raise MIVAError(f"There is no adapter {name!r}: did you mean {' or '.join(near)}? (`list` shows all.)")
+    near = [by_name[key].stem for key in difflib.get_close_matches(wanted, by_name, n=3, cutoff=0.5)]
+    advice = f"did you mean {' or '.join(near)}? (`list` shows all.)" if near else "`list` shows all there are."
+    raise MIVAError(f"There is no adapter {name!r}: {advice}")

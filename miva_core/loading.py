@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from .backbones import Backbone, describe
 from .base import Base
+from .checks import printable
 from .errors import MIVAError
 from .info import AdapterInfo, read_info
 from .init_noise import NoiseInit
@@ -126,7 +127,8 @@ def known_backbone(adapter: str | os.PathLike[str]) -> Backbone:
     info = read_info(adapter)
     backbone = find_backbone(info)
     if backbone is None:
-        raise MIVAError(f"{adapter} was made for a base ({info.family}, {info.fingerprint}) that is not known here.")
+        wanted = f"{printable(info.family)}, {printable(info.fingerprint)}"
+        raise MIVAError(f"{adapter} was made for a base ({wanted}) that is not known here.")
     return backbone
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from .checks import printable
+from .checks import printable, shown
 from .errors import MIVAError
 from .weights import check_floating
 
@@ -42,10 +42,14 @@ def fill(
 
 
 def _check(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], source: str) -> None:
-    for name in sorted(wanted.keys() ^ tensors.keys()):
+    # diffusers' converters put None where they miss a tensor.
+    found_names = {name for name, tensor in tensors.items() if tensor is not None}
+    for name in sorted(wanted.keys() ^ found_names):
         found = "lacks" if name in wanted else "holds an unexpected"
         raise MIVAError(f"{source} {found} {printable(name)}: it is damaged, or of a version that is not supported.")
     for name, shape in wanted.items():
         if tuple(tensors[name].shape) != shape:
-            raise MIVAError(f"{source} holds {name} of shape {tuple(tensors[name].shape)}, but {shape} was expected.")
+            raise MIVAError(
+                f"{source} holds {name} of shape {shown(tuple(tensors[name].shape))}, but {shape} was expected."
+            )
         check_floating(name, tensors[name], source)

@@ -2,7 +2,9 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,35 +19,38 @@ class Motion(NamedTuple):
     span: tuple[float, float] = (0.0, 1.0)
 
 
+# A path may hold @ and colons itself: what stands behind its ending is the rest, or else what looks like a number.
+_FILE = re.compile(r"(?P<name>.*\.safetensors)(:(?P<weight>[^@]*))?(@(?P<span>.*))?", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"(?P<name>.*?)(:(?P<weight>[^:@/\\]*))?(@(?P<span>([\d.-][^@/\\]*)?))?", re.DOTALL)
+
+
 def parse_motion(text: str) -> Motion:
     """The text "pan_left:0.5@0-0.4" as ("pan_left", 0.5, (0, 0.4)); number and span may be missing.
 
     Raises:
         MIVAError: the number or the span is none.
     """
-    name, at, shares = text.rpartition("@")
-    if not at or text.endswith(".safetensors"):
-        return Motion(*_split_weight(text))
-    start, end = 0.0, 0.0
-    with contextlib.suppress(ValueError):
-        start, end = (float(share) for share in shares.split("-"))
-    if not (name and 0 <= start < end <= 1):
-        raise MIVAError(
-            f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0.4-1."
-        )
-    return Motion(*_split_weight(name), (start, end))
+    found = _FILE.fullmatch(text) or _NAME.fullmatch(text)
+    name, weight, span = found["name"], found["weight"], found["span"]
+    acting = (0.0, 1.0) if span is None else _span(name, span, text)
+    return Motion(name, _weight(name, weight, text), acting)
 
 
-def parse_mask(text: str) -> tuple[str, Path]:
-    """The text "jump=mask.png" as ("jump", Path("mask.png")).
+def parse_mask(text: str, names: Collection[str] = ()) -> tuple[str, Path]:
+    """The text "jump=mask.png" as ("jump", Path("mask.png")); a ~ in front of the file is the home folder.
+
+    Args:
+        names: of the motions; one may hold = itself.
 
     Raises:
         MIVAError: the name or the file is missing.
     """
-    name, _, path = text.partition("=")
+    parts = text.split("=")
+    splits = [("=".join(parts[:k]), "=".join(parts[k:])) for k in range(1, len(parts))] or [("", "")]
+    name, path = next((split for split in reversed(splits) if split[0] in names), splits[0])
     if not name or not path:
         raise MIVAError(f"{text!r} names no mask of a motion: write its name, = and a picture, as in jump=mask.png.")
-    return name, Path(path)
+    return name, Path(os.path.expanduser(path))
 
 
 def weight_sums(motions: Sequence[Motion]) -> list[float]:
@@ -61,15 +66,23 @@ def unique_names(stems: Sequence[str]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{stem} #{k}" for k, stem in enumerate(stems, start=1)]
 
 
-def _split_weight(text: str) -> tuple[str, float]:
-    """The text "pan_left:0.5" as ("pan_left", 0.5); without a number the weight is 1."""
-    name, colon, number = text.rpartition(":")
-    if not colon or text.endswith(".safetensors"):
-        return text, 1.0
-    try:
+def _weight(name: str, number: str | None, text: str) -> float:
+    """What "0.5" says; without a number the weight is 1."""
+    weight = 1.0 if number is None else math.nan
+    with contextlib.suppress(ValueError, TypeError):
         weight = float(number)
-    except ValueError:
-        weight = math.nan
     if not name or not math.isfinite(weight):
         raise MIVAError(f"{text!r} is no weighted adapter: write a name, a colon and a number, as in pan_left:0.5.")
-    return name, weight
+    return weight
+
+
+def _span(name: str, shares: str, text: str) -> tuple[float, float]:
+    """What "0-0.4" says."""
+    start, end = 0.0, 0.0
+    with contextlib.suppress(ValueError):
+        start, end = (float(share) for share in shares.split("-"))
+    if not (name and 0 <= start < end <= 1):
+        raise MIVAError(
+            f"{text!r} has no span to act in: write two shares of the run, from 0 to 1, as in pan_left:0.5@0.4-1."
+        )
+    return start, end

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from . import animatediff, wan
 from .adapter import MIVAAdapter
 from .backbones import Backbone, Site, describe
-from .checks import is_number, printable
+from .checks import is_number, printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
 from .motion_lora import temporal_place
-from .weights import check_finite, check_floating, open_weights, what_weights
+from .weights import check_finite, check_floating, check_moderate, open_weights, what_weights
 
 Source = str | os.PathLike[str]
 Places = Iterator[tuple[str, str]]
@@ -87,16 +87,19 @@ def convert_official(
     is_masked = any(_MASK_STREAM.search(name) for name in tensors)
     kinds = (layout.places, layout.mask_places) if is_masked else (layout.places,)
     places = {name: place for site in backbone.sites for kind in kinds for name, place in kind(site)}
-    state = _take(tensors, places, official)
+    found = _find(tensors, places, official)
     rest = _check_rest(tensors.keys() - places.values(), official)
     with torch.device("meta"):
-        adapter = MIVAAdapter(backbone, replace(_config(layout, state), mask=is_masked))
-    _check_shapes(adapter, state, official, layout.base)
+        adapter = MIVAAdapter(backbone, replace(_config(layout, found, official), mask=is_masked))
+    _check_shapes(adapter, found, official, layout.base)
+    state = {name: tensor.to(torch.float32, copy=True) for name, tensor in found.items()}
+    check_finite(state, str(official))
     if layout.by_peft:
         _check_wrapped(tensors, base, official)
         _scale(state, alpha)
     else:
         _subtract_base(state, backbone, base, checkpoint)
+    check_moderate(state, str(official))
     adapter.load_state_dict(state, assign=True)
     return adapter, rest
 
@@ -143,16 +146,15 @@ def _check_arguments(layout: _Layout, official: Source, checkpoint: Source | Non
         )
 
 
-def _take(tensors: Mapping[str, Tensor], places: Mapping[str, str], official: Source) -> dict[str, Tensor]:
+def _find(tensors: Mapping[str, Tensor], places: Mapping[str, str], official: Source) -> dict[str, Tensor]:
+    """The file's tensors by our names, not copied: their shapes are still to be checked."""
     for place in places.values():
         if place not in tensors:
             raise MIVAError(f"{official} lacks {place}: it is incomplete, or of another version of the authors' code.")
         check_floating(place, tensors[place], official)
         if tensors[place].ndim == 0 or tensors[place].numel() == 0:
             raise MIVAError(f"{official} holds {place} without values: it is damaged.")
-    state = {name: tensors[place].to(torch.float32, copy=True) for name, place in places.items()}
-    check_finite(state, str(official))
-    return state
+    return {name: tensors[place] for name, place in places.items()}
 
 
 _MASK_STREAM = re.compile(r"\.i2v_adapter\.(processor\.to_(q|out)_mask|[qo]_m)\.")
@@ -172,13 +174,16 @@ def _check_rest(names: set[str], official: Source) -> tuple[str, ...]:
     return tuple(rest)
 
 
-def _config(layout: _Layout, state: Mapping[str, Tensor]) -> MIVAConfig:
+def _config(layout: _Layout, state: Mapping[str, Tensor], official: Source) -> MIVAConfig:
     endings = {"cfa_rank": ".cfa.q.down", "ca_rank": ".ca.first", "ta_rank": ".ta.q.down"}
     found = {
         field: next((len(tensor) for name, tensor in state.items() if name.endswith(ending)), None)
         for field, ending in endings.items()
     }
-    return replace(layout.config, **{field: rank for field, rank in found.items() if rank is not None})
+    try:
+        return replace(layout.config, **{field: rank for field, rank in found.items() if rank is not None})
+    except MIVAError as error:
+        raise MIVAError(f"{official} is no {_KIND} that can be used: {error}") from error
 
 
 def _check_shapes(adapter: MIVAAdapter, state: Mapping[str, Tensor], official: Source, base: str) -> None:
@@ -186,8 +191,8 @@ def _check_shapes(adapter: MIVAAdapter, state: Mapping[str, Tensor], official: S
         if state[name].shape != parameter.shape:
             raise MIVAError(
                 f"{official} holds {name.removeprefix('sites.').replace('/', '.')} of shape "
-                f"{tuple(state[name].shape)}, but {tuple(parameter.shape)} was expected: it was trained on another "
-                f"base than {base}, or its ranks differ from place to place."
+                f"{shown(tuple(state[name].shape))}, but {tuple(parameter.shape)} was expected: it was trained on "
+                f"another base than {base}, or its ranks differ from place to place."
             )
 
 
@@ -207,6 +212,7 @@ def _subtract_base(
                 if place not in base or base[place].shape != state[ours].shape:
                     raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
                 check_floating(place, base[place], checkpoint)
+                check_finite({place: base[place]}, str(checkpoint))
                 state[ours] -= base[place].float()
 
 
@@ -220,14 +226,14 @@ def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], of
     """What PEFT wraps must be as the training starts: W_O zero, W_Q the base's. Files may or may not hold it."""
     for name, tensor in tensors.items():
         if re.search(r"\.i2v_adapter\.o(_m)?\.base_layer\.", name) and tensor.any():
-            raise MIVAError(f"{official} holds {name}, which is not zero: an adapter has no place for it.")
+            raise MIVAError(f"{official} holds {printable(name)}, which is not zero: an adapter has no place for it.")
         wrapped = re.fullmatch(r"(.*)\.i2v_adapter\.q(?:_m)?\.base_layer\.(\w+)", name)
         if not wrapped:
             continue
         block, part = wrapped.groups()
         if not base:
             raise MIVAError(
-                f"{official} holds {name}: name the Wan 2.1 1.3B file to compare it with as the checkpoint."
+                f"{official} holds {printable(name)}: name the Wan 2.1 1.3B file to compare it with as the checkpoint."
             )
         expected = base.get(f"{block}.attn1.to_q.{part}")
         # Equal in the coarser of their two dtypes.
@@ -235,7 +241,8 @@ def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], of
             torch.equal(tensor.to(expected.dtype), expected) or torch.equal(tensor, expected.to(tensor.dtype))
         ):
             raise MIVAError(
-                f"{official} holds {name}, which differs from the checkpoint's: name the one it started from."
+                f"{official} holds {printable(name)}, which differs from the checkpoint's: name the one it started "
+                "from."
             )
 
 

@@ -2,12 +2,13 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from .checks import printable
 from .errors import MIVAError
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def sample(
     before_step: Callable[[float], None] | None = None,
     masks: "MaskStreams | None" = None,
     callback: StepCallback | None = None,
+    motions: Sequence[str] = (),
 ) -> Tensor:
     """Denoise frames 2..F beside a clean first frame (MIVA, section 3.3; CFG is 1).
 
@@ -150,9 +152,13 @@ def sample(
         before_step: called before each step with the share of the steps that is done, in [0, 1).
         masks: mask sequences that some steps carry beside the clip, of which there is one (B = 1) then.
         callback: see `StepCallback`; an exception of its own ends the run.
+        motions: names of those at work, for the message.
 
     Returns:
         (B, C, F, h, w); frame 1 is `x1`, bit for bit.
+
+    Raises:
+        MIVAError: the model returned NaN or infinite values.
     """
     centre = x1 if centred else torch.zeros_like(x1)
     moving = start[:, :, 1:]
@@ -169,6 +175,7 @@ def sample(
         told = t.to(x1) if t.is_floating_point() else t.to(x1.device)
         output = model(rows.to(dtype or x1.dtype), told.expand(len(rows)), encoder_hidden_states=words)
         output = output.sample.to(x1)
+        _check_output(output, i + 1, motions)
         if beside is not None:
             masks.advance(output[len(clips) :])
         output = output[: len(clips), :, 1:]
@@ -177,3 +184,12 @@ def sample(
         if callback:
             callback(i + 1, len(scheduler.timesteps), torch.cat([x1, clean + centre], dim=2))
     return torch.cat([x1, moving + centre], dim=2)
+
+
+def _check_output(output: Tensor, step: int, motions: Sequence[str]) -> None:
+    if not output.isfinite().all():
+        blamed = f" with {', '.join(printable(name) for name in motions)}" if motions else ""
+        raise MIVAError(
+            f"The clip became NaN or infinite at step {step}{blamed}: take weights nearer to 1, and if it stays so, "
+            "get or train the motion again, since values of its file are too large."
+        )

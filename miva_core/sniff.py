@@ -7,17 +7,30 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 Shapes = Mapping[str, Sequence[int]]
 
 
+FORMAT_VERSION = 1
+"""Of adapter files: the newest that can be read, and the one that is written."""
+
 _LOST = "a MIVA adapter that has lost its metadata"
 _DAMAGED = "a damaged MIVA adapter"
-BROKEN = ("an empty file", "a truncated safetensors file", "a damaged safetensors file", _DAMAGED, _LOST)
+NEWER = "a MIVA adapter of a newer format version"
+BROKEN_SAFETENSORS = (
+    "a truncated safetensors file",
+    "a damaged safetensors file",
+    "a safetensors file with a header of absurd length",
+)
+_BLOATED = "a MIVA adapter with a header of absurd length"
+BROKEN = ("an empty file", *BROKEN_SAFETENSORS, _DAMAGED, _LOST, _BLOATED)
 """Phrases for files that were whole once."""
 
-# the first 8 bytes of a safetensors file are the length of its header, and the format allows no more than this
-_HEADER_LIMIT = 100_000_000
+LONGEST_HEADER = 10_000_000
+"""Bytes. The largest models and the notes of the most talkative trainers need a few MB; each is 25 bytes when read."""
+LONGEST_ADAPTER_HEADER = 1_000_000
+"""Bytes; those of adapters are some kB."""
 
 
 def what_is(path: str | os.PathLike[str]) -> str:
@@ -27,11 +40,15 @@ def what_is(path: str | os.PathLike[str]) -> str:
         return "not there"
     if os.path.isdir(path):
         return "a folder"
+    if not os.path.isfile(path):  # reading would wait for what another program writes
+        return "a pipe, a socket or a device"
     try:
+        header_size = header_length(path)
         with path.open("rb") as file:
             head = file.read(512)
-            header_size = int.from_bytes(head[:8], "little")
-            if head[8:9] == b"{" and header_size <= _HEADER_LIMIT:
+            if header_size is not None and header_size > LONGEST_HEADER:
+                return BROKEN_SAFETENSORS[-1]
+            if header_size is not None:
                 file.seek(8)
                 return _what_safetensors(file.read(header_size), path.stat().st_size - 8 - header_size)
     except OSError as error:
@@ -44,13 +61,28 @@ def what_is(path: str | os.PathLike[str]) -> str:
     return "a text file" if _is_text(head) else "a file of an unknown kind"
 
 
+def header_length(path: str | os.PathLike[str]) -> int | None:
+    """Bytes of the header of a safetensors file, as the file claims; None for any other file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        head = file.read(9)
+    length = int.from_bytes(head[:8], "little")
+    # Longer than the format allows is no length, but the beginning of something else.
+    return length if head[8:] == b"{" and length <= 100_000_000 else None
+
+
 def _what_safetensors(header: bytes, data_size: int) -> str:
     if data_size < 0:
         return "a truncated safetensors file"
     try:
         entries = json.loads(header)
         metadata = entries.pop("__metadata__", None) or {}
-        has_header = "miva" in metadata
+        adapter = metadata.get("miva")
         expected_size = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
         shapes = {key: tuple(entry["shape"]) for key, entry in entries.items()}
         dtypes = {str(entry["dtype"]) for entry in entries.values()}
@@ -58,10 +90,21 @@ def _what_safetensors(header: bytes, data_size: int) -> str:
         return "a damaged safetensors file"
     if data_size < expected_size:
         return "a truncated safetensors file"
-    if has_header:
-        return _DAMAGED
+    if adapter is not None and len(header) > LONGEST_ADAPTER_HEADER:
+        return _BLOATED
+    if adapter is not None:
+        return NEWER if _is_newer(adapter) else _DAMAGED
     kind = what_model(shapes, dtypes)
     return _LOST if kind == _ADAPTER else kind
+
+
+def _is_newer(adapter: Any) -> bool:
+    """Whether the header of an adapter, JSON of which more than the version may be unknown here, is of a later one."""
+    try:
+        version = json.loads(adapter)["format_version"]
+        return isinstance(version, int) and version > FORMAT_VERSION
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False
 
 
 def what_model(shapes: Mapping[str, Sequence[int]], dtypes: Collection[str] = ()) -> str:

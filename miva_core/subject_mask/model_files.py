@@ -5,20 +5,22 @@ it, with its config.json. Which of them is told by the content.
 """
 
 import contextlib
-import json
 import pickle
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ..checks import is_count, printable
+from ..checks import is_count, is_line, printable, shown
 from ..errors import MIVAError
-from ..sniff import what_is
+from ..json_files import read_foreign_json
+from ..meta import on_meta
+from ..sniff import BROKEN_SAFETENSORS, what_is
 from ..weights import open_weights, what_weights
 from . import grounding_dino_names, sam2_names
 
@@ -38,6 +40,8 @@ _BERT = "bert-base-uncased"
 _USUAL_SIZE = 800, 1333
 # With these a configuration would have the library load more than the folder holds, or run something.
 _REFUSED = ("backbone", "use_pretrained_backbone", "use_timm_backbone", "quantization_config", "auto_map")
+
+_UNFIT = "is damaged, incomplete or of other sizes than its model: get it again."
 
 
 def load_detector(path: str | Path, vocabulary: str | Path | None = None, device: str = "cpu") -> "Detector":
@@ -65,8 +69,7 @@ def load_detector(path: str | Path, vocabulary: str | Path | None = None, device
     else:
         tensors = _open(path, grounding_dino_names.MARK, "Grounding DINO")
         tokenizer = _tokenizer(_find_vocabulary(path, vocabulary))
-        config = grounding_dino_names.configuration(tensors, path.name)
-        renamed = grounding_dino_names.rename(tensors)
+        config, renamed = _convert(grounding_dino_names, tensors, path)
         model = _from_tensors("GroundingDinoForObjectDetection", config, renamed, path)
         shorter, longer = _USUAL_SIZE
     return Detector(model.to(device), tokenizer, shorter, longer)
@@ -93,11 +96,10 @@ def load_segmenter(path: str | Path, device: str = "cpu") -> "Segmenter":
         if _check_type(path, _SEGMENTERS, "SAM 2") == "sam2_video":
             load_video = partial(_from_folder, "Sam2VideoModel", path)
         model = _from_folder("Sam2Model", path)
-        several = _read_json(path / "config.json").get("multimask_output_in_sam", True)
+        several = read_foreign_json(path / "config.json").get("multimask_output_in_sam", True)
     else:
         tensors = _open(path, sam2_names.MARK, "SAM 2")
-        config = sam2_names.configuration(tensors, path.name)
-        renamed = sam2_names.rename(tensors)
+        config, renamed = _convert(sam2_names, tensors, path)
         load_video = partial(_from_tensors, "Sam2VideoModel", config, renamed, path)
         model = _from_tensors("Sam2Model", sam2_names.of_pictures(config), renamed, path)
     return Segmenter(model.to(device), load_video, several, path.name)
@@ -159,32 +161,65 @@ def _check_type(folder: Path, types: tuple[str, ...], kind: str) -> str:
         raise MIVAError(
             f"{folder} holds no config.json: name a folder as transformers saves {kind}, or one weight file."
         )
-    content = _read_json(config)
+    content = read_foreign_json(config)
     found = content.get("model_type")
     if found is None:
         raise MIVAError(f"{config} does not tell which model this is: name a folder as transformers saves {kind}.")
     if found not in types:
-        raise MIVAError(f"{folder} is a {found!r} model, not {kind}.")
+        raise MIVAError(f"{folder} is a {shown(found)} model, not {kind}.")
     refused = [name for name in _REFUSED if content.get(name)]
     if refused:
         raise MIVAError(f"{config} asks for {refused[0]}, which the folder does not hold: get {kind} without it.")
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _convert(names: ModuleType, tensors: dict[str, Tensor], path: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Configuration and tensors of an original checkpoint as transformers has them."""
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise MIVAError(f"{path} is damaged: get its folder again.") from error
-    if not isinstance(content, dict):
-        raise MIVAError(f"{path} is damaged: get its folder again.")
-    return content
+        return names.configuration(tensors, path.name), names.rename(tensors)
+    except MIVAError:
+        raise
+    except (ValueError, TypeError, LookupError, RuntimeError) as error:  # shapes of other dimensions
+        raise MIVAError(f"{path} {_UNFIT}") from error
 
 
 def _from_folder(model_class: str, folder: Path) -> "PreTrainedModel":
-    if not (folder / "model.safetensors").is_file() and not (folder / "model.safetensors.index.json").is_file():
-        raise MIVAError(f"{folder} holds no model.safetensors: copy it there, beside config.json.")
+    files = _weight_files(folder)
+    for path in files:
+        if what_is(path) in (*BROKEN_SAFETENSORS, "not there", "a pipe, a socket or a device"):
+            raise MIVAError(f"{path} is {what_is(path)}: get it again.")
+    _check_size(model_class, folder, sum(path.stat().st_size for path in files))
     return _load(model_class, folder, folder, local_files_only=True, use_safetensors=True)
+
+
+def _check_size(model_class: str, folder: Path, held: int) -> None:
+    """A configuration must not ask for more values than its files have bytes: the library allocates what is missing."""
+    import transformers
+
+    builder = getattr(transformers, model_class)
+    try:
+        with _quiet():
+            config = getattr(builder, "config_class", transformers.AutoConfig).from_pretrained(folder)
+            build = getattr(builder, "from_config", None) or builder._from_config
+            model = on_meta(lambda: build(config))
+    except Exception as error:  # as many kinds as `_load` meets
+        raise MIVAError(f"{folder} {_UNFIT}") from error
+    if sum(parameter.numel() for parameter in model.parameters()) > held:
+        raise MIVAError(f"{folder} {_UNFIT}")
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The one file of a folder's weights, or the several that its index names; none may lie elsewhere."""
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        raise MIVAError(f"{folder} holds no model.safetensors: copy it there, beside config.json.")
+    named = read_foreign_json(index).get("weight_map")
+    names = set(named.values()) if isinstance(named, dict) and all(map(is_line, named.values())) else set()
+    if not names or any(Path(name).name != name for name in names):
+        raise MIVAError(f"{index} is damaged, or names files outside of its folder: get the folder again.")
+    return [folder / name for name in sorted(names)]
 
 
 def _from_tensors(model_class: str, config: Any, tensors: dict[str, Tensor], path: Path) -> "PreTrainedModel":
@@ -201,7 +236,7 @@ def _load(model_class: str, source: Path | None, path: Path, **options: Any) -> 
                 source, dtype=torch.float32, output_loading_info=True, **options
             )
     except Exception as error:  # damaged configurations and weights raise a dozen kinds of exception
-        raise MIVAError(f"{path} is damaged, incomplete or of other sizes than its model: get it again.") from error
+        raise MIVAError(f"{path} {_UNFIT}") from error
     missing = sorted(name for name in report["missing_keys"] if not name.endswith(_COMPUTED))
     if missing:
         raise MIVAError(f"{len(missing)} weights are missing from {path}, e.g. {printable(missing[0])}: get it again.")
@@ -229,7 +264,7 @@ def _detector_size(folder: Path) -> tuple[int, int]:
     for name in ("preprocessor_config.json", "processor_config.json"):
         if not (folder / name).is_file():
             continue
-        content = _read_json(folder / name)
+        content = read_foreign_json(folder / name)
         part = content.get("image_processor", content)
         size = part.get("size") if isinstance(part, dict) else None
         sides = [size.get(side) for side in ("shortest_edge", "longest_edge")] if isinstance(size, dict) else []

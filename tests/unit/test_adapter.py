@@ -16,6 +16,7 @@ from miva_core.backbones import describe
 from miva_core.config import MIVAConfig
 from miva_core.errors import MIVAError
 from miva_core.info import AdapterInfo, read_info
+from miva_core.loading import known_backbone
 from miva_core.sniff import what_is
 
 RECORD = {
@@ -286,7 +287,7 @@ def rewritten(path: Path, changes: dict[str, Any]) -> Path:
         ({"config": {"cfa_rank": 10**18}}, "cfa_rank is 1000000000000000000, expected"),
         ({"config": {"cfa_rang": 3}}, "unknown fields"),
         ({"config": 3}, "JSON object"),
-        ({"fingerprint": "0" * 12}, "'pan left' was trained on another base.* .animatediff, 0{12}"),
+        ({"fingerprint": "0" * 12}, r"pan\.safetensors was trained on another base.* .animatediff, 0{12}"),
         ({"family": "wan"}, "another base.* .wan"),
     ],
 )
@@ -320,8 +321,44 @@ def test_bad_tensors(model: nn.Module, saved: Path) -> None:
     expect(rf"{key} as I64, but adapters are F32", good | {key: torch.zeros(32, 3, dtype=torch.int64)})
     expect(rf"{key} as C64, but adapters are F32", good | {key: torch.zeros(32, 3, dtype=torch.complex64)})
     expect(f"NaN or infinite values in {key}", good | {key: torch.full((32, 3), float("nan"))})
+    expect(rf"values up to 1\.5e\+03 in {key}, far too large for a motion", good | {key: torch.full((32, 3), -1500.0)})
+    save_file(good | {key: torch.full((32, 3), 1000.0)}, saved, metadata)
+    assert MIVAAdapter.load(saved, describe(model)).state_dict()
 
 
 def test_info_is_plain_data(adapter: MIVAAdapter) -> None:
     info = adapter.info(**RECORD)
     assert AdapterInfo.from_json(info.to_json()) == info
+
+
+# --- headers of newer versions, and endless ones ---------------------------------------------------------------------
+
+
+def test_a_newer_version_is_told_before_what_is_unknown_in_it(model: nn.Module, saved: Path) -> None:
+    newer = {"format_version": 2, "motion": None, "frames": "many", "colour": "red", "config": {"depth_rank": 4}}
+    with pytest.raises(MIVAError, match="format version is 2, and this ComfyUI-MIVA reads up to 1; update it"):
+        MIVAAdapter.load(rewritten(saved, newer), describe(model))
+    assert what_is(saved) == "a MIVA adapter of a newer format version"
+    # a kind of tensor that this release of safetensors does not know
+    saved.write_bytes(saved.read_bytes().replace(b'"F32"', b'"F99"', 1))
+    with pytest.raises(MIVAError, match=r"is a MIVA adapter of a newer format version, but .*: update ComfyUI-MIVA"):
+        MIVAAdapter.load(saved, describe(model))
+    saved.write_bytes(saved.read_bytes().replace(b'format_version\\": 2', b'format_version\\": 1'))
+    assert what_is(saved) == "a damaged MIVA adapter"
+
+
+def test_a_header_of_megabytes(model: nn.Module, saved: Path) -> None:
+    rewritten(saved, {"author": "x" * 900_000})
+    assert MIVAAdapter.load(saved, describe(model)).num_parameters()
+    rewritten(saved, {"author": "x" * 1_100_000})
+    with pytest.raises(MIVAError, match=r"with a header of absurd length, but a whole .* get it again"):
+        read_info(saved)
+
+
+def test_texts_of_a_header_do_not_fill_the_screen(model: nn.Module, saved: Path) -> None:
+    long = "pan " * 75_000
+    rewritten(saved, {"motion": long, "family": long, "fingerprint": long})
+    for refused in (lambda: MIVAAdapter.load(saved, describe(model)), lambda: known_backbone(saved)):
+        with pytest.raises(MIVAError) as caught:
+            refused()
+        assert len(str(caught.value)) < 1500

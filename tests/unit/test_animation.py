@@ -12,6 +12,7 @@ from torch import Tensor
 
 from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
 from miva_core.base import Base
+from miva_core.checks import LARGEST_VALUE
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.init_noise import adain
 from miva_core.pictures import fit_picture
@@ -486,3 +487,24 @@ def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> Non
         animate(base, picture * 255, {}, **QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
         animate(base, picture, {}, size=(64, 64, 64))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_run_that_becomes_nan_ends_in_a_sentence(
+    base: Base, picture: Tensor, make_adapter: Callable, masked: bool
+) -> None:
+    adapter = make_adapter(base.model, replace(CONFIGS[0], mask=masked))
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.fill_(1e18)  # finite, but not its products
+    masks = {"my hop": torch.ones(base.size)} if masked else {}
+    with pytest.raises(MIVAError, match="became NaN or infinite at step 1 with my hop: take weights nearer to 1"):
+        animate(base, picture, {"my hop": (adapter, 1.0)}, masks=masks, **QUICK)
+
+
+def test_the_largest_values_of_a_file_still_make_a_clip(base: Base, picture: Tensor, make_adapter: Callable) -> None:
+    adapter = make_adapter(base.model, CONFIGS[0])
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.fill_(LARGEST_VALUE)
+    assert animate(base, picture, {"hop": (adapter, 1.0)}, **QUICK).frames.isfinite().all()

@@ -600,7 +600,25 @@ def test_info_tells_why_an_adapter_is_broken(folder: Path, capsys: pytest.Captur
     path = folder / "mine" / "pan_left.safetensors"
     path.write_bytes(path.read_bytes().replace(b'\\"format_version\\": 1', b'\\"format_version\\": 7'))
     assert main(["info", str(path)]) == 0
-    assert "7" in capsys.readouterr().out.splitlines()[1]
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("is a MIVA adapter of a newer format version.") and "update it" in second
+
+
+def test_info_on_an_adapter_that_says_too_much(folder: Path, base: Base, capsys: pytest.CaptureFixture) -> None:
+    long = "of horses, " * 30_000
+    save_adapter(base.backbone, folder / "long.safetensors", motion=long, author=long, training={long: 1})
+    assert main(["info", "long.safetensors"]) == 0 and main(["list", "--adapters", "."]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 2100
+
+
+def test_the_home_folder_in_paths(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    """Where no shell has put it in: in quotes, and on Windows."""
+    monkeypatch.setenv("HOME", str(folder / "mine"))
+    monkeypatch.setenv("USERPROFILE", str(folder / "mine"))
+    assert main(["info", "~/my jump.safetensors"]) == 0
+    assert "is a MIVA adapter" in capsys.readouterr().out
+    assert main(["list", "--adapters=~"]) == 0
+    assert "my jump" in capsys.readouterr().out
 
 
 def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:

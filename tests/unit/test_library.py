@@ -64,8 +64,19 @@ def test_case_and_ending_do_not_matter(
 def test_the_nearest_names_are_told(own: Path) -> None:
     with pytest.raises(MIVAError, match=r"no adapter 'zoomin': did you mean zoom_in\?"):
         resolve_adapter("zoomin")
-    with pytest.raises(MIVAError, match=r"did you mean my jump or pan_left or pan_right or zoom_in\?"):
+    with pytest.raises(MIVAError, match=r"no adapter 'PanLeft': did you mean pan_left( or pan_right)?\?"):
+        resolve_adapter("PanLeft", [own])
+
+
+def test_names_that_are_not_near_are_not_told(own: Path) -> None:
+    with pytest.raises(MIVAError, match=r"^There is no adapter '0123456789': `list` shows all there are\.$"):
         resolve_adapter("0123456789", [own])
+
+
+def test_the_home_folder(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(own.parent))
+    monkeypatch.setenv("USERPROFILE", str(own.parent))
+    assert resolve_adapter(f"~/{own.name}/my jump.safetensors") == own / "my jump.safetensors"
 
 
 def test_without_any_adapter_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

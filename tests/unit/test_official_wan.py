@@ -237,8 +237,8 @@ def test_names_of_wrappers_are_taken_off(folder: Path, official: Official, prefi
         (lambda tensor: tensor.to(torch.int8), "as int8, not as floating-point weights"),
         (lambda tensor: tensor.to(torch.complex64), "as complex64, not as floating-point weights"),
         (lambda tensor: torch.full_like(tensor, torch.nan), "NaN or infinite values"),
-        (lambda tensor: tensor.to_sparse(), "sparse, quantised or without values"),
-        (lambda tensor: tensor.to("meta"), "sparse, quantised or without values"),
+        (lambda tensor: tensor.to_sparse(), "sparse, quantised, nested or without values"),
+        (lambda tensor: tensor.to("meta"), "sparse, quantised, nested or without values"),
         (lambda tensor: tensor.sum(), "without values: it is damaged"),
     ],
     ids=["integers", "complex", "NaN", "sparse", "meta", "scalar"],
@@ -248,6 +248,26 @@ def test_strange_tensors_are_refused(folder: Path, official: Official, change: C
     file["blocks.0.cross_attn.CA2.weight"] = change(file["blocks.0.cross_attn.CA2.weight"])
     torch.save(file, folder / "strange.ckpt")
     with pytest.raises(MIVAError, match=f"strange.ckpt holds .*{message}"):
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+
+
+def test_shapes_are_checked_before_values_are_copied(folder: Path, official: Official) -> None:
+    file = official.state_dict()
+    file["blocks.0.cross_attn.CA_norm.bias"] = torch.full((3, 4), torch.nan)
+    torch.save(file, folder / "strange.ckpt")
+    with pytest.raises(MIVAError, match=r"ca\.norm_bias of shape \(3, 4\), but"):
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+    file["blocks.0.cross_attn.CA_norm.bias"] = torch.zeros(1).expand(10**6, 10**6)
+    torch.save(file, folder / "strange.ckpt")
+    with pytest.raises(MIVAError, match=r"strange\.ckpt holds fewer values of .*CA_norm\.bias than"):
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+
+
+def test_an_absurd_rank_names_the_file(folder: Path, official: Official) -> None:
+    file = official.state_dict()
+    file["blocks.0.cross_attn.CA2.weight"] = torch.zeros(70_000, 1)
+    torch.save(file, folder / "strange.ckpt")
+    with pytest.raises(MIVAError, match=r"strange\.ckpt is no .* that can be used: ca_rank is 70000, expected"):
         convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
 
 

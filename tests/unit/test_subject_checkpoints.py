@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -466,8 +467,56 @@ def test_truncated_files(tmp_path: Path) -> None:
     shutil.copytree(SEGMENTER, tmp_path / "folder", copy_function=shutil.copyfile)
     weights = tmp_path / "folder" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100_000])
-    with pytest.raises(MIVAError, match="is damaged, incomplete or of other sizes than its model: get it again"):
+    with pytest.raises(MIVAError, match=r"model\.safetensors is a truncated safetensors file: get it again"):
         load_segmenter(tmp_path / "folder")
+
+
+def copied_segmenter(folder: Path, **changes: Any) -> Path:
+    """The small SAM 2 with other entries of its configuration, or of its decoder's."""
+    shutil.copytree(SEGMENTER, folder, copy_function=shutil.copyfile)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    return folder
+
+
+def test_a_configuration_that_asks_for_more_than_its_file_holds(tmp_path: Path) -> None:
+    decoder = json.loads((SEGMENTER / "config.json").read_text())["mask_decoder_config"]
+    folder = copied_segmenter(tmp_path / "sam2", mask_decoder_config=decoder | {"mlp_dim": 10**9})
+    with pytest.raises(MIVAError, match="of other sizes than its model"):  # 1 TB
+        load_segmenter(folder)
+
+
+def test_a_configuration_nested_beyond_reason(tmp_path: Path) -> None:
+    folder = copied_segmenter(tmp_path / "sam2")
+    (folder / "config.json").write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+    with pytest.raises(MIVAError, match=r"config\.json is damaged: get its folder again"):
+        load_segmenter(folder)
+
+
+def test_weights_in_parts_lie_in_their_folder(tmp_path: Path) -> None:
+    folder = copied_segmenter(tmp_path / "sam2")
+    weights = folder / "model.safetensors"
+    names = load_file(weights)
+    weights.rename(folder / "part.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": dict.fromkeys(names, "part.safetensors")}))
+    load_segmenter(folder)
+    (folder / "part.safetensors").rename(tmp_path / "part.safetensors")
+    with pytest.raises(MIVAError, match=r"part\.safetensors is not there: get it again"):
+        load_segmenter(folder)
+    for elsewhere in ("../part.safetensors", str(tmp_path / "part.safetensors"), 5):
+        index.write_text(json.dumps({"metadata": {}, "weight_map": dict.fromkeys(names, elsewhere)}))
+        with pytest.raises(MIVAError, match=r"index\.json is damaged, or names files outside of its folder"):
+            load_segmenter(folder)
+
+
+@pytest.mark.parametrize("shape", [(), (16,)], ids=["a number", "too short"])
+def test_tensors_of_other_dimensions(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    tensors = original_sam2(SEGMENTER)
+    tensors[sam2_names.MARK] = torch.zeros(shape)
+    torch.save({"model": tensors}, tmp_path / "sam2.pt")
+    with pytest.raises(MIVAError, match=r"sam2\.pt is (damaged, incomplete|not a known SAM 2)"):
+        load_segmenter(tmp_path / "sam2.pt")
 
 
 def test_unknown_size(tmp_path: Path) -> None:
