@@ -180,21 +180,25 @@ class _Training:
         self._stepping.zero_grad(set_to_none=True)
         with self._step.at_work():
             loss = self._wrapped(*part)
+            value = self._accelerator.reduce(loss.detach().float(), "mean").item()
+            # Looked at before backward, where NaN can end the whole process.
+            self._check_finite(math.isfinite(value), step)
             self._accelerator.backward(loss)
         norm = self._accelerator.clip_grad_norm_(self._parameters, MAX_NORM)
-        value = self._accelerator.reduce(loss.detach().float(), "mean").item()
         # In float16 gradients overflow now and then; the scale of the loss is lowered and the step left out.
         scaler = self._accelerator.scaler
-        finite = math.isfinite(value) and (scaler.get_scale() >= 1 if scaler else math.isfinite(norm))
+        self._check_finite(scaler.get_scale() >= 1 if scaler else math.isfinite(norm), step)
+        self._stepping.step()
+        return value
+
+    def _check_finite(self, finite: bool, step: int) -> None:
         if not finite:
             saved = self._path.exists()
             way_out = "go on from the last checkpoint with" if saved else "begin anew with"
             raise MIVAError(
                 f"The loss is no number any more at step {step + 1}: {way_out} a lower learning rate than "
-                f"{recipe.lr:g}."
+                f"{self._recipe.lr:g}."
             )
-        self._stepping.step()
-        return value
 
     def _any(self, stop: bool) -> bool:
         """Whether any process is to stop; all of them must agree on the step."""

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from .checks import is_number, is_whole
+from .checks import LARGEST_VALUE, is_number, is_whole
 from .errors import MIVAError
 from .weights import save_weights
 
@@ -151,6 +151,9 @@ def _tensor(path: Path, file: Any, names: set[str], name: str, shape: torch.Size
     value = file.get_tensor(name).clone()
     if not value.isfinite().all():
         raise _damaged(path, name, "NaN or infinite values")
+    # What has no dimension is a number of steps, which may be large.
+    if value.ndim and value.numel() and value.abs().amax() > LARGEST_VALUE:
+        raise _damaged(path, name, "absurdly large values")
     return value
 
 

@@ -73,6 +73,8 @@ FIRST, SECOND = "optimiser.adapter.weight.exp_avg", "optimiser.adapter.weight.ex
 COUNT = "optimiser.adapter.bias.step"
 TENSORS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "NaN in a weight": (lambda t: t["adapter.weight"][0].fill_(math.nan), "NaN or infinite values for adapter.weight"),
+    "huge weights": (lambda t: t["adapter.weight"][0].fill_(1e30), "absurdly large values for adapter.weight"),
+    "huge momentum": (lambda t: t[FIRST][0].fill_(-1e30), f"absurdly large values for {FIRST}"),
     "infinite momentum": (lambda t: t[FIRST][0].fill_(-math.inf), f"NaN or infinite values for {FIRST}"),
     "negative squares": (lambda t: t[SECOND].fill_(-1), "values that no training reaches"),
     "steps before the first": (lambda t: t[COUNT].fill_(-1), "values that no training reaches"),
