@@ -18,6 +18,8 @@ from .errors import MIVAError
 from .files import looks_like, replacing, require_file
 from .sniff import BROKEN_SAFETENSORS, header_length, what_is, what_model
 
+_HARMLESS_GROWTH = 2**24
+"""Bytes by which an archive may grow when it is read: TorchScript, which is refused later, compresses its code."""
 _LARGEST_SHARING = 8
 """Tensors may be given under several names, as Grounding DINO's six decoder layers share one head, but not all of them
 under many."""
@@ -174,9 +176,9 @@ def _read_pickle(path: Path, kind: str) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path, kind: str) -> None:
-    """PyTorch compresses nothing; what is compressed could grow a thousandfold when it is read."""
+    """PyTorch compresses no tensors; those that are could grow a thousandfold when they are read."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+        if sum(part.file_size for part in archive.infolist()) > path.stat().st_size + _HARMLESS_GROWTH:
             raise MIVAError(f"{path} is a compressed archive, not a {kind} as PyTorch saves it: get it again.")
