@@ -1,4 +1,4 @@
-"""Accelerate for the time of one training, without a trace afterwards."""
+"""What a device trains in, and Accelerate for the time of one training, without a trace afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from .errors import MIVAError
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 _PATIENCE = timedelta(hours=3)
 """How long processes wait for the first one, which makes the samples."""
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Check that a device trains in a precision.
+
+    Raises:
+        MIVAError: it does not.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise MIVAError("A processor does not train in fp16: take fp32, or bf16 where it has units for it.")
 
 
 @contextmanager

@@ -155,6 +155,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
+    from .accelerating import check_precision
     from .info import read_info
     from .learning import Author, Companion, learn
     from .library import resolve_adapter
@@ -181,14 +182,16 @@ def _train(options: argparse.Namespace) -> None:
     words = _words(options, paths)
     where = device(options.device)
     precision = options.precision or _precision(options.base, where)
+    check_precision(precision, where)
     base = load_chosen_base(options, where, _dtype(precision, where))
     lesson, samples = _material(base, options, words)
     folder = training_folder(options.out)
     # Of several processes, the first one talks.
     first = os.environ.get("RANK", "0") == "0"
     if first:
-        told = f"{len(lesson.clips)} clips{', mirrored ones too' * lesson.flip}, {chosen.steps} steps"
-        print(f"Learning {lesson.motion!r} from {told}; checkpoints, samples and report: {folder}.")
+        clips, steps = (f"{n} {one}{'s' * (n > 1)}" for n, one in ((len(lesson.clips), "clip"), (chosen.steps, "step")))
+        source = f"{clips}{', mirrored ones too' * lesson.flip}, {steps}"
+        print(f"Learning {lesson.motion!r} from {source}; checkpoints, samples and report: {folder}.")
 
     from tqdm import tqdm
 

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from .backbones import Backbone
-from .checks import LARGEST, is_count, is_line, is_number, printable, shown
+from .checks import LARGEST, is_count, is_line, is_number, is_whole, printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
 from .sniff import BROKEN, FORMAT_VERSION, LONGEST_ADAPTER_HEADER, NEWER, header_length, what_is
@@ -98,7 +98,8 @@ class AdapterInfo:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise MIVAError(f"its header is not valid JSON ({printable(str(error))}).") from error
+            why = printable(str(error)) if isinstance(error, ValueError) else "it is nested too deeply"
+            raise MIVAError(f"its header is not valid JSON ({why}).") from error
         if not isinstance(data, dict):
             raise MIVAError(f"its header is {shown(data)}, expected a JSON object.")
         _check_version(data.pop("format_version", None))
@@ -119,11 +120,21 @@ def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
     Raises:
         MIVAError: the file is no adapter (the message says what it is), or its header is broken or too new.
     """
+    _check_name(path)
     header = _header(path)
     try:
         return AdapterInfo.from_json(header)
     except MIVAError as error:
         raise MIVAError(f"{path} is a MIVA adapter that cannot be used: {error}") from error
+
+
+def _check_name(path: str | os.PathLike[str]) -> None:
+    """The library of safetensors takes no name that is not Unicode, and would not say so of a sound file."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        name = printable(os.fspath(path))
+        raise MIVAError(f"The name {name} is not Unicode: rename the file, with letters and digits alone.") from error
 
 
 def _header(path: str | os.PathLike[str]) -> str:
@@ -133,6 +144,8 @@ def _header(path: str | os.PathLike[str]) -> str:
             with safe_open(path, framework="pt") as file:
                 return (file.metadata() or {})["miva"]
     found = what_is(path)
+    if found == "not there":
+        raise MIVAError(f"There is no adapter {path}: check the name and the folder.")
     another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
     advice = "update ComfyUI-MIVA" if found == NEWER else "get it again" if found in BROKEN else another
     raise MIVAError(f"{path} is {found}, but a whole MIVA adapter was expected: {advice}.")
@@ -164,7 +177,7 @@ def count_parameters(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 
 def _check_version(version: Any) -> None:
-    if not is_count(version):
+    if not is_whole(version) or version < 1:
         raise MIVAError(f"its format version is {shown(version)}, expected an integer of at least 1.")
     if version > FORMAT_VERSION:
         raise MIVAError(

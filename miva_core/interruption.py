@@ -20,14 +20,13 @@ def interruption() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # What `nohup` or a script has set to be ignored stays so.
+    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
-        print(
-            "\nFinishing this step, then saving. Stopped once more, what came after the last checkpoint is lost; "
-            "--resume goes on from there."
-        )
+        print("\nFinishing this step, then saving. A second stop ends at once, without saving what is new.")
         signal.signal(number, before[number])
 
     for number in before:

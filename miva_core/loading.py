@@ -47,7 +47,8 @@ def load_base(
     given = {key: path for key, path in files.items() if path is not None}
     for key in required:
         if key not in given:
-            raise MIVAError(f"The base {name} needs {' and '.join(required)}: {key} is missing.")
+            needed = " and ".join(f"a {one.replace('_', ' ')}" for one in required)
+            raise MIVAError(f"The base {name} needs {needed}: name the {key.replace('_', ' ')}, too.")
     for key in given:
         if key not in (*required, *optional):
             raise MIVAError(f"The base {name} takes no {key}: leave it out.")

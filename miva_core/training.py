@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from .accelerating import own_accelerator
+from .accelerating import check_precision, own_accelerator
 from .adapter import MIVAAdapter
 from .base import Base
 from .draws import Draws, draw
@@ -110,8 +110,7 @@ def train(
             good checkpoint is kept.
     """
     check_learners(recipe, start, beside)
-    if precision == "fp16" and base.device.type == "cpu":
-        raise MIVAError("A processor does not train in fp16: take fp32, or bf16 where it has units for it.")
+    check_precision(precision, base.device)
     told = training_settings(base, recipe, seed, precision, start, beside) | dict(settings or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -244,14 +243,19 @@ def check_resume(state: TrainingState, now: Mapping[str, Any]) -> None:
     for name in sorted(state.settings.keys() | now.keys()):
         before = state.settings.get(name)
         if before != now.get(name) and name not in _MAY_CHANGE:
-            told = f"with {name} {before}, not {now.get(name)}"
-            if name in _DIGESTS:
-                told = f"with another {name}" if before and now.get(name) else f"with{'' if before else 'out'} {name}"
             raise MIVAError(
-                f"This training was begun {told}: repeat what it was begun with, or remove its folder to begin anew."
+                f"This training was begun {_difference(name, before, now.get(name))}: repeat what it was begun with, "
+                "or remove its folder to begin anew."
             )
     if now["steps"] < state.step:
         raise MIVAError(f"This training has done {state.step} steps already: ask for at least as many.")
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """How a setting was, in words that complete "begun …"."""
+    if before in (None, "") or now in (None, ""):
+        return f"with{'out' if before in (None, '') else ''} {name}"
+    return f"with another {name}" if name in _DIGESTS else f"with {name} {before}, not {now}"
 
 
 def check_learners(recipe: Recipe, start: MIVAAdapter | None, beside: MIVAAdapter | None) -> None:

@@ -1,5 +1,8 @@
 import json
+import os
 import pickle
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -362,3 +365,16 @@ def test_texts_of_a_header_do_not_fill_the_screen(model: nn.Module, saved: Path)
         with pytest.raises(MIVAError) as caught:
             refused()
         assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
+def test_a_sound_file_whose_name_is_not_unicode_is_not_called_damaged(saved: Path) -> None:
+    odd = saved.with_name(os.fsdecode(b"bad\xff.safetensors"))
+    shutil.copy(saved, odd)
+    with pytest.raises(MIVAError, match=r"bad\\udcff\.safetensors' is not Unicode: rename the file"):
+        read_info(odd)
+
+
+def test_a_name_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(MIVAError, match=r"There is no adapter .*none\.safetensors: check the name and the folder\."):
+        read_info(tmp_path / "none.safetensors")

@@ -99,7 +99,7 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
     monkeypatch.setattr(Lesson, "_encode", encode)
     monkeypatch.setattr(TrainStep, "forward", press_twice)
     told = interrupted(capfd, *command)
-    assert "Stopped once more, what came after the last checkpoint is lost; --resume goes on from there." in told
+    assert "A second stop ends at once, without saving what is new." in told
     assert "All up to step 1 is kept, what came after it is lost: go on by the same command and --resume." in told
     monkeypatch.setattr(TrainStep, "forward", step)
     assert main([*command, "--lr", "0.001", "--resume"]) == 0
@@ -213,7 +213,7 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         ((*TRAIN, "--from", "jmup"), "did you mean jump"),
         ((*TRAIN, "--stills", "none"), "none is no folder"),
         ((*TRAIN, "--motion", "a\nb"), "expected a text of one line"),
-        ((*TRAIN, "--base", "wan"), "checkpoint is missing"),
+        ((*TRAIN, "--base", "wan"), "needs a checkpoint and a vae: name the checkpoint, too"),
         ((*TRAIN, "--base", "big"), "There is no base 'big'"),
         (("camera-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
         (("camera-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
@@ -241,3 +241,13 @@ def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.Ca
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert re.search(r"--out", capfd.readouterr().out)
+
+
+def test_what_a_device_does_not_train_in_is_told_before_the_base_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("miva_core.loading.load_tiny", lambda *_: pytest.fail("the base was loaded"))
+    command = ["train", "clips", *QUICK, "--precision", "fp16", "--device", "cpu", "--out", "drift.safetensors"]
+    assert main(command) == 2
+    assert "does not train in fp16: take fp32" in capfd.readouterr().err
+    assert not (folder / "drift.training").exists()
