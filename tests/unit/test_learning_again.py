@@ -179,8 +179,8 @@ def test_another_file_in_the_place_of_the_result_is_no_result(
 
 def test_leftovers_of_a_killed_training_are_removed(base: Base, lesson: Lesson, chosen: Recipe, out: Path) -> None:
     stopped_when_encoding(base, lesson, chosen, out, clips=1)
-    folder = training_folder(out)
-    leftovers = [folder / ".miva-00000000-1.safetensors", folder / "encoded" / ".miva-00000000-2.safetensors"]
+    folder, name = training_folder(out), ".miva-00000000-0123456789abcdef.safetensors"
+    leftovers = [folder / name, folder / "encoded" / name]
     for path in leftovers:
         path.touch()
     learn(base, lesson, chosen, out, sample_every=9)
