@@ -74,13 +74,13 @@ def model_door() -> Door:
     from miva_core import wan
     from miva_core.official import convert_official
 
-    configs = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    config = json.loads((wan.CONFIGS / "transformer.json").read_text()) | WAN
-    (configs / "transformer.json").write_text(json.dumps(config))
+    config = json.dumps(json.loads((wan.CONFIGS / "transformer.json").read_text()) | WAN)
 
     def door(path: Path) -> None:
-        adapter, _ = convert_official(path, alpha=2.0, configs=configs)
-        adapter.save(configs / "out.safetensors", adapter.info(motion="hop", frames=17, size=(832, 480), fps=8))
+        # Beside the file, where all is removed after it: a process that is killed removes nothing of its own.
+        (path.parent / "transformer.json").write_text(config)
+        adapter, _ = convert_official(path, alpha=2.0, configs=path.parent)
+        adapter.save(path.parent / "out.safetensors", adapter.info(motion="hop", frames=17, size=(832, 480), fps=8))
 
     return door
 

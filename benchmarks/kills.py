@@ -58,7 +58,9 @@ class Training:
     """A short training by the command line.
 
     Attributes:
-        clips: folder of drawn clips. steps: in all. save_every: between checkpoints.
+        clips: folder of drawn clips.
+        steps: in all.
+        save_every: steps between checkpoints.
     """
 
     clips: Path
@@ -86,9 +88,9 @@ class Training:
         """Run it to its end; how long that took, in seconds."""
         began = time.perf_counter()
         process = self.start(out, resume)
-        told, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=600)
         if process.returncode or not out.is_file():
-            raise RuntimeError(told)
+            raise RuntimeError(output)
         return time.perf_counter() - began
 
     def killed(self, out: Path, seconds: float) -> bool:
@@ -106,9 +108,9 @@ class Training:
         """Start it, to be killed before (even numbers) or after (odd ones) a file takes its place; whether it got so
         far."""
         process = self.start(out, resume=False, moment=moment)
-        told, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=600)
         if process.returncode not in (0, -signal.SIGKILL):
-            raise RuntimeError(told)
+            raise RuntimeError(output)
         return process.returncode != 0
 
 

@@ -148,12 +148,12 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
         MIVAError: the file system refuses (full, no permission).
     """
     target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
-    temporary = target.with_name(f"{_mark(target)}{uuid.uuid4().hex[:16]}{path.suffix}")
+    temporary = _temporary(target, path.suffix)
     try:
         temporary.touch()
         found = temporary.stat()
         # By the clock of the file system, which on a network is another one.
-        _sweep(target.parent, _MARK, before=found.st_mtime - _A_DAY)
+        _sweep(target.parent, before=found.st_mtime - _A_DAY)
         yield temporary
         # Some writers make files that only their owner may read.
         temporary.chmod(found.st_mode)
@@ -180,49 +180,68 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         MIVAError: the file system refuses.
     """
     target = Path(os.path.realpath(folder))
+    made = _temporary(target)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_mark(target)) as temporary:
-            made = Path(temporary) / "whole"
-            made.mkdir()
-            _sweep(target.parent, _MARK, before=made.stat().st_mtime - _A_DAY)
-            yield made
-            _place(made, target)
+        made.mkdir()
+        _sweep(target.parent, before=made.stat().st_mtime - _A_DAY)
+        yield made
+        _place(made, target)
     except OSError as error:
         raise MIVAError(f"The folder {folder} could not be filled: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def sweep(path: Path) -> None:
     """Remove what killed writers of a file, or of the files in a folder, have left; nobody may be writing there."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
-        _sweep(target, _MARK)
+        _sweep(target)
     else:
         _sweep(target.parent, _mark(target))
 
 
-_MARK = ".miva-"
-"""How the names of temporary files begin."""
+_TEMPORARY = re.compile(r"\.miva-[0-9a-f]{8}-[0-9a-f]{16}(\..*)?", re.DOTALL)
+"""Names of temporary files and folders, in full: people may give theirs names that only begin so."""
 _A_DAY = 24 * 3600.0
 """Seconds after which nobody writes a file any more that has not changed meanwhile."""
 
 
+def _temporary(target: Path, ending: str = "") -> Path:
+    """A new name beside a target."""
+    return target.with_name(f"{_mark(target)}{uuid.uuid4().hex[:16]}{ending}")
+
+
 def _mark(target: Path) -> str:
     """How the names of the temporary files of one target begin; names may be too long to be repeated in them."""
-    return f"{_MARK}{hashlib.sha256(target.name.encode(errors='surrogateescape')).hexdigest()[:8]}-"
+    # Windows has names with half a character, which no encoding takes otherwise.
+    return f".miva-{hashlib.sha256(target.name.encode(errors='surrogatepass')).hexdigest()[:8]}-"
 
 
-def _sweep(folder: Path, mark: str, before: float = math.inf) -> None:
-    """Remove temporary files that were last changed before a moment, as far as the file system allows it."""
+def _sweep(folder: Path, mark: str = "", before: float = math.inf) -> None:
+    """Remove temporary files and folders, as far as the file system allows it.
+
+    Args:
+        folder: that they are in.
+        mark: how their names begin.
+        before: a moment since which they have not changed.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(mark):
+            if entry.name.startswith(mark) and _TEMPORARY.fullmatch(entry.name):
                 with suppress(OSError):
-                    if entry.stat(follow_symlinks=False).st_mtime >= before:
+                    if _last_change(entry) >= before:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         shutil.rmtree(entry)
                     else:
                         os.unlink(entry)
+
+
+def _last_change(entry: os.DirEntry[str]) -> float:
+    """When a file, or anything inside a folder, was last changed: a folder does not tell of what grows in it."""
+    inside = (os.path.join(place, name) for place, folders, files in os.walk(entry) for name in (*folders, *files))
+    return max(os.lstat(path).st_mtime for path in (entry.path, *inside))
 
 
 def _place(made: Path, target: Path) -> None:

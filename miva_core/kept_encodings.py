@@ -1,6 +1,7 @@
 """Encoded clips kept in a folder, so that a training that was stopped need not encode them again."""
 
 import hashlib
+import re
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +20,12 @@ from .errors import MIVAError, MIVAWarning
 from .files import replacing
 from .latent_clips import LatentClip
 
+_FORMAT = 1
+"""Of what is kept, to be raised with every change that encodes the same clip to something else."""
 _CONTENT = "miva_encoding"
 """The entry of a file's header that holds the digest of its tensors and its name."""
+_ENCODING = re.compile(r"[0-9a-f]{24}\.safetensors")
+"""Names of files, other than temporary ones."""
 
 
 class KeptEncodings:
@@ -28,7 +33,8 @@ class KeptEncodings:
 
     Args:
         folder: where they are kept; it is made when the first one is.
-        base: that encodes. writes: whether new ones are kept, or only those found that are there.
+        base: that encodes.
+        writes: whether new ones are kept, or only those found that are there.
     """
 
     def __init__(self, folder: Path, base: Base, writes: bool) -> None:
@@ -40,12 +46,12 @@ class KeptEncodings:
         """The versions of a clip, or None if they are not kept, or damaged."""
         try:
             with safe_open(self._path(key), framework="pt") as file:
-                told = (file.metadata() or {}).get(_CONTENT)
+                content = (file.metadata() or {}).get(_CONTENT)
                 # Copied, since what is mapped into memory cannot be removed on Windows.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError):
             return None
-        if told != _digest_of(tensors, key):
+        if content != _digest_of(tensors, key):
             return None
         count = sum(name.endswith(".mean") for name in tensors)
         return [_clip(tensors, f"{k}.") for k in range(count)]
@@ -73,8 +79,13 @@ class KeptEncodings:
             )
 
     def key(self, tensors: Iterable[Tensor], *options: object) -> str:
-        """What an encoding follows from, the base apart: the clip's tensors, and options."""
-        return _digest([*tensors], self._base, *options)
+        """What an encoding follows from, in one word.
+
+        Args:
+            tensors: of the clip, and what else is drawn for it.
+            options: of the encoding, the base apart.
+        """
+        return _digest([*tensors], _FORMAT, self._base, *options)
 
     def remove_others(self) -> None:
         """Remove what was neither read nor written: encodings of other clips, or by other options."""
@@ -87,6 +98,11 @@ class KeptEncodings:
         path = self._folder / f"{key}.safetensors"
         self._used.add(path)
         return path
+
+
+def count_encodings(folder: Path) -> int:
+    """How many clips are kept."""
+    return sum(_ENCODING.fullmatch(path.name) is not None for path in folder.glob("*.safetensors"))
 
 
 def remove_encodings(folder: Path) -> None:

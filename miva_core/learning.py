@@ -136,13 +136,13 @@ def learn(
             info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
             placed = {out: _place(outcome.adapter, info, out)}
             if beside:
-                told = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
-                placed[beside.out] = _place(outcome.beside, replace(beside.info, training=told), beside.out)
+                record = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
+                placed[beside.out] = _place(outcome.beside, replace(beside.info, training=record), beside.out)
             # A training that was killed between its last step and its report has nothing left to log.
             made = log.clips if log else _tried_on(base, outcome.adapter, samples, stop)
             draw_curve(outcome.losses, folder / CURVE)
             write_report(folder / REPORT, info, lesson, samples, made, folder / CURVE)
-            _tell_of_others(placed)
+            _raise_if_displaced(placed)
         return outcome
 
 
@@ -173,21 +173,22 @@ def _holds(path: Path, adapter: MIVAAdapter) -> bool:
     )
 
 
-def _tell_of_others(placed: Mapping[Path, Path]) -> None:
-    """
+def _raise_if_displaced(placed: Mapping[Path, Path]) -> None:
+    """Say which files of others were in the way of results, and where those are.
+
     Args:
         placed: where files are, by where they should be.
 
     Raises:
-        MIVAError: that is somewhere else.
+        MIVAError: a file is somewhere else.
     """
-    others = [
+    displaced = [
         f"{path} has appeared while it was trained, and is left alone: what was learnt is in {other}."
         for path, other in placed.items()
         if other != path
     ]
-    if others:
-        raise MIVAError(" ".join(others))
+    if displaced:
+        raise MIVAError(" ".join(displaced))
 
 
 def _tried_on(

@@ -6,7 +6,7 @@ trained on has to be at hand, unless the file holds the difference already (PEFT
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +19,19 @@ from .backbones import Backbone, Site, describe
 from .checks import is_number, printable, shown
 from .config import MIVAConfig
 from .errors import MIVAError
-from .motion_lora import temporal_place
+from .official_places import (
+    Places,
+    animatediff_mask_places,
+    animatediff_places,
+    site_key,
+    wan_mask_places,
+    wan_peft_mask_places,
+    wan_peft_places,
+    wan_places,
+)
 from .weights import check_finite, check_floating, check_moderate, open_weights, what_weights
 
 Source = str | os.PathLike[str]
-Places = Iterator[tuple[str, str]]
 
 _KIND = "MIVA research checkpoint"
 
@@ -207,7 +215,7 @@ def _subtract_base(
 ) -> None:
     for site in backbone.sites:
         for name, part in ((f"{cfa}.{q}", part) for cfa in ("cfa", "cfa_mask") for q, part in _QUERY):
-            if (ours := f"{_key(site)}.{name}") in state:
+            if (ours := f"{site_key(site)}.{name}") in state:
                 place = f"{site.path}.to_q.{part}"
                 if place not in base or base[place].shape != state[ours].shape:
                     raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
@@ -246,91 +254,7 @@ def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], of
             )
 
 
-# --- places ----------------------------------------------------------------------------------------------------------
-
-_LORA = {"q": "to_q_lora", "k": "to_k_lora", "v": "to_v_lora", "out": "to_out_lora"}
-
-
-def _key(site: Site) -> str:
-    return f"sites.{site.path.replace('.', '/')}"
-
-
-def _animatediff_places(site: Site) -> Places:
-    key, block = _key(site), site.path.rpartition(".")[0]
-    if site.kind == "sa":
-        yield f"{key}.cfa.q.up", f"{block}.i2v_adapter.to_q.weight"
-        yield f"{key}.cfa.out.up", f"{block}.i2v_adapter.to_out.0.weight"
-        yield f"{key}.cfa.bias", f"{block}.i2v_adapter.to_out.0.bias"
-        yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.processor.weight_module.linear")
-    elif site.kind == "ca":
-        yield from _prompt(key, f"{block}.sCA")
-    else:
-        place = temporal_place(site)
-        for name, lora in _LORA.items():
-            yield f"{key}.ta.{name}.down", f"{place}.{lora}.down.weight"
-            yield f"{key}.ta.{name}.up", f"{place}.{lora}.up.weight"
-
-
-def _animatediff_mask_places(site: Site) -> Places:
-    key, block = _key(site), site.path.rpartition(".")[0]
-    if site.kind == "sa":
-        yield f"{key}.cfa_mask.q.up", f"{block}.i2v_adapter.processor.to_q_mask.weight"
-        yield f"{key}.cfa_mask.out.up", f"{block}.i2v_adapter.processor.to_out_mask.0.weight"
-        yield f"{key}.cfa_mask.bias", f"{block}.i2v_adapter.processor.to_out_mask.0.bias"
-
-
-def _wan_places(site: Site) -> Places:
-    key, block = _key(site), site.path.rpartition(".")[0]
-    if site.kind == "ca":
-        yield from _prompt(key, f"{block}.cross_attn")
-        return
-    yield from _whole_pair(f"{key}.cfa", f"{block}.i2v_adapter", "q", "o")
-    yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.weight_module.linear")
-
-
-def _wan_mask_places(site: Site) -> Places:
-    if site.kind == "sa":
-        yield from _whole_pair(f"{_key(site)}.cfa_mask", f"{site.path.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
-
-
-def _wan_peft_places(site: Site) -> Places:
-    key, block = _key(site), site.path.rpartition(".")[0]
-    if site.kind == "ca":
-        yield from _prompt(key, f"{block}.cross_attn")
-        return
-    yield from _lora_pair(f"{key}.cfa", f"{block}.i2v_adapter", "q", "o")
-    yield from _linear(f"{key}.gate", f"{block}.i2v_adapter.weight_module.linear")
-
-
-def _wan_peft_mask_places(site: Site) -> Places:
-    if site.kind == "sa":
-        yield from _lora_pair(f"{_key(site)}.cfa_mask", f"{site.path.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
-
-
-def _whole_pair(ours: str, theirs: str, query: str, out: str) -> Places:
-    yield f"{ours}.q.up", f"{theirs}.{query}.weight"
-    yield f"{ours}.q_bias", f"{theirs}.{query}.bias"
-    yield f"{ours}.out.up", f"{theirs}.{out}.weight"
-    yield f"{ours}.bias", f"{theirs}.{out}.bias"
-
-
-def _lora_pair(ours: str, theirs: str, query: str, out: str) -> Places:
-    for name, linear in (("q", query), ("out", out)):
-        yield f"{ours}.{name}.down", f"{theirs}.{linear}.lora_A.weight"
-        yield f"{ours}.{name}.up", f"{theirs}.{linear}.lora_B.weight"
-
-
-def _linear(ours: str, theirs: str) -> Places:
-    for part in ("weight", "bias"):
-        yield f"{ours}.{part}", f"{theirs}.{part}"
-
-
-def _prompt(key: str, place: str) -> Places:
-    yield f"{key}.ca.first", f"{place}.CA2.weight"
-    yield f"{key}.ca.norm_weight", f"{place}.CA_norm.weight"
-    yield f"{key}.ca.norm_bias", f"{place}.CA_norm.bias"
-    yield f"{key}.ca.second", f"{place}.CA3.weight"
-
+# --- layouts ---------------------------------------------------------------------------------------------------------
 
 _ANIMATEDIFF = _Layout(
     "Stable Diffusion 1.5",
@@ -338,8 +262,8 @@ _ANIMATEDIFF = _Layout(
     animatediff.CONFIGS,
     animatediff.meta_unet,
     lambda checkpoint, unet: animatediff.read_unet(checkpoint, unet.config),
-    _animatediff_places,
-    _animatediff_mask_places,
+    animatediff_places,
+    animatediff_mask_places,
 )
 _WAN = _Layout(
     "Wan 2.1 1.3B",
@@ -347,14 +271,14 @@ _WAN = _Layout(
     wan.CONFIGS,
     wan.meta_transformer,
     lambda checkpoint, _: wan.read_transformer(checkpoint),
-    _wan_places,
-    _wan_mask_places,
+    wan_places,
+    wan_mask_places,
 )
 _WAN_PEFT = replace(
     _WAN,
     # PEFT leaves biases as they start: that of W_Q as the base's, that of W_O at zero.
     config=replace(MIVAConfig.official_wan(), cfa_q_bias=False, cfa_out_bias=False),
-    places=_wan_peft_places,
-    mask_places=_wan_peft_mask_places,
+    places=wan_peft_places,
+    mask_places=wan_peft_mask_places,
     by_peft=True,
 )

@@ -64,7 +64,7 @@ def _checked(sigmas: Tensor) -> Tensor:
     if not levels.isfinite().all() or not whole or (levels[:-1] < levels[1:]).any():
         told = ", ".join(f"{level:g}" for level in levels[:3].tolist())
         raise MIVAError(
-            f"The SIGMAS ({told} … {levels[-1]:g}) must fall at every step and end at 0: connect a whole schedule, "
-            "neither split nor flipped."
+            f"The SIGMAS ({told} … {levels[-1]:g}) must never rise, and end at 0, or at {_LEAST_END:g} at most: "
+            "connect a whole schedule, neither split nor flipped."
         )
     return torch.unique_consecutive(torch.cat([levels, torch.zeros(1)]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import MIVAError
 from .files import check_new, check_writable, sweep
+from .kept_encodings import count_encodings
 from .training import CHECKPOINT
 from .training_lock import training_lock
 from .training_report import REPORT
@@ -93,7 +94,7 @@ def how_to_go_on(out: Path) -> str:
     if (folder / CHECKPOINT).is_file():
         kept = f"All up to step {read_state(folder / CHECKPOINT).step} is kept, what came after it is lost"
         return f"{kept}: go on by the same command and --resume."
-    clips = "the clips that were encoded are" if (folder / ENCODED).is_dir() else "nothing is"
+    clips = "the clips that were encoded are" if count_encodings(folder / ENCODED) else "nothing is"
     return f"No step had been saved yet, {clips} kept: begin anew by the same command."
 
 

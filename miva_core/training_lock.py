@@ -20,10 +20,11 @@ def training_lock(folder: Path, target: Path) -> Iterator[None]:
     Neither a process that was killed nor one on another computer that was switched off leaves it locked.
 
     Args:
-        folder: of the training. target: the file that it makes, for messages.
+        folder: of the training.
+        target: the file that it makes, for messages.
 
     Raises:
-        MIVAError: another training holds it, in this process or another one; or the folder cannot be made.
+        MIVAError: another training holds it, in this process or another one; or the folder cannot be made or used.
     """
     from filelock import FileLock, Timeout
 
@@ -38,6 +39,10 @@ def training_lock(folder: Path, target: Path) -> Iterator[None]:
         raise MIVAError(
             f"{target} is being trained by {_named(holder)}: wait until that is done, stop it, or name another file."
         ) from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise MIVAError(
+            f"{folder / _LOCK} cannot be locked: {error.strerror}. Remove it, if it is in the way."
+        ) from error
     except (OSError, NotImplementedError):
         # Network drives exist that know no locks. What is written there is still never replaced.
         warnings.warn(

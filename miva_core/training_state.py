@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 from .checks import LARGEST_VALUE, is_number, is_whole
 from .errors import MIVAError
+from .sniff import LONGEST_HEADER, header_length
 from .weights import save_weights
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What AdamW keeps of a parameter."""
 _OPTIMISER = "optimiser."
 _ENTRY = "miva_training"
-_LONGEST_HEADER = 16 * 2**20
-"""Bytes of a header that are read at most; real ones, with four tensors for each parameter, take less than one MiB."""
 _COUNTED = ("growth_interval", "_growth_tracker")
 _SCALE = {"scale", "growth_factor", "backoff_factor", *_COUNTED}
 """What a scale of losses is made of."""
@@ -71,9 +70,8 @@ def read_state(path: Path) -> TrainingState:
         MIVAError: the file is missing, damaged or something else.
     """
     try:
-        with path.open("rb") as start:
-            if int.from_bytes(start.read(8), "little") > _LONGEST_HEADER:
-                raise ValueError("a header as long as no checkpoint has it")
+        if (header_length(path) or 0) > LONGEST_HEADER:
+            raise ValueError("a header as long as no checkpoint has it")
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_ENTRY])
             losses = file.get_tensor("losses")
@@ -87,9 +85,10 @@ def read_state(path: Path) -> TrainingState:
 
 
 def _check_header(losses: Tensor, settings: Mapping[str, Any], scale: Mapping[str, Any]) -> None:
-    """
+    """Check that what a file tells of a training could come from one.
+
     Raises:
-        ValueError: what stands for a training could not come from one.
+        ValueError: it could not.
     """
     if losses.dtype != torch.float64 or losses.ndim != 1 or not losses.float().isfinite().all():
         raise ValueError("losses that are no list of numbers")

@@ -86,7 +86,7 @@ class MIVASave(io.ComfyNode):
                     "filename_prefix",
                     default="my_motion",
                     tooltip="Name of the file; folders may stand before it, as in camera/my_pan. %year%, %month%, "
-                    "%day%, %hour%, %minute%, %second% and %date:yyyy-MM-dd% are filled in.",
+                    "%day%, %hour%, %minute%, %second%, %width%, %height% and %date:yyyy-MM-dd% are filled in.",
                 ),
                 io.String.Input(
                     "author", default="", tooltip="Who made it, recorded in the file. Empty: as it is.", advanced=True

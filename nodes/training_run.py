@@ -52,8 +52,8 @@ class Training:
 
         begun = model.adapters(start)[-1] if start else None
         settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
-        told = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
-        known = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+        identity = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
+        known = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
         stem = f"{stem}_motion" if is_reserved(stem) else stem
         folder = comfy_bridge.trainings_folder() / f"{stem}_{known}"
@@ -64,9 +64,10 @@ class Training:
 
         Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
         """
+        from ..miva_core.kept_encodings import count_encodings
         from ..miva_core.learning import learn
         from ..miva_core.training import CHECKPOINT
-        from ..miva_core.training_files import lacks_its_report, training_folder
+        from ..miva_core.training_files import ENCODED, lacks_its_report, training_folder
         from ..miva_core.training_state import read_state
 
         checkpoint = training_folder(self.out) / CHECKPOINT
@@ -96,10 +97,11 @@ class Training:
                 tell=bar.show_encoded,
             )
         except KeyboardInterrupt:
-            bar.tell_of_stop(read_state(checkpoint).step if checkpoint.is_file() else 0)
+            kept = count_encodings(training_folder(self.out) / ENCODED)
+            bar.show_stop(read_state(checkpoint).step if checkpoint.is_file() else 0, kept)
             stop.raise_if_asked()
             raise
-        bar.tell_of_stop(len(outcome.losses))
+        bar.show_stop(len(outcome.losses))
         stop.raise_if_asked()
         newest = self._newest_sheet()
         if newest and newest != before:
@@ -171,7 +173,8 @@ class _Bar:
 
     Args:
         stop: keeps what the bar raises, which would lose what was learnt since the last checkpoint.
-        clips, steps: numbers of them.
+        clips: number of those that are encoded.
+        steps: number of those that are learnt.
     """
 
     def __init__(self, stop: comfy_bridge.LateInterruption, clips: int, steps: int) -> None:
@@ -186,16 +189,23 @@ class _Bar:
     def show_learnt(self, done: int, preview: Any) -> None:
         self._show(self._clips + done, preview)
 
-    def tell_of_stop(self, learnt: int) -> None:
-        """Write onto the node what is kept.
+    def show_stop(self, learnt: int, encoded: int = 0) -> None:
+        """Write onto the node what is kept, if the user has stopped the training.
 
         Args:
             learnt: steps that are saved.
+            encoded: files of encoded clips, which other ones may be among.
         """
-        if self._stop.asked():
-            encoded = f"{self._encoded} of {self._clips} clips are encoded"
-            kept = f"{learnt} of {self._steps} steps are learnt" if learnt else encoded
+        if not self._stop.asked():
+            return
+        clips = min(encoded, self._encoded)
+        kept = (
+            f"{learnt} of {self._steps} steps are learnt" if learnt else f"{clips} of {self._clips} clips are encoded"
+        )
+        if learnt or clips:
             comfy_bridge.show_text(f"Stopped: {kept}, and kept: run again to go on.")
+        else:
+            comfy_bridge.show_text("Stopped: no step was done, and no encoded clip is kept: run again to begin anew.")
 
     def _show(self, done: int, preview: Any) -> None:
         with self._stop.put_off():

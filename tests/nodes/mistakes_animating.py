@@ -327,14 +327,14 @@ ANIMATING = [
     Mistake(
         "levels of noise that rise",
         lambda artist: artist.sample(motion(), sigmas=torch.tensor([0.0, 2.0, 14.6])),
-        "The SIGMAS (0, 2, 14.6 … 14.6) must fall at every step and end at 0: connect a whole schedule, neither split "
-        "nor flipped.",
+        "The SIGMAS (0, 2, 14.6 … 14.6) must never rise, and end at 0, or at 0.03 at most: connect a whole schedule, "
+        "neither split nor flipped.",
     ),
     Mistake(
         "levels of noise that do not end at 0",
         lambda artist: artist.sample(motion(), sigmas=torch.tensor([14.6, 7.0, 2.0, 1.0])),
-        "The SIGMAS (14.6, 7, 2 … 1) must fall at every step and end at 0: connect a whole schedule, neither split nor "
-        "flipped.",
+        "The SIGMAS (14.6, 7, 2 … 1) must never rise, and end at 0, or at 0.03 at most: connect a whole schedule, "
+        "neither split nor flipped.",
     ),
     Mistake(
         "levels of noise of a flow model",

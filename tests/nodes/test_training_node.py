@@ -1,5 +1,6 @@
 """Train MIVA: what it learns, and that stopping it loses nothing."""
 
+import importlib
 import json
 import re
 import shutil
@@ -250,6 +251,21 @@ def test_a_stop_before_the_first_step_keeps_the_encoded_clips(
     run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
     assert len(clips) == both and len(written(comfyui)) == 2
     assert not list(comfyui.output.rglob("encoded"))
+
+
+def test_a_stop_tells_of_no_clips_where_none_can_be_kept(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    module = importlib.import_module("comfyui_miva.miva_core.kept_encodings")
+    monkeypatch.setattr(module, "save_file", refuse)
+    comfyui.stop_at = (1, 3)  # two clips and a step
+    with pytest.raises(Interrupted), pytest.warns(Warning, match="Encoded clips are not kept"):
+        run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
+    told = "Stopped: no step was done, and no encoded clip is kept: run again to begin anew."
+    assert comfyui.written[-1][1] == told
 
 
 def test_a_report_that_a_killed_training_left_out_is_made_when_it_is_run_again(

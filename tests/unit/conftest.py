@@ -130,6 +130,15 @@ class HalfCodec(nn.Module):
 
 
 @pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Gets an entry for every clip and every mask that a base encodes."""
+    met: list[int] = []
+    encode_clip = HalfCodec.encode_clip
+    monkeypatch.setattr(HalfCodec, "encode_clip", lambda self, frames: met.append(1) or encode_clip(self, frames))
+    return met
+
+
+@pytest.fixture
 def make_base(
     make_unet: Callable[..., UNetMotionModel], make_wan: Callable[..., WanTransformer3DModel]
 ) -> Callable[..., Base]:

@@ -5,14 +5,16 @@ import os
 import random
 import struct
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks import damage
-from benchmarks.fuzz import judged
+from benchmarks.fuzz import judged, model_door
 from benchmarks.watched import Door, Outcome, Watched
+from benchmarks.whole_files import model_files
 from miva_core.errors import MIVAError
 
 WHOLE = damage.join(
@@ -45,7 +47,7 @@ def reader() -> Door:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_every_end_is_told_apart(tmp_path: Path) -> None:
-    watched = Watched(reader, seconds=5, megabytes=200)
+    watched = Watched(reader, seconds=2, megabytes=200)
     ends = []
     for word in ("go on", "refuse", "fail", "crash", "feast", "go on", "hang", "refuse"):
         (tmp_path / "file").write_text(word)
@@ -55,6 +57,17 @@ def test_every_end_is_told_apart(tmp_path: Path) -> None:
         *("fine", "sentence", "traceback", "crash", "memory", "fine", "hang", "sentence")
     ]
     assert "IndexError: index 7 (test_fuzz.py:" in ends[2].text and ends[3].text == "SIGABRT"
+
+
+def test_the_door_of_models_leaves_its_files_beside_the_model_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    path = next(model_files(tmp_path))
+    model_door()(path)
+    assert list(temporary.iterdir()) == [] and (tmp_path / "out.safetensors").is_file()
 
 
 @pytest.mark.parametrize("change", {*damage.ANY, *damage.SAFETENSORS}, ids=lambda change: change.__name__)

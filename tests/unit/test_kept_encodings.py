@@ -11,7 +11,7 @@ import torch
 from miva_core.base import Base
 from miva_core.clip_files import TrainingClip
 from miva_core.errors import MIVAWarning
-from miva_core.kept_encodings import KeptEncodings
+from miva_core.kept_encodings import KeptEncodings, count_encodings
 from miva_core.latent_clips import LatentClip
 from miva_core.lesson import Lesson
 
@@ -26,15 +26,6 @@ def lesson() -> Lesson:
     masks = torch.randint(256, (1, 11, 16, 16)).byte()
     clips = [TrainingClip(name, torch.randint(256, (11, 3, 16, 16)).byte(), masks, stride=2) for name in "ab"]
     return Lesson("slide", clips, flip=True, masked=True)
-
-
-@pytest.fixture
-def encoded(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Gets an entry for every clip and every mask that a base encodes."""
-    met: list[int] = []
-    encode = type(base.codec).encode_clip
-    monkeypatch.setattr(type(base.codec), "encode_clip", lambda self, frames: met.append(1) or encode(self, frames))
-    return met
 
 
 def encode(base: Base, lesson: Lesson, folder: Path, writes: bool = True, **changes: Any) -> list[list[LatentClip]]:
@@ -109,6 +100,23 @@ def test_those_of_other_clips_or_options_are_not_taken_but_removed(
     assert equal(encode(base, lesson, tmp_path, **options), new)
     assert len(set(tmp_path.iterdir())) == len({clip.frames.sum() for clip in lesson.clips})
     assert not before & set(tmp_path.iterdir())
+
+
+def test_those_of_an_older_way_to_encode_are_not_taken_but_removed(
+    base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode(base, lesson, tmp_path)
+    before, all_clips = set(tmp_path.iterdir()), len(encoded)
+    monkeypatch.setattr("miva_core.kept_encodings._FORMAT", 2)
+    encode(base, lesson, tmp_path)
+    assert len(encoded) == 2 * all_clips and not before & set(tmp_path.iterdir())
+
+
+def test_temporary_files_do_not_count_as_kept(base: Base, lesson: Lesson, tmp_path: Path) -> None:
+    assert count_encodings(tmp_path / "none") == 0
+    encode(base, lesson, tmp_path)
+    (tmp_path / ".miva-01234567-0123456789abcdef.safetensors").touch()
+    assert count_encodings(tmp_path) == 2
 
 
 def test_names_of_clips_do_not_matter(base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]) -> None:

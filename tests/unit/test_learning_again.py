@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from miva_core.adapter import MIVAAdapter
 from miva_core.base import Base
 from miva_core.clip_files import TrainingClip
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.info import read_info
 from miva_core.learning import Companion, learn
 from miva_core.lesson import Lesson
@@ -49,15 +49,6 @@ def out(tmp_path: Path) -> Path:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def encoded(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Gets an entry for every clip that the base encodes."""
-    met: list[int] = []
-    encode = type(base.codec).encode_clip
-    monkeypatch.setattr(type(base.codec), "encode_clip", lambda self, frames: met.append(1) or encode(self, frames))
-    return met
 
 
 def stopped_when_encoding(base: Base, lesson: Lesson, chosen: Recipe, out: Path, clips: int) -> None:
@@ -179,12 +170,24 @@ def test_another_file_in_the_place_of_the_result_is_no_result(
 
 def test_leftovers_of_a_killed_training_are_removed(base: Base, lesson: Lesson, chosen: Recipe, out: Path) -> None:
     stopped_when_encoding(base, lesson, chosen, out, clips=1)
-    folder = training_folder(out)
-    leftovers = [folder / ".miva-00000000-1.safetensors", folder / "encoded" / ".miva-00000000-2.safetensors"]
+    folder, name = training_folder(out), ".miva-00000000-0123456789abcdef.safetensors"
+    leftovers = [folder / name, folder / "encoded" / name]
     for path in leftovers:
         path.touch()
     learn(base, lesson, chosen, out, sample_every=9)
     assert not [path for path in folder.rglob(".*")]
+
+
+def test_clips_that_could_not_be_kept_are_not_told_to_be(
+    base: Base, lesson: Lesson, chosen: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("miva_core.kept_encodings.save_file", refuse)
+    with pytest.warns(MIVAWarning, match="Encoded clips are not kept"):
+        stopped_when_encoding(base, lesson, chosen, out, clips=1)
+    assert how_to_go_on(out) == "No step had been saved yet, nothing is kept: begin anew by the same command."
 
 
 def test_encoded_clips_are_kept_until_the_training_is_done(

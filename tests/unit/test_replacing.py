@@ -16,7 +16,7 @@ import torch
 import miva_core
 from miva_core.adapter import MIVAAdapter
 from miva_core.errors import MIVAError
-from miva_core.files import FileTakenError, replacing, sweep, whole_folder
+from miva_core.files import FileTakenError, _mark, replacing, sweep, whole_folder
 from miva_core.weights import save_weights
 
 ROOT = Path(miva_core.__file__).parents[1]
@@ -190,12 +190,51 @@ def test_a_folder_takes_its_place_whole_and_never_that_of_another(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "clips_2", "clips_3"]
 
 
+def make_old(path: Path) -> None:
+    os.utime(path, (time.time() - 25 * 3600,) * 2)
+
+
 def test_folders_of_killed_commands_are_removed_a_day_later(tmp_path: Path) -> None:
-    old, young = (tmp_path / f".miva-01234567-{k}" for k in "ab")
-    for left in (old, young):
-        (left / "whole").mkdir(parents=True)
-        (left / "whole" / "a.txt").touch()
-    os.utime(old, (time.time() - 25 * 3600,) * 2)
+    old, young, growing = (tmp_path / f".miva-01234567-{k}123456789abcdef" for k in "012")
+    for left in (old, young, growing):
+        (left / "clips").mkdir(parents=True)
+        (left / "clips" / "a.mp4").touch()
+    for path in (old / "clips" / "a.mp4", old / "clips", old, growing / "clips", growing):
+        make_old(path)
     with whole_folder(tmp_path / "clips") as made:
         (made / "a.txt").touch()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "clips"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, growing.name, "clips"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".miva-backup",
+        ".miva-notes.txt",
+        ".miva-01234567-notes.txt",
+        ".miva-01234567-0123456789abcdef_mine",
+        ".miva-0123456789abcdef.png",
+    ],
+)
+def test_files_and_folders_of_others_stay_whatever_they_are_called(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / name).touch()
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    theirs = [tmp_path / "file" / name, tmp_path / "folder" / name / "a.txt"]
+    theirs[1].touch()
+    for path in (*theirs, theirs[1].parent):
+        make_old(path)
+    for place in (tmp_path / "file", tmp_path / "folder"):
+        with replacing(place / "a.json") as temporary:
+            temporary.write_text("{}")
+        with whole_folder(place / "clips") as made:
+            (made / "a.txt").touch()
+        sweep(place)
+        sweep(place / "a.json")
+    assert all(path.is_file() for path in theirs)
+
+
+def test_names_that_no_encoding_takes_have_temporary_files_of_their_own() -> None:
+    names = ["a\ud800.txt", "a\udc80.txt", "a\udfff.txt", "a.txt"]  # Windows allows them; a sweep needs the same again
+    assert len({_mark(Path(name)) for name in names}) == 4
+    assert _mark(Path("there") / names[0]) == _mark(Path(names[0]))

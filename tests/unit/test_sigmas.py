@@ -326,16 +326,22 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a batch": (torch.tensor([[14.6, 0.0]]), "The SIGMAS are of shape (1, 2), expected one number for each step"),
     "flipped": (
         torch.tensor([0.0, 3.5, 14.6]),
-        "The SIGMAS (0, 3.5, 14.6 … 14.6) must fall at every step and end at 0",
+        "The SIGMAS (0, 3.5, 14.6 … 14.6) must never rise, and end at 0, or at 0.03 at most",
     ),
-    "split": (torch.tensor([14.6, 5, 3]), "The SIGMAS (14.6, 5, 3 … 3) must fall at every step and end at 0"),
-    "rising once": (torch.tensor([14.6, 3, 5, 0]), "The SIGMAS (14.6, 3, 5 … 0) must fall at every step"),
-    "split late": (torch.tensor([14.6, 3, 0.031]), "The SIGMAS (14.6, 3, 0.031 … 0.031) must fall at every step"),
-    "below 0": (torch.tensor([14.6, 3, -1]), "The SIGMAS (14.6, 3, -1 … -1) must fall at every step and end at 0"),
-    "all 0": (torch.zeros(2), "The SIGMAS (0, 0 … 0) must fall at every step"),
-    "NaN first": (torch.tensor([math.nan, 3, 0]), "The SIGMAS (nan, 3, 0 … 0) must fall at every step"),
-    "NaN last": (torch.tensor([14.6, 3, math.nan]), "The SIGMAS (14.6, 3, nan … nan) must fall at every step"),
-    "infinite": (torch.tensor([math.inf, 3, 0]), "The SIGMAS (inf, 3, 0 … 0) must fall at every step"),
+    "split": (
+        torch.tensor([14.6, 5, 3]),
+        "The SIGMAS (14.6, 5, 3 … 3) must never rise, and end at 0, or at 0.03 at most",
+    ),
+    "rising once": (torch.tensor([14.6, 3, 5, 0]), "The SIGMAS (14.6, 3, 5 … 0) must never rise, and end at 0"),
+    "split late": (torch.tensor([14.6, 3, 0.031]), "The SIGMAS (14.6, 3, 0.031 … 0.031) must never rise, and end at 0"),
+    "below 0": (
+        torch.tensor([14.6, 3, -1]),
+        "The SIGMAS (14.6, 3, -1 … -1) must never rise, and end at 0, or at 0.03 at most",
+    ),
+    "all 0": (torch.zeros(2), "The SIGMAS (0, 0 … 0) must never rise, and end at 0"),
+    "NaN first": (torch.tensor([math.nan, 3, 0]), "The SIGMAS (nan, 3, 0 … 0) must never rise, and end at 0"),
+    "NaN last": (torch.tensor([14.6, 3, math.nan]), "The SIGMAS (14.6, 3, nan … nan) must never rise, and end at 0"),
+    "infinite": (torch.tensor([math.inf, 3, 0]), "The SIGMAS (inf, 3, 0 … 0) must never rise, and end at 0"),
 }
 TOO_LOW = "The SIGMAS begin at {}, but this base starts from noise, about 14.6: take all of a schedule"
 NO_FLOW = "The SIGMAS begin at {}, but this base is a flow model, whose noise goes from 1 to 0"

@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-import filelock
 import pytest
 
 import miva_core
@@ -87,14 +87,60 @@ def test_later_processes_of_one_launch_do_not_lock(out: Path, monkeypatch: pytes
         check_start(out, resume=False)
 
 
-def test_a_drive_without_locks_is_told_and_used(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: filelock.FileLock, timeout: float) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+@pytest.fixture
+def flock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, int], None]], None]:
+    """flock(function): has it called where the system is asked for a lock, or to let go of one."""
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
+    return lambda function: monkeypatch.setattr(fcntl, "flock", function)
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_drive_without_locks_is_told_and_used(number: int, out: Path, flock: Callable) -> None:
+    def refuse(file: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    flock(refuse)
     with pytest.warns(MIVAWarning, match=r"knows no locks: take care not to train a\.safetensors twice at once"):
         check_start(out, resume=False)
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_lock_of_a_file_that_is_gone_keeps_nobody_out_and_is_not_taken(out: Path, flock: Callable) -> None:
+    """One that ends may remove its lock after another has opened it, and before that locks it."""
+    import fcntl
+
+    lock, system, locks = training_folder(out) / "lock", fcntl.flock, []
+
+    def end_meanwhile(file: int, operation: int) -> None:
+        if not locks:
+            lock.unlink()
+        locks.append(operation)
+        system(file, operation)
+
+    flock(end_meanwhile)
+    try:
+        with training_lock(training_folder(out), out):
+            assert lock.exists()  # a new one
+            with pytest.raises(MIVAError, match="is being trained by"):
+                check_start(out, resume=False)
+    except MIVAError as error:  # some versions of filelock try no second time
+        assert "is being trained by another process" in str(error)
+    assert locks
+    check_start(out, resume=False)
+
+
+def test_a_lock_that_cannot_be_opened_is_told_and_not_passed_over(out: Path, flock: Callable) -> None:
+    (training_folder(out) / "lock").mkdir(parents=True)
+    with pytest.raises(MIVAError, match=r"a\.training.lock cannot be locked: Is a directory\. Remove it"):
+        check_start(out, resume=False)
+    (training_folder(out) / "lock").rmdir()
+
+    def refuse(file: int, operation: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    flock(refuse)
+    with pytest.raises(MIVAError, match=r"a\.training.lock cannot be locked: Operation not permitted"):
+        check_start(out, resume=False)
 
 
 def test_a_folder_that_cannot_be_made_is_told(out: Path) -> None:

@@ -38,7 +38,11 @@ class Started:
             self._outcome = error
 
     def is_waiting(self) -> bool:
-        """Whether it has not ended, long after it could have."""
+        """Whether it has not ended, long after it could have on an idle machine.
+
+        On a busy one it may not even have come to the lock, which passes for waiting, too. So of clips the real test is
+        that they equal those made alone.
+        """
         self.thread.join(0.3)
         return self.thread.is_alive()
 
