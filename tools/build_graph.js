@@ -40,7 +40,7 @@ async ({columns, gaps, lanesAt, pack}) => {
     await pause(30);
     return wire;
   };
-  for (const link of links) if (link.last < link.first) await connect(link);
+  for (const link of links) if (link.last < link.first) link.wire = await connect(link);
   await pause(300);
   const edges = [];
   let x = 0;
@@ -56,6 +56,12 @@ async ({columns, gaps, lanesAt, pack}) => {
     }
     edges.push([x - 15, x + width + 15]);
     x += width + gaps[0];
+  }
+  // By itself a wire this long bulges out of the gap that it runs in, and behind a column. Its first reroute is well
+  // below the wires of its neighbours, with which it would look connected.
+  for (const {wire, source, out, to, slot} of links) {
+    const [[, top], [end, bottom]] = [source.getOutputPos(out), to.getInputPos(slot)];
+    if (wire && bottom - top > 1000) for (const y of [top + 60, bottom]) app.graph.createReroute([end - gaps[0] / 2, y], wire);
   }
   const lanes = {};
   for (const link of links) {

@@ -35,7 +35,8 @@ SHOWN = 4
 BUILD = (Path(__file__).parent / "build_graph.js").read_text("utf-8")
 SAVE = "() => JSON.stringify(app.graph.serialize())"
 ALONE = """kind => {
-  app.graph.clear();
+  // Not clear(), after which ids begin anew: a widget would be called what one of its name was on the node before.
+  [...app.graph._nodes].forEach(one => app.graph.remove(one));
   const node = LiteGraph.createNode(kind), c = app.canvas, box = c.canvas.getBoundingClientRect();
   app.graph.add(node);
   node.setSize([Math.max(320, node.computeSize()[0]), node.computeSize()[1]]);

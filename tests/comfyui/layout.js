@@ -10,15 +10,16 @@
     const drawn = document.querySelector(`[data-node-id="${node.id}"]`);
     const [x, y] = node.pos, [width, height] = node.size, title = 30;
     const box = drawn ? onGraph(drawn.getBoundingClientRect()) : {x, y: y - title, width, height: height + title};
-    return {name: node.title, ...box};
+    // Nothing begins or ends inside of this frame: sockets are on the edge in Nodes 2.0, and else 10 pixels in.
+    return {name: node.title, inset: drawn ? 5 : 15, ...box};
   });
   const overlapping = boxes.flatMap((a, k) => boxes.slice(k + 1)
     .filter(b => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height)
     .map(b => `${a.name} / ${b.name}`));
-  // What runs behind a node crosses a frame well inside of it, where no wire begins or ends.
-  const pen = new OffscreenCanvas(1, 1).getContext('2d'), inset = 25;
+  // What runs behind a node crosses that frame.
+  const pen = new OffscreenCanvas(1, 1).getContext('2d');
   pen.lineWidth = 6;
-  const frame = ({x, y, width, height}) => {
+  const frame = ({x, y, width, height, inset}) => {
     const [left, top, right, bottom] = [x + inset, y + inset, x + width - inset, y + height - inset], points = [];
     for (let u = left; u <= right; u += 3) points.push([u, top], [u, bottom]);
     for (let v = top; v <= bottom; v += 3) points.push([left, v], [right, v]);

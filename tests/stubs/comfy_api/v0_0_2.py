@@ -65,8 +65,18 @@ class _Widget(Input):
 class _Number(_Widget):
     """A widget whose value lies in a range."""
 
-    def __init__(self, id: str, tooltip: str | None, advanced: bool | None, default: Any, **own: Any) -> None:
+    def __init__(
+        self,
+        id: str,
+        display_name: str | None,
+        tooltip: str | None,
+        advanced: bool | None,
+        default: Any,
+        **own: Any,
+    ) -> None:
         super().__init__(id, tooltip, advanced, default, **own)
+        # ComfyUI tells of it first.
+        self._told = {"display_name": display_name} | self._told
         if default is None or not own["min"] <= default <= own["max"]:
             raise ValueError(f"{id} is {default} by default, which is not from {own['min']} to {own['max']}.")
 
@@ -114,17 +124,8 @@ class Int:
             tooltip: str | None = None,
             advanced: bool | None = None,
         ) -> None:
-            super().__init__(
-                id,
-                tooltip,
-                advanced,
-                default,
-                min=min,
-                max=max,
-                step=step,
-                control_after_generate=control_after_generate,
-                display_name=display_name,
-            )
+            numbers = {"min": min, "max": max, "step": step, "control_after_generate": control_after_generate}
+            super().__init__(id, display_name, tooltip, advanced, default, **numbers)
 
 
 class Float:
@@ -147,7 +148,7 @@ class Float:
             advanced: bool | None = None,
         ) -> None:
             numbers = {"min": min, "max": max, "step": step, "round": round}
-            super().__init__(id, tooltip, advanced, default, **numbers, display_name=display_name)
+            super().__init__(id, display_name, tooltip, advanced, default, **numbers)
 
 
 class String:
