@@ -27,6 +27,7 @@ _PILLOW_FORMATS = (
 )
 _MOST_LOST = 0.1
 """The share of its rows that a picture may lack."""
+_BOTTOM_UP = ("BMP", "DIB", "TGA", "SGI")
 _pillow_lock = threading.Lock()
 
 
@@ -65,29 +66,31 @@ def _decode_by_pillow(file: BinaryIO, path: Path, enough: int | None) -> Decoded
     from PIL import UnidentifiedImageError
 
     try:
-        return _decode_once(file, path, enough, lenient=False)
+        return _upright(*_loaded(file, path, enough, lenient=False), enough)
     except (MIVAError, MemoryError):
         raise
     except Exception as error:  # decoders meet damage with a dozen kinds of exception
         lacks_pixels = isinstance(error, OSError) and not isinstance(error, UnidentifiedImageError)
     file.seek(0)
     try:
-        decoded = _decode_once(file, path, enough, lenient=True)
+        image, stored = _loaded(file, path, enough, lenient=True)
+        lost = _lost(image) if lacks_pixels else 0
+        decoded = _upright(image, stored, enough)
     except (MIVAError, MemoryError):
         raise
     except UnidentifiedImageError:
         return None
     except Exception as error:  # as above
         raise MIVAError(_damaged(path)) from error
-    lost = _lost(decoded.pixels) if lacks_pixels else 0
     if lost > _MOST_LOST:
         raise MIVAError(_damaged(path))
     warnings.warn(_mended(path, lacks_pixels, lost), MIVAWarning, stacklevel=5)
     return decoded
 
 
-def _decode_once(file: BinaryIO, path: Path, enough: int | None, lenient: bool) -> DecodedPicture:
-    from PIL import ExifTags, Image, ImageOps
+def _loaded(file: BinaryIO, path: Path, enough: int | None, lenient: bool) -> tuple["Image.Image", tuple[int, int]]:
+    """A picture as it is stored, and its (width, height) in the file."""
+    from PIL import Image
 
     Image.init()
     formats = [name for name in _PILLOW_FORMATS if name in Image.OPEN]  # older releases know no AVIF
@@ -104,6 +107,13 @@ def _decode_once(file: BinaryIO, path: Path, enough: int | None, lenient: bool) 
         if (surplus := _surplus(stored, enough)) > 1:
             image.draft(None, (width // surplus, height // surplus))
         image.load()
+    return image, stored
+
+
+def _upright(image: "Image.Image", stored: tuple[int, int], enough: int | None) -> DecodedPicture:
+    from PIL import ExifTags, ImageOps
+
+    width, height = stored
     turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
     ImageOps.exif_transpose(image, in_place=True)
     return DecodedPicture(_pixels(image, enough), stored if turned else (height, width))
@@ -122,10 +132,24 @@ def _leniency(lenient: bool) -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _lost(pixels: np.ndarray) -> float:
-    """The share of rows that are of one colour, as decoders leave those that they do not reach."""
-    rows = pixels.reshape(*pixels.shape[:2], -1)
-    return float((rows == rows[:, :1]).all((1, 2)).mean())
+def _lost(image: "Image.Image") -> float:
+    """The share of rows at the end of a picture as it is stored that look as decoders leave those they do not reach.
+
+    What is black or mid grey itself cannot be told from these where a decoder leaves just that.
+    """
+    pixels = np.asarray(image)
+    rows = pixels.reshape(len(pixels), -1)
+    if image.format in ("JPEG", "MPO"):
+        # Of a baseline file the rest is mid grey, which Pillow turns round in CMYK; of a progressive one all is black.
+        return _share_at_end((rows == 128 - (image.mode == "CMYK")).all(1)) if rows.any() else 1.0
+    unreached = (rows == 0).all(1)
+    # Some formats begin with the lowest row.
+    return max(_share_at_end(unreached), _share_at_end(unreached[::-1]) if image.format in _BOTTOM_UP else 0)
+
+
+def _share_at_end(marked: np.ndarray) -> float:
+    """How long the run of marked ones is at the end, of (N,) truth values, as a share of all."""
+    return float(np.logical_and.accumulate(marked[::-1]).mean())
 
 
 def _mended(path: Path, lacks_pixels: bool, lost: float) -> str:

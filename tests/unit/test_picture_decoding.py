@@ -79,7 +79,47 @@ def test_a_jpeg_without_its_end_mark_is_read(tmp_path: Path, progressive: bool) 
     assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "PPM", "TGA"])
+def framed(colour: int) -> np.ndarray:
+    """(64, 48, 3) uint8 of a scene within a border of one grey, half of the picture."""
+    pixels = np.full((64, 48, 3), colour, np.uint8)
+    pixels[16:48] = scene(32, 48)
+    return pixels
+
+
+@pytest.mark.parametrize("colour", [0, 255], ids=["letterboxed", "on white"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_rows_of_one_colour_are_not_taken_for_lost_ones(tmp_path: Path, colour: int, progressive: bool) -> None:
+    whole = encoded("JPEG", framed(colour), progressive=progressive)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-2])
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg is damaged or cut short, its end is missing: copy or download"):
+        picture = read_picture(tmp_path / "cut.jpg")
+    assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
+
+
+def test_a_mask_without_its_end_mark_is_read(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 48), np.uint8)
+    pixels[20:40, 10:30] = 255
+    whole = encoded("JPEG", pixels)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-2])
+    with pytest.warns(MIVAWarning, match="its end is missing"):
+        assert torch.equal(read_mask(tmp_path / "cut.jpg"), read_mask(tmp_path / "whole.jpg"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_half_a_photo_is_refused_however_it_is_turned(tmp_path: Path, orientation: int, mode: str) -> None:
+    """Turned upright, what is missing lies at any side of it."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(PIXELS).convert(mode).save(file, "JPEG", exif=exif)
+    (tmp_path / "cut.jpg").write_bytes(file.getvalue()[: len(file.getvalue()) * 6 // 10])
+    with pytest.raises(MIVAError, match=r"cut\.jpg is damaged or cut short: copy or download it again\.$"):
+        read_picture(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PPM", "TGA", "BMP"])
 def test_a_picture_that_lacks_a_few_rows_is_read_and_it_is_told_how_many(tmp_path: Path, kind: str) -> None:
     content = encoded(kind)
     (tmp_path / "cut").write_bytes(content[: len(content) * 15 // 16])
