@@ -55,10 +55,16 @@ def decode_picture(path: Path, enough: int | None = None) -> DecodedPicture:
             to no less than twice as many.
 
     Raises:
-        MIVAError: not a picture, damaged, above 100 megapixels (refused before decoding), or below 8 pixels a side.
+        MIVAError: not a picture, damaged, above 100 megapixels (refused before decoding), below 8 pixels a side, or
+            more than the memory holds.
     """
-    with path.open("rb") as file:
-        return _decode_by_pillow(file, path, enough) or _decode_by_opencv(file, path, enough)
+    try:
+        with path.open("rb") as file:
+            return _decode_by_pillow(file, path, enough) or _decode_by_opencv(file, path, enough)
+    except MemoryError as error:
+        raise MIVAError(
+            f"There is not enough memory to decode the picture {path}: scale it down, or copy or download it again."
+        ) from error
 
 
 def _decode_by_pillow(file: BinaryIO, path: Path, enough: int | None) -> DecodedPicture | None:
@@ -121,11 +127,18 @@ def _upright(image: "Image.Image", stored: tuple[int, int], enough: int | None) 
 
 @contextmanager
 def _leniency(lenient: bool) -> Iterator[None]:
-    """Whether Pillow takes damaged files, for a while; it knows this for the whole process alone."""
+    """Whether Pillow takes damaged files, for a while; it knows this for the whole process alone.
+
+    What others have set is left alone where it is the same, since they may set it anew meanwhile.
+    """
     from PIL import ImageFile
 
     with _pillow_lock:
-        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, lenient
+        before = ImageFile.LOAD_TRUNCATED_IMAGES
+        if before == lenient:
+            yield
+            return
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
         try:
             yield
         finally:
@@ -186,6 +199,9 @@ def _shrunk(pixels: np.ndarray, enough: int | None) -> np.ndarray:
     surplus = _surplus(pixels.shape[:2], enough)
     if surplus == 1 or pixels.shape[2:] == (4,) or pixels.dtype not in (np.uint16, np.float32):
         return pixels
+    if pixels.dtype == np.float32:
+        # Before they are mixed, by which what is far above white would spread.
+        pixels = np.nan_to_num(pixels, nan=0, posinf=1, neginf=0).clip(0, 1)
     return cv2.resize(pixels, None, fx=1 / surplus, fy=1 / surplus, interpolation=cv2.INTER_AREA)
 
 

@@ -184,6 +184,35 @@ def test_many_threads_leave_pillow_as_it_was(tmp_path: Path) -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
+def test_what_others_set_while_a_picture_is_decoded_stays_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    usual = Image.open
+
+    def open_meanwhile(*args: object, **options: object) -> Image.Image:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        return usual(*args, **options)
+
+    monkeypatch.setattr(Image, "open", open_meanwhile)
+    read_picture(tmp_path / "a.png")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+def test_a_picture_that_the_memory_does_not_hold_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Pillow and by OpenCV."""
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    cv2.imwrite(str(tmp_path / "a.hdr"), PIXELS.astype(np.float32))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", refuse)
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    for name in ("a.png", "a.hdr"):
+        with pytest.raises(MIVAError, match=rf"not enough memory to decode the picture .*{name}: scale it down"):
+            read_picture(tmp_path / name)
+
+
 # --- larger than needed ----------------------------------------------------------------------------------------------
 
 
@@ -211,6 +240,26 @@ def test_a_large_picture_is_read_smaller_and_looks_the_same(tmp_path: Path, name
     fitted, also_told = fit_picture(small, (64, 96), how, size)
     assert also_told == told and "1400×900" in told
     torch.testing.assert_close(fitted, wanted, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.pfm", "a.tif"])
+def test_floats_beyond_white_do_not_spread_when_scaled_down(tmp_path: Path, name: str) -> None:
+    """One pixel in 16 is far above white: it is a white one."""
+    pixels = np.zeros((800, 800, 3), np.float32)
+    pixels[::4, ::4] = 50
+    cv2.imwrite(str(tmp_path / name), pixels)
+    small, size = read_large_picture(tmp_path / name, 64)
+    fitted = fit_picture(small, (64, 64))[0]
+    assert small.shape[0] < size[0] == 800
+    torch.testing.assert_close(fitted, fit_picture(read_picture(tmp_path / name), (64, 64))[0], atol=0.02, rtol=0)
+    assert fitted.mean() == pytest.approx(1 / 16, abs=0.01)
+
+
+def test_floats_that_are_no_numbers_spoil_no_others_when_scaled_down(tmp_path: Path) -> None:
+    pixels = np.full((800, 800), 0.5, np.float32)
+    pixels[::100, ::100] = np.nan
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    assert (read_large_picture(tmp_path / "a.tif", 64)[0] > 0.45).all()
 
 
 def test_what_is_not_much_larger_is_read_as_it_is(tmp_path: Path) -> None:
