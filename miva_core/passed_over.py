@@ -64,11 +64,17 @@ def _why_file(path: Path, reasons: Mapping[str, str]) -> str:
 
 def _why_folder(folder: Path, wanted: Callable[[Path], bool]) -> str:
     # A training keeps its pictures in such a folder beside its file.
-    inside = [] if folder.suffix == ".training" else visible(folder)
-    count = sum(map(wanted, inside))
-    if count:
+    if folder.suffix == ".training":
+        return ""
+    try:
+        inside = visible(folder)
+    except MIVAError:
+        return "a folder that cannot be opened"
+    if count := sum(map(wanted, inside)):
         return f"a folder with {count} of them: choose that folder"
-    unread = any(path.is_dir() or path.suffix.lower() not in _ROUTINE for path in inside)
+    if any(path.is_dir() for path in inside):
+        return "a folder of folders: choose the one that holds what is to be read"
+    unread = any(path.suffix.lower() not in _ROUTINE for path in inside)
     return "a folder in which nothing can be read" if unread else ""
 
 

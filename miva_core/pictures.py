@@ -4,7 +4,6 @@ Pictures are float32 tensors (H, W, 3), RGB in [0, 1]. Sizes in code are (height
 type are width×height.
 """
 
-import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -21,10 +20,9 @@ from .errors import MIVAError, MIVAWarning
 from .files import require_file
 from .picture_decoding import decode_picture
 from .pixel_values import MIN_SIDE, clamp_unit
+from .transparency import is_opaque, warn_over_white
 
 _ASPECT_SLACK = 0.03
-
-_log = logging.getLogger(__name__)
 
 
 def read_picture(path: str | Path) -> Tensor:
@@ -32,8 +30,8 @@ def read_picture(path: str | Path) -> Tensor:
 
     Reads the usual raster formats by Pillow and what Pillow cannot hold (colour in floats) by OpenCV. Integer formats
     are scaled to [0, 1] from 8 or 16 bits, floats are clipped to [0, 1], an animation gives its first frame.
-    Transparent pictures are composited over white, with a warning in the log. Little damage is mended, with a
-    `MIVAWarning`, see `decode_picture`.
+    Transparent pictures are composited over white, and little damage is mended, see `decode_picture`; a `MIVAWarning`
+    tells so.
 
     Args:
         path: the file.
@@ -60,7 +58,7 @@ def read_large_picture(path: str | Path, enough: int | None) -> tuple[Tensor, tu
     """
     picture, opacity, size = _read_cutout(path, enough)
     if opacity is not None:
-        _log.warning("The picture %s is transparent in places: it is shown over white.", path)
+        warn_over_white(str(path))
     return picture, size
 
 
@@ -172,7 +170,7 @@ def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]
     if values.ndim == 2:
         values = values[..., None]
     if values.shape[-1] == 4:
-        return values[..., :3], None if values[..., 3].min() == 1 else values[..., 3:]
+        return values[..., :3], None if is_opaque(values[..., 3]) else values[..., 3:]
     return values, None
 
 

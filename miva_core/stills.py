@@ -31,8 +31,8 @@ def find_stills(folder: Path) -> dict[Path, Path | None]:
     if not folder.is_dir():
         raise MIVAError(f"{folder} is no folder: name one that holds stills.")
     entries = visible(folder)
-    found = [path for path in entries if _is_still(path)]
-    rest = passed_over((path for path in entries if path not in found), _is_still, _NO_STILLS)
+    found = list(filter(_is_still, entries))
+    rest = passed_over(sorted({*entries} - {*found}), _is_still, _NO_STILLS)
     if not found:
         there = f" There are: {rest}." if rest else ""
         raise MIVAError(f"There are no stills in {folder}: put pictures such as .png, .jpg or .webp into it.{there}")
@@ -71,3 +71,21 @@ def read_stills(folder: Path, enough: int | None = None) -> list[tuple[str, Tens
     if problems:
         raise MIVAError(" ".join(problems))
     return stills
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The pictures in a folder as frames of a clip: 2.png comes before 10.png.
+
+    Raises:
+        MIVAError: the folder cannot be opened.
+    """
+
+    def by_number(path: Path) -> list[tuple[int, str]]:
+        return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
+
+    return sorted(filter(is_picture, visible(folder)), key=by_number)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether something is named as a still picture is."""
+    return path.suffix.lower() in PICTURES

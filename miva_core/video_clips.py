@@ -1,12 +1,11 @@
 """Videos that are connected to a node: their frames over white and as time runs, and masks of their subject."""
 
-import warnings
 from pathlib import Path
 
 from torch import Tensor
 from torch.nn import functional
 
-from .errors import MIVAWarning
+from .transparency import is_cut_out, is_opaque, warn_masks_from_opacity, warn_over_white
 from .video import open_video
 
 
@@ -42,16 +41,14 @@ def over_white(name: str, frames: Tensor, opacity: Tensor, mask: Tensor | None) 
         opacity: (F, H, W, 1) in [0, 1].
         mask: (F, H, W), or None: what is opaque of them.
     """
-    # Decoding may leave a little less than 1.
-    if opacity.min() > 0.98:
+    if is_opaque(opacity):
         return frames, mask
     return frames * opacity + 1 - opacity, _warn_and_choose(name, opacity[..., 0], mask)
 
 
 def _warn_and_choose(name: str, opacity: Tensor, mask: Tensor | None) -> Tensor | None:
-    warnings.warn(f"What is transparent in {name} is shown over white.", MIVAWarning, stacklevel=3)
-    if mask is not None or not opacity.min() <= 0.5 < opacity.max():
+    warn_over_white(name)
+    if mask is not None or not is_cut_out(opacity):
         return mask
-    text = f"Masks are taken from the transparency of {name}: opaque is the subject."
-    warnings.warn(text, MIVAWarning, stacklevel=3)
+    warn_masks_from_opacity(name)
     return opacity
