@@ -1,13 +1,13 @@
 """What lies in a folder of stills or clips and is not read: told in a sentence, with the reason and what to do."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .checks import printable
 from .errors import MIVAError
 
 _NAMED = 3
-"""Files that are named for one reason; the rest are counted."""
+"""Files that are named in one list; the rest are counted."""
 # Captions, caches and settings, as other trainers keep them beside pictures and clips, and what systems leave behind.
 _ROUTINE = (
     *(".txt", ".caption", ".json", ".jsonl", ".csv", ".npz", ".safetensors", ".toml", ".yaml", ".yml", ".xmp"),
@@ -52,7 +52,7 @@ def passed_over(entries: Iterable[Path], wanted: Callable[[Path], bool], reasons
         reason = _why_folder(path, wanted) if path.is_dir() else _why_file(path, reasons)
         if reason:
             by_reason.setdefault(reason, []).append(printable(path.name))
-    return "; ".join(f"{_listed(names)} ({reason})" for reason, names in by_reason.items())
+    return "; ".join(f"{listed(names)} ({reason})" for reason, names in by_reason.items())
 
 
 def _why_file(path: Path, reasons: Mapping[str, str]) -> str:
@@ -78,6 +78,7 @@ def _why_folder(folder: Path, wanted: Callable[[Path], bool]) -> str:
     return "a folder in which nothing can be read" if unread else ""
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     rest = len(names) - _NAMED
     return f"{', '.join(names[:_NAMED])} and {rest} more" if rest > 0 else ", ".join(names)

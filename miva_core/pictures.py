@@ -46,30 +46,31 @@ def read_picture(path: str | Path) -> Tensor:
     return read_large_picture(path, None)[0]
 
 
-def read_large_picture(path: str | Path, enough: int | None) -> tuple[Tensor, tuple[int, int]]:
+def read_large_picture(path: str | Path, needed_side: int | None) -> tuple[Tensor, tuple[int, int]]:
     """Like `read_picture`, in less memory where the picture is larger than it is needed; and its size in the file.
 
     Args:
-        enough: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
+        needed_side: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
             decoded, to no less than twice as many; None: never.
 
     Returns:
         (H, W, 3) float32 in [0, 1], and (height, width) as they are in the file.
     """
-    picture, opacity, size = _read_cutout(path, enough)
+    picture, opacity, size = _read_cutout(path, needed_side)
     if opacity is not None:
         warn_over_white(str(path))
     return picture, size
 
 
-def read_cutout(path: str | Path) -> tuple[Tensor, Tensor | None]:
-    """Like `read_picture`, without the warning, and how opaque the picture is: (H, W) in [0, 1], None where all is."""
-    return _read_cutout(path, None)[:2]
+def read_cutout(path: str | Path, needed_side: int | None = None) -> tuple[Tensor, Tensor | None]:
+    """Like `read_large_picture`, without its warning, and how opaque the picture is: (H, W) in [0, 1], None where all
+    is."""
+    return _read_cutout(path, needed_side)[:2]
 
 
-def _read_cutout(path: str | Path, enough: int | None) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
+def _read_cutout(path: str | Path, needed_side: int | None) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
     path = require_file(path, "picture")
-    decoded = decode_picture(path, enough)
+    decoded = decode_picture(path, needed_side)
     values, alpha = _split_alpha(decoded.pixels, path)
     if alpha is not None:
         values = values * alpha + (1 - alpha)

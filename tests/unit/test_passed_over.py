@@ -232,6 +232,17 @@ def test_what_is_no_frame_in_a_folder_of_frames_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_transparent_stills_are_told_once_for_all(tmp_path: Path) -> None:
+    for k in range(5):
+        Image.new("RGBA", (24, 16), (0, 0, 0, 51 * k)).save(tmp_path / f"{k}.png")
+    frames()[0].save(tmp_path / "opaque.png")
+    read: list[tuple[str, torch.Tensor]] = []
+    told = warned(lambda: read.extend(read_stills(tmp_path)))
+    assert told == ["What is transparent in 0.png, 1.png, 2.png and 2 more is shown over white."]
+    greys = [round(picture[0, 0, 0].item() * 255) for _, picture in read]
+    assert greys == [255, 204, 153, 102, 51, GREYS[0]]
+
+
 def test_the_command_line_tells_it(folder: Path, run: Callable[..., str]) -> None:
     (folder / "stills").mkdir()
     Image.fromarray((torch.rand(64, 64, 3) * 255).byte().numpy()).save(folder / "stills" / "a.jfif", "JPEG")

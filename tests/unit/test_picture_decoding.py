@@ -280,6 +280,7 @@ def test_a_large_picture_is_turned_upright_and_told_so(tmp_path: Path, extension
     torch.testing.assert_close(fit_picture(picture, (96, 64))[0], fit_picture(wanted, (96, 64))[0], atol=0.02, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:What is transparent:miva_core.errors.MIVAWarning")
 def test_colours_that_are_transparent_do_not_show_when_scaled_down(tmp_path: Path) -> None:
     """Black lies unseen beside an opaque white half."""
     pixels = np.zeros((800, 800, 4), np.uint8)
@@ -295,7 +296,7 @@ def test_stills_keep_what_their_filming_needs(motion: str, frames: int) -> None:
     shooting = Shooting(motion, (40, 64), frames, speed=0.5)
     corners = torch.tensor([[x, y, 1.0] for x in (-32, 32) for y in (-20, 20)])
     seen = torch.stack([corners @ transform.T for transform in shooting.transforms()]).flatten(0, 1)
-    assert shooting.enough >= 2 * (seen.amax(0) - seen.amin(0)).amax()
+    assert shooting.needed_side >= 2 * (seen.amax(0) - seen.amin(0)).amax()
 
 
 def test_a_picture_of_16_megapixels_takes_little_memory(tmp_path: Path) -> None:
