@@ -99,6 +99,11 @@ def is_animation(path: Path) -> bool:
 def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
     from PIL import Image
 
+    Image.init()
+    if _ANIMATIONS[kind] not in Image.OPEN:
+        raise MIVAError(
+            f"{path} looks like {kind}, which this release of Pillow cannot read: update Pillow, or convert the file."
+        )
     with warnings.catch_warnings():
         # Our own limit is told as an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

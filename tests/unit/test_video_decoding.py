@@ -132,6 +132,18 @@ def test_animated_pictures(tmp_path: Path, name: str) -> None:
     assert ((video.opacity[..., :1] > 0.5) == (opacity > 0.5)).float().mean() > 0.995
 
 
+def test_an_animation_that_this_pillow_does_not_know_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.init()
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + b"\0" * 100)
+    with pytest.raises(
+        MIVAError, match=r"a\.avif looks like an AVIF picture, which this release of Pillow cannot read"
+    ):
+        read_video(tmp_path / "a.avif")
+
+
 def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
     """It is refused before it is decoded: two bytes would ask for any amount of memory."""
     images = [Image.fromarray(frame) for frame in np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), np.uint8)]
