@@ -152,13 +152,13 @@ def fit_picture(
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
     picture = clamp_unit(picture, "The picture")
-    fit, told = (_crop_to, _told_crop) if how == "crop" else (_pad_to, _told_pad)
-    return fit(picture, size), told(original or (picture.shape[0], picture.shape[1]), size)
+    fitted = (crop_to if how == "crop" else _pad_to)(picture, size)
+    return fitted, _told_steps(original or (picture.shape[0], picture.shape[1]), size, how)
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
     """A mask (H, W) in [0, 1] as it covers a picture that `fit_picture` fits: (height, width)."""
-    return (_crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
+    return (crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
 
 
 def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]:
@@ -175,7 +175,8 @@ def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]
     return values, None
 
 
-def _crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture (H, W, C) in [0, 1], its range unchecked, as `fit_picture` crops it: (height, width, C)."""
     (h, w), kept = picture.shape[:2], _cropped(picture.shape[:2], size)
     top, left = (h - kept[0]) // 2, (w - kept[1]) // 2
     return scale_picture(picture[top : top + kept[0], left : left + kept[1]], size)
@@ -185,15 +186,6 @@ def _cropped(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of what is kept of a picture by a crop to the aspect of a size."""
     (h, w), (height, width) = whole, size
     return max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
-
-
-def _told_crop(whole: tuple[int, int], size: tuple[int, int]) -> str:
-    kept, notes = _cropped(whole, size), []
-    if kept != whole:
-        notes.append(f"centre-cropped {told_size(whole)} to {told_size(kept)}")
-    if kept != size:
-        notes.append(f"scaled to {told_size(size)}" if notes else f"scaled {told_size(kept)} to {told_size(size)}")
-    return ", ".join(notes)
 
 
 def _pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
@@ -212,13 +204,16 @@ def _padded(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
     return max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
 
 
-def _told_pad(whole: tuple[int, int], size: tuple[int, int]) -> str:
-    inner, notes = _padded(whole, size), []
-    if inner != whole:
-        notes.append(f"scaled {told_size(whole)} to {told_size(inner)}")
-    if inner != size:
-        notes.append(f"padded to {told_size(size)}" if notes else f"padded {told_size(inner)} to {told_size(size)}")
-    return ", ".join(notes)
+def _told_steps(whole: tuple[int, int], size: tuple[int, int], how: Literal["crop", "pad"]) -> str:
+    """In words, by which one or two steps `fit_picture` brings a whole picture to a size."""
+    first, second = ("centre-cropped", "scaled") if how == "crop" else ("scaled", "padded")
+    between, steps = (_cropped if how == "crop" else _padded)(whole, size), []
+    if between != whole:
+        steps.append(f"{first} {told_size(whole)} to {told_size(between)}")
+    if between != size:
+        start = "" if steps else f" {told_size(between)}"
+        steps.append(f"{second}{start} to {told_size(size)}")
+    return ", ".join(steps)
 
 
 def scale_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
