@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
-from torch.nn import functional
 
+from .pictures import scale_picture
 from .transparency import is_cut_out, is_opaque, warn_masks_from_opacity, warn_over_white
 from .video import open_video
 
@@ -27,7 +28,7 @@ def read_connected(name: str, path: Path, mask: Tensor | None) -> tuple[Tensor, 
         mask = _warn_and_choose(name, video.opacity[..., 0], mask)
     if mask is not None and mask.ndim == 3 and len(mask) == len(video.frames):
         if mask.shape[1:] == video.stored_size != video.size:
-            mask = functional.interpolate(mask[:, None], video.size, mode="bilinear", antialias=True)[:, 0]
+            mask = torch.stack([scale_picture(one[..., None], video.size)[..., 0] for one in mask])
         mask = video.even(mask)
     return video.even(video.frames), video.fps, mask
 
