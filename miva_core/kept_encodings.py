@@ -40,12 +40,12 @@ class KeptEncodings:
         """The versions of a clip, or None if they are not kept, or damaged."""
         try:
             with safe_open(self._path(key), framework="pt") as file:
-                digest = (file.metadata() or {}).get(_CONTENT)
+                told = (file.metadata() or {}).get(_CONTENT)
                 # Copied, since what is mapped into memory cannot be removed on Windows.
                 tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError):
             return None
-        if digest != _digest_of(tensors, key):
+        if told != _digest_of(tensors, key):
             return None
         count = sum(name.endswith(".mean") for name in tensors)
         return [_clip(tensors, f"{k}.") for k in range(count)]
