@@ -88,7 +88,7 @@ class Shooting:
             raise MIVAError(f"The speed is {self.speed!r}, expected a number above 0 and up to 10.")
 
     @property
-    def enough(self) -> int:
+    def needed_side(self) -> int:
         """Pixels along a still's shorter side beyond which clips do not become sharper."""
         low, high = _footprint(self.transforms(), self.size)
         return round(_SAMPLES * _OVERSAMPLING / _CLOSEST * (high - low).amax().item())

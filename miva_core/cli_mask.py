@@ -153,15 +153,13 @@ def _read(path: Path) -> "Tensor":
 def _is_picture(path: Path) -> bool:
     """Whether this is a still picture, by its content, or by its ending where that tells nothing."""
     from .files import looks_like, require_file
-    from .stills import PICTURES
+    from .stills import is_picture
     from .video_decoding import is_animation
 
     if path.is_dir():
         return False
-    kind = looks_like(require_file(path, "picture"))
-    if kind in ("a WebP picture", "a PNG picture", "an AVIF picture"):
-        return not is_animation(path)
-    return kind != "a GIF picture" and (kind.endswith(" picture") or path.suffix.lower() in PICTURES)
+    looks_so = looks_like(require_file(path, "picture")).endswith(" picture") or is_picture(path)
+    return looks_so and not is_animation(path)
 
 
 def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":

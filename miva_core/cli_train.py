@@ -144,7 +144,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
 
     shooting = _shooting(options, parse_size(options.size), options.frames)
     check_new_folder(options.out)
-    stills = read_stills(options.stills, shooting.enough)
+    stills = read_stills(options.stills, shooting.needed_side)
     clips, count = film_stills(stills, shooting, options.seed), CLIPS_PER_STILL * len(stills)
     with whole_folder(options.out) as folder:
         for name, clip in tqdm(clips, total=count, unit="clip", delay=0.5):
@@ -308,7 +308,7 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
 
     if options.camera:
         shooting = _shooting(options, base.size, base.frames)
-        clips, source = film_clips(read_stills(options.clips, shooting.enough), shooting, options.seed)
+        clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
         clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)

@@ -1,6 +1,5 @@
 """Training clips as people have them: videos, or folders of frames, with masks of their subject beside them."""
 
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,14 +13,16 @@ from .errors import MIVAError, MIVAWarning
 from .passed_over import passed_over, visible
 from .pictures import fit_picture, is_black_and_white, read_cutout, read_mask, same_aspect, scale_picture, told_size
 from .pixel_values import to_bytes
-from .stills import PICTURES
+from .stills import PICTURES, frame_files, is_picture
+from .transparency import is_cut_out, warn_masks_from_opacity, warn_over_white
 from .video import Collected, Video, open_video
 from .video_decoding import is_animation
 
 _PACE_SLACK = 1.5
-_EITHER = (".png", ".avif")
-"""Endings of pictures that may be animated."""
+_PERHAPS_ANIMATED = (".png", ".avif")
+"""Endings of pictures that are animated in some files."""
 _NO_CLIPS = dict.fromkeys(PICTURES, "pictures: a clip's frames, or masks, go into a folder of their own")
+_NO_FRAMES = dict.fromkeys(VIDEOS, "a video, which is no frame")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def read_clips(
     if not folder.is_dir():
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
     entries = visible(folder)
-    found = [path for path in entries if _is_clip(path)]
-    others = [path for path in entries if path not in found]
+    found = list(filter(_is_clip, entries))
+    others = sorted({*entries} - {*found})
     beside = {name: [_masks_of(name, found, ending) for ending in MASK_ENDINGS] for name in map(_name, found)}
     taken = {path for paths in beside.values() for path in paths if path}
     sources = [path for path in found if path not in taken]
@@ -171,17 +172,17 @@ def read_frames(path: Path) -> Tensor:
     Raises:
         MIVAError: there is no such video, or no picture in the folder, or they cannot be read.
     """
-    if path.is_dir() and not _pictures(path):
+    if path.is_dir() and not frame_files(path):
         raise MIVAError(f"There are no pictures in {path}: name a folder of frames, a video or a picture.")
     video = _frames(path, read_cutout, lambda frame: frame)
     if video.opacity is not None:
-        warnings.warn(f"What is transparent in {path} is shown over white.", MIVAWarning, stacklevel=2)
+        warn_over_white(str(path))
     return video.frames
 
 
 def _what_instead(entries: list[Path]) -> str:
     """What is in a folder without clips, and what to do."""
-    if any(path.suffix.lower() in PICTURES for path in entries):
+    if any(map(is_picture, entries)):
         return (
             "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
             "into a folder of their own"
@@ -195,13 +196,18 @@ def _is_clip(path: Path) -> bool:
         # A training keeps its pictures in such a folder beside its file.
         return path.suffix != ".training" and _is_of_frames(path)
     ending = path.suffix.lower()
-    return ending in VIDEOS or (ending in _EITHER and is_animation(path))
+    return ending in VIDEOS or (ending in _PERHAPS_ANIMATED and is_animation(path))
 
 
 def _is_of_frames(folder: Path) -> bool:
-    """Whether the pictures in a folder are frames of one clip, and no clips themselves lie among them."""
-    frames = _pictures(folder)
-    videos = [path for path in visible(folder) if path.suffix.lower() in VIDEOS]
+    """Whether the pictures in a folder are frames of one clip, and no clips themselves lie among them; not if it cannot
+    be opened, which is told when it is passed over."""
+    try:
+        inside = visible(folder)
+    except MIVAError:
+        return False
+    frames = frame_files(folder)
+    videos = [path for path in inside if path.suffix.lower() in VIDEOS]
     return bool(frames) and set(videos) <= set(frames) and not is_animation(frames[0])
 
 
@@ -234,8 +240,8 @@ def _read(
     frames = video.even(video.frames)
     stride = stride_of(path.name, len(frames), video.fps or wanted.fps, wanted)
     covered = [None if source is None else _read_masks(source, path, video, fit) for source in masks]
-    is_cut_out = video.opacity is not None and bool(video.opacity.min() <= 127 < video.opacity.max())
-    by_opacity = is_cut_out and bool(masks) and masks[0] is None
+    cut_out = video.opacity is not None and is_cut_out(video.opacity)
+    by_opacity = cut_out and bool(masks) and masks[0] is None
     if video.opacity is not None and by_opacity:
         covered[0] = video.opacity.amax(-1)
         warn_absent(path.name, covered[0])
@@ -255,26 +261,26 @@ def _read(
         torch.stack(shown) if shown else torch.zeros(0, *frames[..., 0].shape).byte(),
         stride,
     )
-    return _ReadClip(clip, video.opacity is not None, is_cut_out, by_opacity)
+    return _ReadClip(clip, video.opacity is not None, cut_out, by_opacity)
 
 
 def _warn_transparent(clips: dict[str, _ReadClip], masks: int) -> None:
     """Tell of transparent clips, by name, what is made of them."""
     if clips:
-        text = f"What is transparent in {', '.join(clips)} is shown over white."
-        warnings.warn(text, MIVAWarning, stacklevel=3)
+        warn_over_white(", ".join(clips))
     by_opacity = [name for name, one in clips.items() if one.is_masked_by_opacity]
     if masks and by_opacity:
-        text = f"Masks are taken from the transparency of {', '.join(by_opacity)}: opaque is the subject."
-        warnings.warn(text, MIVAWarning, stacklevel=3)
+        warn_masks_from_opacity(", ".join(by_opacity))
 
 
 def _frames(path: Path, read: Callable[[Path], tuple[Tensor, Tensor | None]], fit: Callable[[Tensor], Tensor]) -> Video:
     """A video, or the pictures in a folder, whose rate (0) is not known."""
     if not path.is_dir():
         return open_video(path, fit)
-    collected = Collected(fit)
-    for file in _pictures(path):
+    collected, files = Collected(fit), frame_files(path)
+    if rest := passed_over(sorted({*visible(path)} - {*files}), is_picture, _NO_FRAMES):
+        warnings.warn(f"Passed over in {path}, which is read for frames: {rest}.", MIVAWarning, stacklevel=3)
+    for file in files:
         picture, opacity = read(file)
         if collected.size not in (None, picture.shape[:2]):
             raise MIVAError(
@@ -337,12 +343,3 @@ def _find_masks(path: Path, video: Video, find: FindMasks) -> Tensor:
     for warning in told:
         warnings.warn(f"{path.name}: {warning.message}", warning.category, stacklevel=2)
     return to_bytes(masks)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder; 2.png comes before 10.png."""
-
-    def by_number(path: Path) -> list[tuple[int, str]]:
-        return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
-
-    return sorted((path for path in visible(folder) if path.suffix.lower() in PICTURES), key=by_number)

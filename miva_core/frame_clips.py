@@ -5,7 +5,7 @@ from torch import Tensor
 
 from .clip_files import TrainingClip, Wanted, stride_of, warn_absent
 from .errors import MIVAError
-from .pictures import fit_mask, fit_picture, told_size
+from .pictures import crop_to, fit_mask, told_size
 from .pixel_values import clamp_unit, mask_batch, to_bytes
 
 
@@ -54,5 +54,5 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
 
 def _fitted(frames: Tensor, wanted: Wanted) -> Tensor:
     """(N, 3, H, W) uint8 at the base's size."""
-    fitted = [to_bytes(fit_picture(frame, wanted.size)[0]) for frame in frames]
+    fitted = [to_bytes(crop_to(frame, wanted.size)) for frame in frames]
     return torch.stack(fitted).movedim(-1, 1).contiguous()

@@ -1,13 +1,13 @@
 """What lies in a folder of stills or clips and is not read: told in a sentence, with the reason and what to do."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .checks import printable
 from .errors import MIVAError
 
 _NAMED = 3
-"""Files that are named for one reason; the rest are counted."""
+"""Files that are named in one list; the rest are counted."""
 # Captions, caches and settings, as other trainers keep them beside pictures and clips, and what systems leave behind.
 _ROUTINE = (
     *(".txt", ".caption", ".json", ".jsonl", ".csv", ".npz", ".safetensors", ".toml", ".yaml", ".yml", ".xmp"),
@@ -52,7 +52,7 @@ def passed_over(entries: Iterable[Path], wanted: Callable[[Path], bool], reasons
         reason = _why_folder(path, wanted) if path.is_dir() else _why_file(path, reasons)
         if reason:
             by_reason.setdefault(reason, []).append(printable(path.name))
-    return "; ".join(f"{_listed(names)} ({reason})" for reason, names in by_reason.items())
+    return "; ".join(f"{listed(names)} ({reason})" for reason, names in by_reason.items())
 
 
 def _why_file(path: Path, reasons: Mapping[str, str]) -> str:
@@ -64,14 +64,21 @@ def _why_file(path: Path, reasons: Mapping[str, str]) -> str:
 
 def _why_folder(folder: Path, wanted: Callable[[Path], bool]) -> str:
     # A training keeps its pictures in such a folder beside its file.
-    inside = [] if folder.suffix == ".training" else visible(folder)
-    count = sum(map(wanted, inside))
-    if count:
+    if folder.suffix == ".training":
+        return ""
+    try:
+        inside = visible(folder)
+    except MIVAError:
+        return "a folder that cannot be opened"
+    if count := sum(map(wanted, inside)):
         return f"a folder with {count} of them: choose that folder"
-    unread = any(path.is_dir() or path.suffix.lower() not in _ROUTINE for path in inside)
+    if any(path.is_dir() for path in inside):
+        return "a folder of folders: choose the one that holds what is to be read"
+    unread = any(path.suffix.lower() not in _ROUTINE for path in inside)
     return "a folder in which nothing can be read" if unread else ""
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     rest = len(names) - _NAMED
     return f"{', '.join(names[:_NAMED])} and {rest} more" if rest > 0 else ", ".join(names)

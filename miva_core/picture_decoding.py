@@ -27,6 +27,7 @@ _PILLOW_FORMATS = (
 )
 _MOST_LOST = 0.1
 """The share of its rows that a picture may lack."""
+_BOTTOM_UP = ("BMP", "DIB", "TGA", "SGI")
 _pillow_lock = threading.Lock()
 
 
@@ -43,51 +44,61 @@ class DecodedPicture:
     size: tuple[int, int]
 
 
-def decode_picture(path: Path, enough: int | None = None) -> DecodedPicture:
+def decode_picture(path: Path, needed_side: int | None = None) -> DecodedPicture:
     """Decode a file that is there and not empty.
 
     A picture whose end is missing is taken while nine tenths of its rows are there, and one of which only what is
     written beside the pixels is damaged or too long; a `MIVAWarning` tells it.
 
     Args:
-        enough: pixels that suffice along the shorter side. One that has many more is scaled down while it is decoded,
-            to no less than twice as many.
+        needed_side: pixels that suffice along the shorter side. One that has many more is scaled down while it is
+            decoded, to no less than twice as many.
 
     Raises:
-        MIVAError: not a picture, damaged, above 100 megapixels (refused before decoding), or below 8 pixels a side.
+        MIVAError: not a picture, damaged, above 100 megapixels (refused before decoding), below 8 pixels a side, or
+            more than the memory holds.
     """
-    with path.open("rb") as file:
-        return _decode_by_pillow(file, path, enough) or _decode_by_opencv(file, path, enough)
+    try:
+        with path.open("rb") as file:
+            return _decode_by_pillow(file, path, needed_side) or _decode_by_opencv(file, path, needed_side)
+    except MemoryError as error:
+        raise MIVAError(
+            f"There is not enough memory to decode the picture {path}: scale it down, or copy or download it again."
+        ) from error
 
 
-def _decode_by_pillow(file: BinaryIO, path: Path, enough: int | None) -> DecodedPicture | None:
+def _decode_by_pillow(file: BinaryIO, path: Path, needed_side: int | None) -> DecodedPicture | None:
     """None when Pillow does not know the file."""
     from PIL import UnidentifiedImageError
 
     try:
-        return _decode_once(file, path, enough, lenient=False)
+        return _upright(*_loaded(file, path, needed_side, lenient=False), needed_side)
     except (MIVAError, MemoryError):
         raise
     except Exception as error:  # decoders meet damage with a dozen kinds of exception
         lacks_pixels = isinstance(error, OSError) and not isinstance(error, UnidentifiedImageError)
     file.seek(0)
     try:
-        decoded = _decode_once(file, path, enough, lenient=True)
+        image, stored = _loaded(file, path, needed_side, lenient=True)
+        lost = _lost(image) if lacks_pixels else 0
+        decoded = _upright(image, stored, needed_side)
     except (MIVAError, MemoryError):
         raise
     except UnidentifiedImageError:
         return None
     except Exception as error:  # as above
         raise MIVAError(_damaged(path)) from error
-    lost = _lost(decoded.pixels) if lacks_pixels else 0
     if lost > _MOST_LOST:
         raise MIVAError(_damaged(path))
     warnings.warn(_mended(path, lacks_pixels, lost), MIVAWarning, stacklevel=5)
     return decoded
 
 
-def _decode_once(file: BinaryIO, path: Path, enough: int | None, lenient: bool) -> DecodedPicture:
-    from PIL import ExifTags, Image, ImageOps
+def _loaded(
+    file: BinaryIO, path: Path, needed_side: int | None, lenient: bool
+) -> tuple["Image.Image", tuple[int, int]]:
+    """A picture as it is stored, and its (width, height) in the file."""
+    from PIL import Image
 
     Image.init()
     formats = [name for name in _PILLOW_FORMATS if name in Image.OPEN]  # older releases know no AVIF
@@ -101,71 +112,102 @@ def _decode_once(file: BinaryIO, path: Path, enough: int | None, lenient: bool) 
         stored = width, height = image.size
         _check_size(width, height, path)
         # JPEG can be decoded at a half, a quarter or an eighth of its size.
-        if (surplus := _surplus(stored, enough)) > 1:
+        if (surplus := _surplus(stored, needed_side)) > 1:
             image.draft(None, (width // surplus, height // surplus))
         image.load()
+    return image, stored
+
+
+def _upright(image: "Image.Image", stored: tuple[int, int], needed_side: int | None) -> DecodedPicture:
+    from PIL import ExifTags, ImageOps
+
+    width, height = stored
     turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
     ImageOps.exif_transpose(image, in_place=True)
-    return DecodedPicture(_pixels(image, enough), stored if turned else (height, width))
+    return DecodedPicture(_pixels(image, needed_side), stored if turned else (height, width))
 
 
 @contextmanager
 def _leniency(lenient: bool) -> Iterator[None]:
-    """Whether Pillow takes damaged files, for a while; it knows this for the whole process alone."""
+    """Whether Pillow takes damaged files, for a while; it knows this for the whole process alone.
+
+    What others have set is left alone where it is the same, since they may set it anew meanwhile.
+    """
     from PIL import ImageFile
 
     with _pillow_lock:
-        before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, lenient
+        before = ImageFile.LOAD_TRUNCATED_IMAGES
+        if before == lenient:
+            yield
+            return
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
         try:
             yield
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _lost(pixels: np.ndarray) -> float:
-    """The share of rows that are of one colour, as decoders leave those that they do not reach."""
-    rows = pixels.reshape(*pixels.shape[:2], -1)
-    return float((rows == rows[:, :1]).all((1, 2)).mean())
+def _lost(image: "Image.Image") -> float:
+    """The share of rows at the end of a picture as it is stored that look as decoders leave those they do not reach.
+
+    What is black or mid grey itself cannot be told from these where a decoder leaves just that.
+    """
+    pixels = np.asarray(image)
+    rows = pixels.reshape(len(pixels), -1)
+    if image.format in ("JPEG", "MPO"):
+        # Of a baseline file the rest is mid grey, which Pillow turns round in CMYK; of a progressive one all is black.
+        return _share_at_end((rows == 128 - (image.mode == "CMYK")).all(1)) if rows.any() else 1.0
+    unreached = (rows == 0).all(1)
+    # Some formats begin with the lowest row.
+    return max(_share_at_end(unreached), _share_at_end(unreached[::-1]) if image.format in _BOTTOM_UP else 0)
+
+
+def _share_at_end(marked: np.ndarray) -> float:
+    """How long the run of marked ones is at the end, of (N,) truth values, as a share of all."""
+    return float(np.logical_and.accumulate(marked[::-1]).mean())
 
 
 def _mended(path: Path, lacks_pixels: bool, lost: float) -> str:
     if not lacks_pixels:
         return f"What is written beside the pixels of {path}, such as a text, is damaged or too long: it was left out."
-    told = f"{lost:.1%} of it" if lost else "its end"
-    return f"The picture {path} is damaged or cut short, {told} is missing: copy or download it again if that shows."
+    share = f"{lost:.1%} of it" if lost else "its end"
+    return f"The picture {path} is damaged or cut short, {share} is missing: copy or download it again if that shows."
 
 
-def _pixels(image: "Image.Image", enough: int | None) -> np.ndarray:
+def _pixels(image: "Image.Image", needed_side: int | None) -> np.ndarray:
     """Pixels of a loaded Pillow image: uint8 (H, W) or (H, W, 3 or 4), or 16 and 32 bits (H, W)."""
     if image.mode.startswith("I;16"):
-        return _shrunk(np.asarray(image).astype(np.uint16), enough)
+        return _shrunk(np.asarray(image).astype(np.uint16), needed_side)
     if image.mode in ("I", "F"):
         values = np.asarray(image)
         # Pillow widens some 16-bit files to 32 bits.
         widened = values.dtype.kind == "i" and values.min() >= 0 and values.max() <= 65535
-        return _shrunk(values.astype(np.uint16) if widened else values, enough)
+        return _shrunk(values.astype(np.uint16) if widened else values, needed_side)
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
     image = image if image.mode == mode else image.convert(mode)
-    surplus = _surplus(image.size, enough)
+    surplus = _surplus(image.size, needed_side)
     return np.asarray(image.reduce(surplus) if surplus > 1 else image)
 
 
-def _surplus(size: tuple[int, ...], enough: int | None) -> int:
+def _surplus(size: tuple[int, ...], needed_side: int | None) -> int:
     """By which whole number a size can be divided, so that twice as many pixels as suffice are left."""
-    return max(1, min(size) // (2 * enough)) if enough else 1
+    return max(1, min(size) // (2 * needed_side)) if needed_side else 1
 
 
-def _shrunk(pixels: np.ndarray, enough: int | None) -> np.ndarray:
+def _shrunk(pixels: np.ndarray, needed_side: int | None) -> np.ndarray:
     """(H, W) or (H, W, C) scaled down to what suffices; as it is if it has opacity, of which colours may not mix."""
     import cv2
 
-    surplus = _surplus(pixels.shape[:2], enough)
+    surplus = _surplus(pixels.shape[:2], needed_side)
     if surplus == 1 or pixels.shape[2:] == (4,) or pixels.dtype not in (np.uint16, np.float32):
         return pixels
+    if pixels.dtype == np.float32:
+        # Before they are mixed, by which what is far above white would spread.
+        pixels = np.nan_to_num(pixels, nan=0, posinf=1, neginf=0).clip(0, 1)
     return cv2.resize(pixels, None, fx=1 / surplus, fy=1 / surplus, interpolation=cv2.INTER_AREA)
 
 
-def _decode_by_opencv(file: BinaryIO, path: Path, enough: int | None) -> DecodedPicture:
+def _decode_by_opencv(file: BinaryIO, path: Path, needed_side: int | None) -> DecodedPicture:
     """The float formats that Pillow cannot hold."""
     import cv2
 
@@ -184,7 +226,7 @@ def _decode_by_opencv(file: BinaryIO, path: Path, enough: int | None) -> Decoded
             pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
     except cv2.error as error:
         raise MIVAError(_damaged(path)) from error
-    return DecodedPicture(_shrunk(pixels, enough), pixels.shape[:2])
+    return DecodedPicture(_shrunk(pixels, needed_side), pixels.shape[:2])
 
 
 def _float_picture_size(file: BinaryIO) -> tuple[int, int] | None:

@@ -4,7 +4,6 @@ Pictures are float32 tensors (H, W, 3), RGB in [0, 1]. Sizes in code are (height
 type are width×height.
 """
 
-import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -21,10 +20,9 @@ from .errors import MIVAError, MIVAWarning
 from .files import require_file
 from .picture_decoding import decode_picture
 from .pixel_values import MIN_SIDE, clamp_unit
+from .transparency import is_opaque, warn_over_white
 
 _ASPECT_SLACK = 0.03
-
-_log = logging.getLogger(__name__)
 
 
 def read_picture(path: str | Path) -> Tensor:
@@ -32,8 +30,8 @@ def read_picture(path: str | Path) -> Tensor:
 
     Reads the usual raster formats by Pillow and what Pillow cannot hold (colour in floats) by OpenCV. Integer formats
     are scaled to [0, 1] from 8 or 16 bits, floats are clipped to [0, 1], an animation gives its first frame.
-    Transparent pictures are composited over white, with a warning in the log. Little damage is mended, with a
-    `MIVAWarning`, see `decode_picture`.
+    Transparent pictures are composited over white, and little damage is mended, see `decode_picture`; a `MIVAWarning`
+    tells so.
 
     Args:
         path: the file.
@@ -48,30 +46,31 @@ def read_picture(path: str | Path) -> Tensor:
     return read_large_picture(path, None)[0]
 
 
-def read_large_picture(path: str | Path, enough: int | None) -> tuple[Tensor, tuple[int, int]]:
+def read_large_picture(path: str | Path, needed_side: int | None) -> tuple[Tensor, tuple[int, int]]:
     """Like `read_picture`, in less memory where the picture is larger than it is needed; and its size in the file.
 
     Args:
-        enough: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
+        needed_side: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
             decoded, to no less than twice as many; None: never.
 
     Returns:
         (H, W, 3) float32 in [0, 1], and (height, width) as they are in the file.
     """
-    picture, opacity, size = _read_cutout(path, enough)
+    picture, opacity, size = _read_cutout(path, needed_side)
     if opacity is not None:
-        _log.warning("The picture %s is transparent in places: it is shown over white.", path)
+        warn_over_white(str(path))
     return picture, size
 
 
-def read_cutout(path: str | Path) -> tuple[Tensor, Tensor | None]:
-    """Like `read_picture`, without the warning, and how opaque the picture is: (H, W) in [0, 1], None where all is."""
-    return _read_cutout(path, None)[:2]
+def read_cutout(path: str | Path, needed_side: int | None = None) -> tuple[Tensor, Tensor | None]:
+    """Like `read_large_picture`, without its warning, and how opaque the picture is: (H, W) in [0, 1], None where all
+    is."""
+    return _read_cutout(path, needed_side)[:2]
 
 
-def _read_cutout(path: str | Path, enough: int | None) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
+def _read_cutout(path: str | Path, needed_side: int | None) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
     path = require_file(path, "picture")
-    decoded = decode_picture(path, enough)
+    decoded = decode_picture(path, needed_side)
     values, alpha = _split_alpha(decoded.pixels, path)
     if alpha is not None:
         values = values * alpha + (1 - alpha)
@@ -153,13 +152,13 @@ def fit_picture(
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
     picture = clamp_unit(picture, "The picture")
-    fit, told = (_crop_to, _told_crop) if how == "crop" else (_pad_to, _told_pad)
-    return fit(picture, size), told(original or (picture.shape[0], picture.shape[1]), size)
+    fitted = (crop_to if how == "crop" else _pad_to)(picture, size)
+    return fitted, _told_steps(original or (picture.shape[0], picture.shape[1]), size, how)
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
     """A mask (H, W) in [0, 1] as it covers a picture that `fit_picture` fits: (height, width)."""
-    return (_crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
+    return (crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
 
 
 def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]:
@@ -172,11 +171,12 @@ def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]
     if values.ndim == 2:
         values = values[..., None]
     if values.shape[-1] == 4:
-        return values[..., :3], None if values[..., 3].min() == 1 else values[..., 3:]
+        return values[..., :3], None if is_opaque(values[..., 3]) else values[..., 3:]
     return values, None
 
 
-def _crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture (H, W, C) in [0, 1], its range unchecked, as `fit_picture` crops it: (height, width, C)."""
     (h, w), kept = picture.shape[:2], _cropped(picture.shape[:2], size)
     top, left = (h - kept[0]) // 2, (w - kept[1]) // 2
     return scale_picture(picture[top : top + kept[0], left : left + kept[1]], size)
@@ -186,15 +186,6 @@ def _cropped(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of what is kept of a picture by a crop to the aspect of a size."""
     (h, w), (height, width) = whole, size
     return max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
-
-
-def _told_crop(whole: tuple[int, int], size: tuple[int, int]) -> str:
-    kept, notes = _cropped(whole, size), []
-    if kept != whole:
-        notes.append(f"centre-cropped {told_size(whole)} to {told_size(kept)}")
-    if kept != size:
-        notes.append(f"scaled to {told_size(size)}" if notes else f"scaled {told_size(kept)} to {told_size(size)}")
-    return ", ".join(notes)
 
 
 def _pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
@@ -213,13 +204,16 @@ def _padded(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
     return max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
 
 
-def _told_pad(whole: tuple[int, int], size: tuple[int, int]) -> str:
-    inner, notes = _padded(whole, size), []
-    if inner != whole:
-        notes.append(f"scaled {told_size(whole)} to {told_size(inner)}")
-    if inner != size:
-        notes.append(f"padded to {told_size(size)}" if notes else f"padded {told_size(inner)} to {told_size(size)}")
-    return ", ".join(notes)
+def _told_steps(whole: tuple[int, int], size: tuple[int, int], how: Literal["crop", "pad"]) -> str:
+    """In words, by which one or two steps `fit_picture` brings a whole picture to a size."""
+    first, second = ("centre-cropped", "scaled") if how == "crop" else ("scaled", "padded")
+    between, steps = (_cropped if how == "crop" else _padded)(whole, size), []
+    if between != whole:
+        steps.append(f"{first} {told_size(whole)} to {told_size(between)}")
+    if between != size:
+        start = "" if steps else f" {told_size(between)}"
+        steps.append(f"{second}{start} to {told_size(size)}")
+    return ", ".join(steps)
 
 
 def scale_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:

@@ -48,7 +48,7 @@ def frame_batch(images: Any, owner: str) -> Tensor:
     Raises:
         MIVAError: another type or shape, nothing in it, or as from `clamp_unit`.
     """
-    if not isinstance(images, Tensor) or not images.is_floating_point():
+    if not _is_dense(images) or not images.is_floating_point():
         raise MIVAError(
             f"{owner} is {_kind(images)}: give floats in [0, 1] of shape (frames, height, width, channels)."
         )
@@ -57,7 +57,7 @@ def frame_batch(images: Any, owner: str) -> Tensor:
         frames = frames.squeeze(frames.shape.index(1))
     frames = frames[None] if frames.ndim == 3 else frames
     if frames.ndim == 5:
-        raise MIVAError(f"{owner} is a batch of {shape[0]} clips, of shape {shape}: connect them one by one.")
+        raise MIVAError(f"{owner} is a batch of {len(frames)} clips, of shape {shape}: connect them one by one.")
     if frames.ndim != 4 or frames.shape[-1] not in (1, 2, 3, 4):
         raise MIVAError(
             f"{owner} has the shape {shape}: (frames, height, width, channels) is needed, with 1 to 4 channels."
@@ -78,7 +78,7 @@ def mask_batch(mask: Any, owner: str) -> Tensor:
     Raises:
         MIVAError: another type or shape, nothing in it, or as from `clamp_unit`.
     """
-    if not isinstance(mask, Tensor) or mask.is_complex():
+    if not _is_dense(mask) or mask.is_complex():
         raise MIVAError(f"{owner} is {_kind(mask)}, expected a tensor (H, W) in [0, 1].")
     shape, masks = tuple(mask.shape), _without_channel(mask)
     masks = masks[None] if masks.ndim == 2 else masks
@@ -90,10 +90,12 @@ def mask_batch(mask: Any, owner: str) -> Tensor:
         )
     if not masks.numel():
         raise MIVAError(f"{owner} is empty, its shape is {shape}: connect a mask with pixels.")
-    low, high = masks.amin(), masks.amax()
+    # Floats of 8 bits have no extremes before.
+    values = masks.detach().to("cpu", torch.float32)
+    low, high = values.amin().item(), values.amax().item()
     if not (masks.is_floating_point() or (low >= 0 and high <= 1)):
-        raise _other_range(owner, low.item(), high.item())
-    return clamp_unit(masks.detach().to("cpu", torch.float32), owner)
+        raise _other_range(owner, low, high)
+    return clamp_unit(values, owner)
 
 
 def _without_channel(mask: Tensor) -> Tensor:
@@ -110,5 +112,13 @@ def _other_range(owner: str, low: float, high: float) -> MIVAError:
     return MIVAError(f"{owner} has values from {low:g} to {high:g}: scale them to 0 … 1.")
 
 
+def _is_dense(value: Any) -> bool:
+    """Whether this is a tensor that holds each of its values as such."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+
+
 def _kind(value: Any) -> str:
-    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    layout = "" if value.layout == torch.strided else f" and {value.layout}"
+    return f"a tensor of {value.dtype}{layout}"

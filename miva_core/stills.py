@@ -2,14 +2,17 @@
 
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from torch import Tensor
 
+from .checks import printable
 from .clip_names import VIDEOS
 from .errors import MIVAError, MIVAWarning
-from .passed_over import passed_over, visible
-from .pictures import read_large_picture
+from .passed_over import listed, passed_over, visible
+from .pictures import read_cutout
+from .transparency import warn_over_white
 
 _NO_STILLS = dict.fromkeys(VIDEOS, "a video, which is no still")
 _MASK = re.compile(r"_masks?$")
@@ -31,8 +34,8 @@ def find_stills(folder: Path) -> dict[Path, Path | None]:
     if not folder.is_dir():
         raise MIVAError(f"{folder} is no folder: name one that holds stills.")
     entries = visible(folder)
-    found = [path for path in entries if _is_still(path)]
-    rest = passed_over((path for path in entries if path not in found), _is_still, _NO_STILLS)
+    found = list(filter(_is_still, entries))
+    rest = passed_over(sorted({*entries} - {*found}), _is_still, _NO_STILLS)
     if not found:
         there = f" There are: {rest}." if rest else ""
         raise MIVAError(f"There are no stills in {folder}: put pictures such as .png, .jpg or .webp into it.{there}")
@@ -50,24 +53,47 @@ def _is_still(path: Path) -> bool:
     return path.suffix.lower() in (*PICTURES, ".gif") and not path.is_dir()
 
 
-def read_stills(folder: Path, enough: int | None = None) -> list[tuple[str, Tensor]]:
+def read_stills(folder: Path, needed_side: int | None = None) -> list[tuple[str, Tensor]]:
     """The pictures in a folder but for masks, (H, W, 3) in [0, 1], by name, or file name where two share one.
 
+    What is transparent is shown over white; a `MIVAWarning` names these.
+
     Args:
-        enough: pixels that suffice along the shorter side, see `read_large_picture`.
+        needed_side: pixels that suffice along the shorter side, see `read_large_picture`.
 
     Raises:
         MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
     """
-    paths, stills, problems = list(find_stills(folder)), [], []
-    stems = [path.stem for path in paths]
+    paths, stills, transparent, problems = list(find_stills(folder)), [], [], []
+    counts = Counter(path.stem for path in paths)
     for path in paths:
         try:
-            stills.append(
-                (path.stem if stems.count(path.stem) == 1 else path.name, read_large_picture(path, enough)[0])
-            )
+            picture, opacity = read_cutout(path, needed_side)
         except MIVAError as error:
             problems.append(str(error))
+            continue
+        stills.append((path.stem if counts[path.stem] == 1 else path.name, picture))
+        transparent += [] if opacity is None else [printable(path.name)]
     if problems:
         raise MIVAError(" ".join(problems))
+    if transparent:
+        warn_over_white(listed(transparent))
     return stills
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The pictures in a folder as frames of a clip: 2.png comes before 10.png.
+
+    Raises:
+        MIVAError: the folder cannot be opened.
+    """
+
+    def by_number(path: Path) -> list[tuple[int, str]]:
+        return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
+
+    return sorted(filter(is_picture, visible(folder)), key=by_number)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether something is named as a still picture is."""
+    return path.suffix.lower() in PICTURES

@@ -5,7 +5,6 @@ Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 
 import errno
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,10 +17,11 @@ import torch
 from torch import Tensor
 
 from . import files
-from .errors import MIVAError, MIVAWarning
+from .errors import MIVAError
 from .files import replacing, require_file
 from .pictures import told_size
 from .pixel_values import to_bytes
+from .transparency import warn_over_white
 from .video_decoding import decode
 from .video_times import pace_of_durations, pace_of_times
 
@@ -128,7 +128,7 @@ def read_video(path: str | Path) -> tuple[Tensor, float]:
     """
     video = open_video(path, lambda frame: frame)
     if video.opacity is not None:
-        warnings.warn(f"The video {path} is transparent in places: it is shown over white.", MIVAWarning, stacklevel=2)
+        warn_over_white(str(path))
     return video.even(video.frames), video.fps
 
 

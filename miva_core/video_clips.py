@@ -1,12 +1,12 @@
 """Videos that are connected to a node: their frames over white and as time runs, and masks of their subject."""
 
-import warnings
 from pathlib import Path
 
+import torch
 from torch import Tensor
-from torch.nn import functional
 
-from .errors import MIVAWarning
+from .pictures import scale_picture
+from .transparency import is_cut_out, is_opaque, warn_masks_from_opacity, warn_over_white
 from .video import open_video
 
 
@@ -28,7 +28,7 @@ def read_connected(name: str, path: Path, mask: Tensor | None) -> tuple[Tensor, 
         mask = _warn_and_choose(name, video.opacity[..., 0], mask)
     if mask is not None and mask.ndim == 3 and len(mask) == len(video.frames):
         if mask.shape[1:] == video.stored_size != video.size:
-            mask = functional.interpolate(mask[:, None], video.size, mode="bilinear", antialias=True)[:, 0]
+            mask = torch.stack([scale_picture(one[..., None], video.size)[..., 0] for one in mask])
         mask = video.even(mask)
     return video.even(video.frames), video.fps, mask
 
@@ -42,16 +42,14 @@ def over_white(name: str, frames: Tensor, opacity: Tensor, mask: Tensor | None) 
         opacity: (F, H, W, 1) in [0, 1].
         mask: (F, H, W), or None: what is opaque of them.
     """
-    # Decoding may leave a little less than 1.
-    if opacity.min() > 0.98:
+    if is_opaque(opacity):
         return frames, mask
     return frames * opacity + 1 - opacity, _warn_and_choose(name, opacity[..., 0], mask)
 
 
 def _warn_and_choose(name: str, opacity: Tensor, mask: Tensor | None) -> Tensor | None:
-    warnings.warn(f"What is transparent in {name} is shown over white.", MIVAWarning, stacklevel=3)
-    if mask is not None or not opacity.min() <= 0.5 < opacity.max():
+    warn_over_white(name)
+    if mask is not None or not is_cut_out(opacity):
         return mask
-    text = f"Masks are taken from the transparency of {name}: opaque is the subject."
-    warnings.warn(text, MIVAWarning, stacklevel=3)
+    warn_masks_from_opacity(name)
     return opacity

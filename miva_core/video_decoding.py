@@ -13,6 +13,7 @@ import numpy as np
 from .errors import MIVAError, MIVAWarning
 from .files import looks_like
 from .picture_decoding import MAX_PIXELS
+from .transparency import OPAQUE
 
 if TYPE_CHECKING:
     from av import Packet, VideoCodecContext, VideoFrame, VideoStream
@@ -26,8 +27,6 @@ _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OBLONGEST = 8
 # Twice that of 8K. Damaged headers claim a million.
 _MAX_SIDE = 16384
-# Lossy codecs do not bring 255 back exactly.
-_OPAQUE = 250
 # By what their files look like; of the last only newer releases of Pillow know.
 _ANIMATIONS = {"a GIF picture": "GIF", "a WebP picture": "WEBP", "a PNG picture": "PNG", "an AVIF picture": "AVIF"}
 
@@ -87,6 +86,9 @@ def is_animation(path: Path) -> bool:
     """Whether this is an animated GIF, WebP, PNG or AVIF; not if it cannot be read, which is told when it is."""
     from PIL import Image
 
+    # To open a pipe may wait for ever.
+    if not path.is_file():
+        return False
     with suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=tuple(_ANIMATIONS.values())) as image:
@@ -97,6 +99,11 @@ def is_animation(path: Path) -> bool:
 def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
     from PIL import Image
 
+    Image.init()
+    if _ANIMATIONS[kind] not in Image.OPEN:
+        raise MIVAError(
+            f"{path} looks like {kind}, which this release of Pillow cannot read: update Pillow, or convert the file."
+        )
     with warnings.catch_warnings():
         # Our own limit is told as an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -199,7 +206,7 @@ def _over_white(image: "Image.Image") -> tuple[np.ndarray, np.ndarray | None]:
         return np.asarray(image.convert("RGB")), None
     image = image.convert("RGBA")
     opacity = np.asarray(image.getchannel("A"))
-    if opacity.min() >= _OPAQUE:
+    if opacity.min() >= OPAQUE:
         return np.asarray(image.convert("RGB")), None
     over = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(over.convert("RGB")), opacity

@@ -22,7 +22,7 @@ def pace_of_durations(path: Path, durations: Sequence[float]) -> Pace:
     shortest = min(durations)
     repeats = tuple(round(duration / shortest) for duration in durations)
     if _too_many(repeats):
-        return None, _told_as_even(path, f"a frame would be shown {max(repeats)} times", len(durations), durations)
+        return None, _assumed_even(path, f"a frame would be shown {max(repeats)} times", len(durations), durations)
     return repeats, sum(repeats) / sum(durations)
 
 
@@ -44,7 +44,7 @@ def pace_of_times(path: Path, times: Sequence[float | None], rate: float) -> Pac
     if not positive:
         return None, _named(path, rate)
     if min(lengths) < 0:
-        return None, _told_as_even(path, "they run backwards", len(times), positive, rate)
+        return None, _assumed_even(path, "they run backwards", len(times), positive, rate)
     if _is_even(lengths):
         return None, _settled(rate, 1 / fmean(lengths))
     fast = sorted(positive)[len(positive) // 10]
@@ -53,7 +53,7 @@ def pace_of_times(path: Path, times: Sequence[float | None], rate: float) -> Pac
     shown_at = [round((time - known[0]) / tick) for time in known]
     repeats = tuple(later - shown for shown, later in pairwise([*shown_at, shown_at[-1] + 1]))
     if _too_many(repeats):
-        return None, _told_as_even(path, f"a frame would last {max(lengths):.3g} s", len(times), positive, rate)
+        return None, _assumed_even(path, f"a frame would last {max(lengths):.3g} s", len(times), positive, rate)
     return repeats, 1 / tick
 
 
@@ -72,7 +72,7 @@ def _too_many(repeats: Sequence[int]) -> bool:
     return sum(repeats) > max(_MOST_SHOWN, _MOST_REPEATS * len(repeats))
 
 
-def _told_as_even(path: Path, why: str, count: int, lengths: Sequence[float], rate: float = 0) -> float:
+def _assumed_even(path: Path, why: str, count: int, lengths: Sequence[float], rate: float = 0) -> float:
     """The rate of frames whose times cannot be right."""
     fps = _settled(rate, 1 / median(lengths))
     text = f"The time stamps of {path} cannot be right: {why}. Its {count} frames are taken as even, {fps:g} a second."

@@ -110,7 +110,7 @@ class MIVACameraClips(io.ComfyNode):
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
         with notes() as heard:
             if stills["stills"][0] == FOLDER:
-                pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.enough)
+                pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.needed_side)
             else:
                 batches = [frames_of(batch) for batch in stills["images"]]
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]

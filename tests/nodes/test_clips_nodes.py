@@ -218,6 +218,16 @@ def test_a_connected_file_is_read_as_one_in_a_folder(quick_model: Any, comfyui: 
         assert f"Masks are taken from the transparency of {name}: opaque is the subject." in shown(connected)
 
 
+def test_transparent_stills_are_told_on_the_node(quick_model: Any, stills: list[Tensor], comfyui: FakeComfyUI) -> None:
+    folder = comfyui.input / "mine"
+    folder.mkdir()
+    pixels = (stills[0][0] * 255).round().byte().numpy()
+    Image.fromarray(pixels).save(folder / "a.png")
+    Image.fromarray(np.dstack([pixels, np.full(pixels.shape[:2], 99, np.uint8)])).save(folder / "b.png")
+    filmed = run(MIVACameraClips, model=quick_model, stills={"stills": "folder", "folder": "mine"}, motion="zoom-in")
+    assert shown(filmed).count("What is transparent in b.png is shown over white.") == 1
+
+
 def test_connected_masks_go_with_the_frames_that_comfyui_has_made_of_a_file(
     quick_model: Any, comfyui: FakeComfyUI
 ) -> None:

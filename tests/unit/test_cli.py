@@ -269,6 +269,18 @@ def test_unusual_pictures_are_animated(frames_of: Callable, kind: str) -> None:
         assert frames_of("--fit", fit, picture="p.png").shape == (2, 64, 64, 3)
 
 
+@pytest.mark.usefixtures("quick_base")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_transparent_picture_is_told_once_without_the_codes_in_its_name(
+    folder: Path, capfd: pytest.CaptureFixture
+) -> None:
+    Image.new("RGBA", (90, 70), (0, 0, 0, 99)).save(folder / "\x1b[31mred.png")
+    assert main(["animate", "\x1b[31mred.png", "--out", "clip.mp4", *QUICK]) == 0
+    told = "".join(capfd.readouterr())
+    assert told.count(r"What is transparent in \x1b[31mred.png is shown over white.") == 1
+    assert "\x1b" not in told
+
+
 @pytest.fixture
 def masked(folder: Path, base: Base) -> Path:
     """The folder with two masked adapters, a mask, and one of another size."""

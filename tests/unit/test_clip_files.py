@@ -13,7 +13,9 @@ from video_files import cut_out, encode
 
 from miva_core.clip_files import Wanted, read_clips
 from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.frame_clips import frame_clip
 from miva_core.video import read_video, write_png, write_video
+from miva_core.video_clips import read_connected
 
 WANTED = Wanted(size=(32, 48), frames=5, fps=8)
 
@@ -308,6 +310,19 @@ def test_masks_of_oblong_pixels(masks: str, tmp_path: Path) -> None:
     (clip,) = read_clips(tmp_path, Wanted((24, 64), 5, 8), 1)
     for shown_half in (clip.frames[:, 0], clip.masks[0]):
         assert shown_half[..., :31].max() < 30 and shown_half[..., 33:].min() > 225
+
+
+def test_masks_of_oblong_pixels_are_the_same_from_files_and_from_a_socket(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 48, 64, 3), np.uint8)
+    encode(tmp_path / "a.mov", noise, "qtrle", "rgb24", range(6), 8, aspect=Fraction(2))
+    masks = torch.from_numpy(noise[..., :1]).float() / 255
+    write_frames(tmp_path / "a_masks", masks.expand(-1, -1, -1, 3))
+    wanted = Wanted((20, 48), 5, 8)
+    (clip,) = read_clips(tmp_path, wanted, 1)
+    frames, fps, given = read_connected("a", tmp_path / "a.mov", masks[..., 0])
+    connected = frame_clip("a", frames, fps, wanted, given)
+    assert torch.equal(connected.frames, clip.frames)
+    assert (connected.masks.int() - clip.masks.int()).abs().max() <= 1
 
 
 def test_a_circle_in_oblong_pixels_is_learnt_as_a_circle(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Folders as people and other trainers lay them out: what can be read is read, the rest is told with the reason."""
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +173,8 @@ def test_names_that_spoil_a_line_are_told_in_ascii(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "locked").mkdir()
+    write_frames(tmp_path / "run")
+    frames()[0].save(tmp_path / "a.png")
     usual = Path.iterdir
 
     def refuse(path: Path) -> object:
@@ -178,9 +183,64 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
         return usual(path)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    for read in (lambda: read_clips(tmp_path, WANTED, masks=0), lambda: read_stills(tmp_path / "locked")):
+    for read in (lambda folder: read_clips(folder, WANTED, masks=0), read_stills):
         with pytest.raises(MIVAError, match=r"The folder .*locked cannot be opened: Permission denied\.$"):
-            read()
+            read(tmp_path / "locked")
+        # As lost+found is, beside what can be read.
+        (told,) = warned(lambda read=read: read(tmp_path))
+        assert "locked (a folder that cannot be opened)" in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.filterwarnings("ignore:Passed over:miva_core.errors.MIVAWarning")
+def test_a_pipe_among_clips_and_stills_is_told(tmp_path: Path) -> None:
+    """To open one would wait for ever."""
+    write_frames(tmp_path / "run")
+    os.mkfifo(tmp_path / "p.png")
+    program = (
+        "import sys; from pathlib import Path; from miva_core.clip_files import Wanted, read_clips\n"
+        "print(len(read_clips(Path(sys.argv[1]), Wanted((16, 24), 3, 10), masks=0)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=20)
+    assert done.stdout == "1\n" and "p.png" in done.stderr
+    with pytest.raises(MIVAError, match=r"p\.png is neither a file nor a folder: name a picture\.$"):
+        read_stills(tmp_path)
+
+
+@pytest.mark.parametrize("read", [lambda folder: read_clips(folder, WANTED, masks=0), read_stills])
+def test_clips_and_stills_two_folders_deeper_are_not_called_unreadable(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    write_frames(tmp_path / "set" / "10_jump" / "a")
+    told = r"set \(a folder of folders: choose the one that holds what is to be read\)"
+    with pytest.raises(MIVAError, match=told):
+        read(tmp_path)
+
+
+def test_what_is_no_frame_in_a_folder_of_frames_is_told(tmp_path: Path) -> None:
+    """A clip with holes would be learnt; masks may have them as well."""
+    for name, greys in (("a", GREYS), ("a_masks", (255,) * 4)):
+        write_frames(tmp_path / name, greys)
+        (tmp_path / name / "2b.heic").write_bytes(b"?")
+        (tmp_path / name / "notes.txt").write_text("routine")
+    told = warned(lambda: read_clips(tmp_path, WANTED, masks=1))
+    assert told == [
+        f"Passed over in {tmp_path / name}, which is read for frames: 2b.heic (HEIF, which cannot be read: convert to "
+        "JPEG)."
+        for name in ("a", "a_masks")
+    ]
+
+
+def test_transparent_stills_are_told_once_for_all(tmp_path: Path) -> None:
+    for k in range(5):
+        Image.new("RGBA", (24, 16), (0, 0, 0, 51 * k)).save(tmp_path / f"{k}.png")
+    frames()[0].save(tmp_path / "opaque.png")
+    read: list[tuple[str, torch.Tensor]] = []
+    told = warned(lambda: read.extend(read_stills(tmp_path)))
+    assert told == ["What is transparent in 0.png, 1.png, 2.png and 2 more is shown over white."]
+    greys = [round(picture[0, 0, 0].item() * 255) for _, picture in read]
+    assert greys == [255, 204, 153, 102, 51, GREYS[0]]
 
 
 def test_the_command_line_tells_it(folder: Path, run: Callable[..., str]) -> None:

@@ -79,7 +79,47 @@ def test_a_jpeg_without_its_end_mark_is_read(tmp_path: Path, progressive: bool) 
     assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "PPM", "TGA"])
+def framed(colour: int) -> np.ndarray:
+    """(64, 48, 3) uint8 of a scene within a border of one grey, half of the picture."""
+    pixels = np.full((64, 48, 3), colour, np.uint8)
+    pixels[16:48] = scene(32, 48)
+    return pixels
+
+
+@pytest.mark.parametrize("colour", [0, 255], ids=["letterboxed", "on white"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_rows_of_one_colour_are_not_taken_for_lost_ones(tmp_path: Path, colour: int, progressive: bool) -> None:
+    whole = encoded("JPEG", framed(colour), progressive=progressive)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-2])
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg is damaged or cut short, its end is missing: copy or download"):
+        picture = read_picture(tmp_path / "cut.jpg")
+    assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
+
+
+def test_a_mask_without_its_end_mark_is_read(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 48), np.uint8)
+    pixels[20:40, 10:30] = 255
+    whole = encoded("JPEG", pixels)
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole[:-2])
+    with pytest.warns(MIVAWarning, match="its end is missing"):
+        assert torch.equal(read_mask(tmp_path / "cut.jpg"), read_mask(tmp_path / "whole.jpg"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_half_a_photo_is_refused_however_it_is_turned(tmp_path: Path, orientation: int, mode: str) -> None:
+    """Turned upright, what is missing lies at any side of it."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(PIXELS).convert(mode).save(file, "JPEG", exif=exif)
+    (tmp_path / "cut.jpg").write_bytes(file.getvalue()[: len(file.getvalue()) * 6 // 10])
+    with pytest.raises(MIVAError, match=r"cut\.jpg is damaged or cut short: copy or download it again\.$"):
+        read_picture(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PPM", "TGA", "BMP"])
 def test_a_picture_that_lacks_a_few_rows_is_read_and_it_is_told_how_many(tmp_path: Path, kind: str) -> None:
     content = encoded(kind)
     (tmp_path / "cut").write_bytes(content[: len(content) * 15 // 16])
@@ -144,6 +184,35 @@ def test_many_threads_leave_pillow_as_it_was(tmp_path: Path) -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
+def test_what_others_set_while_a_picture_is_decoded_stays_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    usual = Image.open
+
+    def open_meanwhile(*args: object, **options: object) -> Image.Image:
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        return usual(*args, **options)
+
+    monkeypatch.setattr(Image, "open", open_meanwhile)
+    read_picture(tmp_path / "a.png")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+def test_a_picture_that_the_memory_does_not_hold_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Pillow and by OpenCV."""
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    cv2.imwrite(str(tmp_path / "a.hdr"), PIXELS.astype(np.float32))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", refuse)
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    for name in ("a.png", "a.hdr"):
+        with pytest.raises(MIVAError, match=rf"not enough memory to decode the picture .*{name}: scale it down"):
+            read_picture(tmp_path / name)
+
+
 # --- larger than needed ----------------------------------------------------------------------------------------------
 
 
@@ -173,6 +242,26 @@ def test_a_large_picture_is_read_smaller_and_looks_the_same(tmp_path: Path, name
     torch.testing.assert_close(fitted, wanted, atol=0.02, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["a.hdr", "a.pfm", "a.tif"])
+def test_floats_beyond_white_do_not_spread_when_scaled_down(tmp_path: Path, name: str) -> None:
+    """One pixel in 16 is far above white: it is a white one."""
+    pixels = np.zeros((800, 800, 3), np.float32)
+    pixels[::4, ::4] = 50
+    cv2.imwrite(str(tmp_path / name), pixels)
+    small, size = read_large_picture(tmp_path / name, 64)
+    fitted = fit_picture(small, (64, 64))[0]
+    assert small.shape[0] < size[0] == 800
+    torch.testing.assert_close(fitted, fit_picture(read_picture(tmp_path / name), (64, 64))[0], atol=0.02, rtol=0)
+    assert fitted.mean() == pytest.approx(1 / 16, abs=0.01)
+
+
+def test_floats_that_are_no_numbers_spoil_no_others_when_scaled_down(tmp_path: Path) -> None:
+    pixels = np.full((800, 800), 0.5, np.float32)
+    pixels[::100, ::100] = np.nan
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    assert (read_large_picture(tmp_path / "a.tif", 64)[0] > 0.45).all()
+
+
 def test_what_is_not_much_larger_is_read_as_it_is(tmp_path: Path) -> None:
     Image.fromarray(scene(399, 500)).save(tmp_path / "a.png")
     picture, size = read_large_picture(tmp_path / "a.png", 100)
@@ -191,6 +280,7 @@ def test_a_large_picture_is_turned_upright_and_told_so(tmp_path: Path, extension
     torch.testing.assert_close(fit_picture(picture, (96, 64))[0], fit_picture(wanted, (96, 64))[0], atol=0.02, rtol=0)
 
 
+@pytest.mark.filterwarnings("ignore:What is transparent:miva_core.errors.MIVAWarning")
 def test_colours_that_are_transparent_do_not_show_when_scaled_down(tmp_path: Path) -> None:
     """Black lies unseen beside an opaque white half."""
     pixels = np.zeros((800, 800, 4), np.uint8)
@@ -206,7 +296,7 @@ def test_stills_keep_what_their_filming_needs(motion: str, frames: int) -> None:
     shooting = Shooting(motion, (40, 64), frames, speed=0.5)
     corners = torch.tensor([[x, y, 1.0] for x in (-32, 32) for y in (-20, 20)])
     seen = torch.stack([corners @ transform.T for transform in shooting.transforms()]).flatten(0, 1)
-    assert shooting.enough >= 2 * (seen.amax(0) - seen.amin(0)).amax()
+    assert shooting.needed_side >= 2 * (seen.amax(0) - seen.amin(0)).amax()
 
 
 def test_a_picture_of_16_megapixels_takes_little_memory(tmp_path: Path) -> None:

@@ -126,6 +126,27 @@ def test_labels_are_masks(dtype: torch.dtype) -> None:
     assert masks.dtype == torch.float32 and torch.equal(masks[0], labels)
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_floats_of_8_bits_are_masks_and_pictures(dtype: torch.dtype) -> None:
+    """As half precision is; halves and wholes are exact in it."""
+    given = torch.eye(9, 10) / 2
+    assert torch.equal(mask_batch(given.to(dtype), "The mask")[0], given)
+    assert torch.equal(frame_batch(given[None, ..., None].to(dtype), "It")[0, ..., 0], given)
+
+
+def test_tensors_that_are_not_dense_are_told() -> None:
+    sparse = torch.eye(9, 10).to_sparse()
+    with pytest.raises(MIVAError, match=r"^The mask is a tensor of torch\.float32 and torch\.sparse_coo, expected a"):
+        mask_batch(sparse, "The mask")
+    with pytest.raises(MIVAError, match=r"^It is a tensor of torch\.float32 and torch\.sparse_coo: give floats"):
+        frame_batch(torch.zeros(9, 10, 3).to_sparse(), "It")
+
+
+def test_the_clips_of_a_batch_are_counted_without_dimensions_of_one() -> None:
+    with pytest.raises(MIVAError, match=r"^It is a batch of 2 clips, of shape \(1, 1, 2, 3, 8, 8, 3\): connect them"):
+        frame_batch(torch.zeros(1, 1, 2, 3, 8, 8, 3), "It")
+
+
 @pytest.mark.parametrize(
     ("shape", "plain"),
     [

@@ -37,7 +37,7 @@ def test_videos_with_opacity_are_shown_over_white(tmp_path: Path, name: str, cod
     encode(tmp_path / name, frames, codec, pixels, range(6), 8)
     opacity = floats(frames[..., 3:])
     expected = floats(frames[..., :3]) * opacity + 1 - opacity
-    with pytest.warns(MIVAWarning, match=rf"{name} is transparent in places: it is shown over white\.$"):
+    with pytest.warns(MIVAWarning, match=rf"^What is transparent in .*{name} is shown over white\.$"):
         shown, fps = read_video(tmp_path / name)
     assert fps == pytest.approx(8) and psnr(shown, expected) > 25
     found = open_video(tmp_path / name, lambda frame: frame).opacity
@@ -130,6 +130,18 @@ def test_animated_pictures(tmp_path: Path, name: str) -> None:
     assert (video.repeats, video.fps) == ((1, 2) * 3, pytest.approx(10))
     assert psnr(video.frames, floats(frames[..., :3]) * opacity + 1 - opacity) > 25
     assert ((video.opacity[..., :1] > 0.5) == (opacity > 0.5)).float().mean() > 0.995
+
+
+def test_an_animation_that_this_pillow_does_not_know_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.init()
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + b"\0" * 100)
+    with pytest.raises(
+        MIVAError, match=r"a\.avif looks like an AVIF picture, which this release of Pillow cannot read"
+    ):
+        read_video(tmp_path / "a.avif")
 
 
 def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
