@@ -11,6 +11,7 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 
 from ..miva_core.errors import MIVAError, MIVAWarning
+from ..miva_core.terminal import in_ascii
 from . import comfy_bridge
 from .input_checks import check_inputs
 
@@ -38,6 +39,10 @@ def told(execute: Callable[..., Any]) -> Callable[..., Any]:
         free = {one.id for one in inputs if one.optional and given.get(one.id) is None}
         try:
             return execute(cls, **{name: value for name, value in given.items() if name not in free})
+        except MIVAError as error:
+            # ComfyUI writes it into its console.
+            error.args = (in_ascii(str(error)),)
+            raise
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             if package not in _PACKAGES:
@@ -65,14 +70,14 @@ def written(text: str) -> ui.PreviewText:
 @contextmanager
 def notes() -> Iterator[list[str]]:
     """What the engine warns of while the block runs, to be shown on the node."""
-    heard: list[str] = []
+    texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MIVAWarning)
-        yield heard
+        yield texts
     for warning in caught:
         if issubclass(warning.category, MIVAWarning):
-            heard.append(str(warning.message))
+            texts.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    for text in heard:
-        _log.info("MIVA: %s", text)
+    for text in texts:
+        _log.info("MIVA: %s", in_ascii(text))

@@ -1,6 +1,7 @@
 """Errors that no artist could make sense of are told in a sentence."""
 
 import html
+import logging
 import sys
 import warnings
 from typing import Any
@@ -91,12 +92,24 @@ def test_a_node_keeps_its_name_and_all_other_errors() -> None:
 
 
 def test_notes_are_what_the_engine_warns_of_and_nothing_else() -> None:
-    with pytest.warns(DeprecationWarning, match="of somebody else") as others, notes() as heard:
+    with pytest.warns(DeprecationWarning, match="of somebody else") as others, notes() as texts:
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
         warnings.warn("of somebody else", DeprecationWarning, stacklevel=1)
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
-    assert heard == ["the mask was scaled", "the mask was scaled"]
+    assert texts == ["the mask was scaled", "the mask was scaled"]
     assert len(others) == 1
+
+
+def test_no_code_of_a_terminal_reaches_the_console(caplog: pytest.LogCaptureFixture) -> None:
+    """ComfyUI writes there what is logged, and the errors of nodes."""
+    with caplog.at_level(logging.INFO), notes() as texts:
+        warnings.warn("\x1b[31mred.png was scaled", MIVAWarning, stacklevel=1)
+    assert texts == ["\x1b[31mred.png was scaled"]
+    assert [record.getMessage() for record in caplog.records] == [r"MIVA: \x1b[31mred.png was scaled"]
+    error = MIVAError("\x1b[31mred.png is\na folder")
+    with pytest.raises(MIVAError) as said:
+        _Node.execute(error=error)
+    assert said.value is error and str(error) == "\\x1b[31mred.png is\na folder"
 
 
 def test_what_a_node_tells_is_written_onto_it(comfyui: FakeComfyUI) -> None:
