@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
-from comfyui_miva.nodes import MIVASampler, MIVATrain
+from comfyui_miva.nodes import MIVASampler, MIVASubjectMask, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
 from comfyui_miva.nodes.telling import notes, told, written
 from fake_comfyui import FakeComfyUI
@@ -55,6 +55,25 @@ def test_a_module_that_no_package_of_ours_has_is_not_explained_away() -> None:
     with pytest.raises(ModuleNotFoundError) as said:
         _Node.execute(error=error)
     assert said.value is error
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_told(shapes: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchvision.extension._has_ops", lambda: False)
+    demo = "drawn shapes (built-in demo)"
+    words = {"method": "words", "prompt": "green circle", "detector": demo, "segmenter": demo}
+    with pytest.raises(
+        MIVAError, match=r"^The installed torchvision does not fit torch \d.*: install the torchvision th"
+    ):
+        run_unchecked(MIVASubjectMask, image=shapes, method=words)
+
+
+def test_a_package_that_cannot_be_loaded_for_another_one_is_told() -> None:
+    """As transformers raises it, without a name."""
+    error = ModuleNotFoundError("Could not import module 'UMT5EncoderModel'.")
+    error.__cause__ = RuntimeError("operator torchvision::nms does not exist")
+    with pytest.raises(MIVAError, match=r"^The installed torchvision does not fit torch") as said:
+        _Node.execute(error=error)
+    assert said.value.__cause__ is error
 
 
 def test_training_asks_for_its_packages_before_it_begins(
