@@ -31,6 +31,24 @@ def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
     return pictures[..., :3] if channels >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
 
 
+def pictures_over_white(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
+    """Pictures (N, H, W, C) in [0, 1] of an IMAGE over white, and how opaque they were, (N, H, W, 1), or None.
+
+    Args:
+        what: to call them in messages.
+
+    Raises:
+        MIVAError: as from `frame_batch`.
+    """
+    from ..miva_core.video_clips import over_white
+
+    pictures = frame_batch(image, what)
+    if pictures.shape[-1] not in (2, 4):
+        return pictures, None
+    opacity = pictures[..., -1:]
+    return over_white(what, pictures[..., :-1], opacity), opacity
+
+
 def frames_of(image: Tensor, what: str = _PICTURE) -> Tensor:
     """The frames (F, H, W, 3) in [0, 1] of an IMAGE, copied so that they may be trained with; as `pictures_of`."""
     return pictures_of(image, what).clone()

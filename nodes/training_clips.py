@@ -13,7 +13,7 @@ from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from ..miva_core.pixel_values import mask_batch
 from . import comfy_bridge
-from .masks import frames_of
+from .masks import frames_of, pictures_over_white
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
 from .telling import notes, told, written
 
@@ -112,7 +112,8 @@ class MIVACameraClips(io.ComfyNode):
             if stills["stills"][0] == FOLDER:
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.enough)
             else:
-                batches = [frames_of(batch) for batch in stills["images"]]
+                named = [(f"batch {k} of stills", batch) for k, batch in enumerate(stills["images"], start=1)]
+                batches = [frames_of(pictures_over_white(batch, name)[0]) for name, batch in named]
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
             clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
         if len(pictures) < _FEW_STILLS:
@@ -207,6 +208,7 @@ def _connected() -> list[io.Input]:
 def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
     from ..miva_core.clip_files import equally_masked
     from ..miva_core.frame_clips import frame_clip
+    from ..miva_core.video_clips import given_or_opaque
 
     videos, masks = clips["videos"], clips.get("masks") or []
     if masks and len(masks) != len(videos):
@@ -216,8 +218,10 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     found = []
     for k, video in enumerate(videos):
         name, mask = f"clip {k + 1}", mask_batch(masks[k], f"The mask of clip {k + 1}") if masks else None
-        images, fps = video, clips["fps"][0]
-        if not isinstance(video, Tensor):
+        if isinstance(video, Tensor):
+            (images, opacity), fps = pictures_over_white(video, name), clips["fps"][0]
+            mask = mask if opacity is None else given_or_opaque(name, mask, opacity)
+        else:
             images, fps, mask = _of_video(name, video, mask)
         found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
     return equally_masked(found)
@@ -225,7 +229,7 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
 
 def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
     """Frames (N, H, W, C), their rate, and masks (N, H, W) or None, of a VIDEO."""
-    from ..miva_core.video_clips import over_white, read_connected
+    from ..miva_core.video_clips import given_or_opaque, over_white, read_connected
 
     path = _whole_file(video)
     if path:
@@ -233,7 +237,7 @@ def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float
     parts = video.get_components()
     images, opacity = parts.images, getattr(parts, "alpha", None)
     if opacity is not None:
-        images, mask = over_white(name, images, opacity, mask)
+        images, mask = over_white(name, images, opacity), given_or_opaque(name, mask, opacity)
     return images, float(parts.frame_rate), mask
 
 
