@@ -35,9 +35,9 @@ def told(execute: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(execute)
     def run(cls: type[io.ComfyNode], **given: Any) -> Any:
-        inputs = cls.define_schema().inputs
-        check_inputs(inputs, given)
-        free = {one.id for one in inputs if one.optional and given.get(one.id) is None}
+        schema = cls.define_schema()
+        check_inputs(schema.inputs, given, schema.is_input_list)
+        free = {one.id for one in schema.inputs if one.optional and given.get(one.id) is None}
         try:
             return execute(cls, **{name: value for name, value in given.items() if name not in free})
         except torch.cuda.OutOfMemoryError as error:

@@ -210,7 +210,7 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     from ..miva_core.frame_clips import frame_clip
     from ..miva_core.video_clips import given_or_opaque
 
-    videos, masks = clips["videos"], clips.get("masks") or []
+    videos, masks = clips["videos"], [mask for mask in clips.get("masks") or [] if mask is not None]
     if masks and len(masks) != len(videos):
         raise MIVAError(
             f"{len(videos)} clips are connected, but masks of {len(masks)}: give every clip its batch of masks."
