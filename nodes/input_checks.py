@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
 from .sockets import Dataset, MivaModel, StackedMiva
 
@@ -84,5 +85,4 @@ def _is(kind: str, value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     """A wrong value for a message: of numbers and texts what they are, of others their type."""
-    text = ascii(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return shown(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"

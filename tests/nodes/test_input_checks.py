@@ -154,6 +154,11 @@ def test_a_long_text_is_cut() -> None:
     assert len(str(told.value)) < 200
 
 
+def test_a_number_too_long_to_be_written_is_told() -> None:
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a huge value, and takes MIVA_STACK alone"):
+        run_unchecked(MIVAInfo, mivas=10**5000)
+
+
 def test_nothing_on_a_socket_is_as_if_it_were_free() -> None:
     assert run(MIVALoad, miva_name="jump.safetensors", prev=None)[0] == motion("jump")
     assert shown(run_unchecked(MIVAInfo, mivas=None)) == "No motion is connected."
