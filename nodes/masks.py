@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..miva_core.errors import MIVAError
 from ..miva_core.pictures import told_size
-from ..miva_core.pixel_values import MIN_SIDE, frame_batch, mask_batch
+from ..miva_core.pixel_values import frame_batch, mask_batch
 
 _PICTURE = "The picture"
 
@@ -20,15 +20,10 @@ def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
         what: it is, to begin a message with.
 
     Raises:
-        MIVAError: they are tiny, or as from `frame_batch`.
+        MIVAError: as from `frame_batch`.
     """
     pictures = frame_batch(image, what)
-    height, width, channels = pictures.shape[1:]
-    if min(height, width) < MIN_SIDE:
-        raise MIVAError(
-            f"{what} is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger one."
-        )
-    return pictures[..., :3] if channels >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
+    return pictures[..., :3] if pictures.shape[-1] >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
 
 
 def pictures_over_white(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
