@@ -98,7 +98,8 @@ def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:
     """Check that something is left of a mask after it was edited; any shape.
 
     Args:
-        what: it is. edits: the widgets that have edited it.
+        what: it is.
+        edits: the widgets that have edited it.
 
     Raises:
         MIVAError: nothing is, though something was there.

@@ -108,7 +108,7 @@ class MIVACameraClips(io.ComfyNode):
 
         base = model[0].base
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        with notes() as heard:
+        with notes() as warned:
             if stills["stills"][0] == FOLDER:
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.enough)
             else:
@@ -117,8 +117,8 @@ class MIVACameraClips(io.ComfyNode):
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
             clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
         if len(pictures) < _FEW_STILLS:
-            heard.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
-        return _output(Dataset(clips, base.name, motion[0], False, source), heard)
+            warned.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
+        return _output(Dataset(clips, base.name, motion[0], False, source), warned)
 
 
 class MIVADataset(io.ComfyNode):
@@ -161,7 +161,7 @@ class MIVADataset(io.ComfyNode):
     @told
     def execute(cls, model: list[Any], clips: Mapping[str, list[Any]]) -> io.NodeOutput:
         base = model[0].base
-        with notes() as heard:
+        with notes() as warned:
             if clips["clips"][0] == FOLDER:
                 from ..miva_core.clip_files import read_clips
 
@@ -171,10 +171,10 @@ class MIVADataset(io.ComfyNode):
             else:
                 found, camera = _connected_clips(base, clips), False
         if len(found) < _FEW:
-            heard.append("So few are learnt by heart rather than as a motion: about ten are better.")
+            warned.append("So few are learnt by heart rather than as a motion: about ten are better.")
         masked = all(len(clip.masks) for clip in found)
         source = {"names": ", ".join(printable(clip.name) for clip in found)}
-        return _output(Dataset(found, base.name, "camera" * camera, masked, source), heard)
+        return _output(Dataset(found, base.name, "camera" * camera, masked, source), warned)
 
 
 def _folder(tooltip: str, preferred: str = "") -> io.Input:
@@ -277,8 +277,8 @@ def _contents(chosen: Any) -> Any:
     return [(path.as_posix(), stamp_of(path)) for path in files]
 
 
-def _output(dataset: Dataset, heard: Sequence[str]) -> io.NodeOutput:
+def _output(dataset: Dataset, warned: Sequence[str]) -> io.NodeOutput:
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
-    told = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *heard]
-    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(told)))
+    lines = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *warned]
+    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(lines)))
