@@ -25,8 +25,7 @@ def read_connected(name: str, path: Path, mask: Tensor | None) -> tuple[Tensor, 
     """
     video = open_video(path, lambda frame: frame)
     if video.opacity is not None:
-        _warn_transparent(name)
-        mask = given_or_opaque(name, mask, video.opacity)
+        mask = _warn_and_choose(name, video.opacity[..., 0], mask)
     if mask is not None and mask.ndim == 3 and len(mask) == len(video.frames):
         if mask.shape[1:] == video.stored_size != video.size:
             mask = functional.interpolate(mask[:, None], video.size, mode="bilinear", antialias=True)[:, 0]
@@ -34,36 +33,25 @@ def read_connected(name: str, path: Path, mask: Tensor | None) -> tuple[Tensor, 
     return video.even(video.frames), video.fps, mask
 
 
-def over_white(name: str, frames: Tensor, opacity: Tensor) -> Tensor:
-    """Frames that are transparent in places over white, with a `MIVAWarning`.
+def over_white(name: str, frames: Tensor, opacity: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Frames that are transparent in places, and masks of their subject.
 
     Args:
         name: what to call them in warnings.
-        frames: (F, H, W, C) in [0, 1].
+        frames: (F, H, W, 3) in [0, 1].
         opacity: (F, H, W, 1) in [0, 1].
+        mask: (F, H, W), or None: what is opaque of them.
     """
     # Decoding may leave a little less than 1.
     if opacity.min() > 0.98:
-        return frames
-    _warn_transparent(name)
-    return frames * opacity + 1 - opacity
+        return frames, mask
+    return frames * opacity + 1 - opacity, _warn_and_choose(name, opacity[..., 0], mask)
 
 
-def given_or_opaque(name: str, mask: Tensor | None, opacity: Tensor) -> Tensor | None:
-    """Masks of the subject that are given, or else what is opaque, with a `MIVAWarning`, if something is and some is
-    not.
-
-    Args:
-        name: what to call the frames in warnings.
-        mask: (F, H, W), or None.
-        opacity: (F, H, W, 1) in [0, 1].
-    """
+def _warn_and_choose(name: str, opacity: Tensor, mask: Tensor | None) -> Tensor | None:
+    warnings.warn(f"What is transparent in {name} is shown over white.", MIVAWarning, stacklevel=3)
     if mask is not None or not opacity.min() <= 0.5 < opacity.max():
         return mask
     text = f"Masks are taken from the transparency of {name}: opaque is the subject."
-    warnings.warn(text, MIVAWarning, stacklevel=2)
-    return opacity[..., 0]
-
-
-def _warn_transparent(name: str) -> None:
-    warnings.warn(f"What is transparent in {name} is shown over white.", MIVAWarning, stacklevel=3)
+    warnings.warn(text, MIVAWarning, stacklevel=3)
+    return opacity

@@ -26,22 +26,18 @@ def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
     return pictures[..., :3] if pictures.shape[-1] >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
 
 
-def pictures_over_white(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
-    """Pictures (N, H, W, C) in [0, 1] of an IMAGE over white, and how opaque they were, (N, H, W, 1), or None.
+def split_opacity(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
+    """Colours (N, H, W, 1 or 3) in [0, 1] of an IMAGE, and how opaque it is, (N, H, W, 1), or None where no channel
+    says so.
 
     Args:
-        what: to call them in messages.
+        what: it is, to begin a message with.
 
     Raises:
         MIVAError: as from `frame_batch`.
     """
-    from ..miva_core.video_clips import over_white
-
     pictures = frame_batch(image, what)
-    if pictures.shape[-1] not in (2, 4):
-        return pictures, None
-    opacity = pictures[..., -1:]
-    return over_white(what, pictures[..., :-1], opacity), opacity
+    return (pictures[..., :-1], pictures[..., -1:]) if pictures.shape[-1] in (2, 4) else (pictures, None)
 
 
 def frames_of(image: Tensor, what: str = _PICTURE) -> Tensor:

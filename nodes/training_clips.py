@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from comfy_api.v0_0_2 import InputImpl, io
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from ..miva_core.pixel_values import mask_batch
 from . import comfy_bridge
-from .masks import frames_of, pictures_over_white
+from .masks import frames_of, split_opacity
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
 from .telling import notes, told, written
 
@@ -113,7 +114,7 @@ class MIVACameraClips(io.ComfyNode):
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.enough)
             else:
                 named = [(f"batch {k} of stills", batch) for k, batch in enumerate(stills["images"], start=1)]
-                batches = [frames_of(pictures_over_white(batch, name)[0]) for name, batch in named]
+                batches = [_of_stills(name, batch) for name, batch in named]
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
             clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
         if len(pictures) < _FEW_STILLS:
@@ -208,7 +209,6 @@ def _connected() -> list[io.Input]:
 def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
     from ..miva_core.clip_files import equally_masked
     from ..miva_core.frame_clips import frame_clip
-    from ..miva_core.video_clips import given_or_opaque
 
     videos, masks = clips["videos"], [mask for mask in clips.get("masks") or [] if mask is not None]
     if masks and len(masks) != len(videos):
@@ -219,17 +219,30 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     for k, video in enumerate(videos):
         name, mask = f"clip {k + 1}", mask_batch(masks[k], f"The mask of clip {k + 1}") if masks else None
         if isinstance(video, Tensor):
-            (images, opacity), fps = pictures_over_white(video, name), clips["fps"][0]
-            mask = mask if opacity is None else given_or_opaque(name, mask, opacity)
+            (images, mask), fps = _of_images(name, video, mask), clips["fps"][0]
         else:
             images, fps, mask = _of_video(name, video, mask)
         found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
     return equally_masked(found)
 
 
+def _of_stills(name: str, images: Tensor) -> Tensor:
+    """Pictures (N, H, W, 3) of an IMAGE, over white."""
+    # With masks that are given none are taken from its transparency.
+    return frames_of(_of_images(name, images, torch.ones(()).expand(images.shape[:-1]))[0])
+
+
+def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Frames (N, H, W, 1 or 3) of an IMAGE over white, and masks (N, H, W) or None."""
+    from ..miva_core.video_clips import over_white
+
+    colours, opacity = split_opacity(images, name)
+    return (colours, mask) if opacity is None else over_white(name, colours, opacity, mask)
+
+
 def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
     """Frames (N, H, W, C), their rate, and masks (N, H, W) or None, of a VIDEO."""
-    from ..miva_core.video_clips import given_or_opaque, over_white, read_connected
+    from ..miva_core.video_clips import over_white, read_connected
 
     path = _whole_file(video)
     if path:
@@ -237,7 +250,7 @@ def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float
     parts = video.get_components()
     images, opacity = parts.images, getattr(parts, "alpha", None)
     if opacity is not None:
-        images, mask = over_white(name, images, opacity), given_or_opaque(name, mask, opacity)
+        images, mask = over_white(name, images, opacity, mask)
     return images, float(parts.frame_rate), mask
 
 
