@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import html
 import logging
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,6 +66,7 @@ def test_a_folder_that_cannot_be_made_stops_nothing(comfyui: FakeComfyUI, caplog
     assert f"The folder {comfyui.models / 'miva'} cannot be made" in caplog.text
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 def test_no_code_of_a_terminal_is_logged(
     comfyui: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
