@@ -16,6 +16,7 @@ from .cli_mask import add_mask
 from .cli_options import add_folders
 from .cli_train import add_camera_clips, add_train
 from .errors import MIVAError, MIVAWarning
+from .package_fit import misfit_of
 from .terminal import PlainStream
 
 PROGRAM = "python -m miva_core"
@@ -40,8 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         with _told_notes(), contextlib.redirect_stdout(PlainStream(sys.stdout)):
             options.run(options)
-    except MIVAError as error:
-        print(f"Error: {error}", file=PlainStream(sys.stderr))
+    except (MIVAError, RuntimeError, ImportError, AttributeError) as error:
+        misfit = misfit_of(error)
+        if not misfit and not isinstance(error, MIVAError):
+            raise
+        print(f"Error: {misfit or error}", file=PlainStream(sys.stderr))
         return 2
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough. Python would complain once more when it flushes at its end.

@@ -46,7 +46,7 @@ def frame_batch(images: Any, owner: str) -> Tensor:
         owner: whose they are, as in `clamp_unit`.
 
     Raises:
-        MIVAError: another type or shape, nothing in it, or as from `clamp_unit`.
+        MIVAError: another type or shape, nothing in it, tiny, or as from `clamp_unit`.
     """
     if not _is_dense(images) or not images.is_floating_point():
         raise MIVAError(
@@ -64,6 +64,9 @@ def frame_batch(images: Any, owner: str) -> Tensor:
         )
     if not frames.numel():
         raise MIVAError(f"{owner} is empty, its shape is {shape}: connect a picture.")
+    height, width = frames.shape[1:3]
+    if min(height, width) < MIN_SIDE:
+        raise MIVAError(f"{owner} is {width}×{height}: each side must have at least {MIN_SIDE} pixels.")
     return clamp_unit(frames.detach().to("cpu", torch.float32), owner)
 
 

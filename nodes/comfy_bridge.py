@@ -56,7 +56,7 @@ def register_folders() -> None:
     try:
         adapters_folder()
     except MIVAError as error:
-        _log.warning("%s", error)
+        _log.warning("%s", in_ascii(str(error)))
 
 
 def lay_out_examples() -> None:
@@ -74,7 +74,8 @@ def lay_out_examples() -> None:
             with replacing(path) as temporary:
                 shutil.copyfile(source, temporary)
         except (OSError, MIVAError) as error:
-            _log.warning("The example picture %s could not be put into the input folder: %s.", path.name, error)
+            text = in_ascii(f"The example picture {path.name} could not be put into the input folder: {error}.")
+            _log.warning("%s", text)
             return
 
 

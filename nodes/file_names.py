@@ -18,7 +18,9 @@ def fill_in(name: str, now: time.struct_time, size: tuple[int, int]) -> str:
     """Put the date, the time and the size of a clip into a name, where ComfyUI's own nodes that save would.
 
     Args:
-        name: such as pan_%year%-%month% or %date:yyyy-MM-dd%/pan. size: width and height for %width% and %height%.
+        name: such as pan_%year%-%month% or %date:yyyy-MM-dd%/pan.
+        now: the local time.
+        size: width and height for %width% and %height%.
 
     Returns:
         The name; what else stands between two per cent signs is left as it is.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from comfy_api.v0_0_2 import io
 
+from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from ..miva_core.files import FileTakenError
 from ..miva_core.info import AdapterInfo
@@ -137,7 +138,7 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
 
 
 def _checked_prefix(prefix: str) -> str:
-    shown = repr(prefix) if len(prefix) <= 60 else f"{prefix[:20]!r}…"
+    shown = printable(repr(prefix), 60)
     parts = [part.strip() for part in prefix.strip().removesuffix(".safetensors").replace("\\", "/").split("/")]
     if reserved := next(filter(is_reserved, parts), None):
         raise MIVAError(f"{reserved!r} is a name that Windows keeps for itself: write another filename_prefix.")

@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
 from .sockets import Dataset, MivaModel, StackedMiva
 
@@ -30,26 +31,30 @@ _SOURCES = {
 """Nodes to connect."""
 
 
-def check_inputs(inputs: Iterable[io.Input], given: Mapping[str, Any]) -> None:
+def check_inputs(inputs: Iterable[io.Input], given: Mapping[str, Any], in_lists: bool) -> None:
     """Check that sockets were given what nodes give, and that the chosen options are there.
 
     Args:
-        inputs: of the node's schema. given: values by their ids; inside of lists where the node takes lists.
+        inputs: of the node's schema.
+        given: values by their ids.
+        in_lists: whether the node takes lists, so that values stand inside of them.
 
     Raises:
         MIVAError: not so.
     """
     for one in inputs:
         if isinstance(one, io.DynamicCombo.Input):
-            _check_option(one, given.get(one.id))
+            _check_option(one, given.get(one.id), in_lists)
         elif isinstance(one, io.Autogrow.Input):
             for name, value in (given.get(one.id) or {}).items():
                 _check_socket(name, one.template.input.get_io_type(), True, value)
         elif one.get_io_type() not in _WIDGETS:
-            _check_socket(one.id, one.get_io_type(), one.optional, given.get(one.id))
+            value = given.get(one.id)
+            for each in (value or [None]) if in_lists and isinstance(value, list) else [value]:
+                _check_socket(one.id, one.get_io_type(), one.optional, each)
 
 
-def _check_option(one: io.Input, chosen: Any) -> None:
+def _check_option(one: io.Input, chosen: Any, in_lists: bool) -> None:
     """ComfyUI hands over nothing where it does not find the option."""
     key = chosen.get(one.id) if isinstance(chosen, Mapping) else None
     key = key[0] if isinstance(key, list) and key else key
@@ -60,17 +65,16 @@ def _check_option(one: io.Input, chosen: Any) -> None:
             f"What is chosen for `{one.id}` is not known to this ComfyUI-MIVA, as when a newer one has made the "
             f"workflow: update ComfyUI-MIVA, or choose one of these: {names}."
         )
-    check_inputs(option.inputs, chosen)
+    check_inputs(option.inputs, chosen, in_lists)
 
 
 def _check_socket(name: str, io_type: str, optional: bool, value: Any) -> None:
     source = next((_SOURCES[kind] for kind in io_type.split(",") if kind in _SOURCES), "")
     advice = f"connect {source + ', or another' if source else 'a'} node with such an output"
-    for each in value if isinstance(value, list) else [value]:
-        if each is None and not optional:
-            raise MIVAError(f"Nothing is connected to `{name}`, which takes {io_type}: {advice}.")
-        if each is not None and not any(_is(kind, each) for kind in io_type.split(",")):
-            raise MIVAError(f"`{name}` was given {_shown(each)}, and takes {io_type} alone: {advice}.")
+    if value is None and not optional:
+        raise MIVAError(f"Nothing is connected to `{name}`, which takes {io_type}: {advice}.")
+    if value is not None and not any(_is(kind, value) for kind in io_type.split(",")):
+        raise MIVAError(f"`{name}` was given {_shown(value)}, and takes {io_type} alone: {advice}.")
 
 
 def _is(kind: str, value: Any) -> bool:
@@ -81,5 +85,4 @@ def _is(kind: str, value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     """A wrong value for a message: of numbers and texts what they are, of others their type."""
-    text = ascii(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return shown(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"

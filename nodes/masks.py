@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..miva_core.errors import MIVAError
 from ..miva_core.pictures import told_size
-from ..miva_core.pixel_values import MIN_SIDE, frame_batch, mask_batch
+from ..miva_core.pixel_values import frame_batch, mask_batch
 
 _PICTURE = "The picture"
 
@@ -20,15 +20,24 @@ def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
         what: it is, to begin a message with.
 
     Raises:
-        MIVAError: they are tiny, or as from `frame_batch`.
+        MIVAError: as from `frame_batch`.
     """
     pictures = frame_batch(image, what)
-    height, width, channels = pictures.shape[1:]
-    if min(height, width) < MIN_SIDE:
-        raise MIVAError(
-            f"{what} is {told_size((height, width))} pixels, and {MIN_SIDE} a side are needed: connect a larger one."
-        )
-    return pictures[..., :3] if channels >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
+    return pictures[..., :3] if pictures.shape[-1] >= 3 else pictures[..., :1].expand(-1, -1, -1, 3)
+
+
+def split_opacity(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
+    """Colours (N, H, W, 1 or 3) in [0, 1] of an IMAGE, and how opaque it is, (N, H, W, 1), or None where no channel
+    says so.
+
+    Args:
+        what: it is, to begin a message with.
+
+    Raises:
+        MIVAError: as from `frame_batch`.
+    """
+    pictures = frame_batch(image, what)
+    return (pictures[..., :-1], pictures[..., -1:]) if pictures.shape[-1] in (2, 4) else (pictures, None)
 
 
 def frames_of(image: Tensor, what: str = _PICTURE) -> Tensor:
@@ -85,7 +94,8 @@ def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:
     """Check that something is left of a mask after it was edited; any shape.
 
     Args:
-        what: it is. edits: the widgets that have edited it.
+        what: it is.
+        edits: the widgets that have edited it.
 
     Raises:
         MIVAError: nothing is, though something was there.

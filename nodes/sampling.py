@@ -159,7 +159,7 @@ class MIVASampler(io.ComfyNode):
         _check_stack(mivas, model, len(pictures))
         names = unique_names([entry.path.stem for entry in mivas])
         # Another thread must not move the base, nor what it notes, in between.
-        with take_turn(base.model), notes() as heard:
+        with take_turn(base.model), notes() as warned:
             fitted = _fit_all(pictures, dict(zip(names, mivas, strict=True)), size, fit)
             adapters = model.adapters(mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
@@ -187,7 +187,7 @@ class MIVASampler(io.ComfyNode):
         # On the node the first lines are seen.
         odd = [*_weight_notes(names, mivas, base), *size_notes(size, base.size), *model.remarks]
         # Never nothing, which would leave what the last run has told on the node.
-        lines = [*odd, *_changed(fitted), *dict.fromkeys(heard), _outcome(len(clips), frames, size, clip.fps)]
+        lines = [*odd, *_changed(fitted), *dict.fromkeys(warned), _outcome(len(clips), frames, size, clip.fps)]
         shown, masks = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*clips, strict=True))
         return io.NodeOutput(shown, masks, float(clip.fps), ui=written("\n".join(lines)))
 

@@ -31,7 +31,8 @@ class StackedMiva:
     """One adapter file as it is to act: nothing of it but the header is read yet.
 
     Attributes:
-        path: the file. stamp: its time of change in nanoseconds and its size, which tell it from a later one.
+        path: the file.
+        stamp: its time of change in nanoseconds and its size, which tell it from a later one.
         info: its header.
         weight: how strongly it acts.
         span: shares of the run's steps in which it acts, see `Injection.set_spans`.

@@ -115,16 +115,16 @@ class MIVASubjectMask(io.ComfyNode):
 
         frames = check_images(image)
         check_key_frame(key_frame, len(frames))
-        with notes() as heard:
+        with notes() as warned:
             found = _find(frames, method, key_frame, mivas)
         edited = Edits(keep_largest, fill_holes, grow, feather, invert).apply(found.masks)
         check_left(edited, found.masks, "the mask", "`grow`, `feather` or `invert`")
         found = found._replace(masks=edited)
-        heard.append(f"The mask covers {found.masks.amax(0)[key_frame].mean():.1%} of the picture.")
+        warned.append(f"The mask covers {found.masks.amax(0)[key_frame].mean():.1%} of the picture.")
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
         # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
-        preview |= written("\n".join(heard)).as_dict()
+        preview |= written("\n".join(warned)).as_dict()
         return io.NodeOutput(
             comfy_bridge.to_intermediate(found.masks.amax(0)),
             comfy_bridge.to_intermediate(shown),

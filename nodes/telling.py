@@ -11,6 +11,8 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 
 from ..miva_core.errors import MIVAError, MIVAWarning
+from ..miva_core.package_fit import misfit_of
+from ..miva_core.terminal import in_ascii
 from . import comfy_bridge
 from .input_checks import check_inputs
 
@@ -28,32 +30,42 @@ _PACKAGES = {
 
 
 def told(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """For a node's `execute`: inputs that ComfyUI did not check, a package that is missing, and a card that is full,
-    are told in one sentence. None on a socket is as if nothing were connected."""
+    """For a node's `execute`: inputs that ComfyUI did not check, a package that is missing or fits no other, and
+    a card that is full, are told in one sentence. None on a socket is as if nothing were connected."""
 
     @functools.wraps(execute)
     def run(cls: type[io.ComfyNode], **given: Any) -> Any:
-        inputs = cls.define_schema().inputs
-        check_inputs(inputs, given)
-        free = {one.id for one in inputs if one.optional and given.get(one.id) is None}
+        schema = cls.define_schema()
+        check_inputs(schema.inputs, given, schema.is_input_list)
+        free = {one.id for one in schema.inputs if one.optional and given.get(one.id) is None}
         try:
             return execute(cls, **{name: value for name, value in given.items() if name not in free})
-        except ModuleNotFoundError as error:
-            package = (error.name or "").partition(".")[0]
-            if package not in _PACKAGES:
-                raise
-            raise MIVAError(
-                f"This needs the package {package}, which is not installed: run `python -m pip install "
-                f'"{_PACKAGES[package]}"` with the Python of ComfyUI, then start it again.'
-            ) from error
         except torch.cuda.OutOfMemoryError as error:
             # Of the same type, by which ComfyUI knows that it should unload its models.
             raise type(error)(
                 "The graphics card has run out of memory: close other programs that use it, or choose fewer frames, a "
                 f"smaller picture or a smaller base. ({error})"
             ) from error
+        except (MIVAError, RuntimeError, ImportError, AttributeError) as error:
+            _tell_packages(error)
+            if isinstance(error, MIVAError):
+                # ComfyUI writes it into its console.
+                error.args = (in_ascii(str(error)),)
+            raise
 
     return run
+
+
+def _tell_packages(error: BaseException) -> None:
+    """Raise a MIVAError if an exception comes of a package that is missing, or fits no other."""
+    if misfit := misfit_of(error):
+        raise MIVAError(misfit) from error
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package in _PACKAGES:
+        raise MIVAError(
+            f"This needs the package {package}, which is not installed: run `python -m pip install "
+            f'"{_PACKAGES[package]}"` with the Python of ComfyUI, then start it again.'
+        ) from error
 
 
 def written(text: str) -> ui.PreviewText:
@@ -65,14 +77,14 @@ def written(text: str) -> ui.PreviewText:
 @contextmanager
 def notes() -> Iterator[list[str]]:
     """What the engine warns of while the block runs, to be shown on the node."""
-    heard: list[str] = []
+    texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MIVAWarning)
-        yield heard
+        yield texts
     for warning in caught:
         if issubclass(warning.category, MIVAWarning):
-            heard.append(str(warning.message))
+            texts.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    for text in heard:
-        _log.info("MIVA: %s", text)
+    for text in texts:
+        _log.info("MIVA: %s", in_ascii(text))

@@ -176,19 +176,19 @@ class MIVATrain(io.ComfyNode):
             lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
             samples = _samples(lesson, try_on, try_on_mask)
             training = Training.of(model, lesson, chosen, seed, start)
-            with notes() as heard:
+            with notes() as warned:
                 losses = training.run(samples)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
                 sheet = training.tried_on(samples, made)
         node = (name, preset, steps, seed, masked, subject, learning_rate, flip)
         _results.setdefault(node, set()).add(training.out)
         # Samples are made several times, and tell the same each time.
-        heard = list(dict.fromkeys(heard))
+        warned = list(dict.fromkeys(warned))
         expected = expected_of(chosen, base.name)
         many = f"{expected} (`steps` 0 takes all)" if expected else f"{len(losses)} steps"
-        heard.append(f"Learnt in {many}. It is kept as {training.out.parent.name}")
+        warned.append(f"Learnt in {many}. It is kept as {training.out.parent.name}")
         return io.NodeOutput(
-            (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=written("\n".join(heard))
+            (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=written("\n".join(warned))
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from comfy_api.v0_0_2 import InputImpl, io
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from ..miva_core.pixel_values import mask_batch
 from . import comfy_bridge
-from .masks import frames_of
+from .masks import frames_of, split_opacity
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
 from .telling import notes, told, written
 
@@ -108,16 +109,17 @@ class MIVACameraClips(io.ComfyNode):
 
         base = model[0].base
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        with notes() as heard:
+        with notes() as warned:
             if stills["stills"][0] == FOLDER:
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.needed_side)
             else:
-                batches = [frames_of(batch) for batch in stills["images"]]
+                named = [(f"batch {k} of stills", batch) for k, batch in enumerate(stills["images"], start=1)]
+                batches = [_of_stills(name, batch) for name, batch in named]
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
             clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
         if len(pictures) < _FEW_STILLS:
-            heard.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
-        return _output(Dataset(clips, base.name, motion[0], False, source), heard)
+            warned.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
+        return _output(Dataset(clips, base.name, motion[0], False, source), warned)
 
 
 class MIVADataset(io.ComfyNode):
@@ -160,7 +162,7 @@ class MIVADataset(io.ComfyNode):
     @told
     def execute(cls, model: list[Any], clips: Mapping[str, list[Any]]) -> io.NodeOutput:
         base = model[0].base
-        with notes() as heard:
+        with notes() as warned:
             if clips["clips"][0] == FOLDER:
                 from ..miva_core.clip_files import read_clips
 
@@ -170,10 +172,10 @@ class MIVADataset(io.ComfyNode):
             else:
                 found, camera = _connected_clips(base, clips), False
         if len(found) < _FEW:
-            heard.append("So few are learnt by heart rather than as a motion: about ten are better.")
+            warned.append("So few are learnt by heart rather than as a motion: about ten are better.")
         masked = all(len(clip.masks) for clip in found)
         source = {"names": ", ".join(printable(clip.name) for clip in found)}
-        return _output(Dataset(found, base.name, "camera" * camera, masked, source), heard)
+        return _output(Dataset(found, base.name, "camera" * camera, masked, source), warned)
 
 
 def _folder(tooltip: str, preferred: str = "") -> io.Input:
@@ -208,7 +210,7 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     from ..miva_core.clip_files import equally_masked
     from ..miva_core.frame_clips import frame_clip
 
-    videos, masks = clips["videos"], clips.get("masks") or []
+    videos, masks = clips["videos"], [mask for mask in clips.get("masks") or [] if mask is not None]
     if masks and len(masks) != len(videos):
         raise MIVAError(
             f"{len(videos)} clips are connected, but masks of {len(masks)}: give every clip its batch of masks."
@@ -216,11 +218,26 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     found = []
     for k, video in enumerate(videos):
         name, mask = f"clip {k + 1}", mask_batch(masks[k], f"The mask of clip {k + 1}") if masks else None
-        images, fps = video, clips["fps"][0]
-        if not isinstance(video, Tensor):
+        if isinstance(video, Tensor):
+            (images, mask), fps = _of_images(name, video, mask), clips["fps"][0]
+        else:
             images, fps, mask = _of_video(name, video, mask)
         found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
     return equally_masked(found)
+
+
+def _of_stills(name: str, images: Tensor) -> Tensor:
+    """Pictures (N, H, W, 3) of an IMAGE, over white."""
+    # With masks that are given none are taken from its transparency.
+    return frames_of(_of_images(name, images, torch.ones(()).expand(images.shape[:-1]))[0])
+
+
+def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Frames (N, H, W, 1 or 3) of an IMAGE over white, and masks (N, H, W) or None."""
+    from ..miva_core.video_clips import over_white
+
+    colours, opacity = split_opacity(images, name)
+    return (colours, mask) if opacity is None else over_white(name, colours, opacity, mask)
 
 
 def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
@@ -273,8 +290,8 @@ def _contents(chosen: Any) -> Any:
     return [(path.as_posix(), stamp_of(path)) for path in files]
 
 
-def _output(dataset: Dataset, heard: Sequence[str]) -> io.NodeOutput:
+def _output(dataset: Dataset, warned: Sequence[str]) -> io.NodeOutput:
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
-    told = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *heard]
-    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(told)))
+    lines = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *warned]
+    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(lines)))

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 from einops import rearrange
 from torch import Tensor
 
-from ..errors import MIVAError
-from ..pictures import told_size
-from ..pixel_values import MIN_SIDE, frame_batch, to_bytes
+from ..pixel_values import frame_batch, to_bytes
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor
@@ -25,14 +23,9 @@ def check_images(images: Any) -> Tensor:
         images: (F, H, W, C) float in [0, 1], see `frame_batch`.
 
     Raises:
-        MIVAError: as from `frame_batch`, or they are tiny.
+        MIVAError: as from `frame_batch`.
     """
     frames = frame_batch(images, "The image")
-    if min(frames.shape[1:3]) < MIN_SIDE:
-        raise MIVAError(
-            f"The image is {told_size(frames.shape[1:3])}: each side must have at least {MIN_SIDE} pixels to find "
-            "anything in it."
-        )
     if frames.shape[-1] in (2, 4):
         alpha = frames[..., -1:]
         frames = frames[..., :-1] * alpha + _GREY * (1 - alpha)

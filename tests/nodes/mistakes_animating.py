@@ -247,7 +247,7 @@ ANIMATING = [
     Mistake(
         "a picture of one pixel",
         lambda artist: artist.sample(motion(), picture(1, 1)),
-        "The picture is 1×1 pixels, and 8 a side are needed: connect a larger one.",
+        "The picture is 1×1: each side must have at least 8 pixels.",
     ),
     Mistake(
         "a picture with broken pixels",

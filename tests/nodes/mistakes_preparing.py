@@ -139,7 +139,7 @@ PREPARING = [
     Mistake(
         "a picture of one pixel to look in",
         lambda artist: artist.box("0,0,1,1", image=picture(1, 1)),
-        "The image is 1×1: each side must have at least 8 pixels to find anything in it.",
+        "The image is 1×1: each side must have at least 8 pixels.",
     ),
     Mistake(
         "a mask that shrinks to nothing",
@@ -322,7 +322,7 @@ PREPARING = [
     Mistake(
         "a name of 300 letters",
         lambda artist: artist.save(motion(), "m" * 300),
-        "The filename_prefix 'mmmmmmmmmmmmmmmmmmmm'… is too long for a file: write fewer letters.",
+        f"The filename_prefix '{'m' * 59}… is too long for a file: write fewer letters.",
     ),
     Mistake(
         "a folder that ComfyUI cannot make",

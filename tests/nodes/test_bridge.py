@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import html
 import logging
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,6 +64,22 @@ def test_a_folder_that_cannot_be_made_stops_nothing(comfyui: FakeComfyUI, caplog
     comfyui.models.joinpath("miva").write_text("a file")
     load_pack_into_comfyui()
     assert f"The folder {comfyui.models / 'miva'} cannot be made" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_no_code_of_a_terminal_is_logged(
+    comfyui: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models, examples = tmp_path / "\x1b[31mmodels", tmp_path / "examples"
+    models.write_text("a file")
+    comfyui.modules["folder_paths"].models_dir = str(models)
+    examples.mkdir()
+    (examples / "\x1b[31mred.png").touch()
+    monkeypatch.setattr(comfy_bridge, "EXAMPLES", examples)
+    comfyui.input.rmdir()
+    comfyui.input.write_text("a file")
+    load_pack_into_comfyui()
+    assert r"\x1b[31mmodels" in caplog.text and r"\x1b[31mred.png" in caplog.text and "\x1b[31m" not in caplog.text
 
 
 def test_pictures_of_the_examples_are_laid_out_where_they_are_missing(comfyui: FakeComfyUI) -> None:

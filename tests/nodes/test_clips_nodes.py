@@ -263,6 +263,36 @@ def test_a_part_of_a_file_is_taken_as_comfyui_gives_it(quick_model: Any) -> None
     assert "1 of 2 clips have masks, which are not used, since these have none: clip 2." in shown(output)
 
 
+def test_connected_pictures_that_are_transparent_are_shown_over_white(quick_model: Any) -> None:
+    """As they are where a VIDEO or a file has an alpha channel; what lies below it is nobody's to learn."""
+    frames, opaque = noise(6), subject(6)[..., None]
+    cut_out = torch.cat([frames, opaque], -1)
+    grey = torch.cat([frames[..., :1], opaque], -1)
+    chosen = {"clips": "connected", "videos": [cut_out, grey]}
+    output = run(MIVADataset, model=quick_model, clips=chosen)
+    for clip, colours in zip(output[0].clips, (frames, frames[..., :1]), strict=True):
+        expected = torch.where(opaque > 0.5, colours.expand(-1, -1, -1, 3), 1).mul(255).round().byte()
+        assert torch.equal(clip.frames.movedim(1, -1), expected)
+        assert torch.equal(clip.masks[0], (opaque[..., 0] * 255).byte())
+    assert "What is transparent in clip 1 is shown over white.\nMasks are taken from the transparency of clip 1: " in (
+        shown(output)
+    )
+    given = run(MIVADataset, model=quick_model, clips=chosen | {"masks": [1 - opaque[..., 0]] * 2})
+    assert torch.equal(given[0].clips[0].masks[0], (1 - opaque[..., 0]).mul(255).byte())
+    assert "Masks are taken" not in shown(given)
+    plain = torch.cat([frames, torch.ones_like(opaque)], -1)
+    assert shown(run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [plain] * 3})) == "3 clips."
+
+
+def test_connected_stills_that_are_transparent_are_shown_over_white(quick_model: Any) -> None:
+    still = noise(1, 256, 256)
+    hidden = torch.cat([still, torch.zeros(1, 256, 256, 1)], -1)
+    chosen = {"stills": "connected", "images": [hidden]}
+    output = run(MIVACameraClips, model=quick_model, stills=chosen, motion="pan-left")
+    assert all((clip.frames == 255).all() for clip in output[0].clips)
+    assert "What is transparent in batch 1 of stills is shown over white." in shown(output)
+
+
 def test_clips_are_cropped_to_the_base_with_their_masks(quick_model: Any) -> None:
     wide, mask = noise(4, 128, 192), torch.zeros(4, 128, 192)
     mask[:, :, 96:] = 1

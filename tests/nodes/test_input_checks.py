@@ -8,7 +8,7 @@ import torch
 from artist import GivenNoise
 from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.errors import MIVAError
-from comfyui_miva.nodes import NODES, MIVABindMask, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack, MIVATrain
+from comfyui_miva.nodes import NODES, MIVABindMask, MIVADataset, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
 from node_runs import motion, run, run_unchecked, shown
 
@@ -118,10 +118,45 @@ def test_what_a_node_of_another_pack_gives_is_told_by_its_type() -> None:
         run_unchecked(MIVAInfo, mivas=(1, 2))
 
 
+@pytest.mark.parametrize("wrong", [[()], []])
+def test_a_list_is_no_value_of_a_node_that_takes_none(wrong: list[Any]) -> None:
+    """Some packs hand a list over as one value."""
+    with pytest.raises(
+        MIVAError, match=r"^`mivas` was given a list, and takes MIVA_STACK alone: connect Load MIVA, or"
+    ):
+        run_unchecked(MIVAInfo, mivas=wrong)
+    with pytest.raises(
+        MIVAError, match=r"^`miva0` was given a list, and takes MIVA_STACK alone: connect Load MIVA, or"
+    ):
+        run_unchecked(MIVAStack, mivas={"miva0": wrong})
+
+
+def test_of_lists_the_values_are_checked(model: Any) -> None:
+    frames = torch.rand(model.base.frames, 64, 64, 3)
+    free = {"clips": "connected", "videos": [frames], "fps": [0.0], "masks": [None]}
+    assert not run_unchecked(MIVADataset, model=model, clips=free)[0].masked
+    with pytest.raises(MIVAError, match=r"^2 clips are connected, but masks of 1: give every clip its batch of masks"):
+        run_unchecked(
+            MIVADataset,
+            model=model,
+            clips=free | {"videos": [frames, frames], "masks": [torch.ones(model.base.frames, 64, 64), None]},
+        )
+    with pytest.raises(MIVAError, match=r"^`videos` was given a list, and takes IMAGE,VIDEO alone"):
+        run_unchecked(MIVADataset, model=model, clips=free | {"videos": [[frames]]})
+    for nothing in ([], [None]):
+        with pytest.raises(MIVAError, match=r"^Nothing is connected to `videos`, which takes IMAGE,VIDEO: connect"):
+            run_unchecked(MIVADataset, model=model, clips=free | {"videos": nothing})
+
+
 def test_a_long_text_is_cut() -> None:
     with pytest.raises(MIVAError) as told:
         run_unchecked(MIVAInfo, mivas="x" * 100_000)
     assert len(str(told.value)) < 200
+
+
+def test_a_number_too_long_to_be_written_is_told() -> None:
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a huge value, and takes MIVA_STACK alone"):
+        run_unchecked(MIVAInfo, mivas=10**5000)
 
 
 def test_nothing_on_a_socket_is_as_if_it_were_free() -> None:

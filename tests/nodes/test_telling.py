@@ -1,6 +1,7 @@
 """Errors that no artist could make sense of are told in a sentence."""
 
 import html
+import logging
 import sys
 import warnings
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
-from comfyui_miva.nodes import MIVASampler, MIVATrain
+from comfyui_miva.nodes import MIVASampler, MIVASubjectMask, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
 from comfyui_miva.nodes.telling import notes, told, written
 from fake_comfyui import FakeComfyUI
@@ -56,6 +57,25 @@ def test_a_module_that_no_package_of_ours_has_is_not_explained_away() -> None:
     assert said.value is error
 
 
+def test_a_torchvision_that_does_not_fit_torch_is_told(shapes: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchvision.extension._has_ops", lambda: False)
+    demo = "drawn shapes (built-in demo)"
+    words = {"method": "words", "prompt": "green circle", "detector": demo, "segmenter": demo}
+    with pytest.raises(
+        MIVAError, match=r"^The installed torchvision does not fit torch \d.*: install the torchvision th"
+    ):
+        run_unchecked(MIVASubjectMask, image=shapes, method=words)
+
+
+def test_a_package_that_cannot_be_loaded_for_another_one_is_told() -> None:
+    """As transformers raises it, without a name."""
+    error = ModuleNotFoundError("Could not import module 'UMT5EncoderModel'.")
+    error.__cause__ = RuntimeError("operator torchvision::nms does not exist")
+    with pytest.raises(MIVAError, match=r"^The installed torchvision does not fit torch") as said:
+        _Node.execute(error=error)
+    assert said.value.__cause__ is error
+
+
 def test_training_asks_for_its_packages_before_it_begins(
     model: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,12 +111,24 @@ def test_a_node_keeps_its_name_and_all_other_errors() -> None:
 
 
 def test_notes_are_what_the_engine_warns_of_and_nothing_else() -> None:
-    with pytest.warns(DeprecationWarning, match="of somebody else") as others, notes() as heard:
+    with pytest.warns(DeprecationWarning, match="of somebody else") as others, notes() as texts:
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
         warnings.warn("of somebody else", DeprecationWarning, stacklevel=1)
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
-    assert heard == ["the mask was scaled", "the mask was scaled"]
+    assert texts == ["the mask was scaled", "the mask was scaled"]
     assert len(others) == 1
+
+
+def test_no_code_of_a_terminal_reaches_the_console(caplog: pytest.LogCaptureFixture) -> None:
+    """ComfyUI writes there what is logged, and the errors of nodes."""
+    with caplog.at_level(logging.INFO), notes() as texts:
+        warnings.warn("\x1b[31mred.png was scaled", MIVAWarning, stacklevel=1)
+    assert texts == ["\x1b[31mred.png was scaled"]
+    assert [record.getMessage() for record in caplog.records] == [r"MIVA: \x1b[31mred.png was scaled"]
+    error = MIVAError("\x1b[31mred.png is\na folder")
+    with pytest.raises(MIVAError) as said:
+        _Node.execute(error=error)
+    assert said.value is error and str(error) == "\\x1b[31mred.png is\na folder"
 
 
 def test_what_a_node_tells_is_written_onto_it(comfyui: FakeComfyUI) -> None:

@@ -53,7 +53,7 @@ def test_bytes_are_rounded() -> None:
         ),
         (
             torch.rand(1, 4, 64, 3),
-            "The image is 64×4: each side must have at least 8 pixels to find anything in it.",
+            "The image is 64×4: each side must have at least 8 pixels.",
         ),
         (
             torch.full((1, 16, 16, 3), torch.nan),
