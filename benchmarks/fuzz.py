@@ -215,6 +215,7 @@ def main() -> None:
         *(f"\n    {text}" for text in failures[:50]),
     ]
     print("\n".join(lines))
+    args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "fuzz.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

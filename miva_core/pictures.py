@@ -80,6 +80,7 @@ def _read_cutout(path: str | Path, needed_side: int | None) -> tuple[Tensor, Ten
 def read_mask(path: str | Path) -> Tensor:
     """Read a mask: the brightness of a picture (of its brightest channel), or the opaque part of a cut-out.
 
+    The labels 0 and 1 of a PNG are black and white.
     A picture that is transparent in places is a cut-out, unless what is visible of it is black and white itself. A
     warning tells so. Formats, sizes and errors are those of `read_picture`.
 
@@ -88,6 +89,9 @@ def read_mask(path: str | Path) -> Tensor:
     """
     path = require_file(path, "mask")
     pixels = decode_picture(path).pixels
+    if path.suffix.lower() == ".png" and pixels.dtype == np.uint8 and pixels.max() == 1:
+        # Labels, as programs that segment write them; files that lose detail have such a value by chance.
+        pixels = pixels * np.uint8(255)
     if pixels.dtype.kind == "u" and pixels.shape[2:] == (3,):
         # As floats three channels would take three times the memory.
         pixels = pixels.max(-1)

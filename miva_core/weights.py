@@ -171,7 +171,7 @@ def _read_pickle(path: Path, kind: str) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping):
-        raise MIVAError(f"{path} holds a {type(content).__name__}, but a {kind} holds named tensors.")
+        raise MIVAError(f"{path} holds no named tensors, as a {kind} does: get another file.")
     return {n: tensor for n, tensor in content.items() if isinstance(n, str) and isinstance(tensor, Tensor)}
 
 

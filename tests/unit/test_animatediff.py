@@ -309,8 +309,8 @@ def test_a_missing_or_misshapen_tensor_is_named(
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("animatediff", {}, "needs checkpoint and motion_module: checkpoint is missing"),
-        ("animatediff", {"checkpoint": "x"}, "motion_module is missing"),
+        ("animatediff", {}, "needs a checkpoint and a motion module: name the checkpoint, too"),
+        ("animatediff", {"checkpoint": "x"}, "name the motion module, too"),
         ("tiny", {"checkpoint": "x"}, "The base tiny takes no checkpoint"),
     ],
 )

@@ -325,3 +325,10 @@ def test_a_cut_out_is_told(tmp_path: Path) -> None:
 def test_what_is_no_mask_is_named(tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match="nothing"):
         read_mask(tmp_path / "nothing.png")
+
+
+def test_labels_are_a_mask(tmp_path: Path) -> None:
+    labels = np.zeros((40, 30), np.uint8)
+    labels[5:20, 8:25] = 1
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    assert torch.equal(read_mask(tmp_path / "labels.png"), torch.from_numpy(labels).float())

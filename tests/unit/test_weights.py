@@ -31,7 +31,7 @@ def endless() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([torch.zeros(1)], "holds a list, but a model holds named tensors"),
+        ([torch.zeros(1)], "holds no named tensors, as a model does: get another file"),
         ({"x": torch.eye(3).to_sparse()}, "holds x sparse, quantised, nested or without values"),
         ({"a\n\x1b[31m": torch.zeros(2, device="meta")}, r"holds \'a\\n\\x1b\[31m\' sparse"),
     ],
