@@ -191,7 +191,6 @@ def tensors(*keys: str) -> dict[str, torch.Tensor]:
 
 
 WRONG_FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "missing": (lambda path: None, "is not there"),
     "folder": (lambda path: path.mkdir(), "is a folder"),
     "empty": (lambda path: path.touch(), "is an empty file"),
     "short text": (lambda path: path.write_text("hi"), "is a text file"),
