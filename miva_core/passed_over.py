@@ -71,7 +71,7 @@ def _why_folder(folder: Path, wanted: Callable[[Path], bool]) -> str:
     except MIVAError:
         return "a folder that cannot be opened"
     if count := sum(map(wanted, inside)):
-        return f"a folder with {count} of them: choose that folder"
+        return f"with {count} inside: choose such a folder itself"
     if any(path.is_dir() for path in inside):
         return "a folder of folders: choose the one that holds what is to be read"
     unread = any(path.suffix.lower() not in _ROUTINE for path in inside)

@@ -214,7 +214,8 @@ def _decode_by_opencv(file: BinaryIO, path: Path, needed_side: int | None) -> De
     size = _float_picture_size(file)
     if size is None:
         raise MIVAError(
-            f"{path} is not a picture that can be read, it looks like {looks_like(path)}: export it as PNG or JPEG."
+            f"{path} is not a picture that can be read, it looks like {looks_like(path)}: copy it again, or export it "
+            "as PNG or JPEG."
         )
     _check_size(*size, path)
     file.seek(0)

@@ -182,13 +182,13 @@ PREPARING = [
     Mistake(
         "clips one folder deeper, as other trainers have them",
         lambda artist: artist.clips_in(artist.frames_in("mine", ("10_jump/a", "10_jump/b"))),
-        "There are no clips in {input}/mine, but 10_jump (a folder with 2 of them: choose that folder).",
+        "There are no clips in {input}/mine, but 10_jump (with 2 inside: choose such a folder itself).",
     ),
     Mistake(
         "stills one folder deeper",
         lambda artist: artist.film(stills="folder", folder=artist.frames_in("mine", ("5_house",))),
-        "There are no stills in {input}/mine: put pictures such as .png, .jpg or .webp into it. There are: 5_house (a "
-        "folder with 4 of them: choose that folder).",
+        "There are no stills in {input}/mine: put pictures such as .png, .jpg or .webp into it. There are: 5_house (with "
+        "4 inside: choose such a folder itself).",
     ),
     Mistake(
         "other files among clips",

@@ -105,7 +105,7 @@ def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
     if thumbnail:
         frames()[0].save(deeper / "c.png")
     (deeper / "a.txt").write_text("a dog jumps")
-    told = r"10_jump \(a folder with 1 of them: choose that folder\)"
+    told = r"10_jump \(with 1 inside: choose such a folder itself\)"
     with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {told}\.$"):
         read_clips(tmp_path, WANTED, masks=0)
     write_frames(tmp_path / "run")
@@ -146,7 +146,7 @@ def test_what_is_passed_over_is_named_by_reason_and_many_are_counted(tmp_path: P
     (told,) = warned(lambda: read_stills(tmp_path))
     assert told == (
         f"Passed over in {tmp_path}, which is read for stills: 0.HEIC, 1.HEIC, 2.HEIC and 4 more (HEIF, which cannot "
-        "be read: convert to JPEG); 5_house (a folder with 4 of them: choose that folder); 5_raw (a folder in which "
+        "be read: convert to JPEG); 5_house (with 4 inside: choose such a folder itself); 5_raw (a folder in which "
         "nothing can be read); b.psd (cannot be read: export as PNG or JPEG); c.dng (camera raw, which cannot be read: "
         "export as JPEG); d.mp4 (a video, which is no still); e.xyz, no_ending (of a kind that is not known here)."
     )
