@@ -187,8 +187,8 @@ PREPARING = [
     Mistake(
         "stills one folder deeper",
         lambda artist: artist.film(stills="folder", folder=artist.frames_in("mine", ("5_house",))),
-        "There are no stills in {input}/mine: put pictures such as .png, .jpg or .webp into it. There are: 5_house (with "
-        "4 inside: choose such a folder itself).",
+        "There are no stills in {input}/mine: put pictures such as .png, .jpg or .webp into it. There are: 5_house "
+        "(with 4 inside: choose such a folder itself).",
     ),
     Mistake(
         "other files among clips",

@@ -423,7 +423,10 @@ WRONG = {
         wrong("cat.png", "clip.mp4", "--adapters", "yours", "--miva", "pan_left"),
         "There is no folder yours",
     ),
-    "missing adapter file": (wrong("cat.png", "clip.mp4", "--miva", "x.safetensors"), "There is no adapter x.safetensors: check the name"),
+    "missing adapter file": (
+        wrong("cat.png", "clip.mp4", "--miva", "x.safetensors"),
+        "There is no adapter x.safetensors: check the name",
+    ),
     "text as adapter": (wrong("cat.png", "clip.mp4", "--miva", "text.safetensors"), "is a text file"),
     "empty adapter": (wrong("cat.png", "clip.mp4", "--miva", "empty.safetensors"), "is an empty file"),
     "half an adapter": (wrong("cat.png", "clip.mp4", "--miva", "half.safetensors"), "truncated"),

@@ -186,7 +186,8 @@ def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: by
     path = tmp_path / "file.png"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(
-        MIVAError, match=r"is not a picture that can be read, it looks like .*: copy it again, or export it as PNG or JPEG\.$"
+        MIVAError,
+        match=r"is not a picture that can be read, it looks like .*: copy it again, or export it as PNG or JPEG\.$",
     ) as raised:
         read_picture(path)
     assert told in str(raised.value)
