@@ -25,8 +25,8 @@ _PILLOW_FORMATS = (
     *("PNG", "JPEG", "WEBP", "AVIF", "JPEG2000", "TIFF", "BMP", "DIB", "GIF", "ICO", "PPM", "TGA", "QOI"),
     *("PSD", "PCX", "SGI", "DDS"),
 )
-_MOST_LOST = 0.1
-"""The share of its rows that a picture may lack."""
+_MOST_LOST = 0.5
+"""The share of its rows that a picture may lack; with fewer it is hardly the one that was meant."""
 _BOTTOM_UP = ("BMP", "DIB", "TGA", "SGI")
 _pillow_lock = threading.Lock()
 

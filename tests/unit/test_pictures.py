@@ -195,7 +195,7 @@ def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: by
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of cut TIFF tags before it fails
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp", "gif", "tif", "bmp", "hdr"])
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.75])
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.3])
 def test_truncated_pictures_are_one_clear_error(tmp_path: Path, extension: str, share: float):
     whole, cut = tmp_path / f"whole.{extension}", tmp_path / f"cut.{extension}"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
