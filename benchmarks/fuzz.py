@@ -8,6 +8,9 @@ again alone), and taken through the doors that people use: an adapter is read an
 checkpoint is converted, a clip is read as a picture's clip and as one to learn from, a training goes on from its
 checkpoint. All that happens in a process of its own, in which a crash, a hang or a feast of memory counts as what
 became of the file. Right is that a file is used, or refused by one sentence that names it. Writes fuzz.md.
+
+Checkpoints in PyTorch's old format are others in every run, since it names what they hold by places in memory: which of
+these are used and which refused differs by a few. --keep keeps those that end wrongly.
 """
 
 import argparse
