@@ -35,19 +35,19 @@ from benchmarks.claims import (
 from benchmarks.significance import SEEN, rule, shown_difference, verdict
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, write_jpeg
 from miva_core import MIVAAdapter, load_base
-from miva_core.base import Base
-from miva_core.camera_clips import Shooting
-from miva_core.config import MIVAConfig
-from miva_core.denoiser import Denoiser
-from miva_core.draws import Draws
-from miva_core.latent_clips import Batch, LatentClip
-from miva_core.lesson import Lesson, film_clips
-from miva_core.loss import rolled_out_losses
-from miva_core.recipes import Recipe, recipe
-from miva_core.stills import read_stills
-from miva_core.train_step import TrainStep
-from miva_core.training import draw_step, learning_rate
-from miva_core.video import contact_sheet
+from miva_core.adapters.config import MIVAConfig
+from miva_core.bases.base import Base
+from miva_core.clips.camera_clips import Shooting
+from miva_core.clips.stills import read_stills
+from miva_core.media.video import contact_sheet
+from miva_core.training.denoiser import Denoiser
+from miva_core.training.draws import Draws
+from miva_core.training.latent_clips import Batch, LatentClip
+from miva_core.training.loop import draw_step, learning_rate
+from miva_core.training.loss import rolled_out_losses
+from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.step import TrainStep
+from miva_core.training.training_set import Lesson, film_clips
 
 STILLS = Path(__file__).parents[1] / "workflows/pictures/miva_stills"
 MOTION, SPEED, STEPS = "pan_left", 0.9, 75

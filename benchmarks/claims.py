@@ -32,14 +32,14 @@ from benchmarks.tiny_quality import (
     write_jpeg,
 )
 from miva_core import MIVAAdapter, animate, load_base
-from miva_core.attention import reference_weights
-from miva_core.base import Base
-from miva_core.camera import UNIT_MOVES
-from miva_core.library import SHIPPED
-from miva_core.loading import TINY_FOLDER
-from miva_core.metrics import clip_flow, median_flow, psnr
-from miva_core.procedural import WORDS
-from miva_core.video import contact_sheet
+from miva_core.adapters.library import SHIPPED
+from miva_core.attention.formulas import reference_weights
+from miva_core.bases.base import Base
+from miva_core.bases.loading import TINY_FOLDER
+from miva_core.clips.camera import UNIT_MOVES
+from miva_core.measure.metrics import clip_flow, median_flow, psnr
+from miva_core.media.video import contact_sheet
+from tools.procedural.scenes import WORDS
 
 FRAMES = {"pan_left": 8, "jump": 4}
 """Motions, and the frame at which their clips are compared with the ideal ones; a jump is back in the eighth."""

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.tiny_quality import Ideal, Row, held_out_pictures, run, score_subject, subject_ideal, summary
 from miva_core import MIVAAdapter, load_base
-from miva_core.training import CHECKPOINT
-from miva_core.training_files import training_folder
+from miva_core.training.files import training_folder
+from miva_core.training.loop import CHECKPOINT
 
 CLIPS = (1, 3, 10, 30, 100)
 STEPS = (40, 75, 150, 300)

@@ -52,7 +52,7 @@ def adapter_door() -> Door:
     import torch
 
     from miva_core import MIVAAdapter, animate, load_base, read_info
-    from miva_core.cli import main as command
+    from miva_core.cli.main import main as command
 
     torch.set_num_threads(1)
     base = load_base("tiny")
@@ -74,8 +74,8 @@ def model_door() -> Door:
     """Convert the research checkpoint and save the adapter."""
     import json
 
-    from miva_core import wan
-    from miva_core.official import convert_official
+    from miva_core.bases.wan import loading as wan
+    from miva_core.convert.official import convert_official
 
     config = json.dumps(json.loads((wan.CONFIGS / "transformer.json").read_text()) | WAN)
 
@@ -92,8 +92,8 @@ def clip_door() -> Door:
     """Read the clip alone, and as one of a folder of training clips."""
     import av
 
-    from miva_core.clip_files import Wanted, read_clips
-    from miva_core.video import read_video
+    from miva_core.clips.files import Wanted, read_clips
+    from miva_core.media.video import read_video
 
     av.logging.set_level(None)
 
@@ -106,7 +106,7 @@ def clip_door() -> Door:
 
 def training_door() -> Door:
     """Go on with the training."""
-    from miva_core.training import train
+    from miva_core.training.loop import train
 
     work = lesson()
 

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 _KILLED_AT = """
 import os, signal, sys
-from miva_core.cli import main
+from miva_core.cli.main import main
 
 moment, passed = int(sys.argv.pop(1)), 0
 

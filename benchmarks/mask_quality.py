@@ -18,13 +18,13 @@ from torch import Tensor
 
 from benchmarks.tiny_quality import CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
 from miva_core import MIVAAdapter, animate, load_base
-from miva_core.animation import Clip
-from miva_core.base import Base
-from miva_core.library import SHIPPED
-from miva_core.mask_stream import iou, mask_steps
-from miva_core.metrics import clip_flow
-from miva_core.procedural import SceneChoice, draw_scenes
-from miva_core.video import contact_sheet, frames_over_masks
+from miva_core.adapters.library import SHIPPED
+from miva_core.animation.animate import Clip
+from miva_core.animation.mask_stream import iou, mask_steps
+from miva_core.bases.base import Base
+from miva_core.measure.metrics import clip_flow
+from miva_core.media.video import contact_sheet, frames_over_masks
+from tools.procedural.scenes import SceneChoice, draw_scenes
 
 MASKED = ("jump", "sway")
 SHOWN = 4
@@ -183,7 +183,7 @@ def few_and_all_mask_steps(base: Base, pictures: Tensor, folder: Path) -> list[s
     def run(kind: str, picture: Tensor, mask: Tensor, seed: int) -> Clip:
         stop, chosen = STOP_IOU if kind == "stopped" else None, range if kind == "all" else mask_steps
         start = time.perf_counter()
-        with patch("miva_core.animation.mask_steps", chosen):
+        with patch("miva_core.animation.animate.mask_steps", chosen):
             stack, given, whole = {"jump": (adapter, 1.0)}, {"jump": mask}, base.scheduler
             clip = animate(base, picture, stack, masks=given, steps=50, scheduler=whole, seed=seed, mask_stop_iou=stop)
         seconds[kind].append(time.perf_counter() - start)

@@ -30,13 +30,13 @@ from benchmarks.overhead import (
     time_heading,
 )
 from miva_core import MIVAAdapter, MIVAConfig, animate, describe, inject, load_base
-from miva_core.animation import Clip
-from miva_core.attention import Bias, Codes, attend
-from miva_core.backdrops import paint_backdrops
-from miva_core.guidance import Guidance, halvings, prefers_codes, unify
-from miva_core.injection import Injection
-from miva_core.library import SHIPPED
-from miva_core.regions import RegionCodes, agreement_bias
+from miva_core.adapters.library import SHIPPED
+from miva_core.animation.animate import Clip
+from miva_core.attention.formulas import Bias, Codes, attend
+from miva_core.attention.guidance import Guidance, halvings, prefers_codes, unify
+from miva_core.attention.injection import Injection
+from miva_core.attention.regions import RegionCodes, agreement_bias
+from tools.procedural.backdrops import paint_backdrops
 
 GRIDS = (((64, 40), 40), ((32, 20), 80), ((16, 10), 160))
 """Grid and channels per head."""
@@ -122,7 +122,7 @@ def memory() -> list[str]:
     lines.append("| form | kept |\n|---|---|")
     masks = soft_discs((64, 40), FRAMES)[None, None]
     for name, choose in (("codes where they fit", prefers_codes), ("additive masks at all grids", lambda *_: False)):
-        with patch("miva_core.guidance.prefers_codes", choose):
+        with patch("miva_core.attention.guidance.prefers_codes", choose):
             grids, widths = halvings(64, 40)[:4], (40, 80, 160)
             guidance = Guidance(masks, unify(masks), 1, grids, widths, 16, spans_frames=False, dtype=torch.float16)
         blocks = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in stored(guidance._by_tokens)}
@@ -234,7 +234,7 @@ def run_times(rounds: int) -> list[str]:
         return animate(base, picture, {"jump": (adapters["jump_masked"], 1.0)}, masks={"jump": mask}, steps=STEPS)
 
     def at_all_steps() -> Clip:
-        with patch("miva_core.animation.mask_steps", range):
+        with patch("miva_core.animation.animate.mask_steps", range):
             return masked()
 
     runs = {

@@ -26,9 +26,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.released import released
-from miva_core import MIVAAdapter, MIVAConfig, animatediff, describe, inject, wan
-from miva_core.json_files import read_json
-from miva_core.meta import on_meta
+from miva_core import MIVAAdapter, MIVAConfig, describe, inject
+from miva_core.bases.animatediff import loading as animatediff
+from miva_core.bases.wan import loading as wan
+from miva_core.storage.json_files import read_json
+from miva_core.storage.meta_device import on_meta
 
 STEPS = 50
 RELEASED = "released"

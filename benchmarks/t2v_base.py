@@ -19,15 +19,15 @@ from diffusers import DDIMScheduler, UNetMotionModel
 from torch import Tensor, nn
 
 from miva_core import load_base
-from miva_core.backbones import describe
-from miva_core.base import Base
-from miva_core.draws import steps_at, stratified
-from miva_core.init_noise import NoiseInit
-from miva_core.loading import TINY_FOLDER
-from miva_core.patch_codec import PatchCodec
-from miva_core.per_frame_norm import use_per_frame_norm
-from miva_core.procedural import WORDS
-from miva_core.sampling import noise_level, prepare_scheduler
+from miva_core.adapters.backbone import describe
+from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
+from miva_core.bases.base import Base
+from miva_core.bases.loading import TINY_FOLDER
+from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.diffusion.init_noise import NoiseInit
+from miva_core.diffusion.loop import noise_level, prepare_scheduler
+from miva_core.training.draws import steps_at, stratified
+from tools.procedural.scenes import WORDS
 from tools.train_tiny import (
     FRAMES,
     SCHEDULE,

@@ -21,16 +21,16 @@ from einops import rearrange
 from torch import Tensor
 
 from miva_core import MIVAAdapter, animate, load_base
-from miva_core.backdrops import paint_backdrops
-from miva_core.base import Base
-from miva_core.camera import UNIT_MOVES, film, move_transforms
-from miva_core.info import read_info
-from miva_core.init_noise import NoiseInit
-from miva_core.library import SHIPPED
-from miva_core.metrics import clip_flow, expansion, median_flow, psnr, rotation
-from miva_core.pictures import read_picture
-from miva_core.procedural import SceneChoice, draw_scenes
-from miva_core.video import contact_sheet
+from miva_core.adapters.info import read_info
+from miva_core.adapters.library import SHIPPED
+from miva_core.bases.base import Base
+from miva_core.clips.camera import UNIT_MOVES, film, move_transforms
+from miva_core.diffusion.init_noise import NoiseInit
+from miva_core.measure.metrics import clip_flow, expansion, median_flow, psnr, rotation
+from miva_core.media.pictures import read_picture
+from miva_core.media.video import contact_sheet
+from tools.procedural.backdrops import paint_backdrops
+from tools.procedural.scenes import SceneChoice, draw_scenes
 
 CANVAS, SPEED, SCALE = 112, 0.9, 1.15
 PSNR_FRAMES = (2, 4, 6, 8, 12, 16)

@@ -27,16 +27,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
-from miva_core import MIVAAdapter, NoiseInit, animatediff, describe, load_base, wan
-from miva_core.base import Base
-from miva_core.draws import Draws
-from miva_core.json_files import read_json
-from miva_core.latent_clips import Batch, Pixels, encode
-from miva_core.meta import on_meta
-from miva_core.per_frame_norm import use_per_frame_norm
-from miva_core.recipes import Recipe, recipe
-from miva_core.train_step import TrainStep
-from miva_core.training import train
+from miva_core import MIVAAdapter, NoiseInit, describe, load_base
+from miva_core.bases.animatediff import loading as animatediff
+from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
+from miva_core.bases.base import Base
+from miva_core.bases.wan import loading as wan
+from miva_core.storage.json_files import read_json
+from miva_core.storage.meta_device import on_meta
+from miva_core.training.draws import Draws
+from miva_core.training.latent_clips import Batch, Pixels, encode
+from miva_core.training.loop import train
+from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.step import TrainStep
 
 GB = 1e9
 PAPER = {("animatediff", False): 9.8, ("animatediff", True): 11.0, ("wan", False): 10.4, ("wan", True): 22.2}

@@ -77,7 +77,7 @@ def clip_files(folder: Path) -> Iterator[Path]:
     import numpy as np
     import torch
 
-    from miva_core.video import write_video
+    from miva_core.media.video import write_video
 
     frames = torch.rand(1, 8, 8, 3).repeat(12, SIZE // 8, SIZE // 8, 1)
     for k in range(12):
@@ -107,7 +107,7 @@ def clip_files(folder: Path) -> Iterator[Path]:
 
 def training_files(folder: Path) -> Iterator[Path]:
     """The checkpoint of a training of the built-in base after two of its three steps."""
-    from miva_core.training import CHECKPOINT, train
+    from miva_core.training.loop import CHECKPOINT, train
 
     asked: list[bool] = []
     train(*lesson(), folder=folder, stop=lambda: bool(asked.append(True)) or len(asked) == 2)
@@ -121,9 +121,9 @@ def lesson() -> tuple[Any, Any, Any]:
     import torch
 
     from miva_core import MIVAConfig, load_base
-    from miva_core.clip_files import TrainingClip
-    from miva_core.lesson import Lesson
-    from miva_core.recipes import recipe
+    from miva_core.clips.files import TrainingClip
+    from miva_core.training.recipes import recipe
+    from miva_core.training.training_set import Lesson
 
     base = load_base("tiny")
     frames = torch.randint(256, (base.frames, 3, *base.size), generator=torch.Generator().manual_seed(0)).byte()

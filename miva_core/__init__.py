@@ -8,16 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .adapter import MIVAAdapter
-    from .animation import Clip, Progress, animate
-    from .backbones import describe
-    from .base import Base
-    from .config import MIVAConfig
+    from .adapters.adapter import MIVAAdapter
+    from .adapters.backbone import describe
+    from .adapters.config import MIVAConfig
+    from .adapters.info import AdapterInfo, read_info
+    from .animation.animate import Clip, Progress, animate
+    from .attention.injection import inject
+    from .bases.base import Base
+    from .bases.loading import load_base
+    from .diffusion.init_noise import NoiseInit
     from .errors import MIVAError, MIVAWarning
-    from .info import AdapterInfo, read_info
-    from .init_noise import NoiseInit
-    from .injection import inject
-    from .loading import load_base
 
 __all__ = [
     "AdapterInfo",
@@ -37,20 +37,20 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AdapterInfo": "info",
-    "Base": "base",
-    "Clip": "animation",
-    "MIVAAdapter": "adapter",
-    "MIVAConfig": "config",
+    "AdapterInfo": "adapters.info",
+    "Base": "bases.base",
+    "Clip": "animation.animate",
+    "MIVAAdapter": "adapters.adapter",
+    "MIVAConfig": "adapters.config",
     "MIVAError": "errors",
     "MIVAWarning": "errors",
-    "NoiseInit": "init_noise",
-    "Progress": "animation",
-    "animate": "animation",
-    "describe": "backbones",
-    "inject": "injection",
-    "load_base": "loading",
-    "read_info": "info",
+    "NoiseInit": "diffusion.init_noise",
+    "Progress": "animation.animate",
+    "animate": "animation.animate",
+    "describe": "adapters.backbone",
+    "inject": "attention.injection",
+    "load_base": "bases.loading",
+    "read_info": "adapters.info",
 }
 
 

@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-from .cli import main
+from .cli.main import main
 
 # Without a graphics card diffusers 0.36 warns, while it is imported, of models that are not used here.
 warnings.filterwarnings("ignore", message="CUDA is not available or torch_xla is imported", category=UserWarning)

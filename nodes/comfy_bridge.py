@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..miva_core.clip_names import VIDEOS, is_of_masks
+from ..miva_core.adapters.library import SHIPPED
+from ..miva_core.clips.names import VIDEOS, is_of_masks
 from ..miva_core.errors import MIVAError
-from ..miva_core.files import replacing
-from ..miva_core.library import SHIPPED
-from ..miva_core.markup import as_markup
-from ..miva_core.pixel_values import to_bytes
-from ..miva_core.terminal import in_ascii
+from ..miva_core.media.pixel_values import to_bytes
+from ..miva_core.storage.files import replacing
+from ..miva_core.text.markup import as_markup
+from ..miva_core.text.terminal import in_ascii
 
 if TYPE_CHECKING:
-    from ..miva_core.base import Base
+    from ..miva_core.bases.base import Base
 
 EXAMPLES = Path(__file__).parents[1] / "workflows" / "pictures"
 """Pictures and stills of the example workflows."""

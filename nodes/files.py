@@ -8,10 +8,10 @@ from pathlib import Path
 
 from comfy_api.v0_0_2 import io
 
+from ..miva_core.adapters.info import AdapterInfo
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
-from ..miva_core.files import FileTakenError
-from ..miva_core.info import AdapterInfo
+from ..miva_core.storage.files import FileTakenError
 from . import comfy_bridge
 from .file_names import fill_in, is_reserved, is_too_long
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
@@ -51,7 +51,7 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.loading import name_base
+    from ..miva_core.bases.loading import name_base
 
     info = entry.info
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
@@ -118,7 +118,7 @@ class MIVASave(io.ComfyNode):
 
 def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> str:
     """Copy one file under a header, and tell its name in the folder."""
-    from ..miva_core.adapter import relabel
+    from ..miva_core.adapters.adapter import relabel
 
     stamp_of(entry.path)
     stem = _checked_prefix(fill_in(prefix, time.localtime(), info.size))

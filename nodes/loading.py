@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from comfy_api.v0_0_2 import io
 
+from ..miva_core.adapters.info import read_info
 from ..miva_core.errors import MIVAError
-from ..miva_core.info import read_info
 from . import comfy_bridge
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
 from .telling import notes, told
@@ -119,7 +119,7 @@ class MIVALoadBase(io.ComfyNode):
     @classmethod
     @told
     def execute(cls, base: dict[str, str]) -> io.NodeOutput:
-        from ..miva_core.loading import load_base
+        from ..miva_core.bases.loading import load_base
 
         name, files, half = _chosen(base)
         # Tensors made in inference mode could not be trained with.

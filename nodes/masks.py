@@ -5,8 +5,8 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.pictures import told_size
-from ..miva_core.pixel_values import frame_batch, mask_batch
+from ..miva_core.media.pictures import told_size
+from ..miva_core.media.pixel_values import frame_batch, mask_batch
 
 _PICTURE = "The picture"
 

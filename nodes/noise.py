@@ -6,10 +6,10 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..miva_core.base import SCALE
+from ..miva_core.bases.base import SCALE
+from ..miva_core.diffusion.init_noise import SD15_STRENGTH, NoiseInit
 from ..miva_core.errors import MIVAError
-from ..miva_core.init_noise import SD15_STRENGTH, NoiseInit
-from ..miva_core.pictures import fit_picture
+from ..miva_core.media.pictures import fit_picture
 from . import comfy_bridge
 from .masks import pictures_of
 from .sockets import MivaModel, ModelSocket

@@ -8,19 +8,19 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.animation.motion_text import Motion, unique_names
+from ..miva_core.animation.notes import size_notes, weight_notes, without_motion
+from ..miva_core.attention.turns import take_turn
 from ..miva_core.errors import MIVAError
-from ..miva_core.motion_text import Motion, unique_names
-from ..miva_core.pictures import fit_picture, told_size
-from ..miva_core.run_notes import size_notes, weight_notes, without_motion
-from ..miva_core.turns import take_turn
+from ..miva_core.media.pictures import fit_picture, told_size
 from . import comfy_bridge
 from .masks import pictures_of
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket
 from .telling import notes, told, written
 
 if TYPE_CHECKING:
-    from ..miva_core.animation import Clip, Progress
-    from ..miva_core.base import Base
+    from ..miva_core.animation.animate import Clip, Progress
+    from ..miva_core.bases.base import Base
 
 _LARGEST = 8192
 _ADAIN = {"as the base needs": None, "on": True, "off": False}
@@ -152,7 +152,7 @@ class MIVASampler(io.ComfyNode):
         noise: Any = None,
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..miva_core.animation import animate
+        from ..miva_core.animation.animate import animate
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
         size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
@@ -207,7 +207,7 @@ class _Fitted:
 
 
 def _fit_all(pictures: Tensor, mivas: Mapping[str, StackedMiva], size: tuple[int, int], fit: str) -> list[_Fitted]:
-    from ..miva_core.given_masks import fit_masks
+    from ..miva_core.animation.masks import fit_masks
 
     infos = {name: entry.info for name, entry in mivas.items()}
     fitted = []

@@ -13,10 +13,10 @@ from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 
 if TYPE_CHECKING:
-    from ..miva_core.adapter import MIVAAdapter
-    from ..miva_core.base import Base
-    from ..miva_core.clip_files import TrainingClip
-    from ..miva_core.info import AdapterInfo
+    from ..miva_core.adapters.adapter import MIVAAdapter
+    from ..miva_core.adapters.info import AdapterInfo
+    from ..miva_core.bases.base import Base
+    from ..miva_core.clips.files import TrainingClip
 
 _KEPT = 16
 """Adapters that stay in memory."""
@@ -96,7 +96,7 @@ class MivaModel:
             try:
                 entry.info.check(backbone)
             except MIVAError as error:
-                from ..miva_core.loading import name_base
+                from ..miva_core.bases.loading import name_base
 
                 theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
                 raise MIVAError(
@@ -110,7 +110,7 @@ class MivaModel:
         Raises:
             MIVAError: as from `check`, or a file is gone or damaged.
         """
-        from ..miva_core.adapter import MIVAAdapter
+        from ..miva_core.adapters.adapter import MIVAAdapter
 
         self.check(stack)
         wanted = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)

@@ -10,9 +10,9 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
+from ..miva_core.adapters.library import SHAPES
 from ..miva_core.errors import MIVAError
-from ..miva_core.library import SHAPES
-from ..miva_core.pointed_text import parse_box, parse_points
+from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
 from . import comfy_bridge
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
@@ -277,7 +277,7 @@ def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
     """What points at the subject, as `segment` takes it."""
     chosen = method["method"]
     if chosen == DRAWN:
-        from ..miva_core.given_masks import match_size
+        from ..miva_core.animation.masks import match_size
 
         return {
             "rough": match_size(

@@ -12,7 +12,7 @@ from comfy_api.v0_0_2 import io, ui
 
 from ..miva_core.errors import MIVAError, MIVAWarning
 from ..miva_core.package_fit import misfit_of
-from ..miva_core.terminal import in_ascii
+from ..miva_core.text.terminal import in_ascii
 from . import comfy_bridge
 from .input_checks import check_inputs
 

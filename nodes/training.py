@@ -9,10 +9,10 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.adapters.info import read_info
 from ..miva_core.errors import MIVAError
-from ..miva_core.info import read_info
-from ..miva_core.pixel_values import mask_batch
-from ..miva_core.recipes import PRESETS, expected_of, recipe
+from ..miva_core.media.pixel_values import mask_batch
+from ..miva_core.training.recipes import PRESETS, expected_of, recipe
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
@@ -20,10 +20,10 @@ from .telling import notes, told, written
 from .training_run import Training
 
 if TYPE_CHECKING:
-    from ..miva_core.base import Base
-    from ..miva_core.lesson import Lesson
-    from ..miva_core.recipes import Recipe
-    from ..miva_core.samples import Sample
+    from ..miva_core.bases.base import Base
+    from ..miva_core.training.recipes import Recipe
+    from ..miva_core.training.training_set import Lesson
+    from ..miva_core.training.validation import Sample
 
 _LossMap = io.Custom("LOSS_MAP")
 _SAMPLES = 4
@@ -217,7 +217,7 @@ def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked:
 
 
 def _lesson(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "Lesson":
-    from ..miva_core.lesson import Lesson, has_direction
+    from ..miva_core.training.training_set import Lesson, has_direction
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
@@ -226,7 +226,7 @@ def _lesson(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool 
 
 def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) -> "list[Sample]":
     """What the motion is tried on while it learns."""
-    from ..miva_core.samples import Sample, first_frames
+    from ..miva_core.training.validation import Sample, first_frames
 
     if pictures is None:
         return first_frames(lesson, _SAMPLES)

@@ -8,19 +8,19 @@ import torch
 from comfy_api.v0_0_2 import InputImpl, io
 from torch import Tensor
 
-from ..miva_core.camera import EASINGS
-from ..miva_core.camera_clips import CAMERA_MOTIONS
 from ..miva_core.checks import printable
+from ..miva_core.clips.camera import EASINGS
+from ..miva_core.clips.camera_clips import CAMERA_MOTIONS
 from ..miva_core.errors import MIVAError
-from ..miva_core.pixel_values import mask_batch
+from ..miva_core.media.pixel_values import mask_batch
 from . import comfy_bridge
 from .masks import frames_of, split_opacity
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
 from .telling import notes, told, written
 
 if TYPE_CHECKING:
-    from ..miva_core.base import Base
-    from ..miva_core.clip_files import TrainingClip, Wanted
+    from ..miva_core.bases.base import Base
+    from ..miva_core.clips.files import TrainingClip, Wanted
 
 FOLDER, CONNECTED = "folder", "connected"
 _FEW, _FEW_STILLS = 3, 8
@@ -103,9 +103,9 @@ class MIVACameraClips(io.ComfyNode):
         easing: list[str],
         seed: list[int],
     ) -> io.NodeOutput:
-        from ..miva_core.camera_clips import Shooting
-        from ..miva_core.lesson import film_clips
-        from ..miva_core.stills import read_stills
+        from ..miva_core.clips.camera_clips import Shooting
+        from ..miva_core.clips.stills import read_stills
+        from ..miva_core.training.training_set import film_clips
 
         base = model[0].base
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
@@ -164,7 +164,7 @@ class MIVADataset(io.ComfyNode):
         base = model[0].base
         with notes() as warned:
             if clips["clips"][0] == FOLDER:
-                from ..miva_core.clip_files import read_clips
+                from ..miva_core.clips.files import read_clips
 
                 folder = _chosen_folder(clips["folder"][0])
                 found = read_clips(folder, _wanted(base), 0, tell=comfy_bridge.teller())
@@ -207,8 +207,8 @@ def _connected() -> list[io.Input]:
 
 
 def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
-    from ..miva_core.clip_files import equally_masked
-    from ..miva_core.frame_clips import frame_clip
+    from ..miva_core.clips.files import equally_masked
+    from ..miva_core.clips.frames import frame_clip
 
     videos, masks = clips["videos"], [mask for mask in clips.get("masks") or [] if mask is not None]
     if masks and len(masks) != len(videos):
@@ -234,7 +234,7 @@ def _of_stills(name: str, images: Tensor) -> Tensor:
 
 def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Frames (N, H, W, 1 or 3) of an IMAGE over white, and masks (N, H, W) or None."""
-    from ..miva_core.video_clips import over_white
+    from ..miva_core.clips.videos import over_white
 
     colours, opacity = split_opacity(images, name)
     return (colours, mask) if opacity is None else over_white(name, colours, opacity, mask)
@@ -242,7 +242,7 @@ def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, 
 
 def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
     """Frames (N, H, W, C), their rate, and masks (N, H, W) or None, of a VIDEO."""
-    from ..miva_core.video_clips import over_white, read_connected
+    from ..miva_core.clips.videos import over_white, read_connected
 
     path = _whole_file(video)
     if path:
@@ -264,7 +264,7 @@ def _whole_file(video: Any) -> Path | None:
 
 
 def _wanted(base: "Base") -> "Wanted":
-    from ..miva_core.clip_files import Wanted
+    from ..miva_core.clips.files import Wanted
 
     return Wanted(base.size, base.frames, base.fps)
 

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..miva_core.files import replacing
+from ..miva_core.storage.files import replacing
 from . import comfy_bridge
 from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 
 if TYPE_CHECKING:
-    from ..miva_core.adapter import MIVAAdapter
-    from ..miva_core.base import Base
-    from ..miva_core.lesson import Lesson
-    from ..miva_core.recipes import Recipe
-    from ..miva_core.samples import Sample
-    from ..miva_core.training import Precision, TrainingProgress
+    from ..miva_core.adapters.adapter import MIVAAdapter
+    from ..miva_core.bases.base import Base
+    from ..miva_core.training.loop import Precision, TrainingProgress
+    from ..miva_core.training.recipes import Recipe
+    from ..miva_core.training.training_set import Lesson
+    from ..miva_core.training.validation import Sample
 
 _SAMPLED = 5
 """How many times in a training its samples are made."""
@@ -48,7 +48,7 @@ class Training:
 
     @classmethod
     def of(cls, model: MivaModel, lesson: "Lesson", recipe: "Recipe", seed: int, start: MivaStack) -> "Training":
-        from ..miva_core.training import training_settings
+        from ..miva_core.training.loop import training_settings
 
         begun = model.adapters(start)[-1] if start else None
         settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
@@ -64,11 +64,11 @@ class Training:
 
         Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
         """
-        from ..miva_core.kept_encodings import count_encodings
-        from ..miva_core.learning import learn
-        from ..miva_core.training import CHECKPOINT
-        from ..miva_core.training_files import ENCODED, lacks_its_report, training_folder
-        from ..miva_core.training_state import read_state
+        from ..miva_core.training.files import ENCODED, lacks_its_report, training_folder
+        from ..miva_core.training.kept_encodings import count_encodings
+        from ..miva_core.training.loop import CHECKPOINT
+        from ..miva_core.training.run import learn
+        from ..miva_core.training.state import read_state
 
         checkpoint = training_folder(self.out) / CHECKPOINT
         if self.out.exists() and not checkpoint.is_file():
@@ -111,9 +111,9 @@ class Training:
 
     def tried_on(self, samples: "list[Sample]", made: StackedMiva) -> Tensor:
         """What the finished motion makes of the samples, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
-        from ..miva_core.pictures import read_picture
-        from ..miva_core.samples import sheet, try_on
-        from ..miva_core.video import write_png
+        from ..miva_core.media.pictures import read_picture
+        from ..miva_core.media.video import write_png
+        from ..miva_core.training.validation import sheet, try_on
 
         path = self._sheet_of(samples)
         if not path.exists():
@@ -129,7 +129,7 @@ class Training:
 
     def _sheet_of(self, samples: "list[Sample]") -> Path:
         """Where the sheet of these very samples is."""
-        from ..miva_core.training_files import training_folder
+        from ..miva_core.training.files import training_folder
 
         known = hashlib.sha256()
         for sample in samples:
@@ -140,7 +140,7 @@ class Training:
 
     def _newest_sheet(self) -> Path | None:
         """The last sheet that was made while it learnt."""
-        from ..miva_core.training_files import training_folder
+        from ..miva_core.training.files import training_folder
 
         return max(training_folder(self.out).glob("samples_*.png"), default=None)
 
@@ -150,9 +150,9 @@ class Training:
         Args:
             show: of a step, and a preview or None.
         """
-        from ..miva_core.pictures import read_picture
-        from ..miva_core.training_files import training_folder
-        from ..miva_core.training_log import CURVE
+        from ..miva_core.media.pictures import read_picture
+        from ..miva_core.training.files import training_folder
+        from ..miva_core.training.log import CURVE
 
         shown: Path | None = None
 

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from miva_core.backdrops import paint_backdrops
-from miva_core.pictures import read_picture
-from miva_core.procedural import SceneChoice, draw_scenes
-from miva_core.sprites import SUBJECT_MOTIONS
-from miva_core.video import write_png
+from miva_core.media.pictures import read_picture
+from miva_core.media.video import write_png
+from tools.procedural.backdrops import paint_backdrops
+from tools.procedural.scenes import SceneChoice, draw_scenes
+from tools.procedural.sprites import SUBJECT_MOTIONS
 
 STILLS = Path(__file__).parents[1] / "workflows/pictures/miva_stills"
 PICTURE, SIZE, FRAMES, SPEED = 112, 64, 16, 0.9

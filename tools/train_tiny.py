@@ -1,8 +1,8 @@
 """Train the built-in base: its codec, then its video model.
 
     python -m tools.train_tiny codec --photos PHOTOS --out OUT
-    python -m tools.train_tiny base  --photos PHOTOS --out OUT --minutes 60 [--resume miva_core/tiny]
-    python -m tools.train_tiny export --codec OUT/codec --resume OUT/ema.pt --out miva_core/tiny
+    python -m tools.train_tiny base  --photos PHOTOS --out OUT --minutes 60 [--resume miva_core/bases/tiny/weights]
+    python -m tools.train_tiny export --codec OUT/codec --resume OUT/ema.pt --out miva_core/bases/tiny/weights
 
 PHOTOS is a folder of photographs (any size above 112 pixels a side), see `tools.training_photographs`. Runs on CUDA
 when there is a card; `torchrun --nproc-per-node 2 -m tools.train_tiny base …` uses two processes, each with its own
@@ -34,16 +34,16 @@ from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from miva_core.backdrops import paint_backdrops
-from miva_core.camera import UNIT_MOVES
-from miva_core.denoiser import Denoiser
-from miva_core.draws import draw
-from miva_core.linear_patches import PATCH
-from miva_core.loss import place_weights, rolled_out_losses
-from miva_core.patch_codec import PatchCodec
-from miva_core.per_frame_norm import use_per_frame_norm
-from miva_core.procedural import SLOTS, WORDS, SceneChoice, draw_scenes
-from miva_core.warping_unet import WarpingUNet
+from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
+from miva_core.bases.tiny.linear_patches import PATCH
+from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.bases.tiny.warping_unet import WarpingUNet
+from miva_core.clips.camera import UNIT_MOVES
+from miva_core.training.denoiser import Denoiser
+from miva_core.training.draws import draw
+from miva_core.training.loss import place_weights, rolled_out_losses
+from tools.procedural.backdrops import paint_backdrops
+from tools.procedural.scenes import SLOTS, WORDS, SceneChoice, draw_scenes
 
 SIZE, FRAMES, PICTURE = 64, 16, 112
 TEXT_DIM = 64

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MIVAError
-from ..pixel_values import to_bytes
+from ..media.pixel_values import to_bytes
 from .images import check_images
 from .pointing import check_boxes, check_rough
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from einops import rearrange
 from torch import Tensor
 
-from ..pixel_values import frame_batch, to_bytes
+from ..media.pixel_values import frame_batch, to_bytes
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor

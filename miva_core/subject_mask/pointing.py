@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..checks import is_whole
 from ..errors import MIVAError
-from ..pictures import told_size
-from ..pixel_values import mask_batch
+from ..media.pictures import told_size
+from ..media.pixel_values import mask_batch
 from .segmenter import OFF, ON, Point
 
 

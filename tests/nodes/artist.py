@@ -27,9 +27,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from miva_core.backbones import describe
-from miva_core.library import SHIPPED
-from miva_core.wan import meta_transformer
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.library import SHIPPED
+from miva_core.bases.wan.loading import meta_transformer
 
 DEMO = "drawn shapes (built-in demo)"
 COLOURS = "by colours, without a model"

@@ -13,7 +13,7 @@ from node_pack import PICTURES, load_pack
 from torch import Tensor
 
 from miva_core import load_base
-from miva_core.base import Base
+from miva_core.bases.base import Base
 
 torch.set_num_threads(1)
 load_pack()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from comfyui_miva.miva_core import animatediff as animatediff_of_the_pack
-from comfyui_miva.miva_core import wan as wan_of_the_pack
+from comfyui_miva.bases.animatediff import loading as animatediff_of_the_pack
+from comfyui_miva.bases.wan import loading as wan_of_the_pack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVALoadBase, MIVASampler
 from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
 from fake_comfyui import FakeComfyUI
@@ -16,8 +16,10 @@ from node_runs import motion, run, shown
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from miva_core import MIVAAdapter, MIVAConfig, animate, animatediff, wan
-from miva_core.base import Base
+from miva_core import MIVAAdapter, MIVAConfig, animate
+from miva_core.bases.animatediff import loading as animatediff
+from miva_core.bases.base import Base
+from miva_core.bases.wan import loading as wan
 from tests.unit.single_files import UNET, VAE, motion_module, original_vae, stable_diffusion
 from tests.unit.single_files import WAN as WAN_SHAPE
 

@@ -11,8 +11,8 @@ from fake_comfyui import FakeComfyUI
 from node_runs import bound, motion, run, shown
 from safetensors import safe_open
 
-from miva_core.info import read_info
-from miva_core.library import SHIPPED
+from miva_core.adapters.info import read_info
+from miva_core.adapters.library import SHIPPED
 from miva_core.subject_mask import edits
 
 

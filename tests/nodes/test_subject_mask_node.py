@@ -12,7 +12,7 @@ from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import motion, run, shown
 from torch import Tensor
 
-from miva_core.library import SHAPES
+from miva_core.adapters.library import SHAPES
 from miva_core.subject_mask import edits, grabcut
 
 DEMO = "drawn shapes (built-in demo)"

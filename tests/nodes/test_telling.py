@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 from comfy_api.v0_0_2 import io
-from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
 from comfyui_miva.nodes import MIVASampler, MIVASubjectMask, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
 from comfyui_miva.nodes.telling import notes, told, written
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run_unchecked
+
+from miva_core.errors import MIVAError, MIVAWarning
 
 
 class _Node:

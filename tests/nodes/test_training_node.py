@@ -19,13 +19,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from miva_core.base import Base
-from miva_core.clip_files import TrainingClip
-from miva_core.learning import learn
-from miva_core.lesson import Lesson
-from miva_core.library import SHIPPED
-from miva_core.recipes import recipe
-from miva_core.video import contact_sheet
+from miva_core.adapters.library import SHIPPED
+from miva_core.bases.base import Base
+from miva_core.clips.files import TrainingClip
+from miva_core.media.video import contact_sheet
+from miva_core.training.recipes import recipe
+from miva_core.training.run import learn
+from miva_core.training.training_set import Lesson
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_a_stop_tells_of_no_clips_where_none_can_be_kept(
     def refuse(*given: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    module = importlib.import_module("comfyui_miva.miva_core.kept_encodings")
+    module = importlib.import_module("comfyui_miva.miva_core.training.kept_encodings")
     monkeypatch.setattr(module, "save_file", refuse)
     comfyui.stop_at = (1, 3)  # two clips and a step
     with pytest.raises(Interrupted), pytest.warns(Warning, match="Encoded clips are not kept"):

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from miva_core.library import SHAPES
+from miva_core.adapters.library import SHAPES
 from miva_core.subject_mask import load_detector, load_segmenter
 
 groundingdino = pytest.importorskip("groundingdino")

@@ -10,14 +10,14 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotionModel, WanTransformer3DModel
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.backbones import describe
-from miva_core.base import Base
-from miva_core.cli import main
-from miva_core.config import MIVAConfig
-from miva_core.init_noise import NoiseInit
-from miva_core.latent_clips import LatentClip, Pixels, encode
-from miva_core.recipes import Recipe, recipe
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.bases.base import Base
+from miva_core.cli.main import main
+from miva_core.diffusion.init_noise import NoiseInit
+from miva_core.training.latent_clips import LatentClip, Pixels, encode
+from miva_core.training.recipes import Recipe, recipe
 
 torch.set_num_threads(1)
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from miva_core.layers import Delta
+from miva_core.adapters.layers import Delta
 
 
 def matrix(delta: Delta) -> Tensor:

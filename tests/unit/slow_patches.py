@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from miva_core.linear_patches import PATCH
+from miva_core.bases.tiny.linear_patches import PATCH
 
 CHANNELS, PATCH_DIM = 12, 192
 

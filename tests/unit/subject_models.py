@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from miva_core.library import SHAPES
+from miva_core.adapters.library import SHAPES
 from miva_core.subject_mask import Detector, Segmenter, load_detector, load_segmenter
 from tools.shapes import Scene, draw_scene
 

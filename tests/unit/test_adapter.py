@@ -14,13 +14,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.backbones import describe
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.adapters.info import AdapterInfo, read_info
+from miva_core.bases.loading import known_backbone
 from miva_core.errors import MIVAError
-from miva_core.info import AdapterInfo, read_info
-from miva_core.loading import known_backbone
-from miva_core.sniff import what_is
+from miva_core.storage.identify import what_is
 
 RECORD = {
     "motion": "pan left",
@@ -165,7 +165,7 @@ def test_a_failed_save_keeps_the_old_file(adapter: MIVAAdapter, saved: Path, mon
         raise OSError("No space left on device")
 
     before = saved.read_bytes()
-    monkeypatch.setattr("miva_core.weights.save_file", disk_full)
+    monkeypatch.setattr("miva_core.storage.weights.save_file", disk_full)
     with pytest.raises(MIVAError, match="No space left"):
         adapter.save(saved, adapter.info(**RECORD))
     assert saved.read_bytes() == before

@@ -16,11 +16,11 @@ from single_files import UNET, VAE, motion_module, original_vae, stable_diffusio
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
-from miva_core.animatediff import CONFIGS, load_animatediff
-from miva_core.base import Base
+from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
+from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
+from miva_core.bases.animatediff.pooled_norm import use_pooled_norm
+from miva_core.bases.base import Base
 from miva_core.errors import MIVAError
-from miva_core.per_frame_norm import use_per_frame_norm
-from miva_core.pooled_norm import use_pooled_norm
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, UniP
 from torch import Tensor
 
 from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
-from miva_core.base import Base
+from miva_core.bases.base import Base
 from miva_core.checks import LARGEST_VALUE
+from miva_core.diffusion.init_noise import adain
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.init_noise import adain
-from miva_core.pictures import fit_picture
+from miva_core.media.pictures import fit_picture
 
 pytestmark = [
     # diffusers' schedulers and numpy 2

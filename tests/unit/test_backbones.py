@@ -7,11 +7,11 @@ import torch
 from diffusers import UNetMotionModel
 from torch import nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.backbones import Backbone, Site, describe, register_backbone
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import Backbone, Site, describe, register_backbone
+from miva_core.adapters.config import MIVAConfig
+from miva_core.adapters.info import count_parameters
 from miva_core.errors import MIVAError
-from miva_core.info import count_parameters
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.backdrops import fractal_noise
-from miva_core.camera import (
+from miva_core.clips.camera import (
     UNIT_MOVES,
     CameraMove,
     affine_flow,
@@ -18,7 +17,8 @@ from miva_core.camera import (
     move_transforms,
     pixel_grid,
 )
-from miva_core.metrics import clip_flow, expansion, median_flow
+from miva_core.measure.metrics import clip_flow, expansion, median_flow
+from tools.procedural.backdrops import fractal_noise
 
 # What the name of each move promises at unit speed, as a complex velocity, a magnification and a turn per frame.
 PROMISES = {

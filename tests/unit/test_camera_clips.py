@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from miva_core.camera_clips import (
+from miva_core.clips.camera_clips import (
     CAMERA_MOTIONS,
     Shooting,
     film_still,
@@ -16,10 +16,10 @@ from miva_core.camera_clips import (
     read_flow,
     write_flow,
 )
+from miva_core.clips.stills import read_stills
 from miva_core.errors import MIVAError
-from miva_core.metrics import clip_flow, expansion
-from miva_core.stills import read_stills
-from miva_core.video import write_png
+from miva_core.measure.metrics import clip_flow, expansion
+from miva_core.media.video import write_png
 
 SIZE = (48, 80)
 

@@ -17,10 +17,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import miva_core
-from miva_core import MIVAAdapter, MIVAConfig, describe, files, load_base, read_info
-from miva_core.base import Base
-from miva_core.cli import main
-from miva_core.video import read_video, write_video
+from miva_core import MIVAAdapter, MIVAConfig, describe, load_base, read_info
+from miva_core.bases.base import Base
+from miva_core.cli.main import main
+from miva_core.media.video import read_video, write_video
+from miva_core.storage import files
 
 ROOT = Path(miva_core.__file__).parent.parent
 SMALL = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
@@ -44,7 +45,7 @@ def base() -> Base:
 @pytest.fixture
 def quick_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in base without its loading time."""
-    monkeypatch.setattr("miva_core.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
 
 
 def save_adapter(model: Any, path: Path, config: MIVAConfig = SMALL, **record: Any) -> None:
@@ -171,7 +172,7 @@ def frames_of(folder: Path, quick_base: None, monkeypatch: pytest.MonkeyPatch) -
         written.append(frames)
         write_video(frames, *to)
 
-    monkeypatch.setattr("miva_core.video.write_video", write)
+    monkeypatch.setattr("miva_core.media.video.write_video", write)
 
     def run(*options: str, picture: str = "cat.png") -> torch.Tensor:
         assert animate(picture, "--out", "clip.mp4", *QUICK, *options) == 0
@@ -523,9 +524,9 @@ def half_a_clip(_: Any, path: Path, __: Any) -> NoReturn:
 @pytest.mark.parametrize(
     ("place", "act"),
     [
-        ("miva_core.loading.load_base", interrupt),
-        ("miva_core.base.Base.decode", interrupt),
-        ("miva_core.video._write_h264", half_a_clip),
+        ("miva_core.bases.loading.load_base", interrupt),
+        ("miva_core.bases.base.Base.decode", interrupt),
+        ("miva_core.media.video._write_h264", half_a_clip),
     ],
 )
 def test_ctrl_c_at_any_time_leaves_nothing(

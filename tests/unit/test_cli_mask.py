@@ -10,12 +10,12 @@ from subject_models import DETECTOR, SEGMENTER, overlap, scene
 from torch import Tensor
 
 from miva_core import MIVAError, load_base
-from miva_core.cli import main
-from miva_core.clip_files import Wanted, read_clips
-from miva_core.pictures import read_mask, read_picture
-from miva_core.samples import read_samples
+from miva_core.cli.main import main
+from miva_core.clips.files import Wanted, read_clips
+from miva_core.media.pictures import read_mask, read_picture
+from miva_core.media.video import write_png, write_video
 from miva_core.subject_mask import Subjects
-from miva_core.video import write_png, write_video
+from miva_core.training.validation import read_samples
 from tools.shapes import boxes_of
 
 MODELS = ("--detector", str(DETECTOR), "--segmenter", str(SEGMENTER))
@@ -242,7 +242,7 @@ def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
 
 def test_training_on_clips_whose_masks_are_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     base = load_base("tiny")
-    monkeypatch.setattr("miva_core.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
     shown = scene(22, frames=18)
     Path("clips").mkdir()
     write_video(shown.frames, "clips/a.mp4", 8)

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from video_files import cut_out, encode
 
-from miva_core.clip_files import Wanted, read_clips
+from miva_core.clips.files import Wanted, read_clips
+from miva_core.clips.frames import frame_clip
+from miva_core.clips.videos import read_connected
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.frame_clips import frame_clip
-from miva_core.video import read_video, write_png, write_video
-from miva_core.video_clips import read_connected
+from miva_core.media.video import read_video, write_png, write_video
 
 WANTED = Wanted(size=(32, 48), frames=5, fps=8)
 

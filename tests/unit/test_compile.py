@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 
-from miva_core.config import MIVAConfig
-from miva_core.injection import inject
-from miva_core.loading import load_base
+from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.injection import inject
+from miva_core.bases.loading import load_base
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from miva_core.config import MIVAConfig
+from miva_core.adapters.config import MIVAConfig
 from miva_core.errors import MIVAError
 
 

@@ -8,8 +8,8 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from miva_core.denoiser import Denoiser, bell
-from miva_core.loss import clip_losses, rolled_out_losses
+from miva_core.training.denoiser import Denoiser, bell
+from miva_core.training.loss import clip_losses, rolled_out_losses
 
 B, C, F, SIDE = 2, 3, 4, 2
 KINDS = ("sample", "epsilon", "v_prediction", "flow")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
-from miva_core.draws import EARLY, draw, steps_at, stratified
+from miva_core.training.draws import EARLY, draw, steps_at, stratified
 
 TABLE, FLOW = DDIMScheduler(), FlowMatchEulerDiscreteScheduler(shift=5.0)
 

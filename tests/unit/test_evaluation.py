@@ -8,9 +8,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from miva_core.camera_clips import Shooting, film_still
+from miva_core.clips.camera_clips import Shooting, film_still
 from miva_core.errors import MIVAError
-from miva_core.evaluation import (
+from miva_core.measure.evaluation import (
     MEASURES,
     consistency,
     dynamic_degree,
@@ -19,8 +19,8 @@ from miva_core.evaluation import (
     motion_smoothness,
     temporal_flickering,
 )
-from miva_core.motion_statistics import medians as medians_of
-from miva_core.motion_statistics import motion_statistics
+from miva_core.measure.motion_statistics import medians as medians_of
+from miva_core.measure.motion_statistics import motion_statistics
 
 
 @pytest.fixture

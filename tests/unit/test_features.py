@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from miva_core.errors import MIVAError
-from miva_core.features import load_features
+from miva_core.measure.features import load_features
 
 
 @pytest.fixture

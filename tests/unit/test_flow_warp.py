@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.flow_warp import continued, inside, warp
+from miva_core.media.flow_warp import continued, inside, warp
 
 
 def mirrored(place: float, side: int) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from miva_core.config import MIVAConfig
+from miva_core.adapters.config import MIVAConfig
+from miva_core.animation.masks import fit_masks
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.given_masks import fit_masks
 
 ADAPTERS = {
     "jump": SimpleNamespace(config=MIVAConfig(mask=True)),

@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from miva_core.errors import MIVAError
-from miva_core.init_noise import (
+from miva_core.diffusion.init_noise import (
     SD15_STRENGTH,
     NoiseInit,
     adain,
@@ -15,6 +14,7 @@ from miva_core.init_noise import (
     low_pass_box,
     shared_noise,
 )
+from miva_core.errors import MIVAError
 
 H, W = 9, 13
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.attention import reference_weights
-from miva_core.backbones import describe
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.adapters.layers import Gate
+from miva_core.attention.formulas import reference_weights
+from miva_core.attention.injection import inject
 from miva_core.errors import MIVAError
-from miva_core.injection import inject
-from miva_core.layers import Gate
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from miva_core.interruption import interruption
+from miva_core.cli.interruption import interruption
 
 
 @pytest.fixture

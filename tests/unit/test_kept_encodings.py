@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from miva_core.base import Base
-from miva_core.clip_files import TrainingClip
+from miva_core.bases.base import Base
+from miva_core.clips.files import TrainingClip
 from miva_core.errors import MIVAWarning
-from miva_core.kept_encodings import KeptEncodings, count_encodings
-from miva_core.latent_clips import LatentClip
-from miva_core.lesson import Lesson
+from miva_core.training.kept_encodings import KeptEncodings, count_encodings
+from miva_core.training.latent_clips import LatentClip
+from miva_core.training.training_set import Lesson
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_those_of_an_older_way_to_encode_are_not_taken_but_removed(
 ) -> None:
     encode(base, lesson, tmp_path)
     before, all_clips = set(tmp_path.iterdir()), len(encoded)
-    monkeypatch.setattr("miva_core.kept_encodings._FORMAT", 2)
+    monkeypatch.setattr("miva_core.training.kept_encodings._FORMAT", 2)
     encode(base, lesson, tmp_path)
     assert len(encoded) == 2 * all_clips and not before & set(tmp_path.iterdir())
 
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told_once_and_ends_nothing(
     def refuse(*given: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("miva_core.kept_encodings.save_file", refuse)
+    monkeypatch.setattr("miva_core.training.kept_encodings.save_file", refuse)
     with pytest.warns(MIVAWarning, match="Encoded clips are not kept.*No space left on device") as caught:
         assert equal(encode(base, lesson, tmp_path), lesson.encode(base, 3, 0))
     assert len(caught) == 1

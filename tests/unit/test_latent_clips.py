@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.base import Base
-from miva_core.latent_clips import LatentClip, Pixels, draw_batch, draw_colourings, encode, varied
-from miva_core.loading import load_base
+from miva_core.bases.base import Base
+from miva_core.bases.loading import load_base
+from miva_core.training.latent_clips import LatentClip, Pixels, draw_batch, draw_colourings, encode, varied
 
 
 class Spread:

@@ -10,17 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.base import Base
-from miva_core.clip_files import TrainingClip
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.info import read_info
+from miva_core.bases.base import Base
+from miva_core.clips.files import TrainingClip
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.info import read_info
-from miva_core.learning import Companion, learn
-from miva_core.lesson import Lesson
-from miva_core.recipes import Recipe
-from miva_core.samples import Sample
-from miva_core.training import TrainingProgress
-from miva_core.training_files import check_start, how_to_go_on, training_folder
+from miva_core.training.files import check_start, how_to_go_on, training_folder
+from miva_core.training.loop import TrainingProgress
+from miva_core.training.recipes import Recipe
+from miva_core.training.run import Companion, learn
+from miva_core.training.training_set import Lesson
+from miva_core.training.validation import Sample
 
 LEFT = ["slide.safetensors", "slide.training"]
 
@@ -184,7 +184,7 @@ def test_clips_that_could_not_be_kept_are_not_told_to_be(
     def refuse(*given: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("miva_core.kept_encodings.save_file", refuse)
+    monkeypatch.setattr("miva_core.training.kept_encodings.save_file", refuse)
     with pytest.warns(MIVAWarning, match="Encoded clips are not kept"):
         stopped_when_encoding(base, lesson, chosen, out, clips=1)
     assert how_to_go_on(out) == "No step had been saved yet, nothing is kept: begin anew by the same command."

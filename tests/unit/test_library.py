@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from miva_core import library
+from miva_core.adapters import library
+from miva_core.adapters.library import find_adapters, resolve_adapter
 from miva_core.errors import MIVAError
-from miva_core.library import find_adapters, resolve_adapter
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import torch
 from slow_patches import CHANNELS, correlated_patches, patches_of, principal
 from torch import Tensor
 
-from miva_core.linear_patches import LinearPatches
+from miva_core.bases.tiny.linear_patches import LinearPatches
 
 
 @pytest.fixture

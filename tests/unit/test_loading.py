@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from miva_core import describe, load_base
-from miva_core.base import Base
+from miva_core.bases.animatediff.per_frame_norm import PerFrameGroupNorm
+from miva_core.bases.base import Base
+from miva_core.bases.loading import TINY_FOLDER, load_tiny
 from miva_core.errors import MIVAError
-from miva_core.loading import TINY_FOLDER, load_tiny
-from miva_core.per_frame_norm import PerFrameGroupNorm
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from miva_core.denoiser import Denoiser
-from miva_core.loss import clip_losses, place_weights, rolled_out_losses
-from miva_core.optical_flow import FLOW_WEIGHT
+from miva_core.clips.optical_flow import FLOW_WEIGHT
+from miva_core.training.denoiser import Denoiser
+from miva_core.training.loss import clip_losses, place_weights, rolled_out_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
 

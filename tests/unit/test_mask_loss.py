@@ -9,11 +9,11 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from miva_core.denoiser import Denoiser
+from miva_core.clips.optical_flow import FLOW_WEIGHT
 from miva_core.errors import MIVAError
-from miva_core.loss import clip_losses
-from miva_core.mask_loss import ground_truth_share, masked_losses
-from miva_core.optical_flow import FLOW_WEIGHT
+from miva_core.training.denoiser import Denoiser
+from miva_core.training.loss import clip_losses
+from miva_core.training.mask_loss import ground_truth_share, masked_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE, STEPS = 3, 2, 3, 2, 100
 

@@ -9,8 +9,8 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from miva_core.mask_stream import MaskStreams, iou, mask_steps
-from miva_core.sampling import prepare_scheduler, sample
+from miva_core.animation.mask_stream import MaskStreams, iou, mask_steps
+from miva_core.diffusion.loop import prepare_scheduler, sample
 
 SHAPE = (1, 4, 3, 2, 2)
 

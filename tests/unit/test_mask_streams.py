@@ -9,11 +9,11 @@ from slow import attention, matrix, phi
 from slow_masks import Guide
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.backbones import describe
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.injection import inject
 from miva_core.errors import MIVAError
-from miva_core.injection import inject
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6
 RANKS = {"cfa_rank": 3, "ca_rank": 4, "ta_rank": 2}
@@ -161,7 +161,7 @@ def test_streams_and_guidance(
     make_unet: Callable, make_adapter: Callable, monkeypatch: pytest.MonkeyPatch, kinds: str, guided: str
 ) -> None:
     """Two masked adapters, of one config or of two, with a plain one between them."""
-    monkeypatch.setattr("miva_core.guidance._FEW_TOKENS", 0 if guided == "by codes" else 10**6)
+    monkeypatch.setattr("miva_core.attention.guidance._FEW_TOKENS", 0 if guided == "by codes" else 10**6)
     guided = guided != "unguided"
     unet = make_unet().double()
     first, last = (kinds.split() * 2)[:2] if kinds in ("separate", "joint", "official") else (kinds, kinds)
@@ -256,7 +256,7 @@ def test_the_last_adapter_given_is_on_top_whatever_their_configs(
     make_unet: Callable, make_adapter: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Adapters of equal config are computed side by side, but lie in the order they were given in."""
-    monkeypatch.setattr("miva_core.guidance._FEW_TOKENS", 0)
+    monkeypatch.setattr("miva_core.attention.guidance._FEW_TOKENS", 0)
     unet = make_unet()
     kinds = {"bottom": "separate", "middle": "joint", "top": "separate"}
     ones = torch.ones(1, FRAMES, HEIGHT, WIDTH)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
-from miva_core.base import Base
+from miva_core.bases.base import Base
 from miva_core.errors import MIVAError, MIVAWarning
 
 PLAIN = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)

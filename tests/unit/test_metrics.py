@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from miva_core.errors import MIVAError
-from miva_core.metrics import clip_flow, expansion, flow, median_flow, psnr, rotation
+from miva_core.measure.metrics import clip_flow, expansion, flow, median_flow, psnr, rotation
 
 SIZE = 96
 

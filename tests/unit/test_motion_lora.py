@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.backbones import describe
-from miva_core.cli import main
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.injection import inject
+from miva_core.bases.wan.loading import meta_transformer
+from miva_core.cli.main import main
+from miva_core.convert.motion_lora import export_motion_lora
 from miva_core.errors import MIVAError
-from miva_core.injection import inject
-from miva_core.motion_lora import export_motion_lora
-from miva_core.wan import meta_transformer
 
 
 def test_wan_has_no_temporal_part(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

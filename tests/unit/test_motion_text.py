@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from miva_core.animation.motion_text import parse_mask, parse_motion
 from miva_core.errors import MIVAError
-from miva_core.motion_text import parse_mask, parse_motion
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from single_files import UNET, VAE, motion_module, stable_diffusion, write_confi
 from torch import Tensor, nn
 
 from miva_core import MIVAAdapter, MIVAConfig, inject
-from miva_core.animatediff import CONFIGS, load_animatediff
-from miva_core.base import Base
+from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
+from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
+from miva_core.bases.animatediff.pooled_norm import PooledGroupNorm, use_pooled_norm
+from miva_core.bases.base import Base
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.per_frame_norm import use_per_frame_norm
-from miva_core.pooled_norm import PooledGroupNorm, use_pooled_norm
 
 CLIPS, FRAMES = 2, 3
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from miva_core.errors import MIVAError
-from miva_core.ms_ssim import WEIGHTS, dynamics_degree, ms_ssim
+from miva_core.measure.ms_ssim import WEIGHTS, dynamics_degree, ms_ssim
 
 
 def slow(a: np.ndarray, b: np.ndarray, scales: int) -> float:

@@ -13,10 +13,10 @@ from single_files import UNET, stable_diffusion
 from torch import Tensor
 
 from miva_core import MIVAAdapter, describe, inject
-from miva_core.animatediff import CONFIGS
-from miva_core.config import MIVAConfig
+from miva_core.adapters.config import MIVAConfig
+from miva_core.bases.animatediff.loading import CONFIGS
+from miva_core.convert.official import convert_official
 from miva_core.errors import MIVAError
-from miva_core.official import convert_official
 
 
 @pytest.fixture

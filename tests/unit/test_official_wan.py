@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from miva_core import MIVAAdapter, describe, inject
-from miva_core.cli import main
+from miva_core.bases.wan.loading import CONFIGS
+from miva_core.cli.main import main
+from miva_core.convert.official import convert_official
 from miva_core.errors import MIVAError
-from miva_core.official import convert_official
-from miva_core.wan import CONFIGS
 
 WIDTH, TIME, BLOCKS, RANK = 1536, 1536, 2, 4
 SMALL = {"num_layers": BLOCKS, "ffn_dim": 16, "text_dim": 8, "freq_dim": 16, "rope_max_seq_len": 32}

@@ -3,8 +3,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from miva_core.camera import UNIT_MOVES, apply_affine, compose_affine, film, invert_affine, move_transforms, pixel_grid
-from miva_core.optical_flow import flow_errors, join_flow, measure_flow, mirrored
+from miva_core.clips.camera import (
+    UNIT_MOVES,
+    apply_affine,
+    compose_affine,
+    film,
+    invert_affine,
+    move_transforms,
+    pixel_grid,
+)
+from miva_core.clips.optical_flow import flow_errors, join_flow, measure_flow, mirrored
 
 FRAMES, SIDE = 8, 48
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from miva_core.clip_files import Wanted, read_clips
+from miva_core.clips.files import Wanted, read_clips
+from miva_core.clips.stills import find_stills, read_stills
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.stills import find_stills, read_stills
-from miva_core.video import read_video
+from miva_core.media.video import read_video
 
 WANTED = Wanted(size=(16, 24), frames=3, fps=10)
 GREYS = (40, 90, 140, 190)
@@ -198,7 +198,7 @@ def test_a_pipe_among_clips_and_stills_is_told(tmp_path: Path) -> None:
     write_frames(tmp_path / "run")
     os.mkfifo(tmp_path / "p.png")
     program = (
-        "import sys; from pathlib import Path; from miva_core.clip_files import Wanted, read_clips\n"
+        "import sys; from pathlib import Path; from miva_core.clips.files import Wanted, read_clips\n"
         "print(len(read_clips(Path(sys.argv[1]), Wanted((16, 24), 3, 10), masks=0)))"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

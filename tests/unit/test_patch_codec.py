@@ -5,7 +5,7 @@ import torch
 from slow_patches import CHANNELS, correlated_patches, patches_of, principal
 from torch import Tensor
 
-from miva_core.patch_codec import PatchCodec
+from miva_core.bases.tiny.patch_codec import PatchCodec
 
 
 @pytest.fixture

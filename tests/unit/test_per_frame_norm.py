@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import nn
 
-from miva_core.per_frame_norm import PerFrameGroupNorm, use_per_frame_norm
+from miva_core.bases.animatediff.per_frame_norm import PerFrameGroupNorm, use_per_frame_norm
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from miva_core.camera_clips import CAMERA_MOTIONS, Shooting
+from miva_core.clips.camera_clips import CAMERA_MOTIONS, Shooting
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.pictures import fit_picture, read_large_picture, read_mask, read_picture
+from miva_core.media.pictures import fit_picture, read_large_picture, read_mask, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
 LONG = zlib.compress(b"x" * 2_000_000)
@@ -316,7 +316,7 @@ def test_a_picture_of_16_megapixels_takes_little_memory(tmp_path: Path) -> None:
     pixels = np.broadcast_to(scene(1, 4000), (4000, 4000, 3))
     Image.fromarray(pixels).save(tmp_path / "a.jpg")
     script = (
-        "import resource, sys; from miva_core.pictures import read_large_picture\n"
+        "import resource, sys; from miva_core.media.pictures import read_large_picture\n"
         "import numpy, PIL.Image, torch\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "read_large_picture(sys.argv[1], 512)\n"

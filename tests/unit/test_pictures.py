@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from miva_core import picture_decoding
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.pictures import fit_picture, parse_size, read_mask, read_picture
+from miva_core.media import picture_decoding
+from miva_core.media.pictures import fit_picture, parse_size, read_mask, read_picture
 
 H, W = 12, 20
 

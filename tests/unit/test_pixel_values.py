@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from miva_core import animate, load_base
-from miva_core.base import Base
-from miva_core.clip_files import Wanted
+from miva_core.bases.base import Base
+from miva_core.clips.files import Wanted
+from miva_core.clips.frames import frame_clip
 from miva_core.errors import MIVAError
-from miva_core.frame_clips import frame_clip
-from miva_core.pictures import fit_picture
-from miva_core.pixel_values import clamp_unit, frame_batch, mask_batch, to_bytes
+from miva_core.media.pictures import fit_picture
+from miva_core.media.pixel_values import clamp_unit, frame_batch, mask_batch, to_bytes
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from miva_core.errors import MIVAError
-from miva_core.pointed_text import parse_box, parse_points
+from miva_core.subject_mask.pointed_text import parse_box, parse_points
 
 BOX = [10.0, 20.0, 200.0, 180.5]
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from miva_core.backdrops import fractal_noise, paint_backdrops
-from miva_core.camera import UNIT_MOVES, apply_affine, invert_affine, move_transforms, pixel_grid
+from miva_core.clips.camera import UNIT_MOVES, apply_affine, invert_affine, move_transforms, pixel_grid
 from miva_core.errors import MIVAError
-from miva_core.procedural import WORDS, SceneChoice, Scenes, draw_scenes
-from miva_core.sprites import ANGLES, SUBJECT_MOTIONS, SpriteLook, draw_sprites, sprite_poses
+from tools.procedural.backdrops import fractal_noise, paint_backdrops
+from tools.procedural.scenes import WORDS, SceneChoice, Scenes, draw_scenes
+from tools.procedural.sprites import ANGLES, SUBJECT_MOTIONS, SpriteLook, draw_sprites, sprite_poses
 
 SIZE, FRAMES = 64, 6
 

@@ -8,12 +8,12 @@ import torch
 from slow import attention, matrix, phi
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.attention import joint_cross_frame
-from miva_core.backbones import describe
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.formulas import joint_cross_frame
+from miva_core.attention.injection import inject
 from miva_core.errors import MIVAError
-from miva_core.injection import inject
 
 CLIPS, FRAMES, TOKENS = 2, 4, 6
 RANKS = {"cfa_rank": 3, "ca_rank": 4, "ta_rank": 2}

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from miva_core import load_base
-from miva_core.base import Base
-from miva_core.mask_stream import iou
-from miva_core.readout import DecoderReadout, LinearReadout, fit_readout
+from miva_core.animation.mask_stream import iou
+from miva_core.animation.readout import DecoderReadout, LinearReadout, fit_readout
+from miva_core.bases.base import Base
 
 
 @pytest.fixture(scope="module")

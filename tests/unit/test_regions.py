@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.regions import EPSILON, RegionCodes, agreement_bias
+from miva_core.attention.regions import EPSILON, RegionCodes, agreement_bias
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import pytest
 import torch
 
 import miva_core
-from miva_core.adapter import MIVAAdapter
+from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.errors import MIVAError
-from miva_core.files import FileTakenError, _mark, replacing, sweep, whole_folder
-from miva_core.weights import save_weights
+from miva_core.storage.files import FileTakenError, _mark, replacing, sweep, whole_folder
+from miva_core.storage.weights import save_weights
 
 ROOT = Path(miva_core.__file__).parents[1]
 KILLED = """
 import sys, time
 from pathlib import Path
-from miva_core.files import replacing
+from miva_core.storage.files import replacing
 
 with replacing(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")

@@ -9,16 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from miva_core.animation import Clip
-from miva_core.clip_files import TrainingClip
-from miva_core.evaluation_report import write_plot, write_table
-from miva_core.info import AdapterInfo, read_info
-from miva_core.lesson import Lesson
-from miva_core.library import SHIPPED
-from miva_core.markup import as_markup
-from miva_core.samples import Sample, first_frames
-from miva_core.training_report import write_report
-from miva_core.video import write_png
+from miva_core.adapters.info import AdapterInfo, read_info
+from miva_core.adapters.library import SHIPPED
+from miva_core.animation.animate import Clip
+from miva_core.clips.files import TrainingClip
+from miva_core.measure.report import write_plot, write_table
+from miva_core.media.video import write_png
+from miva_core.text.markup import as_markup
+from miva_core.training.report import write_report
+from miva_core.training.training_set import Lesson
+from miva_core.training.validation import Sample, first_frames
 
 HOSTILE = (
     """"><script>run()</script><img src=x onerror='run()'>&lt;b&gt; [a](javascript:run()) | *b* `c` $\\frac{$ </td>"""

@@ -10,13 +10,13 @@ from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
 from miva_core import MIVAAdapter, animate, load_base
-from miva_core.base import Base
+from miva_core.adapters.library import SHIPPED
+from miva_core.animation.motion_text import Motion
+from miva_core.animation.notes import weight_notes, without_motion
+from miva_core.bases.base import Base
 from miva_core.errors import MIVAWarning
-from miva_core.library import SHIPPED
-from miva_core.metrics import clip_flow, median_flow
-from miva_core.motion_text import Motion
-from miva_core.pictures import fit_picture, read_picture
-from miva_core.run_notes import weight_notes, without_motion
+from miva_core.measure.metrics import clip_flow, median_flow
+from miva_core.media.pictures import fit_picture, read_picture
 
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -17,8 +17,8 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
+from miva_core.diffusion.loop import check_same_noise, predict_clean, prepare_scheduler, sample
 from miva_core.errors import MIVAError
-from miva_core.sampling import check_same_noise, predict_clean, prepare_scheduler, sample
 
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

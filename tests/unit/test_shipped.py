@@ -7,10 +7,10 @@ import torch
 
 from benchmarks.tiny_quality import camera_ideal, camera_speed, held_out_pictures
 from miva_core import Base, MIVAAdapter, animate, load_base, read_info
-from miva_core.camera import UNIT_MOVES
-from miva_core.json_files import read_json
-from miva_core.library import SHIPPED, find_adapters
-from miva_core.loading import TINY_FOLDER
+from miva_core.adapters.library import SHIPPED, find_adapters
+from miva_core.bases.loading import TINY_FOLDER
+from miva_core.clips.camera import UNIT_MOVES
+from miva_core.storage.json_files import read_json
 from tools.motion_gallery import FOLDER, ROOT, commands
 from tools.train_tiny import SETTINGS
 

@@ -14,10 +14,10 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UniPCMulti
 from torch import Tensor, nn
 
 from miva_core import MIVAConfig, Progress, animate, load_base
-from miva_core.base import Base
+from miva_core.bases.base import Base
+from miva_core.diffusion.loop import prepare_scheduler, sample
+from miva_core.diffusion.sigmas import SigmaSchedule
 from miva_core.errors import MIVAError
-from miva_core.sampling import prepare_scheduler, sample
-from miva_core.sigmas import SigmaSchedule
 
 pytestmark = [
     # diffusers' schedulers and numpy 2

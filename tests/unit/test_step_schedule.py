@@ -8,9 +8,9 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from miva_core import animate, load_base
+from miva_core.diffusion.loop import prepare_scheduler, sample
+from miva_core.diffusion.step_schedule import steps_down_to
 from miva_core.errors import MIVAError
-from miva_core.sampling import prepare_scheduler, sample
-from miva_core.step_schedule import steps_down_to
 
 
 @pytest.fixture(params=["epsilon", "v_prediction", "sample", "built in"])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from miva_core.cli import main
+from miva_core.adapters.library import SHIPPED
+from miva_core.cli.main import main
 from miva_core.errors import MIVAWarning
-from miva_core.library import SHIPPED
-from miva_core.terminal import PlainStream
+from miva_core.text.terminal import PlainStream
 
 CLEAR, TITLE, REVERSED, NO_UTF8 = "\x1b[2J", "\x9d0;title\x07", "\u202e", "\udcff"
 HOSTILE = f"a{CLEAR}b{REVERSED}c"
@@ -50,6 +50,6 @@ def test_names_of_files_are_no_codes_in_errors_and_notes(
 ) -> None:
     assert main(["info", str(adapters / f"gone {HOSTILE}")]) == 2
     assert f"gone {SHOWN}" in capsys.readouterr().err
-    monkeypatch.setattr("miva_core.cli._list", lambda options: warnings.warn(HOSTILE, MIVAWarning, stacklevel=1))
+    monkeypatch.setattr("miva_core.cli.main._list", lambda options: warnings.warn(HOSTILE, MIVAWarning, stacklevel=1))
     assert main(["list"]) == 0
     assert capsys.readouterr().err == f"{SHOWN}\n"

@@ -13,16 +13,16 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.base import Base
-from miva_core.clip_files import TrainingClip
-from miva_core.latent_clips import LatentClip
-from miva_core.lesson import Lesson
-from miva_core.loading import load_base
-from miva_core.loss import clip_losses, place_weights
-from miva_core.recipes import Recipe, recipe
-from miva_core.train_step import TrainStep
-from miva_core.training import draw_step, train
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.bases.base import Base
+from miva_core.bases.loading import load_base
+from miva_core.clips.files import TrainingClip
+from miva_core.training.latent_clips import LatentClip
+from miva_core.training.loop import draw_step, train
+from miva_core.training.loss import clip_losses, place_weights
+from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.step import TrainStep
+from miva_core.training.training_set import Lesson
 
 WORKER = """
 import sys
@@ -32,7 +32,7 @@ import pytest, torch
 @pytest.mark.parametrize("subjects", [SUBJECTS])
 def test_worker(subjects, make_base, make_clips, make_recipe):
     from dataclasses import replace
-    from miva_core.training import train
+    from miva_core.training.loop import train
     base, recipe = make_base(), make_recipe(steps=3, batch=BATCH, rolled_out=0.5)
     recipe = replace(recipe, config=replace(recipe.config, mask=bool(subjects)))
     outcome = train(base, make_clips(base, subjects), recipe, folder=Path(r"FOLDER"))
@@ -92,8 +92,8 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:
-    from miva_core.denoiser import Denoiser
-    from miva_core.injection import inject
+    from miva_core.attention.injection import inject
+    from miva_core.training.denoiser import Denoiser
 
     base, recipe = make_base(), make_recipe(subject=3.0)
     adapter = make_adapter(base.model)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from benchmarks.t2v_base import losses, scheduler
 from miva_core import animate
-from miva_core.loading import TINY_FOLDER, load_tiny
-from miva_core.procedural import WORDS
+from miva_core.bases.loading import TINY_FOLDER, load_tiny
 from tools import train_tiny
+from tools.procedural.scenes import WORDS
 
 STILLS = Path(__file__).parents[2] / "workflows/pictures/miva_stills"
 

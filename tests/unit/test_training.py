@@ -12,13 +12,13 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.base import Base
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.bases.base import Base
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.latent_clips import LatentClip
-from miva_core.recipes import Recipe
-from miva_core.train_step import TrainStep
-from miva_core.training import CHECKPOINT, Outcome, TrainingProgress, draw_step, learning_rate, train
+from miva_core.training.latent_clips import LatentClip
+from miva_core.training.loop import CHECKPOINT, Outcome, TrainingProgress, draw_step, learning_rate, train
+from miva_core.training.recipes import Recipe
+from miva_core.training.step import TrainStep
 
 Clips = Callable[..., list[list[LatentClip]]]
 
@@ -200,7 +200,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
     whole = train(base, clips, recipe, folder=tmp_path)
     (tmp_path / CHECKPOINT).unlink()
     breaking = Breaks(base.model, 5)
-    monkeypatch.setattr("miva_core.train_step.Denoiser.of", lambda base: of(base, breaking))
+    monkeypatch.setattr("miva_core.training.step.Denoiser.of", lambda base: of(base, breaking))
     with pytest.raises(
         MIVAError,
         match=r"no number any more at step 6: go on from the last checkpoint with a lower learning rate than 0.01",
@@ -212,7 +212,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
 
 
 def of(base: Base, model: nn.Module) -> Any:
-    from miva_core.denoiser import Denoiser
+    from miva_core.training.denoiser import Denoiser
 
     return Denoiser(model, base.scheduler, base.centred, base.text_per_frame)
 
@@ -231,7 +231,7 @@ def test_a_full_disk_keeps_the_last_good_state(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("miva_core.weights.save_file", full)
+    monkeypatch.setattr("miva_core.storage.weights.save_file", full)
     with pytest.raises(MIVAError, match="could not be written: No space left"):
         train(base, clips, recipe, folder=tmp_path, resume=True)
     assert (tmp_path / CHECKPOINT).read_bytes() == good and len(list(tmp_path.iterdir())) == 1

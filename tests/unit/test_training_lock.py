@@ -13,14 +13,14 @@ import pytest
 
 import miva_core
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.training_files import check_start, training_folder
-from miva_core.training_lock import training_lock
+from miva_core.training.files import check_start, training_folder
+from miva_core.training.lock import training_lock
 
 ROOT = Path(miva_core.__file__).parents[1]
 HOLDS = """
 import sys, time
 from pathlib import Path
-from miva_core.training_lock import training_lock
+from miva_core.training.lock import training_lock
 
 with training_lock(Path(sys.argv[1]), Path("a.safetensors")):
     print("held", flush=True)

@@ -16,12 +16,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from miva_core.base import Base
+from miva_core.bases.base import Base
 from miva_core.errors import MIVAError
-from miva_core.latent_clips import LatentClip
-from miva_core.recipes import Recipe
-from miva_core.training import CHECKPOINT, train
-from miva_core.training_state import TrainingState, read_state, restore, save_state
+from miva_core.training.latent_clips import LatentClip
+from miva_core.training.loop import CHECKPOINT, train
+from miva_core.training.recipes import Recipe
+from miva_core.training.state import TrainingState, read_state, restore, save_state
 
 SCALE = {"scale": 1024.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 1}
 
@@ -142,7 +142,7 @@ def test_a_header_that_claims_more_than_any_has_is_not_read(path: Path) -> None:
         file.write(struct.pack("<Q", 99_000_000))
         file.truncate(99_000_100)
     program = (
-        "import resource, sys, torch; from pathlib import Path; from miva_core.training_state import read_state\n"
+        "import resource, sys, torch; from pathlib import Path; from miva_core.training.state import read_state\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: read_state(Path(sys.argv[1]))\n"
         "except ValueError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

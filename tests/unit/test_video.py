@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from miva_core import files, video
 from miva_core.errors import MIVAError
-from miva_core.metrics import psnr
-from miva_core.video import check_writable, contact_sheet, frames_over_masks, read_video, write_png, write_video
+from miva_core.measure.metrics import psnr
+from miva_core.media import video
+from miva_core.media.video import check_writable, contact_sheet, frames_over_masks, read_video, write_png, write_video
+from miva_core.storage import files
 
 
 def soft_clip(frames: int = 8, height: int = 48, width: int = 64) -> torch.Tensor:

@@ -14,10 +14,10 @@ from PIL import Image
 from torch.nn import functional
 from video_files import TRANSPARENT, cut_out, encode
 
-from miva_core import video_decoding
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.metrics import psnr
-from miva_core.video import open_video, read_video
+from miva_core.measure.metrics import psnr
+from miva_core.media import video_decoding
+from miva_core.media.video import open_video, read_video
 
 
 def soft(frames: int = 4, height: int = 48, width: int = 64) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.video_times import pace_of_durations, pace_of_times
+from miva_core.media.video_times import pace_of_durations, pace_of_times
 
 NAME = Path("a.mkv")
 

@@ -13,9 +13,9 @@ from single_files import WAN
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, animate
-from miva_core.base import Base
+from miva_core.bases.base import Base
+from miva_core.bases.wan.loading import CONFIGS, load_wan
 from miva_core.errors import MIVAError
-from miva_core.wan import CONFIGS, load_wan
 
 VAE = {
     "base_dim": 8,

@@ -10,9 +10,9 @@ from slow_masks import Guide
 from slow_wan import linear, normed, rope_angles, turned
 from torch import Tensor, nn
 
-from miva_core.backbones import describe
-from miva_core.config import MIVAConfig
-from miva_core.injection import inject
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.injection import inject
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 3, 4, 6
 GRID = (HEIGHT // 2, WIDTH // 2)
@@ -124,7 +124,7 @@ class SlowPrompt(SlowSelf):
 def test_streams_and_guidance(
     make_wan: Callable, make_adapter: Callable, monkeypatch: pytest.MonkeyPatch, kinds: str, guided: str
 ) -> None:
-    monkeypatch.setattr("miva_core.guidance._FEW_TOKENS", 0 if guided == "by codes" else 10**6)
+    monkeypatch.setattr("miva_core.attention.guidance._FEW_TOKENS", 0 if guided == "by codes" else 10**6)
     guided = guided != "unguided"
     wan = make_wan().double()
     for name, parameter in wan.named_parameters():

@@ -9,11 +9,11 @@ from slow import attention, matrix, phi
 from slow_wan import linear, normed, rope_angles, turned
 from torch import Tensor, nn
 
-from miva_core.adapter import MIVAAdapter
-from miva_core.backbones import describe
-from miva_core.config import MIVAConfig
+from miva_core.adapters.adapter import MIVAAdapter
+from miva_core.adapters.backbone import describe
+from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.injection import inject
 from miva_core.errors import MIVAError
-from miva_core.injection import inject
 
 FRAMES, HEIGHT, WIDTH = 3, 4, 6
 TOKENS = (HEIGHT // 2) * (WIDTH // 2)

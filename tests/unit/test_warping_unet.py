@@ -6,8 +6,8 @@ from diffusers import UNetMotionModel
 from slow_patches import correlated_patches
 from torch import Tensor, nn
 
-from miva_core.backbones import describe
-from miva_core.warping_unet import FINE, REACH, WarpingUNet
+from miva_core.adapters.backbone import describe
+from miva_core.bases.tiny.warping_unet import FINE, REACH, WarpingUNet
 
 CHANNELS, FRAMES = 12, 3
 CONFIG = {

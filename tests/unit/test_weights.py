@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from miva_core.config import MIVAConfig
+from miva_core.adapters.config import MIVAConfig
+from miva_core.adapters.info import read_info
 from miva_core.errors import MIVAError
-from miva_core.info import read_info
-from miva_core.json_files import read_foreign_json
-from miva_core.meta import fill, on_meta
-from miva_core.sniff import what_is
-from miva_core.weights import check_finite, check_floating, open_weights, save_weights
+from miva_core.storage.identify import what_is
+from miva_core.storage.json_files import read_foreign_json
+from miva_core.storage.meta_device import fill, on_meta
+from miva_core.storage.weights import check_finite, check_floating, open_weights, save_weights
 
 
 def endless() -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A picture and motions in, a clip out."""

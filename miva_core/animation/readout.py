@@ -1,0 +1,90 @@
+"""From latents of a mask sequence to the soft mask S (3.4): linear in the latent, or through the decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..bases.base import Base
+
+_TRUST_IN_PRIOR = 1e-2
+"""Weight of the black-to-white direction beside one frame of evidence."""
+
+_FLAT_SIDE = 128
+"""Pixels of the flat pictures whose latents are black and white."""
+
+
+class Readout(Protocol):
+    """Soft masks of predicted mask latents."""
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """(1, C, F, h, w) -> (F, H, W) in [0, 1], on the grid of the latents or of their pictures."""
+
+
+@dataclass(frozen=True)
+class LinearReadout:
+    """S = weight · z + bias at each place of the latents' grid; made by `fit`.
+
+    Attributes:
+        weight: (C,)
+        bias: ()
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def fit(cls, latent: Tensor, mask: Tensor, black: Tensor, white: Tensor) -> LinearReadout:
+        """The read-out that fits a mask whose latent is known, in closed form (ridge regression).
+
+        Where the mask is flat and tells little, the result stays near the line from black to white.
+
+        Args:
+            latent: (C, h, w) of the mask as a picture, white on black.
+            mask: (h, w) in [0, 1]. black, white: (C,) latents of flat pictures.
+        """
+        direction = (white - black).double()
+        prior = direction / direction.square().sum()
+        values = (latent.flatten(1).T - black).double()
+        ones = torch.ones_like(values[:, :1])
+        design = torch.cat([values, ones], dim=1)
+        # A change of the weights counts by what it does to S between black and white.
+        penalty = torch.cat([direction.square().mean().expand_as(prior), ones[0]])
+        penalty = _TRUST_IN_PRIOR * len(values) * penalty
+        missing = mask.flatten().double() - values @ prior
+        change = torch.linalg.solve(design.T @ design + torch.diag(penalty), design.T @ missing)
+        weight = prior + change[:-1]
+        return cls(weight.to(latent), (change[-1] - weight @ black.double()).to(latent))
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        return (torch.einsum("c,cfhw->fhw", self.weight, latents[0]) + self.bias).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class DecoderReadout:
+    """S by the base's full decoder: the grey value of each decoded pixel."""
+
+    base: Base
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        masks = self.base.decode(latents).mean(-1).to(latents.device)
+        later = masks[1:].unflatten(0, (-1, self.base.stride)).mean(1)
+        return torch.cat([masks[:1], later])
+
+
+def fit_readout(base: Base, latent: Tensor, mask: Tensor) -> LinearReadout:
+    """The linear read-out for a mask (H, W) and its latent (1, C, 1, h, w)."""
+    black, white = (_flat_latent(base, level) for level in (0.0, 1.0))
+    small = F.interpolate(mask[None, None].to(latent), latent.shape[-2:], mode="area")[0, 0]
+    return LinearReadout.fit(latent[0, :, 0], small, black, white)
+
+
+def _flat_latent(base: Base, level: float) -> Tensor:
+    """(C,) of a flat picture, from its middle, where its border is not felt."""
+    latent = base.encode(torch.full((_FLAT_SIDE, _FLAT_SIDE, 3), level))[0, :, 0]
+    height, width = latent.shape[-2:]
+    return latent[:, height // 4 : -(height // 4), width // 4 : -(width // 4)].mean((-2, -1))

@@ -1,0 +1,1 @@
+"""What adapters do in a model: the formulas, and how they get there."""

@@ -1,0 +1,1 @@
+"""The frozen video models that adapters belong to, a folder each."""

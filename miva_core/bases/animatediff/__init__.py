@@ -1,0 +1,1 @@
+"""Stable Diffusion 1.5 with an AnimateDiff motion module."""

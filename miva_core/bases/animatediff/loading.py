@@ -1,0 +1,197 @@
+"""The base people have on disk: a Stable Diffusion 1.5 checkpoint with an AnimateDiff motion module."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNetMotionModel
+from diffusers.loaders.single_file_utils import (
+    convert_animatediff_checkpoint_to_diffusers,
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+)
+from torch import Tensor
+
+from ...adapters.backbone import describe
+from ...diffusion.init_noise import NoiseInit
+from ...errors import MIVAError, MIVAWarning
+from ...storage.json_files import read_json
+from ...storage.meta_device import fill, on_meta
+from ...storage.weights import open_weights, what_weights
+from ..base import Base
+from .motion_positions import motion_positions
+from .per_frame_norm import use_per_frame_norm
+from .pooled_norm import use_pooled_norm
+
+CONFIGS = Path(__file__).parent / "configs"
+_UNET, _VAE = "model.diffusion_model.", "first_stage_model."
+
+_CHECKPOINT = "a Stable Diffusion 1.5 checkpoint"
+_MOTION = "an AnimateDiff motion module"
+_WHERE = {
+    _CHECKPOINT: "such as v1-5-pruned-emaonly.safetensors from huggingface.co/stable-diffusion-v1-5",
+    _MOTION: "such as v3_sd15_mm.ckpt from huggingface.co/guoyww/animatediff",
+    "a VAE": "such as vae-ft-mse-840000-ema-pruned.safetensors from huggingface.co/stabilityai",
+}
+
+
+_LONGEST = 1024
+"""Frames; those of files that are known reach 16 to 64."""
+
+
+class ImageVAE:
+    """A diffusers image autoencoder as a `Codec`: the mean of the latents, scaled; frames are decoded one by one."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        self.vae = vae
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, 4, H/8, W/8)."""
+        return self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode().float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(F, 3, H, W) -> mean and standard deviation, (F, 4, h, w) each, of every frame by itself."""
+        told = [self.vae.encode(frame.to(self.vae.device, self.vae.dtype)).latent_dist for frame in frames.split(1)]
+        scale = self.vae.config.scaling_factor
+        return torch.cat([d.mean for d in told]).float() * scale, torch.cat([d.std for d in told]).float() * scale
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """(N, 4, h, w) -> (N, 3, 8h, 8w), about [-1, 1], not clipped."""
+        latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        return torch.cat([self.vae.decode(frame).sample for frame in latents.split(1)])
+
+
+def load_animatediff(
+    checkpoint: str | os.PathLike[str],
+    motion_module: str | os.PathLike[str],
+    vae: str | os.PathLike[str] | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    configs: Path = CONFIGS,
+) -> Base:
+    """Load a Stable Diffusion 1.5 single file and a motion module, frozen, without a text encoder.
+
+    The betas are `scaled_linear`, as MIVA trains, not AnimateDiff's own `linear`; the motion modules normalise each
+    frame by itself, as AnimateDiff trained them, and with v1 the ResNets all frames together, likewise. Positional
+    encodings of the file that are not the usual sinusoid are used; a `MIVAWarning` says so.
+
+    Args:
+        checkpoint: .safetensors or .ckpt with the U-Net and, unless `vae` is given, the VAE.
+        motion_module: AnimateDiff v1, v2 or v3.
+        vae: a VAE to use in place of the checkpoint's.
+        dtype: of the U-Net and the VAE.
+        configs: folder of unet.json, vae.json and scheduler.json.
+
+    Raises:
+        MIVAError: a file is missing, damaged or something else; the message says what it is.
+    """
+    image = _open_checkpoint(checkpoint)
+    motion = open_weights(motion_module, "AnimateDiff motion module")
+    _check_kind(motion, motion_module, _MOTION)
+    pictures, pictures_file = (image, checkpoint) if vae is None else (open_weights(vae, "VAE"), vae)
+    if vae is not None:
+        _check_kind(pictures, vae, "a VAE")
+
+    model = meta_unet(configs, **_motion_layout(motion))
+    named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
+    named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
+    positions, usual = motion_positions(model, motion, motion_module)
+    fill(model, named | positions, f"{checkpoint} with {motion_module}", device, lambda _: dtype)
+    use_per_frame_norm(model)
+    if _is_first_version(model):
+        use_pooled_norm(model)
+    if not usual:
+        text = f"{motion_module} has positional encodings of its own, not the usual sinusoid: they are used."
+        warnings.warn(f"{text} Motions learnt on the usual ones may move otherwise.", MIVAWarning, stacklevel=2)
+
+    vae_config = read_json(configs / "vae.json")
+    autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
+    inside = _part(pictures, _VAE)
+    if vae is None and not inside:
+        raise MIVAError(f"{checkpoint} has no VAE inside: give one as vae=…, {_WHERE['a VAE']}.")
+    if vae is None or not any(name.startswith("encoder.down_blocks.") for name in pictures):
+        inside = convert_ldm_vae_checkpoint(inside or pictures, vae_config)
+    else:
+        inside = pictures  # by the names of diffusers already
+    fill(autoencoder, inside, f"The VAE of {pictures_file}", device, lambda _: dtype)
+
+    return Base(
+        name="animatediff",
+        model=model,
+        codec=ImageVAE(autoencoder),
+        scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
+        backbone=describe(model),
+        frames=16,
+        longest=model.config.motion_max_seq_length,
+        size=(320, 512),
+        multiple=8,
+        fps=8,
+        centred=False,
+        text=None,
+        text_per_frame=True,
+        stride=1,
+        steps=25,
+        noise=NoiseInit(),
+        adain=True,
+    )
+
+
+def _is_first_version(model: UNetMotionModel) -> bool:
+    """Whether the motion module is v1, which alone reaches 24 frames and has no middle block."""
+    return model.config.motion_max_seq_length == 24 and not model.config.use_motion_mid_block
+
+
+def meta_unet(configs: Path = CONFIGS, **changes: Any) -> UNetMotionModel:
+    """The U-Net without weights; as AnimateDiff v3 has it, but for `changes` of its config."""
+    config = read_json(configs / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
+    return on_meta(lambda: UNetMotionModel.from_config(config))
+
+
+def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The U-Net of a Stable Diffusion 1.5 file by the names diffusers gives its tensors, mapped rather than read.
+
+    Args:
+        config: as in configs/animatediff/unet.json.
+
+    Raises:
+        MIVAError: the file is missing, damaged or something else.
+    """
+    return convert_ldm_unet_checkpoint(_part(_open_checkpoint(checkpoint), _UNET), config)
+
+
+def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    tensors = open_weights(path, "Stable Diffusion 1.5 checkpoint")
+    _check_kind(tensors, path, _CHECKPOINT)
+    return tensors
+
+
+def _check_kind(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], wanted: str) -> None:
+    kind = what_weights(tensors)
+    if kind != wanted:
+        raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _without(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if part not in name}
+
+
+def _motion_layout(motion: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What differs between versions: v1 reaches 24 frames, v2 has a middle block, v3 reaches 32 without one."""
+    positions = [tensor.shape[1] for name, tensor in motion.items() if name.endswith(".pe") and tensor.ndim == 3]
+    if len(set(positions)) != 1 or not 2 <= positions[0] <= _LONGEST:
+        raise MIVAError("The motion module lacks positional encodings of one length: it is damaged, get it again.")
+    return {
+        "motion_max_seq_length": positions[0],
+        "use_motion_mid_block": any(name.startswith("mid_block.") for name in motion),
+    }

@@ -1,0 +1,1 @@
+"""The small base that comes with the package."""

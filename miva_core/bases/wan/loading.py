@@ -1,0 +1,161 @@
+"""The base people have on disk: Wan 2.1 text-to-video, 1.3 billion parameters, with its VAE."""
+
+import os
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers, convert_wan_vae_to_diffusers
+from einops import rearrange
+from torch import Tensor
+
+from ...adapters.backbone import describe
+from ...attention.turns import take_turn
+from ...diffusion.init_noise import NoiseInit
+from ...errors import MIVAError
+from ...storage.json_files import read_json
+from ...storage.meta_device import fill, on_meta
+from ...storage.weights import open_weights, what_weights
+from ..base import Base
+
+CONFIGS = Path(__file__).parent / "configs"
+_PREFIX = "model.diffusion_model."
+_MODEL = "a Wan 2.1 1.3B text-to-video model"
+_VAE = "a Wan VAE"
+_WHERE = {
+    _MODEL: "such as wan2.1_t2v_1.3B_fp16.safetensors from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged",
+    _VAE: "such as wan_2.1_vae.safetensors from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged",
+}
+
+
+class WanVAE:
+    """Wan's causal video autoencoder as a `Codec`: a picture is a clip of one frame.
+
+    diffusers' keeps what it has seen of a clip in itself, so that threads take turns.
+    """
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self.vae = vae
+        self.mean, self.std = (
+            torch.tensor(values)[:, None, None] for values in (vae.config.latents_mean, vae.config.latents_std)
+        )
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, 16, H/8, W/8), the mean of the latents, normalised."""
+        clips = rearrange(pictures.to(self.vae.dtype), "n c h w -> n c 1 h w")
+        with take_turn(self.vae):
+            latents = self.vae.encode(clips).latent_dist.mode()[:, :, 0].float()
+        return (latents - self.mean.to(latents)) / self.std.to(latents)
+
+    @torch.no_grad()
+    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(4 (F - 1) + 1, 3, H, W) -> mean and standard deviation, (F, 16, h, w) each, of the clip as a whole."""
+        clip = rearrange(frames.to(self.vae.device, self.vae.dtype), "f c h w -> 1 c f h w")
+        with take_turn(self.vae):
+            told = self.vae.encode(clip).latent_dist
+        mean, std = (rearrange(part, "1 c f h w -> f c h w").float() for part in (told.mean, told.std))
+        return (mean - self.mean.to(mean)) / self.std.to(mean), std / self.std.to(std)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """(F, 16, h, w), the latent frames of one clip -> (4 (F - 1) + 1, 3, 8h, 8w), about [-1, 1]."""
+        latents = latents * self.std.to(latents) + self.mean.to(latents)
+        with take_turn(self.vae):
+            clip = self.vae.decode(rearrange(latents.to(self.vae.dtype), "f c h w -> 1 c f h w")).sample
+        return rearrange(clip, "1 c f h w -> f c h w")
+
+
+def load_wan(
+    checkpoint: str | os.PathLike[str],
+    vae: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.bfloat16,
+    configs: Path = CONFIGS,
+) -> Base:
+    """Load Wan 2.1 text-to-video 1.3B, frozen, without a text encoder.
+
+    The time embedding, the modulation tables and the norms stay in float32, as Wan was trained.
+
+    Args:
+        checkpoint: the original file, the one repacked for ComfyUI, or the one of diffusers.
+        vae: the Wan 2.1 VAE, original, for ComfyUI or of diffusers.
+        dtype: of the rest of the transformer and of the VAE.
+        configs: folder of transformer.json and vae.json.
+
+    Raises:
+        MIVAError: a file is missing, damaged or something else; or `dtype` is float16, whose range Wan leaves.
+    """
+    if dtype == torch.float16:
+        raise MIVAError("Wan cannot run in float16, whose range its activations leave: take bfloat16 or float32.")
+    tensors = read_transformer(checkpoint)
+    pictures = _open(vae, _VAE)
+
+    model = meta_transformer(configs)
+    kept = tuple(model._keep_in_fp32_modules)
+    fill(
+        model,
+        tensors,
+        str(checkpoint),
+        device,
+        lambda name: torch.float32 if any(part in name for part in kept) else dtype,
+    )
+    place_rope(model, device)
+    autoencoder = on_meta(lambda: AutoencoderKLWan.from_config(read_json(configs / "vae.json")))
+    if not any(name.startswith("encoder.conv_in.") for name in pictures):
+        pictures = convert_wan_vae_to_diffusers(pictures)
+    fill(autoencoder, pictures, str(vae), device, lambda _: dtype)
+
+    return Base(
+        name="wan",
+        model=model,
+        codec=WanVAE(autoencoder),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
+        backbone=describe(model),
+        frames=17,
+        longest=81,
+        stride=4,
+        size=(480, 832),
+        multiple=16,
+        fps=8,
+        centred=False,
+        # It cannot run without a text; with adapters at a total weight of 1 what stands here is not heard.
+        text=torch.zeros(1, 1, model.config.text_dim, device=device),
+        text_per_frame=False,
+        steps=50,
+        noise=NoiseInit(),
+        adain=True,
+    )
+
+
+def meta_transformer(configs: Path = CONFIGS) -> WanTransformer3DModel:
+    """The transformer without weights."""
+    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(configs / "transformer.json")))
+
+
+def place_rope(model: WanTransformer3DModel, device: torch.device | str) -> None:
+    """Make the tables of rotary positions on a device; they are no part of any file."""
+    model.rope = type(model.rope)(
+        model.config.attention_head_dim, tuple(model.config.patch_size), model.config.rope_max_seq_len
+    ).to(device)
+
+
+def read_transformer(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a Wan 2.1 1.3B file by the names of diffusers, mapped rather than read.
+
+    Raises:
+        MIVAError: the file is missing, damaged or something else.
+    """
+    tensors = _open(checkpoint, _MODEL)
+    if any(name.startswith("condition_embedder.") for name in tensors):
+        return tensors
+    return convert_wan_transformer_to_diffusers(tensors)
+
+
+def _open(path: str | os.PathLike[str], wanted: str) -> dict[str, Tensor]:
+    tensors = open_weights(path, wanted.removeprefix("a "))
+    kind = what_weights(tensors)
+    if kind != wanted:
+        raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}

@@ -1,0 +1,77 @@
+"""The command that measures an adapter on stills."""
+
+import argparse
+from pathlib import Path
+
+from ..errors import MIVAError
+from .options import add_base, add_folders, check_parent, device, load_chosen_base, make_folder, whole
+
+TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
+
+
+def add_evaluate(commands: argparse._SubParsersAction) -> None:
+    text = "measure an adapter on stills: flow, smoothness, flickering, fidelity, consistency; a table and plots"
+    command = commands.add_parser("evaluate", help=text, description=text)
+    command.add_argument("adapter", help="its name or file")
+    command.add_argument(
+        "--stills",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="pictures it did not learn from; a masked adapter needs a mask beside each, for still.jpg still_mask.png",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
+    command.add_argument("--seeds", type=whole(1, 100), default=1, help="clips of each still (default: 1)")
+    command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
+    command.add_argument("--dino", type=Path, metavar="FOLDER", help="a local copy of facebook/dino-vitb16")
+    command.add_argument("--clip", type=Path, metavar="FOLDER", help="a local copy of openai/clip-vit-base-patch32")
+    add_base(command)
+    add_folders(command)
+    command.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ..adapters.adapter import MIVAAdapter
+    from ..adapters.info import read_info
+    from ..adapters.library import resolve_adapter
+    from ..measure.evaluation import evaluate, medians
+    from ..measure.features import load_features
+    from ..measure.report import table, write_plot, write_table
+    from ..media.pictures import fit_picture
+    from ..media.video import write_png
+    from ..training.validation import read_samples, sheet, try_on
+
+    path = resolve_adapter(options.adapter, options.adapters)
+    info = read_info(path)
+    samples = read_samples(options.stills, info.config.mask)
+    if options.out.exists() and not options.out.is_dir():
+        raise MIVAError(f"{options.out} is a file: name a folder for the results.")
+    check_parent(options.out)
+    if (options.out / TABLE).exists():
+        raise MIVAError(f"{options.out} holds an evaluation already: name another folder.")
+    dino, clip = (
+        load_features(kind, folder) if folder else None
+        for kind, folder in (("dino", options.dino), ("clip", options.clip))
+    )
+
+    make_folder(options.out)
+
+    from tqdm import tqdm
+
+    base = load_chosen_base(options, device(options.device))
+    adapter = MIVAAdapter.load(path, base.backbone)
+    rows, shown = [], []
+    for sample in tqdm(samples, unit="still", delay=0.5):
+        clips = [try_on(base, adapter, [sample], seed, options.steps)[0] for seed in range(options.seeds)]
+        picture, _ = fit_picture(sample.picture, base.size)
+        values = [evaluate(made.frames, picture, next(iter(made.masks.values()), None), dino, clip) for made in clips]
+        rows.append((sample.label, medians(values)))
+        shown.append(clips[0])
+    write_table(options.out / TABLE, info, rows, options.seeds)
+    write_plot(options.out / PLOT, rows)
+    write_png(sheet(samples, shown), options.out / SHEET)
+    print("\n".join(table(rows)))
+    for name, folder in (("subject consistency needs --dino", dino), ("background consistency needs --clip", clip)):
+        if folder is None:
+            print(f"Not measured: {name}, a folder of its weights.")
+    print(f"Wrote {TABLE}, {PLOT} and {SHEET} into {options.out}.")

@@ -1,0 +1,167 @@
+"""What several commands need: types of options, and checks of the files they name."""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import MIVAError
+from ..storage.files import check_fillable
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..bases.base import Base
+    from ..subject_mask import Detector, Segmenter
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """The options that name a base, its files and the device it runs on."""
+    parser.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
+    )
+    parser.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
+    parser.add_argument(
+        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
+    )
+    parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
+
+
+def load_chosen_base(options: argparse.Namespace, where: "torch.device", dtype: "torch.dtype | None" = None) -> "Base":
+    """The base that `add_base`'s options name; its dtype as in `load_base`."""
+    from ..bases.loading import load_base
+
+    return load_base(
+        options.base,
+        device=where,
+        dtype=dtype,
+        checkpoint=options.checkpoint,
+        motion_module=options.motion_module,
+        vae=options.vae,
+    )
+
+
+def device(name: str | None) -> "torch.device":
+    """The device a user names, or the graphics card if there is one: of several processes, each its own.
+
+    Raises:
+        MIVAError: nothing can be computed there.
+    """
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    try:
+        # Reading back finds devices that cannot compute, such as "meta".
+        probe = torch.zeros(1, device=name)
+        probe.cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise MIVAError(f"The device {name!r} cannot be used here: leave --device out, or give cpu.") from error
+    return probe.device
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """The options that name the models which find subjects."""
+    command.add_argument(
+        "--detector", type=Path, metavar="FILE", help="Grounding DINO: groundingdino_swint_ogc.pth, or a folder"
+    )
+    command.add_argument(
+        "--segmenter", type=Path, metavar="FILE", help="SAM 2: sam2.1_hiera_tiny.pt and its kin, or a folder"
+    )
+    command.add_argument(
+        "--vocabulary", type=Path, metavar="FILE", help="bert-base-uncased's vocab.txt, if not beside the detector"
+    )
+    command.add_argument("--confidence", type=share, help="of the detector, 0 to 1; lower finds more (default: 0.3)")
+
+
+def search_options(options: argparse.Namespace) -> dict[str, float]:
+    """What `add_models`'s options ask of `find_subjects` beyond its defaults."""
+    return {} if options.confidence is None else {"confidence": options.confidence}
+
+
+def load_models(options: argparse.Namespace, with_detector: bool = True) -> "tuple[Detector | None, Segmenter]":
+    """The models that `add_models`'s options name."""
+    from ..subject_mask import load_detector, load_segmenter
+
+    where = str(device(options.device))
+    detector = load_detector(options.detector, options.vocabulary, where) if with_detector else None
+    return detector, load_segmenter(options.segmenter, where)
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """The option that names further folders of adapters."""
+    parser.add_argument(
+        "--adapters", type=Path, action="append", default=[], metavar="FOLDER", help="look for adapters here too"
+    )
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            if low <= int(text) <= high:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+
+    return read
+
+
+def number(above: float, high: float) -> Callable[[str], float]:
+    """The type of an option that is a number above `above` and up to `high`."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if above < float(text) <= high:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above {above:g} and up to {high:g}")
+
+    return read
+
+
+def share(text: str) -> float:
+    """The type of an option that is a number from 0 to 1."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+
+
+def check_parent(folder: Path) -> None:
+    """Check that there is a folder to make this one in."""
+    if not folder.parent.is_dir():
+        raise MIVAError(f"There is no folder {folder.parent} to make {folder.name} in: create it first.")
+
+
+def check_new_folder(folder: Path) -> None:
+    """Check, before any work, that a folder of results can be made and filled, and that nothing is in it."""
+    check_parent(folder)
+    if folder.exists() and not folder.is_dir():
+        raise MIVAError(f"{folder} is a file: name a folder.")
+    if folder.exists() and any(folder.iterdir()):
+        raise MIVAError(f"{folder} exists already and is not empty: name another folder.")
+    check_fillable(folder if folder.exists() else folder.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, if it is not there, and check that files can be written into it."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    check_fillable(folder)
+
+
+def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:
+    """Nothing that is read is to be replaced, nor one result by another."""
+    taken = list(read)
+    for path in filter(None, written):
+        for other in taken:
+            if os.path.realpath(path) == os.path.realpath(other):
+                raise MIVAError(f"{path} would be written over {other}: name another file.")
+        taken.append(path)

@@ -1,0 +1,1 @@
+"""Training clips: found in folders, filmed over stills, with masks and optical flow."""

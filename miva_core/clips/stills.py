@@ -1,0 +1,99 @@
+"""Pictures in a folder."""
+
+import re
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from torch import Tensor
+
+from ..checks import printable
+from ..errors import MIVAError, MIVAWarning
+from ..media.pictures import read_cutout
+from ..media.transparency import warn_over_white
+from .names import VIDEOS
+from .passed_over import listed, passed_over, visible
+
+_NO_STILLS = dict.fromkeys(VIDEOS, "a video, which is no still")
+_MASK = re.compile(r"_masks?$")
+PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".apng", ".bmp", ".tif", ".tiff", ".tga", ".jp2"),
+    *(".ppm", ".pgm", ".qoi", ".hdr"),
+)
+"""Endings of still pictures, and of a clip's frames."""
+
+
+def find_stills(folder: Path) -> dict[Path, Path | None]:
+    """The picture files in a folder, sorted, each with that of its mask: `still_mask.png` for `still.jpg`.
+
+    A `MIVAWarning` names what else is there.
+
+    Raises:
+        MIVAError: no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise MIVAError(f"{folder} is no folder: name one that holds stills.")
+    entries = visible(folder)
+    found = list(filter(_is_still, entries))
+    rest = passed_over(sorted({*entries} - {*found}), _is_still, _NO_STILLS)
+    if not found:
+        there = f" There are: {rest}." if rest else ""
+        raise MIVAError(f"There are no stills in {folder}: put pictures such as .png, .jpg or .webp into it.{there}")
+    if rest:
+        warnings.warn(f"Passed over in {folder}, which is read for stills: {rest}.", MIVAWarning, stacklevel=2)
+    names = {path: path.stem.lower() for path in found}
+    masks = {name: path for path, name in names.items() if _MASK.search(name)}
+    beside = {path: masks.get(f"{name}_mask") or masks.get(f"{name}_masks") for path, name in names.items()}
+    taken = set(beside.values())
+    return {path: mask for path, mask in beside.items() if path not in taken}
+
+
+def _is_still(path: Path) -> bool:
+    # Of an animation the first frame is read.
+    return path.suffix.lower() in (*PICTURES, ".gif") and not path.is_dir()
+
+
+def read_stills(folder: Path, needed_side: int | None = None) -> list[tuple[str, Tensor]]:
+    """The pictures in a folder but for masks, (H, W, 3) in [0, 1], by name, or file name where two share one.
+
+    What is transparent is shown over white; a `MIVAWarning` names these.
+
+    Args:
+        needed_side: pixels that suffice along the shorter side, see `read_large_picture`.
+
+    Raises:
+        MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
+    """
+    paths, stills, transparent, problems = list(find_stills(folder)), [], [], []
+    counts = Counter(path.stem for path in paths)
+    for path in paths:
+        try:
+            picture, opacity = read_cutout(path, needed_side)
+        except MIVAError as error:
+            problems.append(str(error))
+            continue
+        stills.append((path.stem if counts[path.stem] == 1 else path.name, picture))
+        transparent += [] if opacity is None else [printable(path.name)]
+    if problems:
+        raise MIVAError(" ".join(problems))
+    if transparent:
+        warn_over_white(listed(transparent))
+    return stills
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The pictures in a folder as frames of a clip: 2.png comes before 10.png.
+
+    Raises:
+        MIVAError: the folder cannot be opened.
+    """
+
+    def by_number(path: Path) -> list[tuple[int, str]]:
+        return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
+
+    return sorted(filter(is_picture, visible(folder)), key=by_number)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether something is named as a still picture is."""
+    return path.suffix.lower() in PICTURES

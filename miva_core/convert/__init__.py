@@ -1,0 +1,1 @@
+"""Adapters from and to the files of other programs."""

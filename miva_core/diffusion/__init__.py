@@ -1,0 +1,1 @@
+"""Noise and the denoising loop, without any model or mask."""

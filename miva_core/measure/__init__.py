@@ -1,0 +1,1 @@
+"""How clips move, and what they are worth, in numbers."""

@@ -1,0 +1,78 @@
+"""The table and the plot of an evaluation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..adapters.info import AdapterInfo
+from ..storage.files import replacing
+from ..text.markup import as_markup
+from .evaluation import MEASURES, medians
+
+_COLUMNS = 4
+_NAMED = 24
+"""So many stills at most are named in the plot."""
+
+Rows = Sequence[tuple[str, Mapping[str, float]]]
+"""Each still's name, and its measures."""
+
+
+def table(rows: Rows) -> list[str]:
+    """Lines of a Markdown table: a row for each still, and their medians."""
+    keys = list(rows[0][1])
+    heads = [f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", ") for key in keys]
+    lines = [_line(["still", *heads]), _line(["---"] * (1 + len(keys)))]
+    named = [(as_markup(name), values) for name, values in rows]
+    for name, values in [*named, ("**median**", medians([values for _, values in rows]))]:
+        lines.append(_line([name, *(f"{values[key]:.2f}" for key in keys)]))
+    return lines
+
+
+def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
+    """The table as a Markdown file, with what each measure is."""
+    keys = list(rows[0][1])
+    what = "the medians of their clips" if seeds > 1 else "a clip"
+    lines = [
+        f"# {as_markup(info.motion)}",
+        "",
+        f"{len(rows)} stills, {what} of {seeds} seed{'s' * (seeds > 1)} each. Flow is by Farneback's method, where "
+        "VBench and EvalCrafter take RAFT, and frames are interpolated along it, where VBench takes AMT: compare these "
+        "numbers among each other, not with published ones.",
+        "",
+        *table(rows),
+        "",
+        *(f"- {MEASURES[key].name}: {MEASURES[key].meaning}" for key in keys),
+    ]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_plot(path: Path, rows: Rows) -> None:
+    """Every measure over the stills, as dots beside each other with their median."""
+    from matplotlib.figure import Figure
+
+    keys = [key for key in rows[0][1] if key != "direction"]
+    names, places = [name for name, _ in rows], range(len(rows))
+    lines = math.ceil(len(keys) / _COLUMNS)
+    height = 1.2 + 0.18 * min(len(rows), _NAMED)
+    figure = Figure(figsize=(3.4 * _COLUMNS, height * lines), layout="constrained")
+    figure.suptitle("each dot a still, the line their median", fontsize=9)
+    middle = medians([values for _, values in rows])
+    for k, key in enumerate(keys):
+        axes = figure.add_subplot(lines, _COLUMNS, k + 1)
+        axes.plot([values[key] for _, values in rows], places, "o", color="C0", markersize=4)
+        axes.axvline(middle[key], color="C1")
+        axes.set_title(f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", "), fontsize=9)
+        named = k % _COLUMNS == 0 and len(rows) <= _NAMED
+        # A name with dollar signs in it is no formula.
+        axes.set_yticks(places if named else [], names if named else [], parse_math=False)
+        axes.invert_yaxis()
+        axes.tick_params(labelsize=7)
+        axes.locator_params(axis="x", nbins=4)
+        axes.grid(axis="x", alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

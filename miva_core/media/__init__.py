@@ -1,0 +1,1 @@
+"""Pictures and videos as tensors, and back."""

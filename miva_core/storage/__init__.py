@@ -1,0 +1,1 @@
+"""Files on disk: read as data, written whole or not at all."""

@@ -1,0 +1,1 @@
+"""Clips of one motion in, an adapter out."""

@@ -1,0 +1,53 @@
+"""What a device trains in, and Accelerate for the time of one training, without a trace afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from ..errors import MIVAError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_PATIENCE = timedelta(hours=3)
+"""How long processes wait for the first one, which makes the samples."""
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Check that a device trains in a precision.
+
+    Raises:
+        MIVAError: it does not.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise MIVAError("A processor does not train in fp16: take fp32, or bf16 where it has units for it.")
+
+
+@contextmanager
+def own_accelerator(device: torch.device, mixed: Literal["bf16", "fp16"] | None) -> Iterator["Accelerator"]:
+    """An accelerator that moves nothing to a device by itself.
+
+    What Accelerate keeps for the whole process, of which a program around this one may have its own, is put back.
+    """
+    from accelerate import Accelerator, InitProcessGroupKwargs
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    kept = {state: dict(state._shared_state) for state in (AcceleratorState, PartialState, GradientState)}
+    joined = torch.distributed.is_initialized()
+    AcceleratorState._shared_state.clear()
+    try:
+        yield Accelerator(
+            device_placement=False,
+            cpu=device.type == "cpu",
+            mixed_precision=mixed or "no",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+        )
+    finally:
+        if not joined and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for state, before in kept.items():
+            state._shared_state.clear()
+            state._shared_state.update(before)

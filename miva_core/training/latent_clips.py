@@ -1,0 +1,193 @@
+"""Training clips as a model sees them: every frame encoded once, latents drawn from what the encoder says of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..animation.readout import fit_readout
+from ..bases.base import Base
+from ..clips.optical_flow import join_flow, mirrored
+
+WINDOWS = 8
+"""Of a long clip, for bases that encode a clip as a whole (Wan): about so many are cut from it, evenly spread."""
+
+
+class Pixels(NamedTuple):
+    """A clip before it is encoded.
+
+    Attributes:
+        frames: (N, 3, H, W) in [0, 1]. masks: (K, N, H, W) in [0, 1], K being 0 where there are none.
+        flow: (1, N, 3, H, W), see `measure_flow`, for bases that predict flow; otherwise (0, N).
+    """
+
+    frames: Tensor
+    masks: Tensor
+    flow: Tensor
+
+    def part(self, span: slice) -> "Pixels":
+        """Some of the frames, with all that belongs to them."""
+        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span])
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """An encoded clip of N latent frames with K masks.
+
+    Attributes:
+        mean: (1 + K, C, N, h, w), of the clip and of its masks as pictures. std: the same shape, or None for 0.
+        masks: (K, N, h, w) in [0, 1].
+        readout_weight: (K, C), and readout_bias: (K,), see `LinearReadout`.
+        flow: see `Pixels`.
+    """
+
+    mean: Tensor
+    std: Tensor | None
+    masks: Tensor
+    readout_weight: Tensor
+    readout_bias: Tensor
+    flow: Tensor
+
+    def __len__(self) -> int:
+        return self.mean.shape[2]
+
+
+@torch.no_grad()
+def encode(base: Base, pixels: Pixels, masked: bool, stride: int = 1) -> list[LatentClip]:
+    """Encode a clip in all its phases: every `stride`-th frame, beginning with the first, the second and so on.
+
+    Where the base encodes clips as a whole, windows of them are encoded.
+
+    Args:
+        pixels: at the size of the base; every `stride`-th of its frames are at least as many as the base makes.
+        masked: whether the masks are encoded as pictures, too.
+    """
+    phases = [pixels.part(slice(k, None, stride)) for k in range(stride)]
+    phases = [phase for phase in phases if len(phase.frames) >= base.frames]
+    most = max(1, WINDOWS // len(phases))
+    return [_encode(base, window, masked) for phase in phases for window in _windows(base, phase, most)]
+
+
+def _windows(base: Base, pixels: Pixels, most: int) -> Iterator[Pixels]:
+    if base.stride == 1:
+        yield pixels
+        return
+    slack = len(pixels.frames) - base.frames
+    starts = {round(start) for start in torch.linspace(0, slack, min(most, slack + 1)).tolist()}
+    for start in sorted(starts):
+        yield pixels.part(slice(start, start + base.frames))
+
+
+def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
+    shown = [pixels.frames, *(mask[:, None].expand(-1, 3, -1, -1) for mask in pixels.masks if masked)]
+    moments = [base.encode_clip(clip) for clip in shown]
+    mean = torch.stack([mean for mean, _ in moments])
+    std = torch.stack([std for _, std in moments]).cpu()
+    readouts = [
+        fit_readout(base, latent[None, :, :1], mask[0]) for latent, mask in zip(mean[1:], pixels.masks, strict=False)
+    ]
+    mean = mean.cpu()
+    small = F.interpolate(pixels.masks, mean.shape[-2:], mode="area")
+    masks = torch.cat([small[:, :1], small[:, 1:].unflatten(1, (-1, base.stride)).mean(2)], dim=1)
+    weight = [readout.weight for readout in readouts]
+    return LatentClip(
+        mean,
+        std if std.any() else None,
+        masks,
+        torch.stack(weight).cpu() if readouts else mean.new_zeros(0, mean.shape[1]),
+        torch.stack([readout.bias for readout in readouts]).cpu() if readouts else mean.new_zeros(0),
+        pixels.flow,
+    )
+
+
+class Batch(NamedTuple):
+    """B clips of one length, each with K mask sequences.
+
+    Attributes:
+        latents: (1 + K, B, C, F, h, w), the clips first.
+        masks: (K', B, F, h, w) in [0, 1]; K' is K, or more where masks are known but not generated.
+        readout_weight: (K, B, C). readout_bias: (K, B).
+        flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
+    """
+
+    latents: Tensor
+    masks: Tensor
+    readout_weight: Tensor
+    readout_bias: Tensor
+    flow: Tensor
+
+
+def draw_batch(
+    clips: Sequence[Sequence[LatentClip]], count: int, full: int, frames: int, generator: torch.Generator
+) -> Batch:
+    """Draw windows of random clips.
+
+    All clips are drawn alike, however many versions there are of each.
+
+    Args:
+        clips: each in its versions: phases, windows, colourings.
+        full: latent frames of a whole window, by which its start is drawn. frames: so many of them are taken.
+        generator: also draws the latents, for encoders that only tell their mean and spread; of the first frame of a
+            window, which the model is shown clean, the mean is taken, as in `animate`.
+    """
+    rows = torch.randint(len(clips), (count,), generator=generator).tolist()
+    versions, places = torch.rand(2, count, generator=generator).tolist()
+    chosen = [clips[row][int(version * len(clips[row]))] for row, version in zip(rows, versions, strict=True)]
+    spans = [
+        slice(start, start + frames)
+        for start in (int(place * (len(clip) - full + 1)) for clip, place in zip(chosen, places, strict=True))
+    ]
+    latents = torch.stack([clip.mean[:, :, span] for clip, span in zip(chosen, spans, strict=True)], dim=1)
+    if any(clip.std is not None for clip in chosen):
+        spread = torch.stack(
+            [_spread(clip)[:, :, span] for clip, span in zip(chosen, spans, strict=True)],
+            dim=1,
+        )
+        spread[:, :, :, 0] = 0
+        latents = latents + spread * torch.randn(latents.shape, generator=generator)
+    flow = torch.stack([clip.flow[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1)
+    return Batch(
+        latents,
+        torch.stack([clip.masks[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1),
+        torch.stack([clip.readout_weight for clip in chosen], dim=1),
+        torch.stack([clip.readout_bias for clip in chosen], dim=1),
+        join_flow(flow[0])[None] if len(flow) else flow,
+    )
+
+
+def _spread(clip: LatentClip) -> Tensor:
+    return torch.zeros_like(clip.mean) if clip.std is None else clip.std
+
+
+class Colouring(NamedTuple):
+    """How the colours of a clip are changed: by a gain (3, 1, 1) of each channel after an exponent (1,) of all."""
+
+    gain: Tensor
+    gamma: Tensor
+
+
+def draw_colourings(count: int, generator: torch.Generator) -> list[Colouring | None]:
+    """So many colourings, the first of which leaves a clip as it is."""
+    drawn: list[Colouring | None] = [None]
+    for _ in range(1, count):
+        gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)
+        drawn.append(Colouring(gain, torch.exp(0.2 * torch.randn(1, generator=generator))))
+    return drawn
+
+
+def varied(pixels: Pixels, colourings: Sequence[Colouring | None], flip: bool) -> Iterator[Pixels]:
+    """A clip as it is learnt from: in several colourings, mirrored every second time, masks and flow with it.
+
+    Args:
+        colourings: see `draw_colourings`.
+        flip: whether mirrored ones are wanted, too, at least one.
+    """
+    for k in range(max(len(colourings), 2 if flip else 1)):
+        frames, masks, flow = pixels
+        colouring = colourings[k] if k < len(colourings) else None
+        if colouring:
+            frames = (frames.clamp(1e-4, 1) ** colouring.gamma * colouring.gain).clamp(0, 1)
+        yield Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow)) if flip and k % 2 else Pixels(frames, masks, flow)

@@ -1,0 +1,114 @@
+"""What a training shows while it runs: the curve of its loss, sample clips, and TensorBoard where it is installed."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..adapters.adapter import MIVAAdapter
+from ..animation.animate import Clip, Progress
+from ..bases.base import Base
+from ..media.video import write_png
+from ..storage.files import replacing
+from .validation import Sample, sheet, try_on
+
+CURVE = "loss.png"
+
+
+def draw_curve(losses: Sequence[float], path: Path) -> None:
+    """The loss over the steps, each as a dot, and its running mean."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss")
+    steps = range(1, len(losses) + 1)
+    axes.plot(steps, losses, ".", color="0.65", markersize=3, label="each step")
+    axes.plot(steps, running_mean(losses), color="C0", label="running mean")
+    axes.set_xlim(0, max(2, len(losses)))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def running_mean(losses: Sequence[float]) -> list[float]:
+    """The mean of each loss and those before it, of a twentieth of all at most."""
+    values = torch.tensor(losses, dtype=torch.float64)
+    sums = torch.cat([values.new_zeros(1), values.cumsum(0)])
+    width = max(1, len(values) // 20)
+    last = torch.arange(1, len(values) + 1)
+    first = (last - width).clamp(min=0)
+    return ((sums[last] - sums[first]) / (last - first)).tolist()
+
+
+class TrainingLog:
+    """Files of a training in its folder.
+
+    Args:
+        folder: of the training.
+        base: to try adapters on.
+        samples: what they are tried on, nothing where this is empty.
+        every: steps between samples.
+        done: steps that were done when it starts, more than 0 where a training goes on.
+        stop: asked at every step of a sample whether to break off, so that the training can be stopped meanwhile.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        base: Base,
+        samples: Sequence[Sample],
+        every: int,
+        done: int,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self._folder, self._base, self._samples, self._every = folder, base, samples, every
+        self._stop = stop or (lambda: False)
+        self._board = _tensorboard(folder, done)
+        self.clips: list[Clip] = []
+        """What the adapter last made of the samples."""
+
+    def add(self, step: int, steps: int, losses: Sequence[float], adapter: MIVAAdapter) -> None:
+        """After each step."""
+        if self._board:
+            self._board.add_scalar("loss", losses[-1], step)
+        if step % self._every == 0 or step == steps:
+            draw_curve(losses, self._folder / CURVE)
+            self._show(step, adapter)
+
+    def close(self) -> None:
+        """After the last step, or when the training is stopped."""
+        if self._board:
+            self._board.close()
+
+    def _show(self, step: int, adapter: MIVAAdapter) -> None:
+        if not self._samples:
+            return
+        try:
+            self.clips = try_on(self._base, adapter, self._samples, callback=self._break_off)
+        except _Stopped:
+            return
+        picture = sheet(self._samples, self.clips)
+        write_png(picture, self._folder / f"samples_{step:06d}.png")
+        if self._board:
+            self._board.add_image("samples", picture.numpy(), step, dataformats="HWC")
+
+    def _break_off(self, progress: Progress) -> None:
+        if self._stop():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """Samples are not wanted any more."""
+
+
+def _tensorboard(folder: Path, done: int) -> Any:
+    """A writer where the package is installed; what was logged after the checkpoint is dropped."""
+    with suppress(ImportError):
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1 if done else None)
+    return None

@@ -1,0 +1,135 @@
+"""What a training is given: clips of one motion, encoded for a base."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..bases.base import Base
+from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
+from ..clips.files import TrainingClip
+from ..clips.optical_flow import measure_flow
+from ..media.pixel_values import to_bytes
+from .kept_encodings import KeptEncodings
+from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Clips of one motion, and what is to be told of them.
+
+    Attributes:
+        motion: its name.
+        clips: at the size of the base.
+        masked: whether the adapter generates its subject's mask; all clips have masks then.
+        flip: whether clips are met mirrored, too; not for what has a direction.
+        subject: phrase for what moves, empty for a camera motion.
+        source: where the clips come from, for the record: numbers and texts.
+    """
+
+    motion: str
+    clips: Sequence[TrainingClip]
+    masked: bool = False
+    flip: bool = False
+    subject: str = ""
+    source: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Twelve hex digits that tell these clips from others."""
+        known = hashlib.sha256()
+        for clip in self.clips:
+            known.update(clip.name.encode(errors="surrogatepass"))
+            known.update(clip.frames.contiguous().numpy())
+            known.update(clip.masks.contiguous().numpy())
+        return known.hexdigest()[:12]
+
+    def encode(
+        self,
+        base: Base,
+        colours: int,
+        seed: int,
+        stop: Callable[[], bool] | None = None,
+        tell: Callable[[int, int], None] | None = None,
+        kept: KeptEncodings | None = None,
+    ) -> list[list[LatentClip]]:
+        """Each clip in all its versions, every frame of them encoded once.
+
+        Args:
+            stop: asked before every version of a clip whether to stop, which then ends in KeyboardInterrupt.
+            tell: called as (done, total) with numbers of clips.
+            kept: where encodings of an earlier try are found, and new ones are put.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        encoded = []
+        for clip in self.clips:
+            colourings = draw_colourings(colours, generator)
+            key = self._key(kept, clip, colourings) if kept else ""
+            windows = kept.read(key) if kept else None
+            if not windows:
+                windows = self._encode(base, clip, colourings, stop)
+                if kept:
+                    kept.write(key, windows)
+            encoded.append(windows)
+            if tell:
+                tell(len(encoded), len(self.clips))
+        if kept:
+            kept.remove_others()
+        return encoded
+
+    def _encode(
+        self,
+        base: Base,
+        clip: TrainingClip,
+        colourings: Sequence[Colouring | None],
+        stop: Callable[[], bool] | None,
+    ) -> list[LatentClip]:
+        windows: list[LatentClip] = []
+        for pixels in varied(_pixels(clip, base.predicts_flow), colourings, self.flip):
+            if stop and stop():
+                raise KeyboardInterrupt
+            windows += encode(base, pixels, self.masked, clip.stride)
+        return windows
+
+    def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
+        """What the encoding of a clip follows from, in one word."""
+        drawn = [part for colouring in colourings if colouring for part in colouring]
+        return kept.key([clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings))
+
+
+def film_clips(
+    stills: Sequence[tuple[str, Tensor]],
+    shooting: Shooting,
+    seed: int,
+    tell: Callable[[int, int], None] | None = None,
+) -> tuple[list[TrainingClip], dict[str, str | int | float]]:
+    """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`.
+
+    Args:
+        tell: called as (done, total) with numbers of clips; what it raises ends the work.
+    """
+    no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
+    clips = []
+    for name, clip in film_stills(stills, shooting, seed):
+        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks))
+        if tell:
+            tell(len(clips), CLIPS_PER_STILL * len(stills))
+    source = {"camera": shooting.motion, "speed": shooting.speed, "easing": shooting.easing, "stills": len(stills)}
+    return clips, source
+
+
+_DIRECTIONS = r"left|right|c?cw$|(counter|anti)?clockwise"
+
+
+def has_direction(motion: str) -> bool:
+    """Whether a motion's name says that its mirror image is another motion."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", motion)
+    return any(re.match(_DIRECTIONS, word.lower()) for word in words)
+
+
+def _pixels(clip: TrainingClip, with_flow: bool) -> Pixels:
+    frames = clip.frames.float() / 255
+    flow = measure_flow(frames, clip.stride)[None] if with_flow else frames.new_zeros(0, len(frames))
+    return Pixels(frames, clip.masks.float() / 255, flow)

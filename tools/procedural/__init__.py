@@ -1,0 +1,1 @@
+"""Procedural clips: drawn subjects over pictures or painted backdrops, with exact masks and flow."""
