@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from comfyui_miva.bases.animatediff import loading as animatediff_of_the_pack
-from comfyui_miva.bases.wan import loading as wan_of_the_pack
+from comfyui_miva.miva_core.bases.animatediff import loading as animatediff_of_the_pack
+from comfyui_miva.miva_core.bases.wan import loading as wan_of_the_pack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVALoadBase, MIVASampler
 from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
 from fake_comfyui import FakeComfyUI

@@ -15,7 +15,7 @@ from miva_core.bases.loading import TINY_FOLDER, load_tiny
 from tools import train_tiny
 from tools.procedural.scenes import WORDS
 
-STILLS = Path(__file__).parents[2] / "workflows/pictures/miva_stills"
+STILLS = Path(__file__).parents[3] / "workflows/pictures/miva_stills"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:

@@ -21,7 +21,7 @@ from tools.shapes import boxes_of
 
 # Names and shapes of all tensors in the published files.
 ORIGINALS = json.loads(
-    gzip.decompress((Path(__file__).parents[1] / "fixtures" / "original_checkpoints.json.gz").read_bytes())
+    gzip.decompress((Path(__file__).parents[2] / "fixtures" / "original_checkpoints.json.gz").read_bytes())
 )
 SAM2 = [name for name in ORIGINALS if name.startswith("sam2")]
 GROUNDING_DINO = [name for name in ORIGINALS if name.startswith("grounding")]

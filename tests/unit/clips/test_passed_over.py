@@ -202,7 +202,7 @@ def test_a_pipe_among_clips_and_stills_is_told(tmp_path: Path) -> None:
         "print(len(read_clips(Path(sys.argv[1]), Wanted((16, 24), 3, 10), masks=0)))"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=20)
     assert done.stdout == "1\n" and "p.png" in done.stderr
     with pytest.raises(MIVAError, match=r"p\.png is neither a file nor a folder: name a picture\.$"):
         read_stills(tmp_path)

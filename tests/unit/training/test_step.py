@@ -43,7 +43,7 @@ def test_worker(subjects, make_base, make_clips, make_recipe):
 def run(folder: Path, processes: int, batch: int, subjects: int) -> dict[str, torch.Tensor]:
     """Three steps in so many processes of this very machine; the checkpoint's tensors."""
     folder.mkdir()
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     (folder / "conftest.py").write_text((here / "conftest.py").read_text())
     source = WORKER.replace("SUBJECTS", str(subjects)).replace("BATCH", str(batch)).replace("FOLDER", str(folder))
     (folder / "test_worker.py").write_text(source)
