@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 import torch
 from comfy_api.v0_0_2 import io
+from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
 from comfyui_miva.nodes import MIVASampler, MIVASubjectMask, MIVATrain
 from comfyui_miva.nodes.messages import collect_warnings, friendly_errors, node_text
 from comfyui_miva.nodes.sockets import Dataset
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run_unchecked
-
-from miva_core.errors import MIVAError, MIVAWarning
 
 
 class _Node:
