@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import load_detector, load_segmenter
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
 
 groundingdino = pytest.importorskip("groundingdino")
 sam2 = pytest.importorskip("sam2")
