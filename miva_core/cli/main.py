@@ -19,7 +19,6 @@ from .mask import add_mask
 from .options import add_folders
 from .train import add_camera_clips, add_train
 
-PROGRAM = "python -m miva_core"
 _LONGEST_ROW = 2000
 """Characters; names of clips may fill some lines, but what a stranger has written is not to fill the screen."""
 
@@ -77,7 +76,9 @@ def _told_notes() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(prog=PROGRAM, description="Animate a still picture by motions kept in small files.")
+    # As it was called: by the command that `pip install` makes, or as a module.
+    program = "miva" if Path(sys.argv[0]).stem == "miva" else "python -m miva_core"
+    parser = OneLineParser(prog=program, description="Animate a still picture by motions kept in small files.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_animate(commands)
     add_mask(commands)
