@@ -22,8 +22,8 @@ from benchmarks.claims import caption_of, joined, scores
 from benchmarks.significance import shown
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, subject_ideal
 from miva_core import animate, load_base
-from miva_core.adapters.backbone import describe
 from miva_core.bases.base import Base
+from miva_core.bases.describe import describe
 from miva_core.bases.loading import TINY_FOLDER
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.training.denoiser import Denoiser

@@ -19,9 +19,9 @@ from diffusers import DDIMScheduler, UNetMotionModel
 from torch import Tensor, nn
 
 from miva_core import load_base
-from miva_core.adapters.backbone import describe
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.base import Base
+from miva_core.bases.describe import describe
 from miva_core.bases.loading import TINY_FOLDER
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.diffusion.init_noise import NoiseInit

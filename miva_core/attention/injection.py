@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.backbone import Backbone, Site, describe
+from ..adapters.backbone import Backbone, Site
+from ..bases.describe import describe
 from ..checks import is_number, is_weight
 from ..errors import MIVAError
 from .guidance import Guidance, halvings, unify
@@ -195,7 +196,7 @@ class Injection:
             attention = model.get_submodule(site.path)
             self._replaced.append((attention, attention.processor))
             attention.set_processor(PROCESSORS[self._backbone.family, site.kind](self._context, self._groups(site)))
-        time_module = model.get_submodule(self._backbone.time_module)
+        time_module = model.get_submodule(self._backbone.time_path)
         self._hooks.append(time_module.register_forward_hook(self._remember_time))
         self._hooks.append(model.register_forward_pre_hook(self._remember_frames, with_kwargs=True))
 

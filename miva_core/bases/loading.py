@@ -10,13 +10,14 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from ..adapters.backbone import Backbone, describe
+from ..adapters.backbone import Backbone
 from ..adapters.info import AdapterInfo, read_info
 from ..checks import printable
 from ..diffusion.init_noise import NoiseInit
 from ..errors import MIVAError
 from ..storage.json_files import read_json
 from .base import Base
+from .describe import describe
 
 TINY_FOLDER = Path(__file__).parent / "tiny" / "weights"
 BASES = ("tiny", "animatediff", "wan")

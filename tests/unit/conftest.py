@@ -11,9 +11,9 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotion
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
 from miva_core.bases.base import Base
+from miva_core.bases.describe import describe
 from miva_core.cli.main import main
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.training.latent_clips import LatentClip, Pixels, encode

@@ -15,13 +15,13 @@ from diffusers.loaders.single_file_utils import (
 )
 from torch import Tensor
 
-from ...adapters.backbone import describe
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError, MIVAWarning
 from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import open_weights, what_weights
 from ..base import Base
+from ..describe import describe
 from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.info import AdapterInfo, read_info
+from miva_core.bases.describe import describe
 from miva_core.bases.loading import known_backbone
 from miva_core.errors import MIVAError
 from miva_core.storage.identify import what_is
