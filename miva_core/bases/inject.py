@@ -8,9 +8,12 @@ from torch import nn
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.backbone import Backbone, Kind
+from ..attention.cross_attention import CrossAttention
 from ..attention.guidance import halvings
 from ..attention.injection import Injection
-from ..attention.processors import CrossAttention, Processor, SelfAttention, TemporalAttention
+from ..attention.processor import Processor
+from ..attention.self_attention import SelfAttention
+from ..attention.temporal_attention import TemporalAttention
 from ..errors import MIVAError
 from .describe import describe
 from .diffusers_installer import DiffusersInstaller
