@@ -5,10 +5,16 @@ import warnings
 
 from .cli.main import main
 
-# Without a graphics card diffusers 0.36 warns, while it is imported, of models that are not used here.
-warnings.filterwarnings("ignore", message="CUDA is not available or torch_xla is imported", category=UserWarning)
 
-for stream in (sys.stdout, sys.stderr):
-    # A terminal that cannot show a character of a file's name shows a question mark.
-    stream.reconfigure(errors="replace")
-sys.exit(main())
+def run() -> int:
+    """Run the command line as a program of its own. Returns its exit code."""
+    # Without a graphics card diffusers 0.36 warns, while it is imported, of models that are not used here.
+    warnings.filterwarnings("ignore", message="CUDA is not available or torch_xla is imported", category=UserWarning)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character of a file's name shows a question mark.
+        stream.reconfigure(errors="replace")
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from miva_core.adapters.library import SHAPES
 from miva_core.subject_mask import Detector, Segmenter, load_detector, load_segmenter
+from miva_core.subject_mask.shape_models import SHAPES
 from tools.shapes import Scene, draw_scene
 
 DETECTOR, SEGMENTER = SHAPES / "grounding-dino", SHAPES / "sam2"

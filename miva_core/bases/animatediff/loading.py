@@ -21,10 +21,10 @@ from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import open_weights, what_weights
 from ..base import Base
-from ..describe import describe
 from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm
+from .sites import describe_unet
 
 CONFIGS = Path(__file__).parent / "configs"
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -127,7 +127,7 @@ def load_animatediff(
         model=model,
         codec=ImageVAE(autoencoder),
         scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
-        backbone=describe(model),
+        backbone=describe_unet(model),
         frames=16,
         longest=model.config.motion_max_seq_length,
         size=(320, 512),

@@ -16,7 +16,7 @@ from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import open_weights, what_weights
 from ..base import Base
-from ..describe import describe
+from .sites import describe_wan
 
 CONFIGS = Path(__file__).parent / "configs"
 _PREFIX = "model.diffusion_model."
@@ -112,7 +112,7 @@ def load_wan(
         model=model,
         codec=WanVAE(autoencoder),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
-        backbone=describe(model),
+        backbone=describe_wan(model),
         frames=17,
         longest=81,
         stride=4,
