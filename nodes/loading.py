@@ -11,8 +11,8 @@ from ..miva_core.bases.registry import BASES
 from ..miva_core.bases.spec import BaseFile
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
+from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import notes, told
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
@@ -81,7 +81,7 @@ class MIVALoadBase(io.ComfyNode):
         ]
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, base: dict[str, str]) -> io.NodeOutput:
         from ..miva_core.bases.loading import load_base
 
@@ -93,7 +93,7 @@ class MIVALoadBase(io.ComfyNode):
         }
         half = getattr(torch, spec.half_precision) if spec.half_precision else None
         # Tensors made in inference mode could not be trained with.
-        with torch.inference_mode(False), notes() as remarks:
+        with torch.inference_mode(False), collect_warnings() as remarks:
             loaded = load_base(spec.name, dtype=comfy_bridge.working_dtype(half) if half else None, **files)
         # Shown by the sampler, since a note on this node would outlive the files that it is about.
         return io.NodeOutput(MivaModel.of(loaded, files.values(), remarks))
@@ -169,7 +169,7 @@ class MIVALoad(io.ComfyNode):
         return stamp_in("miva", miva_name)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         miva_name: str,

@@ -15,7 +15,7 @@ from .options import add_models, check_new_folder, load_models, search_options, 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..subject_mask import Subjects
+    from ..subject_mask.subjects import Subjects
 
 _SHEET_FRAMES = 8
 _CELL = 400
@@ -163,8 +163,7 @@ def _is_picture(path: Path) -> bool:
 def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
     from tqdm import tqdm
 
-    from ..subject_mask import find_subjects, segment
-    from ..subject_mask.subjects import pointed_at
+    from ..subject_mask.subjects import find_subjects, pointed_at, segment
 
     if options.grabcut:
         return pointed_at(_cut_out(frames, options))
@@ -195,7 +194,7 @@ def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
 def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
     import torch
 
-    from ..subject_mask import grabcut
+    from ..subject_mask.grabcut import grabcut
 
     if len(frames) > 1:
         raise MIVAError(
