@@ -32,25 +32,24 @@ def add_convert(command: argparse.ArgumentParser) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     check_new(options.out, (".safetensors",))
-    adapter, rest = convert_official(options.official, options.checkpoint, options.alpha)
-    is_wan = adapter.backbone.family == "wan"
+    converted = convert_official(options.official, options.checkpoint, options.alpha)
+    adapter, training = converted.adapter, converted.training
     info = adapter.info(
         motion=options.motion or options.out.stem.replace("_", " "),
-        frames=17 if is_wan else 16,
-        size=(832, 480) if is_wan else (512, 320),
-        fps=8,
+        frames=training.frames,
+        size=training.size,
+        fps=training.fps,
         subject=options.subject,
-        training={"converted from": options.official.name} | ({"gate temperature": "assumed"} if is_wan else {}),
+        training={"converted from": options.official.name, **training.assumed},
     )
     adapter.save(options.out, info, new=True)
     print(f"Wrote {options.out}: {adapter.num_parameters():,} parameters.")
-    if is_wan:
+    if training.difference:
+        print(training.difference)
+    if unused:
         print(
-            "It will move otherwise than in the authors' code, which runs its attention on the raw residual: here it "
-            "stands beside self-attention, inside the gate, with a gate temperature of 0.2, which no Wan file tells."
+            f"{len(unused)} tensors, of a prompt for the background alone, have no place in an adapter: {unused[0]} …"
         )
-    if rest:
-        print(f"{len(rest)} tensors, of a prompt for the background alone, have no place in an adapter: {rest[0]} …")
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
