@@ -46,10 +46,9 @@ def _convert(options: argparse.Namespace) -> None:
     print(f"Wrote {options.out}: {adapter.num_parameters():,} parameters.")
     if training.difference:
         print(training.difference)
-    if unused:
-        print(
-            f"{len(unused)} tensors, of a prompt for the background alone, have no place in an adapter: {unused[0]} …"
-        )
+    if unused := converted.unused:
+        text = "tensors, of a prompt for the background alone, have no place in an adapter"
+        print(f"{len(unused)} {text}: {unused[0]} …")
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
