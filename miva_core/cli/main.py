@@ -14,7 +14,6 @@ from ..errors import MIVAError, MIVAWarning
 from ..package_fit import misfit_of
 from ..text.terminal import PlainStream
 
-PROGRAM = "python -m miva_core"
 _COMMANDS = {
     "animate": (".animate:add_animate", "turn a picture into a clip"),
     "mask": (".mask:add_mask", "find subjects in a picture or clip: by words, boxes, points or a rough mask"),
@@ -99,7 +98,8 @@ def _plain_warnings() -> Iterator[None]:
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """The parser of the program; of its commands only the chosen one gets its arguments."""
-    parser = OneLineParser(prog=PROGRAM, description="Animate a still picture by motions kept in small files.")
+    program = "miva" if Path(sys.argv[0]).stem == "miva" else "python -m miva_core"
+    parser = OneLineParser(prog=program, description="Animate a still picture by motions kept in small files.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, (reference, text) in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
