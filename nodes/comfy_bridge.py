@@ -158,7 +158,7 @@ class MIVANetwork(nn.Module):
         self.network = network
 
 
-def hold(network: nn.Module) -> Any:
+def make_patcher(network: nn.Module) -> Any:
     """A ModelPatcher, by which ComfyUI brings a network to the graphics card and takes it away again."""
     import comfy.model_management as memory
     from comfy.model_patcher import ModelPatcher
@@ -167,7 +167,7 @@ def hold(network: nn.Module) -> Any:
     return ModelPatcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
 
 
-def bring(patchers: Sequence[Any], needed: int) -> None:
+def load_to_device(patchers: Sequence[Any], needed: int) -> None:
     """Load networks whole onto the device they compute on.
 
     Args:

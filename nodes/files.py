@@ -14,8 +14,8 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.storage.files import FileTakenError, create_folder
 from . import comfy_bridge
 from .file_names import fill_in, is_reserved, is_too_long
+from .messages import friendly_errors, node_text
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
-from .telling import told, written
 
 _MOST_NAMES = 10_000
 
@@ -44,10 +44,10 @@ class MIVAInfo(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: MivaStack = ()) -> io.NodeOutput:
         text = "\n\n".join(_described(entry) for entry in mivas) or "No motion is connected."
-        return io.NodeOutput(text, ui=written(text))
+        return io.NodeOutput(text, ui=node_text(text))
 
 
 def _described(entry: StackedMiva) -> str:
@@ -104,7 +104,7 @@ class MIVASave(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: MivaStack, filename_prefix: str, author: str, licence: str) -> io.NodeOutput:
         if not mivas:
             raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
@@ -113,7 +113,7 @@ class MIVASave(io.ComfyNode):
         said = {name: text for name, text in said.items() if text}
         infos = [replace(entry.info, **said) for entry in mivas]
         saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
-        return io.NodeOutput(ui=written("\n".join(f"Saved as {name}" for name in saved)))
+        return io.NodeOutput(ui=node_text("\n".join(f"Saved as {name}" for name in saved)))
 
 
 def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> str:

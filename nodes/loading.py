@@ -9,8 +9,8 @@ from comfy_api.v0_0_2 import io
 from ..miva_core.adapters.info import read_info
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
+from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import notes, told
 
 TINY, ANIMATEDIFF, WAN = "tiny (built in)", "SD 1.5 + AnimateDiff", "Wan 2.1 1.3B"
 _OWN_VAE = "the checkpoint's own"
@@ -117,13 +117,13 @@ class MIVALoadBase(io.ComfyNode):
         return [stamp_in(files[key], name) for key, name in _flat(base).items() if key in files and name != _OWN_VAE]
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, base: dict[str, str]) -> io.NodeOutput:
         from ..miva_core.bases.loading import load_base
 
         name, files, half = _chosen(base)
         # Tensors made in inference mode could not be trained with.
-        with torch.inference_mode(False), notes() as remarks:
+        with torch.inference_mode(False), collect_warnings() as remarks:
             loaded = load_base(name, dtype=comfy_bridge.working_dtype(half) if half else None, **files)
         # Shown by the sampler, since a note on this node would outlive the files that it is about.
         return io.NodeOutput(MivaModel.of(loaded, files.values(), remarks))
@@ -210,7 +210,7 @@ class MIVALoad(io.ComfyNode):
         return stamp_in("miva", miva_name)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         miva_name: str,

@@ -15,8 +15,8 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
 from . import comfy_bridge
 from .masks import frames_of, split_opacity
+from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
-from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
@@ -93,7 +93,7 @@ class MIVACameraClips(io.ComfyNode):
         return _contents(stills)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: list[Any],
@@ -109,7 +109,7 @@ class MIVACameraClips(io.ComfyNode):
 
         base = model[0].base
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        with notes() as warned:
+        with collect_warnings() as warned:
             if stills["stills"][0] == FOLDER:
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.needed_side)
             else:
@@ -159,10 +159,10 @@ class MIVADataset(io.ComfyNode):
         return _contents(clips)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, model: list[Any], clips: Mapping[str, list[Any]]) -> io.NodeOutput:
         base = model[0].base
-        with notes() as warned:
+        with collect_warnings() as warned:
             if clips["clips"][0] == FOLDER:
                 from ..miva_core.clips.files import read_clips
 
@@ -294,4 +294,4 @@ def _output(dataset: Dataset, warned: Sequence[str]) -> io.NodeOutput:
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
     lines = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *warned]
-    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(lines)))
+    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=node_text("\n".join(lines)))
