@@ -260,7 +260,7 @@ def _sheet(frames: "Tensor", found: "Subjects", key_frame: int) -> "Tensor":
     """Some frames with what was found in them, the key frame among them."""
     import torch
 
-    from ..media.video import contact_sheet
+    from ..media.contact_sheet import contact_sheet
     from ..subject_mask.report import overlay
 
     spread = torch.linspace(0, len(frames) - 1, min(len(frames), _SHEET_FRAMES)).round().long().tolist()
