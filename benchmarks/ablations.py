@@ -40,7 +40,7 @@ from miva_core.bases.base import Base
 from miva_core.bases.recipe import Recipe
 from miva_core.clips.camera_clips import Shooting
 from miva_core.clips.stills import read_stills
-from miva_core.media.video import contact_sheet
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.training.denoiser import Denoiser
 from miva_core.training.draws import Draws
 from miva_core.training.latent_clips import Batch, LatentClip

@@ -38,7 +38,7 @@ from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.measure.metrics import clip_flow, median_flow, psnr
-from miva_core.media.video import contact_sheet
+from miva_core.media.contact_sheet import contact_sheet
 from tools.procedural.scenes import WORDS
 
 FRAMES = {"pan_left": 8, "jump": 4}

@@ -37,7 +37,8 @@ from miva_core.animation.animate import Clip
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main as command_line
-from miva_core.clips.files import Wanted, read_clips
+from miva_core.clips.files import read_clips
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.convert.official import convert_official
 from miva_core.measure.evaluation import evaluate
 from miva_core.training.recipes import recipe
@@ -353,7 +354,7 @@ def stop_after(step: int, clips: Path, out: Path) -> None:
 
 
 def lesson_of(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> Lesson:
-    read = read_clips(clips, Wanted(base.size, base.frames, base.fps), int(masked))
+    read = read_clips(clips, ClipSpec(base.size, base.frames, base.fps), int(masked))
     return Lesson(motion, read, masked=masked, flip=flip)
 
 

@@ -94,14 +94,15 @@ def clip_door() -> Door:
     """Read the clip alone, and as one of a folder of training clips."""
     import av
 
-    from miva_core.clips.files import Wanted, read_clips
+    from miva_core.clips.files import read_clips
+    from miva_core.clips.training_clip import ClipSpec
     from miva_core.media.video import read_video
 
     av.logging.set_level(None)
 
     def door(path: Path) -> None:
-        read_video(path)
-        read_clips(path.parent, Wanted((SIZE, SIZE), 4, 8.0), masks=0)
+        read_video(path, lambda frame: frame)
+        read_clips(path.parent, ClipSpec((SIZE, SIZE), 4, 8.0), masks=0)
 
     return door
 

@@ -27,8 +27,8 @@ from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.camera import UNIT_MOVES, film, move_transforms
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.measure.metrics import clip_flow, expansion, median_flow, psnr, rotation
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.media.pictures import read_picture
-from miva_core.media.video import contact_sheet
 from tools.procedural.backdrops import paint_backdrops
 from tools.procedural.scenes import SceneChoice, draw_scenes
 

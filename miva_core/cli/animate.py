@@ -70,8 +70,9 @@ def _animate(options: argparse.Namespace) -> None:
     from ..animation.masks import check_masks, fit_masks
     from ..animation.notes import size_notes, weight_notes, without_motion
     from ..bases.library import resolve_adapter
+    from ..media.contact_sheet import contact_sheet, frames_over_masks
     from ..media.pictures import fit_picture, parse_size, read_large_picture, read_mask
-    from ..media.video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
+    from ..media.video import check_writable, write_png, write_video
     from ..storage import files
 
     check_writable(options.out)

@@ -298,8 +298,9 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
 
 def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None") -> "Lesson":
     from ..checks import printable
-    from ..clips.files import Wanted, read_clips
+    from ..clips.files import read_clips
     from ..clips.stills import read_stills
+    from ..clips.training_clip import ClipSpec
     from ..training.training_set import Lesson, film_clips, has_direction
 
     if options.camera:
@@ -307,7 +308,7 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
         clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
-        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)
+        clips = read_clips(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from flow_files import read_flow
 from PIL import Image
 from safetensors.torch import load_file
+from video_files import read_at_constant_rate
 
 from miva_core import load_base, read_info
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
-from miva_core.clips.camera_clips import read_flow
 from miva_core.measure.metrics import clip_flow
-from miva_core.media.video import read_video, write_png, write_video
+from miva_core.media.video import write_png, write_video
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import Lesson
 
@@ -155,7 +156,7 @@ def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
     assert "Wrote 10 clips of zoom-in into zoom" in told
     clips = sorted(Path("zoom").glob("*.mp4"))
     assert len(clips) == 10 and len(list(Path("zoom").iterdir())) == 20
-    frames, fps = read_video(clips[0])
+    frames, fps = read_at_constant_rate(clips[0])
     exact = read_flow(clips[0].with_name(f"{clips[0].stem}_flow.json"))
     assert frames.shape == (5, 48, 64, 3) and fps == 8 and exact.shape == (4, 48, 64, 2)
     measured = clip_flow(frames)[:, 8:-8, 8:-8]

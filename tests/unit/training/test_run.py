@@ -15,7 +15,7 @@ from PIL import Image
 from miva_core import MIVAAdapter, read_info
 from miva_core.bases.base import Base
 from miva_core.bases.recipe import Recipe
-from miva_core.clips.files import TrainingClip
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError
 from miva_core.media.video import write_png
 from miva_core.training.files import training_folder

@@ -17,7 +17,7 @@ from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.bases.base import Base
 from miva_core.bases.loading import load_base
 from miva_core.bases.recipe import Recipe
-from miva_core.clips.files import TrainingClip
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import draw_step, train
 from miva_core.training.loss import clip_losses, place_weights
