@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from .adapters.config import MIVAConfig
     from .adapters.info import AdapterInfo, read_info
     from .animation.animate import Clip, Progress, animate
-    from .attention.injection import inject
     from .bases.base import Base
     from .bases.describe import describe
+    from .bases.inject import inject
     from .bases.loading import load_base
     from .diffusion.init_noise import NoiseInit
     from .errors import MIVAError, MIVAWarning
@@ -48,7 +48,7 @@ _MODULES = {
     "Progress": "animation.animate",
     "animate": "animation.animate",
     "describe": "bases.describe",
-    "inject": "attention.injection",
+    "inject": "bases.inject",
     "load_base": "bases.loading",
     "read_info": "adapters.info",
 }

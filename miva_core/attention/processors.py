@@ -57,6 +57,30 @@ class Context:
     streams: int = 0
     guidance: Guidance | None = None
 
+    def begin(self, rows: int, frames: int, height: int, width: int) -> None:
+        """Take note of a forward pass that begins, by the size of its latents.
+
+        Raises:
+            MIVAError: they are not of the size that was announced by mask streams, or of that of the masks.
+        """
+        if rows % (1 + self.streams):
+            raise MIVAError(
+                f"The batch has {rows} rows, but each clip was to be followed by {self.streams} mask sequences: call "
+                "set_mask_streams(False) where there are none."
+            )
+        clips = rows // (1 + self.streams)
+        if self.guidance is not None and self.guidance.size != (clips, frames, height, width):
+            raise MIVAError(
+                f"The masks are {self.guidance.size}, but the clips' latents are {(clips, frames, height, width)}: "
+                "set masks of their size, or None."
+            )
+        self.frames = frames
+
+    def end(self) -> None:
+        """Forget all that came with forward passes."""
+        self.temb, self.frames = None, 0
+        self.streams, self.guidance = 0, None
+
     def clip_rows(self, rows: int) -> int:
         """How many of a batch's first rows are of clips; the others are of mask sequences."""
         return rows // (1 + self.streams)

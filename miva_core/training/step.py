@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..attention.injection import inject
 from ..bases.base import Base
+from ..bases.inject import inject
 from ..bases.recipe import Recipe
 from .denoiser import Denoiser
 from .draws import Draws
