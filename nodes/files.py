@@ -11,11 +11,11 @@ from comfy_api.v0_0_2 import io
 from ..miva_core.adapters.info import AdapterInfo
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
-from ..miva_core.storage.files import FileTakenError
+from ..miva_core.storage.files import FileTakenError, create_folder
 from . import comfy_bridge
 from .file_names import fill_in, is_reserved, is_too_long
+from .messages import friendly_errors, node_text
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
-from .telling import told, written
 
 _MOST_NAMES = 10_000
 
@@ -44,14 +44,14 @@ class MIVAInfo(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: MivaStack = ()) -> io.NodeOutput:
         text = "\n\n".join(_described(entry) for entry in mivas) or "No motion is connected."
-        return io.NodeOutput(text, ui=written(text))
+        return io.NodeOutput(text, ui=node_text(text))
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.bases.loading import name_base
+    from ..miva_core.bases.known import name_base
 
     info = entry.info
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
@@ -104,7 +104,7 @@ class MIVASave(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: MivaStack, filename_prefix: str, author: str, licence: str) -> io.NodeOutput:
         if not mivas:
             raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
@@ -113,7 +113,7 @@ class MIVASave(io.ComfyNode):
         said = {name: text for name, text in said.items() if text}
         infos = [replace(entry.info, **said) for entry in mivas]
         saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
-        return io.NodeOutput(ui=written("\n".join(f"Saved as {name}" for name in saved)))
+        return io.NodeOutput(ui=node_text("\n".join(f"Saved as {name}" for name in saved)))
 
 
 def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> str:
@@ -122,10 +122,7 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
 
     stamp_of(entry.path)
     stem = _checked_prefix(fill_in(prefix, time.localtime(), info.size))
-    try:
-        (folder / stem).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {(folder / stem).parent} cannot be made: {error.strerror}.") from error
+    create_folder((folder / stem).parent, parents=True)
     names = (f"{stem}.safetensors", *(f"{stem}_{k:05d}.safetensors" for k in range(2, _MOST_NAMES)))
     for name in names:
         # One in another folder of motions, as of the shipped ones, would be hidden behind this one in menus.

@@ -12,8 +12,8 @@ from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
 from . import comfy_bridge
 from .masks import pictures_of
+from .messages import friendly_errors
 from .sockets import MivaModel, ModelSocket
-from .telling import told
 
 
 class DCTInitNoise:
@@ -71,7 +71,7 @@ class DCTInitNoise:
         if isinstance(self._model, MivaModel):
             base = self._model.base
             fitted = fit_picture(picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
-            self._model.bring(0)
+            self._model.load_to_device(0)
             latent = base.encode(fitted)
             return torch.zeros_like(latent) if base.centred else latent
         scale = comfy_bridge.native_scale(self._vae)
@@ -173,7 +173,7 @@ class MIVADCTInitNoise(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: Any,

@@ -12,11 +12,11 @@ from ..miva_core.animation.motion_text import Motion, unique_names
 from ..miva_core.animation.notes import size_notes, weight_notes, without_motion
 from ..miva_core.attention.turns import take_turn
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import fit_picture, told_size
+from ..miva_core.media.pictures import fit_picture, format_size
 from . import comfy_bridge
 from .masks import pictures_of
+from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket
-from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.animation.animate import Clip, Progress
@@ -136,7 +136,7 @@ class MIVASampler(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: MivaModel,
@@ -159,12 +159,12 @@ class MIVASampler(io.ComfyNode):
         _check_stack(mivas, model, len(pictures))
         names = unique_names([entry.path.stem for entry in mivas])
         # Another thread must not move the base, nor what it notes, in between.
-        with take_turn(base.model), notes() as warned:
+        with take_turn(base.model), collect_warnings() as warned:
             fitted = _fit_all(pictures, dict(zip(names, mivas, strict=True)), size, fit)
             adapters = model.adapters(mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
-            model.bring(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(fitted[0].masks)), mivas)
+            model.load_to_device(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(fitted[0].masks)), mivas)
             watch, acting = _Watcher(base, len(pictures)), any(entry.weight for entry in mivas)
             clips = []
             for k, (given, start) in enumerate(zip(fitted, starts, strict=True)):
@@ -189,7 +189,7 @@ class MIVASampler(io.ComfyNode):
         # Never nothing, which would leave what the last run has told on the node.
         lines = [*odd, *_changed(fitted), *dict.fromkeys(warned), _outcome(len(clips), frames, size, clip.fps)]
         shown, masks = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*clips, strict=True))
-        return io.NodeOutput(shown, masks, float(clip.fps), ui=written("\n".join(lines)))
+        return io.NodeOutput(shown, masks, float(clip.fps), ui=node_text("\n".join(lines)))
 
 
 def _seed(seed: int, picture: int) -> int:
@@ -231,9 +231,9 @@ def _changed(fitted: Sequence[_Fitted]) -> list[str]:
 
 def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
     if pictures == 1:
-        return f"{frames} frames of {told_size(size)}, {fps:g} a second."
+        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
     return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {told_size(size)}, {fps:g} a second, "
+        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
         "one clip after the other."
     )
 

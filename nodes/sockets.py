@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.adapters.info import AdapterInfo
     from ..miva_core.bases.base import Base
-    from ..miva_core.clips.files import TrainingClip
+    from ..miva_core.clips.training_clip import TrainingClip
 
 _KEPT = 16
 """Adapters that stay in memory."""
@@ -83,7 +83,7 @@ class MivaModel:
     @classmethod
     def of(cls, base: "Base", files: Iterable[Path] = (), remarks: Iterable[str] = ()) -> "MivaModel":
         stamps = tuple((path.name, stamp_of(path)) for path in files)
-        return cls(base, stamps, [comfy_bridge.hold(network) for network in base.networks], tuple(remarks))
+        return cls(base, stamps, [comfy_bridge.make_patcher(network) for network in base.networks], tuple(remarks))
 
     def check(self, stack: MivaStack) -> None:
         """Check that motions were trained on this base; nothing is loaded for that.
@@ -96,7 +96,7 @@ class MivaModel:
             try:
                 entry.info.check(backbone)
             except MIVAError as error:
-                from ..miva_core.bases.loading import name_base
+                from ..miva_core.bases.known import name_base
 
                 theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
                 raise MIVAError(
@@ -119,17 +119,17 @@ class MivaModel:
             if known is None:
                 with torch.inference_mode(False):
                     adapter = MIVAAdapter.load(path, self.base.backbone)
-                known = adapter, comfy_bridge.hold(adapter)
+                known = adapter, comfy_bridge.make_patcher(adapter)
             self._loaded[path, stamp] = known
         for key in list(self._loaded)[: -max(_KEPT, len(wanted))]:
             del self._loaded[key]
         return [self._loaded[entry.path, stamp_of(entry.path)][0] for entry in stack]
 
-    def bring(self, needed: int, stack: MivaStack = ()) -> None:
+    def load_to_device(self, needed: int, stack: MivaStack = ()) -> None:
         """Have the base, and the adapters of a stack that `adapters` has given, on the device they compute on, and
         `needed` bytes free."""
         keys = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
-        comfy_bridge.bring([*self._patchers, *(self._loaded[key][1] for key in keys)], needed)
+        comfy_bridge.load_to_device([*self._patchers, *(self._loaded[key][1] for key in keys)], needed)
 
 
 @dataclass(frozen=True)

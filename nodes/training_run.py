@@ -21,8 +21,8 @@ from .sockets import MivaModel, MivaStack, StackedMiva
 if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.bases.base import Base
+    from ..miva_core.bases.recipe import Recipe
     from ..miva_core.training.loop import Precision, TrainingProgress
-    from ..miva_core.training.recipes import Recipe
     from ..miva_core.training.training_set import Lesson
     from ..miva_core.training.validation import Sample
 
@@ -76,7 +76,7 @@ class Training:
         if self.out.exists() and not lacks_its_report(self.out):
             return read_state(checkpoint).losses.tolist()
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.model.bring(comfy_bridge.memory_for_training(self.model.base))
+        self.model.load_to_device(comfy_bridge.memory_for_training(self.model.base))
         before = self._newest_sheet()
         stop = comfy_bridge.LateInterruption()
         bar = _Bar(stop, len(self.lesson.clips), self.recipe.steps)
@@ -119,7 +119,7 @@ class Training:
         if not path.exists():
             base, tell, done = self.model.base, comfy_bridge.teller(), itertools.count(1)
             (adapter,) = self.model.adapters((made,))
-            self.model.bring(
+            self.model.load_to_device(
                 comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.lesson.masked), (made,)
             )
             clips = try_on(base, adapter, samples, callback=lambda now: tell(next(done), now.steps * len(samples)))

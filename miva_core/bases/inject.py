@@ -7,23 +7,12 @@ from collections.abc import Mapping
 from torch import nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.backbone import Backbone, Kind
-from ..attention.cross_attention import CrossAttention
-from ..attention.guidance import halvings
+from ..adapters.backbone import Backbone
 from ..attention.injection import Injection
-from ..attention.processor import Processor
-from ..attention.self_attention import SelfAttention
-from ..attention.temporal_attention import TemporalAttention
 from ..errors import MIVAError
 from .describe import describe
 from .diffusers_installer import DiffusersInstaller
-from .wan.processors import WanCrossAttention, WanSelfAttention
-
-_PROCESSORS: dict[str, dict[Kind, type[Processor]]] = {
-    "animatediff": {"sa": SelfAttention, "ca": CrossAttention, "ta": TemporalAttention},
-    "wan": {"sa": WanSelfAttention, "ca": WanCrossAttention},
-}
-"""By `Backbone.family` and `Site.kind`."""
+from .registry import find_architecture
 
 
 def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
@@ -63,14 +52,14 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
         if installer.device.type != "meta":
             for adapter in adapters.values():
                 adapter.to(installer.device)
-        spans_frames = backbone.family == "wan"
+        architecture = find_architecture(backbone.family)
         return Injection(
             adapters,
             backbone,
             installer,
-            _PROCESSORS[backbone.family],
-            grids=_patches if spans_frames else halvings,
-            spans_frames=spans_frames,
+            architecture.processors(),
+            grids=architecture.attention_grids,
+            spans_frames=architecture.attention_spans_frames,
         )
     except BaseException:
         installer.remove()
@@ -88,8 +77,3 @@ def _check_adapters(adapters: Mapping[str, MIVAAdapter], backbone: Backbone) -> 
                 f"The adapter {name} was made for another base ({adapter.backbone.family}, "
                 f"{adapter.backbone.fingerprint}), while this model is {backbone.family}, {backbone.fingerprint}."
             )
-
-
-def _patches(height: int, width: int) -> list[tuple[int, int]]:
-    """All attention of Wan runs on one grid, of patches of 2 x 2 latents."""
-    return [(height // 2, width // 2)]

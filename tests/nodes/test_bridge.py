@@ -18,7 +18,7 @@ from node_pack import PICTURES
 from node_runs import motion, run_unchecked
 from torch import nn
 
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 
 
 def load_pack_into_comfyui() -> None:
@@ -134,9 +134,9 @@ def test_there_is_no_way_out_of_a_folder_of_models(comfyui: FakeComfyUI) -> None
 
 def test_networks_are_brought_whole_by_the_plain_patcher(comfyui: FakeComfyUI) -> None:
     """That of Dynamic VRAM would copy what it cannot stream for every prompt anew."""
-    patcher = comfy_bridge.hold(nn.Linear(2, 2))
+    patcher = comfy_bridge.make_patcher(nn.Linear(2, 2))
     assert type(patcher) is comfyui.modules["comfy.model_patcher"].ModelPatcher
-    comfy_bridge.bring([patcher], 5)
+    comfy_bridge.load_to_device([patcher], 5)
     assert comfyui.loads == [([patcher], 5, {"force_full_load": True})]
     assert patcher.forced == []
 
@@ -144,9 +144,9 @@ def test_networks_are_brought_whole_by_the_plain_patcher(comfyui: FakeComfyUI) -
 def test_what_was_left_behind_is_brought_nevertheless(comfyui: FakeComfyUI) -> None:
     """As with --novram, where a part of a network stays in main memory, which these cannot compute from."""
     network = nn.Sequential(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2))
-    patcher = comfy_bridge.hold(network)
+    patcher = comfy_bridge.make_patcher(network)
     patcher.load_device = torch.device("meta")
-    comfy_bridge.bring([patcher], 0)
+    comfy_bridge.load_to_device([patcher], 0)
     # A network that is loaded in part counts as loaded, until it is taken off.
     assert patcher.forced == ["detached", 1e32]
 
@@ -157,7 +157,7 @@ def test_networks_are_brought_outside_of_inference_mode(comfyui: FakeComfyUI, mo
     memory = comfyui.modules["comfy.model_management"]
     monkeypatch.setattr(memory, "load_models_gpu", lambda *_, **__: found.append(torch.is_inference_mode_enabled()))
     with torch.inference_mode():
-        comfy_bridge.bring([comfy_bridge.hold(nn.Linear(2, 2))], 0)
+        comfy_bridge.load_to_device([comfy_bridge.make_patcher(nn.Linear(2, 2))], 0)
     assert found == [False]
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfyui_miva.miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVASampler, MIVAStack
 from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import bound, motion, run, shown
 from torch import Tensor
 
 from miva_core import MIVAAdapter, animate
-from miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.media.pictures import fit_picture
 
 SHORT: dict[str, Any] = {"steps": 2, "frames": 5, "seed": 7}

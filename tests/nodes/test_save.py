@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave, comfy_bridge
 from comfyui_miva.nodes.file_names import fill_in
 from fake_comfyui import FakeComfyUI
@@ -13,8 +14,7 @@ from node_runs import motion, run, shown
 from safetensors.torch import load_file
 
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
-from miva_core.errors import MIVAError
+from miva_core.bases.tiny.spec import SHIPPED
 
 
 def files(comfyui: FakeComfyUI) -> set[str]:

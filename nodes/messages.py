@@ -29,7 +29,7 @@ _PACKAGES = {
 """What each package that not every ComfyUI has is called by pip."""
 
 
-def told(execute: Callable[..., Any]) -> Callable[..., Any]:
+def friendly_errors(execute: Callable[..., Any]) -> Callable[..., Any]:
     """For a node's `execute`: inputs that ComfyUI did not check, a package that is missing or fits no other, and
     a card that is full, are told in one sentence. None on a socket is as if nothing were connected."""
 
@@ -68,14 +68,14 @@ def _tell_packages(error: BaseException) -> None:
         ) from error
 
 
-def written(text: str) -> ui.PreviewText:
+def node_text(text: str) -> ui.PreviewText:
     """Text for a node's `ui`, by which programs get it, and written onto the node, where artists see it."""
     comfy_bridge.show_text(text)
     return ui.PreviewText(text)
 
 
 @contextmanager
-def notes() -> Iterator[list[str]]:
+def collect_warnings() -> Iterator[list[str]]:
     """What the engine warns of while the block runs, to be shown on the node."""
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
