@@ -38,8 +38,6 @@ COMFYUI = {
 }
 """What the modules of ComfyUI are called."""
 BRIDGE, NODE_API = ("nodes.comfy_bridge",), "comfy_api.v0_0_2"
-COMMON_OF_BASES = {"base", "describe", "loading", "registry", "spec"}
-"""The files of miva_core/bases that stand for any base; beside them is a folder for each."""
 OF_ONE_BASE = ("miva_core.bases", "miva_core.convert")
 """What may know a base by its name; `convert` reads research checkpoints, which are of one base each."""
 
@@ -114,12 +112,6 @@ def _height(part: str) -> int:
     return next((height for height, layer in enumerate(LAYERS) if part in layer), len(LAYERS))
 
 
-def _names_a_base(one: Import) -> bool:
-    of_bases = is_in(one.target, ["miva_core.bases"]) and one.target != "miva_core.bases"
-    named = of_bases and one.target.split(".")[2] not in COMMON_OF_BASES
-    return named and is_in(one.module, [ENGINE, "nodes"]) and not is_in(one.module, OF_ONE_BASE)
-
-
 def _leaves_the_engine(one: Import) -> bool:
     """In ComfyUI the package has another name, so that it must find itself by relative imports."""
     if not is_in(one.module, [ENGINE]):
@@ -133,7 +125,6 @@ LAWS: dict[str, Callable[[Import], bool]] = {
         is_in(one.module, ["miva_core.attention"])
         and is_in(one.target, ["miva_core.diffusion", "diffusers.schedulers"])
     ),
-    "the method knows no base by name": _names_a_base,
     "the engine knows no ComfyUI": lambda one: (
         is_in(one.module, [ENGINE]) and not one.relative and is_in(one.target, COMFYUI)
     ),
@@ -153,6 +144,7 @@ LAWS: dict[str, Callable[[Import], bool]] = {
     ),
 }
 """Each law with what breaks it."""
+NO_BASE_BY_NAME = "the method knows no base by name"
 
 
 def broken_laws(root: Path) -> list[str]:
@@ -160,6 +152,12 @@ def broken_laws(root: Path) -> list[str]:
     imports = all_imports(root)
     found = [
         f"{one.module} imports {one.target}: {law}" for law, breaks in LAWS.items() for one in imports if breaks(one)
+    ]
+    bases = [f"{ENGINE}.bases.{path.parent.name}" for path in (root / ENGINE / "bases").glob("*/__init__.py")]
+    found += [
+        f"{one.module} imports {one.target}: {NO_BASE_BY_NAME}"
+        for one in imports
+        if is_in(one.target, bases) and is_in(one.module, [ENGINE, "nodes"]) and not is_in(one.module, OF_ONE_BASE)
     ]
     parts = {
         path.stem for path in (root / ENGINE).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
