@@ -15,9 +15,10 @@ from ..adapters.adapter import MIVAAdapter
 from ..adapters.backbone import Backbone, Kind, Site
 from ..checks import is_number, is_weight
 from ..errors import MIVAError
+from .context import Context, Group
 from .guidance import Guidance, unify
 from .installer import Installer
-from .processors import Context, Group, Processor
+from .processor import Processor
 
 
 class Injection:
@@ -41,8 +42,8 @@ class Injection:
         self._weights = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
-        self._context = Context(_ones(len(adapters), installer))
-        installer.install(self._processors(processors), self._context)
+        self.context = Context(_ones(len(adapters), installer))
+        installer.install(self._processors(processors), self.context)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -112,7 +113,7 @@ class Injection:
         If so, their batch holds b clips, then the b mask sequences of `masked[0]`, those of `masked[1]` and so on. They
         are denoised like clips, at the step of the clip they belong to.
         """
-        self._context.streams = len(self.masked) if present else 0
+        self.context.streams = len(self.masked) if present else 0
 
     def set_masks(self, masks: Mapping[str, Tensor] | None) -> None:
         """Guides the coming forward passes by the subjects' masks (3.4, Eq. 3, S5, S6), or no longer, if None.
@@ -130,20 +131,20 @@ class Injection:
                 another size than the clips are told by the next forward pass.
         """
         if masks is None:
-            self._context.guidance = None
+            self.context.guidance = None
             return
         if set(masks) != set(self.masked):
             raise MIVAError(f"Masks were given for {list(masks)}, but the adapters with masks are {list(self.masked)}.")
         shapes = {tuple(mask.shape) for mask in masks.values()}
         if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
             raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
-        dtype = self._context.weights.dtype
+        dtype = self.context.weights.dtype
         soft = {name: masks[name].to(dtype).clamp(0, 1) for name in self._order if name in masks}
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
         every = torch.stack([soft.get(name, background) for name in self._adapters])
         with _no_autocast(every.device.type):
-            self._context.guidance = self._guidance(every, labels, len(soft))
+            self.context.guidance = self._guidance(every, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
         """For the model at hand; arguments as in `Guidance`."""
@@ -169,14 +170,14 @@ class Injection:
             weight if start <= self._done < end else 0.0
             for weight, (start, end) in zip(self._weights.values(), self._spans.values(), strict=True)
         ]
-        self._context.weights.copy_(torch.tensor(acting, dtype=torch.float64))
+        self.context.weights.copy_(torch.tensor(acting, dtype=torch.float64))
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
 
         Any thread may call it, and a second call does nothing.
         """
-        self._context.end()
+        self.context.end()
         self._installer.remove()
 
     def __enter__(self) -> Injection:
@@ -189,7 +190,7 @@ class Injection:
 
     def _processors(self, classes: Mapping[Kind, type[Processor]]) -> dict[Site, Processor]:
         """One for every site."""
-        return {site: classes[site.kind](self._context, self._groups(site)) for site in self._backbone.sites}
+        return {site: classes[site.kind](self.context, self._groups(site)) for site in self._backbone.sites}
 
     def _groups(self, site: Site) -> list[Group]:
         """The adapters' modules for a site, by equal config; `_adapters` has them in this order already."""

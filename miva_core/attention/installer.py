@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 
 from ..adapters.backbone import Site
-from .processors import Context, Processor
+from .context import Context
+from .processor import Processor
 
 
 class Installer(Protocol):

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.backbone import Backbone, Site
-from ..attention.processors import Context, Processor
+from ..attention.context import Context
+from ..attention.processor import Processor
 from ..attention.turns import take_turn
 from ..errors import MIVAError
+from .diffusers_port import DiffusersProcessor
 
 
 class DiffusersInstaller:
@@ -29,7 +31,7 @@ class DiffusersInstaller:
 
     def __init__(self, model: nn.Module, backbone: Backbone) -> None:
         self._model, self._backbone = model, backbone
-        self._replaced: list[tuple[nn.Module, Any]] = []
+        self._replaced: list[tuple[Any, Any]] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._turn = take_turn(model)
         try:
@@ -48,16 +50,16 @@ class DiffusersInstaller:
     def dtype(self) -> torch.dtype:
         """What its attention computes in: weights stored in 8 bits are computed with in another type."""
         site = next(site for site in self._backbone.sites if site.kind == "sa")
-        dtype = self._model.get_submodule(site.path).to_q.weight.dtype
+        dtype = self._attention(site).to_q.weight.dtype
         return dtype if dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64) else torch.float32
 
     def install(self, processors: Mapping[Site, Processor], context: Context) -> None:
         """See `Installer.install`."""
         self._context = context
         for site, processor in processors.items():
-            attention = self._model.get_submodule(site.path)
+            attention = self._attention(site)
             self._replaced.append((attention, attention.processor))
-            attention.set_processor(processor)
+            attention.set_processor(DiffusersProcessor(processor))
         time_module = self._model.get_submodule(self._backbone.time_path)
         self._hooks.append(time_module.register_forward_hook(self._report_time))
         self._hooks.append(self._model.register_forward_pre_hook(self._report_latents, with_kwargs=True))
@@ -70,6 +72,9 @@ class DiffusersInstaller:
             attention, processor = self._replaced.pop()
             attention.set_processor(processor)
         self._turn.release()
+
+    def _attention(self, site: Site) -> Any:
+        return self._model.get_submodule(site.path)
 
     def _report_time(self, module: nn.Module, args: tuple[Any, ...], temb: Tensor) -> None:
         self._context.temb = temb
@@ -87,8 +92,8 @@ def check_bare(model: nn.Module, backbone: Backbone) -> None:
         MIVAError: adapters are injected already, or it uses fused projections, IP-Adapter or the like.
     """
     for site in backbone.sites:
-        attention = model.get_submodule(site.path)
-        if isinstance(attention.processor, Processor):
+        attention: Any = model.get_submodule(site.path)
+        if isinstance(attention.processor, DiffusersProcessor):
             raise MIVAError("This model already has adapters; remove them first, or inject all of them in one call.")
         if attention.fused_projections:
             raise MIVAError("This model has fused projections; call model.unfuse_qkv_projections() first.")

@@ -16,7 +16,7 @@ from .recipe import Preset, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..attention.processors import Processor
+    from ..attention.processor import Processor
     from .base import Base
 
 

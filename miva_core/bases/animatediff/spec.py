@@ -11,12 +11,14 @@ from .recipe import RECIPES
 from .sites import describe_unet
 
 if TYPE_CHECKING:
-    from ...attention.processors import Processor
+    from ...attention.processor import Processor
     from ..base import Base
 
 
 def _processors() -> Mapping[Kind, type[Processor]]:
-    from ...attention.processors import CrossAttention, SelfAttention, TemporalAttention
+    from ...attention.cross_attention import CrossAttention
+    from ...attention.self_attention import SelfAttention
+    from ...attention.temporal_attention import TemporalAttention
 
     return {"sa": SelfAttention, "ca": CrossAttention, "ta": TemporalAttention}
 

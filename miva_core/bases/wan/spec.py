@@ -11,7 +11,7 @@ from .recipe import RECIPES
 from .sites import describe_wan
 
 if TYPE_CHECKING:
-    from ...attention.processors import Processor
+    from ...attention.processor import Processor
     from ..base import Base
 
 

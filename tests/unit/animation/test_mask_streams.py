@@ -265,7 +265,7 @@ def test_the_last_adapter_given_is_on_top_whatever_their_configs(
         labels = []
         for empty in ({}, {"top"}, {"top", "middle"}):
             miva.set_masks({name: ones * 0 if name in empty else ones for name in kinds})
-            labels.append(miva._context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
+            labels.append(miva.context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
     assert labels == [3, 2, 1]
 
 
