@@ -21,9 +21,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from miva_core import MIVAAdapter, MIVAConfig, animatediff, wan
-from miva_core.backbones import Backbone
-from miva_core.base import Base
+from miva_core import MIVAAdapter, MIVAConfig
+from miva_core.adapters.backbone import Backbone
+from miva_core.bases.animatediff import loading as animatediff
+from miva_core.bases.base import Base
+from miva_core.bases.wan import loading as wan
 
 TESTS = Path(__file__).parents[1] / "tests"
 TINY_UNET = {

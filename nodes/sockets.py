@@ -15,6 +15,7 @@ from . import comfy_bridge
 if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.adapters.info import AdapterInfo
+    from ..miva_core.animation.motion import Motion
     from ..miva_core.bases.base import Base
     from ..miva_core.clips.files import TrainingClip
 
@@ -28,7 +29,7 @@ DatasetSocket = io.Custom("MIVA_DATASET")
 
 @dataclass(frozen=True)
 class StackedMiva:
-    """One adapter file as it is to act: nothing of it but the header is read yet.
+    """A motion whose adapter is not loaded yet: nothing of its file but the header is read.
 
     Attributes:
         path: the file.
@@ -46,6 +47,18 @@ class StackedMiva:
     weight: float = 1.0
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = field(default=None, compare=False)
+
+    def motion(self, adapter: "MIVAAdapter", picture: int) -> "Motion":
+        """Make the motion of a run, under the name of its file.
+
+        Args:
+            adapter: that of the file, from `MivaModel.adapters`.
+            picture: which of a batch it is to move, from 0.
+        """
+        from ..miva_core.animation.motion import Motion
+
+        mask = None if self.mask is None else self.mask[picture % len(self.mask)]
+        return Motion(adapter, self.weight, mask, self.path.stem, self.span)
 
 
 MivaStack = tuple[StackedMiva, ...]

@@ -9,9 +9,8 @@ import torch
 from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
-from miva_core import MIVAAdapter, animate, load_base
+from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.adapters.library import SHIPPED
-from miva_core.animation.motion_text import Motion
 from miva_core.animation.notes import weight_notes, without_motion
 from miva_core.bases.base import Base
 from miva_core.errors import MIVAWarning
@@ -38,7 +37,7 @@ def photo(tiny: Base) -> Tensor:
 def pan(tiny: Base, photo: Tensor) -> Callable[..., Tensor]:
     """pan(weight, **options): the frames of a pan to the left."""
     adapter = MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone)
-    return lambda weight, **options: animate(tiny, photo, {"pan": (adapter, weight)}, **options).frames
+    return lambda weight, **options: animate(tiny, photo, [Motion(adapter, weight)], RunOptions(**options)).frames
 
 
 def to_the_right(frames: Tensor) -> float:
@@ -118,7 +117,7 @@ def test_a_schedule_that_ends_in_weak_noise_breaks_frames_into_blocks(pan: Calla
 def notes_of(base: Base, **options: Any) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MIVAWarning)
-        animate(base, torch.rand(*base.size, 3), {}, frames=base.stride + 1, **options)
+        animate(base, torch.rand(*base.size, 3), [], RunOptions(frames=base.stride + 1, **options))
     return [str(warning.message) for warning in caught if warning.category is MIVAWarning]
 
 
