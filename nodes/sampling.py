@@ -151,6 +151,7 @@ class MIVASampler(io.ComfyNode):
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
+        from ..miva_core.animation.motion import base_for
         from ..miva_core.animation.options import RunOptions
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
@@ -163,17 +164,12 @@ class MIVASampler(io.ComfyNode):
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
             model.load_to_device(comfy_bridge.memory_for_sampling(base, frames, size, 1 + masked), mivas)
-            watch, acting = _Watcher(base, len(pictures)), any(entry.weight for entry in mivas)
-            parts = []
+            watch, parts = _Watcher(base, len(pictures)), []
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
+                motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
-                clip = animate(
-                    base if acting else base.with_drawn_caption(chosen.seed),
-                    picture,
-                    [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)],
-                    chosen,
-                    watch.of_picture(k),
-                )
+                moved = base_for(base, motions, chosen.seed)
+                clip = animate(moved, picture, motions, chosen, watch.of_picture(k))
                 parts.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
         # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
         # which would leave what the last run has told on the node.

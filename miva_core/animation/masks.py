@@ -1,4 +1,4 @@
-"""The masks a user gives for the first frame: checked, told about, and brought to the size of the clip."""
+"""The masks a user gives for the first frame: checked and brought to the size of the clip."""
 
 import warnings
 from collections.abc import Mapping

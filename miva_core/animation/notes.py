@@ -95,7 +95,7 @@ def _beyond(motion: Motion) -> list[str]:
 
 
 def _alone(plain: Sequence[Motion]) -> list[str]:
-    """Of a single motion without a mask, within the range that others have told."""
+    """Of a single motion without a mask, within the range that the notes above leave."""
     if len(plain) != 1 or not 0 < plain[0].strength <= _STRONGEST or abs(plain[0].strength - 1) <= _FAR_FROM_ONE:
         return []
     return [f"{plain[0].name} runs at the weight {plain[0].strength:g}; it was trained at 1."]

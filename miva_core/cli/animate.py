@@ -89,7 +89,7 @@ def _animate(options: argparse.Namespace) -> None:
 
     from ..adapters.adapter import MIVAAdapter
     from ..animation.animate import animate
-    from ..animation.motion import Motion
+    from ..animation.motion import Motion, base_for
     from ..animation.options import RunOptions
 
     base = load_chosen_base(options, device(options.device))
@@ -97,8 +97,6 @@ def _animate(options: argparse.Namespace) -> None:
         Motion(MIVAAdapter.load(one.path, base.backbone), one.text.weight, masks.get(one.name), one.name, one.text.span)
         for one in chosen
     ]
-    if not any(motion.strength for motion in motions):
-        base = base.with_drawn_caption(options.seed)
     run = RunOptions(
         seed=options.seed,
         steps=options.steps,
@@ -110,7 +108,7 @@ def _animate(options: argparse.Namespace) -> None:
         adain=options.adain,
     )
     with _bar(options.steps or base.steps) as bar:
-        clip = animate(base, picture, motions, run, callback=lambda _: bar.update())
+        clip = animate(base_for(base, motions, run.seed), picture, motions, run, callback=lambda _: bar.update())
     if clip.fitting:
         print(f"The picture was {clip.fitting}.")
     for note in clip.notes:
