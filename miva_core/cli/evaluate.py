@@ -1,4 +1,4 @@
-"""The command that measures an adapter on stills."""
+"""The command `evaluate`: measure an adapter on stills."""
 
 import argparse
 from pathlib import Path

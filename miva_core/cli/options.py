@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import torch
 
     from ..bases.base import Base
-    from ..subject_mask import Detector, Segmenter
+    from ..subject_mask.detector import Detector
+    from ..subject_mask.segmenter import Segmenter
 
 
 def add_base(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +87,7 @@ def search_options(options: argparse.Namespace) -> dict[str, float]:
 
 def load_models(options: argparse.Namespace, with_detector: bool = True) -> "tuple[Detector | None, Segmenter]":
     """The models that `add_models`'s options name."""
-    from ..subject_mask import load_detector, load_segmenter
+    from ..subject_mask.model_files import load_detector, load_segmenter
 
     where = str(device(options.device))
     detector = load_detector(options.detector, options.vocabulary, where) if with_detector else None

@@ -288,7 +288,7 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
     if not words:
         lesson = _lesson(base, options, None)
         return lesson, _samples(options, lesson, None)
-    from ..subject_mask import find_subjects
+    from ..subject_mask.subjects import find_subjects
 
     models, wanted = load_models(options), search_options(options)
 

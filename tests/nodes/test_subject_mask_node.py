@@ -13,7 +13,8 @@ from node_runs import motion, run, shown
 from torch import Tensor
 
 from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import edits, grabcut
+from miva_core.subject_mask import edits
+from miva_core.subject_mask.grabcut import grabcut
 
 DEMO = "drawn shapes (built-in demo)"
 

@@ -23,7 +23,7 @@ from miva_core.adapters.library import SHIPPED
 from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
 from miva_core.bases.base import Base
 from miva_core.bases.wan.loading import WanVAE
-from miva_core.subject_mask import load_segmenter
+from miva_core.subject_mask.model_files import load_segmenter
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import train
 from miva_core.training.recipes import Recipe, recipe

@@ -15,7 +15,7 @@ from miva_core.clips.files import read_clips
 from miva_core.clips.training_clip import ClipSpec
 from miva_core.media.pictures import read_mask, read_picture
 from miva_core.media.video import write_png, write_video
-from miva_core.subject_mask import Subjects
+from miva_core.subject_mask.subjects import Subjects
 from miva_core.training.validation import read_samples
 from tools.shapes import boxes_of
 
@@ -198,7 +198,7 @@ def test_every_mask_has_a_file_of_its_own(run: Run, monkeypatch: pytest.MonkeyPa
     write_png(scene(28).frames[0], "photo.png")
     labels = ["overlay", "a b", "a_b", "a b 2", "猫", "?!"]
     found = Subjects(torch.ones(6, 1, 96, 128), [[None]] * 6, labels, [[None]] * 6)
-    monkeypatch.setattr("miva_core.subject_mask.find_subjects", lambda *_, **__: found)
+    monkeypatch.setattr("miva_core.subject_mask.subjects.find_subjects", lambda *_, **__: found)
     run("mask", "photo.png", "--prompt", "any", *MODELS, "--out", "masks")
     names = {path.name for path in Path("masks").glob("*.png")}
     assert names == {"overlay.png", "overlay_2.png", "a_b.png", "a_b_2.png", "a_b_2_2.png", "猫.png", "subject.png"}
