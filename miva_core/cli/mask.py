@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MIVAError, MIVAWarning
 from ..storage.files import whole_folder
 from ..subject_mask.pointed_text import parse_box, parse_points
-from .options import add_models, check_new_folder, load_models, search_options, whole
+from .options import (
+    add_models,
+    check_new_folder,
+    chosen_confidence,
+    load_chosen_detector,
+    load_chosen_segmenter,
+    whole,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..subject_mask.overlap import Overlap
     from ..subject_mask.subjects import Subjects
 
 _SHEET_FRAMES = 8
@@ -169,27 +177,40 @@ def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
 
     if options.grabcut:
         return numbered_subjects(_cut_out(frames, options))
-    detector, segmenter = load_models(options, with_detector=bool(options.prompt))
+    detector = load_chosen_detector(options) if options.prompt else None
+    segmenter = load_chosen_segmenter(options)
+    key_frame = options.key_frame or 0
+    overlap: Overlap = "best" if options.no_overlap else "keep"
     with tqdm(total=len(frames), unit="frame", delay=1) as bar:
-        shared = {
-            "key_frame": options.key_frame or 0,
-            "overlap": "best" if options.no_overlap else "keep",
-            "on_progress": lambda done, total: bar.update(done - bar.n),
-        }
-        if options.prompt:
+
+        def show(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        if detector:
             return find_subjects(
                 frames,
                 options.prompt,
                 detector,
                 segmenter,
+                confidence=chosen_confidence(options),
                 per_subject=options.per_subject or 1,
-                **search_options(options),
                 mode="every frame" if options.every_frame else "track",
+                key_frame=key_frame,
                 missing="empty" if options.allow_missing else "error",
-                **shared,
+                overlap=overlap,
+                on_progress=show,
             )
         rough = _read_rough(options.rough) if options.rough else None
-        masks = segment(frames, segmenter, boxes=options.box, points=options.points, rough=rough, **shared)
+        masks = segment(
+            frames,
+            segmenter,
+            boxes=options.box,
+            points=options.points,
+            rough=rough,
+            key_frame=key_frame,
+            overlap=overlap,
+            on_progress=show,
+        )
     return numbered_subjects(masks)
 
 

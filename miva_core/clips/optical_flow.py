@@ -32,7 +32,7 @@ def measure_flow(frames: Tensor, stride: int = 1) -> Tensor:
     """
     import cv2
 
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
     grey = [_enlarged_grey(frame) for frame in frames]
     height, width = frames.shape[-2:]

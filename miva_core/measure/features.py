@@ -42,8 +42,8 @@ def load_features(kind: Literal["dino", "clip"], folder: Path) -> Callable[[Tens
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise MIVAError(
-            f"{folder} holds no {kind.upper()} model that can be read: name a local copy of {_REPOSITORIES[kind]} with its "
-            "config.json and model.safetensors."
+            f"{folder} holds no {kind.upper()} model that can be read: name a local copy of {_REPOSITORIES[kind]} with "
+            "its config.json and model.safetensors."
         ) from error
     model.eval().requires_grad_(False)
     side = model.config.image_size

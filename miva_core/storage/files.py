@@ -273,7 +273,7 @@ def _sweep(folder: Path, mark: str = "", before: float = math.inf) -> None:
 
 
 def _last_change(entry: os.DirEntry[str]) -> float:
-    """The time of the last change of a file, or of anything inside a folder, whose own time ignores what grows in it."""
+    """The time of the last change of a file, or of anything in a folder, whose own time ignores what grows in it."""
     inside = (os.path.join(place, name) for place, folders, files in os.walk(entry) for name in (*folders, *files))
     return max(os.lstat(path).st_mtime for path in (entry.path, *inside))
 

@@ -268,10 +268,10 @@ def _detector_size(folder: Path) -> tuple[int, int]:
         content = read_foreign_json(folder / name)
         part = content.get("image_processor", content)
         size = part.get("size") if isinstance(part, dict) else None
-        shorter, longest = (size.get("shortest_edge"), size.get("longest_edge")) if isinstance(size, dict) else (0, 0)
-        if not (is_count(shorter) and is_count(longest)):
+        sides = [size.get(side) for side in ("shortest_edge", "longest_edge")] if isinstance(size, dict) else []
+        if not sides or not all(map(is_count, sides)):
             raise MIVAError(f"{folder / name} is damaged: it does not tell the size of pictures. Get its folder again.")
-        return shorter, longest
+        return int(sides[0]), int(sides[1])
     return _DEFAULT_SIZE
 
 
