@@ -28,21 +28,22 @@ from unittest.mock import patch
 import av
 import torch
 from diffusers import DDPMScheduler, UniPCMultistepScheduler
-from miva_core.base import Base
-from miva_core.clip_files import Wanted, read_clips
-from miva_core.evaluation import evaluate
-from miva_core.learning import learn
-from miva_core.lesson import Lesson
-from miva_core.library import SHIPPED
-from miva_core.official import convert_official
-from miva_core.recipes import recipe
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from benchmarks import small_bases as small
 from miva_core import MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
-from miva_core.animation import Clip
-from miva_core.cli import main as command_line
+from miva_core.animation.animate import Clip
+from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.cli.main import main as command_line
+from miva_core.clips.files import read_clips
+from miva_core.clips.training_clip import ClipSpec
+from miva_core.convert.official import convert_official
+from miva_core.measure.evaluation import evaluate
+from miva_core.training.recipes import recipe
+from miva_core.training.run import learn
+from miva_core.training.training_set import Lesson
 
 Result = Tensor | str | Path
 """A tensor, a text, or a file, which is digested by what is in it."""
@@ -353,7 +354,7 @@ def stop_after(step: int, clips: Path, out: Path) -> None:
 
 
 def lesson_of(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> Lesson:
-    read = read_clips(clips, Wanted(base.size, base.frames, base.fps), int(masked))
+    read = read_clips(clips, ClipSpec(base.size, base.frames, base.fps), int(masked))
     return Lesson(motion, read, masked=masked, flip=flip)
 
 
@@ -403,10 +404,11 @@ def conversion() -> Results:
 
 def converted(official: Path, checkpoint: Path) -> dict[str, Result]:
     """The adapter of a research checkpoint, and what it has no place for."""
-    adapter, unused = convert_official(official, checkpoint, configs=checkpoint.parent)
+    with small.expected_configs(checkpoint.parent):
+        result = convert_official(official, checkpoint)
     path = official.with_suffix(".safetensors")
-    adapter.save(path, adapter.info(motion="rain", frames=16, size=(512, 320), fps=8))
-    return {official.name: path, f"{official.name}, unused": "\n".join(unused)}
+    result.adapter.save(path, result.adapter.info(motion="rain", frames=16, size=(512, 320), fps=8))
+    return {official.name: path, f"{official.name}, unused": "\n".join(result.unused)}
 
 
 def evaluation() -> Results:

@@ -73,6 +73,7 @@ def adapter_door() -> Door:
 def model_door() -> Door:
     """Convert the research checkpoint and save the adapter."""
     import json
+    from unittest.mock import patch
 
     from miva_core.bases.wan import loading as wan
     from miva_core.convert.official import convert_official
@@ -82,7 +83,8 @@ def model_door() -> Door:
     def door(path: Path) -> None:
         # Beside the file, where all is removed after it: a process that is killed removes nothing of its own.
         (path.parent / "transformer.json").write_text(config)
-        adapter, _ = convert_official(path, alpha=2.0, configs=path.parent)
+        with patch.object(wan, "CONFIGS", path.parent):
+            adapter = convert_official(path, alpha=2.0).adapter
         adapter.save(path.parent / "out.safetensors", adapter.info(motion="hop", frames=17, size=(832, 480), fps=8))
 
     return door

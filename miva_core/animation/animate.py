@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
-from ..attention.injection import Injection, check_bare, inject
+from ..attention.injection import Injection
 from ..attention.turns import take_turn
 from ..bases.base import Base, ReadoutName
+from ..bases.diffusers_installer import check_bare
+from ..bases.inject import inject
 from ..checks import is_number, is_whole
 from ..diffusion import init_noise
 from ..diffusion.init_noise import NoiseInit

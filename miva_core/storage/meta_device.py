@@ -11,7 +11,11 @@ from .weights import check_floating
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """Build a model on the meta device: its parameters and buffers take no memory."""
+    """Build a model on the meta device, its parameters and buffers without memory.
+
+    Args:
+        build: makes the model.
+    """
     with torch.device("meta"):
         return build()
 
@@ -26,7 +30,7 @@ def fill(
     """Fill a model on the meta device with tensors, one by one, so that memory holds about one copy of them.
 
     Args:
-        model: is put into evaluation mode, its parameters without gradients.
+        model: built by `on_meta`; afterwards frozen and in eval mode.
         tensors: by their names in the model; emptied on the way.
         source: the file they come from, for messages.
         device: where the model will run.
