@@ -221,15 +221,15 @@ def _segmenter_input(first: list[str], tooltip: str) -> io.Input:
 
 def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
     from ..miva_core.subject_mask.grabcut import grabcut
-    from ..miva_core.subject_mask.subjects import pointed_at, segment
+    from ..miva_core.subject_mask.subjects import numbered_subjects, segment
 
     chosen = method["method"]
-    shared = {"key_frame": key_frame, "tell": comfy_bridge.progress_callback()}
+    shared = {"key_frame": key_frame, "on_progress": comfy_bridge.progress_callback()}
     if chosen == WORDS:
         return _by_words(frames, method, mivas, shared)
     given = _given(method, frames)
     if method["segmenter"] == _AS_IT_IS:
-        return pointed_at(given["rough"].expand(1, len(frames), -1, -1))
+        return numbered_subjects(given["rough"].expand(1, len(frames), -1, -1))
     if method["segmenter"] == _GRABCUT:
         if len(frames) > 1:
             raise MIVAError(
@@ -237,10 +237,10 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
                 "which follows the subject, or put Get Image from Batch before this node."
             )
         cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
-        return pointed_at(grabcut(frames, **cut)[None, None])
+        return numbered_subjects(grabcut(frames, **cut)[None, None])
     segmenter, segmenting = _segmenter(method["segmenter"], len(frames) > 1)
     comfy_bridge.load_to_device([segmenting], _WORKING)
-    return pointed_at(segment(frames, segmenter, **given, **shared))
+    return numbered_subjects(segment(frames, segmenter, **given, **shared))
 
 
 def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
