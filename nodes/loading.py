@@ -41,7 +41,7 @@ def find_file(folder: str, name: str, what: str) -> Path:
 
 
 def stamp_in(folder: str, name: str | None) -> tuple[int, int] | None:
-    """Of a file in a menu; None if it is gone, or if the menu is fed by another node, which ComfyUI tells too late."""
+    """The stamp of a file in a menu; None if it is gone, or if another node feeds the menu, which comes too late."""
     path = comfy_bridge.file_in(folder, name) if name else None
     return stamp_of(path) if path and path.exists() else None
 
@@ -86,7 +86,7 @@ class MIVALoadBase(io.ComfyNode):
         from ..miva_core.bases.loading import load_base
 
         spec = next(spec for spec in BASES.values() if spec.menu == base["base"])
-        files = {
+        files: dict[str, Any] = {
             file.argument: find_file(file.folder, base[file.input], file.what)
             for file in spec.files
             if not file.without or base.get(file.input, file.without) != file.without

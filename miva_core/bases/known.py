@@ -1,4 +1,4 @@
-"""Which base an adapter file belongs to, told from its header alone."""
+"""Which base an adapter file belongs to, by its header alone."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +18,7 @@ def find_backbone(info: AdapterInfo) -> Backbone | None:
 
 
 def name_base(info: AdapterInfo | Backbone) -> str:
-    """What people call a base, or the base of an adapter, such as "Wan 2.1 1.3B"; empty if it is not known here."""
+    """What people call a base, or the base of an adapter, such as "Wan 2.1 1.3B"; empty if there is none."""
     return _names().get(_key(info), "")
 
 

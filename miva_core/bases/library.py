@@ -20,7 +20,7 @@ def find_adapters(folders: Sequence[Path] = ()) -> dict[str, Path]:
     Raises:
         MIVAError: a folder is missing.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for folder in (*shipped_folders(), *folders):
         if not folder.is_dir():
             raise MIVAError(f"There is no folder {folder} to look for adapters in: check the name.")

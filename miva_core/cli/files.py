@@ -11,11 +11,11 @@ from ..bases.registry import BASES
 from ..checks import printable
 from ..errors import MIVAError
 from ..storage.files import looks_like, require_file
-from ..storage.weights import open_weights, what_weights
+from ..storage.weights import identify_weights, open_weights
 from .options import add_folders
 
 _LONGEST_ROW = 2000
-"""Characters; names of clips may fill some lines, but what a stranger has written is not to fill the screen."""
+"""Characters; names of clips may fill some lines, but texts of a foreign file must not fill the screen."""
 
 
 def add_list(command: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def _info(options: argparse.Namespace) -> None:
         if backbone:
             MIVAAdapter.load(path, backbone)
     except MIVAError as error:
-        _tell_of_another_file(path, error)
+        _print_other_file(path, error)
         return
     print(f"{path} is a MIVA adapter.")
     rows = {
@@ -72,7 +72,7 @@ def _info(options: argparse.Namespace) -> None:
         print(f"  {name:<10} {printable(value, _LONGEST_ROW)}")
 
 
-def _tell_of_another_file(path: Path, error: MIVAError) -> None:
+def _print_other_file(path: Path, error: MIVAError) -> None:
     kind = looks_like(path)
     if "MIVA adapter" in kind:
         print(f"{path} is {kind}.\n{error}")
@@ -85,7 +85,7 @@ def _tell_of_another_file(path: Path, error: MIVAError) -> None:
     if not tensors:
         print(f"{path} is a model file without tensors.")
         return
-    print(f"{path} is {what_weights(tensors)}:")
+    print(f"{path} is {identify_weights(tensors)}:")
     dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()})
     count = sum(tensor.numel() for tensor in tensors.values())
     print(f"{count:,} parameters in {len(tensors):,} tensors of {' and '.join(dtypes)}.")

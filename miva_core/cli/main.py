@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how a mistake is told."""
+"""The command line: which commands there are, and how errors are printed."""
 
 import argparse
 import contextlib
@@ -44,7 +44,7 @@ Modules of commands are imported when their command is given, so that they may i
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose mistakes are told in one sentence, like all others, and that knows ~ where no shell expands it."""
+    """A parser whose errors are one sentence, like all others, and that expands ~ where no shell does."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""What several commands need: types of options, and checks of the files they name."""
+"""Options that several commands have, and checks of the files they name."""
 
 import argparse
 import contextlib
@@ -30,7 +30,7 @@ def add_base(parser: argparse.ArgumentParser) -> None:
 
 
 def _base_files() -> dict[str, str]:
-    """What is said of each file that some base is loaded from, by its argument in `load_base`."""
+    """The help for each file that some base is loaded from, by its argument of `load_base`."""
     texts: dict[str, list[str]] = {}
     for spec in BASES.values():
         for file in spec.files:
@@ -82,7 +82,7 @@ def add_models(command: argparse.ArgumentParser) -> None:
 
 
 def search_options(options: argparse.Namespace) -> dict[str, float]:
-    """What `add_models`'s options ask of `find_subjects` beyond its defaults."""
+    """The arguments of `find_subjects` that `add_models`'s options change."""
     return {} if options.confidence is None else {"confidence": options.confidence}
 
 

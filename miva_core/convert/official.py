@@ -1,6 +1,6 @@
 """Research checkpoints of MIVA's authors, as adapters of this package.
 
-Their code trains W_Q as a whole matrix of its own; here it is kept as the difference to the base, so the base it was
+Their code trains W_Q as a whole matrix; here it is kept as the difference to the base, so the base it was
 trained on has to be at hand, unless the file holds the difference already (PEFT).
 """
 
@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from ..bases.describe import describe
 from ..bases.wan import loading as wan
 from ..checks import is_number, printable, shown
 from ..errors import MIVAError
-from ..storage.weights import check_finite, check_floating, check_moderate, open_weights, what_weights
+from ..storage.weights import check_finite, check_floating, check_moderate, identify_weights, open_weights
 from .official_places import (
     Places,
     animatediff_mask_places,
@@ -90,7 +91,7 @@ class _Layout:
     config: MIVAConfig
     training: Training
     meta_model: Callable[[], nn.Module]
-    read_base: Callable[[Source, nn.Module], Mapping[str, Tensor]]
+    read_base: Callable[[Source, Any], Mapping[str, Tensor]]
     places: Callable[[Site], Places]
     mask_places: Callable[[Site], Places]
     by_peft: bool = False
@@ -103,9 +104,9 @@ def convert_official(official: Source, checkpoint: Source | None = None, alpha: 
     plain or by PEFT.
 
     A converted Wan motion computes something else than their code: that runs cross-frame attention behind
-    self-attention on the raw residual, neither normalised nor modulated nor gated; an adapter runs it beside
-    self-attention on the same tokens and inside the gate, as in Eq. 2, so that keys and values are shared. The gate's
-    temperature, which no Wan file tells, is taken to be the 0.2 of their AnimateDiff settings.
+    self-attention on the raw residual, neither normalised nor modulated nor gated; an adapter runs it in parallel to
+    self-attention, on the same tokens and inside the gate, as in Eq. 2, so that keys and values are shared. The gate's
+    temperature, which no Wan file holds, is taken to be the 0.2 of their AnimateDiff settings.
 
     Args:
         official: the research checkpoint.
@@ -133,10 +134,10 @@ def convert_official(official: Source, checkpoint: Source | None = None, alpha: 
     _check_shapes(adapter, found, official, layout.base)
     state = {name: tensor.to(torch.float32, copy=True) for name, tensor in found.items()}
     check_finite(state, str(official))
-    if layout.by_peft:
+    if alpha is not None:  # only PEFT has it
         _check_wrapped(tensors, base, official)
         _scale(state, alpha)
-    else:
+    elif checkpoint is not None:
         _subtract_base(state, backbone, base, checkpoint)
     check_moderate(state, str(official))
     adapter.load_state_dict(state, assign=True)
@@ -149,7 +150,7 @@ def convert_official(official: Source, checkpoint: Source | None = None, alpha: 
 def _read(official: Source) -> dict[str, Tensor]:
     tensors = open_weights(official, _KIND)
     if not any(".i2v_adapter." in name for name in tensors):
-        raise MIVAError(f"{official} is {what_weights(tensors)}, but an official {_KIND} was expected.")
+        raise MIVAError(f"{official} is {identify_weights(tensors)}, but an official {_KIND} was expected.")
     # A wrapper's name may stand in front of Wan's blocks.
     prefix = next((found[1] for name in tensors if (found := _WAN_BLOCK.match(name))), "")
     return {_plain(name.removeprefix(prefix)): tensor for name, tensor in tensors.items()}
@@ -175,7 +176,7 @@ def _layout(tensors: Mapping[str, Tensor]) -> _Layout:
 def _check_arguments(layout: _Layout, official: Source, checkpoint: Source | None, alpha: float | None) -> None:
     if layout.by_peft and alpha is None:
         raise MIVAError(f"{official} was trained by PEFT, which does not store alpha: give the training's lora_alpha.")
-    if layout.by_peft and (not is_number(alpha) or alpha <= 0):
+    if layout.by_peft and alpha is not None and not (is_number(alpha) and alpha > 0):
         raise MIVAError(f"alpha is {alpha!r}, but it must be a positive number: the lora_alpha of the training.")
     if not layout.by_peft and alpha is not None:
         raise MIVAError(f"{official} was not trained by PEFT, so it has no alpha: leave it out.")
@@ -220,7 +221,8 @@ def _config(layout: _Layout, state: Mapping[str, Tensor], official: Source) -> M
         for field, ending in endings.items()
     }
     try:
-        return replace(layout.config, **{field: rank for field, rank in found.items() if rank is not None})
+        ranks: dict[str, Any] = {field: rank for field, rank in found.items() if rank is not None}
+        return replace(layout.config, **ranks)
     except MIVAError as error:
         raise MIVAError(f"{official} is no {_KIND} that can be used: {error}") from error
 

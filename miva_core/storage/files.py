@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import MIVAError
-from .identify import what_is
+from .identify import identify_file
 
 # How files begin, most telling first; the names complete "it looks like …".
 _BEGINNINGS = (
@@ -69,7 +69,7 @@ def looks_like(path: Path) -> str:
     for beginning, name in _BEGINNINGS:
         if re.match(beginning, head, re.DOTALL):
             return name
-    return what_is(path)
+    return identify_file(path)
 
 
 def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
