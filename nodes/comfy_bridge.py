@@ -18,7 +18,7 @@ from ..miva_core.adapters.library import SHIPPED
 from ..miva_core.clips.names import VIDEOS, is_of_masks
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import to_bytes
-from ..miva_core.storage.files import replacing
+from ..miva_core.storage.files import create_folder, replacing
 from ..miva_core.text.markup import as_markup
 from ..miva_core.text.terminal import in_ascii
 
@@ -144,11 +144,9 @@ def trainings_folder() -> Path:
 
 def _made(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MIVAError(
-            f"The folder {folder} cannot be made: {error.strerror}. Allow ComfyUI to write there."
-        ) from error
+        create_folder(folder, parents=True)
+    except MIVAError as error:
+        raise MIVAError(f"{error} Allow ComfyUI to write there.") from error
     return folder
 
 

@@ -12,7 +12,7 @@ from ..miva_core.animation.motion_text import Motion, unique_names
 from ..miva_core.animation.notes import size_notes, weight_notes, without_motion
 from ..miva_core.attention.turns import take_turn
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import fit_picture, told_size
+from ..miva_core.media.pictures import fit_picture, format_size
 from . import comfy_bridge
 from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
@@ -231,9 +231,9 @@ def _changed(fitted: Sequence[_Fitted]) -> list[str]:
 
 def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
     if pictures == 1:
-        return f"{frames} frames of {told_size(size)}, {fps:g} a second."
+        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
     return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {told_size(size)}, {fps:g} a second, "
+        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
         "one clip after the other."
     )
 

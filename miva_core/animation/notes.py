@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from .motion_text import Motion, weight_sums
 
 _FAR_FROM_ONE = 0.25
@@ -17,7 +17,7 @@ def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
     """What is odd about the (height, width) of a clip on a base that was trained on the usual one."""
     if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
         return []
-    return [f"{told_size(size)} is far from the {told_size(usual)} that this base was trained on; it may not move."]
+    return [f"{format_size(size)} is far from the {format_size(usual)} that this base was trained on; it may not move."]
 
 
 def without_motion(captioned: bool) -> str:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from ..errors import MIVAError
-from .options import add_base, add_folders, check_parent, device, load_chosen_base, make_folder, whole
+from ..storage.files import check_fillable, create_folder
+from .options import add_base, add_folders, check_parent, device, load_chosen_base, whole
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
@@ -54,7 +55,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         for kind, folder in (("dino", options.dino), ("clip", options.clip))
     )
 
-    make_folder(options.out)
+    create_folder(options.out)
+    check_fillable(options.out)
 
     from tqdm import tqdm
 

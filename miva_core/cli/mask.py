@@ -212,12 +212,12 @@ def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
 def _read_rough(paths: list[Path]) -> "Tensor":
     import torch
 
-    from ..media.pictures import read_mask, told_size
+    from ..media.pictures import format_size, read_mask
 
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if mask.shape != masks[0].shape:
-            sizes = f"{told_size(mask.shape)}, but {paths[0].name} is {told_size(masks[0].shape)}"
+            sizes = f"{format_size(mask.shape)}, but {paths[0].name} is {format_size(masks[0].shape)}"
             raise MIVAError(f"{path.name} is {sizes}: give all rough masks the size of the picture.")
     return torch.stack(masks)
 

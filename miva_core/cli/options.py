@@ -149,15 +149,6 @@ def check_new_folder(folder: Path) -> None:
     check_fillable(folder if folder.exists() else folder.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, if it is not there, and check that files can be written into it."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    check_fillable(folder)
-
-
 def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:
     """Nothing that is read is to be replaced, nor one result by another."""
     taken = list(read)

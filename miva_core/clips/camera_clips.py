@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..checks import is_number
 from ..errors import MIVAError
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from ..storage.files import replacing
 from ..storage.json_files import read_foreign_json
 from .camera import (
@@ -141,7 +141,7 @@ def _widest_scale(picture: Tensor, shooting: Shooting) -> float:
 
 def _check_large_enough(stills: Sequence[tuple[str, Tensor]], shooting: Shooting) -> None:
     small = [
-        f"{name} ({told_size(picture.shape)})"
+        f"{name} ({format_size(picture.shape)})"
         for name, picture in stills
         if _widest_scale(picture, shooting) < _LEAST_SHARPNESS
     ]

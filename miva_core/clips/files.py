@@ -11,12 +11,12 @@ from torch import Tensor
 from ..errors import MIVAError, MIVAWarning
 from ..media.pictures import (
     fit_picture,
+    format_size,
     is_black_and_white,
     read_cutout,
     read_mask,
     same_aspect,
     scale_picture,
-    told_size,
 )
 from ..media.pixel_values import to_bytes
 from ..media.transparency import is_cut_out, warn_masks_from_opacity, warn_over_white
@@ -292,8 +292,8 @@ def _frames(path: Path, read: Callable[[Path], tuple[Tensor, Tensor | None]], fi
         picture, opacity = read(file)
         if collected.size not in (None, picture.shape[:2]):
             raise MIVAError(
-                f"{path.name} changes its size at {file.name} from {told_size(collected.size)} to "
-                f"{told_size(picture.shape)}: give all frames one size"
+                f"{path.name} changes its size at {file.name} from {format_size(collected.size)} to "
+                f"{format_size(picture.shape)}: give all frames one size"
             )
         collected.add(picture, opacity)
     return collected.video(0.0, None, collected.size)
@@ -315,8 +315,8 @@ def _read_masks(masks: Path, clip: Path, video: Video, fit: Callable[[Tensor], T
         )
     if read.size != video.stored_size and not same_aspect(video.size, read.size):
         raise MIVAError(
-            f"{masks.name} is {told_size(read.size)}, but {clip.name} is {told_size(video.size)}: masks must show the "
-            "same part of the picture"
+            f"{masks.name} is {format_size(read.size)}, but {clip.name} is {format_size(video.size)}: masks must show "
+            "the same part of the picture"
         )
     white = _white_of(masks, read)
     if white.max() <= 127:

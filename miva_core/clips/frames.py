@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MIVAError
-from ..media.pictures import crop_to, fit_mask, told_size
+from ..media.pictures import crop_to, fit_mask, format_size
 from ..media.pixel_values import clamp_unit, mask_batch, to_bytes
 from .files import TrainingClip, Wanted, stride_of, warn_absent
 
@@ -24,7 +24,7 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
     """
     frames, mask = clamp_unit(frames, name), None if mask is None else mask_batch(mask, f"The mask of {name}")
     if mask is not None and mask.shape != frames.shape[:3]:
-        told = [f"{len(one)} of {told_size(one.shape[1:3])}" for one in (mask, frames)]
+        told = [f"{len(one)} of {format_size(one.shape[1:3])}" for one in (mask, frames)]
         raise MIVAError(
             f"The masks of {name} are {told[0]}, but its frames are {told[1]}: give one mask of the same size for each "
             "frame."
@@ -44,8 +44,8 @@ def frame_clip(name: str, frames: Tensor, fps: float, wanted: Wanted, mask: Tens
     for one in covered:
         if one.max() <= 127:
             raise MIVAError(
-                f"The masks of {name} show nothing that is left at {told_size(wanted.size)}: crop the clip around its "
-                "subject."
+                f"The masks of {name} show nothing that is left at {format_size(wanted.size)}: crop the clip around "
+                "its subject."
             )
         warn_absent(name, one)
     masks = torch.stack(covered) if covered else torch.zeros(0, len(frames), *wanted.size).byte()

@@ -152,7 +152,7 @@ def fit_picture(
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
     if min(size) < 1:
-        raise MIVAError(f"The size {told_size(size)} is not possible: both sides must be at least one pixel.")
+        raise MIVAError(f"The size {format_size(size)} is not possible: both sides must be at least one pixel.")
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
     picture = clamp_unit(picture, "The picture")
@@ -213,10 +213,10 @@ def _told_steps(whole: tuple[int, int], size: tuple[int, int], how: Literal["cro
     first, second = ("centre-cropped", "scaled") if how == "crop" else ("scaled", "padded")
     between, steps = (_cropped if how == "crop" else _padded)(whole, size), []
     if between != whole:
-        steps.append(f"{first} {told_size(whole)} to {told_size(between)}")
+        steps.append(f"{first} {format_size(whole)} to {format_size(between)}")
     if between != size:
-        start = "" if steps else f" {told_size(between)}"
-        steps.append(f"{second}{start} to {told_size(size)}")
+        start = "" if steps else f" {format_size(between)}"
+        steps.append(f"{second}{start} to {format_size(size)}")
     return ", ".join(steps)
 
 
@@ -234,6 +234,6 @@ def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs(other[1] / other[0] / (size[1] / size[0]) - 1) <= _ASPECT_SLACK
 
 
-def told_size(size: Sequence[int]) -> str:
+def format_size(size: Sequence[int]) -> str:
     """(height, width) as people write it, width first."""
     return f"{size[1]}×{size[0]}"

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import MIVAError
 from ..storage import files
 from ..storage.files import replacing, require_file
-from .pictures import told_size
+from .pictures import format_size
 from .pixel_values import to_bytes
 from .transparency import warn_over_white
 from .video_decoding import decode
@@ -197,7 +197,7 @@ def _check_length(path: Path, collected: Collected, count: int) -> None:
     pixels = collected.frames[0].shape[0] * collected.frames[0].shape[1]
     if count * pixels > MAX_CLIP_PIXELS:
         raise MIVAError(
-            f"The video {path} is too long to be read at {told_size(collected.size)}: cut it to "
+            f"The video {path} is too long to be read at {format_size(collected.size)}: cut it to "
             f"{MAX_CLIP_PIXELS // pixels} frames or scale it down."
         )
 
