@@ -28,14 +28,7 @@ from unittest.mock import patch
 import av
 import torch
 from diffusers import DDPMScheduler, UniPCMultistepScheduler
-from safetensors import safe_open
-from torch import Tensor, nn
-
-from benchmarks import small_bases as small
-from miva_core import MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
-from miva_core.animation import Clip
 from miva_core.base import Base
-from miva_core.cli import main as command_line
 from miva_core.clip_files import Wanted, read_clips
 from miva_core.evaluation import evaluate
 from miva_core.learning import learn
@@ -43,6 +36,13 @@ from miva_core.lesson import Lesson
 from miva_core.library import SHIPPED
 from miva_core.official import convert_official
 from miva_core.recipes import recipe
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from benchmarks import small_bases as small
+from miva_core import MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
+from miva_core.animation import Clip
+from miva_core.cli import main as command_line
 
 Result = Tensor | str | Path
 """A tensor, a text, or a file, which is digested by what is in it."""

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from benchmarks.tiny_quality import CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
 from miva_core import MIVAAdapter, animate, load_base
-from miva_core.adapters.library import SHIPPED
 from miva_core.animation.animate import Clip
 from miva_core.animation.mask_stream import iou, mask_steps
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.measure.metrics import clip_flow
 from miva_core.media.video import contact_sheet, frames_over_masks
 from tools.procedural.scenes import SceneChoice, draw_scenes

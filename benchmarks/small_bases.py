@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
 from einops import rearrange
+from miva_core.backbones import Backbone
+from miva_core.base import Base
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from miva_core import MIVAAdapter, MIVAConfig, animatediff, wan
-from miva_core.backbones import Backbone
-from miva_core.base import Base
 
 TESTS = Path(__file__).parents[1] / "tests"
 TINY_UNET = {

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from miva_core import MIVAAdapter, animate, load_base
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.camera import UNIT_MOVES, film, move_transforms
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.measure.metrics import clip_flow, expansion, median_flow, psnr, rotation

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adapters.adapter import MIVAAdapter
-    from .adapters.backbone import describe
     from .adapters.config import MIVAConfig
     from .adapters.info import AdapterInfo, read_info
     from .animation.animate import Clip, Progress, animate
     from .attention.injection import inject
     from .bases.base import Base
+    from .bases.describe import describe
     from .bases.loading import load_base
     from .diffusion.init_noise import NoiseInit
     from .errors import MIVAError, MIVAWarning
@@ -47,7 +47,7 @@ _MODULES = {
     "NoiseInit": "diffusion.init_noise",
     "Progress": "animation.animate",
     "animate": "animation.animate",
-    "describe": "adapters.backbone",
+    "describe": "bases.describe",
     "inject": "attention.injection",
     "load_base": "bases.loading",
     "read_info": "adapters.info",

@@ -51,7 +51,7 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.bases.loading import name_base
+    from ..miva_core.bases.known import name_base
 
     info = entry.info
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"

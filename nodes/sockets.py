@@ -96,7 +96,7 @@ class MivaModel:
             try:
                 entry.info.check(backbone)
             except MIVAError as error:
-                from ..miva_core.bases.loading import name_base
+                from ..miva_core.bases.known import name_base
 
                 theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
                 raise MIVAError(

@@ -10,9 +10,9 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
-from ..miva_core.adapters.library import SHAPES
 from ..miva_core.errors import MIVAError
 from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
+from ..miva_core.subject_mask.shape_models import SHAPES
 from . import comfy_bridge
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.backbone import Backbone, Site, describe
+from ..adapters.backbone import Backbone, Site
+from ..bases.describe import describe
+from ..bases.registry import find_architecture
 from ..checks import is_number, is_weight
 from ..errors import MIVAError
-from .guidance import Guidance, halvings, unify
-from .processors import Context, Group
-from .registry import PROCESSORS
+from .guidance import Guidance, unify
+from .processors import Context, Group, Processor
 from .turns import Turn, take_turn
 
 
@@ -143,16 +144,15 @@ class Injection:
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
         """For the model at hand; arguments as in `Guidance`."""
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
-        spans_frames = self._backbone.family == "wan"
-        height, width = labels.shape[-2:]
+        architecture = find_architecture(self._backbone.family)
         return Guidance(
             masks,
             labels,
             subjects,
-            grids=[(height // 2, width // 2)] if spans_frames else halvings(height, width),
+            grids=architecture.attention_grids(*labels.shape[-2:]),
             widths=sorted({site.dim // site.heads for site in sites}),
             rank=max(self._adapters[name].config.region_rank for name in self.masked),
-            spans_frames=spans_frames,
+            spans_frames=architecture.attention_spans_frames,
             dtype=self._dtype,
         )
 
@@ -191,11 +191,12 @@ class Injection:
         self.remove()
 
     def _install(self, model: nn.Module) -> None:
+        processors = find_architecture(self._backbone.family).processors()
         for site in self._backbone.sites:
             attention = model.get_submodule(site.path)
             self._replaced.append((attention, attention.processor))
-            attention.set_processor(PROCESSORS[self._backbone.family, site.kind](self._context, self._groups(site)))
-        time_module = model.get_submodule(self._backbone.time_module)
+            attention.set_processor(processors[site.kind](self._context, self._groups(site)))
+        time_module = model.get_submodule(self._backbone.time_path)
         self._hooks.append(time_module.register_forward_hook(self._remember_time))
         self._hooks.append(model.register_forward_pre_hook(self._remember_frames, with_kwargs=True))
 
@@ -317,7 +318,7 @@ def check_bare(model: nn.Module, backbone: Backbone) -> None:
     """
     for site in backbone.sites:
         attention = model.get_submodule(site.path)
-        if isinstance(attention.processor, tuple(PROCESSORS.values())):
+        if isinstance(attention.processor, Processor):
             raise MIVAError("This model already has adapters; remove them first, or inject all of them in one call.")
         if attention.fused_projections:
             raise MIVAError("This model has fused projections; call model.unfuse_qkv_projections() first.")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..adapters.backbone import Backbone
 from ..diffusion.init_noise import NoiseInit
+from ..diffusion.noise_process import NoiseProcess
 
 ReadoutName = Literal["linear", "decoder"]
 SCALE = 8
@@ -89,6 +90,11 @@ class Base:
             return self
         drawn = torch.randint(len(self.captions), (1,), generator=torch.Generator().manual_seed(seed))
         return replace(self, text=self.captions[drawn.to(self.captions.device)])
+
+    @property
+    def noise_process(self) -> NoiseProcess:
+        """The noise that it was trained on."""
+        return NoiseProcess(self.scheduler, self.centred)
 
     @property
     def networks(self) -> tuple[nn.Module, nn.Module]:

@@ -17,8 +17,7 @@ _LARGEST_USUAL = 1024
 """No base makes larger clips of itself, along any side."""
 
 
-def add_animate(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("animate", help="turn a picture into a clip")
+def add_animate(command: argparse.ArgumentParser) -> None:
     command.add_argument("picture", type=Path)
     command.add_argument(
         "--miva",
@@ -68,9 +67,9 @@ def add_animate(commands: argparse._SubParsersAction) -> None:
 def _animate(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
     from ..adapters.info import read_info
-    from ..adapters.library import resolve_adapter
     from ..animation.masks import check_masks, fit_masks
     from ..animation.notes import size_notes, weight_notes, without_motion
+    from ..bases.library import resolve_adapter
     from ..media.pictures import fit_picture, parse_size, read_large_picture, read_mask
     from ..media.video import check_writable, contact_sheet, frames_over_masks, write_png, write_video
     from ..storage import files

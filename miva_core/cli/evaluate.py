@@ -10,9 +10,7 @@ from .options import add_base, add_folders, check_parent, device, load_chosen_ba
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
-def add_evaluate(commands: argparse._SubParsersAction) -> None:
-    text = "measure an adapter on stills: flow, smoothness, flickering, fidelity, consistency; a table and plots"
-    command = commands.add_parser("evaluate", help=text, description=text)
+def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("adapter", help="its name or file")
     command.add_argument(
         "--stills",
@@ -34,7 +32,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from ..adapters.adapter import MIVAAdapter
     from ..adapters.info import read_info
-    from ..adapters.library import resolve_adapter
+    from ..bases.library import resolve_adapter
     from ..measure.evaluation import evaluate, medians
     from ..measure.features import load_features
     from ..measure.report import table, write_plot, write_table

@@ -21,9 +21,7 @@ _SHEET_FRAMES = 8
 _CELL = 400
 
 
-def add_mask(commands: argparse._SubParsersAction) -> None:
-    text = "find subjects in a picture or clip: by words, boxes, points or a rough mask"
-    command = commands.add_parser("mask", help=text, description=text)
+def add_mask(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", type=Path, metavar="PICTURE|CLIP", help="a picture, video or folder of frames")
     command.add_argument(
         "--prompt", help='a short noun phrase for each subject, ended by a full stop or comma: "horse. rider."'

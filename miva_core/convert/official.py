@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.backbone import Backbone, Site, describe
+from ..adapters.backbone import Backbone, Site
 from ..adapters.config import MIVAConfig
 from ..bases.animatediff import loading as animatediff
+from ..bases.describe import describe
 from ..bases.wan import loading as wan
 from ..checks import is_number, printable, shown
 from ..errors import MIVAError
@@ -217,7 +218,7 @@ def _subtract_base(
     for site in backbone.sites:
         for name, part in ((f"{cfa}.{q}", part) for cfa in ("cfa", "cfa_mask") for q, part in _QUERY):
             if (ours := f"{site_key(site)}.{name}") in state:
-                place = f"{site.path}.to_q.{part}"
+                place = f"{site.id}.to_q.{part}"
                 if place not in base or base[place].shape != state[ours].shape:
                     raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
                 check_floating(place, base[place], checkpoint)

@@ -15,7 +15,6 @@ from diffusers.loaders.single_file_utils import (
 )
 from torch import Tensor
 
-from ...adapters.backbone import describe
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError, MIVAWarning
 from ...storage.json_files import read_json
@@ -25,6 +24,7 @@ from ..base import Base
 from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm
+from .sites import describe_unet
 
 CONFIGS = Path(__file__).parent / "configs"
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -127,7 +127,7 @@ def load_animatediff(
         model=model,
         codec=ImageVAE(autoencoder),
         scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
-        backbone=describe(model),
+        backbone=describe_unet(model),
         frames=16,
         longest=model.config.motion_max_seq_length,
         size=(320, 512),

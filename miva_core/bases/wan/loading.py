@@ -9,7 +9,6 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from einops import rearrange
 from torch import Tensor
 
-from ...adapters.backbone import describe
 from ...attention.turns import take_turn
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError
@@ -17,6 +16,7 @@ from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import open_weights, what_weights
 from ..base import Base
+from .sites import describe_wan
 
 CONFIGS = Path(__file__).parent / "configs"
 _PREFIX = "model.diffusion_model."
@@ -112,7 +112,7 @@ def load_wan(
         model=model,
         codec=WanVAE(autoencoder),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
-        backbone=describe(model),
+        backbone=describe_wan(model),
         frames=17,
         longest=81,
         stride=4,

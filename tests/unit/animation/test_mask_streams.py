@@ -10,9 +10,9 @@ from slow_masks import Guide
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
 from miva_core.attention.injection import inject
+from miva_core.bases.describe import describe
 from miva_core.errors import MIVAError
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6

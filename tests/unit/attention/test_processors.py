@@ -9,10 +9,10 @@ from slow import attention, matrix, phi
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
 from miva_core.attention.formulas import joint_cross_frame
 from miva_core.attention.injection import inject
+from miva_core.bases.describe import describe
 from miva_core.errors import MIVAError
 
 CLIPS, FRAMES, TOKENS = 2, 4, 6

@@ -45,7 +45,7 @@ def base() -> Base:
 @pytest.fixture
 def quick_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in base without its loading time."""
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: base)
 
 
 def save_adapter(model: Any, path: Path, config: MIVAConfig = SMALL, **record: Any) -> None:
@@ -641,3 +641,11 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         main(["animate", "--help"])
     assert end.value.code == 0 and "--miva NAME[:WEIGHT]" in capsys.readouterr().out
+
+
+def test_only_the_given_command_is_imported() -> None:
+    """Modules of commands import what they need at their top, for which no other command shall wait."""
+    program = "import sys; from miva_core.cli.main import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    for arguments, told in (([], "2 False"), (["list"], "0 True")):
+        run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=300)
+        assert run.stdout.splitlines()[-1:] == [told], run.stderr

@@ -242,7 +242,7 @@ def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
 
 def test_training_on_clips_whose_masks_are_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     base = load_base("tiny")
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: base)
     shown = scene(22, frames=18)
     Path("clips").mkdir()
     write_video(shown.frames, "clips/a.mp4", 8)

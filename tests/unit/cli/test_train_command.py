@@ -13,8 +13,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from miva_core import load_base, read_info
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
 from miva_core.clips.camera_clips import read_flow
 from miva_core.measure.metrics import clip_flow
@@ -34,7 +34,7 @@ def base() -> Base:
 @pytest.fixture
 def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder a user works in: two clips with masks of their subject, and two stills with one."""
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: base)
     monkeypatch.chdir(tmp_path)
     still = torch.nn.functional.interpolate(torch.rand(1, 3, 10, 16), (80, 128), mode="bicubic").clamp(0, 1)
     still = still[0].permute(1, 2, 0)
@@ -246,7 +246,7 @@ def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.Ca
 def test_what_a_device_does_not_train_in_is_told_before_the_base_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: pytest.fail("the base was loaded"))
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: pytest.fail("the base was loaded"))
     command = ["train", "clips", *QUICK, "--precision", "fp16", "--device", "cpu", "--out", "drift.safetensors"]
     assert main(command) == 2
     assert "does not train in fp16: take fp32" in capfd.readouterr().err
