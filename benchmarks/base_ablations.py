@@ -25,7 +25,9 @@ from miva_core import RunOptions, animate, load_base
 from miva_core.adapters.backbone import describe
 from miva_core.bases.base import Base
 from miva_core.bases.loading import TINY_FOLDER
+from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.training.denoiser import Denoiser
 from tools.procedural.scenes import WORDS, SceneChoice
 from tools.train_tiny import (
@@ -118,7 +120,7 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
     if not finished.exists():
         args = argparse.Namespace(**TRAINING | variant.training, out=folder)
         pool = variant.pool(codec, pictures, 600, generator, CHOICE)
-        denoiser = Denoiser(unet, scheduler, centred=True)
+        denoiser = Denoiser(ModelPredictor(unet), NoiseProcess(scheduler, centred=True))
         with torch.enable_grad():
             learn(
                 unet,

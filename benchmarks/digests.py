@@ -53,8 +53,8 @@ from miva_core.clips.files import Wanted, read_clips
 from miva_core.convert.official import convert_official
 from miva_core.measure.evaluation import evaluate
 from miva_core.training.recipes import recipe
-from miva_core.training.run import learn
-from miva_core.training.training_set import Lesson
+from miva_core.training.run import train_and_save
+from miva_core.training.training_set import TrainingSet
 
 Result = Tensor | str | Path
 """A tensor, a text, or a file, which is digested by what is in it."""
@@ -354,21 +354,20 @@ def training() -> Results:
 def stop_after(step: int, clips: Path, out: Path) -> None:
     """The training of the command, stopped."""
     done: list[int] = []
-    learn(
+    train_and_save(
         tiny(),
-        lesson_of(tiny(), clips, out.stem, flip=True),
+        training_set(tiny(), clips, out.stem, flip=True),
         replace(recipe("tiny"), steps=3, batch=1),
         out,
-        sample_every=9,
         callback=lambda progress: done.append(progress.step),
         # Asked before the step is reported.
         stop=lambda: step - 1 in done,
     )
 
 
-def lesson_of(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> Lesson:
+def training_set(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> TrainingSet:
     read = read_clips(clips, Wanted(base.size, base.frames, base.fps), int(masked))
-    return Lesson(motion, read, masked=masked, flip=flip)
+    return TrainingSet(motion, read, masked=masked, flip=flip)
 
 
 def masked_training() -> Results:
@@ -396,7 +395,7 @@ def other_training() -> Results:
         base = replace(make(Path(make.__name__)), size=(32, 48), frames=5)
         out = results[base.name] = Path(f"{base.name}.safetensors")
         chosen = replace(recipe(base.name, masked=masked), steps=1, lr=1e-2)
-        learn(base, lesson_of(base, Path("clips"), "slide", masked), chosen, out, sample_every=9)
+        train_and_save(base, training_set(base, Path("clips"), "slide", masked), chosen, out)
     return results
 
 

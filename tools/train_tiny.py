@@ -35,12 +35,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
+from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.bases.tiny.linear_patches import PATCH
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.bases.tiny.warping_unet import WarpingUNet
 from miva_core.clips.camera import UNIT_MOVES
-from miva_core.training.denoiser import Denoiser
-from miva_core.training.draws import draw
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.training.denoiser import Denoiser, NoisedClips
+from miva_core.training.draws import Draws, draw_timesteps
 from miva_core.training.loss import place_weights, rolled_out_losses
 from tools.procedural.backdrops import paint_backdrops
 from tools.procedural.scenes import SLOTS, WORDS, SceneChoice, draw_scenes
@@ -303,7 +305,7 @@ def train_base(args: argparse.Namespace, device: torch.device) -> None:
         load_halves(args.resume, unet, words)
     pool = ClipPool(codec, pictures, args.pool, generator)
     torch.manual_seed(args.seed + 1 + rank)
-    denoiser = Denoiser(unet, DDIMScheduler(**SCHEDULE), centred=True)
+    denoiser = Denoiser(ModelPredictor(unet), NoiseProcess(DDIMScheduler(**SCHEDULE), centred=True))
     start = time.time()
     learn(
         unet,
@@ -332,9 +334,11 @@ def batch_losses(
     latents, weights, flow, shown, speeds = pool.draw(batch)
     latents, weights, flow = latents[:, :, :frames], weights[:, :frames], flow[:, :frames]
     text = caption(words, hide_words(shown.to(latents.device)), speeds.to(latents.device))
-    draws = draw(batch, denoiser.scheduler, generator, power=args.high_noise, rolled_out=args.own, truth=0.0)
-    t, later, own = (drawn.to(latents.device) for drawn in (draws.t, draws.later, draws.own))
-    return t, rolled_out_losses(denoiser, text, latents, torch.randn_like(latents), t, later, own, weights, flow)
+    chances = {"power": args.high_noise, "rolled_out": args.own, "truth": 0.0}
+    drawn = draw_timesteps(batch, denoiser.process, generator, **chances)
+    draws = Draws(*(part.to(latents.device) for part in drawn))
+    clips = NoisedClips(latents, torch.randn_like(latents), text, weights, flow)
+    return draws.t, rolled_out_losses(denoiser, clips, draws)
 
 
 def learn(

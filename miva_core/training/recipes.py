@@ -22,7 +22,7 @@ class Recipe:
         batch: clips in a step of each process.
         cosine: whether the rate rises over 30 steps and falls to 0 by half a cosine, or stays.
         beta2: of AdamW. weight_decay: likewise.
-        power: below 1 noisy steps are preferred, see `draws.draw`.
+        power: below 1 noisy steps are preferred, see `draw_timesteps`.
         rolled_out: share of the clips that the model itself brings to their step, see `loss.rolled_out_losses`.
         subject: how much more places count where the subject is, see `loss.place_weights`.
         colours: random colourings in which each clip is met.

@@ -15,7 +15,7 @@ from miva_core.clips.files import Wanted, read_clips
 from miva_core.media.pictures import read_mask, read_picture
 from miva_core.media.video import write_png, write_video
 from miva_core.subject_mask import Subjects
-from miva_core.training.validation import read_samples
+from miva_core.training.validation import read_validations
 from tools.shapes import boxes_of
 
 MODELS = ("--detector", str(DETECTOR), "--segmenter", str(SEGMENTER))
@@ -235,7 +235,7 @@ def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
     picture = torch.full((40, 60, 3), 0.2)
     picture[10:30, 20:40] = 0.9
     write_png(picture, tmp_path / "a.png")
-    (sample,) = read_samples(tmp_path, masked=True, find=white_square)
+    (sample,) = read_validations(tmp_path, masked=True, find=white_square)
     assert sample.mask is not None
     assert sample.mask.sum() == 400
 
