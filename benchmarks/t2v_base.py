@@ -18,11 +18,11 @@ from diffusers import DDIMScheduler, UNetMotionModel
 from torch import Tensor, nn
 
 from miva_core import load_base
-from miva_core.adapters.backbone import describe
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.base import Base
-from miva_core.bases.loading import TINY_FOLDER
+from miva_core.bases.describe import describe
 from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.bases.tiny.spec import WEIGHTS
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.diffusion.schedulers import prepare_scheduler
@@ -101,7 +101,7 @@ def train(args: argparse.Namespace) -> None:
     def make_losses(model: CaptionedModel, pool: ClipPool, generator: torch.Generator) -> ClipLosses:
         return NoisyLosses(model, process, pool, objective, generator, args.single)
 
-    train_model(args, TINY_FOLDER / "codec", build, make_losses)
+    train_model(args, WEIGHTS / "codec", build, make_losses)
 
 
 def load(folder: Path) -> tuple[Base, nn.Embedding]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..miva_core.attention.turns import take_turn
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import told_size
+from ..miva_core.media.pictures import format_size
 from . import comfy_bridge
 from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
@@ -151,6 +151,7 @@ class MIVASampler(io.ComfyNode):
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
+        from ..miva_core.animation.motion import base_for
         from ..miva_core.animation.options import RunOptions
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
@@ -163,17 +164,12 @@ class MIVASampler(io.ComfyNode):
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
             model.load_to_device(comfy_bridge.memory_for_sampling(base, frames, size, 1 + masked), mivas)
-            watch, acting = _Watcher(base, len(pictures)), any(entry.weight for entry in mivas)
-            parts = []
+            watch, parts = _Watcher(base, len(pictures)), []
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
+                motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
-                clip = animate(
-                    base if acting else base.with_drawn_caption(chosen.seed),
-                    picture,
-                    [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)],
-                    chosen,
-                    watch.of_picture(k),
-                )
+                moved = base_for(base, motions, chosen.seed)
+                clip = animate(moved, picture, motions, chosen, watch.of_picture(k))
                 parts.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
         # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
         # which would leave what the last run has told on the node.
@@ -195,9 +191,9 @@ def _fitting(clip: "Clip", pictures: int) -> list[str]:
 
 def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
     if pictures == 1:
-        return f"{frames} frames of {told_size(size)}, {fps:g} a second."
+        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
     return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {told_size(size)}, {fps:g} a second, "
+        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
         "one clip after the other."
     )
 

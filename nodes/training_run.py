@@ -19,9 +19,9 @@ from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 
 if TYPE_CHECKING:
+    from ..miva_core.bases.recipe import Recipe
     from ..miva_core.training.loop import TrainingProgress
     from ..miva_core.training.options import Precision, TrainOptions
-    from ..miva_core.training.recipes import Recipe
     from ..miva_core.training.training_set import TrainingSet
     from ..miva_core.training.validation import Validation
 

@@ -14,7 +14,7 @@ from .readout import Readout
 
 
 def mask_steps(steps: int) -> tuple[int, ...]:
-    """Which of a run's steps carry masks: {0, 5, …, 35} of 50 (B.1.3), scaled to other numbers of steps."""
+    """Choose which of a run's steps carry masks: {0, 5, …, 35} of 50 (B.1.3), scaled to other numbers of steps."""
     return tuple(sorted({k * steps // 50 for k in range(0, 40, 5)}))
 
 

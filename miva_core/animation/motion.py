@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
+from ..bases.base import Base
 from ..errors import MIVAError
 
 _NAMELESS = "motion"
@@ -62,6 +63,20 @@ def named(motions: Sequence[Motion]) -> dict[str, Motion]:
     _check(motions)
     names = unique_names([_NAMELESS if motion.name is None else motion.name for motion in motions])
     return {name: replace(motion, name=name) for name, motion in zip(names, motions, strict=True)}
+
+
+def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
+    """Choose the caption that a base runs under.
+
+    Args:
+        base: any.
+        motions: those of the run.
+        seed: of the run; it draws the caption.
+
+    Returns:
+        The base itself; where no motion acts, under one of its captions, see `Base.with_drawn_caption`.
+    """
+    return base if any(motion.strength for motion in motions) else base.with_drawn_caption(seed)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

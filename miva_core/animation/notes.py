@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..bases.base import Base
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from .motion import Motion
 
 _FAR_FROM_ONE = 0.25
@@ -41,7 +41,7 @@ def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
     """
     if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
         return []
-    return [f"{told_size(size)} is far from the {told_size(usual)} that this base was trained on; it may not move."]
+    return [f"{format_size(size)} is far from the {format_size(usual)} that this base was trained on; it may not move."]
 
 
 def without_motion(captioned: bool) -> str:
@@ -95,7 +95,7 @@ def _beyond(motion: Motion) -> list[str]:
 
 
 def _alone(plain: Sequence[Motion]) -> list[str]:
-    """Of a single motion without a mask, within the range that others have told."""
+    """Of a single motion without a mask, within the range that the notes above leave."""
     if len(plain) != 1 or not 0 < plain[0].strength <= _STRONGEST or abs(plain[0].strength - 1) <= _FAR_FROM_ONE:
         return []
     return [f"{plain[0].name} runs at the weight {plain[0].strength:g}; it was trained at 1."]

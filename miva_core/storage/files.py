@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import MIVAError
-from .identify import what_is
+from .identify import identify_file
 
 # How files begin, most telling first; the names complete "it looks like …".
 _BEGINNINGS = (
@@ -69,7 +69,7 @@ def looks_like(path: Path) -> str:
     for beginning, name in _BEGINNINGS:
         if re.match(beginning, head, re.DOTALL):
             return name
-    return what_is(path)
+    return identify_file(path)
 
 
 def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
@@ -127,6 +127,22 @@ def check_new(path: str | Path, extensions: Collection[str]) -> Path:
     if path.exists():
         raise MIVAError(f"{path} exists already: name another file, or move it away.")
     return path
+
+
+def create_folder(folder: Path, parents: bool = False) -> None:
+    """Create a folder unless it is there.
+
+    Args:
+        folder: the path.
+        parents: whether to create missing folders above it too.
+
+    Raises:
+        MIVAError: the file system refuses, or a file has that name.
+    """
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
 class FileTakenError(MIVAError):

@@ -1,4 +1,4 @@
-"""Tensors of a file into a model that was built without memory for them."""
+"""Models built on the meta device, without memory, and then filled with the tensors of a file."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,7 +11,11 @@ from .weights import check_floating
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """What `build` makes, its parameters and buffers without memory."""
+    """Build a model on the meta device, its parameters and buffers without memory.
+
+    Args:
+        build: makes the model.
+    """
     with torch.device("meta"):
         return build()
 
@@ -26,9 +30,11 @@ def fill(
     """Put tensors in place of those on the meta device, one after another, so that memory holds about one copy.
 
     Args:
-        tensors: by the model's own names; emptied on the way.
+        model: built by `on_meta`; afterwards frozen and in eval mode.
+        tensors: by the model's names; emptied on the way.
         source: the files they came from, for messages.
-        dtype: what each tensor is to be, by name.
+        device: where they are to be.
+        dtype: gives the dtype of each tensor by its name.
 
     Raises:
         MIVAError: names or shapes are not the model's.

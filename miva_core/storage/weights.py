@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..checks import LARGEST_VALUE, printable, shown
 from ..errors import MIVAError
 from .files import looks_like, replacing, require_file
-from .identify import BROKEN_SAFETENSORS, header_length, what_is, what_model
+from .identify import BROKEN_SAFETENSORS, header_length, identify_file, identify_model
 
 _HARMLESS_GROWTH = 2**24
 """Bytes by which an archive may grow when it is read: TorchScript, which is refused later, compresses its code."""
@@ -49,7 +49,7 @@ def open_weights(path: str | os.PathLike[str], kind: str) -> dict[str, Tensor]:
         MIVAError: no such file, empty, truncated, damaged, no model file, or one that only code could restore.
     """
     path = require_file(path, kind)
-    found = what_is(path)
+    found = identify_file(path)
     if found in BROKEN_SAFETENSORS:
         raise MIVAError(f"{path} is {found}: get the {kind} again, and compare its size.")
     if found in ("a text file", "a file of an unknown kind"):
@@ -131,9 +131,9 @@ def check_floating(name: str, tensor: Tensor, source: str | os.PathLike[str]) ->
         raise MIVAError(f"{source} holds {printable(name)} as {dtype}, not as floating-point weights: get it as those.")
 
 
-def what_weights(tensors: Mapping[str, Tensor]) -> str:
-    """A phrase for the model that tensors belong to, see `sniff.what_model`."""
-    return what_model(
+def identify_weights(tensors: Mapping[str, Tensor]) -> str:
+    """A phrase for the model that tensors belong to, see `identify_model`."""
+    return identify_model(
         {name: tuple(tensor.shape) for name, tensor in tensors.items()},
         {_DTYPE_NAMES.get(tensor.dtype, "") for tensor in tensors.values()},
     )

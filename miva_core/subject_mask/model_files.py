@@ -18,11 +18,11 @@ from torch import Tensor
 
 from ..checks import is_count, is_line, printable, shown
 from ..errors import MIVAError
-from ..storage.identify import BROKEN_SAFETENSORS, what_is
+from ..storage.identify import BROKEN_SAFETENSORS, identify_file
 from ..storage.json_files import read_foreign_json
 from ..storage.meta_device import on_meta
-from ..storage.weights import open_weights, what_weights
-from ..subject_mask import grounding_dino_names, sam2_names
+from ..storage.weights import identify_weights, open_weights
+from . import grounding_dino_names, sam2_names
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -140,14 +140,14 @@ def _open(path: Path, mark: str, kind: str) -> dict[str, Tensor]:
         tensors = open_weights(path, f"{kind} checkpoint")
     except MIVAError as error:
         program = isinstance(error.__cause__, pickle.UnpicklingError) or "TorchScript" in str(error.__cause__)
-        if what_is(path) == "a text file" or program:
+        if identify_file(path) == "a text file" or program:
             raise MIVAError(
                 f"{path.name} is not a plain weight file (it holds pickled code or is a web page / git-lfs pointer); "
                 "nothing from it was executed."
             ) from error
         raise
     if mark not in tensors:
-        found = what_weights(tensors)
+        found = identify_weights(tensors)
         if found.startswith(kind):
             raise MIVAError(f"{path.name} is {found}: call it model.safetensors and put its config.json beside it.")
         raise MIVAError(f"{path.name} is {found}, not {kind}.")
@@ -186,8 +186,8 @@ def _convert(names: ModuleType, tensors: dict[str, Tensor], path: Path) -> tuple
 def _from_folder(model_class: str, folder: Path) -> "PreTrainedModel":
     files = _weight_files(folder)
     for path in files:
-        if what_is(path) in (*BROKEN_SAFETENSORS, "not there", "a pipe, a socket or a device"):
-            raise MIVAError(f"{path} is {what_is(path)}: get it again.")
+        if identify_file(path) in (*BROKEN_SAFETENSORS, "not there", "a pipe, a socket or a device"):
+            raise MIVAError(f"{path} is {identify_file(path)}: get it again.")
     _check_size(model_class, folder, sum(path.stat().st_size for path in files))
     return _load(model_class, folder, folder, local_files_only=True, use_safetensors=True)
 

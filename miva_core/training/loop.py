@@ -12,13 +12,13 @@ import torch
 
 from ..adapters.adapter import MIVAAdapter
 from ..bases.base import Base
+from ..bases.recipe import Recipe
 from ..errors import MIVAError, MIVAWarning
 from .accelerating import check_precision, mixed_precision, own_accelerator
 from .draws import Draws, draw_timesteps
 from .latent_clips import Batch, LatentClip, draw_batch
 from .mask_loss import ground_truth_share
 from .options import TrainOptions
-from .recipes import Recipe
 from .settings import check_adapters, check_resume, training_settings
 from .state import TrainingState, read_state, restore, save_state
 from .step import TrainStep

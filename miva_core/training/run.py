@@ -12,6 +12,7 @@ from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip, Progress
 from ..bases.base import Base
+from ..bases.recipe import Recipe
 from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
 from .files import ENCODED, check_files, held, is_first_process, training_folder
@@ -19,7 +20,6 @@ from .kept_encodings import KeptEncodings, remove_encodings
 from .log import CURVE, TrainingLog, draw_curve
 from .loop import CHECKPOINT, Clips, Outcome, TrainingProgress, train
 from .options import TrainOptions
-from .recipes import Recipe
 from .report import REPORT, write_report
 from .settings import check_resume, training_settings
 from .state import read_state

@@ -269,6 +269,24 @@ def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
     assert not torch.allclose(seen[0][2], seen[2][2], atol=1e-3)
 
 
+def test_the_flow_that_a_base_predicts_comes_with_the_clip(base: Base, picture: Tensor, pair: tuple) -> None:
+    """As the network answers it at the last step, every frame into the first."""
+    answered: list[Tensor] = []
+    watch = base.model.register_forward_hook(lambda _, args, output: answered.append(output.flow))
+    seen: list[Tensor] = []
+    try:
+        clip = animate(base, picture, [Motion(pair[0])], QUICK, lambda progress: seen.append(progress.flow))
+    finally:
+        watch.remove()
+    assert clip.flow.shape == (4, 2, *base.size) and clip.flow.dtype == torch.float32
+    assert torch.equal(clip.flow, answered[-1][0]) and not torch.equal(clip.flow, answered[0][0])
+    assert all(map(torch.equal, seen, answered))
+
+
+def test_other_bases_have_no_flow(make_base: Callable[..., Base]) -> None:
+    assert animate(make_base("wan"), torch.rand(16, 16, 3), [], RunOptions(steps=1)).flow is None
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 

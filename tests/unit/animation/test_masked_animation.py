@@ -1,5 +1,6 @@
 """Whole runs with masked adapters on the built-in base."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -90,6 +91,25 @@ def test_masks_of_another_size_of_picture_follow_its_crop(base: Base, jump: MIVA
     first = clip.masks["jump"][0]
     assert first.shape == base.size
     assert first[:, :30].max() < 0.1 and first[:, 34:].min() > 0.9
+
+
+def test_masks_are_of_the_picture_in_its_file_where_it_was_read_smaller(base: Base, jump: MIVAAdapter) -> None:
+    still, mask = torch.rand(96, 160, 3), torch.zeros(480, 800)
+    mask[:, 400:] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MIVAWarning)
+        clip = animate(base, still, [Motion(jump, mask=mask)], replace(QUICK, size_in_file=(480, 800)))
+    first = clip.masks["motion"][0]
+    assert first[:, :30].max() < 0.1 and first[:, 34:].min() > 0.9
+    assert clip.fitting == "centre-cropped 800×480 to 480×480, scaled to 64×64"
+
+
+def test_a_padded_picture_keeps_all_of_its_mask(base: Base, jump: MIVAAdapter) -> None:
+    wide, mask = torch.rand(32, 128, 3), torch.zeros(32, 128)
+    mask[:, :64] = 1
+    clip = animate(base, wide, [Motion(jump, mask=mask, name="jump")], replace(QUICK, fit="pad"))
+    first = clip.masks["jump"][0]
+    assert first[:, :30].min() > 0.9 and first[:, 34:].max() < 0.1
 
 
 @pytest.mark.parametrize("size", [(96, 64), (64, 128)])

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from benchmarks.t2v_base import errors, scheduler
 from miva_core import RunOptions, animate
-from miva_core.bases.loading import TINY_FOLDER, load_tiny
+from miva_core.bases.tiny.loading import load_tiny
+from miva_core.bases.tiny.spec import WEIGHTS
 from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.training.accelerating import own_accelerator
 from tools import train_tiny
@@ -38,9 +39,9 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     clock = iter([0.0, 0.4, 1.0])
     monkeypatch.setattr(train_tiny, "time_share", lambda *_: lambda step: next(clock))
     few = ("--photos", STILLS, "--batch", 1, "--pool", ROUND, "--short", 1.0)
-    codec = ("--codec", TINY_FOLDER / "codec")
+    codec = ("--codec", WEIGHTS / "codec")
     with torch.enable_grad():
-        run(monkeypatch, "base", *codec, *few, "--resume", TINY_FOLDER, "--out", tmp_path / "work")
+        run(monkeypatch, "base", *codec, *few, "--resume", WEIGHTS, "--out", tmp_path / "work")
     run(monkeypatch, "export", *codec, "--resume", tmp_path / "work" / "ema.pt", "--out", tmp_path / "tiny")
     return tmp_path
 
@@ -56,12 +57,12 @@ def test_what_is_exported_loads_and_animates(trained: Path) -> None:
 
 
 def test_it_goes_on_from_what_was_exported(trained: Path) -> None:
-    model = CaptionedModel(build_unet(load_tiny(TINY_FOLDER).codec))
+    model = CaptionedModel(build_unet(load_tiny(WEIGHTS).codec))
     load_halves(trained / "tiny", model)
     saved = torch.load(trained / "work" / "ema.pt", weights_only=True)
     assert model.learnt.keys() == saved.keys()
     assert all(torch.equal(p, saved[name].float()) for name, p in model.learnt.items())
-    shipped = load_file(TINY_FOLDER / "words.safetensors")["weight"]
+    shipped = load_file(WEIGHTS / "words.safetensors")["weight"]
     assert not torch.equal(model.words.weight, shipped.float()), "nothing was learnt"
 
 

@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.bases.base import Base
 from miva_core.bases.loading import load_base
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.recipe import Recipe
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import draw_step, train
 from miva_core.training.loss import clip_losses, place_weights
 from miva_core.training.options import TrainOptions
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import TrainingSet
 
