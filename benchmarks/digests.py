@@ -18,7 +18,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -32,8 +32,20 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from benchmarks import small_bases as small
-from miva_core import MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
-from miva_core.animation.animate import Clip
+from benchmarks.mask_stopping import stopped_masks
+from miva_core import (
+    Clip,
+    MIVAAdapter,
+    MIVAConfig,
+    Motion,
+    NoiseInit,
+    Progress,
+    RunOptions,
+    animate,
+    describe,
+    inject,
+    load_base,
+)
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main as command_line
@@ -52,6 +64,7 @@ Results = Mapping[str, Result]
 SHAPES = Path(__file__).parents[1] / "miva_core/subject_mask/shapes"
 PICTURES = Path(__file__).parents[1] / "workflows/pictures"
 SHORT = {"steps": 3, "frames": 6, "seed": 7}
+QUICK = RunOptions(**SHORT)
 
 
 def digest(result: Result) -> str:
@@ -137,12 +150,9 @@ def tiny() -> Base:
     return load_base("tiny")
 
 
-def shipped(**weights: float) -> dict[str, tuple[MIVAAdapter, float]]:
-    """Adapters that come with the package, by name, with their weights."""
-    return {
-        name: (MIVAAdapter.load(SHIPPED / f"{name}.safetensors", tiny().backbone), weight)
-        for name, weight in weights.items()
-    }
+def shipped(name: str, strength: float = 1.0, mask: Tensor | None = None, **options: Any) -> Motion:
+    """A motion that comes with the package."""
+    return Motion(MIVAAdapter.load(SHIPPED / f"{name}.safetensors", tiny().backbone), strength, mask, name, **options)
 
 
 def of_clip(clip: Clip) -> Results:
@@ -153,16 +163,16 @@ def of_clip(clip: Clip) -> Results:
 def plain() -> Results:
     """A shipped adapter, and the base alone."""
     still = small.picture("plain")
-    one = animate(tiny(), still, shipped(pan_left=1.0))
-    alone = animate(tiny().with_drawn_caption(3), still, {}, **SHORT)
+    one = animate(tiny(), still, [shipped("pan_left")])
+    alone = animate(tiny().with_drawn_caption(3), still, [], QUICK)
     return {"one adapter": one.frames, "no adapter": alone.frames, "rate": f"{one.fps}"}
 
 
 def two_weighted() -> Results:
     """Weights that sum to 1, and ones that leave something to the base."""
     still = small.picture("two")
-    whole = animate(tiny(), still, shipped(zoom_in=0.3, jump=0.7), **SHORT)
-    part = animate(tiny(), still, shipped(roll_cw=0.5, pan_up=-0.2), **SHORT)
+    whole = animate(tiny(), still, [shipped("zoom_in", 0.3), shipped("jump", 0.7)], QUICK)
+    part = animate(tiny(), still, [shipped("roll_cw", 0.5), shipped("pan_up", -0.2)], QUICK)
     return {"all": whole.frames, "part": part.frames}
 
 
@@ -174,58 +184,61 @@ def spans() -> Results:
         predicted.append(progress.preview())
         progress.miva.set_weights(rise=1.3)
 
-    share = {"rise": (0.0, 0.7), "pan_right": (0.5, 1.0)}
-    options = SHORT | {"steps": 4, "spans": share, "callback": strengthen}
-    clip = animate(tiny(), small.picture("spans"), shipped(rise=0.6, pan_right=0.8), **options)
+    motions = [shipped("rise", 0.6, span=(0.0, 0.7)), shipped("pan_right", 0.8, span=(0.5, 1.0))]
+    clip = animate(tiny(), small.picture("spans"), motions, replace(QUICK, steps=4), strengthen)
     return {"frames": clip.frames, "previews": torch.stack(predicted)}
 
 
 def masked() -> Results:
     """One masked adapter, with the base's own way of reading masks."""
-    given = {"jump_masked": small.square(96, 96, 0.3, 0.25)}
-    return of_clip(animate(tiny(), small.picture("masked"), shipped(jump_masked=1.0), masks=given, **SHORT))
+    jump = shipped("jump_masked", mask=small.square(96, 96, 0.3, 0.25))
+    return of_clip(animate(tiny(), small.picture("masked"), [jump], QUICK))
 
 
 def two_masked() -> Results:
     """Two masked adapters whose subjects overlap, and a plain one; masks read in the other way, and stopped early."""
-    given = {"jump_masked": small.square(96, 96, 0.3, 0.2), "sway_masked": small.square(96, 96, 0.45, 0.4)}
-    chosen = shipped(jump_masked=1.0, pan_left=0.5, sway_masked=1.0)
+    chosen = [
+        shipped("jump_masked", mask=small.square(96, 96, 0.3, 0.2)),
+        shipped("pan_left", 0.5),
+        shipped("sway_masked", mask=small.square(96, 96, 0.45, 0.4)),
+    ]
     still = small.picture("two masked")
-    linear = animate(tiny(), still, chosen, masks=given, readout="linear", **SHORT)
-    stopped = animate(tiny(), still, chosen, masks=given, mask_stop_iou=0.5, **SHORT | {"steps": 5})
+    linear = animate(tiny(), still, chosen, replace(QUICK, readout="linear"))
+    with stopped_masks(0.5):
+        stopped = animate(tiny(), still, chosen, replace(QUICK, steps=5))
     return {**of_clip(linear), **{f"stopped {name}": result for name, result in of_clip(stopped).items()}}
 
 
 def sizes() -> Results:
     """A large oblong picture, a clip of another shape and length, and the same of a masked adapter."""
-    still, given = small.picture("sizes", 300, 520), {"sway_masked": small.square(300, 520, 0.2, 0.5)}
-    options = SHORT | {"size": (48, 96), "frames": 9}
-    oblong = animate(tiny(), still, shipped(zoom_out=1.0), **options)
-    subject = animate(tiny(), still, shipped(sway_masked=1.0), masks=given, **options)
+    still, sway = small.picture("sizes", 300, 520), shipped("sway_masked", mask=small.square(300, 520, 0.2, 0.5))
+    options = replace(QUICK, size=(48, 96), frames=9)
+    oblong = animate(tiny(), still, [shipped("zoom_out")], options)
+    subject = animate(tiny(), still, [sway], options)
     return {**of_clip(oblong), **{f"masked {name}": result for name, result in of_clip(subject).items()}}
 
 
 def schedulers() -> Results:
     """Schedulers of diffusers in place of the base's own; one of them draws noise at each step."""
-    still, chosen, config = small.picture("schedulers"), shipped(roll_ccw=1.0), tiny().scheduler.config
+    still, chosen, config = small.picture("schedulers"), [shipped("roll_ccw")], tiny().scheduler.config
     return {
-        kind.__name__: animate(tiny(), still, chosen, scheduler=kind.from_config(config), **SHORT).frames
+        kind.__name__: animate(tiny(), still, chosen, replace(QUICK, scheduler=kind.from_config(config))).frames
         for kind in (UniPCMultistepScheduler, DDPMScheduler)
     }
 
 
 def levels_and_noise() -> Results:
     """Noise levels, start noise and the end of a run as the user wants them."""
-    still, chosen = small.picture("levels"), shipped(pan_down=1.0)
+    still, chosen = small.picture("levels"), [shipped("pan_down")]
     begun = small.drawn("start", *tiny().latent_shape(6, tiny().size))
     noise = NoiseInit(shared_ratio=0.2, strength=0.4, cutoff=0.5, shape="tri", low_band="shared")
-    levels = torch.tensor([14.6, 5.0, 1.5, 0.4, 0.0])
+    plain, levels = NoiseInit(shared_ratio=0, dct=False), torch.tensor([14.6, 5.0, 1.5, 0.4, 0.0])
     return {
-        "levels": animate(tiny(), still, chosen, sigmas=levels, frames=6, seed=1).frames,
-        "noise": animate(tiny(), still, chosen, noise=noise, **SHORT).frames,
-        "plain noise": animate(tiny(), still, chosen, noise=NoiseInit(shared_ratio=0, dct=False), **SHORT).frames,
-        "adain": animate(tiny(), still, chosen, adain=not tiny().adain, **SHORT).frames,
-        "start": animate(tiny(), still, chosen, start=begun, **SHORT).frames,
+        "levels": animate(tiny(), still, chosen, RunOptions(sigmas=levels, frames=6, seed=1)).frames,
+        "noise": animate(tiny(), still, chosen, replace(QUICK, noise=noise)).frames,
+        "plain noise": animate(tiny(), still, chosen, replace(QUICK, noise=plain)).frames,
+        "adain": animate(tiny(), still, chosen, replace(QUICK, adain=not tiny().adain)).frames,
+        "start": animate(tiny(), still, chosen, replace(QUICK, start=begun)).frames,
     }
 
 
@@ -236,30 +249,31 @@ def animatediff() -> Results:
     """A thin Stable Diffusion 1.5 with motion modules, from files: the default and the official structure, masks."""
     base = small.animatediff_base(Path())
     adapter = partial(small.random_adapter, base.backbone)
-    plain = {"a": (adapter(MIVAConfig.default(), Path("a.safetensors")), 0.6)}
-    both = plain | {"b": (adapter(MIVAConfig.official_animatediff(), Path("b.safetensors")), 0.5)}
-    subject = {"c": (adapter(replace(MIVAConfig.official_animatediff(), mask=True), Path("c.safetensors")), 1.0)}
-    return run_base(base, {"two": both, "masked": plain | subject}, frames=5)
+    plain = Motion(adapter(MIVAConfig.default(), Path("a.safetensors")), 0.6, name="a")
+    official = Motion(adapter(MIVAConfig.official_animatediff(), Path("b.safetensors")), 0.5, name="b")
+    config = replace(MIVAConfig.official_animatediff(), mask=True)
+    subject = Motion(adapter(config, Path("c.safetensors")), mask=small.square(80, 120, 0.2, 0.3), name="c")
+    return run_base(base, {"two": [plain, official], "masked": [plain, subject]}, frames=5)
 
 
 def wan() -> Results:
     """A Wan of a single block, from files: the default and the official structure, masks."""
     base = small.wan_base(Path())
     adapter = partial(small.random_adapter, base.backbone)
-    plain = {"a": (adapter(MIVAConfig.default(), Path("a.safetensors")), 0.6)}
-    both = plain | {"b": (adapter(MIVAConfig.official_wan(), Path("b.safetensors")), 0.5)}
-    subject = {"c": (adapter(MIVAConfig(mask=True), Path("c.safetensors")), 1.0)}
-    return run_base(base, {"two": both, "masked": subject}, frames=9)
+    plain = Motion(adapter(MIVAConfig.default(), Path("a.safetensors")), 0.6, name="a")
+    official = Motion(adapter(MIVAConfig.official_wan(), Path("b.safetensors")), 0.5, name="b")
+    mask = small.square(80, 120, 0.2, 0.3)
+    subject = Motion(adapter(MIVAConfig(mask=True), Path("c.safetensors")), mask=mask, name="c")
+    return run_base(base, {"two": [plain, official], "masked": [subject]}, frames=9)
 
 
-def run_base(base: Base, runs: Mapping[str, Mapping[str, tuple[MIVAAdapter, float]]], frames: int) -> Results:
-    """Clips of a base by sets of adapters, whose masked ones act in a rectangle; and what its autoencoder makes."""
+def run_base(base: Base, runs: Mapping[str, Sequence[Motion]], frames: int) -> Results:
+    """Clips of a base by sets of motions; and what its autoencoder makes."""
     still = small.picture(base.name, 80, 120)
     mean, std = base.encode_clip(torch.stack([still[:64, :64].movedim(-1, 0).roll(i, 2) for i in range(frames)]))
     results: dict[str, Result] = {"encoded mean": mean, "encoded deviation": std}
-    for name, adapters in runs.items():
-        given = {key: small.square(80, 120, 0.2, 0.3) for key, (one, _) in adapters.items() if one.config.mask}
-        clip = animate(base, still, adapters, masks=given, size=(48, 64), steps=2, frames=frames, seed=2)
+    for name, motions in runs.items():
+        clip = animate(base, still, motions, RunOptions(size=(48, 64), steps=2, frames=frames, seed=2))
         results |= {f"{name} {part}": result for part, result in of_clip(clip).items()}
     return results
 

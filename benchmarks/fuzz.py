@@ -51,7 +51,7 @@ def adapter_door() -> Door:
     """Say what the adapter is, read it, and animate a picture by it."""
     import torch
 
-    from miva_core import MIVAAdapter, animate, load_base, read_info
+    from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base, read_info
     from miva_core.cli.main import main as command
 
     torch.set_num_threads(1)
@@ -62,8 +62,8 @@ def adapter_door() -> Door:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             command(["info", str(path)])
         info, adapter = read_info(path), MIVAAdapter.load(path, base.backbone)
-        masks = {path.stem: mask} if info.config.mask else {}
-        clip = animate(base, picture, {path.stem: (adapter, 1.0)}, masks=masks, steps=2, frames=4)
+        motion = Motion(adapter, mask=mask if info.config.mask else None, name=path.stem)
+        clip = animate(base, picture, [motion], RunOptions(steps=2, frames=4))
         if not clip.frames.isfinite().all():
             raise ValueError("The frames are NaN.")
 

@@ -31,7 +31,7 @@ from benchmarks.claims import (
 from benchmarks.significance import rule, shown, shown_difference, verdict
 from benchmarks.t2v_base import load
 from benchmarks.tiny_quality import Ideal, held_out_pictures, write_jpeg
-from miva_core import load_base
+from miva_core import Motion, load_base
 from miva_core.bases.base import Base
 from miva_core.bases.recipe import Recipe
 from miva_core.clips.stills import read_stills
@@ -149,7 +149,7 @@ def table(base: Base, ideal: Ideal, seeds: int, work: Path) -> tuple[list[str], 
         of_seeds = []
         for seed in range(seeds):
             kept = kept_in(work, setting.name, seed, len(ideal.frames))
-            clips = clips_of(base, {"rain": (adapter, 1.0)}, ideal, seed, kept, **setting.animate(base))
+            clips = clips_of(base, [Motion(adapter)], ideal, seed, kept, **setting.animate(base))
             of_seeds.append(scores(clips, ideal))
         found = Scores(*(torch.stack([getattr(one, name) for one in of_seeds]) for name in Scores.__annotations__))
         usual = usual or found

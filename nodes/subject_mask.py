@@ -13,7 +13,7 @@ from torch import Tensor
 from ..miva_core.errors import MIVAError
 from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
 from ..miva_core.subject_mask.shape_models import SHAPES
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
 from .messages import collect_warnings, friendly_errors, node_text
@@ -146,13 +146,13 @@ def _word_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "detector",
-            options=[*comfy_bridge.files_in("grounding-dino"), _DEMO],
+            options=[*comfy_folders.files_in("grounding-dino"), _DEMO],
             tooltip="Grounding DINO, in models/grounding-dino: groundingdino_swint_ogc.pth, or model.safetensors in a "
             "folder of its own. The built-in demo knows only drawn shapes, such as red circle.",
         ),
         io.Combo.Input(
             "segmenter",
-            options=[*comfy_bridge.files_in("sam2"), _DEMO],
+            options=[*comfy_folders.files_in("sam2"), _DEMO],
             tooltip="SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin. The built-in demo knows only drawn "
             "shapes.",
         ),
@@ -216,7 +216,7 @@ def _drawn_inputs() -> list[io.Input]:
 
 
 def _segmenter_input(first: list[str], tooltip: str) -> io.Input:
-    return io.Combo.Input("segmenter", options=[*first, *comfy_bridge.files_in("sam2"), _DEMO], tooltip=tooltip)
+    return io.Combo.Input("segmenter", options=[*first, *comfy_folders.files_in("sam2"), _DEMO], tooltip=tooltip)
 
 
 def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
@@ -224,7 +224,7 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
     from ..miva_core.subject_mask.subjects import numbered_subjects, segment
 
     chosen = method["method"]
-    shared: dict[str, Any] = {"key_frame": key_frame, "on_progress": comfy_bridge.teller()}
+    shared: dict[str, Any] = {"key_frame": key_frame, "on_progress": comfy_bridge.progress_callback()}
     if chosen == WORDS:
         return _by_words(frames, method, mivas, shared)
     prompts = _prompts(method, frames)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..adapters.config import MIVAConfig
 from ..errors import MIVAError
 from .guidance import GridGuidance, Guidance
+from .strength import Part
 
 
 @dataclass(eq=False)
@@ -17,18 +18,18 @@ class Context:
     """What changes from call to call, shared by all processors of one injection.
 
     A batch holds the clips first and then, where `streams` says so, the mask sequences of one adapter after the other
-    (3.4). Which adapters act in which rows is a matrix of streams by adapters: `weights` for the clips, and a row of
+    (3.4). Which adapters act in which rows is a matrix of streams by adapters: `strengths` for the clips, and a row of
     zeros with a single one for each mask stream, which thus belongs to one adapter alone.
 
     Args:
-        weights: (n,), one weight for each adapter in the clips; written in place.
+        strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
         temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
         guidance: by the subjects' masks, once there are any.
     """
 
-    weights: Tensor
+    strengths: Tensor
     temb: Tensor | None = None
     frames: int = 0
     streams: int = 0
@@ -118,9 +119,9 @@ class Group:
         """Where they are among all adapters."""
         return slice(self.start, self.start + len(self.modules))
 
-    def weights(self, context: Context) -> Tensor:
-        """(len(modules),)"""
-        return context.weights[self.adapters]
+    def strengths(self, context: Context, part: Part) -> Tensor:
+        """(len(modules),), of one part of the adapters."""
+        return context.strengths[part, self.adapters]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
         """Their mask streams' part of a batch whose first rows are clips: (b, ...) gives (len(modules), clips, ...)."""

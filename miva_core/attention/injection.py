@@ -19,6 +19,7 @@ from .context import Context, Group
 from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
+from .strength import Part, Strength
 
 
 class Injection:
@@ -39,15 +40,15 @@ class Injection:
         self._backbone = backbone
         self._installer = installer
         self._grids, self._spans_frames = grids, spans_frames
-        self._weights = dict.fromkeys(self._adapters, 1.0)
+        self._weights: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
         self.context = Context(_ones(len(adapters), installer))
         installer.install(self._processors(processors), self.context)
 
     @property
-    def weights(self) -> dict[str, float]:
-        """The weight of every adapter by name."""
+    def weights(self) -> dict[str, float | Strength]:
+        """The weight of every adapter by name, as it was set."""
         return dict(self._weights)
 
     @property
@@ -60,21 +61,24 @@ class Injection:
         """The adapters with a mask stream (3.4), in the order of the streams."""
         return tuple(name for name, adapter in self._adapters.items() if adapter.config.mask)
 
-    def set_weights(self, /, **weights: float) -> None:
-        """Sets the weights of the named adapters; the others keep theirs.
+    def set_weights(self, /, **weights: float | Strength) -> None:
+        """Set how strongly the named adapters act; the others keep their weights, which are 1 at first.
 
-        Any number from -1e6 to 1e6 is allowed. What the sum leaves to 1 is filled by the base's own attention (B.2.1),
-        but for text cross-attention where the model is run without a text.
+        What the weights of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
+        cross-attention where the model is run without a text.
+
+        Args:
+            **weights: a number from -1e6 to 1e6 for all parts of an adapter, or a `Strength` with one for each.
 
         Raises:
-            MIVAError: an unknown name, or a weight that is no such number; nothing is changed then.
+            MIVAError: an unknown name, or a weight that is neither; nothing is changed then.
         """
         self._check_names(weights)
         for name, weight in weights.items():
-            if not is_weight(weight):
+            if not (isinstance(weight, Strength) or is_weight(weight)):
                 raise MIVAError(f"The weight of {name} is {weight!r}, expected a number from -1e6 to 1e6.")
         self._weights.update(weights)
-        self._apply()
+        self._write_strengths()
 
     def set_spans(self, /, **spans: tuple[float, float]) -> None:
         """Sets when the named adapters act; the others keep their spans, which are the whole run at first.
@@ -94,7 +98,7 @@ class Injection:
                     "0 <= start < end <= 1."
                 )
         self._spans.update(spans)
-        self._apply()
+        self._write_strengths()
 
     def set_progress(self, done: float) -> None:
         """Tells which share of the run's steps is done, in [0, 1); a sampling loop calls it before every step.
@@ -105,7 +109,7 @@ class Injection:
         if not is_number(done) or not 0 <= done < 1:
             raise MIVAError(f"The share of steps done is {done!r}, expected a number from 0 to below 1.")
         self._done = done
-        self._apply()
+        self._write_strengths()
 
     def set_mask_streams(self, present: bool) -> None:
         """Tells whether the coming forward passes hold mask sequences (3.4).
@@ -138,7 +142,7 @@ class Injection:
         shapes = {tuple(mask.shape) for mask in masks.values()}
         if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
             raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
-        dtype = self.context.weights.dtype
+        dtype = self.context.strengths.dtype
         soft = {name: masks[name].to(dtype).clamp(0, 1) for name in self._order if name in masks}
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
@@ -165,12 +169,11 @@ class Injection:
             if name not in self._weights:
                 raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._weights)}.")
 
-    def _apply(self) -> None:
-        acting = [
-            weight if start <= self._done < end else 0.0
-            for weight, (start, end) in zip(self._weights.values(), self._spans.values(), strict=True)
-        ]
-        self.context.weights.copy_(torch.tensor(acting, dtype=torch.float64))
+    def _write_strengths(self) -> None:
+        spans = zip(self._weights.values(), self._spans.values(), strict=True)
+        acting = [weight if start <= self._done < end else 0.0 for weight, (start, end) in spans]
+        by_adapter = [(w if isinstance(w, Strength) else Strength(w, w, w)).by_part() for w in acting]
+        self.context.strengths.copy_(torch.tensor(by_adapter, dtype=torch.float64).T)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
@@ -209,7 +212,7 @@ def _ones(count: int, installer: Installer) -> Tensor:
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
-        return torch.ones(count, device=installer.device, dtype=dtype)
+        return torch.ones(len(Part), count, device=installer.device, dtype=dtype)
 
 
 def _by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:

@@ -10,19 +10,23 @@ import torch
 from torch import Tensor
 
 
-class Scheduler(Protocol):
-    """What is used of a diffusers scheduler; `StepSchedule` has it, too."""
+class Schedule(Protocol):
+    """The steps of a run, and how each of them is made."""
+
+    @property
+    def timesteps(self) -> Tensor:
+        """(steps,) falling."""
+
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, /) -> Any:
+        """From the noise level of `timestep` to that of the next step; `prev_sample` of the result is x there."""
+
+
+class Scheduler(Schedule, Protocol):
+    """A scheduler of diffusers."""
 
     @property
     def config(self) -> Any:
         """Its settings, such as `num_train_timesteps`, as a mapping whose values are attributes as well."""
-
-    @property
-    def timesteps(self) -> Tensor:
-        """(steps,) falling: the steps of a run."""
-
-    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, /) -> Any:
-        """From the noise level of `timestep` to that of the next step; `prev_sample` of the result is x there."""
 
 
 @dataclass(frozen=True)

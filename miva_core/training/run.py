@@ -11,7 +11,7 @@ import torch
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.config import MIVAConfig
 from ..adapters.info import AdapterInfo
-from ..animation.animate import Clip, Progress
+from ..animation.clip import Clip, Progress
 from ..bases.base import Base
 from ..bases.recipe import Recipe
 from ..errors import MIVAError

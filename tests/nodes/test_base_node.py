@@ -15,7 +15,7 @@ from node_runs import motion, run, shown
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from miva_core import MIVAAdapter, MIVAConfig, animate
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
 from miva_core.bases.animatediff import loading as animatediff
 from miva_core.bases.base import Base
 from miva_core.bases.wan import loading as wan
@@ -108,7 +108,9 @@ def test_a_clip_is_that_of_the_engine(
     adapter = save_motion(engine, comfyui)
     settings = {"width": 64, "height": 64, "frames": 5, "steps": 2, "seed": 3}
     clip = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, **settings)[0]
-    expected = animate(engine, shapes[0], {"nod": (adapter, 1.0)}, size=(64, 64), frames=5, steps=2, seed=3)
+    expected = animate(
+        engine, shapes[0], [Motion(adapter, name="nod")], RunOptions(size=(64, 64), frames=5, steps=2, seed=3)
+    )
     assert clip.shape == (5, 64, 64, 3)
     assert torch.equal(clip, expected.frames)
     noise = run(MIVADCTInitNoise, model=model, image=shapes, noise_seed=3, strength=engine.noise.strength)[0]

@@ -90,7 +90,7 @@ def test_the_wheel_needs_what_the_nodes_need(wheel: Path) -> None:
 
 def test_the_engine_animates_where_it_is_installed(programs: Path, tmp_path: Path) -> None:
     program = (
-        "import miva_core, torch; from miva_core.adapters.library import SHIPPED; base = miva_core.load_base('tiny'); "
+        "import miva_core, torch; from miva_core.bases.tiny.spec import SHIPPED; base = miva_core.load_base('tiny'); "
         "pan = miva_core.MIVAAdapter.load(SHIPPED / 'pan_left.safetensors', base.backbone); "
         "print(miva_core.__file__); print(base.name, pan.config.mask)"
     )

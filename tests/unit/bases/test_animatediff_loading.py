@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from single_files import UNET, VAE, motion_module, original_vae, stable_diffusion, write_configs
 from torch import Tensor
 
-from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, load_base
 from miva_core.bases.animatediff import loading
 from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
@@ -205,12 +205,12 @@ def test_positions_of_several_lengths_are_damage(files: Path, tmp_path: Path) ->
 def test_a_picture_moves_with_an_adapter(files: Path) -> None:
     base = load(files)
     adapter = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2))
-    clip = animate(base, torch.rand(40, 40, 3), {"pan": (adapter, 1.0)}, steps=2, size=(64, 64), frames=3)
+    clip = animate(base, torch.rand(40, 40, 3), [Motion(adapter)], RunOptions(steps=2, size=(64, 64), frames=3))
     assert clip.frames.shape == (3, 64, 64, 3) and clip.frames.isfinite().all()
     first = base.decode(base.encode(torch.rand(64, 64, 3)))
     assert first.shape == (1, 64, 64, 3)
     with pytest.raises(MIVAError, match="animatediff base runs without its text encoder, so it needs an adapter"):
-        animate(base, torch.rand(64, 64, 3), {})
+        animate(base, torch.rand(64, 64, 3))
 
 
 def test_nothing_goes_online(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.tiny_quality import camera_ideal, camera_speed, held_out_pictures
-from miva_core import Base, MIVAAdapter, animate, load_base, read_info
+from miva_core import Base, MIVAAdapter, RunOptions, animate, load_base, read_info
 from miva_core.bases.library import find_adapters
 from miva_core.bases.tiny.spec import SHIPPED, WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
@@ -48,7 +48,7 @@ def test_each_caption_of_the_base_is_a_camera_motion(base: Base) -> None:
     assert len(base.captions) == len(moves)
     for move, caption in zip(moves, base.captions, strict=True):
         ideal, speed = camera_ideal(held_out_pictures(1), move, base).frames[0], camera_speed(move)
-        clip = animate(replace(base, text=caption[None]), ideal[0], {}, seed=0).frames
+        clip = animate(replace(base, text=caption[None]), ideal[0], [], RunOptions(seed=0)).frames
         assert speed(clip) / speed(ideal) > 0.7, move
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from single_files import WAN
 from torch import Tensor
 
-from miva_core import MIVAAdapter, MIVAConfig, animate
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
 from miva_core.bases.base import Base
 from miva_core.bases.wan import loading
 from miva_core.bases.wan.loading import CONFIGS, load_wan
@@ -168,17 +168,15 @@ def test_a_picture_moves_with_an_adapter(folder: Path) -> None:
     clip = animate(
         base,
         torch.rand(40, 40, 3),
-        {"pan": (adapter, 1.0)},
-        steps=2,
-        size=(32, 32),
-        frames=9,
+        [Motion(adapter)],
+        RunOptions(steps=2, size=(32, 32), frames=9),
         callback=lambda progress: shown.append(progress.latents),
     )
     assert clip.frames.shape == (9, 32, 32, 3) and clip.frames.isfinite().all()
     assert len(shown) == 2 and shown[0].shape == (1, 4, 3, 4, 4)
     assert torch.equal(shown[0][:, :, 0], shown[1][:, :, 0])
     with pytest.raises(MIVAError, match=r"4 k \+ 1 frames: 10 cannot be made, 9 can"):
-        animate(base, torch.rand(32, 32, 3), {}, frames=10)
+        animate(base, torch.rand(32, 32, 3), [], RunOptions(frames=10))
 
 
 def test_the_schedule_is_shifted_by_five(folder: Path) -> None:

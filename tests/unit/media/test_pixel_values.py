@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from miva_core import animate, load_base
+from miva_core import RunOptions, animate, load_base
 from miva_core.bases.base import Base
 from miva_core.clips.frames import clip_from_frames
 from miva_core.clips.training_clip import ClipSpec
@@ -46,7 +46,10 @@ def test_the_worst_that_bicubic_scaling_does_is_taken() -> None:
 def test_a_clip_is_that_of_the_clamped_picture_whether_it_is_resized_or_not(base: Base, side: int) -> None:
     given = overshooting(side)
     quick = {"steps": 1, "frames": 2}
-    assert torch.equal(animate(base, given, {}, **quick).frames, animate(base, given.clamp(0, 1), {}, **quick).frames)
+    assert torch.equal(
+        animate(base, given, [], RunOptions(**quick)).frames,
+        animate(base, given.clamp(0, 1), [], RunOptions(**quick)).frames,
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 48), (96, 64)])

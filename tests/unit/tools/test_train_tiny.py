@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.t2v_base import losses, scheduler
-from miva_core import animate
+from miva_core import RunOptions, animate
 from miva_core.bases.tiny.loading import load_tiny
 from miva_core.bases.tiny.spec import WEIGHTS
 from tools import train_tiny
@@ -43,7 +43,7 @@ def test_what_is_exported_loads_and_animates(trained: Path) -> None:
     for name, parameter in base.model.named_parameters():
         if f"unet.{name}" in saved:
             assert torch.equal(parameter, saved[f"unet.{name}"].float()), name
-    clip = animate(base, torch.rand(64, 64, 3), {}, steps=2)
+    clip = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=2))
     assert clip.frames.shape == (16, 64, 64, 3) and clip.frames.isfinite().all()
 
 
