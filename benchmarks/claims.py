@@ -32,13 +32,13 @@ from benchmarks.tiny_quality import (
     write_jpeg,
 )
 from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
-from miva_core.adapters.library import SHIPPED
 from miva_core.attention.formulas import reference_weights
 from miva_core.bases.base import Base
-from miva_core.bases.loading import TINY_FOLDER
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.measure.metrics import clip_flow, median_flow, psnr
-from miva_core.media.video import contact_sheet
+from miva_core.media.contact_sheet import contact_sheet
 from tools.procedural.scenes import WORDS
 
 FRAMES = {"pan_left": 8, "jump": 4}
@@ -114,7 +114,7 @@ CAPTIONED = Setting("no adapter, but the base's own caption", "", captioned=True
 
 def captioned(base: Base, motion: str) -> Base:
     """The base under the caption of a motion, at the speed of the ideal clips."""
-    vectors = load_file(TINY_FOLDER / "words.safetensors")["weight"].float()
+    vectors = load_file(TINY_WEIGHTS / "words.safetensors")["weight"].float()
     return replace(base, text=caption_of(motion, vectors))
 
 

@@ -46,10 +46,11 @@ from miva_core import (
     inject,
     load_base,
 )
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main as command_line
-from miva_core.clips.files import Wanted, read_clips
+from miva_core.clips.files import read_clips
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.convert.official import convert_official
 from miva_core.measure.evaluation import evaluate
 from miva_core.training.recipes import recipe
@@ -367,7 +368,7 @@ def stop_after(step: int, clips: Path, out: Path) -> None:
 
 
 def lesson_of(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> Lesson:
-    read = read_clips(clips, Wanted(base.size, base.frames, base.fps), int(masked))
+    read = read_clips(clips, ClipSpec(base.size, base.frames, base.fps), int(masked))
     return Lesson(motion, read, masked=masked, flip=flip)
 
 
@@ -417,10 +418,11 @@ def conversion() -> Results:
 
 def converted(official: Path, checkpoint: Path) -> dict[str, Result]:
     """The adapter of a research checkpoint, and what it has no place for."""
-    adapter, unused = convert_official(official, checkpoint, configs=checkpoint.parent)
+    with small.expected_configs(checkpoint.parent):
+        result = convert_official(official, checkpoint)
     path = official.with_suffix(".safetensors")
-    adapter.save(path, adapter.info(motion="rain", frames=16, size=(512, 320), fps=8))
-    return {official.name: path, f"{official.name}, unused": "\n".join(unused)}
+    result.adapter.save(path, result.adapter.info(motion="rain", frames=16, size=(512, 320), fps=8))
+    return {official.name: path, f"{official.name}, unused": "\n".join(result.unused)}
 
 
 def evaluation() -> Results:

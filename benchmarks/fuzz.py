@@ -73,6 +73,7 @@ def adapter_door() -> Door:
 def model_door() -> Door:
     """Convert the research checkpoint and save the adapter."""
     import json
+    from unittest.mock import patch
 
     from miva_core.bases.wan import loading as wan
     from miva_core.convert.official import convert_official
@@ -82,7 +83,8 @@ def model_door() -> Door:
     def door(path: Path) -> None:
         # Beside the file, where all is removed after it: a process that is killed removes nothing of its own.
         (path.parent / "transformer.json").write_text(config)
-        adapter, _ = convert_official(path, alpha=2.0, configs=path.parent)
+        with patch.object(wan, "CONFIGS", path.parent):
+            adapter = convert_official(path, alpha=2.0).adapter
         adapter.save(path.parent / "out.safetensors", adapter.info(motion="hop", frames=17, size=(832, 480), fps=8))
 
     return door
@@ -92,14 +94,15 @@ def clip_door() -> Door:
     """Read the clip alone, and as one of a folder of training clips."""
     import av
 
-    from miva_core.clips.files import Wanted, read_clips
+    from miva_core.clips.files import read_clips
+    from miva_core.clips.training_clip import ClipSpec
     from miva_core.media.video import read_video
 
     av.logging.set_level(None)
 
     def door(path: Path) -> None:
-        read_video(path)
-        read_clips(path.parent, Wanted((SIZE, SIZE), 4, 8.0), masks=0)
+        read_video(path, lambda frame: frame)
+        read_clips(path.parent, ClipSpec((SIZE, SIZE), 4, 8.0), masks=0)
 
     return door
 

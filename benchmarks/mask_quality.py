@@ -20,11 +20,11 @@ from torch import Tensor
 from benchmarks.mask_stopping import iou, stopped_masks
 from benchmarks.tiny_quality import CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
 from miva_core import Clip, MIVAAdapter, Motion, RunOptions, animate, load_base
-from miva_core.adapters.library import SHIPPED
 from miva_core.animation.mask_guidance import mask_steps
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.measure.metrics import clip_flow
-from miva_core.media.video import contact_sheet, frames_over_masks
+from miva_core.media.contact_sheet import contact_sheet, frames_over_masks
 from tools.procedural.scenes import SceneChoice, draw_scenes
 
 MASKED = ("jump", "sway")

@@ -30,11 +30,11 @@ from benchmarks.overhead import (
     time_heading,
 )
 from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, inject, load_base
-from miva_core.adapters.library import SHIPPED
 from miva_core.attention.formulas import Bias, Codes, attend
 from miva_core.attention.guidance import Guidance, halvings, prefers_codes, unify
 from miva_core.attention.injection import Injection
 from miva_core.attention.regions import RegionCodes, agreement_bias
+from miva_core.bases.tiny.spec import SHIPPED
 from tools.procedural.backdrops import paint_backdrops
 
 GRIDS = (((64, 40), 40), ((32, 20), 80), ((16, 10), 160))

@@ -33,12 +33,13 @@ from benchmarks.t2v_base import load
 from benchmarks.tiny_quality import Ideal, held_out_pictures, write_jpeg
 from miva_core import Motion, load_base
 from miva_core.bases.base import Base
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.recipe import Recipe
 from miva_core.clips.stills import read_stills
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.measure.metrics import psnr
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.media.pictures import fit_picture
-from miva_core.media.video import contact_sheet
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.training_set import Lesson
 
 DROPS, FALL, LENGTH, WIDTH, FINE = 14, 4, 12, 3, 4

@@ -7,10 +7,13 @@ import json
 import math
 import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -145,6 +148,13 @@ def tiny_wan() -> WanTransformer3DModel:
     return fill_randomly(WanTransformer3DModel(**TINY_WAN))
 
 
+@contextmanager
+def expected_configs(folder: Path) -> Iterator[None]:
+    """In which files are loaded as those of models of the sizes that the configs in a folder give."""
+    with patch.object(animatediff, "CONFIGS", folder), patch.object(wan, "CONFIGS", folder):
+        yield
+
+
 def animatediff_files(folder: Path) -> None:
     """A thin Stable Diffusion 1.5 checkpoint and a motion module as people have them, and configs of their widths."""
     folder.mkdir(exist_ok=True)
@@ -159,7 +169,8 @@ def animatediff_files(folder: Path) -> None:
 def animatediff_base(folder: Path) -> Base:
     """The base of `animatediff_files`."""
     animatediff_files(folder)
-    return animatediff.load_animatediff(folder / "sd15.safetensors", folder / "v3_sd15_mm.ckpt", configs=folder)
+    with expected_configs(folder):
+        return animatediff.load_animatediff(folder / "sd15.safetensors", folder / "v3_sd15_mm.ckpt")
 
 
 def wan_files(folder: Path) -> None:
@@ -176,7 +187,8 @@ def wan_files(folder: Path) -> None:
 def wan_base(folder: Path) -> Base:
     """The base of `wan_files`."""
     wan_files(folder)
-    return wan.load_wan(folder / "wan.safetensors", folder / "vae.safetensors", dtype=torch.float32, configs=folder)
+    with expected_configs(folder):
+        return wan.load_wan(folder / "wan.safetensors", folder / "vae.safetensors", dtype=torch.float32)
 
 
 # --- research checkpoints --------------------------------------------------------------------------------------------

@@ -16,8 +16,11 @@ import transformers
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import Detector, Segmenter, find_subjects, load_detector, load_segmenter, segment
+from miva_core.subject_mask.detector import Detector
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
+from miva_core.subject_mask.segmenter import Segmenter
+from miva_core.subject_mask.shape_models import SHAPES
+from miva_core.subject_mask.subjects import find_subjects, segment
 from tools.shapes import KINDS, Scene, boxes_of, draw_scene
 
 PICTURES, CLIPS, FRAMES = 200, 25, 6

@@ -19,11 +19,11 @@ from diffusers import DDIMScheduler, UNetMotionModel
 from torch import Tensor, nn
 
 from miva_core import load_base
-from miva_core.adapters.backbone import describe
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.base import Base
-from miva_core.bases.loading import TINY_FOLDER
+from miva_core.bases.describe import describe
 from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.bases.tiny.spec import WEIGHTS
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.diffusion.schedulers import prepare_scheduler
@@ -73,7 +73,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     rank, ranks = join_processes()
     pictures = load_pictures(args.photos).to(device)
     generator = torch.Generator().manual_seed(args.seed + rank)
-    codec = PatchCodec.from_pretrained(TINY_FOLDER / "codec").float().to(device)
+    codec = PatchCodec.from_pretrained(WEIGHTS / "codec").float().to(device)
     torch.manual_seed(args.seed)
     unet, words = (part.to(device) for part in build(codec))
     pool = ClipPool(codec, pictures, args.pool, generator)

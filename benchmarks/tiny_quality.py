@@ -22,13 +22,13 @@ from torch import Tensor
 
 from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.camera import UNIT_MOVES, film, move_transforms
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.measure.metrics import clip_flow, expansion, median_flow, psnr, rotation
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.media.pictures import read_picture
-from miva_core.media.video import contact_sheet
 from tools.procedural.backdrops import paint_backdrops
 from tools.procedural.scenes import SceneChoice, draw_scenes
 

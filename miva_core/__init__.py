@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adapters.adapter import MIVAAdapter
-    from .adapters.backbone import describe
     from .adapters.config import MIVAConfig
     from .adapters.info import AdapterInfo, read_info
     from .animation.animate import animate
     from .animation.clip import Clip, Progress
     from .animation.motion import Motion
     from .animation.options import RunOptions
-    from .attention.injection import inject
     from .bases.base import Base
+    from .bases.describe import describe
+    from .bases.inject import inject
     from .bases.loading import load_base
     from .diffusion.init_noise import NoiseInit
     from .errors import MIVAError, MIVAWarning
@@ -54,8 +54,8 @@ _MODULES = {
     "Progress": "animation.clip",
     "RunOptions": "animation.options",
     "animate": "animation.animate",
-    "describe": "adapters.backbone",
-    "inject": "attention.injection",
+    "describe": "bases.describe",
+    "inject": "bases.inject",
     "load_base": "bases.loading",
     "read_info": "adapters.info",
 }

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..miva_core.adapters.library import SHIPPED
+from ..miva_core.bases.library import shipped_folders
+from ..miva_core.bases.registry import find_base
 from ..miva_core.clips.names import VIDEOS, is_of_masks
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import to_bytes
-from ..miva_core.storage.files import replacing
+from ..miva_core.storage.files import create_folder, replacing
 from ..miva_core.text.markup import as_markup
 from ..miva_core.text.terminal import in_ascii
 
@@ -48,7 +49,7 @@ def register_folders() -> None:
     for name, endings in _FOLDERS.items():
         paths, known = folder_paths.folder_names_and_paths.get(name, ([], set()))
         own = str(Path(folder_paths.models_dir) / name)
-        added = [own, str(SHIPPED)] if name == "miva" else [own]
+        added = [own, *map(str, shipped_folders())] if name == "miva" else [own]
         paths = [*paths, *(path for path in added if path not in paths)]
         # An empty set of endings lists every file; what a folder of ours may hold is not for others to widen.
         endings = endings if name == "miva" else {*known, *endings}
@@ -144,11 +145,9 @@ def trainings_folder() -> Path:
 
 def _made(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MIVAError(
-            f"The folder {folder} cannot be made: {error.strerror}. Allow ComfyUI to write there."
-        ) from error
+        create_folder(folder, parents=True)
+    except MIVAError as error:
+        raise MIVAError(f"{error} Allow ComfyUI to write there.") from error
     return folder
 
 
@@ -205,9 +204,8 @@ def memory_for_sampling(base: "Base", frames: int, size: tuple[int, int], stream
     length, height, width = base.latent_shape(frames, size)[2:]
     itemsize = base.model.dtype.itemsize
     denoising = int(streams * length * height * width * itemsize * 0.01 * 2**20)
-    # Wan decodes a clip as a whole, the others frame by frame.
-    pixel = 7000 if base.name == "wan" else 2178
-    return max(denoising, height * width * 64 * pixel * itemsize)
+    pixels = height * width * 64
+    return max(denoising, pixels * find_base(base.name).decoding_memory * itemsize)
 
 
 def memory_for_training(base: "Base") -> int:
@@ -313,11 +311,10 @@ def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
 
     if args.preview_method == LatentPreviewMethod.NoPreviews:
         return None
-    if base.name == "tiny":
-        # It is known to no other program, and its decoder costs next to nothing.
+    latent_format = find_base(base.name).latent_format
+    if latent_format is None:
         return lambda latents, frame: preview_of(base.decode(latents)[frame])
-    wan = base.name == "wan"
-    kind = comfy.latent_formats.Wan21() if wan else comfy.latent_formats.SD15()
+    kind = getattr(comfy.latent_formats, latent_format)()
     # Through the module, where other packs put their own.
     previewer = latent_preview.get_previewer(base.device, kind)
     if previewer is None:
@@ -326,7 +323,7 @@ def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
     def show(latents: Tensor, frame: int) -> Any:
         # A previewer shows the first frame, some of other packs all of them.
         turned = latents.roll(-frame, dims=2)
-        frames = turned if wan else turned[0].transpose(0, 1)
+        frames = turned if kind.latent_dimensions == 3 else turned[0].transpose(0, 1)
         return previewer.decode_latent_to_preview_image("JPEG", frames)
 
     return show

@@ -11,7 +11,7 @@ from comfy_api.v0_0_2 import io
 from ..miva_core.adapters.info import AdapterInfo
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
-from ..miva_core.storage.files import FileTakenError
+from ..miva_core.storage.files import FileTakenError, create_folder
 from . import comfy_bridge
 from .file_names import fill_in, is_reserved, is_too_long
 from .messages import friendly_errors, node_text
@@ -51,7 +51,7 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.bases.loading import name_base
+    from ..miva_core.bases.known import name_base
 
     info = entry.info
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
@@ -122,10 +122,7 @@ def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> s
 
     stamp_of(entry.path)
     stem = _checked_prefix(fill_in(prefix, time.localtime(), info.size))
-    try:
-        (folder / stem).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {(folder / stem).parent} cannot be made: {error.strerror}.") from error
+    create_folder((folder / stem).parent, parents=True)
     names = (f"{stem}.safetensors", *(f"{stem}_{k:05d}.safetensors" for k in range(2, _MOST_NAMES)))
     for name in names:
         # One in another folder of motions, as of the shipped ones, would be hidden behind this one in menus.

@@ -5,7 +5,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import told_size
+from ..miva_core.media.pictures import format_size
 from ..miva_core.media.pixel_values import frame_batch, mask_batch
 
 _PICTURE = "The picture"
@@ -75,7 +75,7 @@ def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mas
         )
     only = masks[0]
     if only.amax() <= 0.5:
-        fault, size = "nowhere brighter than half" if only.any() else "empty", told_size(only.shape)
+        fault, size = "nowhere brighter than half" if only.any() else "empty", format_size(only.shape)
         # Load Image gives 64 by 64 zeros where a picture has no transparency.
         if tuple(only.shape) == (64, 64) and not only.any():
             size += ", what Load Image gives for a picture without a mask"

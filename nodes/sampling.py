@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..miva_core.attention.turns import take_turn
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import told_size
+from ..miva_core.media.pictures import format_size
 from . import comfy_bridge
 from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
@@ -191,9 +191,9 @@ def _fitting(clip: "Clip", pictures: int) -> list[str]:
 
 def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
     if pictures == 1:
-        return f"{frames} frames of {told_size(size)}, {fps:g} a second."
+        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
     return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {told_size(size)}, {fps:g} a second, "
+        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
         "one clip after the other."
     )
 

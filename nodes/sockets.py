@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..miva_core.adapters.info import AdapterInfo
     from ..miva_core.animation.motion import Motion
     from ..miva_core.bases.base import Base
-    from ..miva_core.clips.files import TrainingClip
+    from ..miva_core.clips.training_clip import TrainingClip
 
 _KEPT = 16
 """Adapters that stay in memory."""
@@ -118,7 +118,7 @@ class MivaModel:
             try:
                 entry.info.check(backbone)
             except MIVAError as error:
-                from ..miva_core.bases.loading import name_base
+                from ..miva_core.bases.known import name_base
 
                 theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
                 raise MIVAError(

@@ -10,9 +10,9 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
-from ..miva_core.adapters.library import SHAPES
 from ..miva_core.errors import MIVAError
 from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
+from ..miva_core.subject_mask.shape_models import SHAPES
 from . import comfy_bridge
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
@@ -20,7 +20,9 @@ from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import MivaStack, StackSocket, stamp_of
 
 if TYPE_CHECKING:
-    from ..miva_core.subject_mask import Detector, Segmenter, Subjects
+    from ..miva_core.subject_mask.detector import Detector
+    from ..miva_core.subject_mask.segmenter import Segmenter
+    from ..miva_core.subject_mask.subjects import Subjects
 
 WORDS, BOX, POINTS, DRAWN = "words", "box", "points", "drawn mask"
 _DEMO = "drawn shapes (built-in demo)"
@@ -218,8 +220,8 @@ def _segmenter_input(first: list[str], tooltip: str) -> io.Input:
 
 
 def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
-    from ..miva_core.subject_mask import grabcut, segment
-    from ..miva_core.subject_mask.subjects import pointed_at
+    from ..miva_core.subject_mask.grabcut import grabcut
+    from ..miva_core.subject_mask.subjects import pointed_at, segment
 
     chosen = method["method"]
     shared = {"key_frame": key_frame, "tell": comfy_bridge.teller()}
@@ -242,8 +244,8 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
 
 
 def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
-    from ..miva_core.subject_mask import find_subjects
     from ..miva_core.subject_mask.detector import NotFoundError
+    from ..miva_core.subject_mask.subjects import find_subjects
 
     prompt, track = _prompt(method["prompt"], mivas), method["frames"] == _TRACK
     detector, detecting = _detector(method["detector"])
@@ -330,7 +332,7 @@ def _or_another(widget: str) -> Iterator[None]:
 # The last one of each is kept in memory, so that other words or another picture load nothing.
 @lru_cache(maxsize=1)
 def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
-    from ..miva_core.subject_mask import load_detector
+    from ..miva_core.subject_mask.model_files import load_detector
 
     with torch.inference_mode(False), _or_another("detector"):
         detector = load_detector(path)
@@ -339,7 +341,7 @@ def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", An
 
 @lru_cache(maxsize=1)
 def _loaded_segmenter(path: Path, stamp: tuple[int, int], follow: bool) -> tuple["Segmenter", Any]:
-    from ..miva_core.subject_mask import load_segmenter
+    from ..miva_core.subject_mask.model_files import load_segmenter
 
     with torch.inference_mode(False), _or_another("segmenter"):
         segmenter = load_segmenter(path)

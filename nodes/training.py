@@ -10,9 +10,10 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.adapters.info import read_info
+from ..miva_core.bases.recipe import PRESETS
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
-from ..miva_core.training.recipes import PRESETS, expected_of, recipe
+from ..miva_core.training.recipes import expected_of, recipe
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
@@ -21,7 +22,7 @@ from .training_run import Training
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
-    from ..miva_core.training.recipes import Recipe
+    from ..miva_core.bases.recipe import Recipe
     from ..miva_core.training.training_set import Lesson
     from ..miva_core.training.validation import Sample
 

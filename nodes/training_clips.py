@@ -20,7 +20,7 @@ from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
-    from ..miva_core.clips.files import TrainingClip, Wanted
+    from ..miva_core.clips.training_clip import ClipSpec, TrainingClip
 
 FOLDER, CONNECTED = "folder", "connected"
 _FEW, _FEW_STILLS = 3, 8
@@ -167,7 +167,7 @@ class MIVADataset(io.ComfyNode):
                 from ..miva_core.clips.files import read_clips
 
                 folder = _chosen_folder(clips["folder"][0])
-                found = read_clips(folder, _wanted(base), 0, tell=comfy_bridge.teller())
+                found = read_clips(folder, _clip_spec(base), 0, on_progress=comfy_bridge.teller())
                 camera = any(folder.glob("*_flow.json"))
             else:
                 found, camera = _connected_clips(base, clips), False
@@ -207,8 +207,8 @@ def _connected() -> list[io.Input]:
 
 
 def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
-    from ..miva_core.clips.files import equally_masked
-    from ..miva_core.clips.frames import frame_clip
+    from ..miva_core.clips.frames import clip_from_frames
+    from ..miva_core.clips.training_clip import drop_partial_masks
 
     videos, masks = clips["videos"], [mask for mask in clips.get("masks") or [] if mask is not None]
     if masks and len(masks) != len(videos):
@@ -222,8 +222,8 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
             (images, mask), fps = _of_images(name, video, mask), clips["fps"][0]
         else:
             images, fps, mask = _of_video(name, video, mask)
-        found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
-    return equally_masked(found)
+        found.append(clip_from_frames(name, frames_of(images, name), fps, _clip_spec(base), mask))
+    return drop_partial_masks(found)
 
 
 def _of_stills(name: str, images: Tensor) -> Tensor:
@@ -234,23 +234,23 @@ def _of_stills(name: str, images: Tensor) -> Tensor:
 
 def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Frames (N, H, W, 1 or 3) of an IMAGE over white, and masks (N, H, W) or None."""
-    from ..miva_core.clips.videos import over_white
+    from ..miva_core.clips.videos import composite_over_white
 
     colours, opacity = split_opacity(images, name)
-    return (colours, mask) if opacity is None else over_white(name, colours, opacity, mask)
+    return (colours, mask) if opacity is None else composite_over_white(name, colours, opacity, mask)
 
 
 def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
     """Frames (N, H, W, C), their rate, and masks (N, H, W) or None, of a VIDEO."""
-    from ..miva_core.clips.videos import over_white, read_connected
+    from ..miva_core.clips.videos import composite_over_white, read_masked_video
 
     path = _whole_file(video)
     if path:
-        return read_connected(name, path, mask)
+        return read_masked_video(name, path, mask)
     parts = video.get_components()
     images, opacity = parts.images, getattr(parts, "alpha", None)
     if opacity is not None:
-        images, mask = over_white(name, images, opacity, mask)
+        images, mask = composite_over_white(name, images, opacity, mask)
     return images, float(parts.frame_rate), mask
 
 
@@ -263,10 +263,10 @@ def _whole_file(video: Any) -> Path | None:
     return Path(source) if isinstance(source, str) and video.get_active_trim_window() == (0, 0) else None
 
 
-def _wanted(base: "Base") -> "Wanted":
-    from ..miva_core.clips.files import Wanted
+def _clip_spec(base: "Base") -> "ClipSpec":
+    from ..miva_core.clips.training_clip import ClipSpec
 
-    return Wanted(base.size, base.frames, base.fps)
+    return ClipSpec(base.size, base.frames, base.fps)
 
 
 def _chosen_folder(name: str) -> Path:

@@ -21,8 +21,8 @@ from .sockets import MivaModel, MivaStack, StackedMiva
 if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.bases.base import Base
+    from ..miva_core.bases.recipe import Recipe
     from ..miva_core.training.loop import Precision, TrainingProgress
-    from ..miva_core.training.recipes import Recipe
     from ..miva_core.training.training_set import Lesson
     from ..miva_core.training.validation import Sample
 

@@ -124,7 +124,7 @@ def relabel(path: Path, info: AdapterInfo, out: Path) -> None:
 
 def _key(site: Site) -> str:
     # nn.ModuleDict allows no dots
-    return site.path.replace(".", "/")
+    return site.id.replace(".", "/")
 
 
 def _file_key(name: str) -> str:

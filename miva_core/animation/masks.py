@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..adapters.config import MIVAConfig
 from ..errors import MIVAError, MIVAWarning
-from ..media.pictures import fit_mask, same_aspect, told_size
+from ..media.pictures import fit_mask, format_size, same_aspect
 from ..media.pixel_values import mask_batch
 
 
@@ -90,7 +90,7 @@ def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
         if same_aspect(picture, (mask.shape[0], mask.shape[1]))
         else "stretched, which shifts it off its subject,"
     )
-    _warn(f"The mask of {name} was {changed} from {told_size(mask.shape)} to the picture's {told_size(picture)}.")
+    _warn(f"The mask of {name} was {changed} from {format_size(mask.shape)} to the picture's {format_size(picture)}.")
     return F.interpolate(mask[None, None], picture, mode="bilinear", antialias=True)[0, 0]
 
 
@@ -105,7 +105,7 @@ def _checked(name: str, mask: Any) -> Tensor:
 def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
     fitted = fit_mask(mask, size, how)
     if fitted.amax() <= 0.5:
-        where = f"shows nothing that is left at {told_size(size)}"
+        where = f"shows nothing that is left at {format_size(size)}"
         if mask.amax() <= 0.5:
             where = "is nowhere brighter than half" if mask.any() else "is empty"
         _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")

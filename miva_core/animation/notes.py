@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..bases.base import Base
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from .motion import Motion
 
 _FAR_FROM_ONE = 0.25
@@ -41,7 +41,7 @@ def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
     """
     if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
         return []
-    return [f"{told_size(size)} is far from the {told_size(usual)} that this base was trained on; it may not move."]
+    return [f"{format_size(size)} is far from the {format_size(usual)} that this base was trained on; it may not move."]
 
 
 def without_motion(captioned: bool) -> str:

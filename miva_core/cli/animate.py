@@ -23,8 +23,7 @@ _LARGEST_USUAL = 1024
 """No base makes larger clips of itself, along any side."""
 
 
-def add_animate(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("animate", help="turn a picture into a clip")
+def add_animate(command: argparse.ArgumentParser) -> None:
     command.add_argument("picture", type=Path)
     command.add_argument(
         "--miva",
@@ -137,8 +136,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
 def _read_motions(options: argparse.Namespace) -> list[_Chosen]:
     """The motions that were asked for; of their files only the headers are read."""
     from ..adapters.info import read_info
-    from ..adapters.library import resolve_adapter
     from ..animation.motion import unique_names
+    from ..bases.library import resolve_adapter
 
     texts = [parse_motion(text) for text in options.miva]
     paths = [resolve_adapter(text.name, options.adapters) for text in texts]
@@ -194,7 +193,8 @@ def _write(clip: "Clip", options: argparse.Namespace, saved: Mapping[str, Path],
         saved: where masks go, by the name of their motion.
         label: what the sheet calls the clip; empty without motions.
     """
-    from ..media.video import contact_sheet, frames_over_masks, write_png, write_video
+    from ..media.contact_sheet import contact_sheet, frames_over_masks
+    from ..media.video import write_png, write_video
 
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")

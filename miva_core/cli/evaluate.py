@@ -4,14 +4,13 @@ import argparse
 from pathlib import Path
 
 from ..errors import MIVAError
-from .options import add_base, add_folders, check_parent, device, load_chosen_base, make_folder, whole
+from ..storage.files import check_fillable, create_folder
+from .options import add_base, add_folders, check_parent, device, load_chosen_base, whole
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
-def add_evaluate(commands: argparse._SubParsersAction) -> None:
-    text = "measure an adapter on stills: flow, smoothness, flickering, fidelity, consistency; a table and plots"
-    command = commands.add_parser("evaluate", help=text, description=text)
+def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("adapter", help="its name or file")
     command.add_argument(
         "--stills",
@@ -33,7 +32,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from ..adapters.adapter import MIVAAdapter
     from ..adapters.info import read_info
-    from ..adapters.library import resolve_adapter
+    from ..bases.library import resolve_adapter
     from ..measure.evaluation import evaluate, medians
     from ..measure.features import load_features
     from ..measure.report import table, write_plot, write_table
@@ -54,7 +53,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         for kind, folder in (("dino", options.dino), ("clip", options.clip))
     )
 
-    make_folder(options.out)
+    create_folder(options.out)
+    check_fillable(options.out)
 
     from tqdm import tqdm
 

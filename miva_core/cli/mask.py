@@ -15,15 +15,13 @@ from .options import add_models, check_new_folder, load_models, search_options, 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..subject_mask import Subjects
+    from ..subject_mask.subjects import Subjects
 
 _SHEET_FRAMES = 8
 _CELL = 400
 
 
-def add_mask(commands: argparse._SubParsersAction) -> None:
-    text = "find subjects in a picture or clip: by words, boxes, points or a rough mask"
-    command = commands.add_parser("mask", help=text, description=text)
+def add_mask(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", type=Path, metavar="PICTURE|CLIP", help="a picture, video or folder of frames")
     command.add_argument(
         "--prompt", help='a short noun phrase for each subject, ended by a full stop or comma: "horse. rider."'
@@ -165,8 +163,7 @@ def _is_picture(path: Path) -> bool:
 def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
     from tqdm import tqdm
 
-    from ..subject_mask import find_subjects, segment
-    from ..subject_mask.subjects import pointed_at
+    from ..subject_mask.subjects import find_subjects, pointed_at, segment
 
     if options.grabcut:
         return pointed_at(_cut_out(frames, options))
@@ -197,7 +194,7 @@ def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
 def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
     import torch
 
-    from ..subject_mask import grabcut
+    from ..subject_mask.grabcut import grabcut
 
     if len(frames) > 1:
         raise MIVAError(
@@ -213,12 +210,12 @@ def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
 def _read_rough(paths: list[Path]) -> "Tensor":
     import torch
 
-    from ..media.pictures import read_mask, told_size
+    from ..media.pictures import format_size, read_mask
 
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if mask.shape != masks[0].shape:
-            sizes = f"{told_size(mask.shape)}, but {paths[0].name} is {told_size(masks[0].shape)}"
+            sizes = f"{format_size(mask.shape)}, but {paths[0].name} is {format_size(masks[0].shape)}"
             raise MIVAError(f"{path.name} is {sizes}: give all rough masks the size of the picture.")
     return torch.stack(masks)
 
@@ -260,7 +257,7 @@ def _sheet(frames: "Tensor", found: "Subjects", key_frame: int) -> "Tensor":
     """Some frames with what was found in them, the key frame among them."""
     import torch
 
-    from ..media.video import contact_sheet
+    from ..media.contact_sheet import contact_sheet
     from ..subject_mask.report import overlay
 
     spread = torch.linspace(0, len(frames) - 1, min(len(frames), _SHEET_FRAMES)).round().long().tolist()

@@ -48,7 +48,7 @@ def export_motion_lora(adapter: MIVAAdapter, path: Path, layout: Layout = "motio
 
 def temporal_place(site: Site) -> str:
     """Where AnimateDiff keeps the processor of a temporal site."""
-    block, _, attention = site.path.rpartition(".")
+    block, _, attention = site.id.rpartition(".")
     module, _, rest = block.partition(".transformer_blocks.")
     number = {"attn1": 0, "attn2": 1}[attention]
     return f"{module}.temporal_transformer.transformer_blocks.{rest}.attention_blocks.{number}.processor"
@@ -61,7 +61,7 @@ def _motion_lora(site: Site, projection: str) -> tuple[str, str]:
 
 def _peft(site: Site, projection: str) -> tuple[str, str]:
     layer = "to_out.0" if projection == "out" else f"to_{projection}"
-    place = f"unet.{site.path}.{layer}"
+    place = f"unet.{site.id}.{layer}"
     return f"{place}.lora_A.weight", f"{place}.lora_B.weight"
 
 

@@ -8,15 +8,15 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.backbone import Backbone, Site, describe
+from ..adapters.backbone import Backbone, Site
 from ..adapters.config import MIVAConfig
 from ..bases.animatediff import loading as animatediff
+from ..bases.describe import describe
 from ..bases.wan import loading as wan
 from ..checks import is_number, printable, shown
 from ..errors import MIVAError
@@ -38,14 +38,48 @@ _KIND = "MIVA research checkpoint"
 
 
 @dataclass(frozen=True)
+class Training:
+    """What the authors' code trains on, and what of it no file says.
+
+    Args:
+        frames: length of its clips.
+        size: width and height of its clips in pixels.
+        fps: frame rate of its clips.
+        assumed: entries for `AdapterInfo.training` on what had to be assumed.
+        difference: how a converted motion differs from the original, in sentences; empty if it does not.
+    """
+
+    frames: int
+    size: tuple[int, int]
+    fps: int
+    assumed: Mapping[str, str]
+    difference: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A research checkpoint as an adapter.
+
+    Args:
+        adapter: it has a mask stream if the file has one.
+        unused: names of the file that an adapter has no place for, such as those of a prompt for the background.
+        training: what it was trained on.
+    """
+
+    adapter: MIVAAdapter
+    unused: tuple[str, ...]
+    training: Training
+
+
+@dataclass(frozen=True)
 class _Layout:
     """One way the authors' code saves an adapter.
 
     Args:
         base: name of the base, for messages.
         config: what it builds; ranks are read from the file.
-        configs: folder with the config of the base.
-        meta_model: the base without weights, from that folder.
+        training: what it trains on.
+        meta_model: builds the base without weights.
         read_base: the tensors of a file of the base by the names of diffusers.
         places: our parameter name and theirs, for all parameters of a site but those of a mask stream.
         mask_places: those of a mask stream.
@@ -54,19 +88,19 @@ class _Layout:
 
     base: str
     config: MIVAConfig
-    configs: Path
-    meta_model: Callable[[Path], nn.Module]
+    training: Training
+    meta_model: Callable[[], nn.Module]
     read_base: Callable[[Source, nn.Module], Mapping[str, Tensor]]
     places: Callable[[Site], Places]
     mask_places: Callable[[Site], Places]
     by_peft: bool = False
 
 
-def convert_official(
-    official: Source, checkpoint: Source | None = None, alpha: float | None = None, configs: Path | None = None
-) -> tuple[MIVAAdapter, tuple[str, ...]]:
-    """Read what the authors' code saves: `adapter.pt` of AnimateDiff (also with older names, or from several GPUs) or
-    `checkpoint_step_*.ckpt` of Wan, plain or by PEFT.
+def convert_official(official: Source, checkpoint: Source | None = None, alpha: float | None = None) -> Converted:
+    """Read a research checkpoint by MIVA's authors as an adapter.
+
+    It is `adapter.pt` of AnimateDiff, also with older names or from several GPUs, or `checkpoint_step_*.ckpt` of Wan,
+    plain or by PEFT.
 
     A converted Wan motion computes something else than their code: that runs cross-frame attention behind
     self-attention on the raw residual, neither normalised nor modulated nor gated; an adapter runs it beside
@@ -74,13 +108,9 @@ def convert_official(
     temperature, which no Wan file tells, is taken to be the 0.2 of their AnimateDiff settings.
 
     Args:
+        official: the research checkpoint.
         checkpoint: the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on; after PEFT it is only compared.
         alpha: `lora_alpha` of the training, which PEFT files do not hold; for these alone.
-        configs: folder with the config of the base, default the package's own.
-
-    Returns:
-        The adapter, with a mask stream if the file has one, and the names that it has no place for, such as those of a
-        prompt for the background.
 
     Raises:
         MIVAError: a file is something else, incomplete, or holds trained parts that an adapter has no place for; or
@@ -89,7 +119,7 @@ def convert_official(
     tensors = _read(official)
     layout = _layout(tensors)
     _check_arguments(layout, official, checkpoint, alpha)
-    model = layout.meta_model(configs or layout.configs)
+    model = layout.meta_model()
     backbone = describe(model)
     base = layout.read_base(checkpoint, model) if checkpoint is not None else {}
 
@@ -110,7 +140,7 @@ def convert_official(
         _subtract_base(state, backbone, base, checkpoint)
     check_moderate(state, str(official))
     adapter.load_state_dict(state, assign=True)
-    return adapter, rest
+    return Converted(adapter, rest, layout.training)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -217,7 +247,7 @@ def _subtract_base(
     for site in backbone.sites:
         for name, part in ((f"{cfa}.{q}", part) for cfa in ("cfa", "cfa_mask") for q, part in _QUERY):
             if (ours := f"{site_key(site)}.{name}") in state:
-                place = f"{site.path}.to_q.{part}"
+                place = f"{site.id}.to_q.{part}"
                 if place not in base or base[place].shape != state[ours].shape:
                     raise MIVAError(f"{checkpoint} lacks {place}, or has it in another shape: it is damaged.")
                 check_floating(place, base[place], checkpoint)
@@ -260,7 +290,7 @@ def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], of
 _ANIMATEDIFF = _Layout(
     "Stable Diffusion 1.5",
     MIVAConfig.official_animatediff(),
-    animatediff.CONFIGS,
+    Training(frames=16, size=(512, 320), fps=8, assumed={}, difference=""),
     animatediff.meta_unet,
     lambda checkpoint, unet: animatediff.read_unet(checkpoint, unet.config),
     animatediff_places,
@@ -269,7 +299,15 @@ _ANIMATEDIFF = _Layout(
 _WAN = _Layout(
     "Wan 2.1 1.3B",
     MIVAConfig.official_wan(),
-    wan.CONFIGS,
+    Training(
+        frames=17,
+        size=(832, 480),
+        fps=8,
+        assumed={"gate temperature": "assumed"},
+        difference="It will move otherwise than in the authors' code, which runs its attention on the raw residual: "
+        "here it stands beside self-attention, inside the gate, with a gate temperature of 0.2, which no Wan file "
+        "tells.",
+    ),
     wan.meta_transformer,
     lambda checkpoint, _: wan.read_transformer(checkpoint),
     wan_places,

@@ -13,12 +13,12 @@ _LORA = {"q": "to_q_lora", "k": "to_k_lora", "v": "to_v_lora", "out": "to_out_lo
 
 def site_key(site: Site) -> str:
     """How the names of an adapter's parameters at a site begin."""
-    return f"sites.{site.path.replace('.', '/')}"
+    return f"sites.{site.id.replace('.', '/')}"
 
 
 def animatediff_places(site: Site) -> Places:
     """All of a site but its mask stream, as adapter.pt of AnimateDiff has it."""
-    key, block = site_key(site), site.path.rpartition(".")[0]
+    key, block = site_key(site), site.id.rpartition(".")[0]
     if site.kind == "sa":
         yield f"{key}.cfa.q.up", f"{block}.i2v_adapter.to_q.weight"
         yield f"{key}.cfa.out.up", f"{block}.i2v_adapter.to_out.0.weight"
@@ -35,7 +35,7 @@ def animatediff_places(site: Site) -> Places:
 
 def animatediff_mask_places(site: Site) -> Places:
     """The mask stream of a site in adapter.pt of AnimateDiff."""
-    key, block = site_key(site), site.path.rpartition(".")[0]
+    key, block = site_key(site), site.id.rpartition(".")[0]
     if site.kind == "sa":
         yield f"{key}.cfa_mask.q.up", f"{block}.i2v_adapter.processor.to_q_mask.weight"
         yield f"{key}.cfa_mask.out.up", f"{block}.i2v_adapter.processor.to_out_mask.0.weight"
@@ -44,7 +44,7 @@ def animatediff_mask_places(site: Site) -> Places:
 
 def wan_places(site: Site) -> Places:
     """All of a site but its mask stream, as a Wan checkpoint with whole matrices has it."""
-    key, block = site_key(site), site.path.rpartition(".")[0]
+    key, block = site_key(site), site.id.rpartition(".")[0]
     if site.kind == "ca":
         yield from _prompt(key, f"{block}.cross_attn")
         return
@@ -55,14 +55,12 @@ def wan_places(site: Site) -> Places:
 def wan_mask_places(site: Site) -> Places:
     """The mask stream of a site in a Wan checkpoint with whole matrices."""
     if site.kind == "sa":
-        yield from _whole_pair(
-            f"{site_key(site)}.cfa_mask", f"{site.path.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m"
-        )
+        yield from _whole_pair(f"{site_key(site)}.cfa_mask", f"{site.id.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
 
 
 def wan_peft_places(site: Site) -> Places:
     """All of a site but its mask stream, as a Wan checkpoint by PEFT has it."""
-    key, block = site_key(site), site.path.rpartition(".")[0]
+    key, block = site_key(site), site.id.rpartition(".")[0]
     if site.kind == "ca":
         yield from _prompt(key, f"{block}.cross_attn")
         return
@@ -73,7 +71,7 @@ def wan_peft_places(site: Site) -> Places:
 def wan_peft_mask_places(site: Site) -> Places:
     """The mask stream of a site in a Wan checkpoint by PEFT."""
     if site.kind == "sa":
-        yield from _lora_pair(f"{site_key(site)}.cfa_mask", f"{site.path.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
+        yield from _lora_pair(f"{site_key(site)}.cfa_mask", f"{site.id.rpartition('.')[0]}.i2v_adapter", "q_m", "o_m")
 
 
 def _whole_pair(ours: str, theirs: str, query: str, out: str) -> Places:

@@ -129,6 +129,22 @@ def check_new(path: str | Path, extensions: Collection[str]) -> Path:
     return path
 
 
+def create_folder(folder: Path, parents: bool = False) -> None:
+    """Create a folder unless it is there.
+
+    Args:
+        folder: the path.
+        parents: whether to create missing folders above it too.
+
+    Raises:
+        MIVAError: the file system refuses, or a file has that name.
+    """
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+
+
 class FileTakenError(MIVAError):
     """A file appeared where a new one was about to be put; it is left alone."""
 

@@ -22,7 +22,7 @@ from ..storage.identify import BROKEN_SAFETENSORS, what_is
 from ..storage.json_files import read_foreign_json
 from ..storage.meta_device import on_meta
 from ..storage.weights import open_weights, what_weights
-from ..subject_mask import grounding_dino_names, sam2_names
+from . import grounding_dino_names, sam2_names
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

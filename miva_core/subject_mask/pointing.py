@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..checks import is_whole
 from ..errors import MIVAError
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from ..media.pixel_values import mask_batch
 from .segmenter import OFF, ON, Point
 
@@ -41,7 +41,7 @@ def check_boxes(boxes: Tensor | Sequence[Sequence[float]], size: tuple[int, int]
         if inside[2] - inside[0] < 1 or inside[3] - inside[1] < 1:
             told = ", ".join(f"{number:g}" for number in box)
             raise MIVAError(
-                f"The box {told} covers nothing of the image, which is {told_size(size)}: give the left, top, right "
+                f"The box {told} covers nothing of the image, which is {format_size(size)}: give the left, top, right "
                 "and bottom edge in pixels."
             )
     return cut
@@ -73,7 +73,7 @@ def _checked_point(point: Point, size: tuple[int, int]) -> Point:
     if label not in (ON, OFF):
         raise MIVAError(f"Expected a point as x, y and 1 (on the subject) or 0 (beside it), got {point}.")
     if not (0 <= x <= width and 0 <= y <= height):
-        raise MIVAError(f"The point {x:g}, {y:g} is outside the image, which is {told_size(size)}.")
+        raise MIVAError(f"The point {x:g}, {y:g} is outside the image, which is {format_size(size)}.")
     return x, y, int(label)
 
 
@@ -86,7 +86,8 @@ def check_rough(rough: Tensor, size: tuple[int, int]) -> Tensor:
     masks = mask_batch(rough, "The rough mask")
     if tuple(masks.shape[1:]) != size:
         raise MIVAError(
-            f"The rough mask is {told_size(masks.shape[1:])} but the image is {told_size(size)}; resize the mask first."
+            f"The rough mask is {format_size(masks.shape[1:])} but the image is {format_size(size)}; resize the mask "
+            "first."
         )
     if not (masks > 0.5).any(-1).any(-1).all():
         raise MIVAError("The rough mask is empty: paint white over the subject.")

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from ..media.contact_sheet import MASK_COLOURS, label_font
 from ..media.pixel_values import to_bytes
-from ..media.video import MASK_COLOURS, label_font
 from .subjects import Subjects
 
 _COVER = 0.45

@@ -17,8 +17,8 @@ from ..checks import printable
 from ..clips.files import FindMasks
 from ..clips.stills import find_stills
 from ..errors import MIVAError
+from ..media.contact_sheet import contact_sheet, frames_over_masks
 from ..media.pictures import read_mask, read_picture
-from ..media.video import contact_sheet, frames_over_masks
 from .training_set import Lesson
 
 _SHEET_FRAMES = 8

@@ -1,7 +1,6 @@
 """Load MIVA Base reads the files that are chosen, and clips are made with what it has read; of small models."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +71,15 @@ def laid_out(files: Path, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch)
         place = comfyui.models / folder / name
         place.parent.mkdir(exist_ok=True)
         place.symlink_to(files / name)
-    for module, name in ((animatediff_of_the_pack, "load_animatediff"), (wan_of_the_pack, "load_wan")):
-        small = partial(getattr(module, name), configs=small_configs(files, module.CONFIGS))
-        monkeypatch.setattr(module, name, small)
+    for module in (animatediff_of_the_pack, wan_of_the_pack, animatediff, wan):
+        monkeypatch.setattr(module, "CONFIGS", small_configs(files, module.CONFIGS))
 
 
 def of_engine(files: Path, base: str) -> Base:
     """The same base by the engine."""
     if base == "wan":
-        configs = small_configs(files, wan.CONFIGS)
-        chosen = {"dtype": torch.float32, "configs": configs}
-        return wan.load_wan(files / "wan.safetensors", files / "wan_vae.safetensors", **chosen)
-    configs = small_configs(files, animatediff.CONFIGS)
-    return animatediff.load_animatediff(files / "sd15.safetensors", files / "mm.ckpt", configs=configs)
+        return wan.load_wan(files / "wan.safetensors", files / "wan_vae.safetensors", dtype=torch.float32)
+    return animatediff.load_animatediff(files / "sd15.safetensors", files / "mm.ckpt")
 
 
 def save_motion(engine: Base, comfyui: FakeComfyUI) -> MIVAAdapter:

@@ -18,7 +18,7 @@ from node_pack import PICTURES
 from node_runs import motion, run_unchecked
 from torch import nn
 
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 
 
 def load_pack_into_comfyui() -> None:

@@ -14,8 +14,8 @@ from node_runs import bound, motion, run, shown
 from torch import Tensor
 
 from miva_core import MIVAAdapter, Motion, RunOptions, animate
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.media.pictures import fit_picture
 
 SHORT: dict[str, Any] = {"steps": 2, "frames": 5, "seed": 7}

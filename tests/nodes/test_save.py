@@ -14,7 +14,7 @@ from node_runs import motion, run, shown
 from safetensors.torch import load_file
 
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 
 
 def files(comfyui: FakeComfyUI) -> set[str]:

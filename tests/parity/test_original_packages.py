@@ -15,8 +15,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import load_detector, load_segmenter
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
+from miva_core.subject_mask.shape_models import SHAPES
 
 groundingdino = pytest.importorskip("groundingdino")
 sam2 = pytest.importorskip("sam2")

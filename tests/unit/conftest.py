@@ -11,13 +11,14 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotion
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
 from miva_core.bases.base import Base
+from miva_core.bases.describe import describe
+from miva_core.bases.recipe import Recipe
 from miva_core.cli.main import main
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 
 torch.set_num_threads(1)
 

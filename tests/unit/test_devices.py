@@ -19,14 +19,16 @@ from subject_models import SEGMENTER, scene
 from torch import Tensor
 
 from miva_core import MIVAAdapter, Motion, RunOptions, animate, describe, load_base
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.animatediff import loading
 from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.wan.loading import WanVAE
-from miva_core.subject_mask import load_segmenter
+from miva_core.subject_mask.model_files import load_segmenter
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import train
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from tools.shapes import boxes_of
 
 SIZE = (32, 32)
@@ -52,7 +54,9 @@ def animatediff(tmp_path_factory: pytest.TempPathFactory) -> Base:
     unet = UNetMotionModel(**UNET, use_motion_mid_block=False)
     save_file(stable_diffusion(unet, AutoencoderKL(**VAE)), folder / "sd15.safetensors")
     save_file(motion_module(unet), folder / "motion.safetensors")
-    return load_animatediff(folder / "sd15.safetensors", folder / "motion.safetensors", configs=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "CONFIGS", folder)
+        return load_animatediff(folder / "sd15.safetensors", folder / "motion.safetensors")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from diffusers.loaders.single_file_utils import (
 )
 from torch import Tensor
 
-from ...adapters.backbone import describe
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError, MIVAWarning
 from ...storage.json_files import read_json
@@ -25,6 +24,7 @@ from ..base import Base
 from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm
+from .sites import describe_unet
 
 CONFIGS = Path(__file__).parent / "configs"
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -74,7 +74,6 @@ def load_animatediff(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    configs: Path = CONFIGS,
 ) -> Base:
     """Load a Stable Diffusion 1.5 single file and a motion module, frozen, without a text encoder.
 
@@ -87,7 +86,6 @@ def load_animatediff(
         motion_module: AnimateDiff v1, v2 or v3.
         vae: a VAE to use in place of the checkpoint's.
         dtype: of the U-Net and the VAE.
-        configs: folder of unet.json, vae.json and scheduler.json.
 
     Raises:
         MIVAError: a file is missing, damaged or something else; the message says what it is.
@@ -99,7 +97,7 @@ def load_animatediff(
     if vae is not None:
         _check_kind(pictures, vae, "a VAE")
 
-    model = meta_unet(configs, **_motion_layout(motion))
+    model = meta_unet(**_motion_layout(motion))
     named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
     positions, usual = motion_positions(model, motion, motion_module)
@@ -111,7 +109,7 @@ def load_animatediff(
         text = f"{motion_module} has positional encodings of its own, not the usual sinusoid: they are used."
         warnings.warn(f"{text} Motions learnt on the usual ones may move otherwise.", MIVAWarning, stacklevel=2)
 
-    vae_config = read_json(configs / "vae.json")
+    vae_config = read_json(CONFIGS / "vae.json")
     autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
     inside = _part(pictures, _VAE)
     if vae is None and not inside:
@@ -126,8 +124,8 @@ def load_animatediff(
         name="animatediff",
         model=model,
         codec=ImageVAE(autoencoder),
-        scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
-        backbone=describe(model),
+        scheduler=DDIMScheduler.from_config(read_json(CONFIGS / "scheduler.json")),
+        backbone=describe_unet(model),
         frames=16,
         longest=model.config.motion_max_seq_length,
         size=(320, 512),
@@ -148,9 +146,9 @@ def _is_first_version(model: UNetMotionModel) -> bool:
     return model.config.motion_max_seq_length == 24 and not model.config.use_motion_mid_block
 
 
-def meta_unet(configs: Path = CONFIGS, **changes: Any) -> UNetMotionModel:
+def meta_unet(**changes: Any) -> UNetMotionModel:
     """The U-Net without weights; as AnimateDiff v3 has it, but for `changes` of its config."""
-    config = read_json(configs / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
+    config = read_json(CONFIGS / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
     return on_meta(lambda: UNetMotionModel.from_config(config))
 
 

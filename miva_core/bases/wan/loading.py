@@ -9,7 +9,6 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from einops import rearrange
 from torch import Tensor
 
-from ...adapters.backbone import describe
 from ...attention.turns import take_turn
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError
@@ -17,6 +16,7 @@ from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import open_weights, what_weights
 from ..base import Base
+from .sites import describe_wan
 
 CONFIGS = Path(__file__).parent / "configs"
 _PREFIX = "model.diffusion_model."
@@ -72,7 +72,6 @@ def load_wan(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
-    configs: Path = CONFIGS,
 ) -> Base:
     """Load Wan 2.1 text-to-video 1.3B, frozen, without a text encoder.
 
@@ -82,7 +81,6 @@ def load_wan(
         checkpoint: the original file, the one repacked for ComfyUI, or the one of diffusers.
         vae: the Wan 2.1 VAE, original, for ComfyUI or of diffusers.
         dtype: of the rest of the transformer and of the VAE.
-        configs: folder of transformer.json and vae.json.
 
     Raises:
         MIVAError: a file is missing, damaged or something else; or `dtype` is float16, whose range Wan leaves.
@@ -92,7 +90,7 @@ def load_wan(
     tensors = read_transformer(checkpoint)
     pictures = _open(vae, _VAE)
 
-    model = meta_transformer(configs)
+    model = meta_transformer()
     kept = tuple(model._keep_in_fp32_modules)
     fill(
         model,
@@ -102,7 +100,7 @@ def load_wan(
         lambda name: torch.float32 if any(part in name for part in kept) else dtype,
     )
     place_rope(model, device)
-    autoencoder = on_meta(lambda: AutoencoderKLWan.from_config(read_json(configs / "vae.json")))
+    autoencoder = on_meta(lambda: AutoencoderKLWan.from_config(read_json(CONFIGS / "vae.json")))
     if not any(name.startswith("encoder.conv_in.") for name in pictures):
         pictures = convert_wan_vae_to_diffusers(pictures)
     fill(autoencoder, pictures, str(vae), device, lambda _: dtype)
@@ -112,7 +110,7 @@ def load_wan(
         model=model,
         codec=WanVAE(autoencoder),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
-        backbone=describe(model),
+        backbone=describe_wan(model),
         frames=17,
         longest=81,
         stride=4,
@@ -129,9 +127,9 @@ def load_wan(
     )
 
 
-def meta_transformer(configs: Path = CONFIGS) -> WanTransformer3DModel:
+def meta_transformer() -> WanTransformer3DModel:
     """The transformer without weights."""
-    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(configs / "transformer.json")))
+    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(CONFIGS / "transformer.json")))
 
 
 def place_rope(model: WanTransformer3DModel, device: torch.device | str) -> None:

@@ -10,9 +10,9 @@ from slow_masks import Guide
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.injection import inject
+from miva_core.bases.describe import describe
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6
@@ -265,7 +265,7 @@ def test_the_last_adapter_given_is_on_top_whatever_their_configs(
         labels = []
         for empty in ({}, {"top"}, {"top", "middle"}):
             miva.set_masks({name: ones * 0 if name in empty else ones for name in kinds})
-            labels.append(miva._context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
+            labels.append(miva.context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
     assert labels == [3, 2, 1]
 
 

@@ -12,9 +12,9 @@ from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, load_base
-from miva_core.adapters.library import SHIPPED
 from miva_core.animation.notes import weight_notes, without_motion
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.errors import MIVAWarning
 from miva_core.measure.metrics import clip_flow, median_flow
 from miva_core.media.pictures import fit_picture, read_picture

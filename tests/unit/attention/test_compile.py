@@ -9,7 +9,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.injection import inject
+from miva_core.bases.inject import inject
 from miva_core.bases.loading import load_base
 
 

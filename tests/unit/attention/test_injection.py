@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
 from miva_core.attention.formulas import reference_weights
-from miva_core.attention.injection import inject
+from miva_core.bases.describe import describe
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -9,10 +10,10 @@ from slow import attention, matrix, phi
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.formulas import joint_cross_frame
-from miva_core.attention.injection import inject
+from miva_core.attention.formulas import attend, joint_cross_frame
+from miva_core.bases.describe import describe
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 CLIPS, FRAMES, TOKENS = 2, 4, 6
@@ -125,7 +126,7 @@ def at_site(unet: nn.Module, pair: dict[str, MIVAAdapter], kind: str, x: Tensor,
     temb = torch.randn(CLIPS, describe(unet).time_dim).double()
     with inject(unet, **pair) as miva:
         miva.set_weights(**WEIGHTS)
-        attn.processor.context.temb, attn.processor.context.frames = temb, FRAMES
+        miva.context.temb, miva.context.frames = temb, FRAMES
         output = attn(x, encoder_hidden_states=text)
     return attn, output, [(adapter.site(site), adapter.config) for adapter in pair.values()], temb
 
@@ -161,7 +162,7 @@ def test_joint_softmax_is_a_mixture_of_the_separate_ones(unet: nn.Module) -> Non
     q = torch.randn(1, FRAMES, TOKENS, dim).double()
     k, v = torch.randn(2, FRAMES, TOKENS, dim).double()
     lambdas = torch.softmax(torch.randn(1, FRAMES, 2).double(), -1)
-    joint = joint_cross_frame(q, k, v, lambdas, heads, FRAMES)
+    joint = joint_cross_frame(q, k, v, lambdas, partial(attend, heads=heads), FRAMES)
     for frame in range(FRAMES):
         prev = max(frame - 1, 0)
         mixture = []

@@ -14,10 +14,10 @@ from torch import Tensor
 from miva_core import MIVAAdapter, Motion, Progress, RunOptions, animate, inject
 from miva_core.attention.turns import take_turn
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.bases.wan.loading import WanVAE
 from miva_core.errors import MIVAError
 from miva_core.training.loop import train
-from miva_core.training.recipes import Recipe
 
 LONG = 120.0
 """Seconds after which a thread counts as stuck."""

@@ -10,9 +10,9 @@ from slow_wan import linear, normed, rope_angles, turned
 from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import describe
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.injection import inject
+from miva_core.bases.describe import describe
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 FRAMES, HEIGHT, WIDTH = 3, 4, 6

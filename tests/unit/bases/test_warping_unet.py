@@ -6,7 +6,7 @@ from diffusers import UNetMotionModel
 from slow_patches import correlated_patches
 from torch import Tensor, nn
 
-from miva_core.adapters.backbone import describe
+from miva_core.bases.describe import describe
 from miva_core.bases.tiny.warping_unet import FINE, REACH, WarpingUNet
 
 CHANNELS, FRAMES = 12, 3

@@ -3,7 +3,7 @@ import torch
 
 from benchmarks.mask_stopping import iou, stopped_masks
 from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 
 
 def test_stopping_early_runs_fewer_masks() -> None:

@@ -16,8 +16,8 @@ from transformers import (
 from transformers.models.grounding_dino import modeling_grounding_dino as library
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask import load_detector
 from miva_core.subject_mask.detector import check_text_positions
+from miva_core.subject_mask.model_files import load_detector
 from tools.shapes import boxes_of
 
 

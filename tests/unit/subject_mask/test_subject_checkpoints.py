@@ -16,7 +16,8 @@ from subject_models import DETECTOR, SEGMENTER, detector, scene, segmenter
 from torch import Tensor
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask import grounding_dino_names, load_detector, load_segmenter, model_files, sam2_names
+from miva_core.subject_mask import grounding_dino_names, model_files, sam2_names
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
 from tools.shapes import boxes_of
 
 # Names and shapes of all tensors in the published files.

@@ -9,7 +9,8 @@ from subject_models import detector, overlap, scene, segmenter
 from torch import Tensor
 
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.subject_mask import find_subjects, following, segment
+from miva_core.subject_mask import following
+from miva_core.subject_mask.subjects import find_subjects, segment
 from tools.shapes import boxes_of
 
 

@@ -1,0 +1,70 @@
+"""Where a Stable Diffusion U-Net with motion modules is adapted."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ...adapters.backbone import Backbone, Kind, Site
+from ...errors import MIVAError
+
+_SPATIAL = re.compile(r"\.attentions\.\d+\.transformer_blocks\.\d+\.(attn[12])$")
+_TEMPORAL = re.compile(r"\.motion_modules\.\d+\.transformer_blocks\.\d+\.attn[12]$")
+
+
+def describe_unet(model: Any) -> Backbone:
+    """The attention sites of diffusers' `UNetMotionModel` in the layout of Stable Diffusion 1.5, in any size.
+
+    Raises:
+        MIVAError: it is an SDXL or IP-Adapter model, has no motion modules, or has attention that does more than
+            adapters reproduce.
+    """
+    for option in ("addition_embed_type", "encoder_hid_dim_type"):
+        if getattr(model.config, option, None) is not None:
+            raise MIVAError(
+                f"This UNetMotionModel sets {option}={getattr(model.config, option)!r} (SDXL or IP-Adapter); "
+                "use a plain SD 1.5 U-Net with motion modules."
+            )
+    sites = tuple(_unet_sites(model))
+    if not any(site.kind == "ta" for site in sites):
+        raise MIVAError("This UNetMotionModel has no motion modules; load an AnimateDiff motion module into it.")
+    time_module = "time_embedding"
+    return Backbone("animatediff", sites, time_module, time_module, model.time_embedding.linear_2.out_features)
+
+
+def _unet_sites(model: Any) -> Iterator[Site]:
+    for path, module in model.named_modules():
+        if _TEMPORAL.search(path):
+            yield _attention_site(path, "ta", module)
+        elif spatial := _SPATIAL.search(path):
+            yield _attention_site(path, "sa" if spatial[1] == "attn1" else "ca", module)
+
+
+# what diffusers' Attention must have for `softmax(q kᵀ / √c) v` and one output map to be all that it does
+_PLAIN = {
+    "group_norm": None,
+    "spatial_norm": None,
+    "norm_q": None,
+    "norm_k": None,
+    "norm_cross": None,
+    "added_kv_proj_dim": None,
+    "residual_connection": False,
+    "rescale_output_factor": 1.0,
+    "scale_qk": True,
+    "is_causal": False,
+    "pre_only": False,
+}
+
+
+def _attention_site(path: str, kind: Kind, attention: Any) -> Site:
+    """Checks one diffusers `Attention` and names what an adapter needs of it."""
+    for option, plain in _PLAIN.items():
+        value = getattr(attention, option, plain)
+        if value != plain:
+            raise MIVAError(f"The attention at {path} sets {option}={value!r}, but only plain attention is supported.")
+    dims = {attention.query_dim, attention.inner_dim, attention.out_dim, attention.inner_kv_dim}
+    if len(dims) > 1:
+        raise MIVAError(f"The attention at {path} mixes widths {sorted(dims)}, but only one width is supported.")
+    if attention.is_cross_attention != (kind == "ca"):
+        found = "cross-attention" if attention.is_cross_attention else "self-attention"
+        raise MIVAError(f"The attention at {path} is {found}, the other kind was expected there.")
+    return Site(path, path, kind, attention.query_dim, attention.heads)
