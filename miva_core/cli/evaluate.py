@@ -11,6 +11,7 @@ TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     command.add_argument("adapter", help="its name or file")
     command.add_argument(
         "--stills",
