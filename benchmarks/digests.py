@@ -491,9 +491,9 @@ def sampler_node() -> Results:
     fake = small.from_tests("nodes", "fake_comfyui").FakeComfyUI(Path("comfyui").absolute())
     sys.modules.update(fake.modules)
     small.from_tests("nodes", "node_pack").load_pack()
-    from comfyui_miva.nodes import MIVALoadBase, MIVASampler, comfy_bridge
+    from comfyui_miva.nodes import MIVALoadBase, MIVASampler, comfy_folders
 
-    comfy_bridge.register_folders()
+    comfy_folders.register_folders()
     nodes = small.from_tests("nodes", "node_runs")
     model = nodes.run(MIVALoadBase, base={"base": "tiny (built in)"})[0]
     mivas = nodes.motion(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..miva_core.storage.files import replacing
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 
@@ -62,7 +62,7 @@ class Training:
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", training_set.motion).strip("_")[:60] or "motion"
         stem = f"{stem}_motion" if is_reserved(stem) else stem
-        folder = comfy_bridge.trainings_folder() / f"{stem}_{digest}"
+        folder = comfy_folders.trainings_folder() / f"{stem}_{digest}"
         return cls(model, training_set, recipe, options, folder / f"{stem}.safetensors")
 
     def run(self, validations: "list[Validation]") -> list[float]:
@@ -119,13 +119,13 @@ class Training:
 
         path = self._sheet_of(validations)
         if not path.exists():
-            base, tell, done = self.model.base, comfy_bridge.teller(), itertools.count(1)
+            base, on_progress, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
             (adapter,) = self.model.adapters((made,))
             self.model.load_to_device(
                 comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.training_set.masked), (made,)
             )
             total = len(validations)
-            clips = try_on(base, adapter, validations, callback=lambda now: tell(next(done), now.steps * total))
+            clips = try_on(base, adapter, validations, callback=lambda now: on_progress(next(done), now.steps * total))
             path.parent.mkdir(exist_ok=True)
             write_png(sheet(validations, clips), path)
         return read_picture(path)[None]
@@ -211,7 +211,7 @@ class _Bar:
             comfy_bridge.show_text("Stopped: no step was done, and no encoded clip is kept: run again to begin anew.")
 
     def _show(self, done: int, preview: Any) -> None:
-        with self._stop.put_off():
+        with self._stop.deferred():
             self._bar.update(done, self._clips + self._steps, preview)
 
 

@@ -1,4 +1,4 @@
-"""What all processors of one injection share: the state of the running forward pass, and adapters in groups."""
+"""What the processors of one injection share: the state of the running forward pass, and adapters in groups."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..adapters.config import MIVAConfig
 from ..errors import MIVAError
 from .guidance import GridGuidance, Guidance
+from .strength import Part
 
 
 @dataclass(eq=False)
@@ -17,18 +18,18 @@ class Context:
     """What changes from call to call, shared by all processors of one injection.
 
     A batch holds the clips first and then, where `streams` says so, the mask sequences of one adapter after the other
-    (3.4). Which adapters act in which rows is a matrix of streams by adapters: `weights` for the clips, and a row of
+    (3.4). Which adapters act in which rows is a matrix of streams by adapters: `strengths` for the clips, and a row of
     zeros with a single one for each mask stream, which thus belongs to one adapter alone.
 
     Args:
-        weights: (n,), one weight for each adapter in the clips; written in place.
+        strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
         temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
         guidance: by the subjects' masks, once there are any.
     """
 
-    weights: Tensor
+    strengths: Tensor
     temb: Tensor | None = None
     frames: int = 0
     streams: int = 0
@@ -39,9 +40,9 @@ class Context:
 
         Args:
             rows: of the batch, clips and mask sequences.
-            frames: of each.
-            height: of a frame, in latents.
-            width: likewise.
+            frames: of each row.
+            height: of a latent frame.
+            width: of a latent frame.
 
         Raises:
             MIVAError: the rows do not fit the mask streams that were announced, or the size is not that of the masks.
@@ -65,11 +66,11 @@ class Context:
         self.streams, self.guidance = 0, None
 
     def clip_rows(self, rows: int) -> int:
-        """How many of a batch's first rows are of clips; the others are of mask sequences."""
+        """How many rows of a batch are of clips, the first ones; the others are of mask sequences."""
         return rows // (1 + self.streams)
 
     def guided(self, tokens: int) -> GridGuidance | None:
-        """The guidance for feature maps of so many tokens a frame."""
+        """The guidance for feature maps of `tokens` tokens a frame; None where no masks guide."""
         return None if self.guidance is None else self.guidance.at(tokens)
 
     def counted_frames(self) -> int:
@@ -118,12 +119,20 @@ class Group:
         """Where they are among all adapters."""
         return slice(self.start, self.start + len(self.modules))
 
-    def weights(self, context: Context) -> Tensor:
-        """(len(modules),)"""
-        return context.weights[self.adapters]
+    def strengths(self, context: Context, part: Part) -> Tensor:
+        """(len(modules),), of one part of the adapters."""
+        return context.strengths[part, self.adapters]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
-        """Their mask streams' part of a batch whose first rows are clips: (b, ...) gives (len(modules), clips, ...)."""
+        """Their mask streams' part of a batch.
+
+        Args:
+            xs: (b, ...), whose first rows are of clips.
+            clips: how many they are.
+
+        Returns:
+            (len(modules), clips, ...)
+        """
         start = (1 + self.stream) * clips
         return xs[start : start + len(self.modules) * clips].unflatten(0, (len(self.modules), clips))
 

@@ -10,6 +10,7 @@ from .context import Context, Group
 from .formulas import each, fan_in, fan_out, prompt_activation
 from .port import AttentionPort
 from .processor import Processor, base_share, total
+from .strength import Part
 
 
 class CrossAttention(Processor):
@@ -48,11 +49,9 @@ class CrossAttention(Processor):
 
 
 def prompt_gates(context: Context, tokens: int) -> Tensor:
-    """How much each adapter's prompt counts: its weight, (n,), and with guidance that times its mask, (n, b f, s)."""
-    guidance = context.guided(tokens)
-    if guidance is None:
-        return context.weights
-    return context.weights[:, None, None] * guidance.gate.flatten(1, 2)
+    """How much each adapter's prompt counts: its strength, (n,), and with guidance that times its mask, (n, b f, s)."""
+    guidance, strengths = context.guided(tokens), context.strengths[Part.PROMPT]
+    return strengths if guidance is None else strengths[:, None, None] * guidance.gate.flatten(1, 2)
 
 
 def _first_maps(port: AttentionPort, x: Tensor, prompts: list[Prompt]) -> tuple[Tensor, list[Tensor]]:

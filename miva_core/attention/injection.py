@@ -1,4 +1,4 @@
-"""Puts adapters into a base and takes them out again without a trace."""
+"""Adapters at work in a model: how strongly they act, when, and guided by which masks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,26 @@ from .context import Context, Group
 from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
+from .strength import Part, Strength
 
 
 class Injection:
-    """Adapters at work inside a model, until `remove` or the end of the with block. Made by `inject`."""
+    """Adapters at work in a model, until `remove` or the end of the with block.
+
+    `inject` makes one for a model of diffusers. How the adapters come into the model is the affair of the installer;
+    this is their state, which every forward pass reads.
+
+    Args:
+        adapters: by name, made for this backbone, in the order of layers: of overlapping masks the last is on top.
+        backbone: of the model.
+        installer: of the model. It installs the processors at once.
+        processors: the class for each kind of site.
+        grids: from height and width of the latents to the grids (height, width) of places that self-attention runs on.
+        spans_frames: whether self-attention runs over all frames at once, rather than frame by frame.
+
+    Attributes:
+        context: what the processors read.
+    """
 
     def __init__(
         self,
@@ -39,15 +55,15 @@ class Injection:
         self._backbone = backbone
         self._installer = installer
         self._grids, self._spans_frames = grids, spans_frames
-        self._weights = dict.fromkeys(self._adapters, 1.0)
+        self._weights: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
         self.context = Context(_ones(len(adapters), installer))
         installer.install(self._processors(processors), self.context)
 
     @property
-    def weights(self) -> dict[str, float]:
-        """The weight of every adapter by name."""
+    def weights(self) -> dict[str, float | Strength]:
+        """The weight of every adapter by name, as it was set."""
         return dict(self._weights)
 
     @property
@@ -60,24 +76,27 @@ class Injection:
         """The adapters with a mask stream (3.4), in the order of the streams."""
         return tuple(name for name, adapter in self._adapters.items() if adapter.config.mask)
 
-    def set_weights(self, /, **weights: float) -> None:
-        """Sets the weights of the named adapters; the others keep theirs.
+    def set_weights(self, /, **weights: float | Strength) -> None:
+        """Set how strongly the named adapters act; the others keep their weights, which are 1 at first.
 
-        Any number from -1e6 to 1e6 is allowed. What the sum leaves to 1 is filled by the base's own attention (B.2.1),
-        but for text cross-attention where the model is run without a text.
+        What the weights of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
+        cross-attention where the model is run without a text.
+
+        Args:
+            **weights: a number from -1e6 to 1e6 for all parts of an adapter, or a `Strength` with one for each.
 
         Raises:
-            MIVAError: an unknown name, or a weight that is no such number; nothing is changed then.
+            MIVAError: an unknown name, or a weight that is neither; nothing is changed then.
         """
         self._check_names(weights)
         for name, weight in weights.items():
-            if not is_weight(weight):
+            if not (isinstance(weight, Strength) or is_weight(weight)):
                 raise MIVAError(f"The weight of {name} is {weight!r}, expected a number from -1e6 to 1e6.")
         self._weights.update(weights)
-        self._apply()
+        self._write_strengths()
 
     def set_spans(self, /, **spans: tuple[float, float]) -> None:
-        """Sets when the named adapters act; the others keep their spans, which are the whole run at first.
+        """Set when the named adapters act; the others keep their spans, which are the whole run at first.
 
         Args:
             **spans: (start, end), shares of the run's steps, 0 <= start < end <= 1. An adapter acts while
@@ -94,10 +113,13 @@ class Injection:
                     "0 <= start < end <= 1."
                 )
         self._spans.update(spans)
-        self._apply()
+        self._write_strengths()
 
     def set_progress(self, done: float) -> None:
-        """Tells which share of the run's steps is done, in [0, 1); a sampling loop calls it before every step.
+        """Set which share of the run's steps is done; a sampling loop calls it before every step.
+
+        Args:
+            done: in [0, 1).
 
         Raises:
             MIVAError: `done` is out of range.
@@ -105,18 +127,21 @@ class Injection:
         if not is_number(done) or not 0 <= done < 1:
             raise MIVAError(f"The share of steps done is {done!r}, expected a number from 0 to below 1.")
         self._done = done
-        self._apply()
+        self._write_strengths()
 
     def set_mask_streams(self, present: bool) -> None:
-        """Tells whether the coming forward passes hold mask sequences (3.4).
+        """Set whether the coming forward passes hold mask sequences (3.4).
 
         If so, their batch holds b clips, then the b mask sequences of `masked[0]`, those of `masked[1]` and so on. They
         are denoised like clips, at the step of the clip they belong to.
+
+        Args:
+            present: whether they do; at first they do not.
         """
         self.context.streams = len(self.masked) if present else 0
 
     def set_masks(self, masks: Mapping[str, Tensor] | None) -> None:
-        """Guides the coming forward passes by the subjects' masks (3.4, Eq. 3, S5, S6), or no longer, if None.
+        """Guide the coming forward passes by the subjects' masks (3.4, Eq. 3, S5, S6).
 
         Among adapters with masks, one without a mask stream acts where no subject is. Of overlapping masks the one that
         was injected last is on top.
@@ -124,11 +149,12 @@ class Injection:
         A subject's region is kept apart also while the weight of its adapter is 0.
 
         Args:
-            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, where the model is.
+            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, on the device of the
+                model; None ends the guidance.
 
         Raises:
-            MIVAError: a mask is missing or one too many, or they are not of one size; nothing is changed then. Masks of
-                another size than the clips are told by the next forward pass.
+            MIVAError: a mask is missing or one too many, or they are not of one size; nothing is changed then. Where
+                they are not of the clips' size, the next forward pass raises it.
         """
         if masks is None:
             self.context.guidance = None
@@ -138,16 +164,16 @@ class Injection:
         shapes = {tuple(mask.shape) for mask in masks.values()}
         if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
             raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
-        dtype = self.context.weights.dtype
+        dtype = self.context.strengths.dtype
         soft = {name: masks[name].to(dtype).clamp(0, 1) for name in self._order if name in masks}
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
-        every = torch.stack([soft.get(name, background) for name in self._adapters])
-        with _no_autocast(every.device.type):
-            self.context.guidance = self._guidance(every, labels, len(soft))
+        by_adapter = torch.stack([soft.get(name, background) for name in self._adapters])
+        with _no_autocast(by_adapter.device.type):
+            self.context.guidance = self._guidance(by_adapter, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
-        """For the model at hand; arguments as in `Guidance`."""
+        """Arguments as in `Guidance`."""
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         return Guidance(
             masks,
@@ -165,12 +191,11 @@ class Injection:
             if name not in self._weights:
                 raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._weights)}.")
 
-    def _apply(self) -> None:
-        acting = [
-            weight if start <= self._done < end else 0.0
-            for weight, (start, end) in zip(self._weights.values(), self._spans.values(), strict=True)
-        ]
-        self.context.weights.copy_(torch.tensor(acting, dtype=torch.float64))
+    def _write_strengths(self) -> None:
+        spans = zip(self._weights.values(), self._spans.values(), strict=True)
+        acting = [weight if start <= self._done < end else 0.0 for weight, (start, end) in spans]
+        by_adapter = [(w if isinstance(w, Strength) else Strength(w, w, w)).by_part() for w in acting]
+        self.context.strengths.copy_(torch.tensor(by_adapter, dtype=torch.float64).T)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
@@ -209,7 +234,7 @@ def _ones(count: int, installer: Installer) -> Tensor:
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
-        return torch.ones(count, device=installer.device, dtype=dtype)
+        return torch.ones(len(Part), count, device=installer.device, dtype=dtype)
 
 
 def _by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:

@@ -11,6 +11,7 @@ from .guidance import GridGuidance
 from .port import AttentionPort
 from .processor import Processor, total
 from .references import mix_mask_references, mix_references
+from .strength import Part
 
 
 class SelfAttention(Processor):
@@ -71,7 +72,7 @@ class SelfAttention(Processor):
         bias = None if guidance is None else guidance.cross_frame.of(group.adapters)
         queries, k, v = (self._by_frame(part) for part in (queries, k, v))
         mixed = mix_references(self.context, group, port.attend, queries, k, v, bias)
-        return cross_frame_output(self._by_row(mixed), branches, group.weights(self.context))
+        return cross_frame_output(self._by_row(mixed), branches, group.strengths(self.context, Part.CROSS_FRAME))
 
     def _mask_cross_frame(
         self, group: Group, port: AttentionPort, clips: int, x: Tensor, query: Tensor, k: Tensor, v: Tensor

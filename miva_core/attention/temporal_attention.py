@@ -11,6 +11,7 @@ from .formulas import each, each_delta, fan_in_deltas, fan_out
 from .guidance import GridGuidance
 from .port import AttentionPort
 from .processor import Processor, base_share, total
+from .strength import Part
 
 
 class TemporalAttention(Processor):
@@ -26,13 +27,13 @@ class TemporalAttention(Processor):
         clips = self.context.clip_rows(len(x))
         of_clips = [part[:clips] for part in tokens]
         mixed = port.attend(*of_clips[1:])
-        mixed = base_share(self.context.weights, mixed) * mixed
+        mixed = base_share(self.context.strengths[Part.TEMPORAL], mixed) * mixed
         extras = []
         for group in self.groups:
-            weights = group.weights(self.context)
+            strengths = group.strengths(self.context, Part.TEMPORAL)
             attended = self._attend(group, port, guidance, *of_clips)
-            mixed = mixed + torch.einsum("n,nbfd->bfd", weights.to(attended), attended)
-            extras.append(fan_in_deltas(attended, _output_deltas(group), _scale(group) * weights))
+            mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
+            extras.append(fan_in_deltas(attended, _output_deltas(group), _scale(group) * strengths))
         extra = total(extras)
         if self.context.streams:
             of_masks = [

@@ -1,4 +1,4 @@
-"""The command that measures an adapter on stills."""
+"""The command `evaluate`: measure an adapter on stills."""
 
 import argparse
 from pathlib import Path
@@ -11,6 +11,7 @@ TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     command.add_argument("adapter", help="its name or file")
     command.add_argument(
         "--stills",
@@ -48,10 +49,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     check_parent(options.out)
     if (options.out / TABLE).exists():
         raise MIVAError(f"{options.out} holds an evaluation already: name another folder.")
-    dino, clip = (
-        load_features(kind, folder) if folder else None
-        for kind, folder in (("dino", options.dino), ("clip", options.clip))
-    )
+    dino = load_features("dino", options.dino) if options.dino else None
+    clip = load_features("clip", options.clip) if options.clip else None
 
     create_folder(options.out)
     check_fillable(options.out)

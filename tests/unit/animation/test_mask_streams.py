@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.strength import Strength
 from miva_core.bases.describe import describe
 from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
@@ -24,7 +25,7 @@ CONFIGS = {
     "no image guidance": MIVAConfig(**RANKS, mask=True, image_guidance=False),
     "official": MIVAConfig(**(RANKS | {"cfa_rank": None}), mask=True, cfa_softmax="joint", cfa_out_bias=True),
 }
-WEIGHTS = {"jump": 0.7, "pan": 0.4, "sway": -0.3}
+STRENGTHS = {"jump": Strength(0.7, 0.2, 1.3), "pan": Strength(0.4, -0.6, 0.5), "sway": Strength(-0.3, 0.8, -0.1)}
 CLOSE = {"rtol": 0, "atol": 2e-4}
 
 
@@ -39,9 +40,9 @@ class Rows:
         masked = [name for name in kinds.split() if adapters[name].config.mask]
         self.streams = ["", *masked]
 
-    def mixing(self, stream: str) -> dict[str, float]:
-        """A row of the matrix of streams by adapters."""
-        return {n: WEIGHTS[n] for n in self.adapters} if stream == "" else {stream: 1.0}
+    def mixing(self, stream: str, part: str) -> dict[str, float]:
+        """A row of the matrix of streams by adapters, for one part of them."""
+        return {n: getattr(STRENGTHS[n], part) for n in self.adapters} if stream == "" else {stream: 1.0}
 
     def guide(self, stream: str, clip: int) -> Guide | None:
         return self.guides[clip] if self.guides and stream == "" else None
@@ -68,7 +69,7 @@ class SlowSpatial:
                     own = guide.within(i, i, grid) if guide else 0.0
                     hidden = attention(frame @ wq.T, frame @ wk.T, frame @ wv.T, attn.heads, own)
                     y[s, clip, i] = hidden @ attn.to_out[0].weight.T + attn.to_out[0].bias
-                    for name, weight in self.rows.mixing(stream).items():
+                    for name, weight in self.rows.mixing(stream, "cross_frame").items():
                         change = self.cross_frame(attn, name, stream, x[s, clip], i, prev, guide, x[0, clip, i], clip)
                         y[s, clip, i] += weight * change
         return y.flatten(0, 2)
@@ -106,7 +107,7 @@ class SlowPrompt:
                 guide = self.rows.guide(stream, clip)
                 for i in range(FRAMES):
                     q, rest = x[s, clip, i] @ attn.to_q.weight.T, torch.ones(x.shape[-2]).double()
-                    for name, weight in self.rows.mixing(stream).items():
+                    for name, weight in self.rows.mixing(stream, "prompt").items():
                         prompt = self.rows.adapters[name].site(self.site)["ca"]
                         normed = nn.functional.layer_norm(q @ prompt.first.T, prompt.first.shape[:1])
                         hidden = nn.functional.gelu(normed * prompt.norm_weight + prompt.norm_bias)
@@ -132,7 +133,7 @@ class SlowTemporal:
             for clip in range(CLIPS):
                 guide = self.rows.guide(stream, clip)
                 for cell, tokens in enumerate(x[s, clip]):
-                    mixing = self.rows.mixing(stream)
+                    mixing = self.rows.mixing(stream, "temporal")
                     plain = attention(*(tokens @ w.T for w in base), attn.heads) @ out.T + bias
                     y[s, clip, cell] = (1 - sum(mixing.values())) * plain
                     for name, weight in mixing.items():
@@ -177,7 +178,7 @@ def test_streams_and_guidance(
     text = torch.randn(3 * CLIPS * FRAMES, 5, 16).double()
     t = torch.tensor([900, 300]).repeat(3)
     with inject(unet, **adapters) as miva:
-        miva.set_weights(**WEIGHTS)
+        miva.set_weights(**STRENGTHS)
         miva.set_mask_streams(True)
         miva.set_masks(masks if guided else None)
         output = unet(latents, t, text).sample

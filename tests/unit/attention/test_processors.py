@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
 from miva_core.attention.formulas import attend, joint_cross_frame
+from miva_core.attention.strength import Strength
 from miva_core.bases.describe import describe
 from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
@@ -24,8 +25,14 @@ CONFIGS = {
     "official": MIVAConfig(**(RANKS | {"cfa_rank": None}), cfa_softmax="joint", cfa_out_bias=True),
     "wide": MIVAConfig(cfa_rank=5, ca_rank=3, ta_rank=4, ta_alpha=4.0, cfa_softmax="joint"),
 }
-WEIGHTS = {"one": 0.75, "two": -0.4}
+STRENGTHS = {"one": Strength(cross_frame=0.75, prompt=0.3, temporal=-0.2), "two": Strength(-0.4, 1.1, 0.6)}
+OF_KIND = {"sa": "cross_frame", "ca": "prompt", "ta": "temporal"}
+"""The part of an adapter that acts at a kind of site."""
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
+
+
+def weights_at(kind: str) -> list[float]:
+    return [getattr(strength, OF_KIND[kind]) for strength in STRENGTHS.values()]
 
 
 # --- the formulas ----------------------------------------------------------------------------------------------------
@@ -115,7 +122,7 @@ class Slow:
 @pytest.fixture(params=["default default", "official official", "default official", "paper wide"])
 def pair(request: pytest.FixtureRequest, unet: nn.Module, make_adapter: Callable) -> dict[str, MIVAAdapter]:
     """Two random adapters, of equal and of different configs."""
-    configs = zip(WEIGHTS, request.param.split(), strict=True)
+    configs = zip(STRENGTHS, request.param.split(), strict=True)
     return {name: make_adapter(unet, CONFIGS[config]) for name, config in configs}
 
 
@@ -125,7 +132,7 @@ def at_site(unet: nn.Module, pair: dict[str, MIVAAdapter], kind: str, x: Tensor,
     attn = unet.get_submodule(site.path)
     temb = torch.randn(CLIPS, describe(unet).time_dim).double()
     with inject(unet, **pair) as miva:
-        miva.set_weights(**WEIGHTS)
+        miva.set_weights(**STRENGTHS)
         miva.context.temb, miva.context.frames = temb, FRAMES
         output = attn(x, encoder_hidden_states=text)
     return attn, output, [(adapter.site(site), adapter.config) for adapter in pair.values()], temb
@@ -134,7 +141,7 @@ def at_site(unet: nn.Module, pair: dict[str, MIVAAdapter], kind: str, x: Tensor,
 def test_self_attention_follows_equation_2(unet: nn.Module, pair: dict[str, MIVAAdapter]) -> None:
     x = torch.randn(CLIPS * FRAMES, TOKENS, 16).double()
     attn, output, adapters, temb = at_site(unet, pair, "sa", x)
-    expected = spatial(attn, x, temb, adapters, list(WEIGHTS.values()), FRAMES)
+    expected = spatial(attn, x, temb, adapters, weights_at("sa"), FRAMES)
     torch.testing.assert_close(output, expected, **EXACT)
 
 
@@ -145,14 +152,14 @@ def test_cross_attention_is_the_prompt_perceptron(
     x = torch.randn(CLIPS * FRAMES, TOKENS, 16).double()
     states = None if text is None else torch.randn(CLIPS * FRAMES, text, 16).double()
     attn, output, adapters, _ = at_site(unet, pair, "ca", x, states)
-    expected = prompted(attn, x, states, adapters, list(WEIGHTS.values()))
+    expected = prompted(attn, x, states, adapters, weights_at("ca"))
     torch.testing.assert_close(output, expected, **EXACT)
 
 
 def test_temporal_attention_sums_outputs(unet: nn.Module, pair: dict[str, MIVAAdapter]) -> None:
     x = torch.randn(CLIPS * TOKENS, FRAMES, 16).double()
     attn, output, adapters, _ = at_site(unet, pair, "ta", x)
-    expected = temporal(attn, x, adapters, list(WEIGHTS.values()))
+    expected = temporal(attn, x, adapters, weights_at("ta"))
     torch.testing.assert_close(output, expected, **EXACT)
 
 
@@ -187,12 +194,12 @@ def test_attention_masks_are_refused(unet: nn.Module, make_adapter: Callable) ->
 @pytest.mark.parametrize("text", [False, True])
 def test_whole_model(unet: nn.Module, pair: dict[str, MIVAAdapter], call: Callable, text: bool) -> None:
     with inject(unet, **pair) as miva:
-        miva.set_weights(**WEIGHTS)
+        miva.set_weights(**STRENGTHS)
         output = call(unet, text=text)
 
     temb = unet.time_embedding(unet.time_proj(torch.tensor([500, 500])).double())
     for site in describe(unet).sites:
         adapters = [(adapter.site(site), adapter.config) for adapter in pair.values()]
-        slow = Slow(site.kind, temb, adapters, list(WEIGHTS.values()), frames=3)
+        slow = Slow(site.kind, temb, adapters, weights_at(site.kind), frames=3)
         unet.get_submodule(site.path).set_processor(slow)
     torch.testing.assert_close(output, call(unet, text=text), **EXACT)

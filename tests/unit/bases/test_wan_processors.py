@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.strength import Strength
 from miva_core.bases.describe import describe
 from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
@@ -29,7 +30,7 @@ CONFIGS = {
         ca_query_bias=False,
     ),
 }
-WEIGHTS = {"one": 0.75, "two": -0.4}
+STRENGTHS = {"one": Strength(cross_frame=0.75, prompt=0.3), "two": Strength(cross_frame=-0.4, prompt=1.1)}
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
@@ -55,7 +56,7 @@ def call() -> Callable[..., Tensor]:
 
 @pytest.fixture(params=["default default", "official official", "default official"])
 def pair(request: pytest.FixtureRequest, wan: nn.Module, make_adapter: Callable) -> dict[str, MIVAAdapter]:
-    configs = zip(WEIGHTS, request.param.split(), strict=True)
+    configs = zip(STRENGTHS, request.param.split(), strict=True)
     return {name: make_adapter(wan, CONFIGS[config]) for name, config in configs}
 
 
@@ -117,7 +118,7 @@ def test_the_whole_model_follows_the_formulas(
     seen: list[Tensor] = []
     watch = wan.condition_embedder.time_embedder.register_forward_hook(lambda *call: seen.append(call[2]))
     with inject(wan, **pair) as miva:
-        miva.set_weights(**WEIGHTS)
+        miva.set_weights(**STRENGTHS)
         output = call(wan, words=words)
     watch.remove()
 
@@ -127,10 +128,11 @@ def test_the_whole_model_follows_the_formulas(
             self.adapters = [(adapter.site(site), adapter.config) for adapter in pair.values()]
 
         def __call__(self, attn, x, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
-            weights = list(WEIGHTS.values())
             if encoder_hidden_states is None:
+                weights = [strength.cross_frame for strength in STRENGTHS.values()]
                 clips = [self_attention(attn, *of, self.adapters, weights) for of in zip(x, seen[0], strict=True)]
             else:
+                weights = [strength.prompt for strength in STRENGTHS.values()]
                 rows = zip(x, encoder_hidden_states, strict=True)
                 clips = [prompted(attn, *of, self.adapters, weights) for of in rows]
             return torch.stack(clips)
