@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
-from miva_core.attention.formulas import reference_weights
+from miva_core.attention.cross_frame import reference_weights
 from miva_core.attention.strength import Strength
 from miva_core.bases.describe import describe
 from miva_core.bases.inject import inject
