@@ -412,7 +412,7 @@ def test_weights_can_be_set_after_an_injection_in_inference_mode(
 
 
 def test_the_bare_forward_is_refused(unet: nn.Module, make_adapter: Callable) -> None:
-    """It bypasses the hook that tells the number of frames, and frames would be taken for clips."""
+    """It bypasses the hook that reports the number of frames, and frames would be taken for clips."""
     with inject(unet, pan=make_adapter(unet)), pytest.raises(MIVAError, match="Call the model itself"):
         unet.forward(torch.zeros(1, 4, 3, 4, 6, dtype=torch.float64), torch.tensor(5), None)
 
