@@ -69,7 +69,7 @@ def of_pictures(detector: Detector, segmenter: Segmenter) -> dict[str, str]:
         missing = next(
             f"{colour} {kind}" for colour in ("red", "blue") for kind in KINDS if f"{colour} {kind}" not in scene.names
         )
-        absent.append(detector(scene.frames[0], [missing, *scene.names])[0].best >= 0.3)
+        absent.append(detector(scene.frames[0], [missing, *scene.names])[0].best_score >= 0.3)
     return {
         f"box IoU > 0.5, of {len(right)} shapes in {PICTURES} pictures": f"{statistics.mean(right):.1%}",
         "… that score less than 0.3": f"{statistics.mean(wanting):.1%}",

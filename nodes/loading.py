@@ -10,7 +10,7 @@ from ..miva_core.adapters.info import read_info
 from ..miva_core.bases.registry import BASES
 from ..miva_core.bases.spec import BaseFile
 from ..miva_core.errors import MIVAError
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
 
@@ -20,7 +20,7 @@ _NOTHING = "no file in models/"
 
 def menu(folder: str) -> list[str]:
     """Files of a kind; without any an entry that says so, since a menu below a menu cannot be empty."""
-    return comfy_bridge.files_in(folder) or [_NOTHING + folder]
+    return comfy_folders.files_in(folder) or [_NOTHING + folder]
 
 
 def find_file(folder: str, name: str, what: str) -> Path:
@@ -29,9 +29,9 @@ def find_file(folder: str, name: str, what: str) -> Path:
     Raises:
         MIVAError: it is gone, or there is none.
     """
-    path = comfy_bridge.file_in(folder, name)
+    path = comfy_folders.file_in(folder, name)
     if path is None or not path.exists():
-        places = " or ".join(comfy_bridge.places_of(folder))
+        places = " or ".join(comfy_folders.folder_paths_of(folder))
         if name.startswith(_NOTHING):
             raise MIVAError(f"There is no {what} in {places}: put one there, press R, and choose it.")
         raise MIVAError(
@@ -42,7 +42,7 @@ def find_file(folder: str, name: str, what: str) -> Path:
 
 def stamp_in(folder: str, name: str | None) -> tuple[int, int] | None:
     """The stamp of a file in a menu; None if it is gone, or if another node feeds the menu, which comes too late."""
-    path = comfy_bridge.file_in(folder, name) if name else None
+    path = comfy_folders.file_in(folder, name) if name else None
     return stamp_of(path) if path and path.exists() else None
 
 
@@ -103,7 +103,7 @@ def _file_menu(file: BaseFile) -> io.Combo.Input:
     """The menu for a file of a base."""
     if not file.without:
         return io.Combo.Input(file.input, options=menu(file.folder), tooltip=file.tooltip)
-    options = [file.without, *comfy_bridge.files_in(file.folder)]
+    options = [file.without, *comfy_folders.files_in(file.folder)]
     return io.Combo.Input(file.input, options=options, default=file.without, tooltip=file.tooltip, advanced=True)
 
 
@@ -128,7 +128,7 @@ class MIVALoad(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "miva_name",
-                    options=comfy_bridge.files_in("miva"),
+                    options=comfy_folders.files_in("miva"),
                     tooltip="The motion's file, in models/miva. MIVA Info shows which base it is for.",
                 ),
                 io.Float.Input(

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..miva_core.errors import MIVAError
 from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
 from ..miva_core.subject_mask.shape_models import SHAPES
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
 from .messages import collect_warnings, friendly_errors, node_text
@@ -32,7 +32,7 @@ _TRACK = "find in the key frame, then follow"
 _EVERY_FRAME = "find in every frame"
 _MOST_FRAMES = 100_000
 _WORKING = 2 * 2**30
-"""Bytes that Grounding DINO and SAM 2 take beside their weights, generously."""
+"""Bytes that Grounding DINO and SAM 2 take on top of their weights, rounded up."""
 
 
 class MIVASubjectMask(io.ComfyNode):
@@ -124,7 +124,7 @@ class MIVASubjectMask(io.ComfyNode):
         found = found._replace(masks=edited)
         warned.append(f"The mask covers {found.masks.amax(0)[key_frame].mean():.1%} of the picture.")
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
-        # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
+        # For several pictures ComfyUI joins the texts, so they must have the same parts for each.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
         preview |= node_text("\n".join(warned)).as_dict()
         return io.NodeOutput(
@@ -146,13 +146,13 @@ def _word_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "detector",
-            options=[*comfy_bridge.files_in("grounding-dino"), _DEMO],
+            options=[*comfy_folders.files_in("grounding-dino"), _DEMO],
             tooltip="Grounding DINO, in models/grounding-dino: groundingdino_swint_ogc.pth, or model.safetensors in a "
             "folder of its own. The built-in demo knows only drawn shapes, such as red circle.",
         ),
         io.Combo.Input(
             "segmenter",
-            options=[*comfy_bridge.files_in("sam2"), _DEMO],
+            options=[*comfy_folders.files_in("sam2"), _DEMO],
             tooltip="SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin. The built-in demo knows only drawn "
             "shapes.",
         ),
@@ -216,38 +216,38 @@ def _drawn_inputs() -> list[io.Input]:
 
 
 def _segmenter_input(first: list[str], tooltip: str) -> io.Input:
-    return io.Combo.Input("segmenter", options=[*first, *comfy_bridge.files_in("sam2"), _DEMO], tooltip=tooltip)
+    return io.Combo.Input("segmenter", options=[*first, *comfy_folders.files_in("sam2"), _DEMO], tooltip=tooltip)
 
 
 def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
     from ..miva_core.subject_mask.grabcut import grabcut
-    from ..miva_core.subject_mask.subjects import pointed_at, segment
+    from ..miva_core.subject_mask.subjects import numbered_subjects, segment
 
     chosen = method["method"]
-    shared = {"key_frame": key_frame, "tell": comfy_bridge.teller()}
+    shared: dict[str, Any] = {"key_frame": key_frame, "on_progress": comfy_bridge.progress_callback()}
     if chosen == WORDS:
         return _by_words(frames, method, mivas, shared)
-    given = _given(method, frames)
+    prompts = _prompts(method, frames)
     if method["segmenter"] == _AS_IT_IS:
-        return pointed_at(given["rough"].expand(1, len(frames), -1, -1))
+        return numbered_subjects(prompts["rough"].expand(1, len(frames), -1, -1))
     if method["segmenter"] == _GRABCUT:
         if len(frames) > 1:
             raise MIVAError(
                 f"GrabCut works on one picture, but a clip of {len(frames)} frames is connected: choose a SAM 2 model, "
                 "which follows the subject, or put Get Image from Batch before this node."
             )
-        cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
-        return pointed_at(grabcut(frames, **cut)[None, None])
+        cut = {"box": tuple(prompts["boxes"][0])} if chosen == BOX else {"rough": prompts["rough"]}
+        return numbered_subjects(grabcut(frames, **cut)[None, None])
     segmenter, segmenting = _segmenter(method["segmenter"], len(frames) > 1)
     comfy_bridge.load_to_device([segmenting], _WORKING)
-    return pointed_at(segment(frames, segmenter, **given, **shared))
+    return numbered_subjects(segment(frames, segmenter, **prompts, **shared))
 
 
 def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
     from ..miva_core.subject_mask.detector import NotFoundError
     from ..miva_core.subject_mask.subjects import find_subjects
 
-    prompt, track = _prompt(method["prompt"], mivas), method["frames"] == _TRACK
+    prompt, track = _text_prompt(method["prompt"], mivas), method["frames"] == _TRACK
     detector, detecting = _detector(method["detector"])
     segmenter, segmenting = _segmenter(method["segmenter"], track and len(frames) > 1)
     # Together, since the one that is brought later could drive the other one out.
@@ -264,28 +264,25 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, share
             **shared,
         )
     except NotFoundError as error:
-        told = [str(error)]
+        sentences = [str(error)]
         if not method["prompt"].strip():
-            told.append(f"These words are from {mivas[-1].path.stem}, since `prompt` is empty.")
+            sentences.append(f"These words are from {mivas[-1].path.stem}, since `prompt` is empty.")
         if method["detector"] == _DEMO:
-            told.append(
+            sentences.append(
                 "The built-in demo knows only drawn shapes, such as red circle: for all else choose a Grounding DINO "
                 "model as `detector`."
             )
-        raise MIVAError(" ".join(told)) from error
+        raise MIVAError(" ".join(sentences)) from error
 
 
-def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
-    """What points at the subject, as `segment` takes it."""
+def _prompts(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
+    """The box, points or rough mask that points at the subject, as arguments of `segment`."""
     chosen = method["method"]
     if chosen == DRAWN:
         from ..miva_core.animation.masks import match_size
 
-        return {
-            "rough": match_size(
-                "the subject", drawn_mask(method["drawn"], "The drawn mask", or_else=""), tuple(frames.shape[1:3])
-            )
-        }
+        rough = drawn_mask(method["drawn"], "The drawn mask", or_else="")
+        return {"rough": match_size("the subject", rough, (frames.shape[1], frames.shape[2]))}
     text = method[chosen].strip()
     if not text:
         edges, point = "10,20,200,180 for its left, top, right and bottom edge", "120,80 for a point on it"
@@ -297,8 +294,8 @@ def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
         raise MIVAError(f"The widget `{chosen}` cannot be read: {error}.") from error
 
 
-def _prompt(prompt: str, mivas: MivaStack) -> str:
-    """What is looked for: the words, or the last motion's own subject."""
+def _text_prompt(prompt: str, mivas: MivaStack) -> str:
+    """The words to look for; those that the last motion names, if there are none."""
     if prompt.strip() or not mivas:
         return prompt
     last = mivas[-1]
@@ -321,20 +318,20 @@ def _segmenter(name: str, follow: bool) -> tuple["Segmenter", Any]:
 
 
 @contextmanager
-def _or_another(widget: str) -> Iterator[None]:
-    """Of a file that cannot be used it is told where to choose another one."""
+def _suggest_another(widget: str) -> Iterator[None]:
+    """Add to errors of a file in which widget to choose another one."""
     try:
         yield
     except MIVAError as error:
         raise MIVAError(f"{error} Mend that, or choose another `{widget}`.") from error
 
 
-# The last one of each is kept in memory, so that other words or another picture load nothing.
+# The last model of each kind stays in memory, so that other words or another picture load nothing.
 @lru_cache(maxsize=1)
 def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
     from ..miva_core.subject_mask.model_files import load_detector
 
-    with torch.inference_mode(False), _or_another("detector"):
+    with torch.inference_mode(False), _suggest_another("detector"):
         detector = load_detector(path)
     return detector, comfy_bridge.make_patcher(detector.model)
 
@@ -343,7 +340,7 @@ def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", An
 def _loaded_segmenter(path: Path, stamp: tuple[int, int], follow: bool) -> tuple["Segmenter", Any]:
     from ..miva_core.subject_mask.model_files import load_segmenter
 
-    with torch.inference_mode(False), _or_another("segmenter"):
+    with torch.inference_mode(False), _suggest_another("segmenter"):
         segmenter = load_segmenter(path)
         network = segmenter.with_tracker() if follow else segmenter.model
     return segmenter, comfy_bridge.make_patcher(network)

@@ -13,7 +13,7 @@ from ..miva_core.clips.camera import EASINGS
 from ..miva_core.clips.camera_clips import CAMERA_MOTIONS
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .masks import frames_of, split_opacity
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
@@ -116,7 +116,7 @@ class MIVACameraClips(io.ComfyNode):
                 named = [(f"batch {k} of stills", batch) for k, batch in enumerate(stills["images"], start=1)]
                 batches = [_of_stills(name, batch) for name, batch in named]
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
-            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
+            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.progress_callback())
         if len(pictures) < _FEW_STILLS:
             warned.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
         return _output(Dataset(clips, base.name, motion[0], False, source), warned)
@@ -167,7 +167,7 @@ class MIVADataset(io.ComfyNode):
                 from ..miva_core.clips.files import read_clips
 
                 folder = _chosen_folder(clips["folder"][0])
-                found = read_clips(folder, _clip_spec(base), 0, on_progress=comfy_bridge.teller())
+                found = read_clips(folder, _clip_spec(base), 0, on_progress=comfy_bridge.progress_callback())
                 camera = any(folder.glob("*_flow.json"))
             else:
                 found, camera = _connected_clips(base, clips), False
@@ -179,7 +179,7 @@ class MIVADataset(io.ComfyNode):
 
 
 def _folder(tooltip: str, preferred: str = "") -> io.Input:
-    folders = comfy_bridge.input_folders()
+    folders = comfy_folders.input_folders()
     default = preferred if preferred in folders else None
     return io.Combo.Input("folder", options=folders, default=default, tooltip=tooltip)
 
@@ -270,7 +270,7 @@ def _clip_spec(base: "Base") -> "ClipSpec":
 
 
 def _chosen_folder(name: str) -> Path:
-    folder = comfy_bridge.input_folder(name)
+    folder = comfy_folders.input_folder(name)
     if folder is None:
         raise MIVAError(
             f"There is no folder {name!r} in ComfyUI's input folder any more: put it back, or choose another one (R "
@@ -283,7 +283,7 @@ def _contents(chosen: Any) -> Any:
     """What tells a chosen folder's files from what they were."""
     name = chosen.get("folder") if isinstance(chosen, Mapping) else None
     name = name[0] if isinstance(name, list) else name
-    folder = comfy_bridge.input_folder(name) if isinstance(name, str) else None
+    folder = comfy_folders.input_folder(name) if isinstance(name, str) else None
     if folder is None:
         return None
     files = sorted(path for path in folder.rglob("*") if path.is_file())

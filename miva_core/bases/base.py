@@ -1,7 +1,7 @@
 """A base: a frozen video model with all it needs to turn a picture into a clip."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from einops import rearrange
@@ -149,6 +149,11 @@ class Base:
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return cast(torch.dtype, self.model.dtype)
 
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:

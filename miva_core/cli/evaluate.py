@@ -1,4 +1,4 @@
-"""The command that measures an adapter on stills."""
+"""The command `evaluate`: measure an adapter on stills."""
 
 import argparse
 from pathlib import Path
@@ -48,10 +48,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     check_parent(options.out)
     if (options.out / TABLE).exists():
         raise MIVAError(f"{options.out} holds an evaluation already: name another folder.")
-    dino, clip = (
-        load_features(kind, folder) if folder else None
-        for kind, folder in (("dino", options.dino), ("clip", options.clip))
-    )
+    dino = load_features("dino", options.dino) if options.dino else None
+    clip = load_features("clip", options.clip) if options.clip else None
 
     create_folder(options.out)
     check_fillable(options.out)

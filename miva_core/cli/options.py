@@ -81,18 +81,23 @@ def add_models(command: argparse.ArgumentParser) -> None:
     command.add_argument("--confidence", type=share, help="of the detector, 0 to 1; lower finds more (default: 0.3)")
 
 
-def search_options(options: argparse.Namespace) -> dict[str, float]:
-    """The arguments of `find_subjects` that `add_models`'s options change."""
-    return {} if options.confidence is None else {"confidence": options.confidence}
+def chosen_confidence(options: argparse.Namespace) -> float:
+    """The confidence that `add_models`'s options ask for, 0.3 by default."""
+    return 0.3 if options.confidence is None else options.confidence
 
 
-def load_models(options: argparse.Namespace, with_detector: bool = True) -> "tuple[Detector | None, Segmenter]":
-    """The models that `add_models`'s options name."""
-    from ..subject_mask.model_files import load_detector, load_segmenter
+def load_chosen_detector(options: argparse.Namespace) -> "Detector":
+    """The detector that `add_models`'s options name."""
+    from ..subject_mask.model_files import load_detector
 
-    where = str(device(options.device))
-    detector = load_detector(options.detector, options.vocabulary, where) if with_detector else None
-    return detector, load_segmenter(options.segmenter, where)
+    return load_detector(options.detector, options.vocabulary, str(device(options.device)))
+
+
+def load_chosen_segmenter(options: argparse.Namespace) -> "Segmenter":
+    """The segmenter that `add_models`'s options name."""
+    from ..subject_mask.model_files import load_segmenter
+
+    return load_segmenter(options.segmenter, str(device(options.device)))
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

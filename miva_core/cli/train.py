@@ -14,11 +14,12 @@ from .options import (
     add_models,
     check_distinct,
     check_new_folder,
+    chosen_confidence,
     device,
     load_chosen_base,
-    load_models,
+    load_chosen_detector,
+    load_chosen_segmenter,
     number,
-    search_options,
     whole,
 )
 
@@ -286,10 +287,13 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
         return lesson, _samples(options, lesson, None)
     from ..subject_mask.subjects import find_subjects
 
-    models, wanted = load_models(options), search_options(options)
+    detector, segmenter = load_chosen_detector(options), load_chosen_segmenter(options)
+    confidence = chosen_confidence(options)
 
     def finder(phrases: Sequence[str]) -> "FindMasks":
-        return lambda frames: find_subjects(frames, ". ".join(phrases), *models, **wanted).masks
+        return lambda frames: (
+            find_subjects(frames, ". ".join(phrases), detector, segmenter, confidence=confidence).masks
+        )
 
     lesson = _lesson(base, options, finder(words))
     # A still is tried with the first subject alone.

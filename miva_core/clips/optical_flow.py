@@ -32,13 +32,14 @@ def measure_flow(frames: Tensor, stride: int = 1) -> Tensor:
     """
     import cv2
 
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0)
     grey = [_enlarged_grey(frame) for frame in frames]
     height, width = frames.shape[-2:]
     flows = [np.zeros((height, width, 2), np.float32)] * stride
     for earlier, later in zip(grey, grey[stride:], strict=False):
-        found = search.calc(later, earlier, None)
+        # OpenCV's types leave out None, which asks for a search from scratch.
+        found = search.calc(later, earlier, None)  # type: ignore[call-overload]
         flows.append(cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA) / _ENLARGEMENT)
     flow = torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2)
     references = torch.cat([frames[:stride], frames[:-stride]])

@@ -112,18 +112,18 @@ def read_video(path: str | Path, transform: Callable[[Tensor], Tensor]) -> Video
         MIVAError: no such file, a folder, empty, not a video, damaged, or above `MAX_CLIP_PIXELS`.
     """
     path = require_file(path, "video")
-    frames, times, durations = FrameCollector(transform), [], []
+    frames = FrameCollector(transform)
+    times: list[float | None] = []
+    durations: list[float] = []
     for coded in decode(path):
         if frames.size not in (None, coded.pixels.shape[:2]):
             raise MIVAError(f"The video {path} changes its size on the way: convert it to one size first.")
         frames.add(_floats(coded.pixels), None if coded.opacity is None else _floats(coded.opacity))
         times.append(coded.time)
-        durations.append(coded.duration)
+        durations += [] if coded.duration is None else [coded.duration]
         _check_length(path, frames, len(times))
-    if durations[0] is None:
-        repeats, fps = pace_of_times(path, times, coded.rate)
-    else:
-        repeats, fps = pace_of_durations(path, durations)
+    # Frames of animations have durations, those of videos have times.
+    repeats, fps = pace_of_durations(path, durations) if durations else pace_of_times(path, times, coded.rate)
     _check_length(path, frames, sum(repeats or ()))
     return frames.video(fps, repeats, coded.stored_size)
 

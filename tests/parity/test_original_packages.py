@@ -91,7 +91,7 @@ def test_grounding_dino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     detector = load_detector(tmp_path / "groundingdino_swint_ogc.pth")
     pixels = torch.randn(1, 3, 320, 416)
-    ids = torch.tensor([detector.read(["red circle", "blue square"])[0]])
+    ids = torch.tensor([detector.tokenize(["red circle", "blue square"])[0]])
     same_proposals(monkeypatch)
     with torch.no_grad():
         theirs = original(pixels, captions=["red circle. blue square."])

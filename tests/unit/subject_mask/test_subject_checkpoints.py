@@ -308,7 +308,7 @@ def small_instead_of_known_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for module, config in configs.items():
         monkeypatch.setattr(module, "configuration", lambda *_, config=config: config)
-    monkeypatch.setattr(model_files, "_USUAL_SIZE", (96, 192))
+    monkeypatch.setattr(model_files, "_DEFAULT_SIZE", (96, 192))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
