@@ -9,7 +9,7 @@ from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
 from miva_core.bases.base import Base
-from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.errors import MIVAError
 
 PLAIN = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
 MASKED = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2, mask=True)
@@ -36,48 +36,6 @@ def mask(base: Base) -> Tensor:
 @pytest.fixture
 def jump(base: Base, make_adapter: Callable) -> MIVAAdapter:
     return make_adapter(base.model, MASKED)
-
-
-def test_masks_come_with_the_clip(base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter) -> None:
-    clip = animate(base, picture, {"a jump": (jump, 1.0)}, masks={"a jump": mask}, **QUICK)
-    generated = clip.masks["a jump"]
-    assert generated.shape == clip.frames.shape[:3]
-    assert generated.dtype == torch.float32 and generated.device.type == "cpu"
-    assert torch.equal(generated[0], mask)
-    assert generated.min() >= 0 and generated.max() <= 1
-    assert (generated[1:] != generated[0]).any()
-
-
-def test_no_masks_without_masked_adapters(base: Base, picture: Tensor, make_adapter: Callable) -> None:
-    assert animate(base, picture, {"pan": (make_adapter(base.model, PLAIN), 1.0)}, **QUICK).masks == {}
-
-
-def test_masked_and_plain_adapters_in_one_run(
-    base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter, make_adapter: Callable
-) -> None:
-    """Overlapping masks, one of them over everything; and every adapter matters."""
-    others = {"pan": make_adapter(base.model, PLAIN), "sway": make_adapter(base.model, MASKED)}
-    masks = {"jump": mask, "sway": torch.ones_like(mask)}
-
-    def run(**weights: float) -> Tensor:
-        adapters = {"jump": jump} | others
-        stack = {name: (adapter, weights.get(name, 0.3)) for name, adapter in adapters.items()}
-        clip = animate(base, picture, stack, masks=masks, **QUICK)
-        assert set(clip.masks) == {"jump", "sway"}
-        return clip.frames
-
-    frames = run()
-    for name in ("jump", "pan", "sway"):
-        assert (run(**{name: 0.1}) - frames).abs().max() > 1e-3
-
-
-def test_where_the_subject_is_matters(base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter) -> None:
-    frames, again, elsewhere = (
-        animate(base, picture, {"jump": (jump, 1.0)}, masks={"jump": m}, **QUICK).frames
-        for m in (mask, mask, mask.flip(1))
-    )
-    assert torch.equal(frames, again)
-    assert (frames - elsewhere).abs().max() > 1e-3
 
 
 def test_masks_of_another_size_of_picture_follow_its_crop(base: Base, jump: MIVAAdapter) -> None:
@@ -137,12 +95,3 @@ def test_mistakes_are_told_before_sampling_starts(
             assert "\n" not in str(raised.value)
     finally:
         watch.remove()
-
-
-def test_an_empty_mask_is_told_and_means_everywhere(
-    base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter
-) -> None:
-    with pytest.warns(MIVAWarning, match="taken for the whole frame"):
-        empty = animate(base, picture, {"jump": (jump, 1.0)}, masks={"jump": mask * 0}, **QUICK)
-    whole = animate(base, picture, {"jump": (jump, 1.0)}, masks={"jump": torch.ones_like(mask)}, **QUICK)
-    assert torch.equal(empty.frames, whole.frames)
