@@ -106,7 +106,7 @@ def test_where_a_program_keeps_a_module_plays_no_part(make_unet: Callable) -> No
 
 
 def test_other_classes_are_refused(unet: UNetMotionModel) -> None:
-    with pytest.raises(MIVAError, match=r"class Linear is not supported; pass one of .*UNetMotionModel"):
+    with pytest.raises(MIVAError, match=r"Linear is not supported; .*UNetMotionModel"):
         describe(nn.Linear(2, 2))
     with pytest.raises(MIVAError, match=r"torch\.compile"):
         describe(torch.compile(unet))
@@ -114,7 +114,7 @@ def test_other_classes_are_refused(unet: UNetMotionModel) -> None:
 
 def test_unusual_attention_is_refused(unet: UNetMotionModel) -> None:
     unet.mid_block.attentions[0].transformer_blocks[0].attn1.rescale_output_factor = 2.0
-    with pytest.raises(MIVAError, match=r"mid_block\..*attn1 sets rescale_output_factor=2.0"):
+    with pytest.raises(MIVAError, match=r"attn1 sets rescale_output_factor=2\.0"):
         describe(unet)
 
 
