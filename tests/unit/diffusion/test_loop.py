@@ -226,19 +226,19 @@ def test_the_callers_scheduler_is_left_alone(
 @pytest.mark.parametrize("cls", [EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler])
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])
 def test_schedulers_that_scale_are_refused_by_name(cls: type, spacing: str) -> None:
-    with pytest.raises(MIVAError, match=f"{cls.__name__} rescales its input.* use DDIM"):
+    with pytest.raises(MIVAError, match=f"{cls.__name__} rescales"):
         prepare_scheduler(cls(**SD15, timestep_spacing=spacing), 10)
 
 
 @pytest.mark.parametrize("cls", [DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler])
 def test_thresholding_is_refused_by_name(cls: type) -> None:
-    with pytest.raises(MIVAError, match=f"{cls.__name__} clips by a quantile"):
+    with pytest.raises(MIVAError, match="by a quantile"):
         prepare_scheduler(cls(**SD15, thresholding=True), 10)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1001, 2.5, True, "10", None])
 def test_impossible_numbers_of_steps_are_refused(steps: Any) -> None:
-    with pytest.raises(MIVAError, match="whole number from 1 to 1000"):
+    with pytest.raises(MIVAError, match="from 1 to 1000"):
         prepare_scheduler(DDIMScheduler(clip_sample=False), steps)
 
 
@@ -248,7 +248,7 @@ def test_the_bounds_are_possible(steps: int) -> None:
 
 
 def test_clipping_is_refused_by_name() -> None:
-    with pytest.raises(MIVAError, match=r"DDIMScheduler clips latents .* clip_sample=False"):
+    with pytest.raises(MIVAError, match="clip_sample=False"):
         prepare_scheduler(DDIMScheduler(**SD15), 4)
 
 
@@ -265,7 +265,7 @@ def test_steps_that_a_scheduler_cannot_make(scheduler: Any, steps: int) -> None:
 def test_a_scheduler_for_another_noise_is_refused() -> None:
     own = SCHEDULERS["ddim v"]()
     for other in ("ddim", "unipc", "flow", "flow unipc"):
-        with pytest.raises(MIVAError, match=r"not for this base; make it by \w+\.from_config"):
+        with pytest.raises(MIVAError, match=r"make it by \w+\.from_config"):
             check_same_noise(SCHEDULERS[other](), own)
     with pytest.raises(MIVAError, match="own noise levels"):
         check_same_noise(DDIMScheduler(prediction_type="v_prediction"), own)
