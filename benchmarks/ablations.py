@@ -37,15 +37,16 @@ from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, writ
 from miva_core import MIVAAdapter, load_base
 from miva_core.adapters.config import MIVAConfig
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.clips.camera_clips import Shooting
 from miva_core.clips.stills import read_stills
-from miva_core.media.video import contact_sheet
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.training.denoiser import Denoiser
 from miva_core.training.draws import Draws
 from miva_core.training.latent_clips import Batch, LatentClip
 from miva_core.training.loop import draw_step, learning_rate
 from miva_core.training.loss import rolled_out_losses
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import Lesson, film_clips
 

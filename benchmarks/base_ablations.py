@@ -21,11 +21,11 @@ from benchmarks.claims import FRAMES as JUDGED
 from benchmarks.claims import caption_of, joined, scores
 from benchmarks.significance import shown
 from benchmarks.tiny_quality import Ideal, camera_ideal, held_out_pictures, subject_ideal
-from miva_core import animate, load_base
+from miva_core import RunOptions, animate, load_base
 from miva_core.bases.base import Base
 from miva_core.bases.describe import describe
-from miva_core.bases.loading import TINY_FOLDER
 from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.bases.tiny.spec import WEIGHTS
 from miva_core.training.denoiser import Denoiser
 from tools.procedural.scenes import WORDS, SceneChoice
 from tools.train_tiny import (
@@ -102,7 +102,7 @@ VARIANTS = (
 
 def codec_of(variant: Variant, pictures: Tensor) -> PatchCodec:
     if variant.channels is None:
-        return PatchCodec.from_pretrained(TINY_FOLDER / "codec").float()
+        return PatchCodec.from_pretrained(WEIGHTS / "codec").float()
     return fit_codec(pictures, torch.Generator().manual_seed(0), variant.channels)
 
 
@@ -140,7 +140,7 @@ def speeds_and_gains(base: Base, words: nn.Embedding, motion: str, ideal: Ideal,
     told = replace(base, text=caption_of(motion, words.weight))
     of_seeds = []
     for seed in range(seeds):
-        clips = [animate(told, clip[0], {}, seed=seed, frames=LENGTH).frames for clip in ideal.frames]
+        clips = [animate(told, clip[0], [], RunOptions(seed=seed, frames=LENGTH)).frames for clip in ideal.frames]
         of_seeds.append(scores(torch.stack(clips), ideal, motion))
     found = joined(of_seeds)
     return found.speed, found.gain

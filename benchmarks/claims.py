@@ -31,14 +31,14 @@ from benchmarks.tiny_quality import (
     swept,
     write_jpeg,
 )
-from miva_core import MIVAAdapter, animate, load_base
-from miva_core.adapters.library import SHIPPED
+from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.attention.formulas import reference_weights
 from miva_core.bases.base import Base
-from miva_core.bases.loading import TINY_FOLDER
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.measure.metrics import clip_flow, median_flow, psnr
-from miva_core.media.video import contact_sheet
+from miva_core.media.contact_sheet import contact_sheet
 from tools.procedural.scenes import WORDS
 
 FRAMES = {"pan_left": 8, "jump": 4}
@@ -54,7 +54,7 @@ class Setting:
     Attributes:
         claim: what the paper says of the part that is changed.
         adapter: the change of the adapter.
-        animate: arguments of `animate` that differ.
+        animate: what differs in the `RunOptions`.
         captioned: no adapter, but the caption that the base was trained with on clips of this motion.
         adds: what the claim is about is added here, not left out.
         by: what the claim is about, more being better.
@@ -114,7 +114,7 @@ CAPTIONED = Setting("no adapter, but the base's own caption", "", captioned=True
 
 def captioned(base: Base, motion: str) -> Base:
     """The base under the caption of a motion, at the speed of the ideal clips."""
-    vectors = load_file(TINY_FOLDER / "words.safetensors")["weight"].float()
+    vectors = load_file(TINY_WEIGHTS / "words.safetensors")["weight"].float()
     return replace(base, text=caption_of(motion, vectors))
 
 
@@ -137,11 +137,12 @@ class Scores:
     drift: Tensor
 
 
-def clips_of(base: Base, adapters: dict, ideal: Ideal, seed: int, kept: Path, **options: object) -> Tensor:
+def clips_of(base: Base, motions: Sequence[Motion], ideal: Ideal, seed: int, kept: Path, **options: object) -> Tensor:
     """Clips (N, F, H, W, 3), from the file if they are kept there."""
     if kept.exists():
         return torch.load(kept, weights_only=True).float() / 255
-    made = torch.stack([animate(base, clip[0], adapters, seed=seed, **options).frames for clip in ideal.frames])
+    chosen = RunOptions(seed=seed, **options)
+    made = torch.stack([animate(base, clip[0], motions, chosen).frames for clip in ideal.frames])
     keep((made * 255).round().byte(), kept)
     return (made * 255).round() / 255
 
@@ -185,10 +186,10 @@ def all_scores(
         setting.adapter(adapter)
         of_seeds = []
         chosen = captioned(base, motion) if setting.captioned else base
-        adapters = {} if setting.captioned else {motion: (adapter, 1.0)}
+        motions = [] if setting.captioned else [Motion(adapter)]
         for seed in range(seeds):
             kept = kept_in(work, f"{motion}, {setting.name}", seed, len(ideal.frames))
-            clips = clips_of(chosen, adapters, ideal, seed, kept, **setting.animate(base))
+            clips = clips_of(chosen, motions, ideal, seed, kept, **setting.animate(base))
             of_seeds.append(scores(clips, ideal, motion))
         yield setting, joined(of_seeds), clips
 
@@ -270,7 +271,7 @@ def weights_table(base: Base, pictures: Tensor, seeds: int, work: Path) -> list[
         pans, moves, right = [], [], []
         for seed in range(seeds):
             kept = kept_in(work, f"pair {pair[0]:g}", seed, len(ideal.frames))
-            chosen = {name: (adapters[name], weight) for name, weight in zip(FRAMES, pair, strict=True) if weight}
+            chosen = [Motion(adapters[name], weight) for name, weight in zip(FRAMES, pair, strict=True) if weight]
             clips = clips_of(base, chosen, ideal, seed, kept)
             for clip, truth, mask in zip(clips, ideal.frames, ideal.mask, strict=True):
                 area = swept(mask)

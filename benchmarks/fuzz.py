@@ -51,7 +51,7 @@ def adapter_door() -> Door:
     """Say what the adapter is, read it, and animate a picture by it."""
     import torch
 
-    from miva_core import MIVAAdapter, animate, load_base, read_info
+    from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base, read_info
     from miva_core.cli.main import main as command
 
     torch.set_num_threads(1)
@@ -62,8 +62,8 @@ def adapter_door() -> Door:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             command(["info", str(path)])
         info, adapter = read_info(path), MIVAAdapter.load(path, base.backbone)
-        masks = {path.stem: mask} if info.config.mask else {}
-        clip = animate(base, picture, {path.stem: (adapter, 1.0)}, masks=masks, steps=2, frames=4)
+        motion = Motion(adapter, mask=mask if info.config.mask else None, name=path.stem)
+        clip = animate(base, picture, [motion], RunOptions(steps=2, frames=4))
         if not clip.frames.isfinite().all():
             raise ValueError("The frames are NaN.")
 
@@ -73,6 +73,7 @@ def adapter_door() -> Door:
 def model_door() -> Door:
     """Convert the research checkpoint and save the adapter."""
     import json
+    from unittest.mock import patch
 
     from miva_core.bases.wan import loading as wan
     from miva_core.convert.official import convert_official
@@ -82,7 +83,8 @@ def model_door() -> Door:
     def door(path: Path) -> None:
         # Beside the file, where all is removed after it: a process that is killed removes nothing of its own.
         (path.parent / "transformer.json").write_text(config)
-        adapter, _ = convert_official(path, alpha=2.0, configs=path.parent)
+        with patch.object(wan, "CONFIGS", path.parent):
+            adapter = convert_official(path, alpha=2.0).adapter
         adapter.save(path.parent / "out.safetensors", adapter.info(motion="hop", frames=17, size=(832, 480), fps=8))
 
     return door
@@ -92,14 +94,15 @@ def clip_door() -> Door:
     """Read the clip alone, and as one of a folder of training clips."""
     import av
 
-    from miva_core.clips.files import Wanted, read_clips
+    from miva_core.clips.files import read_clips
+    from miva_core.clips.training_clip import ClipSpec
     from miva_core.media.video import read_video
 
     av.logging.set_level(None)
 
     def door(path: Path) -> None:
-        read_video(path)
-        read_clips(path.parent, Wanted((SIZE, SIZE), 4, 8.0), masks=0)
+        read_video(path, lambda frame: frame)
+        read_clips(path.parent, ClipSpec((SIZE, SIZE), 4, 8.0), masks=0)
 
     return door
 

@@ -8,6 +8,7 @@ of the drawn subjects.
 
 import argparse
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
@@ -16,14 +17,14 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from benchmarks.mask_stopping import iou, stopped_masks
 from benchmarks.tiny_quality import CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
-from miva_core import MIVAAdapter, animate, load_base
-from miva_core.adapters.library import SHIPPED
-from miva_core.animation.animate import Clip
-from miva_core.animation.mask_stream import iou, mask_steps
+from miva_core import Clip, MIVAAdapter, Motion, RunOptions, animate, load_base
+from miva_core.animation.mask_guidance import mask_steps
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.measure.metrics import clip_flow
-from miva_core.media.video import contact_sheet, frames_over_masks
+from miva_core.media.contact_sheet import contact_sheet, frames_over_masks
 from tools.procedural.scenes import SceneChoice, draw_scenes
 
 MASKED = ("jump", "sway")
@@ -32,7 +33,6 @@ STOP_IOU = 0.99
 AWAY = 10
 """Pixels from a subject where its own motion no longer shows in the flow, which is computed over windows: nearer, even
 the ideal clips' backgrounds seem to move."""
-Stack = dict[str, tuple[MIVAAdapter, float]]
 
 
 @dataclass
@@ -115,11 +115,11 @@ def one_subject(base: Base, motion: str, pictures: Tensor, seeds: int, folder: P
         ideal.add(truth, truth, mask, None)
         for seed in range(seeds):
             if motion in adapters:
-                clip = animate(base, truth[0], {motion: (adapters[motion], 1.0)}, seed=seed)
+                clip = animate(base, truth[0], [Motion(adapters[motion], name=motion)], RunOptions(seed=seed))
                 plain.add(clip.frames, truth, mask, None)
             for row, readout in ((masked, "decoder"), (linear, "linear")):
-                stack = {motion: (adapters[f"{motion}_masked"], 1.0)}
-                clip = animate(base, truth[0], stack, masks={motion: mask[0]}, seed=seed, readout=readout)
+                chosen = Motion(adapters[f"{motion}_masked"], mask=mask[0], name=motion)
+                clip = animate(base, truth[0], [chosen], RunOptions(seed=seed, readout=readout))
                 row.add(clip.frames, truth, mask, clip.masks[motion])
                 if seed == 0 and row is masked and n % max(1, len(pictures) // SHOWN) == 0:
                     sheet.append((f"ideal, picture {n + 1}", frames_over_masks(truth, [mask])))
@@ -150,10 +150,9 @@ def two_subjects(base: Base, pictures: Tensor, seeds: int, folder: Path, out: Pa
     for weight in (1.0, 0.5):
         ratios, ious, sheet = [], [], []
         for n, (truth, masks) in enumerate(zip(scenes.frames, scenes.masks, strict=True)):
-            given = {name: mask[0] for name, mask in zip(MASKED, masks, strict=True)}
+            motions = [Motion(adapters[name], weight, mask[0], name) for name, mask in zip(MASKED, masks, strict=True)]
             for seed in range(seeds):
-                stack = {name: (adapter, weight) for name, adapter in adapters.items()}
-                clip = animate(base, truth[0], stack, masks=given, seed=seed)
+                clip = animate(base, truth[0], motions, RunOptions(seed=seed))
                 ratios.append([subject_scores(clip.frames, truth, mask)[0] for mask in masks])
                 pairs = zip(MASKED, masks, strict=True)
                 ious.append([iou(clip.masks[name][-1], mask[-1]) for name, mask in pairs])
@@ -181,11 +180,13 @@ def few_and_all_mask_steps(base: Base, pictures: Tensor, folder: Path) -> list[s
     seconds: dict[str, list[float]] = {"eight": [], "all": [], "stopped": []}
 
     def run(kind: str, picture: Tensor, mask: Tensor, seed: int) -> Clip:
-        stop, chosen = STOP_IOU if kind == "stopped" else None, range if kind == "all" else mask_steps
+        chosen, motion = range if kind == "all" else mask_steps, Motion(adapter, mask=mask, name="jump")
         start = time.perf_counter()
-        with patch("miva_core.animation.animate.mask_steps", chosen):
-            stack, given, whole = {"jump": (adapter, 1.0)}, {"jump": mask}, base.scheduler
-            clip = animate(base, picture, stack, masks=given, steps=50, scheduler=whole, seed=seed, mask_stop_iou=stop)
+        with (
+            patch("miva_core.animation.animate.mask_steps", chosen),
+            stopped_masks(STOP_IOU) if kind == "stopped" else nullcontext(),
+        ):
+            clip = animate(base, picture, [motion], RunOptions(seed, 50, scheduler=base.scheduler))
         seconds[kind].append(time.perf_counter() - start)
         return clip
 

@@ -29,13 +29,12 @@ from benchmarks.overhead import (
     seconds_of,
     time_heading,
 )
-from miva_core import MIVAAdapter, MIVAConfig, animate, describe, inject, load_base
-from miva_core.adapters.library import SHIPPED
-from miva_core.animation.animate import Clip
+from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, inject, load_base
 from miva_core.attention.formulas import Bias, Codes, attend
 from miva_core.attention.guidance import Guidance, halvings, prefers_codes, unify
 from miva_core.attention.injection import Injection
 from miva_core.attention.regions import RegionCodes, agreement_bias
+from miva_core.bases.tiny.spec import SHIPPED
 from tools.procedural.backdrops import paint_backdrops
 
 GRIDS = (((64, 40), 40), ((32, 20), 80), ((16, 10), 160))
@@ -231,15 +230,17 @@ def run_times(rounds: int) -> list[str]:
     mask = soft_discs(base.size, 1)[0]
 
     def masked() -> Clip:
-        return animate(base, picture, {"jump": (adapters["jump_masked"], 1.0)}, masks={"jump": mask}, steps=STEPS)
+        return animate(
+            base, picture, [Motion(adapters["jump_masked"], mask=mask, name="jump")], RunOptions(steps=STEPS)
+        )
 
     def at_all_steps() -> Clip:
         with patch("miva_core.animation.animate.mask_steps", range):
             return masked()
 
     runs = {
-        "base": lambda: animate(base, picture, {}, steps=STEPS),
-        "MIVA": lambda: animate(base, picture, {"jump": (adapters["jump"], 1.0)}, steps=STEPS),
+        "base": lambda: animate(base, picture, [], RunOptions(steps=STEPS)),
+        "MIVA": lambda: animate(base, picture, [Motion(adapters["jump"], name="jump")], RunOptions(steps=STEPS)),
         "M-MIVA, 50 mask steps": at_all_steps,
         "M-MIVA, 8 mask steps": masked,
     }

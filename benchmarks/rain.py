@@ -31,14 +31,15 @@ from benchmarks.claims import (
 from benchmarks.significance import rule, shown, shown_difference, verdict
 from benchmarks.t2v_base import load
 from benchmarks.tiny_quality import Ideal, held_out_pictures, write_jpeg
-from miva_core import load_base
+from miva_core import Motion, load_base
 from miva_core.bases.base import Base
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.recipe import Recipe
 from miva_core.clips.stills import read_stills
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.measure.metrics import psnr
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.media.pictures import fit_picture
-from miva_core.media.video import contact_sheet
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.training_set import Lesson
 
 DROPS, FALL, LENGTH, WIDTH, FINE = 14, 4, 12, 3, 4
@@ -148,7 +149,7 @@ def table(base: Base, ideal: Ideal, seeds: int, work: Path) -> tuple[list[str], 
         of_seeds = []
         for seed in range(seeds):
             kept = kept_in(work, setting.name, seed, len(ideal.frames))
-            clips = clips_of(base, {"rain": (adapter, 1.0)}, ideal, seed, kept, **setting.animate(base))
+            clips = clips_of(base, [Motion(adapter)], ideal, seed, kept, **setting.animate(base))
             of_seeds.append(scores(clips, ideal))
         found = Scores(*(torch.stack([getattr(one, name) for one in of_seeds]) for name in Scores.__annotations__))
         usual = usual or found

@@ -22,7 +22,7 @@ from benchmarks.tiny_quality import (
     summary,
 )
 from miva_core import MIVAAdapter, load_base
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 
 SIZES = ((64, 64), (64, 96), (80, 128))
 MOTIONS = ("pan_left", "zoom_in", "zoom_out", "roll_cw")

@@ -16,8 +16,11 @@ import transformers
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import Detector, Segmenter, find_subjects, load_detector, load_segmenter, segment
+from miva_core.subject_mask.detector import Detector
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
+from miva_core.subject_mask.segmenter import Segmenter
+from miva_core.subject_mask.shape_models import SHAPES
+from miva_core.subject_mask.subjects import find_subjects, segment
 from tools.shapes import KINDS, Scene, boxes_of, draw_scene
 
 PICTURES, CLIPS, FRAMES = 200, 25, 6
@@ -66,7 +69,7 @@ def of_pictures(detector: Detector, segmenter: Segmenter) -> dict[str, str]:
         missing = next(
             f"{colour} {kind}" for colour in ("red", "blue") for kind in KINDS if f"{colour} {kind}" not in scene.names
         )
-        absent.append(detector(scene.frames[0], [missing, *scene.names])[0].best >= 0.3)
+        absent.append(detector(scene.frames[0], [missing, *scene.names])[0].best_score >= 0.3)
     return {
         f"box IoU > 0.5, of {len(right)} shapes in {PICTURES} pictures": f"{statistics.mean(right):.1%}",
         "… that score less than 0.3": f"{statistics.mean(wanting):.1%}",

@@ -26,7 +26,7 @@ from benchmarks.claims import (
 from benchmarks.t2v_base import load, text_to_video
 from benchmarks.tiny_quality import camera_ideal, held_out_pictures, write_jpeg
 from miva_core.bases.base import Base
-from miva_core.media.video import contact_sheet
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.training.recipes import recipe
 
 STEPS = 300

@@ -22,11 +22,12 @@ from miva_core import load_base
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.base import Base
 from miva_core.bases.describe import describe
-from miva_core.bases.loading import TINY_FOLDER
 from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.bases.tiny.spec import WEIGHTS
 from miva_core.diffusion.init_noise import NoiseInit
-from miva_core.diffusion.loop import noise_level, prepare_scheduler
-from miva_core.training.draws import steps_at, stratified
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.diffusion.schedulers import prepare_scheduler
+from miva_core.training.draws import stratified
 from tools.procedural.scenes import WORDS
 from tools.train_tiny import (
     FRAMES,
@@ -60,11 +61,10 @@ def build(codec: PatchCodec) -> tuple[UNetMotionModel, nn.Embedding]:
     return unet, nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
 
 
-def losses(unet: nn.Module, levels: DDIMScheduler, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
+def losses(unet: nn.Module, process: NoiseProcess, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
     """Mean squared errors (B,) of clips (B, C, F, h, w), told from their noisy selves at steps t (B,)."""
-    alpha, sigma = (level.view(-1, 1, 1, 1, 1).to(latents) for level in noise_level(levels, t))
     words = text.repeat_interleave(latents.shape[2], dim=0)
-    noisy = alpha * latents + sigma * torch.randn_like(latents)
+    noisy = process.noised(latents, torch.randn_like(latents), t)
     answer = unet(noisy, t, encoder_hidden_states=words).sample
     return (answer - latents).square().mean(dim=(1, 2, 3, 4))
 
@@ -73,12 +73,12 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     rank, ranks = join_processes()
     pictures = load_pictures(args.photos).to(device)
     generator = torch.Generator().manual_seed(args.seed + rank)
-    codec = PatchCodec.from_pretrained(TINY_FOLDER / "codec").float().to(device)
+    codec = PatchCodec.from_pretrained(WEIGHTS / "codec").float().to(device)
     torch.manual_seed(args.seed)
     unet, words = (part.to(device) for part in build(codec))
     pool = ClipPool(codec, pictures, args.pool, generator)
     torch.manual_seed(args.seed + 1 + rank)
-    levels = scheduler()
+    process = NoiseProcess(scheduler())
 
     def losses_at(step: int, progress: float) -> tuple[Tensor, Tensor]:
         of_clips = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
@@ -88,8 +88,8 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         latents, _, _, shown, speeds = pool.draw(batch)
         start = int(torch.randint(FRAMES - frames + 1, (), generator=generator))
         text = caption(words, hide_words(shown.to(device)), speeds.to(device))
-        t = steps_at(stratified(batch, generator) ** args.high_noise, levels).to(device)
-        return t, losses(unet, levels, text, latents[:, :, start : start + frames], t)
+        t = process.steps_at(stratified(batch, generator) ** args.high_noise).to(device)
+        return t, losses(unet, process, text, latents[:, :, start : start + frames], t)
 
     start = time.time()
     learn(unet, words, losses_at, lambda _: elapsed_share(start, 60 * args.minutes, ranks), args, rank, ranks)

@@ -10,7 +10,7 @@ and painted backgrounds of unseen seeds; subjects are drawn sprites, since their
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,15 +20,15 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from miva_core import MIVAAdapter, animate, load_base
+from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.camera import UNIT_MOVES, film, move_transforms
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.measure.metrics import clip_flow, expansion, median_flow, psnr, rotation
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.media.pictures import read_picture
-from miva_core.media.video import contact_sheet
 from tools.procedural.backdrops import paint_backdrops
 from tools.procedural.scenes import SceneChoice, draw_scenes
 
@@ -88,11 +88,9 @@ def subject_ideal(pictures: Tensor, motion: str, base: Base, move: str = "still"
     return Ideal(rearrange(clip, "b f c h w -> b f h w c"), mask)
 
 
-def run(
-    base: Base, firsts: Tensor, adapters: dict[str, tuple[MIVAAdapter, float]], seed: int, noise: NoiseInit
-) -> Tensor:
+def run(base: Base, firsts: Tensor, motions: Sequence[Motion], seed: int, noise: NoiseInit) -> Tensor:
     """Clips (N, F, H, W, 3) from first frames (N, H, W, 3)."""
-    return torch.stack([animate(base, first, adapters, seed=seed, noise=noise).frames for first in firsts])
+    return torch.stack([animate(base, first, motions, RunOptions(seed, noise=noise)).frames for first in firsts])
 
 
 def camera_speed(move: str) -> Callable[[Tensor], float]:
@@ -239,12 +237,12 @@ def benchmark_motion(
     score(rows[1], ideal.frames[:, :1].expand_as(ideal.frames))
     for name, dct in (("base, no adapter, no DCTInit", False), ("base, no adapter, DCTInit", True)):
         if (is_camera, name) not in without:
-            without[is_camera, name] = run(base, firsts, {}, 0, replace(base.noise, dct=dct))
+            without[is_camera, name] = run(base, firsts, [], 0, replace(base.noise, dct=dct))
         rows.append(Row(name))
         score(rows[-1], without[is_camera, name])
     rows.append(Row(f"**{motion}**"))
     for seed in range(seeds):
-        clips = run(base, firsts, {"miva": (adapter, 1.0)}, seed, base.noise)
+        clips = run(base, firsts, [Motion(adapter)], seed, base.noise)
         score(rows[-1], clips)
     sheet = [
         (f"{label}, picture {k + 1}", shown[k])
@@ -276,7 +274,7 @@ def benchmark_pair(base: Base, pan: str, subject: str, pictures: Tensor, seeds: 
     for weight in (0.5, 1.0):
         both = []
         for seed in range(seeds):
-            clips = run(base, ideal.frames[:, 0], {n: (a, weight) for n, a in motions.items()}, seed, base.noise)
+            clips = run(base, ideal.frames[:, 0], [Motion(a, weight) for a in motions.values()], seed, base.noise)
             for clip, truth, mask in zip(clips, ideal.frames, ideal.mask, strict=True):
                 area = swept(mask)
                 flow, wanted = clip_flow(clip), clip_flow(truth)

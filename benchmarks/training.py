@@ -31,13 +31,14 @@ from miva_core import MIVAAdapter, NoiseInit, describe, load_base
 from miva_core.bases.animatediff import loading as animatediff
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.bases.wan import loading as wan
 from miva_core.storage.json_files import read_json
 from miva_core.storage.meta_device import on_meta
 from miva_core.training.draws import Draws
 from miva_core.training.latent_clips import Batch, Pixels, encode
 from miva_core.training.loop import train
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 
 GB = 1e9

@@ -121,7 +121,7 @@ def lesson() -> tuple[Any, Any, Any]:
     import torch
 
     from miva_core import MIVAConfig, load_base
-    from miva_core.clips.files import TrainingClip
+    from miva_core.clips.training_clip import TrainingClip
     from miva_core.training.recipes import recipe
     from miva_core.training.training_set import Lesson
 

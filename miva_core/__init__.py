@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from .adapters.adapter import MIVAAdapter
     from .adapters.config import MIVAConfig
     from .adapters.info import AdapterInfo, read_info
-    from .animation.animate import Clip, Progress, animate
-    from .attention.injection import inject
+    from .animation.animate import animate
+    from .animation.clip import Clip, Progress
+    from .animation.motion import Motion
+    from .animation.options import RunOptions
     from .bases.base import Base
     from .bases.describe import describe
+    from .bases.inject import inject
     from .bases.loading import load_base
     from .diffusion.init_noise import NoiseInit
     from .errors import MIVAError, MIVAWarning
@@ -27,8 +30,10 @@ __all__ = [
     "MIVAConfig",
     "MIVAError",
     "MIVAWarning",
+    "Motion",
     "NoiseInit",
     "Progress",
+    "RunOptions",
     "animate",
     "describe",
     "inject",
@@ -39,16 +44,18 @@ __all__ = [
 _MODULES = {
     "AdapterInfo": "adapters.info",
     "Base": "bases.base",
-    "Clip": "animation.animate",
+    "Clip": "animation.clip",
     "MIVAAdapter": "adapters.adapter",
     "MIVAConfig": "adapters.config",
     "MIVAError": "errors",
     "MIVAWarning": "errors",
+    "Motion": "animation.motion",
     "NoiseInit": "diffusion.init_noise",
-    "Progress": "animation.animate",
+    "Progress": "animation.clip",
+    "RunOptions": "animation.options",
     "animate": "animation.animate",
     "describe": "bases.describe",
-    "inject": "attention.injection",
+    "inject": "bases.inject",
     "load_base": "bases.loading",
     "read_info": "adapters.info",
 }

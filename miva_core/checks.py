@@ -1,4 +1,4 @@
-"""What counts as a number or a text when it comes from a person or a file."""
+"""Checks of numbers and texts that come from a person or a file."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ LARGEST = 65_536
 
 
 def is_number(value: Any) -> bool:
-    """A finite real number, small enough for float64."""
+    """Whether this is a finite real number that float64 can hold; bool is none."""
     try:
         return (is_whole(value) or isinstance(value, float)) and math.isfinite(value)
     except OverflowError:
@@ -25,26 +25,27 @@ the built-in base still make clips; filled with ten times as much, they make NaN
 
 
 def is_weight(value: Any) -> bool:
-    """A number that can weigh an adapter."""
+    """Whether this is a number that can weigh an adapter."""
     return is_number(value) and abs(value) <= LARGEST_WEIGHT
 
 
-LONGEST_NAME = 255
+_LONGEST_NAME = 255
 """No file system allows longer names; what is longer is cut where it is shown."""
 
 
-def printable(text: str, longest: int = LONGEST_NAME) -> str:
-    """A text from a file for a message: in ASCII if it holds line breaks, terminal codes or lone surrogates, and cut.
+def printable(text: str, longest: int = _LONGEST_NAME) -> str:
+    """Make a text from a file safe to show in a message, on one line.
 
     Args:
-        longest: so many characters of it are shown.
+        text: if it holds line breaks, terminal codes or lone surrogates, it is written in ASCII as Python writes it.
+        longest: number of characters after which it is cut.
     """
     part = text[:longest]
     return (part if part.isprintable() else ascii(part)) + ("…" if len(text) > longest else "")
 
 
 def shown(value: Any) -> str:
-    """A strange value from a file for a message: as Python writes it, in ASCII, and not a page of it."""
+    """Write a value from a file into a message: as Python writes it, in ASCII, cut after 60 characters."""
     try:
         text = ascii(value)
     except (ValueError, RecursionError):  # integers of thousands of digits, and what is nested as deeply
@@ -53,15 +54,15 @@ def shown(value: Any) -> str:
 
 
 def is_whole(value: Any) -> bool:
-    """An integer of any size; bool is an int to Python, but never a number of anything here."""
+    """Whether this is an integer of any size; bool is an int to Python, but never a number of anything here."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_count(value: Any) -> bool:
-    """An integer from 1 to LARGEST."""
+    """Whether this is an integer from 1 to LARGEST."""
     return is_whole(value) and 1 <= value <= LARGEST
 
 
 def is_line(value: Any) -> bool:
-    """A text that can be printed on one line: no line breaks, terminal codes or lone surrogates."""
+    """Whether this is a text that can be printed on one line: no line breaks, terminal codes or lone surrogates."""
     return isinstance(value, str) and value.isprintable()

@@ -1,4 +1,4 @@
-"""Packages that are there, but do not go together."""
+"""Installed packages that do not fit each other, such as a torchvision built for another torch."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,17 @@ _TORCHVISION = (
     "PyTorch and torchvision were compiled with different CUDA",
     "partially initialized module 'torchvision'",
 )
-"""What is raised where torchvision was built for another torch."""
+"""Parts of the messages that are raised where torchvision was built for another torch."""
 
 
 def misfit_of(error: BaseException) -> str:
-    """The sentence on packages that do not go together, if an exception comes of that; empty otherwise.
+    """Explain an exception that comes of packages that do not fit each other.
 
     Args:
-        error: also one of another package, such as transformers, that was raised from it.
+        error: the exception, or one that another package, such as transformers, raised from it.
+
+    Returns:
+        A sentence for the user; empty if the exception has another cause.
     """
     if not any(sign in str(one) for one in _causes(error) for sign in _TORCHVISION):
         return ""
@@ -30,7 +33,7 @@ def misfit_of(error: BaseException) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, and those that it was raised from or after."""
+    """Yield an exception and those that it was raised from or after."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

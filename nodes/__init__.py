@@ -1,8 +1,8 @@
-"""The nodes, and where ComfyUI asks for them."""
+"""The nodes of this pack, and the extension through which ComfyUI loads them."""
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
-from . import comfy_bridge
+from . import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .loading import MIVALoad, MIVALoadBase
 from .noise import MIVADCTInitNoise
@@ -29,16 +29,18 @@ NODES: list[type[io.ComfyNode]] = [
 
 
 class MIVAExtension(ComfyExtension):
-    """What ComfyUI loads."""
+    """The pack as ComfyUI loads it."""
 
     async def on_load(self) -> None:
-        comfy_bridge.register_folders()
-        comfy_bridge.lay_out_examples()
+        """Register the folders of models, and copy the pictures of the example workflows."""
+        comfy_folders.register_folders()
+        comfy_folders.copy_example_pictures()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Give all nodes."""
         return NODES
 
 
 async def comfy_entrypoint() -> MIVAExtension:
-    """ComfyUI's entry to this pack."""
+    """Make the extension; ComfyUI calls this when it loads the pack."""
     return MIVAExtension()

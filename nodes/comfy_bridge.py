@@ -1,167 +1,35 @@
-"""All that this pack wants of ComfyUI's own modules: folders, memory, progress, previews, interruption.
+"""What this pack needs of ComfyUI itself: memory, progress, previews, interruption; `comfy_folders` has the folders.
 
-They are imported inside the functions, so that the pack loads in no time, and its tests run, without them.
+No other files touch ComfyUI's own modules. They are imported inside the functions, so that the pack loads quickly and
+its tests run without ComfyUI.
 """
 
-import logging
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from ..miva_core.adapters.library import SHIPPED
-from ..miva_core.clips.names import VIDEOS, is_of_masks
-from ..miva_core.errors import MIVAError
+from ..miva_core.bases.registry import find_base
 from ..miva_core.media.pixel_values import to_bytes
-from ..miva_core.storage.files import replacing
 from ..miva_core.text.markup import as_markup
 from ..miva_core.text.terminal import in_ascii
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
 
-EXAMPLES = Path(__file__).parents[1] / "workflows" / "pictures"
-"""Pictures and stills of the example workflows."""
-
-_LEGACY = {".ckpt", ".pt", ".pth"}
-_SAFE = {".safetensors"}
-_FOLDERS = {
-    "miva": _SAFE,
-    "animatediff_models": _SAFE | _LEGACY,
-    "sam2": _SAFE | _LEGACY,
-    "grounding-dino": _SAFE | _LEGACY,
-}
-"""Folders of models that ComfyUI does not know by itself, and the endings of their files."""
-
-_log = logging.getLogger(__name__)
-
-
-def register_folders() -> None:
-    """Make our folders of models known beside what extra_model_paths.yaml and other packs say of them."""
-    import folder_paths
-
-    for name, endings in _FOLDERS.items():
-        paths, known = folder_paths.folder_names_and_paths.get(name, ([], set()))
-        own = str(Path(folder_paths.models_dir) / name)
-        added = [own, str(SHIPPED)] if name == "miva" else [own]
-        paths = [*paths, *(path for path in added if path not in paths)]
-        # An empty set of endings lists every file; what a folder of ours may hold is not for others to widen.
-        endings = endings if name == "miva" else {*known, *endings}
-        folder_paths.folder_names_and_paths[name] = (paths, endings)
-    try:
-        adapters_folder()
-    except MIVAError as error:
-        _log.warning("%s", in_ascii(str(error)))
-
-
-def lay_out_examples() -> None:
-    """Put the pictures of the example workflows into the input folder, where Load Image finds them, if they are not
-    there."""
-    import folder_paths
-
-    target = Path(folder_paths.get_input_directory())
-    for source in sorted(path for path in EXAMPLES.rglob("*") if path.is_file()):
-        path = target / source.relative_to(EXAMPLES)
-        if path.exists():
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                shutil.copyfile(source, temporary)
-        except (OSError, MIVAError) as error:
-            text = in_ascii(f"The example picture {path.name} could not be put into the input folder: {error}.")
-            _log.warning("%s", text)
-            return
-
-
-def files_in(folder: str) -> list[str]:
-    """Names of the files in one of ComfyUI's folders of models, as its menus show them."""
-    import folder_paths
-
-    return list(folder_paths.get_filename_list(folder))
-
-
-def file_in(folder: str, name: str) -> Path | None:
-    """The file behind a name in a menu; None if it is gone, or outside of the folder."""
-    import folder_paths
-
-    path = folder_paths.get_full_path(folder, name)
-    return None if path is None else Path(path)
-
-
-def places_of(folder: str) -> list[str]:
-    """The folders in which files of a kind are looked for."""
-    import folder_paths
-
-    return list(folder_paths.get_folder_paths(folder))
-
-
-def input_folders() -> list[str]:
-    """Names of the folders in the input folder, forward slashes between them; not those of masks beside clips."""
-    found = []
-    for parent, folders, files in _walk_input():
-        clips = {*folders, *(path.stem for path in map(Path, files) if path.suffix.lower() in VIDEOS)}
-        found += [(parent / name).as_posix() for name in folders if not is_of_masks(name, clips)]
-    return sorted(found)
-
-
-def input_folder(name: str) -> Path | None:
-    """A folder in the input folder; None if it is gone, or outside."""
-    import folder_paths
-
-    known = {(parent / folder).as_posix() for parent, folders, _ in _walk_input() for folder in folders}
-    return Path(folder_paths.get_input_directory()) / name if name in known else None
-
-
-def _walk_input() -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Of every folder in the input folder that is not hidden: its path from there, and the names in it."""
-    import folder_paths
-
-    root = Path(folder_paths.get_input_directory())
-    for parent, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name[0] != "."]
-        yield Path(parent).relative_to(root), folders, files
-
-
-def adapters_folder() -> Path:
-    """Where adapters are kept, made if it is not there."""
-    import folder_paths
-
-    return _made(Path(folder_paths.models_dir) / "miva")
-
-
-def trainings_folder() -> Path:
-    """Where trainings are kept, made if it is not there."""
-    import folder_paths
-
-    return _made(Path(folder_paths.get_output_directory()) / "miva_training")
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MIVAError(
-            f"The folder {folder} cannot be made: {error.strerror}. Allow ComfyUI to write there."
-        ) from error
-    return folder
-
 
 class MIVANetwork(nn.Module):
-    """A network for a patcher, which sets attributes that the network itself may not take; its name is seen in logs."""
+    """Wraps a network for a ModelPatcher, which sets attributes on it; logs show the name of this class."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
 
-def hold(network: nn.Module) -> Any:
-    """A ModelPatcher, by which ComfyUI brings a network to the graphics card and takes it away again."""
+def make_patcher(network: nn.Module) -> Any:
+    """Make a ModelPatcher, through which ComfyUI moves a network to the graphics card and off it again."""
     import comfy.model_management as memory
     from comfy.model_patcher import ModelPatcher
 
@@ -169,11 +37,12 @@ def hold(network: nn.Module) -> Any:
     return ModelPatcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
 
 
-def bring(patchers: Sequence[Any], needed: int) -> None:
-    """Load networks whole onto the device they compute on.
+def load_to_device(patchers: Sequence[Any], needed: int) -> None:
+    """Load networks, each as a whole, onto the device that they compute on.
 
     Args:
-        needed: bytes that computing will take beside them.
+        patchers: of the networks, from `make_patcher`.
+        needed: bytes that the computation will take besides their weights.
     """
     import comfy.model_management as memory
 
@@ -182,13 +51,13 @@ def bring(patchers: Sequence[Any], needed: int) -> None:
         memory.load_models_gpu(list(patchers), memory_required=needed, force_full_load=True)
         for patcher in patchers:
             # With --novram part of it stays behind, and these networks cannot be streamed.
-            if any(one.device.type != patcher.load_device.type for one in patcher.model.parameters()):
+            if any(weight.device.type != patcher.load_device.type for weight in patcher.model.parameters()):
                 patcher.detach()
                 patcher.partially_load(patcher.load_device, 1e32)
 
 
 def working_dtype(half: torch.dtype) -> torch.dtype:
-    """What a model is loaded in: `half` where the device computes in it."""
+    """The type to load a model in: `half` where the device computes in it, else float32."""
     import comfy.model_management as memory
 
     device = memory.get_torch_device()
@@ -197,53 +66,55 @@ def working_dtype(half: torch.dtype) -> torch.dtype:
 
 
 def memory_for_sampling(base: "Base", frames: int, size: tuple[int, int], streams: int = 1) -> int:
-    """Bytes that sampling takes beside the weights, generously: by the rules ComfyUI has for its own models.
+    """Estimate, on the high side, the bytes that sampling takes besides the weights, as ComfyUI does for its models.
 
     Args:
-        streams: the clip and the masks that are denoised beside it.
+        base: the base that samples.
+        frames: length of the clip.
+        size: height and width in pixels.
+        streams: number of latent clips in a batch: the clip, and one for each mask.
     """
     length, height, width = base.latent_shape(frames, size)[2:]
-    itemsize = base.model.dtype.itemsize
+    itemsize = base.dtype.itemsize
     denoising = int(streams * length * height * width * itemsize * 0.01 * 2**20)
-    # Wan decodes a clip as a whole, the others frame by frame.
-    pixel = 7000 if base.name == "wan" else 2178
-    return max(denoising, height * width * 64 * pixel * itemsize)
+    pixels = height * width * 64
+    return max(denoising, pixels * find_base(base.name).decoding_memory * itemsize)
 
 
 def memory_for_training(base: "Base") -> int:
-    """Bytes that a step of training takes beside the weights, generously."""
+    """Estimate, on the high side, the bytes that a training step takes besides the weights."""
     return 5 * memory_for_sampling(base, base.frames, base.size)
 
 
 def to_intermediate(tensor: Tensor) -> Tensor:
-    """A result where ComfyUI wants results."""
+    """Move a result to the device where ComfyUI keeps the results of nodes."""
     import comfy.model_management as memory
 
     return tensor.to(memory.intermediate_device())
 
 
 def check_interrupted() -> None:
-    """Raise ComfyUI's own exception if the user has pressed stop."""
+    """Raise ComfyUI's own exception if the user has asked to stop."""
     import comfy.model_management as memory
 
     memory.throw_exception_if_processing_interrupted()
 
 
 class LateInterruption:
-    """What the user's stop is kept in until the work in hand is safe."""
+    """Holds back the user's stop until the work at hand is saved."""
 
     def __init__(self) -> None:
         self._caught: BaseException | None = None
 
     def asked(self) -> bool:
-        """Whether the user has pressed stop."""
+        """Whether the user has asked to stop."""
         import comfy.model_management as memory
 
         return self._caught is not None or memory.processing_interrupted()
 
     @contextmanager
-    def put_off(self) -> Iterator[None]:
-        """In which ComfyUI's exception, as progress bars raise it, too, is kept for later."""
+    def deferred(self) -> Iterator[None]:
+        """Catch ComfyUI's exception, which progress bars raise, too, and keep it for `raise_if_asked`."""
         import comfy.model_management as memory
 
         try:
@@ -252,13 +123,14 @@ class LateInterruption:
             self._caught = caught
 
     def raise_if_asked(self) -> None:
+        """Raise the exception that was held back, or ComfyUI's own if the user has asked to stop since."""
         if self._caught:
             raise self._caught
         check_interrupted()
 
 
 class ProgressBar:
-    """The bar on a node, which may show a picture."""
+    """The progress bar on a node, which can show a picture, too."""
 
     def __init__(self) -> None:
         import comfy.utils
@@ -266,28 +138,31 @@ class ProgressBar:
         self._bar = comfy.utils.ProgressBar(1)
 
     def update(self, done: int, total: int, preview: Any = None) -> None:
-        """
+        """Show how far the node is.
+
         Args:
-            preview: from `preview_of`, a `latent_previewer`, or None.
+            done: steps done so far.
+            total: steps in all.
+            preview: a picture from `preview_of` or a `latent_previewer`, or None.
         """
         self._bar.update_absolute(done, total, preview)
 
 
-def teller() -> Callable[[int, int], None]:
-    """A function of (done, total) that shows how far a node is, and stops it when the user wants that."""
+def progress_callback() -> Callable[[int, int], None]:
+    """Make an `on_progress(done, total)` that moves the bar on the node, and raises on the user's stop."""
     bar = ProgressBar()
 
-    def tell(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         check_interrupted()
         bar.update(done, total)
 
-    return tell
+    return on_progress
 
 
 def show_text(text: str) -> None:
-    """Write text onto the node that is running.
+    """Show text on the node that is running.
 
-    A page takes it for HTML, and up to frontend 1.42 runs the scripts in it; Nodes 2.0 takes it for Markdown.
+    The frontend reads it as HTML, and up to version 1.42 runs scripts in it; with Nodes 2.0 it reads Markdown.
     """
     from comfy_execution.utils import get_executing_context
     from server import PromptServer
@@ -298,26 +173,28 @@ def show_text(text: str) -> None:
 
 
 def preview_of(picture: Tensor) -> Any:
-    """A picture (H, W, 3) in [0, 1] as a progress bar takes it."""
+    """Turn a picture (H, W, 3) in [0, 1] into the preview that a progress bar takes."""
     from PIL import Image
 
     return "JPEG", Image.fromarray(to_bytes(picture).cpu().numpy()), 512
 
 
 def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
-    """From latents (1, C, F, h, w) and the number of a frame to a preview that shows this frame; None if the user wants
-    no previews."""
+    """Make a function that turns latents (1, C, F, h, w) and the number of a frame into a preview of that frame.
+
+    Returns:
+        The function, or None if the user wants no previews.
+    """
     import comfy.latent_formats
     import latent_preview
     from comfy.cli_args import LatentPreviewMethod, args
 
     if args.preview_method == LatentPreviewMethod.NoPreviews:
         return None
-    if base.name == "tiny":
-        # It is known to no other program, and its decoder costs next to nothing.
+    latent_format = find_base(base.name).latent_format
+    if latent_format is None:
         return lambda latents, frame: preview_of(base.decode(latents)[frame])
-    wan = base.name == "wan"
-    kind = comfy.latent_formats.Wan21() if wan else comfy.latent_formats.SD15()
+    kind = getattr(comfy.latent_formats, latent_format)()
     # Through the module, where other packs put their own.
     previewer = latent_preview.get_previewer(base.device, kind)
     if previewer is None:
@@ -326,18 +203,24 @@ def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
     def show(latents: Tensor, frame: int) -> Any:
         # A previewer shows the first frame, some of other packs all of them.
         turned = latents.roll(-frame, dims=2)
-        frames = turned if wan else turned[0].transpose(0, 1)
+        frames = turned if kind.latent_dimensions == 3 else turned[0].transpose(0, 1)
         return previewer.decode_latent_to_preview_image("JPEG", frames)
 
     return show
 
 
-def native_latent(model: Any, vae: Any, pictures: Tensor) -> Tensor:
-    """The latent of a picture (1, H, W, 3) by ComfyUI's own VAE, as its own model sees it inside a sampler."""
-    return model.get_model_object("latent_format").process_in(vae.encode(pictures[..., :3]))
+def native_latent(model: Any, vae: Any, picture: Tensor) -> Tensor:
+    """Encode a picture (1, H, W, 3) by one of ComfyUI's VAEs into a latent as its model sees it inside a sampler.
+
+    Args:
+        model: one of ComfyUI's MODELs, whose latent format is used.
+        vae: its VAE.
+        picture: (1, H, W, 3) in [0, 1]; more channels are ignored.
+    """
+    return model.get_model_object("latent_format").process_in(vae.encode(picture[..., :3]))
 
 
 def native_scale(vae: Any) -> int:
-    """Pixels to a latent of ComfyUI's own VAE."""
+    """Pixels for each place of the latents of one of ComfyUI's VAEs, along one side."""
     spatial = getattr(vae, "spacial_compression_encode", None)
     return int(spatial()) if spatial else 8

@@ -1,21 +1,21 @@
-"""Names that people give, as names of files on every system."""
+"""Names that people type, as names of files on every operating system."""
 
 import re
 import time
 
 _PORTS = {f"{port}{digit}" for port in ("com", "lpt") for digit in "123456789¹²³"}
 _RESERVED = {"con", "conin$", "conout$", "prn", "aux", "nul", *_PORTS}
-"""What Windows takes for devices, whatever the ending."""
+"""Names that Windows takes for devices, whatever the ending."""
 _MOST_BYTES = 200
-"""File systems take 255; endings and numbers come behind."""
+"""File systems allow 255; a number and an ending are still to be added."""
 
 _TIMES = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _DATES = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
-"""What ComfyUI's own nodes put in the place of %year%, and of yyyy in %date:yyyy-MM-dd%."""
+"""What ComfyUI's own nodes fill in for %year%, and for yyyy in %date:yyyy-MM-dd%, as formats of `time.strftime`."""
 
 
 def fill_in(name: str, now: time.struct_time, size: tuple[int, int]) -> str:
-    """Put the date, the time and the size of a clip into a name, where ComfyUI's own nodes that save would.
+    """Fill in the date, the time and the size of a clip, as ComfyUI's own nodes that save files do.
 
     Args:
         name: such as pan_%year%-%month% or %date:yyyy-MM-dd%/pan.
@@ -23,20 +23,20 @@ def fill_in(name: str, now: time.struct_time, size: tuple[int, int]) -> str:
         size: width and height for %width% and %height%.
 
     Returns:
-        The name; what else stands between two per cent signs is left as it is.
+        The name; anything else between two per cent signs is left as it is.
     """
-    known = {word: time.strftime(form, now) for word, form in _TIMES.items()}
-    known |= {"width": str(size[0]), "height": str(size[1])}
+    words = {word: time.strftime(form, now) for word, form in _TIMES.items()}
+    words |= {"width": str(size[0]), "height": str(size[1])}
 
     def part(found: re.Match[str]) -> str:
         kind, _, pattern = found[1].partition(":")
-        return _date(pattern, now) if kind == "date" and pattern else known.get(found[1], found[0])
+        return _date(pattern, now) if kind == "date" and pattern else words.get(found[1], found[0])
 
     return re.sub("%([^%]+)%", part, name)
 
 
 def _date(pattern: str, now: time.struct_time) -> str:
-    """A single letter stands for a number without a zero before it, as in d.M.yyyy."""
+    """A date in a pattern such as d.M.yyyy; a single letter stands for a number without a leading zero."""
 
     def field(found: re.Match[str]) -> str:
         letters = found[0]
@@ -47,10 +47,10 @@ def _date(pattern: str, now: time.struct_time) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a system has another use for this name."""
+    """Whether an operating system keeps this name for something else."""
     return name.partition(".")[0].strip().lower() in _RESERVED
 
 
 def is_too_long(name: str) -> bool:
-    """Whether a file system may refuse it for its length."""
+    """Whether a file system may refuse the name for its length."""
     return len(name.encode()) > _MOST_BYTES

@@ -1,4 +1,4 @@
-"""Look into motions, and keep them."""
+"""The nodes MIVA Info and Save MIVA: show what motions are, and keep them."""
 
 import re
 import time
@@ -11,17 +11,17 @@ from comfy_api.v0_0_2 import io
 from ..miva_core.adapters.info import AdapterInfo
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
-from ..miva_core.storage.files import FileTakenError
-from . import comfy_bridge
+from ..miva_core.storage.files import FileTakenError, create_folder
+from . import comfy_folders
 from .file_names import fill_in, is_reserved, is_too_long
+from .messages import friendly_errors, node_text
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
-from .telling import told, written
 
 _MOST_NAMES = 10_000
 
 
 class MIVAInfo(io.ComfyNode):
-    """The headers of a stack, to be read."""
+    """Shows the headers of a stack's motions."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,19 +39,19 @@ class MIVAInfo(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **inputs: object) -> float:
-        """Never the same: what stands on the node is lost when the page is loaded anew, unless it is written again."""
-        # A new one every time: Python takes an object that it meets again inside of a tuple for equal to itself.
+        """Run again every time: the text on the node is lost when the page is loaded anew."""
+        # A new NaN every time: inside of a tuple Python takes an object that it meets again for equal to itself.
         return float("nan")
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: MivaStack = ()) -> io.NodeOutput:
         text = "\n\n".join(_described(entry) for entry in mivas) or "No motion is connected."
-        return io.NodeOutput(text, ui=written(text))
+        return io.NodeOutput(text, ui=node_text(text))
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.bases.loading import name_base
+    from ..miva_core.bases.known import name_base
 
     info = entry.info
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
@@ -69,7 +69,7 @@ def _described(entry: StackedMiva) -> str:
 
 
 class MIVASave(io.ComfyNode):
-    """Keep motions where Load MIVA finds them."""
+    """Keeps motions where Load MIVA finds them."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -104,32 +104,33 @@ class MIVASave(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: MivaStack, filename_prefix: str, author: str, licence: str) -> io.NodeOutput:
         if not mivas:
             raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
-        folder = comfy_bridge.adapters_folder()
-        said = {"author": " ".join(author.split()), "licence": " ".join(licence.split())}
-        said = {name: text for name, text in said.items() if text}
-        infos = [replace(entry.info, **said) for entry in mivas]
+        folder = comfy_folders.adapters_folder()
+        infos = [_signed(entry.info, author, licence) for entry in mivas]
         saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
-        return io.NodeOutput(ui=written("\n".join(f"Saved as {name}" for name in saved)))
+        return io.NodeOutput(ui=node_text("\n".join(f"Saved as {name}" for name in saved)))
+
+
+def _signed(info: AdapterInfo, author: str, licence: str) -> AdapterInfo:
+    """A header with the author and the licence that were typed, each on one line; nothing typed changes nothing."""
+    author, licence = " ".join(author.split()), " ".join(licence.split())
+    return replace(info, author=author or info.author, licence=licence or info.licence)
 
 
 def _keep(entry: StackedMiva, info: AdapterInfo, folder: Path, prefix: str) -> str:
-    """Copy one file under a header, and tell its name in the folder."""
+    """Copy a motion's file with a new header into the folder, and give the name it has there."""
     from ..miva_core.adapters.adapter import relabel
 
     stamp_of(entry.path)
     stem = _checked_prefix(fill_in(prefix, time.localtime(), info.size))
-    try:
-        (folder / stem).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {(folder / stem).parent} cannot be made: {error.strerror}.") from error
+    create_folder((folder / stem).parent, parents=True)
     names = (f"{stem}.safetensors", *(f"{stem}_{k:05d}.safetensors" for k in range(2, _MOST_NAMES)))
     for name in names:
         # One in another folder of motions, as of the shipped ones, would be hidden behind this one in menus.
-        if comfy_bridge.file_in("miva", name) is None:
+        if comfy_folders.file_in("miva", name) is None:
             # Another save may take the same number meanwhile.
             with suppress(FileTakenError):
                 relabel(entry.path, info, folder / name)

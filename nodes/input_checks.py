@@ -1,4 +1,4 @@
-"""What ComfyUI does not check for a node: plain values on sockets, and options that this pack does not have."""
+"""Checks of inputs that ComfyUI leaves out: plain values on sockets, and options that this pack does not have."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _CLASSES = {
 }
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 _PLAIN = (bool, int, float, str, bytes, list, dict)
-"""What a prompt may hold in the place of a connection; no other type of ComfyUI's is one of these."""
+"""What a prompt may hold where a connection belongs; values of ComfyUI's own types are none of these."""
 _SOURCES = {
     "MIVA_MODEL": "Load MIVA Base",
     "MIVA_STACK": "Load MIVA",
@@ -28,34 +28,34 @@ _SOURCES = {
     "IMAGE": "Load Image",
     "MASK": "Subject Mask",
 }
-"""Nodes to connect."""
+"""The node to connect, by the type of the socket."""
 
 
-def check_inputs(inputs: Iterable[io.Input], given: Mapping[str, Any], in_lists: bool) -> None:
-    """Check that sockets were given what nodes give, and that the chosen options are there.
+def check_inputs(inputs: Iterable[io.Input], values: Mapping[str, Any], in_lists: bool) -> None:
+    """Check that sockets have values of their types, and that the chosen options exist.
 
     Args:
         inputs: of the node's schema.
-        given: values by their ids.
-        in_lists: whether the node takes lists, so that values stand inside of them.
+        values: by the ids of the inputs.
+        in_lists: whether the node takes lists, so that each value is a list of values.
 
     Raises:
-        MIVAError: not so.
+        MIVAError: a value is missing or of another type, or an option does not exist.
     """
     for one in inputs:
         if isinstance(one, io.DynamicCombo.Input):
-            _check_option(one, given.get(one.id), in_lists)
+            _check_option(one, values.get(one.id), in_lists)
         elif isinstance(one, io.Autogrow.Input):
-            for name, value in (given.get(one.id) or {}).items():
+            for name, value in (values.get(one.id) or {}).items():
                 _check_socket(name, one.template.input.get_io_type(), True, value)
         elif one.get_io_type() not in _WIDGETS:
-            value = given.get(one.id)
+            value = values.get(one.id)
             for each in (value or [None]) if in_lists and isinstance(value, list) else [value]:
                 _check_socket(one.id, one.get_io_type(), one.optional, each)
 
 
 def _check_option(one: io.Input, chosen: Any, in_lists: bool) -> None:
-    """ComfyUI hands over nothing where it does not find the option."""
+    """Check the chosen option of a menu, which ComfyUI passes as None if it does not find it, and the inputs below."""
     key = chosen.get(one.id) if isinstance(chosen, Mapping) else None
     key = key[0] if isinstance(key, list) and key else key
     option = next((option for option in one.options if option.key == key), None)
@@ -84,5 +84,5 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A wrong value for a message: of numbers and texts what they are, of others their type."""
+    """A wrong value as a message names it: numbers and texts themselves, others by their type."""
     return shown(value) if isinstance(value, (bool, int, float, str)) else f"a {type(value).__name__}"

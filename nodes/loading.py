@@ -7,20 +7,20 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..miva_core.adapters.info import read_info
+from ..miva_core.bases.registry import BASES
+from ..miva_core.bases.spec import BaseFile
 from ..miva_core.errors import MIVAError
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
+from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import notes, told
 
-TINY, ANIMATEDIFF, WAN = "tiny (built in)", "SD 1.5 + AnimateDiff", "Wan 2.1 1.3B"
-_OWN_VAE = "the checkpoint's own"
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
 
 
 def menu(folder: str) -> list[str]:
     """Files of a kind; without any an entry that says so, since a menu below a menu cannot be empty."""
-    return comfy_bridge.files_in(folder) or [_NOTHING + folder]
+    return comfy_folders.files_in(folder) or [_NOTHING + folder]
 
 
 def find_file(folder: str, name: str, what: str) -> Path:
@@ -29,9 +29,9 @@ def find_file(folder: str, name: str, what: str) -> Path:
     Raises:
         MIVAError: it is gone, or there is none.
     """
-    path = comfy_bridge.file_in(folder, name)
+    path = comfy_folders.file_in(folder, name)
     if path is None or not path.exists():
-        places = " or ".join(comfy_bridge.places_of(folder))
+        places = " or ".join(comfy_folders.folder_paths_of(folder))
         if name.startswith(_NOTHING):
             raise MIVAError(f"There is no {what} in {places}: put one there, press R, and choose it.")
         raise MIVAError(
@@ -41,8 +41,8 @@ def find_file(folder: str, name: str, what: str) -> Path:
 
 
 def stamp_in(folder: str, name: str | None) -> tuple[int, int] | None:
-    """Of a file in a menu; None if it is gone, or if the menu is fed by another node, which ComfyUI tells too late."""
-    path = comfy_bridge.file_in(folder, name) if name else None
+    """The stamp of a file in a menu; None if it is gone, or if another node feeds the menu, which comes too late."""
+    path = comfy_folders.file_in(folder, name) if name else None
     return stamp_of(path) if path and path.exists() else None
 
 
@@ -51,40 +51,6 @@ class MIVALoadBase(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        animatediff = [
-            io.Combo.Input(
-                "checkpoint",
-                options=menu("checkpoints"),
-                tooltip="A Stable Diffusion 1.5 model, in models/checkpoints. Fine-tunes work, too; SDXL and fp8 files "
-                "do not.",
-            ),
-            io.Combo.Input(
-                "motion_module",
-                options=menu("animatediff_models"),
-                tooltip="The AnimateDiff motion module, in models/animatediff_models: v3_sd15_mm.ckpt is the best one. "
-                "Take the one that your motions were trained with.",
-            ),
-            io.Combo.Input(
-                "vae",
-                options=[_OWN_VAE, *comfy_bridge.files_in("vae")],
-                default=_OWN_VAE,
-                tooltip="Another VAE in place of the one in the checkpoint.",
-                advanced=True,
-            ),
-        ]
-        wan = [
-            io.Combo.Input(
-                "diffusion_model",
-                options=menu("diffusion_models"),
-                tooltip="wan2.1_t2v_1.3B_fp16.safetensors, in models/diffusion_models. Not the 14B, image-to-video or "
-                "fp8 files.",
-            ),
-            io.Combo.Input(
-                "vae",
-                options=menu("vae"),
-                tooltip="wan_2.1_vae.safetensors, in models/vae.",
-            ),
-        ]
         return io.Schema(
             node_id="MIVALoadBase",
             display_name="Load MIVA Base",
@@ -96,9 +62,8 @@ class MIVALoadBase(io.ComfyNode):
                 io.DynamicCombo.Input(
                     "base",
                     options=[
-                        io.DynamicCombo.Option(TINY, []),
-                        io.DynamicCombo.Option(ANIMATEDIFF, animatediff),
-                        io.DynamicCombo.Option(WAN, wan),
+                        io.DynamicCombo.Option(spec.menu, [_file_menu(file) for file in spec.files])
+                        for spec in BASES.values()
                     ],
                     tooltip="Which video model. A motion works only on the one it was trained on.",
                 )
@@ -108,44 +73,38 @@ class MIVALoadBase(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, base: Any = None) -> Any:
-        files = {
-            "checkpoint": "checkpoints",
-            "motion_module": "animatediff_models",
-            "vae": "vae",
-            "diffusion_model": "diffusion_models",
-        }
-        return [stamp_in(files[key], name) for key, name in _flat(base).items() if key in files and name != _OWN_VAE]
+        files = [file for spec in BASES.values() for file in spec.files]
+        folders = {file.input: file.folder for file in files}
+        none = {file.without for file in files if file.without}
+        return [
+            stamp_in(folders[key], name) for key, name in _flat(base).items() if key in folders and name not in none
+        ]
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, base: dict[str, str]) -> io.NodeOutput:
         from ..miva_core.bases.loading import load_base
 
-        name, files, half = _chosen(base)
+        spec = next(spec for spec in BASES.values() if spec.menu == base["base"])
+        files: dict[str, Any] = {
+            file.argument: find_file(file.folder, base[file.input], file.what)
+            for file in spec.files
+            if not file.without or base.get(file.input, file.without) != file.without
+        }
+        half = getattr(torch, spec.half_precision) if spec.half_precision else None
         # Tensors made in inference mode could not be trained with.
-        with torch.inference_mode(False), notes() as remarks:
-            loaded = load_base(name, dtype=comfy_bridge.working_dtype(half) if half else None, **files)
+        with torch.inference_mode(False), collect_warnings() as remarks:
+            loaded = load_base(spec.name, dtype=comfy_bridge.working_dtype(half) if half else None, **files)
         # Shown by the sampler, since a note on this node would outlive the files that it is about.
         return io.NodeOutput(MivaModel.of(loaded, files.values(), remarks))
 
 
-def _chosen(base: dict[str, str]) -> tuple[str, dict[str, Path], torch.dtype | None]:
-    """What the engine calls a base, its files, and what it is computed in where that is possible."""
-    if base["base"] == TINY:
-        return "tiny", {}, None
-    if base["base"] == WAN:
-        files = {
-            "checkpoint": find_file("diffusion_models", base["diffusion_model"], "Wan model"),
-            "vae": find_file("vae", base["vae"], "VAE"),
-        }
-        return "wan", files, torch.bfloat16
-    files = {
-        "checkpoint": find_file("checkpoints", base["checkpoint"], "checkpoint"),
-        "motion_module": find_file("animatediff_models", base["motion_module"], "motion module"),
-    }
-    if base.get("vae", _OWN_VAE) != _OWN_VAE:
-        files["vae"] = find_file("vae", base["vae"], "VAE")
-    return "animatediff", files, torch.float16
+def _file_menu(file: BaseFile) -> io.Combo.Input:
+    """The menu for a file of a base."""
+    if not file.without:
+        return io.Combo.Input(file.input, options=menu(file.folder), tooltip=file.tooltip)
+    options = [file.without, *comfy_folders.files_in(file.folder)]
+    return io.Combo.Input(file.input, options=options, default=file.without, tooltip=file.tooltip, advanced=True)
 
 
 def _flat(base: Any) -> dict[str, str]:
@@ -169,7 +128,7 @@ class MIVALoad(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "miva_name",
-                    options=comfy_bridge.files_in("miva"),
+                    options=comfy_folders.files_in("miva"),
                     tooltip="The motion's file, in models/miva. MIVA Info shows which base it is for.",
                 ),
                 io.Float.Input(
@@ -210,7 +169,7 @@ class MIVALoad(io.ComfyNode):
         return stamp_in("miva", miva_name)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         miva_name: str,

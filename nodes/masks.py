@@ -5,19 +5,23 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import told_size
+from ..miva_core.media.pictures import format_size
 from ..miva_core.media.pixel_values import frame_batch, mask_batch
 
 _PICTURE = "The picture"
 
 
 def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
-    """The pictures (N, H, W, 3) in [0, 1] of an IMAGE, at least one.
+    """Take the pictures out of an IMAGE.
 
     A fourth channel is opacity, which is not used, as in ComfyUI's own nodes.
 
     Args:
-        what: it is, to begin a message with.
+        image: (N, H, W, 1 to 4), or another shape that `frame_batch` takes.
+        what: the image is, to begin a message with.
+
+    Returns:
+        (N, H, W, 3) in [0, 1], at least one.
 
     Raises:
         MIVAError: as from `frame_batch`.
@@ -27,11 +31,14 @@ def pictures_of(image: Tensor, what: str = _PICTURE) -> Tensor:
 
 
 def split_opacity(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
-    """Colours (N, H, W, 1 or 3) in [0, 1] of an IMAGE, and how opaque it is, (N, H, W, 1), or None where no channel
-    says so.
+    """Separate the colours of an IMAGE from its opacity.
 
     Args:
-        what: it is, to begin a message with.
+        image: (N, H, W, 1 to 4), or another shape that `frame_batch` takes.
+        what: the image is, to begin a message with.
+
+    Returns:
+        Colours (N, H, W, 1 or 3) in [0, 1], and opacity (N, H, W, 1), or None where there is no such channel.
 
     Raises:
         MIVAError: as from `frame_batch`.
@@ -41,16 +48,20 @@ def split_opacity(image: Tensor, what: str) -> tuple[Tensor, Tensor | None]:
 
 
 def frames_of(image: Tensor, what: str = _PICTURE) -> Tensor:
-    """The frames (F, H, W, 3) in [0, 1] of an IMAGE, copied so that they may be trained with; as `pictures_of`."""
+    """Copy the frames (F, H, W, 3) of an IMAGE, so that they may be trained with; as `pictures_of`."""
     return pictures_of(image, what).clone()
 
 
 def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mask") -> Tensor:
-    """The mask (H, W) in [0, 1] of a MASK (1, H, W), or of other shapes that `mask_batch` takes.
+    """Take the one mask out of a MASK.
 
     Args:
-        what: it is, to begin the message with.
+        mask: (1, H, W), or another shape that `mask_batch` takes.
+        what: the mask is, to begin the message with.
         or_else: what can be done besides painting.
+
+    Returns:
+        (H, W) in [0, 1].
 
     Raises:
         MIVAError: it is empty, as Load Image's is for pictures without transparency, or there are several, or as from
@@ -64,22 +75,26 @@ def drawn_mask(mask: Tensor, what: str, or_else: str = ", or connect Subject Mas
         )
     only = masks[0]
     if only.amax() <= 0.5:
-        told, size = "nowhere brighter than half" if only.any() else "empty", told_size(only.shape)
+        fault, size = "nowhere brighter than half" if only.any() else "empty", format_size(only.shape)
         # Load Image gives 64 by 64 zeros where a picture has no transparency.
         if tuple(only.shape) == (64, 64) and not only.any():
             size += ", what Load Image gives for a picture without a mask"
         raise MIVAError(
-            f"{what} is {told} ({size}): right-click the picture, open the mask editor and paint over the subject"
+            f"{what} is {fault} ({size}): right-click the picture, open the mask editor and paint over the subject"
             f"{or_else}."
         )
     return only
 
 
 def drawn_masks(mask: Tensor, what: str) -> Tensor:
-    """The masks (N, H, W) in [0, 1] of a MASK, one for each picture of a batch, or one for all.
+    """Take the masks out of a MASK, one for each picture of a batch, or one for all.
 
     Args:
-        what: it is, to begin the message with.
+        mask: (N, H, W), or another shape that `mask_batch` takes.
+        what: the mask is, to begin the message with.
+
+    Returns:
+        (N, H, W) in [0, 1].
 
     Raises:
         MIVAError: one of them is empty, see `drawn_mask`, or as from `mask_batch`.
@@ -91,10 +106,12 @@ def drawn_masks(mask: Tensor, what: str) -> Tensor:
 
 
 def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:
-    """Check that something is left of a mask after it was edited; any shape.
+    """Check that something is left of a mask after it was edited.
 
     Args:
-        what: it is.
+        edited: the mask, of any shape.
+        before: the mask as it was drawn.
+        what: the mask is.
         edits: the widgets that have edited it.
 
     Raises:
@@ -105,7 +122,7 @@ def check_left(edited: Tensor, before: Tensor, what: str, edits: str) -> None:
 
 
 def edge_inputs() -> list[io.Input]:
-    """Widgets that change the edge of a mask, `grow` and `feather`."""
+    """Make the widgets that change the edge of a mask, `grow` and `feather`."""
     return [
         io.Int.Input(
             "grow",

@@ -1,39 +1,51 @@
 """Start noise that holds the low frequencies of the picture, as one of ComfyUI's NOISE objects."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.bases.base import SCALE
-from ..miva_core.diffusion.init_noise import SD15_STRENGTH, NoiseInit
+from ..miva_core.diffusion.init_noise import SD15_STRENGTH, LowBand, NoiseInit, Shape
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
 from . import comfy_bridge
 from .masks import pictures_of
+from .messages import friendly_errors
 from .sockets import MivaModel, ModelSocket
-from .telling import told
 
 
 class DCTInitNoise:
     """A NOISE: it has `seed` and `generate_noise`, as samplers expect.
 
     Args:
-        model: a `MivaModel`, or a MODEL of ComfyUI with its `vae`.
+        model: a `MivaModel`, or a MODEL of ComfyUI.
+        vae: the VAE of such a MODEL; None for a `MivaModel`.
         pictures: (N, H, W, 3) in [0, 1]: one for each clip of a batch, or one for all.
         init: how the noise is made.
-        fit: how another aspect is met, "crop" or "pad".
+        seed: of the first clip; each further one has the next higher seed.
+        fit: how a picture of another aspect is met, "crop" or "pad".
     """
 
-    def __init__(self, model: Any, vae: Any, pictures: Tensor, init: NoiseInit, seed: int, fit: str) -> None:
+    def __init__(
+        self, model: Any, vae: Any, pictures: Tensor, init: NoiseInit, seed: int, fit: Literal["crop", "pad"]
+    ) -> None:
         self._model, self._vae, self._pictures, self._init, self.seed, self._fit = model, vae, pictures, init, seed, fit
 
     def generate_noise(self, input_latent: dict[str, Any]) -> Tensor:
-        """Noise of the shape of `input_latent["samples"]`: (B, C, F, h, w), or (F, C, h, w) where frames are a batch.
+        """Draw the noise.
 
-        The first frame is plain noise; a sampler of this pack puts the clean picture there. Each further clip has the
-        next higher seed.
+        The first frame is plain noise; a sampler of this pack puts the clean picture there.
+
+        Args:
+            input_latent: its "samples" are (B, C, F, h, w), or (F, C, h, w) where frames are a batch.
+
+        Returns:
+            Noise of that shape.
+
+        Raises:
+            MIVAError: it is for another model, or for another number of clips than there are pictures.
         """
         samples = input_latent["samples"]
         if samples.is_nested:
@@ -71,9 +83,9 @@ class DCTInitNoise:
         if isinstance(self._model, MivaModel):
             base = self._model.base
             fitted = fit_picture(picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
-            self._model.bring(0)
+            self._model.load_to_device(0)
             latent = base.encode(fitted)
-            return torch.zeros_like(latent) if base.centred else latent
+            return base.noise_process.relative(latent)
         scale = comfy_bridge.native_scale(self._vae)
         fitted = fit_picture(picture, (size[0] * scale, size[1] * scale), self._fit)[0]
         latent = comfy_bridge.native_latent(self._model, self._vae, fitted[None])
@@ -173,7 +185,7 @@ class MIVADCTInitNoise(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: Any,
@@ -182,10 +194,10 @@ class MIVADCTInitNoise(io.ComfyNode):
         dct: bool,
         strength: float,
         cutoff: float,
-        shape: str,
-        low_band: str,
+        shape: Shape,
+        low_band: LowBand,
         shared_noise: float,
-        fit: str,
+        fit: Literal["crop", "pad"],
         vae: Any = None,
     ) -> io.NodeOutput:
         if vae is None and not isinstance(model, MivaModel):

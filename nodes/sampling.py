@@ -1,25 +1,23 @@
 """A picture and motions in, a clip out."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..miva_core.animation.motion_text import Motion, unique_names
-from ..miva_core.animation.notes import size_notes, weight_notes, without_motion
 from ..miva_core.attention.turns import take_turn
 from ..miva_core.errors import MIVAError
-from ..miva_core.media.pictures import fit_picture, told_size
+from ..miva_core.media.pictures import format_size
 from . import comfy_bridge
 from .masks import pictures_of
-from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket
-from .telling import notes, told, written
+from .messages import collect_warnings, friendly_errors, node_text
+from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
 
 if TYPE_CHECKING:
-    from ..miva_core.animation.animate import Clip, Progress
+    from ..miva_core.animation.clip import Clip, Progress
     from ..miva_core.bases.base import Base
 
 _LARGEST = 8192
@@ -136,7 +134,7 @@ class MIVASampler(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: MivaModel,
@@ -146,76 +144,39 @@ class MIVASampler(io.ComfyNode):
         width: int,
         height: int,
         frames: int,
-        fit: str,
+        fit: Literal["crop", "pad"],
         adain: str,
         mivas: MivaStack | None = None,
         noise: Any = None,
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
+        from ..miva_core.animation.motion import base_for
+        from ..miva_core.animation.options import RunOptions
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
         size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
+        options = RunOptions(steps=steps or None, size=size, frames=frames, fit=fit, adain=_ADAIN[adain], sigmas=sigmas)
         _check_stack(mivas, model, len(pictures))
-        names = unique_names([entry.path.stem for entry in mivas])
         # Another thread must not move the base, nor what it notes, in between.
-        with take_turn(base.model), notes() as warned:
-            fitted = _fit_all(pictures, dict(zip(names, mivas, strict=True)), size, fit)
-            adapters = model.adapters(mivas)
+        with take_turn(base.model), collect_warnings() as warned:
+            adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
-            model.bring(comfy_bridge.memory_for_sampling(base, frames, size, 1 + len(fitted[0].masks)), mivas)
-            watch, acting = _Watcher(base, len(pictures)), any(entry.weight for entry in mivas)
-            clips = []
-            for k, (given, start) in enumerate(zip(fitted, starts, strict=True)):
-                clip = animate(
-                    base if acting else base.with_drawn_caption(_seed(seed, k)),
-                    given.picture,
-                    {name: (one, entry.weight) for name, one, entry in zip(names, adapters, mivas, strict=True)},
-                    masks=given.masks,
-                    spans={name: entry.span for name, entry in zip(names, mivas, strict=True)},
-                    steps=steps or None,
-                    seed=_seed(seed, k),
-                    size=size,
-                    frames=frames,
-                    adain=_ADAIN[adain],
-                    sigmas=sigmas,
-                    start=start,
-                    callback=watch.of_picture(k),
-                )
-                clips.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
-        # On the node the first lines are seen.
-        odd = [*_weight_notes(names, mivas, base), *size_notes(size, base.size), *model.remarks]
-        # Never nothing, which would leave what the last run has told on the node.
-        lines = [*odd, *_changed(fitted), *dict.fromkeys(warned), _outcome(len(clips), frames, size, clip.fps)]
-        shown, masks = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*clips, strict=True))
-        return io.NodeOutput(shown, masks, float(clip.fps), ui=written("\n".join(lines)))
-
-
-def _seed(seed: int, picture: int) -> int:
-    """That of a picture of a batch, from 0: as if they were queued one by one with a seed that increments."""
-    return (seed + picture) % 2**64
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A picture at the size of the clip, how it was changed in words, and its masks by the name of their motion."""
-
-    picture: Tensor
-    changed: str
-    masks: Mapping[str, Tensor]
-
-
-def _fit_all(pictures: Tensor, mivas: Mapping[str, StackedMiva], size: tuple[int, int], fit: str) -> list[_Fitted]:
-    from ..miva_core.animation.masks import fit_masks
-
-    infos = {name: entry.info for name, entry in mivas.items()}
-    fitted = []
-    for k, picture in enumerate(pictures):
-        given = {name: entry.mask[k % len(entry.mask)] for name, entry in mivas.items() if entry.mask is not None}
-        masks = fit_masks(given, infos, tuple(picture.shape[:2]), size, fit)
-        fitted.append(_Fitted(*fit_picture(picture, size, fit), masks))
-    return fitted
+            model.load_to_device(comfy_bridge.memory_for_sampling(base, frames, size, 1 + masked), mivas)
+            watch, parts = _Watcher(base, len(pictures)), []
+            for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
+                motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
+                chosen = replace(options, seed=(seed + k) % 2**64, start=start)
+                moved = base_for(base, motions, chosen.seed)
+                clip = animate(moved, picture, motions, chosen, watch.of_picture(k))
+                parts.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
+        # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
+        # which would leave what the last run has told on the node.
+        lines = [*clip.notes, *model.remarks, *_fitting(clip, len(parts)), *dict.fromkeys(warned)]
+        shown, masks = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
+        text = node_text("\n".join([*lines, _outcome(len(parts), frames, size, clip.fps)]))
+        return io.NodeOutput(shown, masks, float(clip.fps), ui=text)
 
 
 def _union(clip: "Clip") -> Tensor:
@@ -223,17 +184,16 @@ def _union(clip: "Clip") -> Tensor:
     return torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
 
 
-def _changed(fitted: Sequence[_Fitted]) -> list[str]:
-    changed = fitted[0].changed
-    which = "The picture was" if len(fitted) == 1 else "The pictures were"
-    return [f"{which} {changed}."] if changed else []
+def _fitting(clip: "Clip", pictures: int) -> list[str]:
+    which = "The picture was" if pictures == 1 else "The pictures were"
+    return [f"{which} {clip.fitting}."] if clip.fitting else []
 
 
 def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
     if pictures == 1:
-        return f"{frames} frames of {told_size(size)}, {fps:g} a second."
+        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
     return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {told_size(size)}, {fps:g} a second, "
+        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
         "one clip after the other."
     )
 
@@ -294,11 +254,3 @@ class _Watcher:
             self._bar.update(number * progress.steps + progress.step, self._pictures * progress.steps, preview)
 
         return watch
-
-
-def _weight_notes(names: Sequence[str], mivas: MivaStack, base: "Base") -> list[str]:
-    """What is odd about the motions, in words."""
-    named = list(zip(names, mivas, strict=True))
-    motions = [Motion(name, entry.weight, entry.span) for name, entry in named]
-    idle = [] if any(entry.weight for entry in mivas) else [without_motion(base.captions is not None)]
-    return idle + weight_notes(motions, [name for name, entry in named if entry.mask is not None])

@@ -15,8 +15,9 @@ from . import comfy_bridge
 if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.adapters.info import AdapterInfo
+    from ..miva_core.animation.motion import Motion
     from ..miva_core.bases.base import Base
-    from ..miva_core.clips.files import TrainingClip
+    from ..miva_core.clips.training_clip import TrainingClip
 
 _KEPT = 16
 """Adapters that stay in memory."""
@@ -28,11 +29,11 @@ DatasetSocket = io.Custom("MIVA_DATASET")
 
 @dataclass(frozen=True)
 class StackedMiva:
-    """One adapter file as it is to act: nothing of it but the header is read yet.
+    """A motion whose adapter is not loaded yet: nothing of its file but the header is read.
 
     Attributes:
         path: the file.
-        stamp: its time of change in nanoseconds and its size, which tell it from a later one.
+        stamp: its time of change in nanoseconds and its size, see `stamp_of`.
         info: its header.
         weight: how strongly it acts.
         span: shares of the run's steps in which it acts, see `Injection.set_spans`.
@@ -47,13 +48,31 @@ class StackedMiva:
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = field(default=None, compare=False)
 
+    def motion(self, adapter: "MIVAAdapter", picture: int) -> "Motion":
+        """Make the motion of a run, under the name of its file.
+
+        Args:
+            adapter: that of the file, from `MivaModel.adapters`.
+            picture: which of a batch it is to move, from 0.
+        """
+        from ..miva_core.animation.motion import Motion
+
+        mask = None if self.mask is None else self.mask[picture % len(self.mask)]
+        return Motion(adapter, self.weight, mask, self.path.stem, self.span)
+
 
 MivaStack = tuple[StackedMiva, ...]
 """MIVA_STACK: in the order of depth, the last one on top."""
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """What tells a file from the one that stood there before.
+    """Read what distinguishes a file from the one that stood there before.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its time of change in nanoseconds, and its size.
 
     Raises:
         MIVAError: it is gone.
@@ -83,10 +102,13 @@ class MivaModel:
     @classmethod
     def of(cls, base: "Base", files: Iterable[Path] = (), remarks: Iterable[str] = ()) -> "MivaModel":
         stamps = tuple((path.name, stamp_of(path)) for path in files)
-        return cls(base, stamps, [comfy_bridge.hold(network) for network in base.networks], tuple(remarks))
+        return cls(base, stamps, [comfy_bridge.make_patcher(network) for network in base.networks], tuple(remarks))
 
     def check(self, stack: MivaStack) -> None:
         """Check that motions were trained on this base; nothing is loaded for that.
+
+        Args:
+            stack: the motions.
 
         Raises:
             MIVAError: one was not.
@@ -96,7 +118,7 @@ class MivaModel:
             try:
                 entry.info.check(backbone)
             except MIVAError as error:
-                from ..miva_core.bases.loading import name_base
+                from ..miva_core.bases.known import name_base
 
                 theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
                 raise MIVAError(
@@ -105,7 +127,13 @@ class MivaModel:
                 ) from error
 
     def adapters(self, stack: MivaStack) -> "list[MIVAAdapter]":
-        """The adapters of a stack, in its order.
+        """Load the adapters of a stack, or take those that are in memory.
+
+        Args:
+            stack: the motions.
+
+        Returns:
+            One for each motion, in the same order.
 
         Raises:
             MIVAError: as from `check`, or a file is gone or damaged.
@@ -115,21 +143,25 @@ class MivaModel:
         self.check(stack)
         wanted = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
         for path, stamp in wanted:
-            known = self._loaded.pop((path, stamp), None)
-            if known is None:
+            loaded = self._loaded.pop((path, stamp), None)
+            if loaded is None:
                 with torch.inference_mode(False):
                     adapter = MIVAAdapter.load(path, self.base.backbone)
-                known = adapter, comfy_bridge.hold(adapter)
-            self._loaded[path, stamp] = known
+                loaded = adapter, comfy_bridge.make_patcher(adapter)
+            self._loaded[path, stamp] = loaded
         for key in list(self._loaded)[: -max(_KEPT, len(wanted))]:
             del self._loaded[key]
         return [self._loaded[entry.path, stamp_of(entry.path)][0] for entry in stack]
 
-    def bring(self, needed: int, stack: MivaStack = ()) -> None:
-        """Have the base, and the adapters of a stack that `adapters` has given, on the device they compute on, and
-        `needed` bytes free."""
+    def load_to_device(self, needed: int, stack: MivaStack = ()) -> None:
+        """Have the base and adapters on the device they compute on, with memory to work in.
+
+        Args:
+            needed: bytes that are to be free there.
+            stack: the motions whose adapters are meant; `adapters` has loaded them.
+        """
         keys = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
-        comfy_bridge.bring([*self._patchers, *(self._loaded[key][1] for key in keys)], needed)
+        comfy_bridge.load_to_device([*self._patchers, *(self._loaded[key][1] for key in keys)], needed)
 
 
 @dataclass(frozen=True)

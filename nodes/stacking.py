@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..miva_core.errors import MIVAError
 from .masks import check_left, drawn_masks, edge_inputs
+from .messages import friendly_errors
 from .sockets import MivaStack, StackSocket
-from .telling import told
 
 _MOST = 8
 
@@ -40,7 +40,7 @@ class MIVAStack(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mivas: Mapping[str, MivaStack]) -> io.NodeOutput:
         # Where a socket in the middle is free, those after it keep their order.
         return io.NodeOutput(tuple(entry for stack in mivas.values() if stack for entry in stack))
@@ -77,7 +77,7 @@ class MIVABindMask(io.ComfyNode):
         )
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, mask: Tensor, grow: int, feather: int, mivas: MivaStack = ()) -> io.NodeOutput:
         from ..miva_core.subject_mask import edits
 

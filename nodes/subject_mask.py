@@ -10,17 +10,19 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
-from ..miva_core.adapters.library import SHAPES
 from ..miva_core.errors import MIVAError
 from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
-from . import comfy_bridge
+from ..miva_core.subject_mask.shape_models import SHAPES
+from . import comfy_bridge, comfy_folders
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
+from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import MivaStack, StackSocket, stamp_of
-from .telling import notes, told, written
 
 if TYPE_CHECKING:
-    from ..miva_core.subject_mask import Detector, Segmenter, Subjects
+    from ..miva_core.subject_mask.detector import Detector
+    from ..miva_core.subject_mask.segmenter import Segmenter
+    from ..miva_core.subject_mask.subjects import Subjects
 
 WORDS, BOX, POINTS, DRAWN = "words", "box", "points", "drawn mask"
 _DEMO = "drawn shapes (built-in demo)"
@@ -95,7 +97,7 @@ class MIVASubjectMask(io.ComfyNode):
         return [stamp_in(folder, chosen.get(key)) for key, folder in folders.items()]
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         image: Tensor,
@@ -115,7 +117,7 @@ class MIVASubjectMask(io.ComfyNode):
 
         frames = check_images(image)
         check_key_frame(key_frame, len(frames))
-        with notes() as warned:
+        with collect_warnings() as warned:
             found = _find(frames, method, key_frame, mivas)
         edited = Edits(keep_largest, fill_holes, grow, feather, invert).apply(found.masks)
         check_left(edited, found.masks, "the mask", "`grow`, `feather` or `invert`")
@@ -124,7 +126,7 @@ class MIVASubjectMask(io.ComfyNode):
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
         # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
-        preview |= written("\n".join(warned)).as_dict()
+        preview |= node_text("\n".join(warned)).as_dict()
         return io.NodeOutput(
             comfy_bridge.to_intermediate(found.masks.amax(0)),
             comfy_bridge.to_intermediate(shown),
@@ -144,13 +146,13 @@ def _word_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "detector",
-            options=[*comfy_bridge.files_in("grounding-dino"), _DEMO],
+            options=[*comfy_folders.files_in("grounding-dino"), _DEMO],
             tooltip="Grounding DINO, in models/grounding-dino: groundingdino_swint_ogc.pth, or model.safetensors in a "
             "folder of its own. The built-in demo knows only drawn shapes, such as red circle.",
         ),
         io.Combo.Input(
             "segmenter",
-            options=[*comfy_bridge.files_in("sam2"), _DEMO],
+            options=[*comfy_folders.files_in("sam2"), _DEMO],
             tooltip="SAM 2, in models/sam2: sam2.1_hiera_tiny.pt and its kin. The built-in demo knows only drawn "
             "shapes.",
         ),
@@ -214,20 +216,20 @@ def _drawn_inputs() -> list[io.Input]:
 
 
 def _segmenter_input(first: list[str], tooltip: str) -> io.Input:
-    return io.Combo.Input("segmenter", options=[*first, *comfy_bridge.files_in("sam2"), _DEMO], tooltip=tooltip)
+    return io.Combo.Input("segmenter", options=[*first, *comfy_folders.files_in("sam2"), _DEMO], tooltip=tooltip)
 
 
 def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: MivaStack) -> "Subjects":
-    from ..miva_core.subject_mask import grabcut, segment
-    from ..miva_core.subject_mask.subjects import pointed_at
+    from ..miva_core.subject_mask.grabcut import grabcut
+    from ..miva_core.subject_mask.subjects import numbered_subjects, segment
 
     chosen = method["method"]
-    shared = {"key_frame": key_frame, "tell": comfy_bridge.teller()}
+    shared = {"key_frame": key_frame, "on_progress": comfy_bridge.progress_callback()}
     if chosen == WORDS:
         return _by_words(frames, method, mivas, shared)
     given = _given(method, frames)
     if method["segmenter"] == _AS_IT_IS:
-        return pointed_at(given["rough"].expand(1, len(frames), -1, -1))
+        return numbered_subjects(given["rough"].expand(1, len(frames), -1, -1))
     if method["segmenter"] == _GRABCUT:
         if len(frames) > 1:
             raise MIVAError(
@@ -235,21 +237,21 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
                 "which follows the subject, or put Get Image from Batch before this node."
             )
         cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
-        return pointed_at(grabcut(frames, **cut)[None, None])
+        return numbered_subjects(grabcut(frames, **cut)[None, None])
     segmenter, segmenting = _segmenter(method["segmenter"], len(frames) > 1)
-    comfy_bridge.bring([segmenting], _WORKING)
-    return pointed_at(segment(frames, segmenter, **given, **shared))
+    comfy_bridge.load_to_device([segmenting], _WORKING)
+    return numbered_subjects(segment(frames, segmenter, **given, **shared))
 
 
 def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
-    from ..miva_core.subject_mask import find_subjects
     from ..miva_core.subject_mask.detector import NotFoundError
+    from ..miva_core.subject_mask.subjects import find_subjects
 
     prompt, track = _prompt(method["prompt"], mivas), method["frames"] == _TRACK
     detector, detecting = _detector(method["detector"])
     segmenter, segmenting = _segmenter(method["segmenter"], track and len(frames) > 1)
     # Together, since the one that is brought later could drive the other one out.
-    comfy_bridge.bring([detecting, segmenting], _WORKING)
+    comfy_bridge.load_to_device([detecting, segmenting], _WORKING)
     try:
         return find_subjects(
             frames,
@@ -330,18 +332,18 @@ def _or_another(widget: str) -> Iterator[None]:
 # The last one of each is kept in memory, so that other words or another picture load nothing.
 @lru_cache(maxsize=1)
 def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
-    from ..miva_core.subject_mask import load_detector
+    from ..miva_core.subject_mask.model_files import load_detector
 
     with torch.inference_mode(False), _or_another("detector"):
         detector = load_detector(path)
-    return detector, comfy_bridge.hold(detector.model)
+    return detector, comfy_bridge.make_patcher(detector.model)
 
 
 @lru_cache(maxsize=1)
 def _loaded_segmenter(path: Path, stamp: tuple[int, int], follow: bool) -> tuple["Segmenter", Any]:
-    from ..miva_core.subject_mask import load_segmenter
+    from ..miva_core.subject_mask.model_files import load_segmenter
 
     with torch.inference_mode(False), _or_another("segmenter"):
         segmenter = load_segmenter(path)
         network = segmenter.with_tracker() if follow else segmenter.model
-    return segmenter, comfy_bridge.hold(network)
+    return segmenter, comfy_bridge.make_patcher(network)

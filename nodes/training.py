@@ -10,18 +10,19 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.adapters.info import read_info
+from ..miva_core.bases.recipe import PRESETS
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
-from ..miva_core.training.recipes import PRESETS, expected_of, recipe
+from ..miva_core.training.recipes import expected_of, recipe
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
+from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .telling import notes, told, written
 from .training_run import Training
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
-    from ..miva_core.training.recipes import Recipe
+    from ..miva_core.bases.recipe import Recipe
     from ..miva_core.training.training_set import Lesson
     from ..miva_core.training.validation import Sample
 
@@ -147,7 +148,7 @@ class MIVATrain(io.ComfyNode):
         return _deletions[node]
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: MivaModel,
@@ -176,7 +177,7 @@ class MIVATrain(io.ComfyNode):
             lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
             samples = _samples(lesson, try_on, try_on_mask)
             training = Training.of(model, lesson, chosen, seed, start)
-            with notes() as warned:
+            with collect_warnings() as warned:
                 losses = training.run(samples)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
                 sheet = training.tried_on(samples, made)
@@ -188,7 +189,7 @@ class MIVATrain(io.ComfyNode):
         many = f"{expected} (`steps` 0 takes all)" if expected else f"{len(losses)} steps"
         warned.append(f"Learnt in {many}. It is kept as {training.out.parent.name}")
         return io.NodeOutput(
-            (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=written("\n".join(warned))
+            (made,), {"loss": losses}, comfy_bridge.to_intermediate(sheet), ui=node_text("\n".join(warned))
         )
 
 

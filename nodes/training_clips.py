@@ -13,14 +13,14 @@ from ..miva_core.clips.camera import EASINGS
 from ..miva_core.clips.camera_clips import CAMERA_MOTIONS
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .masks import frames_of, split_opacity
+from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
-from .telling import notes, told, written
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
-    from ..miva_core.clips.files import TrainingClip, Wanted
+    from ..miva_core.clips.training_clip import ClipSpec, TrainingClip
 
 FOLDER, CONNECTED = "folder", "connected"
 _FEW, _FEW_STILLS = 3, 8
@@ -93,7 +93,7 @@ class MIVACameraClips(io.ComfyNode):
         return _contents(stills)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(
         cls,
         model: list[Any],
@@ -109,14 +109,14 @@ class MIVACameraClips(io.ComfyNode):
 
         base = model[0].base
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        with notes() as warned:
+        with collect_warnings() as warned:
             if stills["stills"][0] == FOLDER:
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.needed_side)
             else:
                 named = [(f"batch {k} of stills", batch) for k, batch in enumerate(stills["images"], start=1)]
                 batches = [_of_stills(name, batch) for name, batch in named]
                 pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
-            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.teller())
+            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.progress_callback())
         if len(pictures) < _FEW_STILLS:
             warned.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
         return _output(Dataset(clips, base.name, motion[0], False, source), warned)
@@ -159,15 +159,15 @@ class MIVADataset(io.ComfyNode):
         return _contents(clips)
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, model: list[Any], clips: Mapping[str, list[Any]]) -> io.NodeOutput:
         base = model[0].base
-        with notes() as warned:
+        with collect_warnings() as warned:
             if clips["clips"][0] == FOLDER:
                 from ..miva_core.clips.files import read_clips
 
                 folder = _chosen_folder(clips["folder"][0])
-                found = read_clips(folder, _wanted(base), 0, tell=comfy_bridge.teller())
+                found = read_clips(folder, _clip_spec(base), 0, on_progress=comfy_bridge.progress_callback())
                 camera = any(folder.glob("*_flow.json"))
             else:
                 found, camera = _connected_clips(base, clips), False
@@ -179,7 +179,7 @@ class MIVADataset(io.ComfyNode):
 
 
 def _folder(tooltip: str, preferred: str = "") -> io.Input:
-    folders = comfy_bridge.input_folders()
+    folders = comfy_folders.input_folders()
     default = preferred if preferred in folders else None
     return io.Combo.Input("folder", options=folders, default=default, tooltip=tooltip)
 
@@ -207,8 +207,8 @@ def _connected() -> list[io.Input]:
 
 
 def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[TrainingClip]":
-    from ..miva_core.clips.files import equally_masked
-    from ..miva_core.clips.frames import frame_clip
+    from ..miva_core.clips.frames import clip_from_frames
+    from ..miva_core.clips.training_clip import drop_partial_masks
 
     videos, masks = clips["videos"], [mask for mask in clips.get("masks") or [] if mask is not None]
     if masks and len(masks) != len(videos):
@@ -222,8 +222,8 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
             (images, mask), fps = _of_images(name, video, mask), clips["fps"][0]
         else:
             images, fps, mask = _of_video(name, video, mask)
-        found.append(frame_clip(name, frames_of(images, name), fps, _wanted(base), mask))
-    return equally_masked(found)
+        found.append(clip_from_frames(name, frames_of(images, name), fps, _clip_spec(base), mask))
+    return drop_partial_masks(found)
 
 
 def _of_stills(name: str, images: Tensor) -> Tensor:
@@ -234,23 +234,23 @@ def _of_stills(name: str, images: Tensor) -> Tensor:
 
 def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Frames (N, H, W, 1 or 3) of an IMAGE over white, and masks (N, H, W) or None."""
-    from ..miva_core.clips.videos import over_white
+    from ..miva_core.clips.videos import composite_over_white
 
     colours, opacity = split_opacity(images, name)
-    return (colours, mask) if opacity is None else over_white(name, colours, opacity, mask)
+    return (colours, mask) if opacity is None else composite_over_white(name, colours, opacity, mask)
 
 
 def _of_video(name: str, video: Any, mask: Tensor | None) -> tuple[Tensor, float, Tensor | None]:
     """Frames (N, H, W, C), their rate, and masks (N, H, W) or None, of a VIDEO."""
-    from ..miva_core.clips.videos import over_white, read_connected
+    from ..miva_core.clips.videos import composite_over_white, read_masked_video
 
     path = _whole_file(video)
     if path:
-        return read_connected(name, path, mask)
+        return read_masked_video(name, path, mask)
     parts = video.get_components()
     images, opacity = parts.images, getattr(parts, "alpha", None)
     if opacity is not None:
-        images, mask = over_white(name, images, opacity, mask)
+        images, mask = composite_over_white(name, images, opacity, mask)
     return images, float(parts.frame_rate), mask
 
 
@@ -263,14 +263,14 @@ def _whole_file(video: Any) -> Path | None:
     return Path(source) if isinstance(source, str) and video.get_active_trim_window() == (0, 0) else None
 
 
-def _wanted(base: "Base") -> "Wanted":
-    from ..miva_core.clips.files import Wanted
+def _clip_spec(base: "Base") -> "ClipSpec":
+    from ..miva_core.clips.training_clip import ClipSpec
 
-    return Wanted(base.size, base.frames, base.fps)
+    return ClipSpec(base.size, base.frames, base.fps)
 
 
 def _chosen_folder(name: str) -> Path:
-    folder = comfy_bridge.input_folder(name)
+    folder = comfy_folders.input_folder(name)
     if folder is None:
         raise MIVAError(
             f"There is no folder {name!r} in ComfyUI's input folder any more: put it back, or choose another one (R "
@@ -283,7 +283,7 @@ def _contents(chosen: Any) -> Any:
     """What tells a chosen folder's files from what they were."""
     name = chosen.get("folder") if isinstance(chosen, Mapping) else None
     name = name[0] if isinstance(name, list) else name
-    folder = comfy_bridge.input_folder(name) if isinstance(name, str) else None
+    folder = comfy_folders.input_folder(name) if isinstance(name, str) else None
     if folder is None:
         return None
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -294,4 +294,4 @@ def _output(dataset: Dataset, warned: Sequence[str]) -> io.NodeOutput:
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
     lines = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *warned]
-    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=written("\n".join(lines)))
+    return io.NodeOutput(dataset, comfy_bridge.to_intermediate(shown), ui=node_text("\n".join(lines)))

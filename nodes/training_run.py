@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from ..miva_core.storage.files import replacing
-from . import comfy_bridge
+from . import comfy_bridge, comfy_folders
 from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.bases.base import Base
+    from ..miva_core.bases.recipe import Recipe
     from ..miva_core.training.loop import Precision, TrainingProgress
-    from ..miva_core.training.recipes import Recipe
     from ..miva_core.training.training_set import Lesson
     from ..miva_core.training.validation import Sample
 
@@ -56,7 +56,7 @@ class Training:
         known = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
         stem = f"{stem}_motion" if is_reserved(stem) else stem
-        folder = comfy_bridge.trainings_folder() / f"{stem}_{known}"
+        folder = comfy_folders.trainings_folder() / f"{stem}_{known}"
         return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
 
     def run(self, samples: "list[Sample]") -> list[float]:
@@ -76,7 +76,7 @@ class Training:
         if self.out.exists() and not lacks_its_report(self.out):
             return read_state(checkpoint).losses.tolist()
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.model.bring(comfy_bridge.memory_for_training(self.model.base))
+        self.model.load_to_device(comfy_bridge.memory_for_training(self.model.base))
         before = self._newest_sheet()
         stop = comfy_bridge.LateInterruption()
         bar = _Bar(stop, len(self.lesson.clips), self.recipe.steps)
@@ -117,9 +117,9 @@ class Training:
 
         path = self._sheet_of(samples)
         if not path.exists():
-            base, tell, done = self.model.base, comfy_bridge.teller(), itertools.count(1)
+            base, tell, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
             (adapter,) = self.model.adapters((made,))
-            self.model.bring(
+            self.model.load_to_device(
                 comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.lesson.masked), (made,)
             )
             clips = try_on(base, adapter, samples, callback=lambda now: tell(next(done), now.steps * len(samples)))
@@ -208,7 +208,7 @@ class _Bar:
             comfy_bridge.show_text("Stopped: no step was done, and no encoded clip is kept: run again to begin anew.")
 
     def _show(self, done: int, preview: Any) -> None:
-        with self._stop.put_off():
+        with self._stop.deferred():
             self._bar.update(done, self._clips + self._steps, preview)
 
 

@@ -29,7 +29,7 @@ from transformers import GroundingDinoForObjectDetection, Sam2Model, Sam2VideoMo
 from transformers import Sam2VideoVideoProcessor as VideoProcessor
 
 from miva_core.subject_mask.images import image_processor
-from miva_core.subject_mask.sam2_names import of_pictures
+from miva_core.subject_mask.sam2_names import image_configuration
 from tools.shapes import NAMES, Scene, boxes_of, draw_scene
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406])
@@ -164,7 +164,7 @@ def clip_loss(model: Sam2VideoModel, processor: Sam2VideoProcessor, rng: np.rand
 
 def segmenter_loss(model: Sam2VideoModel) -> Callable:
     side = model.config.image_size
-    pictures = Sam2Model.from_pretrained(None, config=of_pictures(model.config), state_dict=model.state_dict())
+    pictures = Sam2Model.from_pretrained(None, config=image_configuration(model.config), state_dict=model.state_dict())
     _share(pictures, model)
     prepare = image_processor("sam2", "Sam2ImageProcessor")(size={"height": side, "width": side})
     processor = Sam2VideoProcessor(prepare, VideoProcessor())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,11 +25,16 @@ from .layers import CrossFrame, Gate, Prompt, Temporal
 class MIVAAdapter(nn.Module):
     """The trainable parameters of one MIVA (3.3), float32, kept apart from the base they adapt.
 
-    A new adapter changes nothing but this: it removes the base's text cross-attention.
+    A new adapter leaves the base as it is, except that text has no effect: it takes the place of text cross-attention.
 
     Args:
-        backbone: the base, from `describe`.
+        backbone: of the base, from `describe`.
         config: ranks and variants.
+
+    Example:
+        >>> adapter = MIVAAdapter(describe(model), MIVAConfig.default())
+        >>> adapter.save("pan.safetensors", adapter.info(motion="pan", frames=16, size=(512, 320), fps=8))
+        >>> adapter = MIVAAdapter.load("pan.safetensors", describe(model))
     """
 
     def __init__(self, backbone: Backbone, config: MIVAConfig) -> None:
@@ -39,21 +44,36 @@ class MIVAAdapter(nn.Module):
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
 
     def site(self, site: Site) -> nn.ModuleDict:
-        """The parts that belong to one site: "cfa", "gate" and, with a mask stream, "cfa_mask", or "ca", or "ta"."""
-        return self.sites[_key(site)]
+        """The parameters of one site, by component.
+
+        Args:
+            site: of the backbone.
+
+        Returns:
+            "cfa", "gate" and, with a mask stream, "cfa_mask" at a site of kind "sa"; "ca" or "ta" at one of that kind.
+        """
+        return cast(nn.ModuleDict, self.sites[_key(site)])
 
     def num_parameters(self, component: str | None = None) -> int:
-        """Number of parameters, of all or of one component: "cfa", "gate", "cfa_mask", "ca" or "ta"."""
+        """Number of parameters.
+
+        Args:
+            component: "cfa", "gate", "cfa_mask", "ca" or "ta"; None counts all.
+        """
         return sum(
             parameter.numel()
-            for parts in self.sites.values()
-            for name, part in parts.items()
+            for site in self.backbone.sites
+            for name, part in self.site(site).items()
             if component in (None, name)
             for parameter in part.parameters()
         )
 
     def info(self, **record: Any) -> AdapterInfo:
-        """Metadata for `save`: `record` holds the fields of `AdapterInfo` from `motion` on."""
+        """Metadata for `save`.
+
+        Args:
+            **record: the fields of `AdapterInfo` from `motion` on.
+        """
         return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
 
     def save(
@@ -63,7 +83,7 @@ class MIVAAdapter(nn.Module):
         dtype: torch.dtype = torch.float32,
         new: bool = False,
     ) -> None:
-        """Writes one .safetensors file, whole or not at all.
+        """Write one .safetensors file, whole or not at all.
 
         Args:
             path: where; the folder must exist, and an older file is replaced.
@@ -76,7 +96,7 @@ class MIVAAdapter(nn.Module):
             MIVAError: the path does not end in .safetensors or cannot be written, `metadata` belongs to another
                 adapter, or a value is not finite in this dtype, or absurdly large.
         """
-        path = check_writable(path, (".safetensors",))
+        path = check_writable(Path(path), (".safetensors",))
         if dtype not in (torch.float32, torch.float16):
             raise MIVAError(f"Adapters are saved as torch.float32 or torch.float16, not as {dtype}.")
         metadata.check(self.backbone)
@@ -91,7 +111,11 @@ class MIVAAdapter(nn.Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], backbone: Backbone) -> MIVAAdapter:
-        """Reads what `save` wrote, as float32 on the CPU.
+        """Read an adapter file, as float32 on the CPU.
+
+        Args:
+            path: of the file.
+            backbone: of the base that it is to act in, from `describe`.
 
         Raises:
             MIVAError: the file is something else, is damaged, is newer than this code, holds absurdly large values,
@@ -109,7 +133,12 @@ class MIVAAdapter(nn.Module):
 
 
 def relabel(path: Path, info: AdapterInfo, out: Path) -> None:
-    """Copy an adapter file under another header, to where there is no file yet.
+    """Copy an adapter file with another header, to where there is no file yet.
+
+    Args:
+        path: of the adapter.
+        info: the header of the copy.
+        out: where it is written.
 
     Raises:
         FileTakenError: there is one.

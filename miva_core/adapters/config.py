@@ -81,13 +81,16 @@ class MIVAConfig:
 
     @classmethod
     def official_animatediff(cls) -> MIVAConfig:
-        """What the authors' AnimateDiff code builds."""
+        """The structure that the authors' AnimateDiff code builds."""
         return cls(cfa_rank=None, cfa_softmax="joint", cfa_out_bias=True)
 
     @classmethod
     def official_wan(cls) -> MIVAConfig:
-        """What the authors' Wan code builds, but beside self-attention, on the same tokens and inside its gate, where
-        the paper's Eq. 2 has it; their code runs it behind self-attention, on the raw residual and past the gate."""
+        """The structure that the authors' Wan code builds.
+
+        Here cross-frame attention runs in parallel to self-attention, on the same tokens and inside its gate, as in
+        Eq. 2 of the paper; their code runs it after self-attention, on the raw residual and outside the gate.
+        """
         return cls(
             cfa_rank=None,
             cfa_softmax="joint",
@@ -102,15 +105,18 @@ class MIVAConfig:
     def from_dict(cls, data: Any) -> MIVAConfig:
         """A config from its fields by name; a field left out takes its default.
 
+        Args:
+            data: a mapping of field names to values, such as JSON gives.
+
         Raises:
             MIVAError: `data` is no mapping, or it has an unknown field or a value of the wrong type.
         """
         if not isinstance(data, Mapping):
             raise MIVAError(f"A MIVA config is a JSON object, but this one is {shown(data)}.")
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(data) - set(known))
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(data) - set(names))
         if unknown:
-            raise MIVAError(f"The MIVA config has unknown fields {shown(unknown)}; the known ones are {known}.")
+            raise MIVAError(f"The MIVA config has unknown fields {shown(unknown)}; the known ones are {names}.")
         return cls(**data)
 
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..checks import LARGEST, is_count, is_line, is_number, is_whole, printable, shown
 from ..errors import MIVAError
-from ..storage.identify import BROKEN, FORMAT_VERSION, LONGEST_ADAPTER_HEADER, NEWER, header_length, what_is
+from ..storage.identify import BROKEN, FORMAT_VERSION, LONGEST_ADAPTER_HEADER, NEWER, header_length, identify_file
 from .backbone import Backbone
 from .config import MIVAConfig
 
@@ -68,9 +68,10 @@ class AdapterInfo:
             raise MIVAError(f"training is {shown(self.training)}, expected names with finite numbers or texts.")
 
     def check(self, backbone: Backbone, path: str | os.PathLike[str] | None = None) -> None:
-        """Compares the base the adapter was trained on with the one at hand; neither's weights are needed.
+        """Compare the base the adapter was trained on with the one at hand; neither's weights are needed.
 
         Args:
+            backbone: of the base at hand.
             path: the adapter's file, for the message.
 
         Raises:
@@ -115,7 +116,7 @@ class AdapterInfo:
 
 
 def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
-    """Reads the header of an adapter file, and no tensor.
+    """Read the header of an adapter file, and no tensor.
 
     Raises:
         MIVAError: the file is no adapter (the message says what it is), or its header is broken or too new.
@@ -143,7 +144,7 @@ def _header(path: str | os.PathLike[str]) -> str:
         if length is not None and length <= LONGEST_ADAPTER_HEADER:
             with safe_open(path, framework="pt") as file:
                 return (file.metadata() or {})["miva"]
-    found = what_is(path)
+    found = identify_file(path)
     if found == "not there":
         raise MIVAError(f"There is no adapter {path}: check the name and the folder.")
     another = "choose one that ComfyUI-MIVA has saved, or its command `convert` made from a research checkpoint"
@@ -164,7 +165,7 @@ _PARTS = {
     ".ca.": "norm of the prompt",
     ".ta.": "temporal attention",
 }
-"""What a tensor of an adapter file belongs to, by the first of these in its name."""
+"""The component that a tensor of an adapter file belongs to, by the first of these parts that its name has."""
 
 
 def count_parameters(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:

@@ -1,8 +1,8 @@
-"""The masks a user gives for the first frame: checked, told about, and brought to the size of the clip."""
+"""The masks a user gives for the first frame: checked and brought to the size of the clip."""
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,35 +10,28 @@ from torch import Tensor
 
 from ..adapters.config import MIVAConfig
 from ..errors import MIVAError, MIVAWarning
-from ..media.pictures import fit_mask, same_aspect, told_size
+from ..media.pictures import fit_mask, format_size, same_aspect
 from ..media.pixel_values import mask_batch
 
 
-class HasConfig(Protocol):
-    """An adapter, or what is known of one before it is loaded."""
-
-    config: MIVAConfig
-
-
 def fit_masks(
-    masks: Mapping[str, Tensor] | None,
-    adapters: Mapping[str, HasConfig],
+    masks: Mapping[str, Tensor],
+    configs: Mapping[str, MIVAConfig],
     picture: tuple[int, int],
     size: tuple[int, int],
     how: Literal["crop", "pad"] = "crop",
 ) -> dict[str, Tensor]:
-    """Masks of subjects in a picture as masks of the clip's first frame.
+    """Make masks of the clip's first frame of masks of subjects in a picture.
 
     Args:
-        masks: (H, W) or (1, H, W) in [0, 1] by the name of the adapter, see `mask_batch`; one for each adapter with a
-            mask stream.
-        adapters: by name.
+        masks: by the name of the motion, as in `check_masks`.
+        configs: as in `check_masks`.
         picture: (height, width) of the picture; a mask of another size is scaled to it, with a warning.
         size: (height, width) of the clip.
         how: the picture is fitted to the clip, see `fit_picture`.
 
     Returns:
-        (height, width) float32 by name in the order of the adapters, cropped and scaled like the picture. A mask that
+        (height, width) float32 by name in the order of the motions, cropped and scaled like the picture. A mask that
         nowhere exceeds 0.5 is taken for the whole frame, with a warning.
 
     Raises:
@@ -46,47 +39,63 @@ def fit_masks(
     """
     return {
         name: _fit(name, match_size(name, mask, picture), size, how)
-        for name, mask in check_masks(masks, adapters).items()
+        for name, mask in check_masks(masks, configs).items()
     }
 
 
-def check_masks(masks: Mapping[str, Tensor] | None, adapters: Mapping[str, HasConfig]) -> dict[str, Tensor]:
-    """Masks (H, W) float32 in [0, 1] by name, if they are those that the adapters need; arguments as in `fit_masks`.
+def check_masks(masks: Mapping[str, Tensor], configs: Mapping[str, MIVAConfig]) -> dict[str, Tensor]:
+    """Check that masks are those which the motions need.
+
+    Args:
+        masks: (H, W) or (1, H, W) in [0, 1] by the name of the motion, see `mask_batch`; one for each adapter with a
+            mask stream.
+        configs: of the adapters of all motions, by name.
+
+    Returns:
+        (H, W) float32 by name in the order of the motions.
 
     Raises:
-        MIVAError: a mask is missing, or belongs to no adapter or to one without a mask stream, or is no such tensor.
+        MIVAError: a mask is missing, or belongs to an adapter without a mask stream, or is no such tensor.
     """
-    masks = {} if masks is None else masks
-    if not isinstance(masks, Mapping):
-        raise MIVAError(f'The masks are a {type(masks).__name__}, expected one by name, as in {{"jump": mask}}.')
     for name in masks:
-        if name not in adapters:
-            raise MIVAError(f"A mask is given for {name!r}, but there is no such adapter: they are {list(adapters)}.")
-        if not adapters[name].config.mask:
+        if not configs[name].mask:
             raise MIVAError(
                 f"A mask is given for {name}, but this adapter has no mask stream: leave the mask out, or take an "
                 "adapter that was trained with masks."
             )
-    missing = [name for name, adapter in adapters.items() if adapter.config.mask and name not in masks]
+    missing = [name for name, config in configs.items() if config.mask and name not in masks]
     if missing:
         raise MIVAError(
             f"No mask is given for {', '.join(missing)}: a masked motion needs one that shows its subject, as in "
-            f"--mask {missing[0]}=mask.png, or in Python masks={{{missing[0]!r}: mask}}."
+            f"--mask {missing[0]}=mask.png, or in Python Motion({missing[0]}, mask=mask)."
         )
-    return {name: _checked(name, masks[name]) for name in adapters if name in masks}
+    return {name: _checked(name, masks[name]) for name in configs if name in masks}
 
 
 def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
-    """A mask (H, W) at the size of its picture; warns where it has another."""
+    """Scale a mask to the size of its picture, with a warning where it has another.
+
+    Args:
+        name: what the warning calls it by.
+        mask: (H, W) in [0, 1].
+        picture: (height, width).
+
+    Returns:
+        (height, width) in [0, 1].
+    """
     if mask.shape == picture:
         return mask
-    changed = "scaled" if same_aspect(picture, mask.shape) else "stretched, which shifts it off its subject,"
-    _warn(f"The mask of {name} was {changed} from {told_size(mask.shape)} to the picture's {told_size(picture)}.")
+    changed = (
+        "scaled"
+        if same_aspect(picture, (mask.shape[0], mask.shape[1]))
+        else "stretched, which shifts it off its subject,"
+    )
+    _warn(f"The mask of {name} was {changed} from {format_size(mask.shape)} to the picture's {format_size(picture)}.")
     return F.interpolate(mask[None, None], picture, mode="bilinear", antialias=True)[0, 0]
 
 
 def _checked(name: str, mask: Any) -> Tensor:
-    """A mask as (H, W) float32."""
+    """(H, W) float32."""
     masks = mask_batch(mask, f"The mask of {name}")
     if len(masks) > 1:
         raise MIVAError(f"The mask of {name} is a batch of {len(masks)}, but there is one picture: give one of them.")
@@ -96,7 +105,7 @@ def _checked(name: str, mask: Any) -> Tensor:
 def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
     fitted = fit_mask(mask, size, how)
     if fitted.amax() <= 0.5:
-        where = f"shows nothing that is left at {told_size(size)}"
+        where = f"shows nothing that is left at {format_size(size)}"
         if mask.amax() <= 0.5:
             where = "is nowhere brighter than half" if mask.any() else "is empty"
         _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")

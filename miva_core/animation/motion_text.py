@@ -4,15 +4,15 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import MIVAError
 
 
-class Motion(NamedTuple):
-    """A motion as it was asked for: name or file, weight, and the span of the run's steps in which it acts."""
+class MotionText(NamedTuple):
+    """What a text says of a motion: its name or file, its weight, and the span of the run's steps in which it acts."""
 
     name: str
     weight: float
@@ -24,23 +24,34 @@ _FILE = re.compile(r"(?P<name>.*\.safetensors)(:(?P<weight>[^@]*))?(@(?P<span>.*
 _NAME = re.compile(r"(?P<name>.*?)(:(?P<weight>[^:@/\\]*))?(@(?P<span>([\d.-][^@/\\]*)?))?", re.DOTALL)
 
 
-def parse_motion(text: str) -> Motion:
-    """The text "pan_left:0.5@0-0.4" as ("pan_left", 0.5, (0, 0.4)); number and span may be missing.
+def parse_motion(text: str) -> MotionText:
+    """Read a motion as people type it.
+
+    Args:
+        text: name or file; a colon and a number; @ and a span. The last two may be missing.
+
+    Returns:
+        Name, weight and span, as in ("pan_left", 0.5, (0, 0.4)) for "pan_left:0.5@0-0.4".
 
     Raises:
         MIVAError: the number or the span is none.
     """
     found = _FILE.fullmatch(text) or _NAME.fullmatch(text)
-    name, weight, span = found["name"], found["weight"], found["span"]
+    assert found, "any text has the form of a name"
+    name, weight, span = found.group("name", "weight", "span")
     acting = (0.0, 1.0) if span is None else _span(name, span, text)
-    return Motion(name, _weight(name, weight, text), acting)
+    return MotionText(name, _weight(name, weight, text), acting)
 
 
-def parse_mask(text: str, names: Collection[str] = ()) -> tuple[str, Path]:
-    """The text "jump=mask.png" as ("jump", Path("mask.png")); a ~ in front of the file is the home folder.
+def parse_mask(text: str, names: Collection[str]) -> tuple[str, Path]:
+    """Read which mask belongs to which motion, as people type it.
 
     Args:
+        text: the motion's name, = and a picture; a ~ in front of the picture is the home folder.
         names: of the motions; one may hold = itself.
+
+    Returns:
+        Name and picture, as in ("jump", Path("mask.png")) for "jump=mask.png".
 
     Raises:
         MIVAError: the name or the file is missing.
@@ -53,24 +64,11 @@ def parse_mask(text: str, names: Collection[str] = ()) -> tuple[str, Path]:
     return name, Path(os.path.expanduser(path))
 
 
-def weight_sums(motions: Sequence[Motion]) -> list[float]:
-    """The different sums of weights that a run goes through."""
-    starts = {0.0} | {share for motion in motions for share in motion.span if share < 1}
-    sums = (sum(m.weight for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
-    return list(dict.fromkeys(sums))
-
-
-def unique_names(stems: Sequence[str]) -> list[str]:
-    """Names of files, with a number where they repeat."""
-    names = [stem if stems.count(stem) == 1 else f"{stem} ({k})" for k, stem in enumerate(stems, start=1)]
-    return names if len(set(names)) == len(names) else [f"{stem} #{k}" for k, stem in enumerate(stems, start=1)]
-
-
 def _weight(name: str, number: str | None, text: str) -> float:
     """What "0.5" says; without a number the weight is 1."""
-    weight = 1.0 if number is None else math.nan
-    with contextlib.suppress(ValueError, TypeError):
-        weight = float(number)
+    weight = math.nan
+    with contextlib.suppress(ValueError):
+        weight = 1.0 if number is None else float(number)
     if not name or not math.isfinite(weight):
         raise MIVAError(f"{text!r} is no weighted adapter: write a name, a colon and a number, as in pan_left:0.5.")
     return weight

@@ -1,10 +1,11 @@
 """What is odd about a run, in words, for whoever started it."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from ..media.pictures import told_size
-from .motion_text import Motion, weight_sums
+from ..bases.base import Base
+from ..media.pictures import format_size
+from .motion import Motion
 
 _FAR_FROM_ONE = 0.25
 _STRONGEST = 2.0
@@ -13,46 +14,118 @@ _FAR_FROM_BASE = 2.0
 """How many times a side may be as long, or as short, as what a base was trained on."""
 
 
+def run_notes(base: Base, motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
+    """Say what is odd about a run.
+
+    Args:
+        base: that of the run.
+        motions: all of them, with their names.
+        size: (height, width) of the clip.
+
+    Returns:
+        Sentences, none where all is usual.
+    """
+    idle = [] if any(motion.strength for motion in motions) else [without_motion(_under_caption(base))]
+    return [*idle, *weight_notes(motions), *size_notes(size, base.size)]
+
+
 def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
-    """What is odd about the (height, width) of a clip on a base that was trained on the usual one."""
+    """Say what is odd about the size of a clip.
+
+    Args:
+        size: (height, width) of it.
+        usual: (height, width) that the base was trained on.
+
+    Returns:
+        A sentence, or none.
+    """
     if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
         return []
-    return [f"{told_size(size)} is far from the {told_size(usual)} that this base was trained on; it may not move."]
+    return [f"{format_size(size)} is far from the {format_size(usual)} that this base was trained on; it may not move."]
 
 
 def without_motion(captioned: bool) -> str:
-    """What a base does when no motion acts; one with captions runs under one of them, see `with_drawn_caption`."""
+    """Say what a base does when no motion acts.
+
+    Args:
+        captioned: whether it runs under one of its captions, see `Base.with_drawn_caption`.
+
+    Returns:
+        A sentence.
+    """
     moves = "makes one of its camera moves, which the seed chooses" if captioned else "moves as it likes"
     return f"No motion acts: the base {moves}."
 
 
-def weight_notes(motions: Sequence[Motion], masks: Collection[str]) -> list[str]:
-    """What is odd about the weights of motions, of which some, by their names, have masks."""
-    notes = [f"{motion.name} has the weight 0 and does nothing." for motion in motions if not motion.weight]
-    notes += [
-        f"{motion.name} has the weight {motion.weight:g}: below 0 a motion is not reversed, the clip breaks into "
+def weight_notes(motions: Sequence[Motion]) -> list[str]:
+    """Say what is odd about the strengths of motions; masked ones stand each for itself, the others for their sum.
+
+    Args:
+        motions: all of a run, with their names.
+
+    Returns:
+        Sentences, none where all is usual.
+    """
+    plain = [motion for motion in motions if motion.mask is None]
+    masked = [motion for motion in motions if motion.mask is not None]
+    outside = [note for asks in (_no_weight, _below_0, _beyond) for motion in motions for note in asks(motion)]
+    return [*outside, *_alone(plain), *_sum(plain), *(note for motion in masked for note in _masked(motion))]
+
+
+def _no_weight(motion: Motion) -> list[str]:
+    return [] if motion.strength else [f"{motion.name} has the weight 0 and does nothing."]
+
+
+def _below_0(motion: Motion) -> list[str]:
+    if motion.strength >= 0:
+        return []
+    return [
+        f"{motion.name} has the weight {motion.strength:g}: below 0 a motion is not reversed, the clip breaks into "
         "noise. Take the opposite motion."
-        for motion in motions
-        if motion.weight < 0
     ]
-    notes += [
-        f"{motion.name} runs at the weight {motion.weight:g}: above {_STRONGEST:g} a motion turns back, and breaks; "
+
+
+def _beyond(motion: Motion) -> list[str]:
+    if motion.strength <= _STRONGEST:
+        return []
+    return [
+        f"{motion.name} runs at the weight {motion.strength:g}: above {_STRONGEST:g} a motion turns back, and breaks; "
         "it was trained at 1."
-        for motion in motions
-        if motion.weight > _STRONGEST
     ]
-    plain = [motion for motion in motions if motion.name not in masks]
-    if len(plain) == 1 and 0 < plain[0].weight <= _STRONGEST and abs(plain[0].weight - 1) > _FAR_FROM_ONE:
-        notes.append(f"{plain[0].name} runs at the weight {plain[0].weight:g}; it was trained at 1.")
+
+
+def _alone(plain: Sequence[Motion]) -> list[str]:
+    """Of a single motion without a mask, within the range that the notes above leave."""
+    if len(plain) != 1 or not 0 < plain[0].strength <= _STRONGEST or abs(plain[0].strength - 1) <= _FAR_FROM_ONE:
+        return []
+    return [f"{plain[0].name} runs at the weight {plain[0].strength:g}; it was trained at 1."]
+
+
+def _sum(plain: Sequence[Motion]) -> list[str]:
+    """Of several motions without masks."""
     odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
-    if odd:
-        advice = f": try {', '.join(f'{motion.weight / odd[0]:.2g}' for motion in plain)}" if odd[0] > 0 else ""
-        notes.append(
-            f"The weights sum to {' and '.join(f'{total:g}' for total in odd)}; a sum of 1 is the most stable{advice}."
-        )
-    notes += [
-        f"{motion.name} runs at the weight {motion.weight:g}; masked motions are made for 1."
-        for motion in motions
-        if motion.name in masks and not math.isclose(motion.weight, 1) and 0 < motion.weight <= _STRONGEST
-    ]
-    return notes
+    if not odd:
+        return []
+    advice = f": try {', '.join(f'{motion.strength / odd[0]:.2g}' for motion in plain)}" if odd[0] > 0 else ""
+    totals = " and ".join(f"{total:g}" for total in odd)
+    return [f"The weights sum to {totals}; a sum of 1 is the most stable{advice}."]
+
+
+def weight_sums(motions: Sequence[Motion]) -> list[float]:
+    """The different sums of strengths that a run goes through, as its motions begin and end to act."""
+    starts = {0.0} | {share for motion in motions for share in motion.span if share < 1}
+    sums = (sum(m.strength for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
+    return list(dict.fromkeys(sums))
+
+
+def _masked(motion: Motion) -> list[str]:
+    if math.isclose(motion.strength, 1) or not 0 < motion.strength <= _STRONGEST:
+        return []
+    return [f"{motion.name} runs at the weight {motion.strength:g}; masked motions are made for 1."]
+
+
+def _under_caption(base: Base) -> bool:
+    """Whether the caption of a base is one of those that say a motion."""
+    if base.captions is None or base.text is None:
+        return False
+    return bool((base.captions == base.text).flatten(1).all(1).any())

@@ -19,10 +19,17 @@ _FLAT_SIDE = 128
 
 
 class Readout(Protocol):
-    """Soft masks of predicted mask latents."""
+    """A way to see masks in latents."""
 
     def __call__(self, latents: Tensor) -> Tensor:
-        """(1, C, F, h, w) -> (F, H, W) in [0, 1], on the grid of the latents or of their pictures."""
+        """Read soft masks off predicted latents of a mask sequence.
+
+        Args:
+            latents: (1, C, F, h, w).
+
+        Returns:
+            (F, H, W) in [0, 1], on the grid of the latents or of their pictures.
+        """
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,15 @@ class LinearReadout:
 
     @classmethod
     def fit(cls, latent: Tensor, mask: Tensor, black: Tensor, white: Tensor) -> LinearReadout:
-        """The read-out that fits a mask whose latent is known, in closed form (ridge regression).
+        """Fit the read-out to one mask and its latent, in closed form (ridge regression).
 
-        Where the mask is flat and tells little, the result stays near the line from black to white.
+        Where the mask is flat and shows little, the result stays near the line from black to white.
 
         Args:
             latent: (C, h, w) of the mask as a picture, white on black.
-            mask: (h, w) in [0, 1]. black, white: (C,) latents of flat pictures.
+            mask: (h, w) in [0, 1].
+            black: (C,) latent of a black picture.
+            white: (C,) latent of a white picture.
         """
         direction = (white - black).double()
         prior = direction / direction.square().sum()
@@ -66,7 +75,11 @@ class LinearReadout:
 
 @dataclass(frozen=True)
 class DecoderReadout:
-    """S by the base's full decoder: the grey value of each decoded pixel."""
+    """S by the base's full decoder: the grey value of each decoded pixel.
+
+    Attributes:
+        base: whose latents they are.
+    """
 
     base: Base
 
@@ -77,7 +90,13 @@ class DecoderReadout:
 
 
 def fit_readout(base: Base, latent: Tensor, mask: Tensor) -> LinearReadout:
-    """The linear read-out for a mask (H, W) and its latent (1, C, 1, h, w)."""
+    """Fit a linear read-out to the mask of a first frame.
+
+    Args:
+        base: whose latents they are.
+        latent: (1, C, 1, h, w) of the mask as a picture.
+        mask: (H, W) in [0, 1].
+    """
     black, white = (_flat_latent(base, level) for level in (0.0, 1.0))
     small = F.interpolate(mask[None, None].to(latent), latent.shape[-2:], mode="area")[0, 0]
     return LinearReadout.fit(latent[0, :, 0], small, black, white)

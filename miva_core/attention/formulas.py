@@ -6,9 +6,9 @@ as in nn.Linear. Lists of parameters hold one entry per adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,12 @@ class Codes(NamedTuple):
 
 Bias = Codes | Tensor
 """What is added to the logits of attention in every head: (..., s, t), or codes of it."""
+
+
+class Attend(Protocol):
+    """Softmax attention with a fixed number of heads, see `attend`."""
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor: ...
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Bias | None = None) -> Tensor:
@@ -70,30 +76,34 @@ def each(xs: Tensor, matrices: Sequence[Tensor]) -> Tensor:
 def fan_in(xs: Tensor, matrices: Sequence[Tensor], weights: Tensor) -> Tensor:
     """Weighted sum of every adapter's matrix on its own input, in one product: (n, b, s, r), n times (d, r), weights
     (n,) or (n, b, s), give (b, s, d)."""
-    xs = xs * weights[(..., *(None,) * (xs.ndim - weights.ndim))].to(xs)
+    xs = xs * weights.reshape(weights.shape + (1,) * (xs.ndim - weights.ndim)).to(xs)
     return F.linear(xs.movedim(0, -2).flatten(-2), torch.cat(tuple(matrices), dim=1).to(xs))
 
 
-def spread(x: Tensor, deltas: Sequence[Delta]) -> Tensor:
+def fan_out_deltas(x: Tensor, deltas: Sequence[Delta]) -> Tensor:
     """Every adapter's Δ on one shared input: (b, s, d) gives (n, b, s, d)."""
     ups = [delta.up for delta in deltas]
-    if deltas[0].down is None:
-        return fan_out(x, ups)
-    return each(fan_out(x, [delta.down for delta in deltas]), ups)
+    downs = _present(delta.down for delta in deltas)
+    return each(fan_out(x, downs), ups) if downs else fan_out(x, ups)
 
 
-def spread_own(xs: Tensor, deltas: Sequence[Delta]) -> Tensor:
+def each_delta(xs: Tensor, deltas: Sequence[Delta]) -> Tensor:
     """Every adapter's Δ on its own input: (n, b, s, d) in and out."""
-    if deltas[0].down is not None:
-        xs = each(xs, [delta.down for delta in deltas])
+    downs = _present(delta.down for delta in deltas)
+    xs = each(xs, downs) if downs else xs
     return each(xs, [delta.up for delta in deltas])
 
 
-def collect(xs: Tensor, deltas: Sequence[Delta], weights: Tensor) -> Tensor:
+def fan_in_deltas(xs: Tensor, deltas: Sequence[Delta], weights: Tensor) -> Tensor:
     """Σ_j w_j Δ_j(x_j): (n, b, s, d) and weights (n,) give (b, s, d)."""
-    if deltas[0].down is not None:
-        xs = each(xs, [delta.down for delta in deltas])
+    downs = _present(delta.down for delta in deltas)
+    xs = each(xs, downs) if downs else xs
     return fan_in(xs, [delta.up for delta in deltas], weights)
+
+
+def _present(parameters: Iterable[Tensor | None]) -> list[Tensor]:
+    """Adapters of equal config all have an optional parameter, or none of them has it."""
+    return [parameter for parameter in parameters if parameter is not None]
 
 
 # --- cross-frame attention -----------------------------------------------------------------------------------------
@@ -102,11 +112,11 @@ def collect(xs: Tensor, deltas: Sequence[Delta], weights: Tensor) -> Tensor:
 def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -> Tensor:
     """(λ2, λ3) = φ(temb) of every adapter (3.3.1): temb (b, d_t), before SiLU, gives (n, b, 2), which sum to 1."""
     weight = torch.cat([gate.weight for gate in gates])
-    bias = None if gates[0].bias is None else torch.cat([gate.bias for gate in gates])
+    biases = _present(gate.bias for gate in gates)
     # In the parameters' own precision, since a low temperature magnifies the rounding of half-precision logits, and as
     # a sum of products, since autocast would round a matrix product.
     logits = (F.silu(temb.to(weight))[:, None] * weight).sum(-1)
-    logits = logits if bias is None else logits + bias
+    logits = logits + torch.cat(biases) if biases else logits
     return torch.softmax(logits.unflatten(-1, (-1, 2)) / temperature, dim=-1).transpose(0, 1)
 
 
@@ -118,18 +128,17 @@ def previous_frame(tokens: Tensor, frames: int) -> Tensor:
 
 def cross_frame_queries(x: Tensor, query: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
     """W_Q^j(x) of every adapter, from the base's own query W_Q(x): x and query (b, s, d) give (n, b, s, d)."""
-    return _with_query_bias(query + spread(x, [branch.q for branch in branches]), branches)
+    return _with_query_bias(query + fan_out_deltas(x, [branch.q for branch in branches]), branches)
 
 
-def own_queries(xs: Tensor, queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
-    """W_Q^j(x_j), where every adapter has an input of its own: xs and queries (n, b, s, d) give the same."""
-    return _with_query_bias(queries + spread_own(xs, [branch.q for branch in branches]), branches)
+def mask_queries(xs: Tensor, queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+    """W_Q^j(x_j) of every adapter's mask stream: xs and the base's queries (n, b, s, d) give (n, b, s, d)."""
+    return _with_query_bias(queries + each_delta(xs, [branch.q for branch in branches]), branches)
 
 
 def _with_query_bias(queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
-    if branches[0].q_bias is None:
-        return queries
-    return queries + torch.stack([branch.q_bias for branch in branches])[:, None, None].to(queries)
+    biases = _present(branch.q_bias for branch in branches)
+    return queries + torch.stack(biases)[:, None, None].to(queries) if biases else queries
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,13 @@ def _map_bias(change: Callable[[Tensor], Tensor], bias: Bias) -> Bias:
 
 
 def separate_cross_frame(
-    q: Tensor, k: Tensor, v: Tensor, lambdas: Tensor, heads: int, frames: int, bias: CrossFrameBias | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lambdas: Tensor,
+    attend: Attend,
+    frames: int,
+    bias: CrossFrameBias | None = None,
 ) -> Tensor:
     """λ2 A(q_i, f^1) + λ3 A(q_i, f^prev(i)), a softmax for each reference (Eq. 2, before W_O).
 
@@ -162,13 +177,8 @@ def separate_cross_frame(
     """
     queries = q.unflatten(1, (-1, frames))
     keys, values = (tokens.unflatten(0, (-1, frames)) for tokens in (k, v))
-    first = _attend_all(
-        queries.flatten(2, 3),
-        keys[:, 0],
-        values[:, 0],
-        heads,
-        bias and _map_bias(lambda x: x.flatten(0, 1), bias.first),
-    ).unflatten(2, (frames, -1))
+    to_first = None if bias is None else _map_bias(lambda x: x.flatten(0, 1), bias.first)
+    first = _attend_all(queries.flatten(2, 3), keys[:, 0], values[:, 0], attend, to_first).unflatten(2, (frames, -1))
     prev = first
     if frames > 2:
         # Frames 1 and 2 are preceded by frame 1: what they got from it is not computed again.
@@ -176,22 +186,22 @@ def separate_cross_frame(
             queries[:, :, 2:].flatten(1, 2),
             keys[:, 1:-1].flatten(0, 1),
             values[:, 1:-1].flatten(0, 1),
-            heads,
-            bias and _map_bias(lambda x: x.flatten(0, 2), bias.later),
+            attend,
+            None if bias is None else _map_bias(lambda x: x.flatten(0, 2), bias.later),
         )
         prev = torch.cat((first[:, :, :2], later.unflatten(1, (-1, frames - 2))), dim=2)
     first_share, prev_share = lambdas.to(first)[..., None, None].unbind(2)
     return first_share * first.flatten(1, 2) + prev_share * prev.flatten(1, 2)
 
 
-def _attend_all(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Bias | None) -> Tensor:
+def _attend_all(q: Tensor, k: Tensor, v: Tensor, attend: Attend, bias: Bias | None) -> Tensor:
     """Queries of n adapters on the same keys: q (n, b, s, d), k and v (b, t, d), bias (n b, s, t) give (n, b, s, d)."""
     n, b, s, _ = q.shape
     if bias is None:
         # one long query for each key, so that k and v are not copied
-        return attend(q.transpose(0, 1).flatten(1, 2), k, v, heads).unflatten(1, (n, s)).transpose(0, 1)
+        return attend(q.transpose(0, 1).flatten(1, 2), k, v).unflatten(1, (n, s)).transpose(0, 1)
     k, v = (tokens.expand(n, -1, -1, -1).flatten(0, 1) for tokens in (k, v))
-    return attend(q.flatten(0, 1), k, v, heads, bias).unflatten(0, (n, b))
+    return attend(q.flatten(0, 1), k, v, bias=bias).unflatten(0, (n, b))
 
 
 def joint_cross_frame(
@@ -199,7 +209,7 @@ def joint_cross_frame(
     k: Tensor,
     v: Tensor,
     lambdas: Tensor,
-    heads: int,
+    attend: Attend,
     frames: int,
     bias: CrossFrameBias | None = None,
     image: tuple[Tensor, Tensor] | None = None,
@@ -221,8 +231,7 @@ def joint_cross_frame(
                 queries,
                 keys,
                 torch.cat((to_first * v_first, to_prev * v_prev, *v_image), dim=1),
-                heads,
-                bias and _joint_bias(bias, j, frames),
+                bias=None if bias is None else _joint_bias(bias, j, frames),
             )
             for j, (queries, to_first, to_prev) in enumerate(zip(q, first_share, prev_share, strict=True))
         ]
@@ -231,31 +240,33 @@ def joint_cross_frame(
 
 def _joint_bias(bias: CrossFrameBias, adapter: int, frames: int) -> Bias:
     """The bias of one adapter for the keys of both references at once, (b f, s, 2 s)."""
-    if isinstance(bias.first, Codes):
-        query = bias.first.query[adapter].unflatten(1, (frames, -1))
-        first = bias.first.key[adapter][:, None].expand(-1, frames, -1, -1)
-        prev = torch.cat((first[:, :2], bias.later.key[adapter]), dim=1)
-        return Codes(query.flatten(0, 1), torch.cat((first, prev), dim=2).flatten(0, 1))
-    first = bias.first[adapter].unflatten(1, (frames, -1))
-    prev = torch.cat((first[:, :2], bias.later[adapter]), dim=1)
-    return torch.cat((first, prev), dim=-1).flatten(0, 1)
+    first, later = bias.first, bias.later
+    if isinstance(first, Codes) and isinstance(later, Codes):
+        query = first.query[adapter].unflatten(1, (frames, -1))
+        of_first = first.key[adapter][:, None].expand(-1, frames, -1, -1)
+        of_prev = torch.cat((of_first[:, :2], later.key[adapter]), dim=1)
+        return Codes(query.flatten(0, 1), torch.cat((of_first, of_prev), dim=2).flatten(0, 1))
+    assert isinstance(first, Tensor) and isinstance(later, Tensor)  # both references have the same kind of bias
+    to_first = first[adapter].unflatten(1, (frames, -1))
+    to_prev = torch.cat((to_first[:, :2], later[adapter]), dim=1)
+    return torch.cat((to_first, to_prev), dim=-1).flatten(0, 1)
 
 
 def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], weights: Tensor) -> Tensor:
     """Σ_j w_j W_O^j(mixed_j): (n, b f, s, d) and weights (n,) give (b f, s, d)."""
-    output = collect(mixed, [branch.out for branch in branches], weights)
-    if branches[0].bias is None:
+    output = fan_in_deltas(mixed, [branch.out for branch in branches], weights)
+    biases = _present(branch.bias for branch in branches)
+    if not biases:
         return output
-    bias = torch.stack([branch.bias for branch in branches])
+    bias = torch.stack(biases)
     return output + (weights.to(bias) @ bias).to(output)
 
 
-def own_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
-    """W_O^j(mixed_j) of every adapter: (n, b f, s, d) in and out."""
-    output = spread_own(mixed, [branch.out for branch in branches])
-    if branches[0].bias is None:
-        return output
-    return output + torch.stack([branch.bias for branch in branches])[:, None, None].to(output)
+def mask_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+    """W_O^j(mixed_j) of every adapter's mask stream: (n, b f, s, d) in and out."""
+    output = each_delta(mixed, [branch.out for branch in branches])
+    biases = _present(branch.bias for branch in branches)
+    return output + torch.stack(biases)[:, None, None].to(output) if biases else output
 
 
 # --- prompt --------------------------------------------------------------------------------------------------------
@@ -263,9 +274,9 @@ def own_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
 
 def prompt_activation(hidden: Tensor, prompts: Sequence[Prompt], act: str) -> Tensor:
     """act(norm_j(hidden_j)) of every adapter (3.3.2): (n, b, s, r) in and out."""
-    if prompts[0].norm_weight is not None:
-        scale = torch.stack([prompt.norm_weight for prompt in prompts]).to(hidden)
-        shift = torch.stack([prompt.norm_bias for prompt in prompts]).to(hidden)
+    scales, shifts = (_present(getattr(prompt, name) for prompt in prompts) for name in ("norm_weight", "norm_bias"))
+    if scales:
+        scale, shift = (torch.stack(parameters).to(hidden) for parameters in (scales, shifts))
         normed = F.layer_norm(hidden, hidden.shape[-1:]).to(hidden)
         hidden = normed * scale[:, None, None] + shift[:, None, None]
     return F.gelu(hidden) if act == "gelu" else torch.softmax(hidden, dim=-1)

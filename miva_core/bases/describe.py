@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..adapters.backbone import Backbone
 from ..errors import MIVAError
-from .animatediff.sites import describe_unet
-from .wan.sites import describe_wan
+from .registry import BASES
 
 if TYPE_CHECKING:
     from torch import nn
-
-_DESCRIBERS: dict[str, Callable[[nn.Module], Backbone]] = {
-    "UNetMotionModel": describe_unet,
-    "WanTransformer3DModel": describe_wan,
-}
-"""By the name of a model's class, so that nothing has to import the library the class comes from."""
 
 
 def describe(model: nn.Module) -> Backbone:
@@ -26,10 +18,12 @@ def describe(model: nn.Module) -> Backbone:
     Raises:
         MIVAError: the model's class is not supported, or one of its attentions does more than this pack reproduces.
     """
+    # By name, so that nothing has to import the library the class comes from.
+    describers = {spec.architecture.model_class: spec.architecture.describe for spec in BASES.values()}
     for cls in type(model).__mro__:
-        if cls.__name__ in _DESCRIBERS:
-            return _DESCRIBERS[cls.__name__](model)
+        if cls.__name__ in describers:
+            return describers[cls.__name__](model)
     raise MIVAError(
-        f"A model of class {type(model).__name__} is not supported; pass one of {', '.join(sorted(_DESCRIBERS))} "
+        f"A model of class {type(model).__name__} is not supported; pass one of {', '.join(sorted(describers))} "
         "(not a pipeline, nor a model wrapped by torch.compile)."
     )

@@ -1,17 +1,16 @@
-"""The command that measures an adapter on stills."""
+"""The command `evaluate`: measure an adapter on stills."""
 
 import argparse
 from pathlib import Path
 
 from ..errors import MIVAError
-from .options import add_base, add_folders, check_parent, device, load_chosen_base, make_folder, whole
+from ..storage.files import check_fillable, create_folder
+from .options import add_base, add_folders, check_parent, device, load_chosen_base, whole
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
-def add_evaluate(commands: argparse._SubParsersAction) -> None:
-    text = "measure an adapter on stills: flow, smoothness, flickering, fidelity, consistency; a table and plots"
-    command = commands.add_parser("evaluate", help=text, description=text)
+def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("adapter", help="its name or file")
     command.add_argument(
         "--stills",
@@ -33,7 +32,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from ..adapters.adapter import MIVAAdapter
     from ..adapters.info import read_info
-    from ..adapters.library import resolve_adapter
+    from ..bases.library import resolve_adapter
     from ..measure.evaluation import evaluate, medians
     from ..measure.features import load_features
     from ..measure.report import table, write_plot, write_table
@@ -49,12 +48,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     check_parent(options.out)
     if (options.out / TABLE).exists():
         raise MIVAError(f"{options.out} holds an evaluation already: name another folder.")
-    dino, clip = (
-        load_features(kind, folder) if folder else None
-        for kind, folder in (("dino", options.dino), ("clip", options.clip))
-    )
+    dino = load_features("dino", options.dino) if options.dino else None
+    clip = load_features("clip", options.clip) if options.clip else None
 
-    make_folder(options.out)
+    create_folder(options.out)
+    check_fillable(options.out)
 
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal, told to a loop that finishes its step first."""
+"""Turn Ctrl-C, SIGTERM and a closed terminal into a question that a loop asks after each step."""
 
 import signal
 import threading
@@ -6,33 +6,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Windows knows no SIGHUP.
+# Windows has no SIGHUP.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Gives a function that tells whether to stop. A second signal acts as it always does.
+    """Handle signals that ask to stop, within a block; a second one acts as it does by default.
 
-    Outside the main thread, where Python allows no handlers, it never tells so.
+    Yields:
+        A function that returns whether to stop. Outside the main thread, where Python allows no handlers, it never
+        does.
     """
-    asked = threading.Event()
+    stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield stop.is_set
         return
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    # What `nohup` or a script has set to be ignored stays so.
-    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    # Signals that `nohup` or a script has set to be ignored stay so.
+    previous = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
         print("\nFinishing this step, then saving. A second stop ends at once, without saving what is new.")
-        signal.signal(number, before[number])
+        signal.signal(number, previous[number])
 
-    for number in before:
-        signal.signal(number, ask)
+    for number in previous:
+        signal.signal(number, handle)
     try:
-        yield asked.is_set
+        yield stop.is_set
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The command that finds subjects: one mask for each, in a picture or a clip."""
+"""The command `mask`: masks of subjects in a picture or clip."""
 
 import argparse
 import re
@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MIVAError, MIVAWarning
 from ..storage.files import whole_folder
 from ..subject_mask.pointed_text import parse_box, parse_points
-from .options import add_models, check_new_folder, load_models, search_options, whole
+from .options import (
+    add_models,
+    check_new_folder,
+    chosen_confidence,
+    load_chosen_detector,
+    load_chosen_segmenter,
+    whole,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..subject_mask import Subjects
+    from ..subject_mask.overlap import Overlap
+    from ..subject_mask.subjects import Subjects
 
 _SHEET_FRAMES = 8
 _CELL = 400
 
 
-def add_mask(commands: argparse._SubParsersAction) -> None:
-    text = "find subjects in a picture or clip: by words, boxes, points or a rough mask"
-    command = commands.add_parser("mask", help=text, description=text)
+def add_mask(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", type=Path, metavar="PICTURE|CLIP", help="a picture, video or folder of frames")
     command.add_argument(
         "--prompt", help='a short noun phrase for each subject, ended by a full stop or comma: "horse. rider."'
@@ -79,7 +85,7 @@ def _add_edits(command: argparse.ArgumentParser) -> None:
 
 
 def _argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A way to read text, with its errors as argparse tells them."""
+    """Make a parser the type of an option: its errors become argparse's."""
 
     def read(text: str) -> Any:
         try:
@@ -96,14 +102,14 @@ def _mask(options: argparse.Namespace) -> None:
     frames = _read(options.source)
     found = _find(frames, options)
     found = found._replace(masks=_edited(found.masks, options))
-    _tell_empty(found, options)
+    _warn_empty(found, options)
     with whole_folder(options.out) as folder:
         _write(folder, frames, found, options.key_frame or 0)
     print(f"Wrote {', '.join(found.labels)} into {options.out}: masks, overlay.png and boxes.json.")
 
 
-def _tell_empty(found: "Subjects", options: argparse.Namespace) -> None:
-    """Warn of masks that their changes have emptied."""
+def _warn_empty(found: "Subjects", options: argparse.Namespace) -> None:
+    """Warn of masks that are empty after they were edited."""
     changed = options.keep_largest or options.grow or options.feather or options.invert
     for label, masks in zip(found.labels, found.masks, strict=True):
         if changed and not masks.any():
@@ -111,13 +117,13 @@ def _tell_empty(found: "Subjects", options: argparse.Namespace) -> None:
 
 
 def _check_choice(options: argparse.Namespace) -> None:
-    """Find what does not go together before any model is loaded."""
+    """Refuse options that do not go together, before any model is loaded."""
     pointed = [name for name in ("box", "points", "rough") if getattr(options, name)]
     if bool(options.prompt) == bool(pointed):
         raise MIVAError("Say what to mask either by words (--prompt) or by --box, --points or --rough.")
     if options.grabcut and (options.prompt or "points" in pointed or len(pointed) != 1):
         raise MIVAError("GrabCut starts from --box or from --rough, and from nothing else.")
-    _check_unheeded(options)
+    _check_unused(options)
     needed = () if options.grabcut else ("detector", "segmenter") if options.prompt else ("segmenter",)
     for name in needed:
         if not getattr(options, name):
@@ -125,9 +131,9 @@ def _check_choice(options: argparse.Namespace) -> None:
             raise MIVAError(f"No model is named to do this: add --{name} FILE{other}.")
 
 
-def _check_unheeded(options: argparse.Namespace) -> None:
-    """Refuse what would be given in vain."""
-    in_vain = {
+def _check_unused(options: argparse.Namespace) -> None:
+    """Refuse options that would have no effect."""
+    unused = {
         "without --prompt": (
             ()
             if options.prompt
@@ -136,14 +142,14 @@ def _check_unheeded(options: argparse.Namespace) -> None:
         "with --every-frame": ("key_frame",) if options.every_frame else (),
         "with --grabcut": ("segmenter", "key_frame", "no_overlap") if options.grabcut else (),
     }
-    for where, names in in_vain.items():
+    for where, names in unused.items():
         for name in names:
             if getattr(options, name) is not None and getattr(options, name) is not False:
                 raise MIVAError(f"--{name.replace('_', '-')} is of no use {where}: leave it out.")
 
 
 def _read(path: Path) -> "Tensor":
-    """Frames (F, H, W, 3); a picture is one."""
+    """Read frames (F, H, W, 3) in [0, 1]; a picture is one."""
     from ..clips.files import read_frames
     from ..media.pictures import read_picture
 
@@ -151,53 +157,65 @@ def _read(path: Path) -> "Tensor":
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether this is a still picture, by its content, or by its ending where that tells nothing."""
+    """Whether this is a still picture, by its content, or by its ending where the content is not known."""
     from ..clips.stills import is_picture
     from ..media.video_decoding import is_animation
     from ..storage.files import looks_like, require_file
 
     if path.is_dir():
         return False
-    looks_so = looks_like(require_file(path, "picture")).endswith(" picture") or is_picture(path)
-    return looks_so and not is_animation(path)
+    has_picture = looks_like(require_file(path, "picture")).endswith(" picture") or is_picture(path)
+    return has_picture and not is_animation(path)
 
 
 def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
     from tqdm import tqdm
 
-    from ..subject_mask import find_subjects, segment
-    from ..subject_mask.subjects import pointed_at
+    from ..subject_mask.subjects import find_subjects, numbered_subjects, segment
 
     if options.grabcut:
-        return pointed_at(_cut_out(frames, options))
-    detector, segmenter = load_models(options, with_detector=bool(options.prompt))
+        return numbered_subjects(_cut_out(frames, options))
+    detector = load_chosen_detector(options) if options.prompt else None
+    segmenter = load_chosen_segmenter(options)
+    key_frame = options.key_frame or 0
+    overlap: Overlap = "best" if options.no_overlap else "keep"
     with tqdm(total=len(frames), unit="frame", delay=1) as bar:
-        shared = {
-            "key_frame": options.key_frame or 0,
-            "overlap": "best" if options.no_overlap else "keep",
-            "tell": lambda done, total: bar.update(done - bar.n),
-        }
-        if options.prompt:
+
+        def show(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        if detector:
             return find_subjects(
                 frames,
                 options.prompt,
                 detector,
                 segmenter,
+                confidence=chosen_confidence(options),
                 per_subject=options.per_subject or 1,
-                **search_options(options),
                 mode="every frame" if options.every_frame else "track",
+                key_frame=key_frame,
                 missing="empty" if options.allow_missing else "error",
-                **shared,
+                overlap=overlap,
+                on_progress=show,
             )
         rough = _read_rough(options.rough) if options.rough else None
-        masks = segment(frames, segmenter, boxes=options.box, points=options.points, rough=rough, **shared)
-    return pointed_at(masks)
+        masks = segment(
+            frames,
+            segmenter,
+            boxes=options.box,
+            points=options.points,
+            rough=rough,
+            key_frame=key_frame,
+            overlap=overlap,
+            on_progress=show,
+        )
+    return numbered_subjects(masks)
 
 
 def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
     import torch
 
-    from ..subject_mask import grabcut
+    from ..subject_mask.grabcut import grabcut
 
     if len(frames) > 1:
         raise MIVAError(
@@ -213,12 +231,12 @@ def _cut_out(frames: "Tensor", options: argparse.Namespace) -> "Tensor":
 def _read_rough(paths: list[Path]) -> "Tensor":
     import torch
 
-    from ..media.pictures import read_mask, told_size
+    from ..media.pictures import format_size, read_mask
 
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if mask.shape != masks[0].shape:
-            sizes = f"{told_size(mask.shape)}, but {paths[0].name} is {told_size(masks[0].shape)}"
+            sizes = f"{format_size(mask.shape)}, but {paths[0].name} is {format_size(masks[0].shape)}"
             raise MIVAError(f"{path.name} is {sizes}: give all rough masks the size of the picture.")
     return torch.stack(masks)
 
@@ -244,7 +262,7 @@ def _write(folder: Path, frames: "Tensor", found: "Subjects", key_frame: int) ->
 
 
 def _write_masks(masks: "Tensor", folder: Path, name: str) -> None:
-    """One picture, or for a clip a folder of them."""
+    """Write the masks of a subject: one picture, or for a clip a folder of them."""
     from ..media.video import write_png
 
     pictures = masks[..., None].expand(-1, -1, -1, 3)
@@ -257,10 +275,10 @@ def _write_masks(masks: "Tensor", folder: Path, name: str) -> None:
 
 
 def _sheet(frames: "Tensor", found: "Subjects", key_frame: int) -> "Tensor":
-    """Some frames with what was found in them, the key frame among them."""
+    """Lay out some frames with what was found in them, the key frame among them."""
     import torch
 
-    from ..media.video import contact_sheet
+    from ..media.contact_sheet import contact_sheet
     from ..subject_mask.report import overlay
 
     spread = torch.linspace(0, len(frames) - 1, min(len(frames), _SHEET_FRAMES)).round().long().tolist()
@@ -270,19 +288,19 @@ def _sheet(frames: "Tensor", found: "Subjects", key_frame: int) -> "Tensor":
 
 
 def _cell(picture: "Tensor") -> "Tensor":
-    """A picture of a size that several fit beside each other."""
-    from ..media.pictures import fit_picture
+    """Scale a picture down so that several fit next to each other."""
+    from ..media.pictures import crop_to
 
     height, width = picture.shape[:2]
     scale = min(1.0, _CELL / width)
-    return fit_picture(picture, (round(height * scale), round(width * scale)))[0]
+    return crop_to(picture, (round(height * scale), round(width * scale)))
 
 
 def _file_names(labels: list[str]) -> list[str]:
-    """Of masks: the phrases, as far as file systems take them, each once."""
+    """Make names of files from labels: without characters that file systems refuse, and each another one."""
     names: list[str] = []
     for label in labels:
         plain = re.sub(r"[^\w-]+", "_", label).strip("_")[:60] or "subject"
-        tries = (plain, *(f"{plain}_{k}" for k in range(2, len(labels) + 3)))
-        names.append(next(name for name in tries if name not in ("overlay", *names)))
+        candidates = (plain, *(f"{plain}_{k}" for k in range(2, len(labels) + 3)))
+        names.append(next(name for name in candidates if name not in ("overlay", *names)))
     return names

@@ -1,4 +1,4 @@
-"""What several commands need: types of options, and checks of the files they name."""
+"""Options that several commands have, and checks of the files they name."""
 
 import argparse
 import contextlib
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..bases.registry import BASES
 from ..errors import MIVAError
 from ..storage.files import check_fillable
 
@@ -14,34 +15,35 @@ if TYPE_CHECKING:
     import torch
 
     from ..bases.base import Base
-    from ..subject_mask import Detector, Segmenter
+    from ..subject_mask.detector import Detector
+    from ..subject_mask.segmenter import Segmenter
 
 
 def add_base(parser: argparse.ArgumentParser) -> None:
     """The options that name a base, its files and the device it runs on."""
-    parser.add_argument("--base", default="tiny", help="the video model: tiny (default), animatediff or wan")
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="for animatediff a Stable Diffusion 1.5 file, for wan Wan 2.1"
-    )
-    parser.add_argument("--motion-module", type=Path, metavar="FILE", help="for animatediff: its motion module")
-    parser.add_argument(
-        "--vae", type=Path, metavar="FILE", help="for wan its VAE; for animatediff one other than the checkpoint's"
-    )
+    default, *others = BASES
+    names = f"{default} (default), {', '.join(others[:-1])} or {others[-1]}"
+    parser.add_argument("--base", default=default, help=f"the video model: {names}")
+    for argument, text in _base_files().items():
+        parser.add_argument(f"--{argument.replace('_', '-')}", type=Path, metavar="FILE", help=text)
     parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
+
+
+def _base_files() -> dict[str, str]:
+    """The help for each file that some base is loaded from, by its argument of `load_base`."""
+    texts: dict[str, list[str]] = {}
+    for spec in BASES.values():
+        for file in spec.files:
+            texts.setdefault(file.argument, []).append(f"for {spec.name} {file.option_help}")
+    return {argument: ", ".join(parts) for argument, parts in texts.items()}
 
 
 def load_chosen_base(options: argparse.Namespace, where: "torch.device", dtype: "torch.dtype | None" = None) -> "Base":
     """The base that `add_base`'s options name; its dtype as in `load_base`."""
     from ..bases.loading import load_base
 
-    return load_base(
-        options.base,
-        device=where,
-        dtype=dtype,
-        checkpoint=options.checkpoint,
-        motion_module=options.motion_module,
-        vae=options.vae,
-    )
+    files = {argument: getattr(options, argument) for argument in _base_files()}
+    return load_base(options.base, device=where, dtype=dtype, **files)
 
 
 def device(name: str | None) -> "torch.device":
@@ -79,18 +81,23 @@ def add_models(command: argparse.ArgumentParser) -> None:
     command.add_argument("--confidence", type=share, help="of the detector, 0 to 1; lower finds more (default: 0.3)")
 
 
-def search_options(options: argparse.Namespace) -> dict[str, float]:
-    """What `add_models`'s options ask of `find_subjects` beyond its defaults."""
-    return {} if options.confidence is None else {"confidence": options.confidence}
+def chosen_confidence(options: argparse.Namespace) -> float:
+    """The confidence that `add_models`'s options ask for, 0.3 by default."""
+    return 0.3 if options.confidence is None else options.confidence
 
 
-def load_models(options: argparse.Namespace, with_detector: bool = True) -> "tuple[Detector | None, Segmenter]":
-    """The models that `add_models`'s options name."""
-    from ..subject_mask import load_detector, load_segmenter
+def load_chosen_detector(options: argparse.Namespace) -> "Detector":
+    """The detector that `add_models`'s options name."""
+    from ..subject_mask.model_files import load_detector
 
-    where = str(device(options.device))
-    detector = load_detector(options.detector, options.vocabulary, where) if with_detector else None
-    return detector, load_segmenter(options.segmenter, where)
+    return load_detector(options.detector, options.vocabulary, str(device(options.device)))
+
+
+def load_chosen_segmenter(options: argparse.Namespace) -> "Segmenter":
+    """The segmenter that `add_models`'s options name."""
+    from ..subject_mask.model_files import load_segmenter
+
+    return load_segmenter(options.segmenter, str(device(options.device)))
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
@@ -146,15 +153,6 @@ def check_new_folder(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise MIVAError(f"{folder} exists already and is not empty: name another folder.")
     check_fillable(folder if folder.exists() else folder.parent)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, if it is not there, and check that files can be written into it."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    check_fillable(folder)
 
 
 def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:

@@ -14,11 +14,12 @@ from .options import (
     add_models,
     check_distinct,
     check_new_folder,
+    chosen_confidence,
     device,
     load_chosen_base,
-    load_models,
+    load_chosen_detector,
+    load_chosen_segmenter,
     number,
-    search_options,
     whole,
 )
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     import torch
 
     from ..bases.base import Base
+    from ..bases.recipe import Recipe
     from ..clips.camera_clips import Shooting
     from ..clips.files import FindMasks
-    from ..training.recipes import Recipe
     from ..training.training_set import Lesson
     from ..training.validation import Sample
 
@@ -37,9 +38,7 @@ STOPPED = 130
 """The exit code of a training that was stopped, by which scripts see that it is not done."""
 
 
-def add_train(commands: argparse._SubParsersAction) -> None:
-    text = "learn a motion from about ten clips, or a camera motion from about twenty stills"
-    command = commands.add_parser("train", help=text, description=text)
+def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("clips", type=Path, help="folder of videos or of folders of frames; with --camera, of stills")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the adapter, ending in .safetensors")
     command.add_argument("--motion", help="name of the motion (default: the name of the file)")
@@ -97,9 +96,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=_train)
 
 
-def add_camera_clips(commands: argparse._SubParsersAction) -> None:
-    text = "film stills: five clips of a camera motion from each, with their exact flow"
-    command = commands.add_parser("camera-clips", help=text, description=text)
+def add_camera_clips(command: argparse.ArgumentParser) -> None:
     command.add_argument("stills", type=Path, help="folder of pictures")
     _add_shooting(command, "--motion", required=True)
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
@@ -156,7 +153,7 @@ def _camera_clips(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
     from ..adapters.info import read_info
-    from ..adapters.library import resolve_adapter
+    from ..bases.library import resolve_adapter
     from ..training.accelerating import check_precision
     from ..training.files import check_start, how_to_go_on, training_folder
     from ..training.recipes import expected_of, recipe
@@ -288,12 +285,15 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
     if not words:
         lesson = _lesson(base, options, None)
         return lesson, _samples(options, lesson, None)
-    from ..subject_mask import find_subjects
+    from ..subject_mask.subjects import find_subjects
 
-    models, wanted = load_models(options), search_options(options)
+    detector, segmenter = load_chosen_detector(options), load_chosen_segmenter(options)
+    confidence = chosen_confidence(options)
 
     def finder(phrases: Sequence[str]) -> "FindMasks":
-        return lambda frames: find_subjects(frames, ". ".join(phrases), *models, **wanted).masks
+        return lambda frames: (
+            find_subjects(frames, ". ".join(phrases), detector, segmenter, confidence=confidence).masks
+        )
 
     lesson = _lesson(base, options, finder(words))
     # A still is tried with the first subject alone.
@@ -302,8 +302,9 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
 
 def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None") -> "Lesson":
     from ..checks import printable
-    from ..clips.files import Wanted, read_clips
+    from ..clips.files import read_clips
     from ..clips.stills import read_stills
+    from ..clips.training_clip import ClipSpec
     from ..training.training_set import Lesson, film_clips, has_direction
 
     if options.camera:
@@ -311,7 +312,7 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
         clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
-        clips = read_clips(options.clips, Wanted(base.size, base.frames, base.fps), masks, find)
+        clips = read_clips(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
@@ -344,9 +345,10 @@ def _dtype(precision: str, where: "torch.device") -> "torch.dtype":
 def _precision(base: str, where: "torch.device") -> str:
     import torch
 
+    from ..bases.registry import find_base
+
     if where.type != "cuda":
         return "fp32"
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return "bf16"
-    # Wan leaves the range of float16.
-    return "fp32" if base == "wan" else "fp16"
+    return "fp16" if find_base(base).fits_float16 else "fp32"

@@ -1,1 +1,1 @@
-"""Training clips: found in folders, filmed over stills, with masks and optical flow."""
+"""Training clips: read from folders or filmed over stills, with masks and optical flow."""

@@ -1,4 +1,4 @@
-"""Camera moves over a still picture: the exact transforms, the clip they give and its optical flow.
+"""Camera moves over a still picture: their exact transforms, the clips they give and the optical flow of these.
 
 Coordinates are centred on the frame, in frame pixels, x to the right and y down. A move is an affine map per frame:
 ``transforms[i]`` sends a pixel of frame i to the place of frame 1 that it shows.
@@ -19,7 +19,7 @@ EASINGS: tuple[Easing, ...] = ("linear", "ease-in", "ease-out", "ease-in-out")
 
 @dataclass(frozen=True)
 class CameraMove:
-    """A camera velocity. Content moves the opposite way: a pan to the left shows the scene drifting right.
+    """The velocity of a camera. What it sees moves the opposite way: a pan to the left shows the scene drift right.
 
     Attributes:
         pan: (x, y) velocity of the camera, frame pixels per frame.
@@ -47,16 +47,17 @@ UNIT_MOVES: dict[str, CameraMove] = {
 
 
 def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int, easing: Easing = "linear") -> Tensor:
-    """Affine maps of camera moves.
+    """Compute the affine maps of camera moves.
 
     Args:
-        pan: (B, 2) pixels per frame. zoom: (B,) log magnification per frame. roll: (B,) radians per frame; all three
-            on average.
+        pan: (B, 2) mean velocity, x and y in pixels per frame.
+        zoom: (B,) mean log magnification per frame.
+        roll: (B,) mean turn in radians per frame, clockwise.
         frames: number of frames F.
-        easing: how the speed changes; whatever it is, the last frame is as far as at constant speed.
+        easing: how the speed changes on the way; the last frame is where constant speed would bring it.
 
     Returns:
-        (B, F, 2, 3); the first frame's map is the identity.
+        (B, F, 2, 3); the map of the first frame is the identity.
     """
     i = eased(frames, easing).to(pan)
     scale, angle = torch.exp(-zoom[:, None] * i), roll[:, None] * i
@@ -68,9 +69,15 @@ def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int, easi
 
 
 def eased(frames: int, easing: Easing) -> Tensor:
-    """How far a move has come at each frame, (F,) from 0 to F - 1, in frames of constant speed.
+    """Compute how far a move has come at each frame, in frames of constant speed.
 
-    "linear", "ease-in" from rest (quadratic), "ease-out" to rest, "ease-in-out" both (smoothstep).
+    Args:
+        frames: number of frames F.
+        easing: "linear" at constant speed, "ease-in" from rest (quadratic), "ease-out" to rest (quadratic), or
+            "ease-in-out" from rest to rest (smoothstep).
+
+    Returns:
+        (F,) float64, from 0 to F - 1.
     """
     way = torch.linspace(0, 1, frames, dtype=torch.float64)
     curve = {
@@ -83,20 +90,20 @@ def eased(frames: int, easing: Easing) -> Tensor:
 
 
 def move_transforms(move: CameraMove, speed: float, frames: int, easing: Easing = "linear") -> Tensor:
-    """Affine maps (1, F, 2, 3) of `move` at `speed` times its own velocity."""
+    """Compute the affine maps (1, F, 2, 3) of a move at `speed` times its velocity, see `camera_transforms`."""
     pan, zoom, roll = (torch.tensor([value]) * speed for value in (move.pan, move.zoom, move.roll))
     return camera_transforms(pan, zoom, roll, frames, easing)
 
 
 def pixel_grid(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Centred pixel coordinates (H, W, 2), x first."""
+    """The coordinates (H, W, 2) of pixels, x first, off the centre."""
     y = torch.arange(height, device=device) - (height - 1) / 2
     x = torch.arange(width, device=device) - (width - 1) / 2
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
 
 
 def apply_affine(transforms: Tensor, points: Tensor) -> Tensor:
-    """Map points by affine maps: (..., 2, 3) on (..., H, W, 2) -> (..., H, W, 2)."""
+    """Map points (..., H, W, 2) by affine maps (..., 2, 3)."""
     a = transforms[..., None, None, :, :]
     x, y = points[..., 0], points[..., 1]
     return torch.stack(
@@ -106,25 +113,27 @@ def apply_affine(transforms: Tensor, points: Tensor) -> Tensor:
 
 
 def invert_affine(transforms: Tensor) -> Tensor:
-    """Inverse affine maps (..., 2, 3)."""
+    """Invert affine maps (..., 2, 3)."""
     linear = torch.linalg.inv(transforms[..., :2])
     return torch.cat([linear, -linear @ transforms[..., 2:]], dim=-1)
 
 
 def compose_affine(outer: Tensor, inner: Tensor) -> Tensor:
-    """Affine map that applies `inner`, then `outer`: (..., 2, 3) each."""
+    """Compose affine maps (..., 2, 3): `inner` is applied first, then `outer`."""
     linear = outer[..., :2] @ inner[..., :2]
     return torch.cat([linear, outer[..., :2] @ inner[..., 2:] + outer[..., 2:]], dim=-1)
 
 
 def affine_flow(transforms: Tensor, height: int, width: int) -> Tensor:
-    """Exact forward flow between neighbouring frames.
+    """Compute the exact forward flow between neighbouring frames.
 
     Args:
-        transforms: (B, F, 2, 3) maps of frame pixels to first-frame places.
+        transforms: (B, F, 2, 3) maps from pixels of each frame to places in the first one.
+        height: H of the frames in pixels.
+        width: W of the frames in pixels.
 
     Returns:
-        (B, F-1, H, W, 2): where a pixel of frame i has gone in frame i+1, in pixels.
+        (B, F-1, H, W, 2): by how many pixels, x first, what frame i shows at a pixel has moved in frame i+1.
     """
     grid = pixel_grid(height, width, transforms.device)
     places = apply_affine(transforms[:, :-1], grid)
@@ -132,12 +141,14 @@ def affine_flow(transforms: Tensor, height: int, width: int) -> Tensor:
 
 
 def film(pictures: Tensor, transforms: Tensor, height: int, width: int, scale: Tensor | float = 1.0) -> Tensor:
-    """The clip a camera films over still pictures, bilinear, reflected beyond the picture's edge.
+    """Film clips over still pictures: bilinear, reflected beyond the picture's edge.
 
     Args:
-        pictures: (B, 3, H, W). The first frame looks at its centre.
-        transforms: (B, F, 2, 3).
-        scale: picture pixels per frame pixel, (B,) or a number.
+        pictures: (B, 3, H, W). The first frame shows their centre.
+        transforms: (B, F, 2, 3), see `camera_transforms`.
+        height: of the frames in pixels.
+        width: of the frames in pixels.
+        scale: picture pixels per frame pixel.
 
     Returns:
         (B, F, 3, height, width).

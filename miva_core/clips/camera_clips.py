@@ -1,4 +1,4 @@
-"""Training clips of a camera motion, filmed over stills (D.2): five a still, by crop and sub-pixel transform."""
+"""Training clips of a camera motion, filmed over stills by crops and sub-pixel transforms (paper, D.2)."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ..checks import is_number
 from ..errors import MIVAError
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from ..storage.files import replacing
-from ..storage.json_files import read_foreign_json
 from .camera import (
     EASINGS,
     UNIT_MOVES,
@@ -25,7 +24,6 @@ from .camera import (
     film,
     invert_affine,
     move_transforms,
-    pixel_grid,
 )
 
 CLIPS_PER_STILL = 5
@@ -33,12 +31,13 @@ CAMERA_MOTIONS = tuple(name.replace("_", "-") for name in UNIT_MOVES if name != 
 _UNIT_WIDTH = 64
 """Pixels of the frame width at which a pan of unit speed is one pixel a frame."""
 _SAMPLES = 2
-"""A side, of which a frame pixel is the mean: with one, shifts and zooms would blur some frames more than others."""
+"""Samples along each side of a frame pixel, which is their mean: with one sample, some frames would be blurrier."""
 _OVERSAMPLING = 1.2
 """Picture pixels per sample."""
 _CLOSEST = 0.7
-"""The closest crop, as a share of the widest one that the move allows."""
-_LEAST_SHARPNESS = 0.5
+"""Scale of the closest crop, relative to the widest one that the move allows."""
+_LEAST_SCALE = 0.5
+"""Picture pixels per frame pixel; below that clips would be blurry."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class CameraClip:
     transforms: Tensor
 
     def flow(self) -> Tensor:
-        """Exact forward flow, (F-1, H, W, 2) in pixels."""
+        """Exact forward flow between neighbouring frames, (F-1, H, W, 2) in pixels."""
         return affine_flow(self.transforms[None], *self.frames.shape[-2:])[0]
 
 
@@ -64,10 +63,11 @@ class Shooting:
 
     Args:
         motion: one of `CAMERA_MOTIONS`.
-        size: (height, width) of the clips. frames: F of each.
-        speed: of the motion. At 1 a pan covers a 64th of the frame's width in a frame, a zoom gains or loses 2.4 % of
-            size and a roll turns by 1.5°; half of that is slow, twice is fast.
-        easing: see `camera.eased`.
+        size: (height, width) of the clips in pixels.
+        frames: number of frames of each clip.
+        speed: above 0 and up to 10. At 1 a pan covers 1/64 of the frame's width per frame, a zoom 2.4 % of size and a
+            roll 1.5°; half of that is slow, twice is fast.
+        easing: how the speed changes, see `camera.eased`.
 
     Raises:
         MIVAError: an unknown motion or easing, or a speed out of range.
@@ -89,12 +89,12 @@ class Shooting:
 
     @property
     def needed_side(self) -> int:
-        """Pixels along a still's shorter side beyond which clips do not become sharper."""
+        """Pixels along the shorter side of a still beyond which clips do not become sharper."""
         low, high = _footprint(self.transforms(), self.size)
         return round(_SAMPLES * _OVERSAMPLING / _CLOSEST * (high - low).amax().item())
 
     def transforms(self) -> Tensor:
-        """The camera's way, (F, 2, 3)."""
+        """The affine map of each frame, (F, 2, 3), see `camera`."""
         move = UNIT_MOVES[self.motion.replace("-", "_")]
         width = self.size[1] / _UNIT_WIDTH
         move = replace(move, pan=(move.pan[0] * width, move.pan[1] * width))
@@ -102,20 +102,22 @@ class Shooting:
 
 
 def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) -> CameraClip:
-    """Film a random part of a picture, all of the way on it.
+    """Film a random part of a picture, so that the camera stays on it all the way.
 
     Args:
         picture: (H, W, 3) in [0, 1].
+        shooting: how it is filmed.
+        generator: draws the part.
 
     Raises:
-        MIVAError: the picture is so small that less than half of the clip's pixels a side would be its own.
+        MIVAError: the picture is too small: below half a picture pixel per frame pixel.
     """
     transforms = shooting.transforms()
     low, high = _footprint(transforms, shooting.size)
     available = _sides(picture)
     _check_large_enough([("the still", picture)], shooting)
     widest = _widest_scale(picture, shooting)
-    scale = max(_LEAST_SHARPNESS, widest * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item()))
+    scale = max(_LEAST_SCALE, widest * (_CLOSEST + (1 - _CLOSEST) * torch.rand(1, generator=generator).item()))
     slack = available / scale - (high - low)
     corner = slack * torch.rand(2, generator=generator, dtype=torch.float64)
     # Where the first frame's centre is on the picture, in frame pixels off the picture's own centre.
@@ -134,20 +136,20 @@ def film_still(picture: Tensor, shooting: Shooting, generator: torch.Generator) 
 
 
 def _widest_scale(picture: Tensor, shooting: Shooting) -> float:
-    """Picture pixels to a frame pixel where the way takes up all of a picture (H, W, 3)."""
+    """Picture pixels per frame pixel where the move takes up all of a picture (H, W, 3)."""
     low, high = _footprint(shooting.transforms(), shooting.size)
     return (_sides(picture) / (high - low)).amin().item()
 
 
 def _check_large_enough(stills: Sequence[tuple[str, Tensor]], shooting: Shooting) -> None:
     small = [
-        f"{name} ({told_size(picture.shape)})"
+        f"{name} ({format_size(picture.shape)})"
         for name, picture in stills
-        if _widest_scale(picture, shooting) < _LEAST_SHARPNESS
+        if _widest_scale(picture, shooting) < _LEAST_SCALE
     ]
     if small:
         low, high = _footprint(shooting.transforms(), shooting.size)
-        width, height = ((high - low) * _LEAST_SHARPNESS).ceil().long().tolist()
+        width, height = ((high - low) * _LEAST_SCALE).ceil().long().tolist()
         raise MIVAError(
             f"Too small for this motion at this size and speed, which needs {width}×{height} pixels at least; replace "
             f"or remove them: {', '.join(small)}."
@@ -155,25 +157,42 @@ def _check_large_enough(stills: Sequence[tuple[str, Tensor]], shooting: Shooting
 
 
 def film_stills(
-    stills: Sequence[tuple[str, Tensor]], shooting: Shooting, seed: int, per_still: int = CLIPS_PER_STILL
+    stills: Sequence[tuple[str, Tensor]], shooting: Shooting, seed: int
 ) -> Iterator[tuple[str, CameraClip]]:
-    """Film stills, `per_still` clips of each: names with their clips, made one after another.
+    """Film `CLIPS_PER_STILL` clips of each still, one after another.
+
+    Args:
+        stills: the name of each and the picture (H, W, 3) in [0, 1].
+        shooting: how they are filmed.
+        seed: of all random draws.
+
+    Returns:
+        The name of each clip, and the clip.
 
     Raises:
-        MIVAError: some stills are too small, told before any is filmed; all of them are named.
+        MIVAError: some stills are too small. It is raised before any is filmed, and names all of them.
     """
     _check_large_enough(stills, shooting)
     generator = torch.Generator().manual_seed(seed)
     return (
         (f"{name}_{k + 1}", film_still(picture, shooting, generator))
         for name, picture in stills
-        for k in range(per_still)
+        for k in range(CLIPS_PER_STILL)
     )
 
 
 def write_flow(clip: CameraClip, path: Path) -> None:
-    """Keep a clip's exact flow as JSON: for each frame but the last, the 2×3 map A with flow = A (x, y, 1), x and y in
-    pixels off the frame's centre. `read_flow` gives the field."""
+    """Write the exact flow of a clip as JSON: a 2×3 matrix A for each frame but the last.
+
+    The flow at a pixel is A (x, y, 1), in pixels, with x and y in pixels off the centre of the frame.
+
+    Args:
+        clip: the clip.
+        path: the file; an older one is replaced.
+
+    Raises:
+        MIVAError: the file cannot be written.
+    """
     steps = compose_affine(invert_affine(clip.transforms[1:].double()), clip.transforms[:-1].double())
     steps = steps - torch.eye(2, 3, dtype=torch.float64)
     height, width = clip.frames.shape[-2:]
@@ -181,28 +200,13 @@ def write_flow(clip: CameraClip, path: Path) -> None:
         temporary.write_text(json.dumps({"width": width, "height": height, "flow": steps.tolist()}))
 
 
-def read_flow(path: Path) -> Tensor:
-    """The flow field (F-1, H, W, 2) in pixels that `write_flow` kept.
-
-    Raises:
-        MIVAError: the file is none of those.
-    """
-    try:
-        content = read_foreign_json(path)
-        maps = torch.tensor(content["flow"], dtype=torch.float64).view(-1, 2, 3)
-        grid = pixel_grid(int(content["height"]), int(content["width"])).double()
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-        raise MIVAError(f"{path} holds no flow of a camera clip that can be read: make the clips again.") from error
-    return apply_affine(maps, grid).float()
-
-
 def _sides(picture: Tensor) -> Tensor:
-    """Width and height."""
+    """Width and height in pixels, (2,)."""
     return torch.tensor([picture.shape[1], picture.shape[0]], dtype=torch.float64)
 
 
 def _footprint(transforms: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The lowest and highest coordinates (x, y) that a way looks at, in frame pixels off the first frame's centre."""
+    """The lowest and highest coordinates (x, y) that a move sees, in frame pixels off the centre of the first frame."""
     half_height, half_width = (n / 2 for n in size)
     corners = torch.tensor([[[x, y] for x in (-half_width, half_width)] for y in (-half_height, half_height)])
     seen = apply_affine(transforms.double(), corners.double()).flatten(0, 2)

@@ -1,4 +1,4 @@
-"""How clips, and the masks beside them, are called in a folder."""
+"""The names of clips, and of the masks next to them, in a folder."""
 
 from collections.abc import Collection
 
@@ -7,14 +7,14 @@ VIDEOS = (
     *(".3gp", ".ogv", ".mts", ".m2ts", ".gif", ".webp", ".apng"),
 )
 MASK_ENDINGS = ("_mask", "_beside_mask")
-"""Behind the name of a clip: of its subject's masks, and of those of a second one beside it."""
+"""What follows the name of a clip in the name of its masks: of its subject, and of a second one."""
 
 
 def mask_names(clip: str, ending: str) -> set[str]:
-    """What masks of a clip may be called, in lower case."""
+    """The names that masks of a clip may have, in lower case."""
     return {f"{clip}{ending}".lower(), f"{clip}{ending}s".lower()}
 
 
 def is_of_masks(name: str, clips: Collection[str]) -> bool:
-    """Whether something of this name holds the masks of one of these clips."""
+    """Whether a file or folder of this name holds the masks of one of these clips."""
     return any(name.lower() in mask_names(clip, ending) for clip in clips for ending in MASK_ENDINGS)

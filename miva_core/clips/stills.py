@@ -1,4 +1,4 @@
-"""Pictures in a folder."""
+"""Find and read the pictures in a folder: stills, their masks, and the frames of a clip."""
 
 import re
 import warnings
@@ -12,7 +12,7 @@ from ..errors import MIVAError, MIVAWarning
 from ..media.pictures import read_cutout
 from ..media.transparency import warn_over_white
 from .names import VIDEOS
-from .passed_over import listed, passed_over, visible
+from .skipped import describe_skipped, shorten_list, visible_entries
 
 _NO_STILLS = dict.fromkeys(VIDEOS, "a video, which is no still")
 _MASK = re.compile(r"_masks?$")
@@ -24,42 +24,52 @@ PICTURES = (
 
 
 def find_stills(folder: Path) -> dict[Path, Path | None]:
-    """The picture files in a folder, sorted, each with that of its mask: `still_mask.png` for `still.jpg`.
+    """Find the picture files in a folder, sorted, and the mask of each: `still_mask.png` for `still.jpg`.
 
     A `MIVAWarning` names what else is there.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The path of each still, with the path of its mask or None.
 
     Raises:
         MIVAError: no such folder, or no picture in it.
     """
     if not folder.is_dir():
         raise MIVAError(f"{folder} is no folder: name one that holds stills.")
-    entries = visible(folder)
+    entries = visible_entries(folder)
     found = list(filter(_is_still, entries))
-    rest = passed_over(sorted({*entries} - {*found}), _is_still, _NO_STILLS)
+    skipped = describe_skipped(sorted({*entries} - {*found}), _is_still, _NO_STILLS)
     if not found:
-        there = f" There are: {rest}." if rest else ""
+        there = f" There are: {skipped}." if skipped else ""
         raise MIVAError(f"There are no stills in {folder}: put pictures such as .png, .jpg or .webp into it.{there}")
-    if rest:
-        warnings.warn(f"Passed over in {folder}, which is read for stills: {rest}.", MIVAWarning, stacklevel=2)
+    if skipped:
+        warnings.warn(f"Passed over in {folder}, which is read for stills: {skipped}.", MIVAWarning, stacklevel=2)
     names = {path: path.stem.lower() for path in found}
     masks = {name: path for path, name in names.items() if _MASK.search(name)}
-    beside = {path: masks.get(f"{name}_mask") or masks.get(f"{name}_masks") for path, name in names.items()}
-    taken = set(beside.values())
-    return {path: mask for path, mask in beside.items() if path not in taken}
+    mask_of = {path: masks.get(f"{name}_mask") or masks.get(f"{name}_masks") for path, name in names.items()}
+    taken = set(mask_of.values())
+    return {path: mask for path, mask in mask_of.items() if path not in taken}
 
 
 def _is_still(path: Path) -> bool:
-    # Of an animation the first frame is read.
+    # The first frame of an animation is read.
     return path.suffix.lower() in (*PICTURES, ".gif") and not path.is_dir()
 
 
 def read_stills(folder: Path, needed_side: int | None = None) -> list[tuple[str, Tensor]]:
-    """The pictures in a folder but for masks, (H, W, 3) in [0, 1], by name, or file name where two share one.
+    """Read the pictures in a folder, without masks.
 
-    What is transparent is shown over white; a `MIVAWarning` names these.
+    What is transparent is put over white; a `MIVAWarning` names these pictures.
 
     Args:
+        folder: the folder.
         needed_side: pixels that suffice along the shorter side, see `read_large_picture`.
+
+    Returns:
+        The name of each still, with its ending where two share a name, and the picture (H, W, 3) in [0, 1].
 
     Raises:
         MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
@@ -77,12 +87,12 @@ def read_stills(folder: Path, needed_side: int | None = None) -> list[tuple[str,
     if problems:
         raise MIVAError(" ".join(problems))
     if transparent:
-        warn_over_white(listed(transparent))
+        warn_over_white(shorten_list(transparent))
     return stills
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The pictures in a folder as frames of a clip: 2.png comes before 10.png.
+    """List the pictures in a folder as frames of a clip, by number: 2.png comes before 10.png.
 
     Raises:
         MIVAError: the folder cannot be opened.
@@ -91,9 +101,9 @@ def frame_files(folder: Path) -> list[Path]:
     def by_number(path: Path) -> list[tuple[int, str]]:
         return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", path.name.lower())]
 
-    return sorted(filter(is_picture, visible(folder)), key=by_number)
+    return sorted(filter(is_picture, visible_entries(folder)), key=by_number)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether something is named as a still picture is."""
+    """Whether a path has the ending of a still picture."""
     return path.suffix.lower() in PICTURES

@@ -23,6 +23,8 @@ def export_motion_lora(adapter: MIVAAdapter, path: Path, layout: Layout = "motio
     AnimateDiff's loaders add up @ down without dividing by the rank.
 
     Args:
+        adapter: one with a temporal part.
+        path: of the new file, ending in .safetensors.
         layout: "motion-lora" has the names of AnimateDiff's MotionLoRA files, "peft" those that diffusers loads by
             `load_lora_adapter`.
 
@@ -47,7 +49,7 @@ def export_motion_lora(adapter: MIVAAdapter, path: Path, layout: Layout = "motio
 
 
 def temporal_place(site: Site) -> str:
-    """Where AnimateDiff keeps the processor of a temporal site."""
+    """The name AnimateDiff gives the processor of a temporal site."""
     block, _, attention = site.id.rpartition(".")
     module, _, rest = block.partition(".transformer_blocks.")
     number = {"attn1": 0, "attn2": 1}[attention]

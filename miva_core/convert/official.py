@@ -1,6 +1,6 @@
 """Research checkpoints of MIVA's authors, as adapters of this package.
 
-Their code trains W_Q as a whole matrix of its own; here it is kept as the difference to the base, so the base it was
+Their code trains W_Q as a whole matrix; here it is kept as the difference to the base, so the base it was
 trained on has to be at hand, unless the file holds the difference already (PEFT).
 """
 
@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from ..bases.describe import describe
 from ..bases.wan import loading as wan
 from ..checks import is_number, printable, shown
 from ..errors import MIVAError
-from ..storage.weights import check_finite, check_floating, check_moderate, open_weights, what_weights
+from ..storage.weights import check_finite, check_floating, check_moderate, identify_weights, open_weights
 from .official_places import (
     Places,
     animatediff_mask_places,
@@ -39,14 +39,48 @@ _KIND = "MIVA research checkpoint"
 
 
 @dataclass(frozen=True)
+class Training:
+    """What the authors' code trains on, and what of it no file says.
+
+    Args:
+        frames: length of its clips.
+        size: width and height of its clips in pixels.
+        fps: frame rate of its clips.
+        assumed: entries for `AdapterInfo.training` on what had to be assumed.
+        difference: how a converted motion differs from the original, in sentences; empty if it does not.
+    """
+
+    frames: int
+    size: tuple[int, int]
+    fps: int
+    assumed: Mapping[str, str]
+    difference: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A research checkpoint as an adapter.
+
+    Args:
+        adapter: it has a mask stream if the file has one.
+        unused: names of the file that an adapter has no place for, such as those of a prompt for the background.
+        training: what it was trained on.
+    """
+
+    adapter: MIVAAdapter
+    unused: tuple[str, ...]
+    training: Training
+
+
+@dataclass(frozen=True)
 class _Layout:
     """One way the authors' code saves an adapter.
 
     Args:
         base: name of the base, for messages.
         config: what it builds; ranks are read from the file.
-        configs: folder with the config of the base.
-        meta_model: the base without weights, from that folder.
+        training: what it trains on.
+        meta_model: builds the base without weights.
         read_base: the tensors of a file of the base by the names of diffusers.
         places: our parameter name and theirs, for all parameters of a site but those of a mask stream.
         mask_places: those of a mask stream.
@@ -55,33 +89,29 @@ class _Layout:
 
     base: str
     config: MIVAConfig
-    configs: Path
-    meta_model: Callable[[Path], nn.Module]
-    read_base: Callable[[Source, nn.Module], Mapping[str, Tensor]]
+    training: Training
+    meta_model: Callable[[], nn.Module]
+    read_base: Callable[[Source, Any], Mapping[str, Tensor]]
     places: Callable[[Site], Places]
     mask_places: Callable[[Site], Places]
     by_peft: bool = False
 
 
-def convert_official(
-    official: Source, checkpoint: Source | None = None, alpha: float | None = None, configs: Path | None = None
-) -> tuple[MIVAAdapter, tuple[str, ...]]:
-    """Read what the authors' code saves: `adapter.pt` of AnimateDiff (also with older names, or from several GPUs) or
-    `checkpoint_step_*.ckpt` of Wan, plain or by PEFT.
+def convert_official(official: Source, checkpoint: Source | None = None, alpha: float | None = None) -> Converted:
+    """Read a research checkpoint by MIVA's authors as an adapter.
+
+    It is `adapter.pt` of AnimateDiff, also with older names or from several GPUs, or `checkpoint_step_*.ckpt` of Wan,
+    plain or by PEFT.
 
     A converted Wan motion computes something else than their code: that runs cross-frame attention behind
-    self-attention on the raw residual, neither normalised nor modulated nor gated; an adapter runs it beside
-    self-attention on the same tokens and inside the gate, as in Eq. 2, so that keys and values are shared. The gate's
-    temperature, which no Wan file tells, is taken to be the 0.2 of their AnimateDiff settings.
+    self-attention on the raw residual, neither normalised nor modulated nor gated; an adapter runs it in parallel to
+    self-attention, on the same tokens and inside the gate, as in Eq. 2, so that keys and values are shared. The gate's
+    temperature, which no Wan file holds, is taken to be the 0.2 of their AnimateDiff settings.
 
     Args:
+        official: the research checkpoint.
         checkpoint: the Stable Diffusion 1.5 or Wan 2.1 1.3B file it was trained on; after PEFT it is only compared.
         alpha: `lora_alpha` of the training, which PEFT files do not hold; for these alone.
-        configs: folder with the config of the base, default the package's own.
-
-    Returns:
-        The adapter, with a mask stream if the file has one, and the names that it has no place for, such as those of a
-        prompt for the background.
 
     Raises:
         MIVAError: a file is something else, incomplete, or holds trained parts that an adapter has no place for; or
@@ -90,7 +120,7 @@ def convert_official(
     tensors = _read(official)
     layout = _layout(tensors)
     _check_arguments(layout, official, checkpoint, alpha)
-    model = layout.meta_model(configs or layout.configs)
+    model = layout.meta_model()
     backbone = describe(model)
     base = layout.read_base(checkpoint, model) if checkpoint is not None else {}
 
@@ -104,14 +134,14 @@ def convert_official(
     _check_shapes(adapter, found, official, layout.base)
     state = {name: tensor.to(torch.float32, copy=True) for name, tensor in found.items()}
     check_finite(state, str(official))
-    if layout.by_peft:
+    if alpha is not None:  # only PEFT has it
         _check_wrapped(tensors, base, official)
         _scale(state, alpha)
-    else:
+    elif checkpoint is not None:
         _subtract_base(state, backbone, base, checkpoint)
     check_moderate(state, str(official))
     adapter.load_state_dict(state, assign=True)
-    return adapter, rest
+    return Converted(adapter, rest, layout.training)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -120,7 +150,7 @@ def convert_official(
 def _read(official: Source) -> dict[str, Tensor]:
     tensors = open_weights(official, _KIND)
     if not any(".i2v_adapter." in name for name in tensors):
-        raise MIVAError(f"{official} is {what_weights(tensors)}, but an official {_KIND} was expected.")
+        raise MIVAError(f"{official} is {identify_weights(tensors)}, but an official {_KIND} was expected.")
     # A wrapper's name may stand in front of Wan's blocks.
     prefix = next((found[1] for name in tensors if (found := _WAN_BLOCK.match(name))), "")
     return {_plain(name.removeprefix(prefix)): tensor for name, tensor in tensors.items()}
@@ -146,7 +176,7 @@ def _layout(tensors: Mapping[str, Tensor]) -> _Layout:
 def _check_arguments(layout: _Layout, official: Source, checkpoint: Source | None, alpha: float | None) -> None:
     if layout.by_peft and alpha is None:
         raise MIVAError(f"{official} was trained by PEFT, which does not store alpha: give the training's lora_alpha.")
-    if layout.by_peft and (not is_number(alpha) or alpha <= 0):
+    if layout.by_peft and alpha is not None and not (is_number(alpha) and alpha > 0):
         raise MIVAError(f"alpha is {alpha!r}, but it must be a positive number: the lora_alpha of the training.")
     if not layout.by_peft and alpha is not None:
         raise MIVAError(f"{official} was not trained by PEFT, so it has no alpha: leave it out.")
@@ -191,7 +221,8 @@ def _config(layout: _Layout, state: Mapping[str, Tensor], official: Source) -> M
         for field, ending in endings.items()
     }
     try:
-        return replace(layout.config, **{field: rank for field, rank in found.items() if rank is not None})
+        ranks: dict[str, Any] = {field: rank for field, rank in found.items() if rank is not None}
+        return replace(layout.config, **ranks)
     except MIVAError as error:
         raise MIVAError(f"{official} is no {_KIND} that can be used: {error}") from error
 
@@ -261,7 +292,7 @@ def _check_wrapped(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor], of
 _ANIMATEDIFF = _Layout(
     "Stable Diffusion 1.5",
     MIVAConfig.official_animatediff(),
-    animatediff.CONFIGS,
+    Training(frames=16, size=(512, 320), fps=8, assumed={}, difference=""),
     animatediff.meta_unet,
     lambda checkpoint, unet: animatediff.read_unet(checkpoint, unet.config),
     animatediff_places,
@@ -270,7 +301,15 @@ _ANIMATEDIFF = _Layout(
 _WAN = _Layout(
     "Wan 2.1 1.3B",
     MIVAConfig.official_wan(),
-    wan.CONFIGS,
+    Training(
+        frames=17,
+        size=(832, 480),
+        fps=8,
+        assumed={"gate temperature": "assumed"},
+        difference="It will move otherwise than in the authors' code, which runs its attention on the raw residual: "
+        "here it stands beside self-attention, inside the gate, with a gate temperature of 0.2, which no Wan file "
+        "tells.",
+    ),
     wan.meta_transformer,
     lambda checkpoint, _: wan.read_transformer(checkpoint),
     wan_places,

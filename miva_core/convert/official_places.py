@@ -1,4 +1,4 @@
-"""Where the authors' code keeps what an adapter keeps: pairs of our parameter name and theirs, site by site."""
+"""The names of parameters in the authors' checkpoints: pairs of our parameter name and theirs, site by site."""
 
 from collections.abc import Iterator
 

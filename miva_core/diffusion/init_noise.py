@@ -44,7 +44,16 @@ def shared_noise(noise: Tensor, ratio: float = 0.05) -> Tensor:
 
 
 def dct_matrix(n: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
-    """Orthonormal DCT-II matrix D (n, n): D x are the frequencies of x (n,), its transpose is the inverse."""
+    """Build the orthonormal DCT-II matrix.
+
+    Args:
+        n: number of values.
+        dtype: of the result; it is computed in float64.
+        device: of the result.
+
+    Returns:
+        D (n, n): D x are the frequencies of x (n,), and the transpose of D is its inverse.
+    """
     # Built in float64: the cosines of large arguments lose digits in float32.
     frequency = torch.arange(n, dtype=torch.float64)[:, None]
     position = torch.arange(n, dtype=torch.float64)[None, :]
@@ -54,19 +63,19 @@ def dct_matrix(n: int, dtype: torch.dtype = torch.float32, device: torch.device 
 
 
 def dct2(x: Tensor) -> Tensor:
-    """Orthonormal 2-D DCT-II over the last two axes of a float tensor (..., h, w)."""
+    """Transform (..., h, w) float values by the orthonormal 2-D DCT-II over the last two axes."""
     rows, columns = (dct_matrix(n, x.dtype, x.device) for n in x.shape[-2:])
     return rows @ x @ columns.T
 
 
 def idct2(x: Tensor) -> Tensor:
-    """Inverse of `dct2`: (..., h, w) frequencies to (..., h, w) values."""
+    """Transform (..., h, w) frequencies back to values, as the inverse of `dct2`."""
     rows, columns = (dct_matrix(n, x.dtype, x.device) for n in x.shape[-2:])
     return rows.T @ x @ columns
 
 
 def low_pass_box(h: int, w: int, cutoff: float = 0.23, shape: Shape = "rect") -> Tensor:
-    """The low band: which 2-D DCT frequencies come from the picture.
+    """Choose the low band: which 2-D DCT frequencies come from the picture.
 
     Args:
         h: height of the latent.
@@ -127,7 +136,7 @@ def dct_init(
     _check_share("strength", strength)
     _check_choice("low_band", low_band, ("own", "shared"))
     first, rest = noise[:, :, :1], noise[:, :, 1:]
-    band = low_pass_box(*noise.shape[-2:], cutoff, shape).to(noise.device)
+    band = low_pass_box(noise.shape[-2], noise.shape[-1], cutoff, shape).to(noise.device)
     base = strength * x1 + math.sqrt(1 - strength**2) * (rest if low_band == "own" else first)
     # The transform is linear, so filtering the difference swaps the band and leaves the other frequencies untouched.
     return torch.cat([first, rest + idct2(dct2(base - rest) * band)], dim=2)

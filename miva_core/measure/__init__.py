@@ -1,1 +1,1 @@
-"""How clips move, and what they are worth, in numbers."""
+"""Measure how clips move, and their quality."""

@@ -1,11 +1,11 @@
-"""What a clip is worth, in the measures of VBench, EvalCrafter and MiraMo, so far as they need no model of their own.
+"""Quality of a clip, by the measures of VBench, EvalCrafter and MiraMo that need no large models.
 
-Flow is by Farneback's method, where VBench and EvalCrafter take RAFT, and frames are interpolated along it, where
-VBench takes AMT: numbers are to be compared among each other, not with published ones.
+Flow is computed by Farneback's method, where VBench and EvalCrafter use RAFT, and frames are interpolated along it,
+where VBench uses AMT: compare the numbers with each other, not with published ones.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -22,12 +22,18 @@ from .motion_statistics import motion_statistics
 from .ms_ssim import dynamics_degree
 
 Features = Callable[[Tensor], Tensor]
-"""Frames (F, H, W, 3) in [0, 1] to features (F, D)."""
+"""Computes features (F, D) of frames (F, H, W, 3) in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of the table: its name, its unit, and what it is."""
+    """A column of the table.
+
+    Attributes:
+        name: as people read it.
+        unit: of its numbers, empty where there is none.
+        meaning: what it measures.
+    """
 
     name: str
     unit: str
@@ -61,12 +67,17 @@ def evaluate(
     dino: Features | None = None,
     clip: Features | None = None,
 ) -> dict[str, float]:
-    """All measures of a clip by their key in `MEASURES`; the last two only where their features are given.
+    """Measure a clip.
 
     Args:
-        frames: (F, H, W, 3) in [0, 1], at least three. picture: (H, W, 3), what the clip was made of.
-        mask: (F, H, W) of the subject, to which the flow is then limited.
-        dino, clip: feature extractors, see `features`.
+        frames: (F, H, W, 3) in [0, 1], at least three.
+        picture: (H, W, 3) in [0, 1], from which the clip was made.
+        mask: (F, H, W) in [0, 1] of the subject; the flow is then measured there alone.
+        dino: computes DINO features, see `load_features`, for the consistency of the subject.
+        clip: computes CLIP features, for the consistency of the background.
+
+    Returns:
+        The value of each measure by its key in `MEASURES`; consistencies only where their features are there.
 
     Raises:
         MIVAError: the clip has less than three frames.
@@ -93,27 +104,29 @@ def evaluate(
 
 
 def temporal_flickering(frames: Tensor) -> float:
-    """100 (1 - the mean absolute difference of neighbouring frames) (VBench, which leaves out still clips first)."""
+    """Compute the temporal flickering of a clip (F, H, W, 3) in [0, 1] (VBench).
+
+    It is 100 (1 - the mean absolute difference of neighbouring frames). VBench leaves out still clips before.
+    """
     return 100 * (1 - (frames[1:] - frames[:-1]).abs().mean().item())
 
 
 def motion_smoothness(frames: Tensor) -> float:
-    """100 (1 - the mean absolute difference of frames 2, 4, … to what lies between their neighbours) (VBench).
+    """Compute the motion smoothness of a clip (F, H, W, 3) in [0, 1] (VBench).
 
-    What lies between is taken along half of the flow from either neighbour and averaged.
+    It is 100 (1 - the mean absolute difference of frames 2, 4, … to the interpolation between their neighbours).
     """
-    middles = [between(frames[i - 1], frames[i + 1]) for i in range(1, len(frames) - 1, 2)]
+    middles = [interpolate_middle(frames[i - 1], frames[i + 1]) for i in range(1, len(frames) - 1, 2)]
     return 100 * (1 - (torch.stack(middles) - frames[1 : len(frames) - 1 : 2]).abs().mean().item())
 
 
-def between(before: Tensor, after: Tensor) -> Tensor:
-    """The frame (H, W, 3) halfway between two, along the flow from either."""
-    halves = [_warped(after, flow(before, after) / 2), _warped(before, flow(after, before) / 2)]
-    return sum(halves) / 2
+def interpolate_middle(before: Tensor, after: Tensor) -> Tensor:
+    """Interpolate the frame halfway between two (H, W, 3): the mean of both, warped along half of the flow."""
+    return (_warped(after, flow(before, after) / 2) + _warped(before, flow(after, before) / 2)) / 2
 
 
 def _warped(frame: Tensor, displacement: Tensor) -> Tensor:
-    """A frame (H, W, 3) as it is seen at places that are displaced (H, W, 2), in pixels."""
+    """Sample a frame (H, W, 3) at its pixels displaced by (H, W, 2), x first."""
     height, width = frame.shape[:2]
     places = pixel_grid(height, width) + displacement
     places = places / torch.tensor([width / 2, height / 2])
@@ -123,22 +136,28 @@ def _warped(frame: Tensor, displacement: Tensor) -> Tensor:
 
 
 def dynamic_degree(frames: Tensor) -> float:
-    """Mean flow of the fastest 5 % of the pixels of each frame, averaged over the clip (VBench)."""
+    """Compute the dynamic degree of a clip (F, H, W, 3) in [0, 1] (VBench, before its threshold).
+
+    It is the mean flow, in pixels per frame, of the fastest 5 % of the pixels of each frame.
+    """
     speeds = clip_flow(frames).norm(dim=-1).flatten(1)
     count = max(1, int(0.05 * speeds.shape[1]))
     return speeds.topk(count, dim=1).values.mean().item()
 
 
 def consistency(features: Tensor) -> float:
-    """100 times the mean similarity of each frame's features (F, D) to the frame before and to the first (VBench)."""
+    """Compute the consistency of a clip from features (F, D) of its frames (VBench).
+
+    It is 100 times the mean cosine similarity of each frame to the one before and to the first.
+    """
     features = F.normalize(features.float(), dim=-1)
-    near = [(a @ b).clamp(min=0) for a, b in pairwise(features)]
-    far = [(features[0] @ b).clamp(min=0) for b in features[1:]]
-    return 100 * torch.stack([*near, *far]).mean().item()
+    to_previous = [(a @ b).clamp(min=0) for a, b in pairwise(features)]
+    to_first = [(features[0] @ b).clamp(min=0) for b in features[1:]]
+    return 100 * torch.stack([*to_previous, *to_first]).mean().item()
 
 
-def medians(rows: list[Mapping[str, float]]) -> dict[str, float]:
-    """The median of each measure; of directions, that of the median flow."""
+def medians(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Compute the median of each measure over clips; the direction is that of the median flow."""
     middle = {key: median(row[key] for row in rows) for key in rows[0]}
     middle["direction"] = math.degrees(math.atan2(middle["down"], middle["right"])) % 360
     return middle

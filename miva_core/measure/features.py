@@ -1,4 +1,4 @@
-"""DINO and CLIP features of frames, by local folders of their weights; nothing is downloaded."""
+"""Compute DINO and CLIP features of frames with weights from local folders; nothing is downloaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +14,18 @@ from ..errors import MIVAError
 _MEAN = {"dino": (0.485, 0.456, 0.406), "clip": (0.48145466, 0.4578275, 0.40821073)}
 _STD = {"dino": (0.229, 0.224, 0.225), "clip": (0.26862954, 0.26130258, 0.27577711)}
 _TYPES = {"dino": ("vit",), "clip": ("clip", "clip_vision_model")}
-_WHERE = {"dino": "facebook/dino-vitb16", "clip": "openai/clip-vit-base-patch32"}
+_REPOSITORIES = {"dino": "facebook/dino-vitb16", "clip": "openai/clip-vit-base-patch32"}
 
 
 def load_features(kind: Literal["dino", "clip"], folder: Path) -> Callable[[Tensor], Tensor]:
-    """A feature extractor from a folder as the transformers library saves them: config.json and model.safetensors.
+    """Load a feature extractor.
+
+    Args:
+        kind: of features.
+        folder: as transformers saves a model, with config.json and model.safetensors.
 
     Returns:
-        A function from frames (F, H, W, 3) in [0, 1] to features (F, D).
+        A function that computes features (F, D) of frames (F, H, W, 3) in [0, 1].
 
     Raises:
         MIVAError: the folder holds no such model.
@@ -31,15 +35,15 @@ def load_features(kind: Literal["dino", "clip"], folder: Path) -> Callable[[Tens
     try:
         found = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
         if found not in _TYPES[kind]:
-            raise MIVAError(f"{folder} holds a model of type {found}, but {_WHERE[kind]} was expected.")
+            raise MIVAError(f"{folder} holds a model of type {found}, but {_REPOSITORIES[kind]} was expected.")
         model_class = {"dino": ViTModel, "clip": CLIPVisionModelWithProjection}[kind]
         model = model_class.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     except MIVAError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise MIVAError(
-            f"{folder} holds no {kind.upper()} model that can be read: name a local copy of {_WHERE[kind]} with its "
-            "config.json and model.safetensors."
+            f"{folder} holds no {kind.upper()} model that can be read: name a local copy of {_REPOSITORIES[kind]} with "
+            "its config.json and model.safetensors."
         ) from error
     model.eval().requires_grad_(False)
     side = model.config.image_size
@@ -47,20 +51,20 @@ def load_features(kind: Literal["dino", "clip"], folder: Path) -> Callable[[Tens
 
     @torch.no_grad()
     def dino(pictures: Tensor) -> Tensor:
-        pictures = (_short_side(pictures, side, "bilinear") - mean) / std
+        pictures = (_scale_shorter_side(pictures, side, "bilinear") - mean) / std
         return model(pictures, interpolate_pos_encoding=True).last_hidden_state[:, 0]
 
     @torch.no_grad()
     def clip(pictures: Tensor) -> Tensor:
-        pictures = _short_side(pictures, side, "bicubic")
+        pictures = _scale_shorter_side(pictures, side, "bicubic")
         top, left = ((n - side) // 2 for n in pictures.shape[-2:])
         return model((pictures[..., top : top + side, left : left + side] - mean) / std).image_embeds
 
     return lambda frames: {"dino": dino, "clip": clip}[kind](rearrange(frames.float(), "f h w c -> f c h w"))
 
 
-def _short_side(pictures: Tensor, side: int, mode: str) -> Tensor:
-    """Pictures (F, 3, H, W) scaled to a shorter side of so many pixels, without smoothing, as VBench scales them."""
+def _scale_shorter_side(pictures: Tensor, side: int, mode: str) -> Tensor:
+    """Scale pictures (F, 3, H, W) to a shorter side in pixels, without antialiasing, as VBench does."""
     height, width = pictures.shape[-2:]
     factor = side / min(height, width)
     size = [max(side, round(n * factor)) for n in (height, width)]

@@ -1,31 +1,20 @@
-"""How much and where a clip moves, measured by optical flow. For benchmarks, not for training.
+"""Measure motion by optical flow, and compare pictures. For evaluation, not for training.
 
 Flow fields are (..., H, W, 2) in pixels per frame: x to the right, then y downwards. Frames are RGB in [0, 1].
 """
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
 
-# Fixed, so that two reports can be compared. The wide window suits the soft textures of generated clips; the flow is
-# smooth and reads a few per cent low, more near the borders where pixels enter the picture.
-_FARNEBACK = {
-    "pyr_scale": 0.5,
-    "levels": 4,
-    "winsize": 15,
-    "iterations": 5,
-    "poly_n": 5,
-    "poly_sigma": 1.1,
-    "flags": 0,
-}
-
 
 def flow(frame_a: Tensor, frame_b: Tensor) -> Tensor:
-    """Dense optical flow from one frame to the next (Farneback, OpenCV).
+    """Compute dense optical flow from one frame to the next (Farneback, OpenCV).
 
     Args:
         frame_a: (H, W, 3) float in [0, 1].
@@ -46,14 +35,34 @@ def flow(frame_a: Tensor, frame_b: Tensor) -> Tensor:
         raise MIVAError(
             f"Two frames of one size are needed, but they are {tuple(frame_a.shape)} and {tuple(frame_b.shape)}."
         )
-    grey = [
+    first, second = (
         cv2.cvtColor(to_bytes(frame.detach().float()).cpu().numpy(), cv2.COLOR_RGB2GRAY) for frame in (frame_a, frame_b)
-    ]
-    return torch.from_numpy(cv2.calcOpticalFlowFarneback(*grey, None, **_FARNEBACK))
+    )
+    # Fixed settings, so that two reports can be compared. The wide window suits the soft textures of generated clips;
+    # the flow is smooth and a few per cent too low, more so near the borders where pixels enter the picture.
+    field = cv2.calcOpticalFlowFarneback(
+        first,
+        second,
+        np.zeros((*first.shape, 2), np.float32),
+        pyr_scale=0.5,
+        levels=4,
+        winsize=15,
+        iterations=5,
+        poly_n=5,
+        poly_sigma=1.1,
+        flags=0,
+    )
+    return torch.from_numpy(field)
 
 
 def clip_flow(frames: Tensor) -> Tensor:
-    """Flow between consecutive frames: (F, H, W, 3) in [0, 1] to (F-1, H, W, 2).
+    """Compute the flow between neighbouring frames of a clip.
+
+    Args:
+        frames: (F, H, W, 3) float in [0, 1], at least two.
+
+    Returns:
+        (F-1, H, W, 2) float32, see `flow`.
 
     Raises:
         MIVAError: fewer than two frames, or not (F, H, W, 3).
@@ -64,11 +73,11 @@ def clip_flow(frames: Tensor) -> Tensor:
 
 
 def median_flow(field: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The median displacement over all pixels and frames: the speed of a camera pan.
+    """Compute the median displacement over all pixels and frames, which is the speed of a camera pan.
 
     Args:
         field: (..., H, W, 2) flow.
-        mask: (H, W) or (..., H, W); only pixels above 0.5 count. All of them when None.
+        mask: (H, W) or (..., H, W); only pixels above 0.5 count, all of them with None.
 
     Returns:
         (2,) pixels per frame, x then y; the median of each component.
@@ -80,7 +89,7 @@ def median_flow(field: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def expansion(field: Tensor, mask: Tensor | None = None) -> float:
-    """The zoom rate e of the least-squares fit flow(p) = v + e (p - centre), with one e and a v for each frame.
+    """Compute the zoom rate e of the least-squares fit flow(p) = v + e (p - centre), with one e and a v for each frame.
 
     Args:
         field: (..., H, W, 2) flow.
@@ -109,10 +118,14 @@ def expansion(field: Tensor, mask: Tensor | None = None) -> float:
 
 
 def rotation(field: Tensor, mask: Tensor | None = None) -> float:
-    """The rate w of a turn about the centre, by the same fit as `expansion`: flow(p) = v + w (-y, x).
+    """Compute the rate w of a turn about the centre, by the same fit as `expansion`: flow(p) = v + w (-y, x).
+
+    Args:
+        field: (..., H, W, 2) flow.
+        mask: as for `expansion`.
 
     Returns:
-        Radians a frame, clockwise as seen on the screen.
+        Radians per frame, clockwise on the screen.
 
     Raises:
         MIVAError: as from `expansion`.
@@ -122,7 +135,7 @@ def rotation(field: Tensor, mask: Tensor | None = None) -> float:
 
 
 def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures or clips.
+    """Compute the peak signal-to-noise ratio of two pictures or clips.
 
     Args:
         a: (..., H, W, C) float in [0, 1].
@@ -130,7 +143,7 @@ def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
         mask: as for `median_flow`.
 
     Returns:
-        10 log10(1 / mean squared difference); infinity for equal inputs.
+        10 log10(1 / mean squared difference) in dB; infinity for equal inputs.
 
     Raises:
         MIVAError: the shapes differ, or the mask does not fit or selects nothing.
@@ -142,7 +155,7 @@ def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
 
 
 def _selection(field: Tensor, mask: Tensor | None) -> Tensor:
-    """Bool tensor of `field`'s shape without its last axis, True where `mask` lets a pixel count."""
+    """The pixels that a mask selects: bool, of the shape of `field` without its last axis."""
     shape = field.shape[:-1]
     if mask is None:
         return torch.ones(shape, dtype=torch.bool, device=field.device)

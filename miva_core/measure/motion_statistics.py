@@ -1,4 +1,4 @@
-"""How a clip moves, in four numbers by optical flow: to compare generated clips with those that were learnt from."""
+"""Summarise the motion of a clip in four numbers, to compare generated clips with training clips."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -10,10 +10,13 @@ from .metrics import clip_flow, expansion, median_flow
 
 @dataclass(frozen=True)
 class MotionStatistics:
-    """Attributes:
-    speed: mean length of the flow, pixels a frame.
-    right, down: its median components, pixels a frame.
-    growth: how much larger what is seen gets in a frame, 0.01 being 1 %.
+    """The motion of a clip in numbers, by its optical flow.
+
+    Attributes:
+        speed: mean length of the flow in pixels per frame.
+        right: median component to the right in pixels per frame.
+        down: median component downwards in pixels per frame.
+        growth: relative growth of what is seen per frame; 0.01 is 1 %.
     """
 
     speed: float
@@ -23,7 +26,15 @@ class MotionStatistics:
 
 
 def motion_statistics(frames: Tensor, mask: Tensor | None = None) -> MotionStatistics:
-    """Of a clip (F, H, W, 3) in [0, 1], or of what a mask (F, H, W) of its subject selects."""
+    """Summarise the motion of a clip.
+
+    Args:
+        frames: (F, H, W, 3) in [0, 1].
+        mask: (F, H, W) in [0, 1] of its subject, to which the flow is then limited.
+
+    Raises:
+        MIVAError: fewer than two frames, or the mask selects too little.
+    """
     flow = clip_flow(frames)
     where = None if mask is None else mask[:-1]
     lengths = flow.norm(dim=-1)
@@ -33,5 +44,5 @@ def motion_statistics(frames: Tensor, mask: Tensor | None = None) -> MotionStati
 
 
 def medians(statistics: list[MotionStatistics]) -> MotionStatistics:
-    """The median of each number over clips."""
+    """Compute the median of each number over clips."""
     return MotionStatistics(*(median(numbers) for numbers in zip(*(vars(s).values() for s in statistics), strict=True)))

@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity (Wang, Simoncelli and Bovik 2003), and the dynamics degree made of it."""
+"""Multi-scale structural similarity (Wang, Simoncelli and Bovik 2003), and the dynamics degree based on it."""
 
 import torch
 import torch.nn.functional as F
@@ -8,19 +8,20 @@ from torch import Tensor
 from ..errors import MIVAError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Of the scales, finest first, as published."""
+"""Weights of the scales, the finest first, as published."""
 WINDOW, SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """MS-SSIM of pairs of pictures, the mean over their channels.
+    """Compute the MS-SSIM of pairs of pictures, averaged over their channels.
 
     Pictures too small for five scales, below 161 pixels a side, are compared at fewer, whose weights are scaled to a
     sum of 1.
 
     Args:
-        a: (N, C, H, W) in [0, 1], sides of at least 11. b: the same shape.
+        a: (N, C, H, W) in [0, 1], sides of at least 11 pixels.
+        b: of the same shape.
 
     Returns:
         (N,), 1 for equal pictures.
@@ -45,7 +46,7 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def dynamics_degree(frames: Tensor) -> float:
-    """Mean MS-SSIM of neighbouring frames (MiraMo, Eq. 13): 1 for a still clip, the less the more it moves.
+    """Compute the mean MS-SSIM of neighbouring frames (MiraMo, Eq. 13): 1 for a still clip, less with more motion.
 
     Args:
         frames: (F, H, W, 3) in [0, 1], at least two.
@@ -55,7 +56,7 @@ def dynamics_degree(frames: Tensor) -> float:
 
 
 def _ssim_parts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The luminance term, and that of contrast and structure, at each place where the window fits."""
+    """Compute SSIM's luminance term, and its contrast and structure term, wherever the window fits."""
     mean_a, mean_b = _blurred(a), _blurred(b)
     variance_a, variance_b = _blurred(a * a) - mean_a**2, _blurred(b * b) - mean_b**2
     covariance = _blurred(a * b) - mean_a * mean_b
@@ -64,7 +65,7 @@ def _ssim_parts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blurred(x: Tensor) -> Tensor:
-    """Means under a Gaussian window, (N, C, H, W) -> (N, C, H - 10, W - 10)."""
+    """Blur pictures (N, C, H, W) by the Gaussian window: (N, C, H - 10, W - 10)."""
     place = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     kernel = torch.exp(-(place**2) / (2 * SIGMA**2))
     kernel = kernel / kernel.sum()

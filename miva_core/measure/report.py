@@ -1,4 +1,4 @@
-"""The table and the plot of an evaluation."""
+"""Write the table and the plot of an evaluation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from ..text.markup import as_markup
 from .evaluation import MEASURES, medians
 
 _COLUMNS = 4
-_NAMED = 24
-"""So many stills at most are named in the plot."""
+_MOST_LABELS = 24
+"""With more stills than this the plot shows no names."""
 
 Rows = Sequence[tuple[str, Mapping[str, float]]]
-"""Each still's name, and its measures."""
+"""The name of each still, and its measures by their keys in `MEASURES`."""
 
 
 def table(rows: Rows) -> list[str]:
-    """Lines of a Markdown table: a row for each still, and their medians."""
+    """Format rows as the lines of a Markdown table, with their medians as the last one."""
     keys = list(rows[0][1])
     heads = [f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", ") for key in keys]
     lines = [_line(["still", *heads]), _line(["---"] * (1 + len(keys)))]
@@ -29,7 +29,14 @@ def table(rows: Rows) -> list[str]:
 
 
 def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
-    """The table as a Markdown file, with what each measure is."""
+    """Write the table as a Markdown file, with the meaning of each measure.
+
+    Args:
+        path: the file; an older one is replaced.
+        info: of the adapter.
+        rows: at least one.
+        seeds: number of clips of each still.
+    """
     keys = list(rows[0][1])
     what = "the medians of their clips" if seeds > 1 else "a clip"
     lines = [
@@ -48,13 +55,18 @@ def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
 
 
 def write_plot(path: Path, rows: Rows) -> None:
-    """Every measure over the stills, as dots beside each other with their median."""
+    """Plot each measure: a dot for each still, and a line at their median.
+
+    Args:
+        path: the file; an older one is replaced.
+        rows: at least one.
+    """
     from matplotlib.figure import Figure
 
     keys = [key for key in rows[0][1] if key != "direction"]
     names, places = [name for name, _ in rows], range(len(rows))
     lines = math.ceil(len(keys) / _COLUMNS)
-    height = 1.2 + 0.18 * min(len(rows), _NAMED)
+    height = 1.2 + 0.18 * min(len(rows), _MOST_LABELS)
     figure = Figure(figsize=(3.4 * _COLUMNS, height * lines), layout="constrained")
     figure.suptitle("each dot a still, the line their median", fontsize=9)
     middle = medians([values for _, values in rows])
@@ -63,7 +75,7 @@ def write_plot(path: Path, rows: Rows) -> None:
         axes.plot([values[key] for _, values in rows], places, "o", color="C0", markersize=4)
         axes.axvline(middle[key], color="C1")
         axes.set_title(f"{MEASURES[key].name}, {MEASURES[key].unit}".removesuffix(", "), fontsize=9)
-        named = k % _COLUMNS == 0 and len(rows) <= _NAMED
+        named = k % _COLUMNS == 0 and len(rows) <= _MOST_LABELS
         # A name with dollar signs in it is no formula.
         axes.set_yticks(places if named else [], names if named else [], parse_math=False)
         axes.invert_yaxis()

@@ -1,1 +1,1 @@
-"""Pictures and videos as tensors, and back."""
+"""Read pictures and videos into tensors, change their size, and write them."""

@@ -1,4 +1,4 @@
-"""Pictures warped along a flow: each pixel of the new one says where in the old one it comes from."""
+"""Warp pictures along a backward flow, which says for each new pixel where in the old picture it comes from."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def warp(pictures: Tensor, flow: Tensor) -> Tensor:
-    """The pictures that a backward flow makes, bilinear, mirrored beyond the edge.
+    """Warp pictures along a backward flow: bilinear, mirrored beyond the edge.
 
     Args:
         pictures: (N, C, H, W).
@@ -21,8 +21,16 @@ def warp(pictures: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(pictures, places, padding_mode="reflection", align_corners=False)
 
 
-def continued(field: Tensor, flow: Tensor) -> Tensor:
-    """A field (N, C, H, W), which goes on in straight lines beyond its edge, along a backward flow (N, 2, H, W)."""
+def warp_extrapolated(field: Tensor, flow: Tensor) -> Tensor:
+    """Warp a field along a backward flow: bilinear, continued in straight lines beyond the edge.
+
+    Args:
+        field: (N, C, H, W).
+        flow: (N, 2, H, W), as in `warp`.
+
+    Returns:
+        (N, C, H, W)
+    """
     height, width = flow.shape[-2:]
     x, y = _sources(flow)
     places = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], dim=-1)
@@ -33,14 +41,14 @@ def continued(field: Tensor, flow: Tensor) -> Tensor:
 
 
 def inside(flow: Tensor) -> Tensor:
-    """(N, H, W) bool: whether what a pixel shows comes from within the picture, to half a pixel."""
+    """Whether a backward flow (N, 2, H, W) points into the picture, half a pixel around it included: (N, H, W) bool."""
     height, width = flow.shape[-2:]
     x, y = _sources(flow)
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
 def _sources(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """x and y of the pixels that a flow points to, (N, H, W) each."""
+    """The x and y coordinates that a flow points to, (N, H, W) each."""
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
     return x, torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]

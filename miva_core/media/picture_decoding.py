@@ -1,4 +1,4 @@
-"""Decode picture files by Pillow, or by OpenCV what Pillow cannot hold; damage beside the pixels is mended."""
+"""Decode picture files: by Pillow, or by OpenCV what Pillow cannot hold. Slight damage is tolerated."""
 
 import re
 import threading
@@ -26,18 +26,18 @@ _PILLOW_FORMATS = (
     *("PSD", "PCX", "SGI", "DDS"),
 )
 _MOST_LOST = 0.5
-"""The share of its rows that a picture may lack; with fewer it is hardly the one that was meant."""
+"""The share of its rows that a picture may lack; one that lacks more is hardly the one that was meant."""
 _BOTTOM_UP = ("BMP", "DIB", "TGA", "SGI")
 _pillow_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture upright by its EXIF orientation.
+    """A decoded picture, turned upright by its EXIF orientation.
 
     Attributes:
-        pixels: (H, W) or (H, W, C) as stored, RGB order: uint8, uint16 or floats.
-        size: (height, width) in the file, of which the pixels may be scaled down.
+        pixels: (H, W) or (H, W, C) as stored, RGB order: uint8, uint16 or float32.
+        size: (height, width) in the file; the pixels may be scaled down from it.
     """
 
     pixels: np.ndarray
@@ -45,14 +45,15 @@ class DecodedPicture:
 
 
 def decode_picture(path: Path, needed_side: int | None = None) -> DecodedPicture:
-    """Decode a file that is there and not empty.
+    """Decode a picture file that exists and is not empty.
 
-    A picture whose end is missing is taken while nine tenths of its rows are there, and one of which only what is
-    written beside the pixels is damaged or too long; a `MIVAWarning` tells it.
+    Damage that leaves the picture recognisable gives a `MIVAWarning`: the last rows are missing, up to half of them, or
+    only metadata is damaged or too long.
 
     Args:
-        needed_side: pixels that suffice along the shorter side. One that has many more is scaled down while it is
-            decoded, to no less than twice as many.
+        path: the file.
+        needed_side: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
+            decoded, to no less than twice as many; None keeps every picture at its size.
 
     Raises:
         MIVAError: not a picture, damaged, above 100 megapixels (refused before decoding), below 8 pixels a side, or
@@ -68,7 +69,7 @@ def decode_picture(path: Path, needed_side: int | None = None) -> DecodedPicture
 
 
 def _decode_by_pillow(file: BinaryIO, path: Path, needed_side: int | None) -> DecodedPicture | None:
-    """None when Pillow does not know the file."""
+    """Decode a file by Pillow; None if Pillow does not know its format."""
     from PIL import UnidentifiedImageError
 
     try:
@@ -80,7 +81,7 @@ def _decode_by_pillow(file: BinaryIO, path: Path, needed_side: int | None) -> De
     file.seek(0)
     try:
         image, stored = _loaded(file, path, needed_side, lenient=True)
-        lost = _lost(image) if lacks_pixels else 0
+        lost = _missing_rows(image) if lacks_pixels else 0
         decoded = _upright(image, stored, needed_side)
     except (MIVAError, MemoryError):
         raise
@@ -97,13 +98,13 @@ def _decode_by_pillow(file: BinaryIO, path: Path, needed_side: int | None) -> De
 def _loaded(
     file: BinaryIO, path: Path, needed_side: int | None, lenient: bool
 ) -> tuple["Image.Image", tuple[int, int]]:
-    """A picture as it is stored, and its (width, height) in the file."""
+    """Load a picture as it is stored, and its (width, height) in the file."""
     from PIL import Image
 
     Image.init()
     formats = [name for name in _PILLOW_FORMATS if name in Image.OPEN]  # older releases know no AVIF
     with _leniency(lenient), warnings.catch_warnings():
-        # Our own limit is told as an error; Pillow would warn at another one.
+        # Our own limit is an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             image = Image.open(file, formats=formats)
@@ -129,9 +130,9 @@ def _upright(image: "Image.Image", stored: tuple[int, int], needed_side: int | N
 
 @contextmanager
 def _leniency(lenient: bool) -> Iterator[None]:
-    """Whether Pillow takes damaged files, for a while; it knows this for the whole process alone.
+    """Set whether Pillow loads damaged files, for a while; Pillow has one such setting for the whole process.
 
-    What others have set is left alone where it is the same, since they may set it anew meanwhile.
+    A setting that is right already is left alone, since other threads may change it meanwhile.
     """
     from PIL import ImageFile
 
@@ -147,10 +148,10 @@ def _leniency(lenient: bool) -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _lost(image: "Image.Image") -> float:
-    """The share of rows at the end of a picture as it is stored that look as decoders leave those they do not reach.
+def _missing_rows(image: "Image.Image") -> float:
+    """The share of rows at the end of a stored picture that look like those a decoder did not reach.
 
-    What is black or mid grey itself cannot be told from these where a decoder leaves just that.
+    Rows of the picture itself that have this very colour, black or mid grey, are counted too.
     """
     pixels = np.asarray(image)
     rows = pixels.reshape(len(pixels), -1)
@@ -163,7 +164,7 @@ def _lost(image: "Image.Image") -> float:
 
 
 def _share_at_end(marked: np.ndarray) -> float:
-    """How long the run of marked ones is at the end, of (N,) truth values, as a share of all."""
+    """The length of the run of true values at the end of (N,) booleans, as a share of all."""
     return float(np.logical_and.accumulate(marked[::-1]).mean())
 
 
@@ -190,25 +191,25 @@ def _pixels(image: "Image.Image", needed_side: int | None) -> np.ndarray:
 
 
 def _surplus(size: tuple[int, ...], needed_side: int | None) -> int:
-    """By which whole number a size can be divided, so that twice as many pixels as suffice are left."""
+    """The integer by which a size can be divided so that twice as many pixels as needed are left."""
     return max(1, min(size) // (2 * needed_side)) if needed_side else 1
 
 
 def _shrunk(pixels: np.ndarray, needed_side: int | None) -> np.ndarray:
-    """(H, W) or (H, W, C) scaled down to what suffices; as it is if it has opacity, of which colours may not mix."""
+    """Scale pixels (H, W) or (H, W, C) down to what is needed; not with opacity, by which colours would mix."""
     import cv2
 
     surplus = _surplus(pixels.shape[:2], needed_side)
     if surplus == 1 or pixels.shape[2:] == (4,) or pixels.dtype not in (np.uint16, np.float32):
         return pixels
     if pixels.dtype == np.float32:
-        # Before they are mixed, by which what is far above white would spread.
+        # Before pixels are averaged, by which one far above white would spread.
         pixels = np.nan_to_num(pixels, nan=0, posinf=1, neginf=0).clip(0, 1)
     return cv2.resize(pixels, None, fx=1 / surplus, fy=1 / surplus, interpolation=cv2.INTER_AREA)
 
 
 def _decode_by_opencv(file: BinaryIO, path: Path, needed_side: int | None) -> DecodedPicture:
-    """The float formats that Pillow cannot hold."""
+    """Decode the float formats that Pillow cannot hold."""
     import cv2
 
     size = _float_picture_size(file)
@@ -231,7 +232,7 @@ def _decode_by_opencv(file: BinaryIO, path: Path, needed_side: int | None) -> De
 
 
 def _float_picture_size(file: BinaryIO) -> tuple[int, int] | None:
-    """(width, height) in the header of a Radiance, PFM or TIFF file, None for any other."""
+    """The (width, height) in the header of a Radiance, PFM or TIFF file, None for any other."""
     from PIL import TiffImagePlugin
 
     file.seek(0)

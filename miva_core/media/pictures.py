@@ -1,4 +1,4 @@
-"""Read a still picture and fit it to the size a model works at.
+"""Read still pictures and masks, and fit them to the size a model works at.
 
 Pictures are float32 tensors (H, W, 3), RGB in [0, 1]. Sizes in code are (height, width); sizes that people read or
 type are width×height.
@@ -47,14 +47,18 @@ def read_picture(path: str | Path) -> Tensor:
 
 
 def read_large_picture(path: str | Path, needed_side: int | None) -> tuple[Tensor, tuple[int, int]]:
-    """Like `read_picture`, in less memory where the picture is larger than it is needed; and its size in the file.
+    """Read a picture like `read_picture`, scaled down while it is decoded where it is larger than needed.
 
     Args:
-        needed_side: pixels that suffice along the shorter side. A picture that has many more is scaled down while it is
-            decoded, to no less than twice as many; None: never.
+        path: the file.
+        needed_side: pixels that suffice along the shorter side. A picture that has many more is scaled down to no less
+            than twice as many; None keeps every picture at its size.
 
     Returns:
-        (H, W, 3) float32 in [0, 1], and (height, width) as they are in the file.
+        The picture (H, W, 3) float32 in [0, 1], and its (height, width) in the file.
+
+    Raises:
+        MIVAError: as from `read_picture`.
     """
     picture, opacity, size = _read_cutout(path, needed_side)
     if opacity is not None:
@@ -63,8 +67,19 @@ def read_large_picture(path: str | Path, needed_side: int | None) -> tuple[Tenso
 
 
 def read_cutout(path: str | Path, needed_side: int | None = None) -> tuple[Tensor, Tensor | None]:
-    """Like `read_large_picture`, without its warning, and how opaque the picture is: (H, W) in [0, 1], None where all
-    is."""
+    """Read a picture like `read_large_picture`, together with its opacity and without a warning about that.
+
+    Args:
+        path: the file.
+        needed_side: as in `read_large_picture`.
+
+    Returns:
+        The picture over white, (H, W, 3) float32 in [0, 1], and its opacity (H, W) in [0, 1], None where it is full
+        everywhere.
+
+    Raises:
+        MIVAError: as from `read_picture`.
+    """
     return _read_cutout(path, needed_side)[:2]
 
 
@@ -78,14 +93,19 @@ def _read_cutout(path: str | Path, needed_side: int | None) -> tuple[Tensor, Ten
 
 
 def read_mask(path: str | Path) -> Tensor:
-    """Read a mask: the brightness of a picture (of its brightest channel), or the opaque part of a cut-out.
+    """Read a mask: the brightest channel of a picture, or the opacity of a cut-out.
 
-    The labels 0 and 1 of a PNG are black and white.
-    A picture that is transparent in places is a cut-out, unless what is visible of it is black and white itself. A
-    warning tells so. Formats, sizes and errors are those of `read_picture`.
+    A picture that is transparent in places is a cut-out, unless what is visible of it is black and white itself; a
+    `MIVAWarning` says so. In a PNG the values 0 and 1 are read as black and white.
+
+    Args:
+        path: the file, in one of the formats of `read_picture`.
 
     Returns:
         (H, W) float32 in [0, 1].
+
+    Raises:
+        MIVAError: as from `read_picture`.
     """
     path = require_file(path, "mask")
     pixels = decode_picture(path).pixels
@@ -107,13 +127,13 @@ def read_mask(path: str | Path) -> Tensor:
 
 
 def is_black_and_white(colours: Tensor) -> bool:
-    """Whether colours (N, C) are nearly all black or white, and some of each."""
+    """Whether more than 90 % of some colours (N, C) in [0, 1] are black or white, with some of each."""
     black, white = (colours.amax(-1) < 0.1), (colours.amin(-1) > 0.9)
     return bool(black.any() and white.any() and (black | white).float().mean() > 0.9)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Turn "160x96" (width x height) or "128" (a square) into (height, width).
+    """Parse a size: "160x96" (width x height) or "128" (a square) gives (height, width).
 
     Raises:
         MIVAError: the text has another form, or a side is outside 8..8192.
@@ -138,13 +158,13 @@ def fit_picture(
 
     Args:
         picture: (H, W, 3) float in [0, 1]; see `clamp_unit`.
-        size: (height, width) wanted.
+        size: (height, width) of the result.
         how: "crop" fills the size and cuts off what sticks out, evenly on both sides; "pad" keeps the whole picture
             and continues its edge pixels to fill the rest.
-        original: (height, width) of it in its file, to be told, where it was scaled down as it was read.
+        original: (height, width) in the file, for the description, where the picture was scaled down as it was read.
 
     Returns:
-        The picture (height, width, 3) and one sentence on what was done, empty when nothing was.
+        The picture (height, width, 3), and a description of what was done, empty when nothing was.
 
     Raises:
         MIVAError: `picture` is not (H, W, 3) or has another range, `size` is not positive, or `how` is unknown.
@@ -152,22 +172,34 @@ def fit_picture(
     if picture.ndim != 3 or picture.shape[-1] != 3 or 0 in picture.shape:
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
     if min(size) < 1:
-        raise MIVAError(f"The size {told_size(size)} is not possible: both sides must be at least one pixel.")
+        raise MIVAError(f"The size {format_size(size)} is not possible: both sides must be at least one pixel.")
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
     picture = clamp_unit(picture, "The picture")
     fitted = (crop_to if how == "crop" else _pad_to)(picture, size)
-    return fitted, _told_steps(original or (picture.shape[0], picture.shape[1]), size, how)
+    return fitted, _describe_fit(original or (picture.shape[0], picture.shape[1]), size, how)
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
-    """A mask (H, W) in [0, 1] as it covers a picture that `fit_picture` fits: (height, width)."""
+    """Fit a mask as `fit_picture` fits the picture that it belongs to.
+
+    Args:
+        mask: (H, W) in [0, 1]; the range is not checked.
+        size: (height, width) of the result.
+        how: as in `fit_picture`.
+
+    Returns:
+        (height, width)
+    """
     return (crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
 
 
 def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]:
-    """(H, W) or (H, W, C) of uint8, uint16 or float to colours (H, W, 1 or 3) and opacity (H, W, 1), in [0, 1]; None
-    where all is opaque."""
+    """Split pixels, (H, W) or (H, W, C) of uint8, uint16 or float32, into colours and opacity.
+
+    Returns:
+        Colours (H, W, 1 or 3) and opacity (H, W, 1), in [0, 1]; opacity is None where it is full everywhere.
+    """
     if pixels.dtype not in (np.uint8, np.uint16, np.float32):
         raise MIVAError(f"The picture {path} has {pixels.dtype} pixels: save it with 8 or 16 bits a channel.")
     white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
@@ -180,14 +212,22 @@ def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]
 
 
 def crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """A picture (H, W, C) in [0, 1], its range unchecked, as `fit_picture` crops it: (height, width, C)."""
-    (h, w), kept = picture.shape[:2], _cropped(picture.shape[:2], size)
-    top, left = (h - kept[0]) // 2, (w - kept[1]) // 2
-    return scale_picture(picture[top : top + kept[0], left : left + kept[1]], size)
+    """Crop a picture to the aspect of a size and scale it there, as `fit_picture` does, without its checks.
+
+    Args:
+        picture: (H, W, C) in [0, 1].
+        size: (height, width) of the result.
+
+    Returns:
+        (height, width, C)
+    """
+    (h, w), inner = picture.shape[:2], _cropped(picture.shape[:2], size)
+    top, left = (h - inner[0]) // 2, (w - inner[1]) // 2
+    return scale_picture(picture[top : top + inner[0], left : left + inner[1]], size)
 
 
 def _cropped(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of what is kept of a picture by a crop to the aspect of a size."""
+    """The (height, width) that a crop to the aspect of a size leaves of a picture."""
     (h, w), (height, width) = whole, size
     return max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
 
@@ -202,26 +242,26 @@ def _pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _padded(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a whole picture within a size."""
+    """The (height, width) that a whole picture has when it is scaled to fit into a size."""
     (h, w), (height, width) = whole, size
     ratio = min(height / h, width / w)
     return max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
 
 
-def _told_steps(whole: tuple[int, int], size: tuple[int, int], how: Literal["crop", "pad"]) -> str:
-    """In words, by which one or two steps `fit_picture` brings a whole picture to a size."""
+def _describe_fit(whole: tuple[int, int], size: tuple[int, int], how: Literal["crop", "pad"]) -> str:
+    """Describe the one or two steps by which `fit_picture` brings a picture to a size."""
     first, second = ("centre-cropped", "scaled") if how == "crop" else ("scaled", "padded")
     between, steps = (_cropped if how == "crop" else _padded)(whole, size), []
     if between != whole:
-        steps.append(f"{first} {told_size(whole)} to {told_size(between)}")
+        steps.append(f"{first} {format_size(whole)} to {format_size(between)}")
     if between != size:
-        start = "" if steps else f" {told_size(between)}"
-        steps.append(f"{second}{start} to {told_size(size)}")
+        start = "" if steps else f" {format_size(between)}"
+        steps.append(f"{second}{start} to {format_size(size)}")
     return ", ".join(steps)
 
 
 def scale_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """A picture (H, W, 3) in [0, 1] at a (height, width), whatever becomes of its aspect."""
+    """Scale a picture (H, W, C) in [0, 1] to a (height, width), bicubic and antialiased; its aspect may change."""
     if picture.shape[:2] == size:
         return picture.contiguous()
     planes = rearrange(picture, "h w c -> 1 c h w")
@@ -230,10 +270,10 @@ def scale_picture(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two (height, width) have the same aspect, but for the rounding that scaling leaves."""
+    """Whether two sizes (height, width) have the same aspect to 3 %, which covers the rounding that scaling leaves."""
     return abs(other[1] / other[0] / (size[1] / size[0]) - 1) <= _ASPECT_SLACK
 
 
-def told_size(size: Sequence[int]) -> str:
-    """(height, width) as people write it, width first."""
+def format_size(size: Sequence[int]) -> str:
+    """Write a (height, width) as people do, width first: "96×64"."""
     return f"{size[1]}×{size[0]}"

@@ -1,4 +1,4 @@
-"""Pictures, clips and masks as tensors that others hand over: brought to one shape and range, or refused."""
+"""Check pictures, clips and masks that are handed over as tensors, and bring them to one shape and range."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ _LOWEST, _HIGHEST = -0.5, 2.0
 
 
 def clamp_unit(values: Tensor, owner: str) -> Tensor:
-    """Values in [0, 1], where others' arithmetic may have left them somewhat outside.
+    """Clamp values to [0, 1], and refuse those that are too far outside to be meant so.
 
     Args:
         values: floats of any shape, at least one.
@@ -24,29 +24,36 @@ def clamp_unit(values: Tensor, owner: str) -> Tensor:
     Raises:
         MIVAError: some are NaN or infinite, or their range is another one, such as 0…255 or -1…1.
     """
+    return _clamped(values, owner, _LOWEST, _HIGHEST)
+
+
+def _clamped(values: Tensor, owner: str, lowest: float, highest: float) -> Tensor:
     low, high = (bound.item() for bound in torch.aminmax(values))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise MIVAError(f"{owner} holds NaN or infinite values: make another one.")
-    if low < _LOWEST or high > _HIGHEST:
-        raise _other_range(owner, low, high)
+    if low < lowest or high > highest:
+        raise MIVAError(f"{owner} has values from {low:g} to {high:g}: scale them to 0 … 1.")
     return values if low >= 0 and high <= 1 else values.clamp(0, 1)
 
 
 def to_bytes(values: Tensor) -> Tensor:
-    """Floats as uint8, 1 as 255; what lies outside of [0, 1] is clamped, since it would wrap around."""
+    """Convert floats in [0, 1] to uint8; those outside are clamped, since they would wrap around."""
     return values.clamp(0, 1).mul(255).round().byte()
 
 
 def frame_batch(images: Any, owner: str) -> Tensor:
-    """Frames (F, H, W, C) float32 on the CPU in [0, 1], with 1 to 4 channels.
+    """Check frames and bring them to one shape, range, type and device.
 
     Args:
-        images: floats in [0, 1] of shape (F, H, W, C), or (H, W, C) for one picture; further dimensions of one, as in
-            a batch of one clip (1, F, H, W, C), are dropped.
+        images: floats in [0, 1] of shape (F, H, W, C), or (H, W, C) for one picture; further dimensions of size 1, as
+            in a batch of one clip (1, F, H, W, C), are dropped.
         owner: whose they are, as in `clamp_unit`.
 
+    Returns:
+        (F, H, W, C) float32 on the CPU in [0, 1], with 1 to 4 channels.
+
     Raises:
-        MIVAError: another type or shape, nothing in it, tiny, or as from `clamp_unit`.
+        MIVAError: another type or shape, empty, a side below 8 pixels, or another range (see `clamp_unit`).
     """
     if not _is_dense(images) or not images.is_floating_point():
         raise MIVAError(
@@ -71,15 +78,18 @@ def frame_batch(images: Any, owner: str) -> Tensor:
 
 
 def mask_batch(mask: Any, owner: str) -> Tensor:
-    """Masks (B, H, W) float32 on the CPU in [0, 1].
+    """Check masks and bring them to one shape, range, type and device.
 
     Args:
-        mask: floats in [0, 1], truth values, or whole numbers of 0 and 1, of shape (H, W) or (B, H, W); further
-            dimensions of one, as in (B, 1, H, W) and (B, H, W, 1), are dropped.
+        mask: floats in [0, 1], booleans, or integers 0 and 1, of shape (H, W) or (B, H, W); further dimensions of
+            size 1, as in (B, 1, H, W) and (B, H, W, 1), are dropped.
         owner: whose they are, as in `clamp_unit`.
 
+    Returns:
+        (B, H, W) float32 on the CPU in [0, 1].
+
     Raises:
-        MIVAError: another type or shape, nothing in it, or as from `clamp_unit`.
+        MIVAError: another type or shape, empty, or another range (see `clamp_unit`).
     """
     if not _is_dense(mask) or mask.is_complex():
         raise MIVAError(f"{owner} is {_kind(mask)}, expected a tensor (H, W) in [0, 1].")
@@ -93,16 +103,13 @@ def mask_batch(mask: Any, owner: str) -> Tensor:
         )
     if not masks.numel():
         raise MIVAError(f"{owner} is empty, its shape is {shape}: connect a mask with pixels.")
-    # Floats of 8 bits have no extremes before.
-    values = masks.detach().to("cpu", torch.float32)
-    low, high = values.amin().item(), values.amax().item()
-    if not (masks.is_floating_point() or (low >= 0 and high <= 1)):
-        raise _other_range(owner, low, high)
-    return clamp_unit(values, owner)
+    # Integers are exact; only the arithmetic of floats may leave values somewhat outside.
+    bounds = (_LOWEST, _HIGHEST) if masks.is_floating_point() else (0, 1)
+    return _clamped(masks.detach().to("cpu", torch.float32), owner, *bounds)
 
 
 def _without_channel(mask: Tensor) -> Tensor:
-    """A mask without dimensions of one beyond (B, H, W), that of a channel behind or in front of H and W first."""
+    """Drop dimensions of size 1 beyond (B, H, W): first that of a channel behind or in front of H and W."""
     if mask.ndim > 2 and mask.shape[-1] == 1:
         return _without_channel(mask.squeeze(-1))
     for dim in (-3, 0):
@@ -111,12 +118,8 @@ def _without_channel(mask: Tensor) -> Tensor:
     return mask
 
 
-def _other_range(owner: str, low: float, high: float) -> MIVAError:
-    return MIVAError(f"{owner} has values from {low:g} to {high:g}: scale them to 0 … 1.")
-
-
 def _is_dense(value: Any) -> bool:
-    """Whether this is a tensor that holds each of its values as such."""
+    """Whether this is a tensor that stores every value: neither sparse nor quantised."""
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
 
 

@@ -1,4 +1,4 @@
-"""What is transparent in pictures and clips: what of it counts, and what is told of it."""
+"""Transparency of pictures and clips: what counts as opaque, and the warnings about it."""
 
 import warnings
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from ..errors import MIVAWarning
 
 OPAQUE = 250
-"""Of 255: what is at least as opaque is so throughout, since lossy codecs do not bring 255 back exactly."""
+"""Of 255. Values from here on count as fully opaque, since lossy codecs do not bring 255 back exactly."""
 
 
 def is_opaque(opacity: Tensor) -> bool:
-    """Whether floats in [0, 1] of any shape are opaque throughout."""
+    """Whether opacity, floats in [0, 1] of any shape, is full everywhere."""
     return bool(opacity.min() >= OPAQUE / 255)
 
 
@@ -22,15 +22,19 @@ def is_cut_out(opacity: Tensor) -> bool:
 
 
 def warn_over_white(name: str) -> None:
-    """Tell of something, by its name, that what is transparent in it is lost.
+    """Warn that what is transparent in a file, or in several, is lost.
 
     Args:
-        name: of a file, or of several.
+        name: of the file or files.
     """
     warnings.warn(f"What is transparent in {name} is shown over white.", MIVAWarning, stacklevel=3)
 
 
 def warn_masks_from_opacity(name: str) -> None:
-    """Tell of something, by its name, that its masks are what is opaque of it."""
+    """Warn that what is opaque of a file, or of several, is taken as its masks.
+
+    Args:
+        name: of the file or files.
+    """
     text = f"Masks are taken from the transparency of {name}: opaque is the subject."
     warnings.warn(text, MIVAWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Decode the pictures of videos, by FFmpeg, and of animations, by Pillow."""
+"""Decode the frames of videos by FFmpeg, and of animated pictures by Pillow."""
 
 import warnings
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -27,21 +27,21 @@ _DECODERS_WITH_OPACITY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OBLONGEST = 8
 # Twice that of 8K. Damaged headers claim a million.
 _MAX_SIDE = 16384
-# By what their files look like; of the last only newer releases of Pillow know.
+# Pillow's formats by what `looks_like` calls them; only newer releases know the last.
 _ANIMATIONS = {"a GIF picture": "GIF", "a WebP picture": "WEBP", "a PNG picture": "PNG", "an AVIF picture": "AVIF"}
 
 
 @dataclass(frozen=True)
 class CodedFrame:
-    """A picture of a video, upright, its pixels square.
+    """A frame of a video, upright and with square pixels.
 
     Attributes:
         pixels: (H, W, 3) uint8, over white where it is transparent.
-        opacity: (H, W) uint8, None where all of it is opaque.
+        opacity: (H, W) uint8, None where it is full everywhere.
         stored_size: (height, width) before pixels were made square.
-        time: seconds at which it begins, None where the file does not tell.
-        duration: seconds for which it is shown; None in videos, whose frames last until the next.
-        rate: frames a second as the file names it, 0 where it does not.
+        time: when it begins, in seconds; None where the file does not say.
+        duration: how long it is shown, in seconds; None in videos, whose frames last until the next one.
+        rate: frames per second that the file names, 0 where it names none.
     """
 
     pixels: np.ndarray
@@ -53,13 +53,13 @@ class CodedFrame:
 
 
 def decode(path: Path) -> Iterator[CodedFrame]:
-    """The pictures of a video, or of an animated GIF, WebP, PNG or AVIF, one after the other.
+    """Decode the frames of a video, or of an animated GIF, WebP, PNG or AVIF, one after the other.
 
     Args:
-        path: a file that is there and not empty.
+        path: a file that exists and is not empty.
 
     Raises:
-        MIVAError: it is not a video, is damaged, or its frames are above 100 megapixels or 16384 a side.
+        MIVAError: it is no video, is damaged, or its frames are above 100 megapixels or 16384 pixels a side.
     """
     kind = looks_like(path)
     frames = _decode_animation(path, kind) if kind in _ANIMATIONS else _decode_video(path)
@@ -83,10 +83,10 @@ def decode(path: Path) -> Iterator[CodedFrame]:
 
 
 def is_animation(path: Path) -> bool:
-    """Whether this is an animated GIF, WebP, PNG or AVIF; not if it cannot be read, which is told when it is."""
+    """Whether this is an animated GIF, WebP, PNG or AVIF; a file that cannot be read is none."""
     from PIL import Image
 
-    # To open a pipe may wait for ever.
+    # Opening a pipe may wait for ever.
     if not path.is_file():
         return False
     with suppress(Exception), warnings.catch_warnings():
@@ -105,7 +105,7 @@ def _decode_animation(path: Path, kind: str) -> Iterator[CodedFrame]:
             f"{path} looks like {kind}, which this release of Pillow cannot read: update Pillow, or convert the file."
         )
     with warnings.catch_warnings():
-        # Our own limit is told as an error; Pillow would warn at another one.
+        # Our own limit is an error; Pillow would warn at another one.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(path, formats=[_ANIMATIONS[kind]])
     with image:
@@ -153,24 +153,24 @@ def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Pa
 
 
 def _decoder(path: Path, stream: "VideoStream") -> "VideoCodecContext":
-    """The one of a stream, or where that leaves its opacity out one that reads it."""
+    """The decoder of a stream; where FFmpeg's default one drops opacity, another that reads it."""
     import av
 
-    usual = stream.codec_context
+    default = stream.codec_context
     name = _DECODERS_WITH_OPACITY.get(stream.codec.canonical_name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
-        return usual
+        return default
     if name not in av.codecs_available:
         text = f"What is transparent in {path} cannot be read, since this FFmpeg lacks {name}: its colours are used."
         warnings.warn(text, MIVAWarning, stacklevel=2)
-        return usual
-    decoder = av.CodecContext.create(name, "r")
-    decoder.extradata = usual.extradata
+        return default
+    decoder = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
+    decoder.extradata = default.extradata
     return decoder
 
 
 def _pixel_ratio(path: Path, stream: "VideoStream") -> Fraction:
-    """How many times as wide as high a pixel is to be shown."""
+    """Width over height with which pixels are to be shown."""
     ratio = stream.sample_aspect_ratio or Fraction(1)
     if 1 / _OBLONGEST <= ratio <= _OBLONGEST:
         return ratio
@@ -199,7 +199,7 @@ def _upright(frame: "VideoFrame", ratio: Fraction, rate: float) -> CodedFrame:
 
 
 def _over_white(image: "Image.Image") -> tuple[np.ndarray, np.ndarray | None]:
-    """(H, W, 3) uint8, and opacity (H, W) uint8, None where all is opaque."""
+    """Pixels over white, (H, W, 3) uint8, and opacity, (H, W) uint8, None where it is full everywhere."""
     from PIL import Image
 
     if not image.has_transparency_data:
@@ -213,7 +213,7 @@ def _over_white(image: "Image.Image") -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _square_pixel_size(width: int, height: int, ratio: Fraction) -> tuple[int, int]:
-    """(width, height) with square pixels, the larger of which keeps its number of pixels."""
+    """The (width, height) of a picture once its pixels are square; the longer side keeps its number of pixels."""
     if width * ratio >= height:
         return width, max(1, round(height / ratio))
     return max(1, round(width * ratio)), height

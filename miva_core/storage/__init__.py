@@ -1,1 +1,1 @@
-"""Files on disk: read as data, written whole or not at all."""
+"""Files on disk: read as data, never run, and written whole or not at all."""

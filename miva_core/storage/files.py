@@ -1,4 +1,4 @@
-"""Checks on picture and video files that people name, and writing that never leaves half a file."""
+"""Check files that people name, and write files and folders completely or not at all."""
 
 import hashlib
 import math
@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import MIVAError
-from .identify import what_is
+from .identify import identify_file
 
-# How files begin, most telling first; the names complete "it looks like …".
+# How files begin, the most specific first; the names complete "it looks like …".
 _BEGINNINGS = (
     (rb"\x89PNG\r\n", "a PNG picture"),
     (rb"\xff\xd8\xff", "a JPEG picture"),
@@ -24,7 +24,7 @@ _BEGINNINGS = (
     (rb"II[*+]\0|MM\0[*+]", "a TIFF picture"),
     (rb"....ftyp(avif|avis)", "an AVIF picture"),
     (rb"....ftyp(hei[cfx]|hevc|mif1)", "a HEIF picture"),
-    # The four bytes in front are a size, and no text.
+    # The four bytes in front are a size, not text.
     (rb"[\0-\x1f]...(ftyp|moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI |FLV\1|OggS|\0\0\1[\xba\xb3]", "a video"),
     (rb"%PDF", "a PDF document"),
     (rb"\s*(<\?xml[^>]*>\s*)?<svg", "an SVG drawing"),
@@ -36,7 +36,7 @@ def require_file(path: str | Path, kind: str) -> Path:
 
     Args:
         path: what the user named.
-        kind: what is wanted, for the message: "picture", "video".
+        kind: what it should be, for the message: "picture", "video".
 
     Returns:
         The path.
@@ -63,20 +63,20 @@ def require_file(path: str | Path, kind: str) -> Path:
 
 
 def looks_like(path: Path) -> str:
-    """What a file is by its first bytes, as words that complete "it looks like …"."""
+    """Describe a file by its first bytes, in words that complete "it looks like …"."""
     with path.open("rb") as file:
         head = file.read(512)
     for beginning, name in _BEGINNINGS:
         if re.match(beginning, head, re.DOTALL):
             return name
-    return what_is(path)
+    return identify_file(path)
 
 
 def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
-    """Check that a file can be written later, cheaply enough to do it before an hour of sampling.
+    """Check that a file can be written, so that hours of work are not lost when it cannot.
 
     Args:
-        path: the file to write; one that exists will be replaced.
+        path: the file that will be written; one that exists will be replaced.
         extensions: endings that the writer knows, in lower case with the dot.
 
     Returns:
@@ -94,7 +94,7 @@ def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
     if not os.path.isdir(path.parent):
         raise MIVAError(f"There is no folder {path.parent} to write {path.name} into: create it first.")
     try:
-        # A name may be too long, which a look at the file tells; that there is none yet is as it should be.
+        # This fails if the name is too long; that there is no such file yet is fine.
         with suppress(FileNotFoundError):
             path.stat()
     except OSError as error:
@@ -104,8 +104,9 @@ def check_writable(path: str | Path, extensions: Collection[str]) -> Path:
 
 
 def check_fillable(folder: Path) -> None:
-    """Check that files can be written into a folder, by trying: permission bits tell nothing of Windows, or of disks
-    that are read-only.
+    """Check that files can be written into a folder, by writing one.
+
+    Permission bits mean nothing on Windows, and say nothing about read-only disks.
 
     Raises:
         MIVAError: they cannot.
@@ -118,10 +119,17 @@ def check_fillable(folder: Path) -> None:
 
 
 def check_new(path: str | Path, extensions: Collection[str]) -> Path:
-    """Check that a file can be written, see `check_writable`, and replaces none.
+    """Check that a new file can be written.
+
+    Args:
+        path: the file that will be written.
+        extensions: as in `check_writable`.
+
+    Returns:
+        The path.
 
     Raises:
-        MIVAError: it exists, or cannot be written.
+        MIVAError: the file exists, or cannot be written, see `check_writable`.
     """
     path = check_writable(path, extensions)
     if path.exists():
@@ -129,30 +137,49 @@ def check_new(path: str | Path, extensions: Collection[str]) -> Path:
     return path
 
 
+def create_folder(folder: Path, parents: bool = False) -> None:
+    """Create a folder unless it is there.
+
+    Args:
+        folder: the path.
+        parents: whether to create missing folders above it too.
+
+    Raises:
+        MIVAError: the file system refuses, or a file has that name.
+    """
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+
+
 class FileTakenError(MIVAError):
-    """A file appeared where a new one was about to be put; it is left alone."""
+    """Something appeared where a new file or folder was about to be put; it is left alone."""
 
 
 @contextmanager
 def replacing(path: Path, new: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it takes its place when the block ends well and vanishes otherwise.
+    """Write a file by way of a temporary one, which takes its place if the block ends well and is removed otherwise.
 
-    What writers that were killed have left in the folder is removed once it is a day old.
+    Temporary files of writers that were killed are removed from the folder once they are a day old.
 
     Args:
         path: the file to write.
-        new: never replace a file, not even one that has appeared meanwhile.
+        new: whether to refuse to replace a file, even one that has appeared meanwhile.
+
+    Yields:
+        The path of the temporary file.
 
     Raises:
         FileTakenError: there is such a file when the block ends, and `new` is set.
         MIVAError: the file system refuses (full, no permission).
     """
-    target = Path(os.path.realpath(path))  # through a symbolic link, which would otherwise be replaced itself
+    target = Path(os.path.realpath(path))  # a symbolic link would otherwise be replaced itself
     temporary = _temporary(target, path.suffix)
     try:
         temporary.touch()
         found = temporary.stat()
-        # By the clock of the file system, which on a network is another one.
+        # By the clock of the file system, which may differ from ours on a network.
         _sweep(target.parent, before=found.st_mtime - _A_DAY)
         yield temporary
         # Some writers make files that only their owner may read.
@@ -170,13 +197,16 @@ def replacing(path: Path, new: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder`; it takes its place when the block ends well and vanishes otherwise.
+    """Fill a folder by way of a temporary one, which takes its place if the block ends well and is removed otherwise.
 
     Args:
-        folder: which does not exist, or is empty.
+        folder: one that does not exist, or is empty.
+
+    Yields:
+        The path of the temporary folder.
 
     Raises:
-        FileTakenError: something is in it by now; the results are in a folder whose name has a number.
+        FileTakenError: something is in the folder by now; the results are in a folder whose name has a number.
         MIVAError: the file system refuses.
     """
     target = Path(os.path.realpath(folder))
@@ -193,7 +223,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed writers of a file, or of the files in a folder, have left; nobody may be writing there."""
+    """Remove the temporary files of killed writers of a file, or of all files in a folder.
+
+    Args:
+        path: the file or folder; nobody may be writing it.
+    """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         _sweep(target)
@@ -202,19 +236,19 @@ def sweep(path: Path) -> None:
 
 
 _TEMPORARY = re.compile(r"\.miva-[0-9a-f]{8}-[0-9a-f]{16}(\..*)?", re.DOTALL)
-"""Names of temporary files and folders, in full: people may give theirs names that only begin so."""
+"""The whole name of temporary files and folders: people's own names may begin like it."""
 _A_DAY = 24 * 3600.0
-"""Seconds after which nobody writes a file any more that has not changed meanwhile."""
+"""Seconds without a change after which a temporary file is left over from a killed writer."""
 
 
 def _temporary(target: Path, ending: str = "") -> Path:
-    """A new name beside a target."""
+    """Make a temporary name in the folder of a target."""
     return target.with_name(f"{_mark(target)}{uuid.uuid4().hex[:16]}{ending}")
 
 
 def _mark(target: Path) -> str:
-    """How the names of the temporary files of one target begin; names may be too long to be repeated in them."""
-    # Windows has names with half a character, which no encoding takes otherwise.
+    """The beginning of the names of a target's temporary files: a hash, since its own name may be too long."""
+    # Names on Windows may hold half a character, which no encoding takes otherwise.
     return f".miva-{hashlib.sha256(target.name.encode(errors='surrogatepass')).hexdigest()[:8]}-"
 
 
@@ -223,8 +257,8 @@ def _sweep(folder: Path, mark: str = "", before: float = math.inf) -> None:
 
     Args:
         folder: that they are in.
-        mark: how their names begin.
-        before: a moment since which they have not changed.
+        mark: the beginning of their names.
+        before: time stamp; what has changed since then stays.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -239,13 +273,13 @@ def _sweep(folder: Path, mark: str = "", before: float = math.inf) -> None:
 
 
 def _last_change(entry: os.DirEntry[str]) -> float:
-    """When a file, or anything inside a folder, was last changed: a folder does not tell of what grows in it."""
+    """The time of the last change of a file, or of anything in a folder, whose own time ignores what grows in it."""
     inside = (os.path.join(place, name) for place, folders, files in os.walk(entry) for name in (*folders, *files))
     return max(os.lstat(path).st_mtime for path in (entry.path, *inside))
 
 
 def _place(made: Path, target: Path) -> None:
-    """Give a folder its name, or one with a number if something is in the folder of that name."""
+    """Move a folder to its name, or to one with a number if a folder of that name is not empty."""
     try:
         with suppress(FileNotFoundError):
             target.rmdir()
@@ -263,14 +297,14 @@ def _place(made: Path, target: Path) -> None:
 
 
 def _put(temporary: Path, target: Path) -> None:
-    """Give a file its name unless that is taken, which no check beforehand could promise."""
+    """Move a file to its name unless that is taken, in one step, since another process may take it at any time."""
     try:
         try:
             os.link(temporary, target)
         except FileExistsError:
             raise
         except OSError:
-            # A file system without hard links, as on memory cards: the name is taken first, and then filled.
+            # A file system without hard links, as on memory cards: take the name first, then replace the empty file.
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             try:
                 os.replace(temporary, target)

@@ -1,4 +1,4 @@
-"""Tells what a file is by looking inside, for error messages that name the mistake."""
+"""What a file is, by its content, for error messages that name the mistake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 FORMAT_VERSION = 1
-"""Of adapter files: the newest that can be read, and the one that is written."""
+"""The version of adapter files that is written, and the newest that can be read."""
 
 _LOST = "a MIVA adapter that has lost its metadata"
 _DAMAGED = "a damaged MIVA adapter"
@@ -33,8 +33,15 @@ LONGEST_ADAPTER_HEADER = 1_000_000
 """Bytes; those of adapters are some kB."""
 
 
-def what_is(path: str | os.PathLike[str]) -> str:
-    """A phrase such as "an empty file", to stand after "is". Reads the beginning of the file and never raises."""
+def identify_file(path: str | os.PathLike[str]) -> str:
+    """Identify a file by its beginning. It never raises.
+
+    Args:
+        path: of the file, which may be missing.
+
+    Returns:
+        A phrase to stand after "is", such as "an empty file" or "a Wan VAE".
+    """
     path = Path(path)
     if not os.path.exists(path):  # unlike Path.exists, it does not raise where a folder may not be entered
         return "not there"
@@ -50,7 +57,7 @@ def what_is(path: str | os.PathLike[str]) -> str:
                 return BROKEN_SAFETENSORS[-1]
             if header_size is not None:
                 file.seek(8)
-                return _what_safetensors(file.read(header_size), path.stat().st_size - 8 - header_size)
+                return _identify_safetensors(file.read(header_size), path.stat().st_size - 8 - header_size)
     except OSError as error:
         return f"a file that cannot be read ({error.strerror})"
     if not head:
@@ -76,7 +83,7 @@ def header_length(path: str | os.PathLike[str]) -> int | None:
     return length if head[8:] == b"{" and length <= 100_000_000 else None
 
 
-def _what_safetensors(header: bytes, data_size: int) -> str:
+def _identify_safetensors(header: bytes, data_size: int) -> str:
     if data_size < 0:
         return "a truncated safetensors file"
     try:
@@ -94,12 +101,12 @@ def _what_safetensors(header: bytes, data_size: int) -> str:
         return _BLOATED
     if adapter is not None:
         return NEWER if _is_newer(adapter) else _DAMAGED
-    kind = what_model(shapes, dtypes)
+    kind = identify_model(shapes, dtypes)
     return _LOST if kind == _ADAPTER else kind
 
 
 def _is_newer(adapter: Any) -> bool:
-    """Whether the header of an adapter, JSON of which more than the version may be unknown here, is of a later one."""
+    """Whether an adapter's header is of a later format version, of which nothing but the version can be relied on."""
     try:
         version = json.loads(adapter)["format_version"]
         return isinstance(version, int) and version > FORMAT_VERSION
@@ -107,12 +114,15 @@ def _is_newer(adapter: Any) -> bool:
         return False
 
 
-def what_model(shapes: Mapping[str, Sequence[int]], dtypes: Collection[str] = ()) -> str:
-    """A phrase such as "an SDXL checkpoint" for the model that tensors of these names and shapes belong to.
+def identify_model(shapes: Mapping[str, Sequence[int]], dtypes: Collection[str] = ()) -> str:
+    """Identify a model by the names and shapes of its tensors.
 
     Args:
         shapes: shape of every tensor by name, as the file has them.
         dtypes: names of their dtypes as safetensors writes them.
+
+    Returns:
+        A phrase to stand after "is", such as "an SDXL checkpoint".
     """
     kind = next((name for name, fits in _MODELS.items() if fits(shapes)), "a model file of an unknown kind")
     fp8 = any(dtype.startswith("F8") for dtype in dtypes) or any("scaled_fp8" in key for key in shapes)

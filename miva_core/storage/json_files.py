@@ -1,4 +1,4 @@
-"""JSON files: those that come with the package, and those of strangers."""
+"""Read JSON files: those of the package, and those of users."""
 
 import json
 from pathlib import Path
@@ -7,22 +7,22 @@ from typing import Any
 from ..errors import MIVAError
 
 _LARGEST = 10_000_000
-"""Bytes; the files that tell how a model is built have some kB."""
+"""Bytes; configurations of models have some kB."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a UTF-8 JSON file of the package."""
+    """Read the object in a UTF-8 JSON file of the package."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_foreign_json(path: Path) -> dict[str, Any]:
-    """The object in a UTF-8 JSON file that anyone may have written.
+    """Read the object in a UTF-8 JSON file that anyone may have written.
 
     Raises:
-        MIVAError: it cannot be read, is no JSON object, or is nested or long beyond reason.
+        MIVAError: the file cannot be read, is no JSON object, is nested too deeply, or is longer than 10 MB.
     """
     try:
-        # A pipe or device would be waited for.
+        # Reading a pipe or device could wait for ever.
         content = read_json(path) if path.is_file() and path.stat().st_size <= _LARGEST else None
     except (OSError, ValueError, RecursionError) as error:
         raise MIVAError(f"{path} is damaged: get its folder again.") from error

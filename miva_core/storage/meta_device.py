@@ -1,4 +1,4 @@
-"""Tensors of a file into a model that was built without memory for them."""
+"""Build models on the meta device, without memory, and fill them with the tensors of a file."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,7 +11,11 @@ from .weights import check_floating
 
 
 def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """What `build` makes, its parameters and buffers without memory."""
+    """Build a model on the meta device, its parameters and buffers without memory.
+
+    Args:
+        build: makes the model.
+    """
     with torch.device("meta"):
         return build()
 
@@ -23,31 +27,33 @@ def fill(
     device: torch.device | str,
     dtype: Callable[[str], torch.dtype],
 ) -> None:
-    """Put tensors in place of those on the meta device, one after another, so that memory holds about one copy.
+    """Fill a model on the meta device with tensors, one by one, so that memory holds about one copy of them.
 
     Args:
-        tensors: by the model's own names; emptied on the way.
-        source: the files they came from, for messages.
-        dtype: what each tensor is to be, by name.
+        model: built by `on_meta`; afterwards frozen and in eval mode.
+        tensors: by their names in the model; emptied on the way.
+        source: the file they come from, for messages.
+        device: where the model will run.
+        dtype: gives the dtype of each tensor by its name.
 
     Raises:
-        MIVAError: names or shapes are not the model's.
+        MIVAError: names or shapes are not those of the model, or a tensor holds no floating-point numbers.
     """
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    _check(tensors, wanted, source)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    _check(tensors, shapes, source)
     # Copied even where nothing changes: a mapped file could be replaced under the running model.
-    placed = {name: tensors.pop(name).to(device, dtype(name), copy=True) for name in wanted}
+    placed = {name: tensors.pop(name).to(device, dtype(name), copy=True) for name in shapes}
     model.load_state_dict(placed, assign=True)
     model.eval().requires_grad_(False)
 
 
-def _check(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], source: str) -> None:
-    # diffusers' converters put None where they miss a tensor.
+def _check(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
+    # diffusers' converters put None where a tensor is missing.
     found_names = {name for name, tensor in tensors.items() if tensor is not None}
-    for name in sorted(wanted.keys() ^ found_names):
-        found = "lacks" if name in wanted else "holds an unexpected"
+    for name in sorted(shapes.keys() ^ found_names):
+        found = "lacks" if name in shapes else "holds an unexpected"
         raise MIVAError(f"{source} {found} {printable(name)}: it is damaged, or of a version that is not supported.")
-    for name, shape in wanted.items():
+    for name, shape in shapes.items():
         if tuple(tensors[name].shape) != shape:
             raise MIVAError(
                 f"{source} holds {name} of shape {shown(tuple(tensors[name].shape))}, but {shape} was expected."

@@ -1,10 +1,10 @@
-"""Tensors of model files: read from safetensors and from PyTorch checkpoints, whose code is not run; and written."""
+"""Read tensors from safetensors files and PyTorch checkpoints, without running their code, and write them."""
 
 import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +16,43 @@ from torch import Tensor, nn
 from ..checks import LARGEST_VALUE, printable, shown
 from ..errors import MIVAError
 from .files import looks_like, replacing, require_file
-from .identify import BROKEN_SAFETENSORS, header_length, what_is, what_model
+from .identify import BROKEN_SAFETENSORS, header_length, identify_file, identify_model
 
 _HARMLESS_GROWTH = 2**24
-"""Bytes by which an archive may grow when it is read: TorchScript, which is refused later, compresses its code."""
+"""Bytes by which an archive may grow when it is unpacked: TorchScript, which is refused later, compresses its code."""
 _LARGEST_SHARING = 8
-"""Tensors may be given under several names, as Grounding DINO's six decoder layers share one head, but not all of them
-under many."""
+"""Largest ratio of the size of all tensors to that of the file. Some may have several names, as the head that six
+decoder layers of Grounding DINO share, but not all of them many."""
 _DTYPE_NAMES = {torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2"}
 
 
 class _Forgotten:
-    """Stands for a training-time object in an old checkpoint; its state is dropped."""
+    """Stands for an object of a training in an old checkpoint; its state is dropped."""
 
     def __setstate__(self, state: Any) -> None:
         pass
 
 
-# Stable Diffusion's own .ckpt files carry this object of their trainer beside the weights.
-_HARMLESS = [(_Forgotten, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")]
+# The original .ckpt files of Stable Diffusion hold this object of their trainer next to the weights.
+_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Forgotten, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint")
+]
 
 
 def open_weights(path: str | os.PathLike[str], kind: str) -> dict[str, Tensor]:
-    """All tensors of a model file by name, on the CPU in the dtype of the file, mapped rather than read.
+    """Open the tensors of a model file by name, on the CPU in the dtype of the file, memory-mapped where possible.
 
-    A "state_dict" or "model" inside is unwrapped and a "module." before all names is taken off.
+    A "state_dict" or "model" inside is unwrapped, and a "module." in front of all names is removed.
 
     Args:
-        kind: what is wanted, for the message: "SD 1.5 checkpoint".
+        path: a .safetensors file or a PyTorch checkpoint.
+        kind: what it should be, for the message: "SD 1.5 checkpoint".
 
     Raises:
         MIVAError: no such file, empty, truncated, damaged, no model file, or one that only code could restore.
     """
-    path = require_file(path, kind)
-    found = what_is(path)
+    path = require_file(Path(path), kind)
+    found = identify_file(path)
     if found in BROKEN_SAFETENSORS:
         raise MIVAError(f"{path} is {found}: get the {kind} again, and compare its size.")
     if found in ("a text file", "a file of an unknown kind"):
@@ -75,11 +78,14 @@ def open_weights(path: str | os.PathLike[str], kind: str) -> dict[str, Tensor]:
 def save_weights(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], owner: str, new: bool = False
 ) -> None:
-    """Write a .safetensors file, whole or not at all.
+    """Write a .safetensors file, complete or not at all.
 
     Args:
+        path: the file.
+        tensors: by name.
+        metadata: texts for the header.
         owner: what the tensors are, for messages: "The adapter".
-        new: never replace a file, see `replacing`.
+        new: whether to refuse to replace a file, see `replacing`.
 
     Raises:
         FileTakenError: there is such a file, and `new` is set.
@@ -94,10 +100,14 @@ def save_weights(
 
 
 def check_finite(tensors: Mapping[str, Tensor], owner: str) -> None:
-    """Check that all values are numbers.
+    """Check that all values are finite.
+
+    Args:
+        tensors: by name.
+        owner: what they are, for the message: "The adapter".
 
     Raises:
-        MIVAError: one is not; the message names the tensor.
+        MIVAError: one is NaN or infinite; the message names its tensor.
     """
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
@@ -105,10 +115,14 @@ def check_finite(tensors: Mapping[str, Tensor], owner: str) -> None:
 
 
 def check_moderate(tensors: Mapping[str, Tensor], owner: str) -> None:
-    """Check that the values of an adapter are finite and of a size that a model can be run with.
+    """Check that the values of an adapter are finite and at most `LARGEST_VALUE`, so that a model can run with them.
+
+    Args:
+        tensors: by name.
+        owner: what they are, for the message: "The adapter".
 
     Raises:
-        MIVAError: they are not; the message names the tensor.
+        MIVAError: one is not; the message names its tensor.
     """
     check_finite(tensors, owner)
     for name, tensor in tensors.items():
@@ -121,26 +135,31 @@ def check_moderate(tensors: Mapping[str, Tensor], owner: str) -> None:
 
 
 def check_floating(name: str, tensor: Tensor, source: str | os.PathLike[str]) -> None:
-    """Check that a tensor holds real weights.
+    """Check that a tensor holds floating-point numbers.
+
+    Args:
+        name: of the tensor.
+        tensor: of any type.
+        source: the file it comes from, for the message.
 
     Raises:
-        MIVAError: it holds integers, truth values or complex numbers, as quantised files do.
+        MIVAError: it holds integers, booleans or complex numbers, as quantised files do.
     """
     if not tensor.is_floating_point():
         dtype = str(tensor.dtype).removeprefix("torch.")
         raise MIVAError(f"{source} holds {printable(name)} as {dtype}, not as floating-point weights: get it as those.")
 
 
-def what_weights(tensors: Mapping[str, Tensor]) -> str:
-    """A phrase for the model that tensors belong to, see `sniff.what_model`."""
-    return what_model(
+def identify_weights(tensors: Mapping[str, Tensor]) -> str:
+    """Describe the model that tensors belong to, see `identify_model`."""
+    return identify_model(
         {name: tuple(tensor.shape) for name, tensor in tensors.items()},
         {_DTYPE_NAMES.get(tensor.dtype, "") for tensor in tensors.values()},
     )
 
 
 def _check_values(tensors: Mapping[str, Tensor], path: Path, kind: str) -> None:
-    """Tensors must be plain, and have the values that they claim: strides of 0 make terabytes of one number."""
+    """Check that tensors are plain and hold the values that they claim: strides of 0 make terabytes of one number."""
     claimed = 0
     for name, tensor in tensors.items():
         plain = type(tensor) in (Tensor, nn.Parameter) and not tensor.is_nested and tensor.layout == torch.strided
@@ -161,7 +180,7 @@ def _check_values(tensors: Mapping[str, Tensor], path: Path, kind: str) -> None:
 
 def _read_pickle(path: Path, kind: str) -> dict[str, Tensor]:
     _check_archive(path, kind)
-    # What torch warns of in old or strange files is told by our own messages.
+    # Our own messages replace torch's warnings about old or strange files.
     with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Files from before PyTorch 1.6 are no zip archives and cannot be mapped.
@@ -176,7 +195,7 @@ def _read_pickle(path: Path, kind: str) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path, kind: str) -> None:
-    """PyTorch compresses no tensors; those that are could grow a thousandfold when they are read."""
+    """Refuse compressed archives: PyTorch compresses no tensors, and compressed ones could grow a thousandfold."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Grounding DINO: boxes of what phrases name."""
+"""Grounding DINO: finds boxes of what phrases name."""
 
 import inspect
 import logging
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _CLS, _SEP, _STOP = 101, 102, 1012
-# Boxes that overlap more are taken for the same thing.
-_SAME = 0.7
+_DUPLICATE_IOU = 0.7
+"""Boxes whose intersection over union is larger count as one object."""
 
 _log = logging.getLogger(__name__)
 
 
 class NotFoundError(MIVAError):
-    """What was looked for is not in the picture, or is nothing that the detector knows."""
+    """What a phrase names is not in the picture, or the detector knows none of its words."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes in one picture that may be what a phrase names, best first.
+    """Boxes in one picture that may show what a phrase names, best first.
 
     Attributes:
         boxes: (N, 4) corners x0, y0, x1, y1 in pixels.
         scores: (N,) in [0, 1].
-        best: score of the box that fits the phrase best, also where it fits another one better.
+        best_score: highest score of any box for the phrase, also of one that scores higher for another phrase.
     """
 
     boxes: Tensor
     scores: Tensor
-    best: float
+    best_score: float
 
-    def above(self, confidence: float, count: int) -> "Candidates":
-        """The best `count` of those that score at least `confidence`."""
-        kept = (self.scores >= confidence).nonzero()[:count, 0]
-        return Candidates(self.boxes[kept], self.scores[kept], self.best)
+    def top(self, count: int, confidence: float) -> "Candidates":
+        """Select the best `count` boxes that score at least `confidence`."""
+        selected = (self.scores >= confidence).nonzero()[:count, 0]
+        return Candidates(self.boxes[selected], self.scores[selected], self.best_score)
 
 
 class Detector:
@@ -56,8 +56,10 @@ class Detector:
     def __init__(self, model: "PreTrainedModel", tokenizer: "Tokenizer", shorter: int, longer: int) -> None:
         """
         Args:
-            shorter: side in pixels that pictures are scaled to.
-            longer: what their other side may be at most.
+            model: a GroundingDinoForObjectDetection.
+            tokenizer: with the vocabulary of bert-base-uncased.
+            shorter: shorter side in pixels that pictures are scaled to.
+            longer: largest other side in pixels that they may have then.
         """
         check_text_positions(inspect.getmodule(type(model)))
         processor = image_processor("grounding_dino", "GroundingDinoImageProcessor")
@@ -66,45 +68,50 @@ class Detector:
 
     @torch.no_grad()
     def __call__(self, picture: Tensor, phrases: Sequence[str]) -> list[Candidates]:
-        """Find what the phrases name.
+        """Find what phrases name in a picture.
 
-        A phrase's score is the mean over its tokens of the sigmoid of their logits, and a box belongs to the phrase
-        that it scores highest on.
+        The score of a box for a phrase is the mean sigmoid of the logits of its tokens. Each box belongs to the phrase
+        for which it scores highest.
 
         Args:
             picture: (H, W, 3) in [0, 1].
-            phrases: see `split_prompt`.
+            phrases: lower-case nouns or short phrases, see `split_prompt`.
 
         Returns:
-            One for each phrase, in order.
+            The candidates of each phrase, in order.
 
         Raises:
-            MIVAError: the phrases are too long, or the vocabulary holds none of a phrase's words.
+            NotFoundError: the vocabulary holds no word of a phrase.
+            MIVAError: the phrases are too long.
         """
-        ids, spans = self.read(phrases)
+        ids, spans = self.tokenize(phrases)
         device = self.model.device
         text = torch.tensor([ids], device=device)
         pixels = self._prepare(images=[to_planes(picture)], return_tensors="pt").to(device)
-        found = self.model(
+        output = self.model(
             pixel_values=pixels["pixel_values"],
             pixel_mask=pixels["pixel_mask"],
             input_ids=text,
             token_type_ids=torch.zeros_like(text),
             attention_mask=torch.ones_like(text),
         )
-        chances = found.logits[0].float().sigmoid().cpu()
-        scores = torch.stack([chances[:, span].mean(-1) for span in spans])
-        boxes = _in_pixels(found.pred_boxes[0].float().cpu(), picture.shape[:2])
-        return [self._of(k, scores, boxes) for k in range(len(phrases))]
+        token_scores = output.logits[0].float().sigmoid().cpu()
+        scores = torch.stack([token_scores[:, span].mean(-1) for span in spans])
+        boxes = _in_pixels(output.pred_boxes[0].float().cpu(), picture.shape[:2])
+        return [_candidates(k, scores, boxes) for k in range(len(phrases))]
 
-    def _of(self, phrase: int, scores: Tensor, boxes: Tensor) -> Candidates:
-        mine = (scores.argmax(0) == phrase).nonzero()[:, 0]
-        kept = mine[nms(boxes[mine], scores[phrase, mine], _SAME)]
-        return Candidates(boxes[kept], scores[phrase, kept], scores[phrase].max().item())
+    def tokenize(self, phrases: Sequence[str]) -> tuple[list[int], list[slice]]:
+        """Tokenize phrases, each ended by a full stop.
 
-    def read(self, phrases: Sequence[str]) -> tuple[list[int], list[slice]]:
-        """Token ids of all phrases, each ended by a full stop, and where each phrase stands among them."""
-        ids, spans = [_CLS], []
+        Returns:
+            The ids of all tokens, and the slice of them that belongs to each phrase.
+
+        Raises:
+            NotFoundError: the vocabulary holds no word of a phrase.
+            MIVAError: the phrases are too long.
+        """
+        ids: list[int] = [_CLS]
+        spans: list[slice] = []
         unknown = self._tokenizer.token_to_id("[UNK]")
         for phrase in phrases:
             tokens = self._tokenizer.encode(phrase, add_special_tokens=False).ids
@@ -122,8 +129,15 @@ class Detector:
         return ids, spans
 
 
+def _candidates(phrase: int, scores: Tensor, boxes: Tensor) -> Candidates:
+    """The boxes that belong to a phrase, given by its index; scores are (phrases, boxes)."""
+    owned = (scores.argmax(0) == phrase).nonzero()[:, 0]
+    distinct = owned[nms(boxes[owned], scores[phrase, owned], _DUPLICATE_IOU)]
+    return Candidates(boxes[distinct], scores[phrase, distinct], scores[phrase].max().item())
+
+
 def _in_pixels(boxes: Tensor, size: Sequence[int]) -> Tensor:
-    """Boxes (N, 4) of centre and size, relative to a picture, as corners inside it."""
+    """Convert boxes (N, 4) of relative centre and size to corners in pixels, inside a picture of (height, width)."""
     height, width = size
     scale = torch.tensor([width, height, width, height])
     return (box_convert(boxes, "cxcywh", "xyxy").clamp(0, 1) * scale).float()
@@ -131,19 +145,19 @@ def _in_pixels(boxes: Tensor, size: Sequence[int]) -> Tensor:
 
 @cache
 def check_text_positions(library: ModuleType) -> None:
-    """Warn, once, where the installed transformers counts text positions wrongly, as 5.0 to 5.22 do.
+    """Warn once if the installed transformers computes wrong text positions, as 5.0 to 5.22 do.
 
-    They give the full stop that ends a phrase the position 0 in place of the phrase's length.
+    They give the full stop that ends a phrase position 0 instead of the length of the phrase.
 
     Args:
         library: the module of the model's class.
     """
     import transformers
 
-    read = library.generate_masks_with_special_tokens_and_transfer_map
+    generate = library.generate_masks_with_special_tokens_and_transfer_map
     row = torch.tensor([[_CLS, 4937, 4938, _STOP, 3899, _STOP, _SEP]])
-    given = [row, torch.tensor([_CLS, _SEP, _STOP, 1029])]
-    positions = read(*given[: len(inspect.signature(read).parameters)])[1]
+    arguments = [row, torch.tensor([_CLS, _SEP, _STOP, 1029])]
+    positions = generate(*arguments[: len(inspect.signature(generate).parameters)])[1]
     if positions.tolist() != [[0, 0, 1, 2, 0, 1, 0]]:
         _log.warning(
             "transformers %s computes wrong text positions for Grounding DINO, scores are lower; 5.23 or newer, or "

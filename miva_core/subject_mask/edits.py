@@ -1,4 +1,4 @@
-"""Small changes of masks: grow, feather, keep the largest piece, fill holes, invert.
+"""Edit masks: grow, feather, keep the largest piece, fill holes, invert.
 
 Masks are float tensors (…, H, W) in [0, 1]; each frame is changed by itself.
 """
@@ -15,11 +15,20 @@ from ..checks import is_number
 from ..errors import MIVAError
 
 _FARTHEST = 1024
+"""Pixels."""
 
 
 @dataclass(frozen=True)
 class Edits:
-    """Changes that are made in this order, see the functions of these names; distances are in pixels."""
+    """Edits that are made in the order of the attributes, by the functions of these names.
+
+    Attributes:
+        keep_largest: whether to drop all connected pieces but the largest.
+        fill_holes: whether to fill holes.
+        grow: distance in pixels by which the edge moves outwards, -1024 to 1024; negative moves it inwards.
+        feather: width in pixels of the soft edge, 0 to 1024.
+        invert: whether to swap inside and outside.
+    """
 
     keep_largest: bool = False
     fill_holes: bool = False
@@ -28,6 +37,11 @@ class Edits:
     invert: bool = False
 
     def apply(self, masks: Tensor) -> Tensor:
+        """Edit masks (…, H, W) in [0, 1].
+
+        Raises:
+            MIVAError: a distance is out of range.
+        """
         if self.keep_largest:
             masks = keep_largest(masks)
         if self.fill_holes:
@@ -37,7 +51,14 @@ class Edits:
 
 
 def grow(masks: Tensor, pixels: float) -> Tensor:
-    """Masks of 0 and 1 whose edge, that of what is above 0.5, lies so many pixels further out, or in where negative.
+    """Move the edge of masks, where they cross 0.5, outwards by a distance.
+
+    Args:
+        masks: (…, H, W) in [0, 1].
+        pixels: the distance, -1024 to 1024; negative moves the edge inwards.
+
+    Returns:
+        (…, H, W) of 0 and 1; masks are returned as they are for a distance of 0.
 
     Raises:
         MIVAError: the distance is no number from -1024 to 1024.
@@ -48,17 +69,24 @@ def grow(masks: Tensor, pixels: float) -> Tensor:
 
     def moved(mask: np.ndarray) -> np.ndarray:
         inside = mask > 0.5
-        # Of the places that change, how far each is from the others.
-        changing = ~inside if distance > 0 else inside
-        away = cv2.distanceTransform(changing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        kept = away <= abs(distance)
-        return (inside | kept if distance > 0 else inside & ~kept).astype(np.float32)
+        # How far each pixel of the side that shrinks is from the other side.
+        shrinking = ~inside if distance > 0 else inside
+        distances = cv2.distanceTransform(shrinking.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        near = distances <= abs(distance)
+        return (inside | near if distance > 0 else inside & ~near).astype(np.float32)
 
     return _each(masks, moved)
 
 
 def feather(masks: Tensor, pixels: float) -> Tensor:
-    """Masks whose edge is soft: blurred by a Gaussian, which leaves most of the change within so many pixels.
+    """Soften the edge of masks by a Gaussian blur.
+
+    Args:
+        masks: (…, H, W) in [0, 1].
+        pixels: twice the standard deviation, 0 to 1024, within which most of the change lies.
+
+    Returns:
+        (…, H, W) in [0, 1].
 
     Raises:
         MIVAError: the distance is no number from 0 to 1024.
@@ -70,7 +98,7 @@ def feather(masks: Tensor, pixels: float) -> Tensor:
 
 
 def keep_largest(masks: Tensor) -> Tensor:
-    """Masks without all but their largest connected piece, of what is above 0.5 (corners connect)."""
+    """Drop all connected pieces of masks but the largest; pieces are what is above 0.5, corners connect them."""
 
     def largest(mask: np.ndarray) -> np.ndarray:
         count, labels, sizes, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8), connectivity=8)
@@ -80,10 +108,10 @@ def keep_largest(masks: Tensor) -> Tensor:
 
 
 def fill_holes(masks: Tensor) -> Tensor:
-    """Masks that are 1 also where what is not above 0.5 has no way to the frame's border (corners do not connect)."""
+    """Fill holes of masks with 1: what is at most 0.5 and not connected to the border of the frame, not by corners."""
 
     def fill(mask: np.ndarray) -> np.ndarray:
-        # A rim around the frame joins all that reaches the border.
+        # A rim around the frame connects all that reaches the border.
         outside = np.pad((mask <= 0.5).astype(np.uint8), 1, constant_values=1)
         labels = cv2.connectedComponents(outside, connectivity=4)[1]
         inner = labels[1:-1, 1:-1]
@@ -93,12 +121,12 @@ def fill_holes(masks: Tensor) -> Tensor:
 
 
 def invert(masks: Tensor) -> Tensor:
-    """Masks that are 1 where these are 0."""
+    """Swap inside and outside of masks: 1 - masks."""
     return 1 - masks
 
 
 def _each(masks: Tensor, change: Callable[[np.ndarray], np.ndarray]) -> Tensor:
-    """Apply to each (H, W) of (…, H, W)."""
+    """Apply a function to each mask (H, W) of (…, H, W)."""
     if not masks.numel():
         return masks
     flat = masks.reshape(-1, *masks.shape[-2:]).cpu().float()

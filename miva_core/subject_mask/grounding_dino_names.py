@@ -1,11 +1,11 @@
-"""Grounding DINO's original checkpoints: their size, and their tensors under transformers' names.
+"""Convert original Grounding DINO checkpoints: their configuration, and tensors under transformers' names.
 
-The names are those of transformers 4, which later releases rename by themselves as they load.
+The names are those of transformers 4; later releases rename them by themselves when they load.
 """
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -14,21 +14,23 @@ from ..errors import MIVAError
 if TYPE_CHECKING:
     from transformers import GroundingDinoConfig
 
-MARK = "transformer.level_embed"
-"""A tensor that every original checkpoint has."""
+Replacement = str | Callable[[re.Match[str]], str]
 
-_SWIN = {
+MARK = "transformer.level_embed"
+"""Name of a tensor that every original checkpoint has."""
+
+_SWIN: dict[int, dict[str, Any]] = {
     96: {"window_size": 7, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "image_size": 224},
     128: {"window_size": 12, "depths": [2, 2, 18, 2], "num_heads": [4, 8, 16, 32], "image_size": 384},
 }
-"""Swin-T and Swin-B by their width."""
+"""Settings of Swin-T and Swin-B by their width."""
 
-# Computed from the configuration, or of training alone.
+# Computed from the configuration, or used in training alone.
 _UNUSED = re.compile(r"label_enc\.|bert\.pooler\.|bert\.embeddings\.position_ids$|.*\.relative_position_index$")
 
 _SWIN_MODEL = "model.backbone.conv_encoder.model"
 # Applied in turn; each replaces at most one place of a name.
-_RENAMES = [
+_RENAMES: list[tuple[str, Replacement]] = [
     (r"^backbone\.0\.patch_embed\.proj\.", f"{_SWIN_MODEL}.embeddings.patch_embeddings.projection."),
     (r"^backbone\.0\.patch_embed\.norm\.", f"{_SWIN_MODEL}.embeddings.norm."),
     (r"^backbone\.0\.norm(\d)\.", lambda m: f"{_SWIN_MODEL}.hidden_states_norms.stage{int(m[1]) + 1}."),
@@ -74,7 +76,7 @@ _PARTS = ("query", "key", "value")
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of an original checkpoint under transformers' names; joint projections are split into their parts."""
+    """Rename the tensors of an original checkpoint, and split joint query, key and value projections."""
     renamed = {}
     for name, tensor in tensors.items():
         if _UNUSED.match(name):
@@ -91,7 +93,11 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def configuration(tensors: Mapping[str, Tensor], source: str) -> "GroundingDinoConfig":
-    """The configuration of the size that a checkpoint has.
+    """Build the configuration of the model size that a checkpoint has.
+
+    Args:
+        tensors: of the original checkpoint.
+        source: name of the file, for the message.
 
     Raises:
         MIVAError: neither Swin-T nor Swin-B.
@@ -100,7 +106,7 @@ def configuration(tensors: Mapping[str, Tensor], source: str) -> "GroundingDinoC
 
     first = tensors.get("backbone.0.patch_embed.proj.weight")
     width = None if first is None else len(first)
-    if width not in _SWIN:
+    if width is None or width not in _SWIN:
         raise MIVAError(
             f"{source} is not a known Grounding DINO: width {width}, known are 96 (Swin-T) and 128 (Swin-B)."
         )

@@ -1,4 +1,4 @@
-"""The pictures and clips in which subjects are looked for."""
+"""Prepare pictures and clips for the models that find subjects in them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,15 @@ _GREY = 0.5
 
 
 def check_images(images: Any) -> Tensor:
-    """Frames (F, H, W, 3) float32 on the CPU in [0, 1].
+    """Check frames in which subjects are looked for.
 
     What is transparent becomes mid grey, so that a colour nobody sees is not found.
 
     Args:
         images: (F, H, W, C) float in [0, 1], see `frame_batch`.
+
+    Returns:
+        (F, H, W, 3) float32 on the CPU in [0, 1].
 
     Raises:
         MIVAError: as from `frame_batch`.
@@ -33,14 +36,18 @@ def check_images(images: Any) -> Tensor:
 
 
 def to_planes(picture: Tensor) -> Tensor:
-    """(H, W, 3) in [0, 1] as uint8 (3, H, W), which the models' own preparation starts from."""
+    """Convert a picture (H, W, 3) in [0, 1] to uint8 (3, H, W), the input of the models' image processors."""
     return rearrange(to_bytes(picture), "h w c -> c h w")
 
 
 def image_processor(model: str, name: str) -> "type[BaseImageProcessor]":
-    """The library's preparation of pictures for a model, on tensors.
+    """Find the class in transformers that prepares pictures for a model, working on tensors.
 
-    Older releases keep it in a file of its own and call it "Fast", beside a slower one; newer ones warn of that name.
+    Older releases have a slow one of that name and call this one "Fast"; newer ones warn of the suffix.
+
+    Args:
+        model: name of the model's folder in transformers.
+        name: of the class, without "Fast".
     """
     import transformers
 

@@ -1,7 +1,7 @@
-"""Grounding DINO and SAM 2 from the files people have; nothing is downloaded.
+"""Load Grounding DINO and SAM 2 from the files people have; nothing is downloaded.
 
 A model is one original checkpoint (.pth, .pt, or .safetensors with the same names), or a folder as transformers saves
-it, with its config.json. Which of them is told by the content.
+it, with its config.json. The content shows which of them it is.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from torch import Tensor
 
 from ..checks import is_count, is_line, printable, shown
 from ..errors import MIVAError
-from ..storage.identify import BROKEN_SAFETENSORS, what_is
+from ..storage.identify import BROKEN_SAFETENSORS, identify_file
 from ..storage.json_files import read_foreign_json
 from ..storage.meta_device import on_meta
-from ..storage.weights import open_weights, what_weights
-from ..subject_mask import grounding_dino_names, sam2_names
+from ..storage.weights import identify_weights, open_weights
+from . import grounding_dino_names, sam2_names
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -37,22 +37,23 @@ _SEGMENTERS = ("sam2_video", "sam2")
 _COMPUTED = "relative_position_index"
 _VOCABULARIES = ("tokenizer.json", "vocab.txt")
 _BERT = "bert-base-uncased"
-_USUAL_SIZE = 800, 1333
-# With these a configuration would have the library load more than the folder holds, or run something.
+_DEFAULT_SIZE = 800, 1333
+"""Shorter and longest side in pixels of the pictures that Grounding DINO sees."""
+# With these in a configuration transformers would load more than the folder holds, or run code.
 _REFUSED = ("backbone", "use_pretrained_backbone", "use_timm_backbone", "quantization_config", "auto_map")
 
 _UNFIT = "is damaged, incomplete or of other sizes than its model: get it again."
 
 
 def load_detector(path: str | Path, vocabulary: str | Path | None = None, device: str = "cpu") -> "Detector":
-    """Grounding DINO, in float32.
+    """Load Grounding DINO, in float32.
 
     Args:
         path: groundingdino_swint_ogc.pth, groundingdino_swinb_cogcoor.pth, their tensors as .safetensors, or a folder
             with config.json, model.safetensors and tokenizer.json.
         vocabulary: tokenizer.json or vocab.txt of bert-base-uncased, or a folder that holds one. By default it is
-            looked for in the model's folder and in a folder bert-base-uncased there or one level up.
-        device: to run on.
+            looked for in the model's folder, and in a folder bert-base-uncased there or one level up.
+        device: on which it runs.
 
     Raises:
         MIVAError: missing, another kind of file, damaged, incomplete, no vocabulary, or transformers is too old.
@@ -71,17 +72,17 @@ def load_detector(path: str | Path, vocabulary: str | Path | None = None, device
         tokenizer = _tokenizer(_find_vocabulary(path, vocabulary))
         config, renamed = _convert(grounding_dino_names, tensors, path)
         model = _from_tensors("GroundingDinoForObjectDetection", config, renamed, path)
-        shorter, longer = _USUAL_SIZE
+        shorter, longer = _DEFAULT_SIZE
     return Detector(model.to(device), tokenizer, shorter, longer)
 
 
 def load_segmenter(path: str | Path, device: str = "cpu") -> "Segmenter":
-    """SAM 2 or 2.1, in float32.
+    """Load SAM 2 or 2.1, in float32.
 
     Args:
-        path: sam2_hiera_tiny.pt and its kin, their tensors as .safetensors, or a folder with config.json and
+        path: sam2_hiera_tiny.pt or a larger one, their tensors as .safetensors, or a folder with config.json and
             model.safetensors.
-        device: to run on.
+        device: on which it runs.
 
     Raises:
         MIVAError: missing, another kind of file, damaged, incomplete, or transformers is too old.
@@ -91,22 +92,22 @@ def load_segmenter(path: str | Path, device: str = "cpu") -> "Segmenter":
 
     path = _find(Path(path), "SAM 2", "sam2", "processor_config.json", "sam2.1_hiera_tiny.pt")
     load_video: Callable[[], PreTrainedModel] | None = None
-    several = True
+    multimask = True
     if path.is_dir():
         if _check_type(path, _SEGMENTERS, "SAM 2") == "sam2_video":
             load_video = partial(_from_folder, "Sam2VideoModel", path)
         model = _from_folder("Sam2Model", path)
-        several = read_foreign_json(path / "config.json").get("multimask_output_in_sam", True)
+        multimask = read_foreign_json(path / "config.json").get("multimask_output_in_sam", True)
     else:
         tensors = _open(path, sam2_names.MARK, "SAM 2")
         config, renamed = _convert(sam2_names, tensors, path)
         load_video = partial(_from_tensors, "Sam2VideoModel", config, renamed, path)
-        model = _from_tensors("Sam2Model", sam2_names.of_pictures(config), renamed, path)
-    return Segmenter(model.to(device), load_video, several, path.name)
+        model = _from_tensors("Sam2Model", sam2_names.image_configuration(config), renamed, path)
+    return Segmenter(model.to(device), load_video, multimask, path.name)
 
 
 def require_transformers() -> None:
-    """Check that transformers runs both models rightly.
+    """Check that the installed transformers runs both models correctly.
 
     Raises:
         MIVAError: it is too old.
@@ -122,11 +123,11 @@ def require_transformers() -> None:
         )
 
 
-def _find(path: Path, kind: str, folder: str, beside: str, file: str) -> Path:
-    """The file, or the folder that a file of transformers' layout stands in."""
+def _find(path: Path, kind: str, folder: str, third: str, file: str) -> Path:
+    """The path of a checkpoint, or of the folder around the model.safetensors of transformers' layout."""
     if not path.exists():
         raise MIVAError(
-            f"{kind} weights not found: {path}. Put an HF folder (config.json, model.safetensors, {beside}) or {file} "
+            f"{kind} weights not found: {path}. Put an HF folder (config.json, model.safetensors, {third}) or {file} "
             f"into ComfyUI/models/{folder}."
         )
     if path.is_file() and path.name == "model.safetensors" and (path.parent / "config.json").is_file():
@@ -135,19 +136,19 @@ def _find(path: Path, kind: str, folder: str, beside: str, file: str) -> Path:
 
 
 def _open(path: Path, mark: str, kind: str) -> dict[str, Tensor]:
-    """Tensors of an original checkpoint."""
+    """Read the tensors of an original checkpoint; `mark` is one that it must have."""
     try:
         tensors = open_weights(path, f"{kind} checkpoint")
     except MIVAError as error:
         program = isinstance(error.__cause__, pickle.UnpicklingError) or "TorchScript" in str(error.__cause__)
-        if what_is(path) == "a text file" or program:
+        if identify_file(path) == "a text file" or program:
             raise MIVAError(
                 f"{path.name} is not a plain weight file (it holds pickled code or is a web page / git-lfs pointer); "
                 "nothing from it was executed."
             ) from error
         raise
     if mark not in tensors:
-        found = what_weights(tensors)
+        found = identify_weights(tensors)
         if found.startswith(kind):
             raise MIVAError(f"{path.name} is {found}: call it model.safetensors and put its config.json beside it.")
         raise MIVAError(f"{path.name} is {found}, not {kind}.")
@@ -155,7 +156,7 @@ def _open(path: Path, mark: str, kind: str) -> dict[str, Tensor]:
 
 
 def _check_type(folder: Path, types: tuple[str, ...], kind: str) -> str:
-    """The model_type of a folder, if it is one of these."""
+    """Check that the model_type of a folder is one of these, and return it."""
     config = folder / "config.json"
     if not config.is_file():
         raise MIVAError(
@@ -174,7 +175,7 @@ def _check_type(folder: Path, types: tuple[str, ...], kind: str) -> str:
 
 
 def _convert(names: ModuleType, tensors: dict[str, Tensor], path: Path) -> tuple[Any, dict[str, Tensor]]:
-    """Configuration and tensors of an original checkpoint as transformers has them."""
+    """Convert an original checkpoint to transformers' configuration and names."""
     try:
         return names.configuration(tensors, path.name), names.rename(tensors)
     except MIVAError:
@@ -186,14 +187,14 @@ def _convert(names: ModuleType, tensors: dict[str, Tensor], path: Path) -> tuple
 def _from_folder(model_class: str, folder: Path) -> "PreTrainedModel":
     files = _weight_files(folder)
     for path in files:
-        if what_is(path) in (*BROKEN_SAFETENSORS, "not there", "a pipe, a socket or a device"):
-            raise MIVAError(f"{path} is {what_is(path)}: get it again.")
+        if identify_file(path) in (*BROKEN_SAFETENSORS, "not there", "a pipe, a socket or a device"):
+            raise MIVAError(f"{path} is {identify_file(path)}: get it again.")
     _check_size(model_class, folder, sum(path.stat().st_size for path in files))
     return _load(model_class, folder, folder, local_files_only=True, use_safetensors=True)
 
 
 def _check_size(model_class: str, folder: Path, held: int) -> None:
-    """A configuration must not ask for more values than its files have bytes: the library allocates what is missing."""
+    """Check that a configuration asks for no more values than its files have bytes; transformers allocates them."""
     import transformers
 
     builder = getattr(transformers, model_class)
@@ -209,7 +210,7 @@ def _check_size(model_class: str, folder: Path, held: int) -> None:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """The one file of a folder's weights, or the several that its index names; none may lie elsewhere."""
+    """List the weight files of a folder: one, or those that its index names; none may lie elsewhere."""
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     index = folder / "model.safetensors.index.json"
@@ -245,7 +246,7 @@ def _load(model_class: str, source: Path | None, path: Path, **options: Any) -> 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's reports on what it loads, which our own messages replace."""
+    """Silence transformers' reports on what it loads, which our own messages replace."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -260,24 +261,26 @@ def _quiet() -> Iterator[None]:
 
 
 def _detector_size(folder: Path) -> tuple[int, int]:
-    """Shorter and longest side to which pictures are scaled."""
+    """The shorter and longest side in pixels to which pictures are scaled."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         if not (folder / name).is_file():
             continue
         content = read_foreign_json(folder / name)
         part = content.get("image_processor", content)
         size = part.get("size") if isinstance(part, dict) else None
-        sides = [size.get(side) for side in ("shortest_edge", "longest_edge")] if isinstance(size, dict) else []
+        sides: list[Any] = []
+        if isinstance(size, dict):
+            sides = [size.get("shortest_edge"), size.get("longest_edge")]
         if not sides or not all(map(is_count, sides)):
             raise MIVAError(f"{folder / name} is damaged: it does not tell the size of pictures. Get its folder again.")
         return sides[0], sides[1]
-    return _USUAL_SIZE
+    return _DEFAULT_SIZE
 
 
-def _find_vocabulary(model: Path, given: str | Path | None) -> Path:
-    """The vocabulary that is given, a file or a folder of it, or else what is found near the model."""
-    if given is not None:
-        places = [Path(given), *(Path(given) / name for name in _VOCABULARIES)]
+def _find_vocabulary(model: Path, vocabulary: str | Path | None) -> Path:
+    """Find the vocabulary: the file or folder that was named, or else a file near the model."""
+    if vocabulary is not None:
+        places = [Path(vocabulary), *(Path(vocabulary) / name for name in _VOCABULARIES)]
     else:
         home = model if model.is_dir() else model.parent
         folders = (home, home / _BERT, home.parent / _BERT)
@@ -285,8 +288,8 @@ def _find_vocabulary(model: Path, given: str | Path | None) -> Path:
     for place in places:
         if place.is_file():
             return place
-    if given is not None:
-        raise MIVAError(f"There is no vocabulary {given}: name bert-base-uncased's vocab.txt or tokenizer.json.")
+    if vocabulary is not None:
+        raise MIVAError(f"There is no vocabulary {vocabulary}: name bert-base-uncased's vocab.txt or tokenizer.json.")
     raise MIVAError(
         f"{model.name} has no vocabulary. Put bert-base-uncased's vocab.txt (or tokenizer.json) into "
         f"models/{_BERT} or beside the file."

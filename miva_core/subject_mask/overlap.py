@@ -1,4 +1,4 @@
-"""What becomes of places that several subjects claim."""
+"""Resolve pixels that several subjects claim."""
 
 from typing import Literal, get_args
 
@@ -11,7 +11,7 @@ Overlap = Literal["keep", "best"]
 
 
 def check_overlap(overlap: str) -> None:
-    """Check a rule.
+    """Check the name of an overlap rule.
 
     Raises:
         MIVAError: there is no such rule.
@@ -21,13 +21,12 @@ def check_overlap(overlap: str) -> None:
 
 
 def resolve(logits: Tensor, overlap: Overlap) -> Tensor:
-    """Masks of subjects from their logits.
-
-    With "keep" they may overlap, and the stack of MIVAs decides: the last one lies on top (its S*, design of the
-    unified labels). With "best" a place belongs to the subject with the highest logit there, of equal ones to the last.
+    """Turn logits of subjects into masks.
 
     Args:
         logits: (subjects, …), above 0 on the subject.
+        overlap: "keep" lets masks overlap; when they are used, the last motion in the stack wins. "best" gives each
+            pixel to the subject with the highest logit, among equal ones to the last.
 
     Returns:
         (subjects, …) bool.

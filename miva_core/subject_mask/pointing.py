@@ -1,4 +1,4 @@
-"""Boxes, points and rough masks by which people point at subjects: checked against the picture they are of."""
+"""Check boxes, points and rough masks, by which people point at subjects, against the picture they belong to."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,20 @@ from torch import Tensor
 
 from ..checks import is_whole
 from ..errors import MIVAError
-from ..media.pictures import told_size
+from ..media.pictures import format_size
 from ..media.pixel_values import mask_batch
 from .segmenter import OFF, ON, Point
 
 
 def check_key_frame(key_frame: int, frames: int) -> None:
-    """Check that a clip of so many frames has this one.
+    """Check the index of a key frame.
+
+    Args:
+        key_frame: the index, from 0.
+        frames: number of frames of the clip.
 
     Raises:
-        MIVAError: it has not.
+        MIVAError: there is no such frame.
     """
     if not is_whole(key_frame) or not 0 <= key_frame < frames:
         there = f"a clip of {frames} frames, counted from 0" if frames > 1 else "a single picture, which is frame 0"
@@ -24,34 +28,45 @@ def check_key_frame(key_frame: int, frames: int) -> None:
 
 
 def check_boxes(boxes: Tensor | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
-    """Boxes (N, 4) of float32, cut to a picture of (height, width).
+    """Check boxes, and clip them to a picture.
+
+    Args:
+        boxes: (N, 4) corners x0, y0, x1, y1 in pixels.
+        size: (height, width) of the picture.
+
+    Returns:
+        (N, 4) float32.
 
     Raises:
         MIVAError: another shape, not finite, empty, or outside the picture.
     """
     try:
-        given = torch.tensor([[float(edge) for edge in box] for box in boxes])
+        corners = torch.tensor([[float(edge) for edge in box] for box in boxes])
     except (TypeError, ValueError, RuntimeError):
-        given = torch.empty(0)
-    if given.ndim != 2 or given.shape[1] != 4 or not len(given) or not given.isfinite().all():
+        corners = torch.empty(0)
+    if corners.ndim != 2 or corners.shape[1] != 4 or not len(corners) or not corners.isfinite().all():
         raise MIVAError("Expected boxes as x0, y0, x1, y1 in pixels, at least one, and four numbers each.")
     height, width = size
-    cut = given.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
-    for box, inside in zip(given.tolist(), cut.tolist(), strict=True):
+    clipped = corners.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
+    for box, inside in zip(corners.tolist(), clipped.tolist(), strict=True):
         if inside[2] - inside[0] < 1 or inside[3] - inside[1] < 1:
-            told = ", ".join(f"{number:g}" for number in box)
+            edges = ", ".join(f"{number:g}" for number in box)
             raise MIVAError(
-                f"The box {told} covers nothing of the image, which is {told_size(size)}: give the left, top, right "
+                f"The box {edges} covers nothing of the image, which is {format_size(size)}: give the left, top, right "
                 "and bottom edge in pixels."
             )
-    return cut
+    return clipped
 
 
 def check_points(points: Sequence[Sequence[Point]], size: tuple[int, int]) -> list[list[Point]]:
-    """Points of each subject, if all lie in a picture of (height, width) and one of each lies on the subject.
+    """Check the points of each subject.
+
+    Args:
+        points: for each subject (x, y, ON or OFF) in pixels.
+        size: (height, width) of the picture.
 
     Raises:
-        MIVAError: they do not.
+        MIVAError: another form, a point outside the picture, or no point on a subject.
     """
     try:
         of_subjects = [[_checked_point(point, size) for point in of_subject] for of_subject in points]
@@ -73,12 +88,19 @@ def _checked_point(point: Point, size: tuple[int, int]) -> Point:
     if label not in (ON, OFF):
         raise MIVAError(f"Expected a point as x, y and 1 (on the subject) or 0 (beside it), got {point}.")
     if not (0 <= x <= width and 0 <= y <= height):
-        raise MIVAError(f"The point {x:g}, {y:g} is outside the image, which is {told_size(size)}.")
+        raise MIVAError(f"The point {x:g}, {y:g} is outside the image, which is {format_size(size)}.")
     return x, y, int(label)
 
 
 def check_rough(rough: Tensor, size: tuple[int, int]) -> Tensor:
-    """Rough masks (N, H, W), each of a picture of (height, width) and with something on it.
+    """Check rough masks of subjects.
+
+    Args:
+        rough: (N, H, W) or (H, W) in [0, 1], see `mask_batch`; above 0.5 is the subject.
+        size: (height, width) of the picture.
+
+    Returns:
+        (N, H, W) float32 in [0, 1].
 
     Raises:
         MIVAError: another shape or size, or a mask is empty.
@@ -86,7 +108,8 @@ def check_rough(rough: Tensor, size: tuple[int, int]) -> Tensor:
     masks = mask_batch(rough, "The rough mask")
     if tuple(masks.shape[1:]) != size:
         raise MIVAError(
-            f"The rough mask is {told_size(masks.shape[1:])} but the image is {told_size(size)}; resize the mask first."
+            f"The rough mask is {format_size(masks.shape[1:])} but the image is {format_size(size)}; resize the mask "
+            "first."
         )
     if not (masks > 0.5).any(-1).any(-1).all():
         raise MIVAError("The rough mask is empty: paint white over the subject.")

@@ -1,4 +1,4 @@
-"""What the user writes, "horse. rider.", as phrases, one for each subject."""
+"""Split a prompt such as "horse. rider." into phrases, one for each subject."""
 
 import re
 
@@ -6,12 +6,12 @@ from ..errors import MIVAError
 
 
 def split_prompt(prompt: str) -> list[str]:
-    """The phrases of a prompt, in its order, lower-cased, each once.
+    """Split a prompt into phrases: in order, lower-cased, without duplicates.
 
-    They end at a full stop, a comma, a semicolon, a question mark or a line break.
+    Phrases end at a full stop, a comma, a semicolon, a question mark or a line break.
 
     Raises:
-        MIVAError: there is none, or this is no text.
+        MIVAError: there is no phrase, or the prompt is no text.
     """
     if not isinstance(prompt, str):
         raise MIVAError(f"The subject prompt is a {type(prompt).__name__}: write it as a text such as 'horse. rider.'.")

@@ -1,4 +1,4 @@
-"""What was found, to be looked at: masks and boxes drawn over a frame, and boxes as JSON."""
+"""Show what was found: masks and boxes drawn over a frame, and boxes as JSON."""
 
 import json
 from itertools import cycle
@@ -8,20 +8,22 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from ..media.contact_sheet import MASK_COLOURS, label_font
 from ..media.pixel_values import to_bytes
-from ..media.video import MASK_COLOURS, label_font
 from .subjects import Subjects
 
-_COVER = 0.45
-"""How much of a mask's colour covers the picture."""
+_MASK_OPACITY = 0.45
+"""How strongly the colour of a mask covers the picture."""
 _COLOURS = MASK_COLOURS[1:]
 
 
 def overlay(frame: Tensor, found: Subjects, index: int) -> Tensor:
-    """A frame under its subjects' masks, each in a colour of its own, with boxes, names and scores.
+    """Draw the masks of subjects over a frame, each in another colour, with boxes, labels and scores.
 
     Args:
-        frame: (H, W, 3) in [0, 1]. index: of it in the clip.
+        frame: (H, W, 3) in [0, 1].
+        found: the subjects.
+        index: of the frame in the clip.
 
     Returns:
         (H, W, 3) in [0, 1].
@@ -30,8 +32,9 @@ def overlay(frame: Tensor, found: Subjects, index: int) -> Tensor:
 
     shown = frame
     for mask, colour in zip(found.masks[:, index], cycle(_COLOURS)):
-        # Of masks that overlap the later one is seen, as in a stack of MIVAs.
-        shown = torch.lerp(shown, torch.lerp(frame, torch.tensor(colour).expand_as(frame), _COVER), mask[..., None])
+        # Where masks overlap the last one is seen, as in a stack of motions.
+        painted = torch.lerp(frame, torch.tensor(colour).expand_as(frame), _MASK_OPACITY)
+        shown = torch.lerp(shown, painted, mask[..., None])
     image = Image.fromarray(to_bytes(shown).numpy())
     draw = ImageDraw.Draw(image)
     size = max(11, round(min(image.size) / 36))
@@ -56,22 +59,25 @@ def _around(mask: Tensor) -> list[list[float]]:
 
 
 def boxes_json(found: Subjects) -> str:
-    """What was found as JSON: a list of subjects, each with its label and, for frames in which it was looked for, boxes
-    as left, top, right, bottom in pixels, with their scores."""
+    """Write what was found as JSON.
+
+    It is a list of subjects, each with its label and a list of the frames in which it was looked for: boxes as left,
+    top, right and bottom in pixels, with their scores.
+    """
     subjects = []
     for label, boxes, scores in zip(found.labels, found.boxes, found.scores, strict=True):
-        looked = [(k, _pairs(boxes[k], scores[k])) for k in range(len(boxes)) if boxes[k] is not None]
+        searched = [(k, _pairs(boxes[k], scores[k])) for k in range(len(boxes)) if boxes[k] is not None]
         frames = [
             {
                 "frame": k,
                 "boxes": [{"box": [round(n, 2) for n in box], "score": round(score, 4)} for box, score in pairs],
             }
-            for k, pairs in looked
+            for k, pairs in searched
         ]
         subjects.append({"label": label, "frames": frames})
     return json.dumps({"subjects": subjects}, indent=1)
 
 
 def _pairs(boxes: Tensor | None, scores: Tensor | None) -> list[tuple[list[float], float]]:
-    """Boxes of one frame with their scores."""
+    """Pair the boxes of one frame with their scores."""
     return [] if boxes is None or scores is None else list(zip(boxes.tolist(), scores.tolist(), strict=True))

@@ -1,7 +1,7 @@
-"""SAM 2's original checkpoints: their size, and their tensors under transformers' names."""
+"""Convert original SAM 2 checkpoints: their configuration, and tensors under transformers' names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,11 +12,13 @@ from ..errors import MIVAError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, Sam2Config, Sam2VideoConfig
 
-MARK = "image_encoder.trunk.patch_embed.proj.weight"
-"""A tensor that every original checkpoint has."""
+Replacement = str | Callable[[re.Match[str]], str]
 
-# By width and number of blocks: tiny, small, base plus, large.
-_HIERA = {
+MARK = "image_encoder.trunk.patch_embed.proj.weight"
+"""Name of a tensor that every original checkpoint has."""
+
+# Settings by width and number of blocks: tiny, small, base plus, large.
+_HIERA: dict[tuple[int, int], dict[str, Any]] = {
     (96, 12): {},
     (96, 16): {"blocks_per_stage": [1, 2, 11, 2], "global_attention_blocks": [7, 10, 13]},
     (112, 24): {
@@ -39,7 +41,7 @@ _TWO = {"0": "proj_in", "1": "proj_out"}
 _THREE = {"0": "proj_in", "1": "layers.0", "2": "proj_out"}
 _HEADS = "output_hypernetworks_mlps.\\d+|iou_prediction_head|pred_obj_score_head|object_pointer_proj"
 # Applied in turn; each replaces at most one place of a name.
-_RENAMES = [
+_RENAMES: list[tuple[str, Replacement]] = [
     (r"^image_encoder\.trunk\.", "vision_encoder.backbone."),
     (r"^image_encoder\.neck\.(convs\.\d+)\.conv\.", r"vision_encoder.neck.\1."),
     (r"patch_embed\.proj\.", "patch_embed.projection."),
@@ -81,7 +83,7 @@ _POINTS = [f"prompt_encoder.point_embeddings.{k}.weight" for k in range(4)]
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of an original checkpoint under transformers' names."""
+    """Rename the tensors of an original checkpoint."""
     renamed = {}
     for name, tensor in tensors.items():
         for pattern, new in _RENAMES:
@@ -97,7 +99,11 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def configuration(tensors: Mapping[str, Tensor], source: str) -> "Sam2VideoConfig":
-    """The configuration of the size and generation that a checkpoint has.
+    """Build the configuration of the model size and generation (2 or 2.1) that a checkpoint has.
+
+    Args:
+        tensors: of the original checkpoint.
+        source: name of the file, for the message.
 
     Raises:
         MIVAError: no known size.
@@ -126,8 +132,8 @@ def configuration(tensors: Mapping[str, Tensor], source: str) -> "Sam2VideoConfi
     )
 
 
-def of_pictures(config: "Sam2VideoConfig") -> "Sam2Config":
-    """The configuration of the part that works on single pictures."""
+def image_configuration(config: "Sam2VideoConfig") -> "Sam2Config":
+    """Build the configuration of the part of a model that works on single pictures."""
     from transformers import Sam2Config, Sam2MaskDecoderConfig, Sam2PromptEncoderConfig
 
     def plain(part: "PretrainedConfig") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Looking for what phrases name, in one picture at a time."""
+"""Find and segment what phrases name, in one picture at a time."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..checks import is_count, is_number
 from ..errors import MIVAError, MIVAWarning
 from .detector import Candidates, Detector, NotFoundError
-from .following import Parts
+from .following import ObjectGroups
 from .overlap import Overlap, check_overlap
 from .segmenter import Segmenter
 
@@ -20,7 +20,16 @@ Missing = Literal["error", "empty"]
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for, by which models; arguments as of `find_subjects`.
+    """What is looked for, by which models.
+
+    Attributes:
+        phrases: one for each subject, see `split_prompt`.
+        detector: finds boxes of what phrases name.
+        segmenter: makes masks of boxes.
+        confidence: as in `find_subjects`.
+        per_subject: as in `find_subjects`.
+        missing: as in `find_subjects`.
+        overlap: as in `resolve`.
 
     Raises:
         MIVAError: an option is out of range.
@@ -44,36 +53,49 @@ class Search:
         check_overlap(self.overlap)
 
     def find(self, picture: Tensor) -> list[Candidates]:
-        """The boxes of each phrase that are good enough; the picture is (H, W, 3) in [0, 1]."""
-        return [one.above(self.confidence, self.per_subject) for one in self.detector(picture, self.phrases)]
+        """Find boxes for each phrase in a picture (H, W, 3) in [0, 1]: those that score high enough."""
+        return [one.top(self.per_subject, self.confidence) for one in self.detector(picture, self.phrases)]
 
-    def cut_out(self, picture: Tensor, found: Sequence[Candidates]) -> tuple[Tensor, Parts]:
-        """Logits (n, H, W) of what all boxes hold, and whose they are."""
+    def segment(self, picture: Tensor, found: Sequence[Candidates]) -> tuple[Tensor, ObjectGroups]:
+        """Segment the objects in all boxes.
+
+        Args:
+            picture: (H, W, 3) in [0, 1].
+            found: the boxes of each phrase.
+
+        Returns:
+            Logits (n, H, W) of the objects, and to which phrases these belong.
+        """
         boxes = torch.cat([one.boxes for one in found])
         logits = self.segmenter(picture, boxes=boxes) if len(boxes) else torch.zeros(0, *picture.shape[:2])
-        return logits, Parts([k for k, one in enumerate(found) for _ in one.boxes], len(found), self.overlap)
+        owners = [k for k, one in enumerate(found) for _ in one.boxes]
+        return logits, ObjectGroups(owners, len(found), self.overlap)
 
-    def _best(self, one: Candidates) -> str:
-        if one.best < self.confidence:
-            return f"best score {one.best:.2f}"
-        return f"best score {one.best:.2f}, where another phrase fits better"
+    def _describe_best(self, one: Candidates) -> str:
+        if one.best_score < self.confidence:
+            return f"best score {one.best_score:.2f}"
+        return f"best score {one.best_score:.2f}, where another phrase fits better"
 
     def check(self, found: Sequence[Candidates], where: str) -> None:
-        """Tell which phrases were not found, and what was.
+        """Check that all phrases were found; if `missing` is "empty", warn of those that were not.
+
+        Args:
+            found: the boxes of each phrase.
+            where: in what they were looked for, for the message.
 
         Raises:
-            NotFoundError: some were not, and `missing` is "error"; else a warning says so.
+            NotFoundError: some were not found, and `missing` is "error".
         """
-        lost = [k for k, one in enumerate(found) if not len(one.boxes)]
-        if not lost:
+        absent = [k for k, one in enumerate(found) if not len(one.boxes)]
+        if not absent:
             return
-        told = " and no ".join(f"{self.phrases[k]!r} ({self._best(found[k])})" for k in lost)
-        there = [f"{self.phrases[k]!r} {one.scores[0]:.2f}" for k, one in enumerate(found) if len(one.boxes)]
+        names = " and no ".join(f"{self.phrases[k]!r} ({self._describe_best(found[k])})" for k in absent)
+        present = [f"{self.phrases[k]!r} {one.scores[0]:.2f}" for k, one in enumerate(found) if len(one.boxes)]
         message = (
-            f"No {told} was found in {where} at confidence {self.confidence:.2f}. Lower the confidence, use a plainer "
+            f"No {names} was found in {where} at confidence {self.confidence:.2f}. Lower the confidence, use a plainer "
             "word, or take a picture or frame where the subject is visible."
         )
-        message += f" Found: {', '.join(there)}." if there else ""
+        message += f" Found: {', '.join(present)}." if present else ""
         if self.missing == "error":
             raise NotFoundError(message)
         warnings.warn(f"{message} Its mask is empty.", MIVAWarning, stacklevel=4)

@@ -13,30 +13,30 @@ from ..errors import MIVAError
 from .images import image_processor, to_planes
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, Sam2VideoInferenceSession, Sam2VideoProcessor
+    from transformers import BaseImageProcessor, PreTrainedModel, Sam2VideoInferenceSession, Sam2VideoProcessor
 
-# Logits of a mask that is given: outside -10, inside +10.
-_SURE = 10.0
+_PROMPT_LOGIT = 10.0
+"""Logit inside a mask that is a prompt; outside it is the negative."""
 ON, OFF = 1, 0
-"""Labels of points on the subject and beside it."""
+"""Labels of points on and off the subject."""
 Point = tuple[float, float, int]
-"""x, y in pixels, and a label."""
+"""x and y in pixels, and the label ON or OFF."""
 
 
 class Segmenter:
     """SAM 2, see `load_segmenter`."""
 
     def __init__(
-        self, model: "PreTrainedModel", load_video: "Callable[[], PreTrainedModel] | None", several: bool, name: str
+        self, model: "PreTrainedModel", load_video: "Callable[[], PreTrainedModel] | None", multimask: bool, name: str
     ) -> None:
         """
         Args:
-            model: for pictures, a Sam2Model.
-            load_video: gives the Sam2VideoModel of the same weights; None where they cannot track.
-            several: whether the model was trained to offer several masks for a single point.
+            model: a Sam2Model, for pictures.
+            load_video: loads the Sam2VideoModel of the same weights; None where they cannot track.
+            multimask: whether the model was trained to offer several masks for a single point.
             name: of its file, for messages.
         """
-        self.model, self._load_video, self._several, self._name = model, load_video, several, name
+        self.model, self._load_video, self._multimask, self._name = model, load_video, multimask, name
         self._side = model.config.prompt_encoder_config.image_size
 
     @torch.no_grad()
@@ -47,22 +47,22 @@ class Segmenter:
         points: Sequence[Sequence[Point]] | None = None,
         rough: Tensor | None = None,
     ) -> Tensor:
-        """Masks of N things in a picture, each from a box, points, a rough mask, or several of these.
+        """Segment N objects in a picture, each from a box, points, a rough mask, or several of these.
 
         Args:
             picture: (H, W, 3) in [0, 1].
             boxes: (N, 4) corners in pixels.
             points: N lists of (x, y, ON or OFF) in pixels.
-            rough: (N, H, W), of which more than 0.5 is the thing.
+            rough: (N, H, W), above 0.5 on the object.
 
         Returns:
-            Logits (N, H, W) on the CPU, above 0 on the thing.
+            Logits (N, H, W) on the CPU, above 0 on the object.
         """
         features = self.model.get_image_embeddings(self._pixels(picture))
-        count = next(len(given) for given in (boxes, points, rough) if given is not None)
-        # One by one, since things may have different numbers of points.
-        found = [
-            self._one(
+        count = next(len(prompts) for prompts in (boxes, points, rough) if prompts is not None)
+        # One by one, since objects may have different numbers of points.
+        logits = [
+            self._segment_one(
                 features,
                 picture,
                 None if boxes is None else boxes[k],
@@ -71,15 +71,15 @@ class Segmenter:
             )
             for k in range(count)
         ]
-        return _scaled_up(torch.cat(found), picture)
+        return _upscale(torch.cat(logits), picture)
 
     def track(self, frames: Sequence[Tensor], masks: Tensor) -> Iterator[Tensor]:
-        """Follow N things through a clip, from their masks in its first frame.
+        """Track N objects through a clip, from their masks in its first frame.
 
         Memory does not grow with the clip: a frame is forgotten when no later one looks back to it.
 
         Args:
-            frames: F times (H, W, 3) in [0, 1].
+            frames: F frames (H, W, 3) in [0, 1].
             masks: (N, H, W) bool, none of them empty.
 
         Yields:
@@ -92,20 +92,20 @@ class Segmenter:
         session = processor.init_video_session(
             inference_device=model.device, inference_state_device="cpu", video_storage_device="cpu", dtype=torch.float32
         )
-        # Frames come one by one, but the model weighs what it has seen by how many there are.
+        # Frames come one by one, but the model's attention to past frames depends on how many there are in all.
         session.processed_frames = dict.fromkeys(range(len(frames)))
         for k, frame in enumerate(frames):
             session.add_new_frame(self._pixels(frame), k)
             if k == 0:
                 for n, mask in enumerate(masks):
-                    # Each thing is looked at before the next one is added, which all releases can do.
+                    # The model runs on each object before the next is added, which all releases can do.
                     processor.add_inputs_to_inference_session(session, frame_idx=0, obj_ids=n, input_masks=[mask])
                     model(session, frame_idx=0)
             else:
-                yield _scaled_up(model(session, frame_idx=k).pred_masks, frame)
+                yield _upscale(model(session, frame_idx=k).pred_masks, frame)
                 self._forget(session, k)
 
-    def _one(
+    def _segment_one(
         self,
         features: list[Tensor],
         picture: Tensor,
@@ -113,8 +113,8 @@ class Segmenter:
         points: Sequence[Point] | None,
         rough: Tensor | None,
     ) -> Tensor:
-        """Small logits (1, 1, h, w) of one thing; arguments as of all."""
-        prompts = {}
+        """Compute low-resolution logits (1, 1, h, w) of one object."""
+        prompts: dict[str, Tensor] = {}
         if box is not None:
             prompts["input_boxes"] = self._scaled(box, picture)[None, None]
         if points is not None:
@@ -124,18 +124,21 @@ class Segmenter:
         if rough is not None:
             side = self._side // 4
             small = F.interpolate((rough > 0.5).float()[None, None], (side, side), mode="bilinear", antialias=True)
-            prompts["input_masks"] = ((small > 0.5).float() * 2 - 1) * _SURE
-        # A single point may mean a thing or a part of it: of several masks the best is taken.
-        several = self._several and points is not None and len(prompts["input_points"][0, 0]) == 1 and box is None
-        found = self.model(
+            prompts["input_masks"] = ((small > 0.5).float() * 2 - 1) * _PROMPT_LOGIT
+        # A single point may mean an object or a part of it: the best of several masks is taken.
+        multimask = self._multimask and points is not None and len(points) == 1 and box is None
+        output = self.model(
             image_embeddings=features,
-            multimask_output=several,
+            multimask_output=multimask,
             **{name: prompt.to(self.model.device) for name, prompt in prompts.items()},
         )
-        return found.pred_masks[:, 0, found.iou_scores[0, 0].argmax()][:, None]
+        return output.pred_masks[:, 0, output.iou_scores[0, 0].argmax()][:, None]
 
     def with_tracker(self) -> nn.Module:
-        """All that takes memory when a clip is followed; what tracks is loaded now, not with the first clip.
+        """Load the tracker now instead of with the first clip.
+
+        Returns:
+            All modules that take memory when a clip is tracked.
 
         Raises:
             MIVAError: the weights cannot track.
@@ -150,7 +153,7 @@ class Segmenter:
                 "or get the folder whose config.json says sam2_video."
             )
         model, self._load_video = self._load_video(), None
-        # By far most of the weights, and the same ones.
+        # Most of the weights, and the same ones.
         model.vision_encoder = self.model.vision_encoder
         return model.to(self.model.device)
 
@@ -158,26 +161,26 @@ class Segmenter:
     def _processor(self) -> "Sam2VideoProcessor":
         import transformers
 
-        # Only its session is used; pictures are prepared by its part for pictures.
+        # Only its session is used; frames are prepared by the image processor.
         return transformers.Sam2VideoProcessor(self._prepare, transformers.Sam2VideoVideoProcessor())
 
     @cached_property
-    def _prepare(self) -> "Callable":
+    def _prepare(self) -> "BaseImageProcessor":
         return image_processor("sam2", "Sam2ImageProcessor")(size={"height": self._side, "width": self._side})
 
     def _pixels(self, picture: Tensor) -> Tensor:
-        """(1, 3, side, side), normalised."""
+        """Scale and normalise a picture: (1, 3, side, side)."""
         prepared = self._prepare(images=[to_planes(picture)], return_tensors="pt")
         return prepared["pixel_values"].to(self.model.device)
 
     def _scaled(self, places: Tensor, picture: Tensor) -> Tensor:
-        """Places (…, 2n) of x and y in the picture as places in what the model sees."""
+        """Scale coordinates (…, 2n), x and y by turns, from the picture to the model's input."""
         height, width = picture.shape[:2]
         scale = torch.tensor([self._side / width, self._side / height]).repeat(places.shape[-1] // 2)
         return places.float() * scale
 
     def _forget(self, session: "Sam2VideoInferenceSession", frame: int) -> None:
-        """Drop what no later frame looks at: pictures, full masks, and memories that are too old."""
+        """Drop what no later frame uses: the frame, its full masks, and memories that are too old."""
         config = self._video.config
         oldest = frame - max(config.num_maskmem, config.max_object_pointers_in_encoder)
         session.processed_frames[frame - 1] = None
@@ -188,7 +191,7 @@ class Segmenter:
                 tracked[frame]["high_res_masks"] = tracked[frame]["pred_masks"] = None
 
 
-def _scaled_up(logits: Tensor, picture: Tensor) -> Tensor:
-    """(N, 1, h, w) as (N, H, W) on the CPU."""
+def _upscale(logits: Tensor, picture: Tensor) -> Tensor:
+    """Scale logits (N, 1, h, w) to the size of a picture: (N, H, W) on the CPU."""
     full = F.interpolate(logits.float().cpu(), tuple(picture.shape[:2]), mode="bilinear", align_corners=False)
     return rearrange(full, "n 1 h w -> n h w")

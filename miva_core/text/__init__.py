@@ -1,1 +1,1 @@
-"""Text for people: on a terminal, and where a program looks for markup."""
+"""Text for people: on a terminal, and in HTML or Markdown."""

@@ -1,4 +1,4 @@
-"""Text from people and files where a program looks for markup."""
+"""Text from people and files in places where a program looks for markup."""
 
 import re
 
@@ -14,8 +14,8 @@ _MARKUP = re.compile(
 
 
 def as_markup(text: str) -> str:
-    """Text that reads to the letter where it is taken for HTML or for Markdown, without tags or links.
+    """Escape a text so that it reads to the letter in HTML and in Markdown, without tags or links.
 
-    In Markdown a line ends by two spaces, which HTML passes over.
+    Line ends get the two spaces that Markdown needs and HTML ignores.
     """
     return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", text).replace("\n", "  \n")

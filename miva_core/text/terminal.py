@@ -1,25 +1,21 @@
-"""Text for people, in which no name of a file or text from one acts as a code of a terminal or turns a line round."""
+"""Text on a terminal, where names and texts from files must not act as control codes or reverse a line."""
 
 from typing import Any, TextIO
 
 
 def in_ascii(text: str) -> str:
-    """A text in which all but line ends that cannot be printed stands as Python writes it, as in \\x1b or \\u202e."""
-    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+    """Replace characters that cannot be printed, but for line ends, by their escapes, such as \\x1b or \\u202e."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 class PlainStream:
-    """A stream for text that writes `in_ascii` what cannot be printed.
-
-    Args:
-        stream: where the text goes.
-    """
+    """A text stream that passes what it is given to another one, through `in_ascii`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """As of any stream."""
+        """Write a text; the number of characters is returned."""
         return self._stream.write(in_ascii(text))
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bases.base import Base
-from ..diffusion.loop import is_flow, noise_level, predict_clean
+from ..diffusion.noise_process import NoiseProcess
 
 LEAST_NOISE = 0.1
 """Floor of sigma^2 in the weight 1 / sigma^2, so that the almost clean steps do not outweigh all others."""
@@ -75,7 +75,7 @@ class Denoiser:
 
     def restored(self, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """The motion that an answer stands for."""
-        return predict_clean(self.scheduler, answer, self.noised(latents, noise, t), _wide(t))
+        return NoiseProcess(self.scheduler).clean(answer, self.noised(latents, noise, t), t)
 
     def squared_errors(self, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Of an answer, place by place, in the model's own kind of prediction.
@@ -86,14 +86,14 @@ class Denoiser:
         errors = (answer - self._target(latents, noise, t)).square()
         if self.predicts_motion:
             return errors / self.least_variance(t, errors)
-        if is_flow(self.scheduler):
+        if NoiseProcess(self.scheduler).is_flow:
             return errors * bell(_wide(t), self.scheduler).to(errors)
         return errors
 
     @property
     def predicts_motion(self) -> bool:
         """Whether the answer is the motion itself, neither noise nor a velocity."""
-        return not is_flow(self.scheduler) and self.scheduler.config.prediction_type == "sample"
+        return not NoiseProcess(self.scheduler).is_flow and self.scheduler.config.prediction_type == "sample"
 
     def least_variance(self, t: Tensor, like: Tensor) -> Tensor:
         """sigma^2 at steps t (B,), at least `LEAST_NOISE`: (B, 1, 1, 1, 1)."""
@@ -101,12 +101,11 @@ class Denoiser:
 
     def levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma at steps t (B,), both (B, 1, 1, 1, 1)."""
-        alpha, sigma = noise_level(self.scheduler, _wide(t))
-        return alpha.to(like), sigma.to(like)
+        return NoiseProcess(self.scheduler).levels(t, like)
 
     def _target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         motion = self.motion(latents)
-        if is_flow(self.scheduler):
+        if NoiseProcess(self.scheduler).is_flow:
             return noise - motion
         alpha, sigma = self.levels(t, latents)
         kind = self.scheduler.config.prediction_type

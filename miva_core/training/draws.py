@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..diffusion.loop import is_flow
+from ..diffusion.noise_process import NoiseProcess
 
 EARLY = 0.9
 """Above this share of the noise levels half of the clips go unguided, as all do before the first mask is known."""
@@ -64,7 +64,7 @@ def steps_at(u: Tensor, scheduler: Any) -> Tensor:
     scheduler: sigma = s u / (1 + (s - 1) u).
     """
     count = scheduler.config.num_train_timesteps
-    if is_flow(scheduler):
+    if NoiseProcess(scheduler).is_flow:
         shift = scheduler.config.shift
         return count * shift * u / (1 + (shift - 1) * u)
     return (count * u).long().clamp(max=count - 1)

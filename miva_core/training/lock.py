@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import MIVAError, MIVAWarning
+from ..storage.files import create_folder
 
 _LOCK, _HOLDER = "lock", "process.txt"
 
@@ -28,10 +29,7 @@ def training_lock(folder: Path, target: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise MIVAError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+    create_folder(folder)
     lock, holder = FileLock(folder / _LOCK, thread_local=False), folder / _HOLDER
     try:
         lock.acquire(timeout=0)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..adapters.adapter import MIVAAdapter
-from ..animation.animate import Clip, Progress
+from ..animation.clip import Clip, Progress
 from ..bases.base import Base
 from ..media.video import write_png
 from ..storage.files import replacing

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
 from ..bases.base import Base
+from ..bases.recipe import Recipe
 from ..errors import MIVAError, MIVAWarning
 from .accelerating import check_precision, own_accelerator
 from .draws import Draws, draw
 from .latent_clips import Batch, LatentClip, draw_batch
 from .mask_loss import ground_truth_share
-from .recipes import Recipe
 from .state import TrainingState, read_state, restore, save_state
 from .step import TrainStep
 

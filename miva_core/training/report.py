@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ..adapters.info import AdapterInfo
-from ..animation.animate import Clip
+from ..animation.clip import Clip
 from ..errors import MIVAError
 from ..measure.motion_statistics import MotionStatistics, medians, motion_statistics
 from ..storage.files import replacing

@@ -11,8 +11,9 @@ import torch
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.config import MIVAConfig
 from ..adapters.info import AdapterInfo
-from ..animation.animate import Clip, Progress
+from ..animation.clip import Clip, Progress
 from ..bases.base import Base
+from ..bases.recipe import Recipe
 from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
 from .files import ENCODED, check_files, held, is_first_process, training_folder
@@ -20,7 +21,6 @@ from .kept_encodings import KeptEncodings, remove_encodings
 from .latent_clips import LatentClip
 from .log import CURVE, TrainingLog, draw_curve
 from .loop import CHECKPOINT, Outcome, Precision, TrainingProgress, check_resume, train, training_settings
-from .recipes import Recipe
 from .report import REPORT, write_report
 from .state import read_state
 from .training_set import Lesson

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
-from ..attention.injection import inject
 from ..bases.base import Base
+from ..bases.inject import inject
+from ..bases.recipe import Recipe
 from .denoiser import Denoiser
 from .draws import Draws
 from .gradient_checkpointing import gradient_checkpointing
 from .latent_clips import Batch
 from .loss import place_weights, rolled_out_losses
 from .mask_loss import masked_losses
-from .recipes import Recipe
 
 
 class TrainStep(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..bases.base import Base
 from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
-from ..clips.files import TrainingClip
 from ..clips.optical_flow import measure_flow
+from ..clips.training_clip import TrainingClip
 from ..media.pixel_values import to_bytes
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied

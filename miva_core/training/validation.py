@@ -8,14 +8,17 @@ from einops import rearrange
 from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
-from ..animation.animate import Clip, Progress, animate
+from ..animation.animate import animate
+from ..animation.clip import Clip, Progress
+from ..animation.motion import Motion
+from ..animation.options import RunOptions
 from ..bases.base import Base
 from ..checks import printable
 from ..clips.files import FindMasks
 from ..clips.stills import find_stills
 from ..errors import MIVAError
+from ..media.contact_sheet import contact_sheet, frames_over_masks
 from ..media.pictures import read_mask, read_picture
-from ..media.video import contact_sheet, frames_over_masks
 from .training_set import Lesson
 
 _SHEET_FRAMES = 8
@@ -88,11 +91,10 @@ def try_on(
         animate(
             base,
             sample.picture,
-            {sample.label: (adapter, 1.0)},  # by which warnings call it
-            masks=None if sample.mask is None else {sample.label: sample.mask},
-            seed=seed,
-            steps=steps,
-            callback=callback,
+            # by whose name warnings call it
+            [Motion(adapter, mask=sample.mask, name=sample.label)],
+            RunOptions(seed, steps),
+            callback,
         )
         for sample in samples
     ]

@@ -19,9 +19,9 @@ def small_pack(folder: Path, configs: dict[str, dict[str, object]]) -> Path:
     """A copy of the pack that expects a smaller model and makes smaller clips; all else of it is as it is."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "benchmarks", "docs", "tests", "out"))
     for name, small in configs.items():
-        path = folder / "miva_core" / "configs" / "animatediff" / f"{name}.json"
+        path = folder / "miva_core" / "bases" / "animatediff" / "configs" / f"{name}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | small))
-    code = folder / "miva_core" / "animatediff.py"
+    code = folder / "miva_core" / "bases" / "animatediff" / "loading.py"
     assert code.read_text().count(SIZE) == 1
     code.write_text(code.read_text().replace(SIZE, "size=(64, 96)"))
     return folder

@@ -1,6 +1,6 @@
 """How these tests call the engine: all that they need of its interface stands here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from miva_core import Base, Clip, MIVAAdapter, MIVAConfig, animate
+from miva_core import Base, Clip, MIVAAdapter, MIVAConfig, Motion, Progress, RunOptions, animate
+from miva_core.bases.recipe import Recipe
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import draw_step, train
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6
@@ -114,11 +115,15 @@ def run(
     adapters: Mapping[str, tuple[MIVAAdapter, float]],
     masks: Mapping[str, Tensor] | None = None,
     spans: Mapping[str, tuple[float, float]] | None = None,
+    callback: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Clip:
-    """A short clip, by adapters with their strengths."""
-    options = QUICK | {"frames": clip_frames(base)} | options
-    return animate(base, picture, adapters, masks=masks, spans=spans, **options)
+    """A short clip, by adapters with their strengths, masks and spans, all by name."""
+    motions = [
+        Motion(adapter, strength, (masks or {}).get(name), name, (spans or {}).get(name, (0.0, 1.0)))
+        for name, (adapter, strength) in adapters.items()
+    ]
+    return animate(base, picture, motions, RunOptions(**(QUICK | {"frames": clip_frames(base)} | options)), callback)
 
 
 # --- training --------------------------------------------------------------------------------------------------------

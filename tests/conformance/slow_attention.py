@@ -15,6 +15,7 @@ from slow_masks import Guide
 from torch import Tensor, nn
 
 from miva_core import MIVAAdapter
+from miva_core.attention.strength import Strength
 
 
 @dataclass
@@ -22,15 +23,17 @@ class Run:
     """What a forward pass holds.
 
     Attributes:
-        adapters: by name, as injected. weights: theirs.
+        adapters: by name, as injected.
+        strengths: of each adapter, part by part.
         streams: "" and the masked adapters, in the order of the batch.
         guides: one for each clip; None where no masks guide.
         temb: (clips, d_t).
-        frames: of a clip. size: (h, w) of its latents.
+        frames: latent frames of a clip.
+        size: (h, w) of its latents.
     """
 
     adapters: dict[str, MIVAAdapter]
-    weights: dict[str, float]
+    strengths: dict[str, Strength]
     streams: Sequence[str]
     guides: Sequence[Guide] | None
     temb: Tensor
@@ -41,9 +44,9 @@ class Run:
     def clips(self) -> int:
         return len(self.temb)
 
-    def mixing(self, stream: str) -> dict[str, float]:
-        """A row of the matrix of streams by adapters."""
-        return {stream: 1.0} if stream else self.weights
+    def mixing(self, stream: str, part: str) -> dict[str, float]:
+        """A row of the matrix of streams by adapters, for one part of them."""
+        return {stream: 1.0} if stream else {name: getattr(given, part) for name, given in self.strengths.items()}
 
     def guide(self, stream: str, clip: int) -> Guide | None:
         return self.guides[clip] if self.guides and not stream else None
@@ -102,7 +105,7 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
             bias = torch.cat([guide.within(i, j, grid) for j in seen], -1) if guide else 0.0
             hidden = attention(turned_q[i], turned_k[seen].flatten(0, 1), v[seen].flatten(0, 1), heads, bias)
             y[s, clip, i] = linear(attn.to_out[0], hidden)
-        for name, weight in run.mixing(stream).items():
+        for name, weight in run.mixing(stream, "cross_frame").items():
             parts, config = run.adapters[name].site(site), run.adapters[name].config
             branch = parts["cfa_mask"] if stream else parts["cfa"]
             queries = linear(attn.to_q, x[s, clip]) + x[s, clip] @ matrix(branch.q).T
@@ -142,7 +145,7 @@ def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | No
         guide = run.guide(stream, clip)
         for i in range(run.frames):
             tokens, rest = x[s, clip, i], torch.ones(x.shape[3]).to(x)
-            for name, weight in run.mixing(stream).items():
+            for name, weight in run.mixing(stream, "prompt").items():
                 prompt, config = run.adapters[name].site(site)["ca"], run.adapters[name].config
                 query = linear(attn.to_q, tokens) if config.ca_query_bias else tokens @ attn.to_q.weight.T
                 gate = weight * (guide.gate(name, i, grid) if guide else torch.ones_like(rest))
@@ -163,7 +166,7 @@ def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
     y, grid = torch.zeros_like(x), run.grid(x.shape[2])
     base, out, bias = [attn.to_q.weight, attn.to_k.weight, attn.to_v.weight], attn.to_out[0].weight, attn.to_out[0].bias
     for s, stream, clip in run.rows():
-        mixing, guide = run.mixing(stream), run.guide(stream, clip)
+        mixing, guide = run.mixing(stream, "temporal"), run.guide(stream, clip)
         for cell, tokens in enumerate(x[s, clip]):
             plain = attention(*(tokens @ w.T for w in base), attn.heads) @ out.T + bias
             y[s, clip, cell] = (1 - sum(mixing.values())) * plain

@@ -178,9 +178,9 @@ def test_an_empty_mask_means_everywhere(base: Base, picture: Tensor) -> None:
     assert torch.equal(empty, run(base, picture, {"jump": (jump, 1.0)}, {"jump": torch.ones_like(mask)}).frames)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"jump": "mask", "pan": "mask"}, {"pan": "mask"}])
+@pytest.mark.parametrize("wrong", [(), ("jump", "pan"), ("pan",)], ids=lambda wrong: " and ".join(wrong) or "none")
 def test_masks_that_do_not_fit_their_adapters_are_told_before_the_model_runs(
-    base: Base, picture: Tensor, wrong: dict[str, Any]
+    base: Base, picture: Tensor, wrong: tuple[str, ...]
 ) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("the model was run")

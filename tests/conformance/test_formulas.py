@@ -12,6 +12,7 @@ from slow_masks import Guide
 from torch import Tensor
 
 from miva_core import Base, MIVAAdapter, MIVAConfig, inject
+from miva_core.attention.strength import Strength
 
 DEFAULT = SMALL
 PAPER = replace(SMALL, gate_temperature=1.0, gate_bias=False, ca_act="softmax", ca_norm=False)
@@ -25,7 +26,7 @@ TIMES = torch.tensor([900, 300])
 def assert_follows_formulas(
     base: Base,
     adapters: dict[str, MIVAAdapter],
-    weights: dict[str, float],
+    strengths: dict[str, Strength],
     text: Tensor | None,
     streams: Sequence[str] = ("",),
     guides: Sequence[Guide] | None = None,
@@ -35,7 +36,7 @@ def assert_follows_formulas(
     with watched(base) as (calls, embeddings):
         denoise(base, latents(base, len(streams) * CLIPS), text, TIMES.repeat(len(streams)))
     assert sorted(call.site.path for call in calls) == sorted(site.path for site in base.backbone.sites)
-    run = Run(adapters, weights, streams, guides, embeddings[0][:CLIPS], FRAMES, (HEIGHT, WIDTH))
+    run = Run(adapters, strengths, streams, guides, embeddings[0][:CLIPS], FRAMES, (HEIGHT, WIDTH))
     for call in calls:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)
         where = f"{call.site.kind} at {call.site.path}: "
@@ -57,10 +58,10 @@ def rounding_of_positions(call: Attended) -> float:
 def test_adapters_side_by_side(precise: Base, configs: tuple[MIVAConfig, MIVAConfig], captioned: bool) -> None:
     """Under a caption, or under what the base is told where there is none."""
     adapters = {name: random_adapter(precise, config) for name, config in zip(("one", "two"), configs, strict=True)}
-    weights = {"one": 0.75, "two": -0.4}
+    strengths = {"one": Strength(cross_frame=0.75, prompt=0.3, temporal=-0.2), "two": Strength(-0.4, 1.1, 0.6)}
     with inject(precise.model, **adapters) as miva:
-        miva.set_weights(**weights)
-        assert_follows_formulas(precise, adapters, weights, words(precise) if captioned else precise.text)
+        miva.set_weights(**strengths)
+        assert_follows_formulas(precise, adapters, strengths, words(precise) if captioned else precise.text)
 
 
 # --- masks -----------------------------------------------------------------------------------------------------------
@@ -101,9 +102,9 @@ def test_mask_streams_and_guidance(
     first, last = (replace(config, mask=True) for config in configs)
     kinds = {"jump": first, "pan": DEFAULT, "sway": last}
     adapters = {name: random_adapter(precise, config) for name, config in kinds.items()}
-    weights = {"jump": 0.7, "pan": 0.4, "sway": -0.3}
+    strengths = {"jump": Strength(0.7, 0.2, 1.1), "pan": Strength(0.4, 0.9, 0.3), "sway": Strength(-0.3, 0.5, -0.6)}
     with inject(precise.model, **adapters) as miva:
-        miva.set_weights(**weights)
+        miva.set_weights(**strengths)
         miva.set_mask_streams(True)
         miva.set_masks(None if guided == "unguided" else soft_masks())
         streams = ("", *miva.masked)
@@ -112,7 +113,7 @@ def test_mask_streams_and_guidance(
         tolerance = 1e-9 if guided == "unguided" else 1e-4
         text = words(precise)
         assert_follows_formulas(
-            precise, adapters, weights, text, streams, None if guided == "unguided" else guides(), tolerance
+            precise, adapters, strengths, text, streams, None if guided == "unguided" else guides(), tolerance
         )
 
 

@@ -27,8 +27,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.describe import describe
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.wan.loading import meta_transformer
 
 DEMO = "drawn shapes (built-in demo)"

@@ -20,11 +20,11 @@ load_pack()
 
 
 def _installed(fake: FakeComfyUI, patch: pytest.MonkeyPatch) -> FakeComfyUI:
-    from comfyui_miva.nodes import comfy_bridge
+    from comfyui_miva.nodes import comfy_folders
 
     for name, module in fake.modules.items():
         patch.setitem(sys.modules, name, module)
-    comfy_bridge.register_folders()
+    comfy_folders.register_folders()
     return fake
 
 

@@ -82,7 +82,10 @@ class FakeComfyUI:
             "comfy.model_management": self._model_management(),
             "comfy.model_patcher": {"ModelPatcher": Patcher},
             "comfy.utils": {"ProgressBar": self._progress_bar()},
-            "comfy.latent_formats": {"SD15": type("SD15", (), {}), "Wan21": type("Wan21", (), {})},
+            "comfy.latent_formats": {
+                "SD15": type("SD15", (), {"latent_dimensions": 2}),
+                "Wan21": type("Wan21", (), {"latent_dimensions": 3}),
+            },
             "comfy.cli_args": self._cli_args(),
             "server": {"PromptServer": SimpleNamespace(instance=self)},
             "comfy_execution": {},

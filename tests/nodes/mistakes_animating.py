@@ -7,7 +7,7 @@ from artist import FullCard, GivenNoise, Mistake, mask, picture
 from fake_comfyui import FlatVae, NativeModel
 from node_runs import bound, motion
 
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 
 SD15 = "SD 1.5 + AnimateDiff"
 WAN = "Wan 2.1 1.3B"

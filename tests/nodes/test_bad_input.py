@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 import torch
 from artist import Artist, FullCard, Mistake, picture
+from comfyui_miva.miva_core.errors import MIVAError
 from fake_comfyui import FakeComfyUI
 from mistakes_animating import ANIMATING
 from mistakes_preparing import PREPARING
 from node_runs import motion, shown
-
-from miva_core.errors import MIVAError
 
 ALWAYS = re.compile(r"\d+ frames of \d+×\d+, 8 a second\.|The mask covers [\d.]+% of the picture\.")
 """Lines that stand on a node, whatever was done."""

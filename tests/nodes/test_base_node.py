@@ -1,7 +1,6 @@
 """Load MIVA Base reads the files that are chosen, and clips are made with what it has read; of small models."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from node_runs import motion, run, shown
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from miva_core import MIVAAdapter, MIVAConfig, animate
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
 from miva_core.bases.animatediff import loading as animatediff
 from miva_core.bases.base import Base
 from miva_core.bases.wan import loading as wan
@@ -72,19 +71,15 @@ def laid_out(files: Path, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch)
         place = comfyui.models / folder / name
         place.parent.mkdir(exist_ok=True)
         place.symlink_to(files / name)
-    for module, name in ((animatediff_of_the_pack, "load_animatediff"), (wan_of_the_pack, "load_wan")):
-        small = partial(getattr(module, name), configs=small_configs(files, module.CONFIGS))
-        monkeypatch.setattr(module, name, small)
+    for module in (animatediff_of_the_pack, wan_of_the_pack, animatediff, wan):
+        monkeypatch.setattr(module, "CONFIGS", small_configs(files, module.CONFIGS))
 
 
 def of_engine(files: Path, base: str) -> Base:
     """The same base by the engine."""
     if base == "wan":
-        configs = small_configs(files, wan.CONFIGS)
-        chosen = {"dtype": torch.float32, "configs": configs}
-        return wan.load_wan(files / "wan.safetensors", files / "wan_vae.safetensors", **chosen)
-    configs = small_configs(files, animatediff.CONFIGS)
-    return animatediff.load_animatediff(files / "sd15.safetensors", files / "mm.ckpt", configs=configs)
+        return wan.load_wan(files / "wan.safetensors", files / "wan_vae.safetensors", dtype=torch.float32)
+    return animatediff.load_animatediff(files / "sd15.safetensors", files / "mm.ckpt")
 
 
 def save_motion(engine: Base, comfyui: FakeComfyUI) -> MIVAAdapter:
@@ -113,7 +108,9 @@ def test_a_clip_is_that_of_the_engine(
     adapter = save_motion(engine, comfyui)
     settings = {"width": 64, "height": 64, "frames": 5, "steps": 2, "seed": 3}
     clip = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, **settings)[0]
-    expected = animate(engine, shapes[0], {"nod": (adapter, 1.0)}, size=(64, 64), frames=5, steps=2, seed=3)
+    expected = animate(
+        engine, shapes[0], [Motion(adapter, name="nod")], RunOptions(size=(64, 64), frames=5, steps=2, seed=3)
+    )
     assert clip.shape == (5, 64, 64, 3)
     assert torch.equal(clip, expected.frames)
     noise = run(MIVADCTInitNoise, model=model, image=shapes, noise_seed=3, strength=engine.noise.strength)[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.v0_0_2 import InputImpl
-from comfyui_miva.nodes import MIVACameraClips, MIVADataset, comfy_bridge
+from comfyui_miva.nodes import MIVACameraClips, MIVADataset, comfy_folders
 from fake_comfyui import FakeComfyUI, Interrupted, load_picture
 from node_pack import PICTURES
 from node_runs import run, shown
@@ -128,7 +128,7 @@ def test_it_is_shown_how_many_clips_are_made_and_a_stop_ends_it(
 
 def test_the_folder_of_the_examples_is_offered_first(comfyui: FakeComfyUI) -> None:
     (comfyui.input / "a").mkdir()
-    comfy_bridge.lay_out_examples()
+    comfy_folders.copy_example_pictures()
     option = MIVACameraClips.define_schema().inputs[1].options[0]
     assert option.inputs[0].options == ["a", "miva_stills"] and option.inputs[0].default == "miva_stills"
 

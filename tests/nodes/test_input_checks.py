@@ -7,11 +7,10 @@ import pytest
 import torch
 from artist import GivenNoise
 from comfy_api.v0_0_2 import io
+from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import NODES, MIVABindMask, MIVADataset, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
 from node_runs import motion, run, run_unchecked, shown
-
-from miva_core.errors import MIVAError
 
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 WITH_MENUS = ["MIVALoadBase", "MIVASubjectMask", "MIVACameraClips", "MIVADataset"]

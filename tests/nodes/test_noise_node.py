@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVADCTInitNoise
 from fake_comfyui import FlatVae, NativeModel
 from node_runs import run
 from torch import Tensor
 
 from miva_core.bases.base import Base
-from miva_core.errors import MIVAError
 from miva_core.media.pictures import fit_picture
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVASampler
 from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import bound, motion, run, shown
 from torch import Tensor
 
-from miva_core.errors import MIVAError
 from miva_core.media.pictures import fit_picture
 
 SHORT: dict[str, Any] = {"steps": 2, "frames": 3}

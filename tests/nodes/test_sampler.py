@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfyui_miva.miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVASampler, MIVAStack
 from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import bound, motion, run, shown
 from torch import Tensor
 
-from miva_core import MIVAAdapter, animate
-from miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
-from miva_core.adapters.library import SHIPPED
+from miva_core import MIVAAdapter, Motion, RunOptions, animate
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.media.pictures import fit_picture
 
 SHORT: dict[str, Any] = {"steps": 2, "frames": 5, "seed": 7}
@@ -66,10 +66,10 @@ def test_motions_and_their_weights_and_spans_are_those_of_the_engine(model: Any,
     pan = motion("pan_left", weight=0.4, start_percent=0.5)
     both = motion("jump", weight=0.6, prev=pan)
     clip = run(MIVASampler, model=model, mivas=both, image=small, **SHORT)[0]
-    chosen = {"pan_left": (adapter(engine, "pan_left"), 0.4), "jump": (adapter(engine, "jump"), 0.6)}
-    spans = {"pan_left": (0.5, 1.0)}
-    assert torch.equal(clip, animate(engine, small[0], chosen, spans=spans, **SHORT).frames)
-    assert not torch.equal(clip, animate(engine, small[0], chosen, **SHORT).frames)
+    pan, jump = Motion(adapter(engine, "pan_left"), 0.4), Motion(adapter(engine, "jump"), 0.6)
+    late = dataclasses.replace(pan, span=(0.5, 1.0))
+    assert torch.equal(clip, animate(engine, small[0], [late, jump], RunOptions(**SHORT)).frames)
+    assert not torch.equal(clip, animate(engine, small[0], [pan, jump], RunOptions(**SHORT)).frames)
 
 
 def test_the_seed_alone_makes_another_clip(model: Any, small: Tensor) -> None:
@@ -94,8 +94,8 @@ def test_size_length_fit_and_adain_are_those_of_the_engine(model: Any, engine: B
     clip = run(MIVASampler, model=model, mivas=motion(), image=wide, **chosen)[0]
     assert clip.shape == (3, 48, 80, 3)
     fitted = fit_picture(wide[0], (48, 80), "pad")[0]
-    of_engine = {"pan_left": (adapter(engine, "pan_left"), 1.0)}
-    same = animate(engine, fitted, of_engine, size=(48, 80), frames=3, steps=1, adain=True)
+    pan = Motion(adapter(engine, "pan_left"))
+    same = animate(engine, fitted, [pan], RunOptions(size=(48, 80), frames=3, steps=1, adain=True))
     assert torch.equal(clip, same.frames)
     off = run(MIVASampler, model=model, mivas=motion(), image=wide, **chosen | {"adain": "off"})[0]
     assert not torch.equal(clip, off)
@@ -104,8 +104,8 @@ def test_size_length_fit_and_adain_are_those_of_the_engine(model: Any, engine: B
 def test_a_masked_motion_moves_its_subject_by_the_engine(model: Any, engine: Base, small: Tensor) -> None:
     mask = square(20, 20)
     output = run(MIVASampler, model=model, mivas=bound("jump_masked", mask), image=small, **SHORT)
-    given = {"jump_masked": mask[0]}
-    same = animate(engine, small[0], {"jump_masked": (adapter(engine, "jump_masked"), 1.0)}, masks=given, **SHORT)
+    jump = Motion(adapter(engine, "jump_masked"), mask=mask[0], name="jump_masked")
+    same = animate(engine, small[0], [jump], RunOptions(**SHORT))
     assert torch.equal(output[0], same.frames)
     assert torch.equal(output[1], same.masks["jump_masked"])
     assert torch.equal(output[1][0], mask[0])
@@ -117,8 +117,11 @@ def test_masks_of_several_subjects_come_out_as_one(model: Any, engine: Base, sma
     both = run(MIVAStack, mivas={"miva0": bound("jump_masked", left), "miva1": bound("sway_masked", right)})[0]
     masks = run(MIVASampler, model=model, mivas=both, image=small, **SHORT)[1]
     assert torch.equal(masks[0], (left + right)[0])
-    chosen = {name: (adapter(engine, name), 1.0) for name in ("jump_masked", "sway_masked")}
-    same = animate(engine, small[0], chosen, masks={"jump_masked": left[0], "sway_masked": right[0]}, **SHORT)
+    chosen = [
+        Motion(adapter(engine, "jump_masked"), mask=left[0]),
+        Motion(adapter(engine, "sway_masked"), mask=right[0]),
+    ]
+    same = animate(engine, small[0], chosen, RunOptions(**SHORT))
     assert torch.equal(masks, torch.maximum(*same.masks.values()))
 
 
@@ -129,9 +132,9 @@ def test_of_subjects_that_overlap_the_last_is_on_top(model: Any, engine: Base, s
         mivas = run(MIVAStack, mivas=dict(zip(("miva0", "miva1"), stack, strict=True)))[0]
         clips[order] = run(MIVASampler, model=model, mivas=mivas, image=small, **SHORT)[0]
     assert not torch.equal(clips["as meant"], clips["reversed"])
-    chosen = {name: (adapter(engine, name), 1.0) for name in ("jump_masked", "sway_masked")}
-    masks = {"jump_masked": square(16, 8)[0], "sway_masked": square(24, 20)[0]}
-    assert torch.equal(clips["as meant"], animate(engine, small[0], chosen, masks=masks, **SHORT).frames)
+    jump = Motion(adapter(engine, "jump_masked"), mask=square(16, 8)[0])
+    sway = Motion(adapter(engine, "sway_masked"), mask=square(24, 20)[0])
+    assert torch.equal(clips["as meant"], animate(engine, small[0], [jump, sway], RunOptions(**SHORT)).frames)
 
 
 def test_a_mask_is_fitted_as_its_picture_is(model: Any, shapes: Tensor) -> None:
@@ -149,8 +152,8 @@ def test_levels_of_noise_that_are_given_count(model: Any, engine: Base, small: T
     sigmas = torch.tensor([14.6, 5.0, 1.0, 0.0])
     clip = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)[0]
     assert comfyui.progress[-1] == (3, 3)
-    chosen = {"pan_left": (adapter(engine, "pan_left"), 1.0)}
-    assert torch.equal(clip, animate(engine, small[0], chosen, sigmas=sigmas, seed=7, frames=5).frames)
+    pan = Motion(adapter(engine, "pan_left"))
+    assert torch.equal(clip, animate(engine, small[0], [pan], RunOptions(sigmas=sigmas, seed=7, frames=5)).frames)
 
 
 def test_noise_that_is_connected_is_used(model: Any, engine: Base, small: Tensor) -> None:
@@ -165,8 +168,8 @@ def test_noise_that_is_connected_is_used(model: Any, engine: Base, small: Tensor
     clip = run(MIVASampler, model=model, mivas=motion(), image=small, noise=Still(), **SHORT)[0]
     latent = engine.encode(small[0])
     start = torch.zeros(1, latent.shape[1], 5, *latent.shape[-2:])
-    chosen = {"pan_left": (adapter(engine, "pan_left"), 1.0)}
-    assert torch.equal(clip, animate(engine, small[0], chosen, start=start, **SHORT).frames)
+    pan = Motion(adapter(engine, "pan_left"))
+    assert torch.equal(clip, animate(engine, small[0], [pan], RunOptions(start=start, **SHORT)).frames)
 
 
 def test_dctinit_noise_at_its_defaults_is_what_the_sampler_draws(model: Any, small: Tensor) -> None:

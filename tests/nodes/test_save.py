@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave, comfy_bridge
+from comfyui_miva.miva_core.errors import MIVAError
+from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave, comfy_folders
 from comfyui_miva.nodes.file_names import fill_in
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown
 from safetensors.torch import load_file
 
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
-from miva_core.errors import MIVAError
+from miva_core.bases.tiny.spec import SHIPPED
 
 
 def files(comfyui: FakeComfyUI) -> set[str]:
@@ -51,7 +51,7 @@ def test_nothing_is_ever_replaced(comfyui: FakeComfyUI) -> None:
 def test_a_number_that_another_save_takes_meanwhile_is_left_to_it(
     comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mivas, find = motion("rise"), comfy_bridge.file_in
+    mivas, find = motion("rise"), comfy_folders.file_in
     taken: list[Path] = []
 
     def find_before_another_save(folder: str, name: str) -> Path | None:
@@ -60,7 +60,7 @@ def test_a_number_that_another_save_takes_meanwhile_is_left_to_it(
             taken.append(comfyui.add(folder, name, b"theirs"))
         return found
 
-    monkeypatch.setattr(comfy_bridge, "file_in", find_before_another_save)
+    monkeypatch.setattr(comfy_folders, "file_in", find_before_another_save)
     output = run(MIVASave, mivas=mivas, filename_prefix="mine")
     assert shown(output) == "Saved as mine_00003.safetensors"
     assert [path.name for path in taken] == ["mine.safetensors", "mine_00002.safetensors"]

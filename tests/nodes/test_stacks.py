@@ -12,7 +12,7 @@ from node_runs import bound, motion, run, shown
 from safetensors import safe_open
 
 from miva_core.adapters.info import read_info
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.subject_mask import edits
 
 

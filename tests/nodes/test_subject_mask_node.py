@@ -12,8 +12,9 @@ from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import motion, run, shown
 from torch import Tensor
 
-from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import edits, grabcut
+from miva_core.subject_mask import edits
+from miva_core.subject_mask.grabcut import grabcut
+from miva_core.subject_mask.shape_models import SHAPES
 
 DEMO = "drawn shapes (built-in demo)"
 

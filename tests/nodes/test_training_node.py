@@ -19,10 +19,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
-from miva_core.clips.files import TrainingClip
-from miva_core.media.video import contact_sheet
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.clips.training_clip import TrainingClip
+from miva_core.media.contact_sheet import contact_sheet
 from miva_core.training.recipes import recipe
 from miva_core.training.run import learn
 from miva_core.training.training_set import Lesson

@@ -15,8 +15,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import load_detector, load_segmenter
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
+from miva_core.subject_mask.shape_models import SHAPES
 
 groundingdino = pytest.importorskip("groundingdino")
 sam2 = pytest.importorskip("sam2")
@@ -91,7 +91,7 @@ def test_grounding_dino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     detector = load_detector(tmp_path / "groundingdino_swint_ogc.pth")
     pixels = torch.randn(1, 3, 320, 416)
-    ids = torch.tensor([detector.read(["red circle", "blue square"])[0]])
+    ids = torch.tensor([detector.tokenize(["red circle", "blue square"])[0]])
     same_proposals(monkeypatch)
     with torch.no_grad():
         theirs = original(pixels, captions=["red circle. blue square."])

@@ -14,10 +14,11 @@ from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
 from miva_core.bases.base import Base
 from miva_core.bases.describe import describe
+from miva_core.bases.recipe import Recipe
 from miva_core.cli.main import main
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 
 torch.set_num_threads(1)
 
@@ -115,6 +116,7 @@ class HalfCodec(nn.Module):
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
+        self.network = nn.Identity()  # it has no weights
 
     def encode(self, pictures: Tensor) -> Tensor:
         return torch.cat([pictures, pictures.mean(1, keepdim=True)], dim=1)[:, :, ::2, ::2]

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from miva_core.adapters.library import SHAPES
-from miva_core.subject_mask import Detector, Segmenter, load_detector, load_segmenter
+from miva_core.subject_mask.detector import Detector
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
+from miva_core.subject_mask.segmenter import Segmenter
+from miva_core.subject_mask.shape_models import SHAPES
 from tools.shapes import Scene, draw_scene
 
 DETECTOR, SEGMENTER = SHAPES / "grounding-dino", SHAPES / "sam2"

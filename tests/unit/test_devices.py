@@ -18,15 +18,17 @@ from single_files import UNET, VAE, motion_module, stable_diffusion
 from subject_models import SEGMENTER, scene
 from torch import Tensor
 
-from miva_core import MIVAAdapter, animate, describe, load_base
-from miva_core.adapters.library import SHIPPED
+from miva_core import MIVAAdapter, Motion, RunOptions, animate, describe, load_base
+from miva_core.bases.animatediff import loading
 from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.wan.loading import WanVAE
-from miva_core.subject_mask import load_segmenter
+from miva_core.subject_mask.model_files import load_segmenter
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import train
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from tools.shapes import boxes_of
 
 SIZE = (32, 32)
@@ -52,7 +54,9 @@ def animatediff(tmp_path_factory: pytest.TempPathFactory) -> Base:
     unet = UNetMotionModel(**UNET, use_motion_mid_block=False)
     save_file(stable_diffusion(unet, AutoencoderKL(**VAE)), folder / "sd15.safetensors")
     save_file(motion_module(unet), folder / "motion.safetensors")
-    return load_animatediff(folder / "sd15.safetensors", folder / "motion.safetensors", configs=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "CONFIGS", folder)
+        return load_animatediff(folder / "sd15.safetensors", folder / "motion.safetensors")
 
 
 @pytest.fixture
@@ -80,26 +84,23 @@ def square() -> Tensor:
     return mask
 
 
-def agree(base: Base, adapters: dict[str, tuple[MIVAAdapter, float]], frames: int, **options: Any) -> None:
+def agree(base: Base, motions: list[Motion], frames: int, **options: Any) -> None:
     """A clip made on the card is the one made on the CPU."""
     picture = torch.rand(*SIZE, 3, generator=torch.Generator().manual_seed(0))
     clips = []
     for where in (nullcontext(), make_believe_card()):
         with where as card:
             if card:  # as it comes to a card in ComfyUI: the networks move, and nothing else
-                for network in (*base.networks, *(adapter for adapter, _ in adapters.values())):
+                for network in (*base.networks, *(motion.adapter for motion in motions)):
                     network.to(card)
                 assert base.device == CARD
             seen = []
             clip = animate(
                 base,
                 picture,
-                adapters,
-                size=SIZE,
-                frames=frames,
+                motions,
+                RunOptions(size=SIZE, frames=frames, **({} if "sigmas" in options else {"steps": 2}), **options),
                 callback=lambda progress: seen.append(progress.preview()),  # noqa: B023
-                **({} if "sigmas" in options else {"steps": 2}),
-                **options,
             )
             assert len(seen) == 2 and {shown.device.type for shown in (clip.frames, *clip.masks.values())} == {"cpu"}
             clips.append(clip)
@@ -126,22 +127,22 @@ def test_the_card_refuses_what_lies_on_the_cpu() -> None:
 def test_animating_on_a_card(case: str) -> None:
     base = load_base("tiny")
     pan, jump = (
-        (MIVAAdapter.load(SHIPPED / f"{name}.safetensors", base.backbone), 1.0) for name in ("pan_left", "jump_masked")
+        MIVAAdapter.load(SHIPPED / f"{name}.safetensors", base.backbone) for name in ("pan_left", "jump_masked")
     )
-    plain, masked = {"pan": pan}, {"jump": jump}
+    plain, masked = [Motion(pan)], [Motion(jump, mask=square())]
     start = torch.randn(base.latent_shape(3, SIZE))
     if case == "caption":
         base = replace(base, text=torch.randn(1, 3, base.text.shape[-1]))
-    adapters, options = {
+    motions, options = {
         "plain": (plain, {}),
-        "masked": (masked, {"masks": {"jump": square()}, "readout": "linear"}),
-        "decoded masks": (masked, {"masks": {"jump": square()}, "readout": "decoder"}),
-        "two": (plain | masked, {"masks": {"jump": square()}}),
+        "masked": (masked, {"readout": "linear"}),
+        "decoded masks": (masked, {"readout": "decoder"}),
+        "two": (plain + masked, {}),
         "sigmas": (plain, {"sigmas": torch.tensor([14.6, 1.0, 0.0])}),
         "start": (plain, {"start": start}),
-        "caption": ({}, {}),
+        "caption": ([], {}),
     }[case]
-    agree(base, adapters, frames=3, **options)
+    agree(base, motions, frames=3, **options)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -149,7 +150,7 @@ def test_animating_by_wan_on_a_card(
     wan: Base, masked: bool, make_adapter: Callable[..., MIVAAdapter], small: Any
 ) -> None:
     adapter = make_adapter(wan.model, replace(small, mask=masked)).requires_grad_(False)
-    agree(wan, {"own": (adapter, 1.0)}, frames=5, masks={"own": square()} if masked else None)
+    agree(wan, [Motion(adapter, mask=square() if masked else None)], frames=5)
 
 
 @pytest.mark.parametrize("name", ["animatediff", "wan"])

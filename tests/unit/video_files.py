@@ -6,6 +6,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from torch import Tensor
+
+from miva_core.media.video import read_video
 
 TRANSPARENT = [
     ("a.mov", "qtrle", "argb"),
@@ -57,6 +60,12 @@ def encode(
             frame.pts, frame.time_base = time, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def read_at_constant_rate(path: Path) -> tuple[Tensor, float]:
+    """The frames (F, H, W, 3) of a video, each as often as it is shown, and their number a second."""
+    video = read_video(path, lambda frame: frame)
+    return video.at_constant_rate(video.frames), video.fps
 
 
 def cut_out(frames: int = 6, height: int = 48, width: int = 64) -> np.ndarray:

@@ -13,18 +13,18 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
 )
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError, MIVAWarning
 from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
-from ...storage.weights import open_weights, what_weights
+from ...storage.weights import identify_weights, open_weights
 from ..base import Base
-from ..describe import describe
 from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm
+from .sites import describe_unet
 
 CONFIGS = Path(__file__).parent / "configs"
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -39,7 +39,7 @@ _WHERE = {
 
 
 _LONGEST = 1024
-"""Frames; those of files that are known reach 16 to 64."""
+"""Frames; released motion modules reach 16 to 64."""
 
 
 class ImageVAE:
@@ -48,21 +48,29 @@ class ImageVAE:
     def __init__(self, vae: AutoencoderKL) -> None:
         self.vae = vae
 
+    @property
+    def network(self) -> nn.Module:
+        """The autoencoder."""
+        return self.vae
+
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] -> (N, 4, H/8, W/8)."""
+        """Pictures (N, 3, H, W) in [-1, 1] to latents (N, 4, H/8, W/8)."""
         return self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode().float() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(F, 3, H, W) -> mean and standard deviation, (F, 4, h, w) each, of every frame by itself."""
-        told = [self.vae.encode(frame.to(self.vae.device, self.vae.dtype)).latent_dist for frame in frames.split(1)]
+        """Frames (F, 3, H, W) to mean and standard deviation, (F, 4, h, w) each, of every frame by itself."""
+        posteriors = [
+            self.vae.encode(frame.to(self.vae.device, self.vae.dtype)).latent_dist for frame in frames.split(1)
+        ]
         scale = self.vae.config.scaling_factor
-        return torch.cat([d.mean for d in told]).float() * scale, torch.cat([d.std for d in told]).float() * scale
+        mean, std = (torch.cat([getattr(one, part) for one in posteriors]).float() * scale for part in ("mean", "std"))
+        return mean, std
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """(N, 4, h, w) -> (N, 3, 8h, 8w), about [-1, 1], not clipped."""
+        """Latents (N, 4, h, w) to pictures (N, 3, 8h, 8w), about in [-1, 1], not clipped."""
         latents = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
         return torch.cat([self.vae.decode(frame).sample for frame in latents.split(1)])
 
@@ -74,20 +82,19 @@ def load_animatediff(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    configs: Path = CONFIGS,
 ) -> Base:
     """Load a Stable Diffusion 1.5 single file and a motion module, frozen, without a text encoder.
 
-    The betas are `scaled_linear`, as MIVA trains, not AnimateDiff's own `linear`; the motion modules normalise each
-    frame by itself, as AnimateDiff trained them, and with v1 the ResNets all frames together, likewise. Positional
-    encodings of the file that are not the usual sinusoid are used; a `MIVAWarning` says so.
+    The betas are `scaled_linear`, as MIVA trains, not `linear` as AnimateDiff does. As AnimateDiff trained them, the
+    motion modules normalise each frame by itself, and with v1 the ResNets all frames together. Positional encodings of
+    the file that are not the usual sinusoid are used; a `MIVAWarning` says so.
 
     Args:
-        checkpoint: .safetensors or .ckpt with the U-Net and, unless `vae` is given, the VAE.
+        checkpoint: .safetensors or .ckpt with the U-Net and, if `vae` is None, the VAE.
         motion_module: AnimateDiff v1, v2 or v3.
         vae: a VAE to use in place of the checkpoint's.
+        device: where the networks are to be.
         dtype: of the U-Net and the VAE.
-        configs: folder of unet.json, vae.json and scheduler.json.
 
     Raises:
         MIVAError: a file is missing, damaged or something else; the message says what it is.
@@ -99,7 +106,7 @@ def load_animatediff(
     if vae is not None:
         _check_kind(pictures, vae, "a VAE")
 
-    model = meta_unet(configs, **_motion_layout(motion))
+    model = meta_unet(**_motion_layout(motion))
     named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
     positions, usual = motion_positions(model, motion, motion_module)
@@ -111,7 +118,7 @@ def load_animatediff(
         text = f"{motion_module} has positional encodings of its own, not the usual sinusoid: they are used."
         warnings.warn(f"{text} Motions learnt on the usual ones may move otherwise.", MIVAWarning, stacklevel=2)
 
-    vae_config = read_json(configs / "vae.json")
+    vae_config = read_json(CONFIGS / "vae.json")
     autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
     inside = _part(pictures, _VAE)
     if vae is None and not inside:
@@ -126,8 +133,8 @@ def load_animatediff(
         name="animatediff",
         model=model,
         codec=ImageVAE(autoencoder),
-        scheduler=DDIMScheduler.from_config(read_json(configs / "scheduler.json")),
-        backbone=describe(model),
+        scheduler=DDIMScheduler.from_config(read_json(CONFIGS / "scheduler.json")),
+        backbone=describe_unet(model),
         frames=16,
         longest=model.config.motion_max_seq_length,
         size=(320, 512),
@@ -148,9 +155,13 @@ def _is_first_version(model: UNetMotionModel) -> bool:
     return model.config.motion_max_seq_length == 24 and not model.config.use_motion_mid_block
 
 
-def meta_unet(configs: Path = CONFIGS, **changes: Any) -> UNetMotionModel:
-    """The U-Net without weights; as AnimateDiff v3 has it, but for `changes` of its config."""
-    config = read_json(configs / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
+def meta_unet(**changes: Any) -> UNetMotionModel:
+    """Build the U-Net without weights, for AnimateDiff v3 unless changed.
+
+    Args:
+        **changes: of its config.
+    """
+    config = read_json(CONFIGS / "unet.json") | {"motion_max_seq_length": 32, "use_motion_mid_block": False} | changes
     return on_meta(lambda: UNetMotionModel.from_config(config))
 
 
@@ -158,7 +169,8 @@ def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> 
     """The U-Net of a Stable Diffusion 1.5 file by the names diffusers gives its tensors, mapped rather than read.
 
     Args:
-        config: as in configs/animatediff/unet.json.
+        checkpoint: .safetensors or .ckpt.
+        config: as in configs/unet.json.
 
     Raises:
         MIVAError: the file is missing, damaged or something else.
@@ -173,7 +185,7 @@ def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _check_kind(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], wanted: str) -> None:
-    kind = what_weights(tensors)
+    kind = identify_weights(tensors)
     if kind != wanted:
         raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
 

@@ -11,20 +11,23 @@ from ...errors import MIVAError
 from ...storage.weights import check_floating
 
 _ROUNDING = 5e-3
-"""Of encodings, which lie in [-1, 1], stored in 16 bits."""
+"""Error of encodings, which lie in [-1, 1], that are stored in 16 bits."""
 
 
 def motion_positions(
     model: nn.Module, tensors: Mapping[str, Tensor], path: str | os.PathLike[str]
 ) -> tuple[dict[str, Tensor], bool]:
-    """The positional encodings of a motion module by the names of a `UNetMotionModel`, and whether they are the usual.
+    """The positional encodings that a motion module wants.
 
     Where the file's are the sinusoid, but for rounding, it is computed exactly; others are the file's.
 
     Args:
-        model: the weights may be on the meta device.
+        model: a `UNetMotionModel`; the weights may be on the meta device.
         tensors: of the file, by AnimateDiff's names or those of diffusers.
         path: of the file, for messages.
+
+    Returns:
+        The encodings by the model's names, and whether all of them are the usual sinusoid.
 
     Raises:
         MIVAError: encodings are no numbers, or differ between the two attentions of one block, which share them here.
@@ -43,7 +46,7 @@ def motion_positions(
 
 
 def _by_block(tensors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
-    """What a file stores, by the names of a model."""
+    """The encodings that a file stores, by the names of a model."""
     found: dict[str, list[Tensor]] = {}
     for name, tensor in tensors.items():
         if name.endswith(".pos_embed.pe"):
@@ -55,7 +58,7 @@ def _by_block(tensors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
 
 
 def _stored(encodings: list[Tensor], shape: torch.Size, name: str, path: str | os.PathLike[str]) -> Tensor:
-    """The one that all attentions of a block have."""
+    """The encoding that all attentions of a block share."""
     first, *others = encodings
     for encoding in encodings:
         # Who fills the model refuses it; what a file claims may be too large to be looked at.

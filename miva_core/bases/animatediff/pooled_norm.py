@@ -15,7 +15,7 @@ class FrameCount:
     frames: int = 1
 
     def read(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """As a forward pre-hook of a model of clips (B, C, F, h, w)."""
+        """Read it off clips (B, C, F, h, w); a forward pre-hook of the model."""
         self.frames = (args[0] if args else kwargs["sample"]).shape[2]
 
 
@@ -41,5 +41,6 @@ def use_pooled_norm(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, ResnetBlock2D):
             module.norm1, module.norm2 = PooledGroupNorm(module.norm1, count), PooledGroupNorm(module.norm2, count)
-    model.conv_norm_out = PooledGroupNorm(model.conv_norm_out, count)
+    last: Any = model.conv_norm_out
+    model.conv_norm_out = PooledGroupNorm(last, count)
     model.register_forward_pre_hook(count.read, with_kwargs=True)

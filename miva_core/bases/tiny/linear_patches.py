@@ -21,12 +21,12 @@ class LinearPatches(nn.Module):
         self.synthesis = nn.Parameter(torch.zeros(size, components), requires_grad=False)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1], H and W multiples of 8 -> (N, C, H/8, W/8), about unit variance."""
+        """Pictures (N, 3, H, W) in [-1, 1], H and W multiples of 8, to (N, C, H/8, W/8), about unit variance."""
         patches = F.pixel_unshuffle(pictures, PATCH) - self.mean[:, None, None]
         return F.conv2d(patches, self.analysis[:, :, None, None])
 
     def decode(self, components: Tensor) -> Tensor:
-        """(N, C, h, w) -> pictures (N, 3, 8h, 8w), about [-1, 1], without what the other components held."""
+        """Components (N, C, h, w) to pictures (N, 3, 8h, 8w), about in [-1, 1], without the components left out."""
         patches = F.conv2d(components, self.synthesis[:, :, None, None]) + self.mean[:, None, None]
         return F.pixel_shuffle(patches, PATCH)
 

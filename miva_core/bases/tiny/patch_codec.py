@@ -26,6 +26,12 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
     Latents are the principal components of patches. Decoding adds to their pictures what a small network has learned is
     missing: the dropped components, the seams between patches, and the noise a sampler leaves behind.
+
+    Args:
+        latent_channels: principal components to a patch.
+        width: channels of the decoder's residual blocks.
+        depth: number of those blocks.
+        detail: channels of the decoder at full resolution.
     """
 
     @register_to_config
@@ -37,20 +43,25 @@ class PatchCodec(ModelMixin, ConfigMixin):
         self.to_detail = nn.Conv2d(width, detail * PATCH * PATCH, 1)
         self.conv_detail = nn.Conv2d(detail + 3, detail, 3, padding=1)
         self.conv_out = nn.Conv2d(detail, 3, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
+
+    @property
+    def network(self) -> nn.Module:
+        """Itself."""
+        return self
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1], H and W multiples of 8 -> latents (N, C, H/8, W/8), about unit variance."""
+        """Pictures (N, 3, H, W) in [-1, 1], sides multiples of 8, to latents (N, C, H/8, W/8), about unit variance."""
         return self.patches.encode(pictures)
 
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(F, 3, H, W) -> latents (F, C, H/8, W/8), each frame by itself, and zeros, since encoding leaves no doubt."""
+        """Frames (F, 3, H, W) to latents (F, C, H/8, W/8), each by itself, with a standard deviation of zero."""
         latents = self.encode(frames.to(self.patches.analysis))
         return latents, torch.zeros_like(latents)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (N, C, h, w) -> pictures (N, 3, 8h, 8w), about [-1, 1], not clipped."""
+        """Latents (N, C, h, w) to pictures (N, 3, 8h, 8w), about in [-1, 1], not clipped."""
         linear = self.patches.decode(latents)
         detail = F.pixel_shuffle(self.to_detail(F.silu(self.blocks(self.conv_in(latents)))), PATCH)
         return linear + self.conv_out(F.silu(self.conv_detail(torch.cat([linear, detail], dim=1))))

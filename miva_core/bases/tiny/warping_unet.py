@@ -20,18 +20,19 @@ from .linear_patches import PATCH, LinearPatches
 FINE = 4
 """Flow vectors to a latent place, along each side."""
 PLACE = 5
-"""Channels that tell where and when a place is."""
+"""Channels that encode where and when a place is."""
 REACH = 4.0
-"""Pixels of flow to a unit of what the last layer answers, so that flow is learnt as fast as the rest."""
+"""Pixels of flow to a unit of the last layer's output, so that flow is learnt as fast as the rest."""
 
 
 @dataclass
 class WarpingOutput(BaseOutput):
-    """What a `WarpingUNet` answers.
+    """The output of a `WarpingUNet`.
 
     Attributes:
         sample: (B, C, F, h, w), the motion x - x^1.
-        flow: (B, F, 2, 8h, 8w), pixels: pixel p of frame i is, as far as it can be seen there, p + flow of frame 1.
+        flow: (B, F, 2, 8h, 8w), x and y in pixels: pixel p of a frame shows what is at p + flow(p) in frame 1, as far
+            as it can be seen there.
     """
 
     sample: Tensor
@@ -39,17 +40,17 @@ class WarpingOutput(BaseOutput):
 
 
 class WarpingUNet(UNetMotionModel):
-    """`UNetMotionModel` whose answer is the first frame's change by a predicted flow, and a rest.
+    """A `UNetMotionModel` that predicts how the first frame is warped, and what then is still missing.
 
-    Its clips begin with their clean first frame, of latents as `LinearPatches` makes them; it answers x - x^1. The
-    first layer is also told where and when each place is, the last one also answers the flow.
+    Its clips begin with their clean first frame, of latents as `LinearPatches` makes them; it predicts x - x^1. The
+    first layer also takes where and when each place is, the last one also gives the flow.
 
     Attributes:
         patches: a copy of the codec's, so that the frame is warped as a picture and not as a grid of patches.
     """
 
-    # The signature that is wrapped is what diffusers reads a config by.
-    @wraps(UNetMotionModel.__init__)
+    # The signature that is wrapped is what diffusers reads a config by; diffusers has no types.
+    @wraps(UNetMotionModel.__init__)  # type: ignore[misc]
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
         channels, width = self.config.in_channels, self.config.block_out_channels[0]
@@ -58,15 +59,17 @@ class WarpingUNet(UNetMotionModel):
         self.patches = LinearPatches(channels)
 
     def forward(self, sample: Tensor, timestep: Tensor | int, encoder_hidden_states: Tensor) -> WarpingOutput:
-        """
+        """Predict the motion of noisy clips.
+
         Args:
             sample: (B, C, F, h, w), frame 1 clean.
-            timestep: (B,) or one for all. encoder_hidden_states: (B F, W, D), the caption of every frame.
+            timestep: (B,) or one for all.
+            encoder_hidden_states: (B F, W, D), the caption of every frame.
         """
         batch, channels, frames, height, width = sample.shape
         places = _places(frames, height, width, self.config.motion_max_seq_length, sample.device)
-        told = torch.cat([sample, places.to(sample).expand(batch, -1, -1, -1, -1)], dim=1)
-        answer = super().forward(told, timestep, encoder_hidden_states).sample
+        inputs = torch.cat([sample, places.to(sample).expand(batch, -1, -1, -1, -1)], dim=1)
+        answer = super().forward(inputs, timestep, encoder_hidden_states).sample
         # Coordinates in half precision would be off by a quarter of a pixel.
         with torch.autocast(sample.device.type, enabled=False):
             rest, flow = answer.to(self.patches.mean).split([channels, 2 * FINE**2], dim=1)
@@ -81,7 +84,7 @@ class WarpingUNet(UNetMotionModel):
 
 
 def _to_pixels(flow: Tensor) -> Tensor:
-    """(B, 2 FINE^2, F, h, w) as the last layer answers it -> (B, F, 2, 8h, 8w)."""
+    """The flow of the last layer, (B, 2 FINE^2, F, h, w), as (B, F, 2, 8h, 8w) pixels."""
     fine = F.pixel_shuffle(REACH * flow.transpose(1, 2).flatten(0, 1), FINE)
     full = F.interpolate(fine, scale_factor=PATCH // FINE, mode="bilinear", align_corners=False)
     return full.unflatten(0, (len(flow), -1))

@@ -7,16 +7,16 @@ import torch
 from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers, convert_wan_vae_to_diffusers
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...attention.turns import take_turn
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError
 from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
-from ...storage.weights import open_weights, what_weights
+from ...storage.weights import identify_weights, open_weights
 from ..base import Base
-from ..describe import describe
+from .sites import describe_wan
 
 CONFIGS = Path(__file__).parent / "configs"
 _PREFIX = "model.diffusion_model."
@@ -31,7 +31,7 @@ _WHERE = {
 class WanVAE:
     """Wan's causal video autoencoder as a `Codec`: a picture is a clip of one frame.
 
-    diffusers' keeps what it has seen of a clip in itself, so that threads take turns.
+    The autoencoder of diffusers stores features of the clip in hand, so that threads take turns.
     """
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
@@ -40,9 +40,14 @@ class WanVAE:
             torch.tensor(values)[:, None, None] for values in (vae.config.latents_mean, vae.config.latents_std)
         )
 
+    @property
+    def network(self) -> nn.Module:
+        """The autoencoder."""
+        return self.vae
+
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] -> (N, 16, H/8, W/8), the mean of the latents, normalised."""
+        """Pictures (N, 3, H, W) in [-1, 1] to the mean of their latents (N, 16, H/8, W/8), normalised."""
         clips = rearrange(pictures.to(self.vae.dtype), "n c h w -> n c 1 h w")
         with take_turn(self.vae):
             latents = self.vae.encode(clips).latent_dist.mode()[:, :, 0].float()
@@ -50,16 +55,16 @@ class WanVAE:
 
     @torch.no_grad()
     def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(4 (F - 1) + 1, 3, H, W) -> mean and standard deviation, (F, 16, h, w) each, of the clip as a whole."""
+        """A clip (4 (F - 1) + 1, 3, H, W) to mean and standard deviation, (F, 16, h, w) each, of it as a whole."""
         clip = rearrange(frames.to(self.vae.device, self.vae.dtype), "f c h w -> 1 c f h w")
         with take_turn(self.vae):
-            told = self.vae.encode(clip).latent_dist
-        mean, std = (rearrange(part, "1 c f h w -> f c h w").float() for part in (told.mean, told.std))
+            posterior = self.vae.encode(clip).latent_dist
+        mean, std = (rearrange(part, "1 c f h w -> f c h w").float() for part in (posterior.mean, posterior.std))
         return (mean - self.mean.to(mean)) / self.std.to(mean), std / self.std.to(std)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        """(F, 16, h, w), the latent frames of one clip -> (4 (F - 1) + 1, 3, 8h, 8w), about [-1, 1]."""
+        """Latent frames (F, 16, h, w) of one clip to its frames (4 (F - 1) + 1, 3, 8h, 8w), about in [-1, 1]."""
         latents = latents * self.std.to(latents) + self.mean.to(latents)
         with take_turn(self.vae):
             clip = self.vae.decode(rearrange(latents.to(self.vae.dtype), "f c h w -> 1 c f h w")).sample
@@ -72,7 +77,6 @@ def load_wan(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
-    configs: Path = CONFIGS,
 ) -> Base:
     """Load Wan 2.1 text-to-video 1.3B, frozen, without a text encoder.
 
@@ -81,8 +85,8 @@ def load_wan(
     Args:
         checkpoint: the original file, the one repacked for ComfyUI, or the one of diffusers.
         vae: the Wan 2.1 VAE, original, for ComfyUI or of diffusers.
+        device: where the networks are to be.
         dtype: of the rest of the transformer and of the VAE.
-        configs: folder of transformer.json and vae.json.
 
     Raises:
         MIVAError: a file is missing, damaged or something else; or `dtype` is float16, whose range Wan leaves.
@@ -92,7 +96,7 @@ def load_wan(
     tensors = read_transformer(checkpoint)
     pictures = _open(vae, _VAE)
 
-    model = meta_transformer(configs)
+    model = meta_transformer()
     kept = tuple(model._keep_in_fp32_modules)
     fill(
         model,
@@ -102,7 +106,7 @@ def load_wan(
         lambda name: torch.float32 if any(part in name for part in kept) else dtype,
     )
     place_rope(model, device)
-    autoencoder = on_meta(lambda: AutoencoderKLWan.from_config(read_json(configs / "vae.json")))
+    autoencoder = on_meta(lambda: AutoencoderKLWan.from_config(read_json(CONFIGS / "vae.json")))
     if not any(name.startswith("encoder.conv_in.") for name in pictures):
         pictures = convert_wan_vae_to_diffusers(pictures)
     fill(autoencoder, pictures, str(vae), device, lambda _: dtype)
@@ -112,7 +116,7 @@ def load_wan(
         model=model,
         codec=WanVAE(autoencoder),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
-        backbone=describe(model),
+        backbone=describe_wan(model),
         frames=17,
         longest=81,
         stride=4,
@@ -120,7 +124,7 @@ def load_wan(
         multiple=16,
         fps=8,
         centred=False,
-        # It cannot run without a text; with adapters at a total weight of 1 what stands here is not heard.
+        # It cannot run without a text; with adapters at a total weight of 1 it has no effect.
         text=torch.zeros(1, 1, model.config.text_dim, device=device),
         text_per_frame=False,
         steps=50,
@@ -129,9 +133,9 @@ def load_wan(
     )
 
 
-def meta_transformer(configs: Path = CONFIGS) -> WanTransformer3DModel:
-    """The transformer without weights."""
-    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(configs / "transformer.json")))
+def meta_transformer() -> WanTransformer3DModel:
+    """Build the transformer without weights."""
+    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(CONFIGS / "transformer.json")))
 
 
 def place_rope(model: WanTransformer3DModel, device: torch.device | str) -> None:
@@ -155,7 +159,7 @@ def read_transformer(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 def _open(path: str | os.PathLike[str], wanted: str) -> dict[str, Tensor]:
     tensors = open_weights(path, wanted.removeprefix("a "))
-    kind = what_weights(tensors)
+    kind = identify_weights(tensors)
     if kind != wanted:
         raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
     return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}

@@ -9,7 +9,19 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from miva_core import Clip, MIVAAdapter, MIVAConfig, NoiseInit, Progress, animate, describe, inject, load_base
+from miva_core import (
+    Clip,
+    MIVAAdapter,
+    MIVAConfig,
+    Motion,
+    NoiseInit,
+    Progress,
+    RunOptions,
+    animate,
+    describe,
+    inject,
+    load_base,
+)
 from miva_core.bases.base import Base
 from miva_core.checks import LARGEST_VALUE
 from miva_core.diffusion.init_noise import adain
@@ -24,7 +36,7 @@ pytestmark = [
 OFF_AT_THE_END = pytest.mark.filterwarnings("ignore:.* is off at the last step")
 
 CONFIGS = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2), MIVAConfig(cfa_rank=3, ca_rank=2, ta_rank=2, ca_act="softmax")
-QUICK = {"steps": 2, "frames": 4}
+QUICK = RunOptions(steps=2, frames=4)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +71,7 @@ def assert_close(one: Clip, other: Clip) -> None:
 
 
 def test_a_clip_has_the_shape_and_rate_of_its_base(base: Base, picture: Tensor) -> None:
-    clip = animate(base, picture, {}, steps=1)
+    clip = animate(base, picture, [], RunOptions(steps=1))
     assert clip.frames.shape == (base.frames, *base.size, 3) and clip.fps == base.fps
     assert clip.frames.dtype == torch.float32 and clip.frames.device.type == "cpu"
     assert clip.frames.min() >= 0 and clip.frames.max() <= 1
@@ -68,32 +80,32 @@ def test_a_clip_has_the_shape_and_rate_of_its_base(base: Base, picture: Tensor) 
 
 def test_pictures_of_any_size_are_fitted(base: Base) -> None:
     picture = torch.rand(50, 120, 3)
-    clip = animate(base, picture, {}, **QUICK)
+    clip = animate(base, picture, [], QUICK)
     fitted, _ = fit_picture(picture, base.size)
-    assert torch.equal(clip.frames, animate(base, fitted, {}, **QUICK).frames)
+    assert torch.equal(clip.frames, animate(base, fitted, [], QUICK).frames)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (48, 32), (16, 16)])
 def test_other_sizes(base: Base, picture: Tensor, pair: tuple, size: tuple[int, int]) -> None:
-    clip = animate(base, picture, {"one": (pair[0], 1.0)}, size=size, **QUICK)
+    clip = animate(base, picture, [Motion(pair[0], name="one")], replace(QUICK, size=size))
     assert clip.frames.shape == (4, *size, 3) and clip.frames.isfinite().all()
 
 
 def test_a_picture_in_half_precision(base: Base, picture: Tensor) -> None:
     wide = torch.rand(80, 100, 3).half()
-    clip = animate(base, wide, {}, **QUICK)
-    torch.testing.assert_close(clip.frames, animate(base, wide.float(), {}, **QUICK).frames)
+    clip = animate(base, wide, [], QUICK)
+    torch.testing.assert_close(clip.frames, animate(base, wide.float(), [], QUICK).frames)
 
 
 def test_a_seed_makes_one_clip(base: Base, picture: Tensor) -> None:
-    one, again, other = (animate(base, picture, {}, seed=seed, **QUICK).frames for seed in (1, 1, 2**64 - 1))
+    one, again, other = (animate(base, picture, [], replace(QUICK, seed=seed)).frames for seed in (1, 1, 2**64 - 1))
     assert torch.equal(one, again)
     assert torch.equal(one[0], other[0]) and (one - other).abs().max() > 5e-3
 
 
 def test_making_a_clip_leaves_other_random_numbers_alone(base: Base, picture: Tensor) -> None:
     state = torch.get_rng_state()
-    animate(base, picture, {}, **QUICK)
+    animate(base, picture, [], QUICK)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -101,10 +113,10 @@ def test_making_a_clip_leaves_other_random_numbers_alone(base: Base, picture: Te
 
 
 def test_adapters_at_weight_0_are_no_adapters(base: Base, picture: Tensor, pair: tuple) -> None:
-    adapters = {"one": (pair[0], 0.0), "two": (pair[1], 0)}
-    plain = animate(base, picture, {}, **QUICK)
-    assert_close(animate(base, picture, adapters, **QUICK), plain)
-    moved = animate(base, picture, adapters | {"one": (pair[0], 1.0)}, **QUICK)
+    one, two = Motion(pair[0], 0.0), Motion(pair[1], 0)
+    plain = animate(base, picture, [], QUICK)
+    assert_close(animate(base, picture, [one, two], QUICK), plain)
+    moved = animate(base, picture, [Motion(pair[0]), two], QUICK)
     assert (moved.frames - plain.frames).abs().max() > 5e-3
 
 
@@ -112,7 +124,12 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
     def told(start: float, end: float, **options: Any) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MIVAWarning)
-            animate(base, picture, {"one": (pair[0], 1.0)}, spans={"one": (start, end)}, steps=4, frames=4, **options)
+            animate(
+                base,
+                picture,
+                [Motion(pair[0], name="one", span=(start, end))],
+                RunOptions(steps=4, frames=4, **options),
+            )
         texts = [str(warning.message) for warning in caught if warning.category is MIVAWarning]
         return [text for text in texts if " is off at " in text]
 
@@ -125,54 +142,52 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
 
 @OFF_AT_THE_END
 def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: tuple) -> None:
-    adapters, four = {"one": (pair[0], 1.0)}, {"steps": 4, "frames": 4}
+    one, four = Motion(pair[0], name="one"), RunOptions(steps=4, frames=4)
 
     def cut(progress: Progress) -> None:
         if progress.step == 1:
             progress.miva.set_spans(one=(0.0, 0.5))
 
-    expected = animate(base, picture, adapters, spans={"one": (0.0, 0.5)}, **four)
-    assert not torch.equal(animate(base, picture, adapters, **four).frames, expected.frames)
-    assert torch.equal(animate(base, picture, adapters, callback=cut, **four).frames, expected.frames)
+    expected = animate(base, picture, [replace(one, span=(0.0, 0.5))], four)
+    assert not torch.equal(animate(base, picture, [one], four).frames, expected.frames)
+    assert torch.equal(animate(base, picture, [one], four, cut).frames, expected.frames)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"adapters": None}, "The adapters are a NoneType, expected names"),
-        ({"adapters": {"pan": 1.0}}, "The adapter 'pan' is no name with"),
-        ({"adapters": {1: (None, 1.0)}}, "The adapter 1 is no name with"),
-        ({"adapters": {"pan": ("pan.safetensors", 1.0)}}, "pan is a str, expected a MIVAAdapter"),
-        ({"image": "cat.png"}, "The picture is a str, expected a float tensor"),
-        ({"size": 64}, "The size is 64, but it must be"),
-        ({"spans": 5}, "The spans are a int, expected names"),
+        ({"motions": None}, "The motions are a NoneType, expected a list"),
+        ({"motions": {"pan": 1.0}}, "The motions are a dict, expected a list"),
+        ({"motions": ["pan.safetensors"]}, "A motion is a str, expected a Motion"),
+        ({"picture": "cat.png"}, "The picture is a str, expected a float tensor"),
+        ({"options": RunOptions(size=64)}, "The size is 64, but it must be"),
+        ({"options": RunOptions(fit="stretch")}, "by 'crop' or 'pad', but 'stretch' was asked for"),
         ({"callback": 3}, "The callback is a int, expected a function"),
     ],
 )
 def test_what_has_the_wrong_type_is_named(base: Base, picture: Tensor, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(MIVAError, match=message):
-        animate(**({"base": base, "image": picture, "adapters": {}} | arguments))
+        animate(**({"base": base, "picture": picture} | arguments))
 
 
-def test_a_span_for_nobody_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
-    with pytest.raises(MIVAError, match=r"A span is given for 'two', but .*\['one'\]"):
-        animate(base, picture, {"one": (pair[0], 1.0)}, spans={"two": (0.0, 0.5)}, **QUICK)
+def test_a_span_without_a_step_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
     with pytest.raises(MIVAError, match=r"The span 0\.3 to 0\.45 of one holds none of the 4 steps"):
-        animate(base, picture, {"one": (pair[0], 1.0)}, spans={"one": (0.3, 0.45)}, steps=4)
+        animate(base, picture, [Motion(pair[0], name="one", span=(0.3, 0.45))], RunOptions(steps=4))
 
 
 @pytest.mark.parametrize("name", ["a b", "v1.5", "model", "self", "weights", "", "sites/x", "größer"])
 def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -> None:
-    clip = animate(base, picture, {name: (pair[0], 0.6), "other": (pair[1], 0.4)}, steps=1, frames=2, size=(16, 16))
-    plain = {"one": (pair[0], 0.6), "two": (pair[1], 0.4)}
-    assert torch.equal(clip.frames, animate(base, picture, plain, steps=1, frames=2, size=(16, 16)).frames)
+    tiny = RunOptions(steps=1, frames=2, size=(16, 16))
+    clip = animate(base, picture, [Motion(pair[0], 0.6, name=name), Motion(pair[1], 0.4, name="other")], tiny)
+    plain = [Motion(pair[0], 0.6), Motion(pair[1], 0.4)]
+    assert torch.equal(clip.frames, animate(base, picture, plain, tiny).frames)
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_name(base: Base, picture: Tensor, make_unet: Callable) -> None:
     stranger = MIVAAdapter(describe(make_unet()), CONFIGS[0])
     before = injected(base)
     with pytest.raises(MIVAError, match=r"my pan.* made for another base"):
-        animate(base, picture, {"my pan": (stranger, 1.0)}, **QUICK)
+        animate(base, picture, [Motion(stranger, name="my pan")], QUICK)
     assert injected(base) == before
 
 
@@ -180,7 +195,7 @@ def test_an_adapter_of_another_base_is_refused_by_its_name(base: Base, picture: 
 def test_a_stop_on_the_way_leaves_nothing_behind(
     base: Base, picture: Tensor, pair: tuple, error: type[BaseException]
 ) -> None:
-    before, plain = injected(base), animate(base, picture, {}, **QUICK)
+    before, plain = injected(base), animate(base, picture, [], QUICK)
     during = []
 
     def stop(progress: Progress) -> None:
@@ -188,10 +203,10 @@ def test_a_stop_on_the_way_leaves_nothing_behind(
         raise error("enough")
 
     with pytest.raises(error, match="enough"):
-        animate(base, picture, {"one": (pair[0], 1.0)}, **QUICK, callback=stop)
+        animate(base, picture, [Motion(pair[0], name="one")], QUICK, callback=stop)
     assert len(during) == 1 and during[0] != before
     assert injected(base) == before
-    assert torch.equal(animate(base, picture, {}, **QUICK).frames, plain.frames)
+    assert torch.equal(animate(base, picture, [], QUICK).frames, plain.frames)
 
 
 # --- progress --------------------------------------------------------------------------------------------------------
@@ -199,19 +214,33 @@ def test_a_stop_on_the_way_leaves_nothing_behind(
 
 def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
     seen: list[tuple[int, int, Tensor]] = []
-    clip = animate(
-        base,
-        picture,
-        {},
-        steps=3,
-        frames=4,
-        adain=False,
-        callback=lambda progress: seen.append((progress.step, progress.steps, progress.preview())),
-    )
+
+    def note(progress: Progress) -> None:
+        seen.append((progress.step, progress.steps, progress.preview()))
+
+    clip = animate(base, picture, [], RunOptions(steps=3, frames=4, adain=False), note)
     assert [(step, steps) for step, steps, _ in seen] == [(1, 3), (2, 3), (3, 3)]
     assert all(preview.shape == clip.frames.shape for *_, preview in seen)
     assert all(torch.equal(preview[0], clip.frames[0]) for *_, preview in seen)
     assert not torch.allclose(seen[0][2], seen[2][2], atol=1e-3)
+
+
+def test_the_flow_that_a_base_predicts_comes_with_the_clip(base: Base, picture: Tensor, pair: tuple) -> None:
+    """As the network answers it at the last step, every frame into the first."""
+    answered: list[Tensor] = []
+    watch = base.model.register_forward_hook(lambda _, args, output: answered.append(output.flow))
+    seen: list[Tensor] = []
+    try:
+        clip = animate(base, picture, [Motion(pair[0])], QUICK, lambda progress: seen.append(progress.flow))
+    finally:
+        watch.remove()
+    assert clip.flow.shape == (4, 2, *base.size) and clip.flow.dtype == torch.float32
+    assert torch.equal(clip.flow, answered[-1][0]) and not torch.equal(clip.flow, answered[0][0])
+    assert all(map(torch.equal, seen, answered))
+
+
+def test_other_bases_have_no_flow(make_base: Callable[..., Base]) -> None:
+    assert animate(make_base("wan"), torch.rand(16, 16, 3), [], RunOptions(steps=1)).flow is None
 
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -220,11 +249,14 @@ def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
 def test_adain_is_applied_to_the_last_latents(base: Base, picture: Tensor) -> None:
     """DDIM's last prediction is its result, so the last progress shows the latents before AdaIN."""
     shown: list[Tensor] = []
-    options = QUICK | {"callback": lambda progress: shown.append(progress.latents)}
-    matched = animate(base, picture, {}, **options, adain=True)
-    plain = animate(base, picture, {}, **options, adain=False)
-    assert torch.equal(animate(replace(base, adain=True), picture, {}, **options).frames, matched.frames)
-    assert torch.equal(animate(replace(base, adain=False), picture, {}, **options).frames, plain.frames)
+
+    def show(progress: Progress) -> None:
+        shown.append(progress.latents)
+
+    matched = animate(base, picture, [], replace(QUICK, adain=True))
+    plain = animate(base, picture, [], replace(QUICK, adain=False), show)
+    assert torch.equal(animate(replace(base, adain=True), picture, [], QUICK).frames, matched.frames)
+    assert torch.equal(animate(replace(base, adain=False), picture, [], QUICK).frames, plain.frames)
     torch.testing.assert_close(plain.frames, base.decode(shown[-1]), rtol=0, atol=1e-3)
     torch.testing.assert_close(matched.frames, base.decode(adain(shown[-1])), rtol=0, atol=1e-3)
     assert (matched.frames - plain.frames).abs().max() > 5e-3
@@ -245,25 +277,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_option_has_an_effect(base: Base, picture: Tensor, name: str) -> None:
-    usual = animate(base, picture, {}, **QUICK, noise=STRONG).frames
-    other = animate(base, picture, {}, **(QUICK | {"noise": STRONG} | OPTIONS[name])).frames
+    usual = animate(base, picture, [], replace(QUICK, noise=STRONG)).frames
+    other = animate(base, picture, [], replace(QUICK, **{"noise": STRONG} | OPTIONS[name])).frames
     assert torch.equal(other[0], usual[0])
     assert (other[:3] - usual[:3]).abs().max() > 1e-3
 
 
 def test_the_default_noise_is_the_bases_own(base: Base, picture: Tensor) -> None:
     other = replace(base, noise=NoiseInit(dct=False, shared_ratio=0.5))
-    named = animate(base, picture, {}, **QUICK, noise=other.noise)
-    assert torch.equal(animate(other, picture, {}, **QUICK).frames, named.frames)
+    named = animate(base, picture, [], replace(QUICK, noise=other.noise))
+    assert torch.equal(animate(other, picture, [], QUICK).frames, named.frames)
 
 
 def test_another_scheduler_comes_to_the_same_clip(base: Base, picture: Tensor) -> None:
     """Solvers of one equation meet as steps grow."""
     options = {"frames": 3, "seed": 2}
     unipc = UniPCMultistepScheduler.from_config(base.scheduler.config)
-    reference = animate(base, picture, {}, **options, steps=60, scheduler=base.scheduler).frames
-    other = animate(base, picture, {}, **options, steps=60, scheduler=unipc).frames
-    coarse = animate(base, picture, {}, **options, steps=2, scheduler=base.scheduler).frames
+    reference = animate(base, picture, [], RunOptions(**options, steps=60, scheduler=base.scheduler)).frames
+    other = animate(base, picture, [], RunOptions(**options, steps=60, scheduler=unipc)).frames
+    coarse = animate(base, picture, [], RunOptions(**options, steps=2, scheduler=base.scheduler)).frames
     assert (other - reference).abs().mean() < 0.02 < 4 * (coarse - reference).abs().mean()
 
 
@@ -282,14 +314,17 @@ def drawn(base: Base, picture: Tensor, seed: int, frames: int) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_start_that_would_be_drawn_makes_the_same_clip(base: Base, picture: Tensor, dtype: torch.dtype) -> None:
     start = drawn(base, picture, 5, 4).to(dtype)
-    given, plain = animate(base, picture, {}, seed=5, start=start, **QUICK), animate(base, picture, {}, seed=5, **QUICK)
+    given, plain = (
+        animate(base, picture, [], replace(QUICK, seed=5, start=start)),
+        animate(base, picture, [], replace(QUICK, seed=5)),
+    )
     assert torch.equal(given.frames, plain.frames)
 
 
 def test_the_start_counts_and_the_seed_does_not(base: Base, picture: Tensor) -> None:
     start = drawn(base, picture, 6, 4)
-    given = [animate(base, picture, {}, seed=seed, start=start, **QUICK).frames for seed in (5, 6)]
-    plain = [animate(base, picture, {}, seed=seed, **QUICK).frames for seed in (5, 6)]
+    given = [animate(base, picture, [], replace(QUICK, seed=seed, start=start)).frames for seed in (5, 6)]
+    plain = [animate(base, picture, [], replace(QUICK, seed=seed)).frames for seed in (5, 6)]
     assert torch.equal(given[0], plain[1]) and torch.equal(given[1], plain[1])
     assert (given[0] - plain[0]).abs().max() > 5e-3
 
@@ -297,19 +332,22 @@ def test_the_start_counts_and_the_seed_does_not(base: Base, picture: Tensor) -> 
 def test_a_start_has_the_latent_frames_of_its_base(make_base: Callable[..., Base]) -> None:
     """Two for five frames of a base whose noise is not centred on the picture."""
     wan, picture = make_base("wan"), torch.rand(16, 16, 3)
-    plain, other = animate(wan, picture, {}, seed=5), animate(wan, picture, {}, seed=6)
-    assert torch.equal(animate(wan, picture, {}, seed=6, start=drawn(wan, picture, 5, 2)).frames, plain.frames)
+    plain, other = animate(wan, picture, [], RunOptions(seed=5)), animate(wan, picture, [], RunOptions(seed=6))
+    assert torch.equal(
+        animate(wan, picture, [], RunOptions(seed=6, start=drawn(wan, picture, 5, 2))).frames, plain.frames
+    )
     assert (other.frames - plain.frames).abs().max() > 1e-3
     with pytest.raises(MIVAError, match="The start noise is of shape"):
-        animate(wan, picture, {}, start=drawn(wan, picture, 5, 5))
+        animate(wan, picture, [], RunOptions(start=drawn(wan, picture, 5, 5)))
 
 
 def test_with_a_start_the_noise_of_steps_is_drawn_as_without(base: Base, picture: Tensor) -> None:
-    options = QUICK | {"steps": 3, "scheduler": DDPMScheduler.from_config(base.scheduler.config)}
-    plain = animate(base, picture, {}, seed=5, **options).frames
+    options = replace(QUICK, seed=5, steps=3, scheduler=DDPMScheduler.from_config(base.scheduler.config))
+    plain = animate(base, picture, [], options).frames
     start = drawn(base, picture, 5, 4)
-    assert torch.equal(animate(base, picture, {}, seed=5, start=start, **options).frames, plain)
-    assert not torch.allclose(animate(base, picture, {}, seed=6, start=start, **options).frames, plain, atol=1e-3)
+    assert torch.equal(animate(base, picture, [], replace(options, start=start)).frames, plain)
+    other = animate(base, picture, [], replace(options, seed=6, start=start)).frames
+    assert not torch.allclose(other, plain, atol=1e-3)
 
 
 def test_with_a_start_masks_are_drawn_as_without(base: Base, picture: Tensor, make_adapter: Callable) -> None:
@@ -324,7 +362,10 @@ def test_with_a_start_masks_are_drawn_as_without(base: Base, picture: Tensor, ma
         watch = base.model.register_forward_pre_hook(lambda _, args: rows.append(args[0].clone()))
         try:
             clip = animate(
-                base, picture, {"jump": (jump, 1.0)}, masks={"jump": mask}, seed=seed, start=start, steps=3, frames=4
+                base,
+                picture,
+                [Motion(jump, mask=mask, name="jump")],
+                RunOptions(seed=seed, start=start, steps=3, frames=4),
             )
         finally:
             watch.remove()
@@ -364,7 +405,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
     try:
         before = injected(base)
         with pytest.raises(MIVAError) as raised:
-            animate(base, picture, {"one": (pair[0], 1.0)}, start=start, **QUICK)
+            animate(base, picture, [Motion(pair[0], name="one")], replace(QUICK, start=start))
         assert injected(base) == before
     finally:
         watch.remove()
@@ -398,13 +439,13 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
 )
 def test_options_out_of_range_are_refused(base: Base, picture: Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MIVAError, match=message):
-        animate(base, picture, {}, **options)
+        animate(base, picture, [], RunOptions(**options))
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, "1", None])
 def test_weights_that_are_no_numbers_are_refused(base: Base, picture: Tensor, pair: tuple, weight: Any) -> None:
     with pytest.raises(MIVAError, match="weight of my pan is"):
-        animate(base, picture, {"fine": (pair[0], 1.0), "my pan": (pair[1], weight)})
+        animate(base, picture, [Motion(pair[0], name="fine"), Motion(pair[1], weight, name="my pan")])
 
 
 @pytest.mark.parametrize(
@@ -421,27 +462,27 @@ def test_weights_that_are_no_numbers_are_refused(base: Base, picture: Tensor, pa
 )
 def test_other_tensors_are_refused_as_pictures(base: Base, wrong: Tensor) -> None:
     with pytest.raises(MIVAError, match="picture"):
-        animate(base, wrong, {})
+        animate(base, wrong)
 
 
 def test_a_scheduler_for_another_noise_is_refused(base: Base, picture: Tensor) -> None:
     with pytest.raises(MIVAError, match=r"make it by DDIMScheduler\.from_config\(base\.scheduler\.config\)"):
-        animate(base, picture, {}, scheduler=DDIMScheduler(clip_sample=False))
+        animate(base, picture, [], RunOptions(scheduler=DDIMScheduler(clip_sample=False)))
 
 
 @pytest.mark.parametrize("chosen", [0, 1])
 def test_a_run_inside_anothers_injection_is_refused(base: Base, picture: Tensor, pair: tuple, chosen: int) -> None:
     """It would get the other's adapters."""
-    adapters = {"pan": (pair[0], 1.0)} if chosen else {}
+    motions = [Motion(pair[0])] if chosen else []
     with inject(base.model, other=pair[1]), pytest.raises(MIVAError, match="already has adapters"):
-        animate(base, picture, adapters, **QUICK)
+        animate(base, picture, motions, QUICK)
 
 
 def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> None:
     with pytest.raises(MIVAError, match=r"values from .* to .*: scale them to 0 … 1"):
-        animate(base, picture * 255, {}, **QUICK)
+        animate(base, picture * 255, [], QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
-        animate(base, picture, {}, size=(64, 64, 64))
+        animate(base, picture, [], RunOptions(size=(64, 64, 64)))
 
 
 def test_the_largest_values_of_a_file_still_make_a_clip(base: Base, picture: Tensor, make_adapter: Callable) -> None:
@@ -449,4 +490,4 @@ def test_the_largest_values_of_a_file_still_make_a_clip(base: Base, picture: Ten
     with torch.no_grad():
         for parameter in adapter.parameters():
             parameter.fill_(LARGEST_VALUE)
-    assert animate(base, picture, {"hop": (adapter, 1.0)}, **QUICK).frames.isfinite().all()
+    assert animate(base, picture, [Motion(adapter, name="hop")], QUICK).frames.isfinite().all()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.injection import inject
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 FRAMES, HEIGHT, WIDTH = 4, 4, 6
@@ -46,7 +46,7 @@ def test_the_last_adapter_given_is_on_top_whatever_their_configs(
         labels = []
         for empty in ({}, {"top"}, {"top", "middle"}):
             miva.set_masks({name: ones * 0 if name in empty else ones for name in kinds})
-            labels.append(miva._context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
+            labels.append(miva.context.guidance.at(HEIGHT * WIDTH).self_attention.key[0, 0].argmax().item())
     assert labels == [3, 2, 1]
 
 

@@ -1,19 +1,21 @@
 """Whole runs with masked adapters on the built-in base."""
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, load_base
 from miva_core.bases.base import Base
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 
 PLAIN = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
 MASKED = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2, mask=True)
-QUICK = {"steps": 3, "frames": 4}
+QUICK = RunOptions(steps=3, frames=4)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +44,29 @@ def test_masks_of_another_size_of_picture_follow_its_crop(base: Base, jump: MIVA
     wide = torch.rand(96, 160, 3)
     mask = torch.zeros(96, 160)
     mask[:, 80:] = 1
-    clip = animate(base, wide, {"jump": (jump, 1.0)}, masks={"jump": mask}, **QUICK)
+    clip = animate(base, wide, [Motion(jump, mask=mask, name="jump")], QUICK)
     first = clip.masks["jump"][0]
     assert first.shape == base.size
     assert first[:, :30].max() < 0.1 and first[:, 34:].min() > 0.9
+
+
+def test_masks_are_of_the_picture_in_its_file_where_it_was_read_smaller(base: Base, jump: MIVAAdapter) -> None:
+    still, mask = torch.rand(96, 160, 3), torch.zeros(480, 800)
+    mask[:, 400:] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MIVAWarning)
+        clip = animate(base, still, [Motion(jump, mask=mask)], replace(QUICK, size_in_file=(480, 800)))
+    first = clip.masks["motion"][0]
+    assert first[:, :30].max() < 0.1 and first[:, 34:].min() > 0.9
+    assert clip.fitting == "centre-cropped 800×480 to 480×480, scaled to 64×64"
+
+
+def test_a_padded_picture_keeps_all_of_its_mask(base: Base, jump: MIVAAdapter) -> None:
+    wide, mask = torch.rand(32, 128, 3), torch.zeros(32, 128)
+    mask[:, :64] = 1
+    clip = animate(base, wide, [Motion(jump, mask=mask, name="jump")], replace(QUICK, fit="pad"))
+    first = clip.masks["jump"][0]
+    assert first[:, :30].min() > 0.9 and first[:, 34:].max() < 0.1
 
 
 @pytest.mark.parametrize("size", [(96, 64), (64, 128)])
@@ -53,21 +74,8 @@ def test_masks_of_another_size_of_picture_follow_its_crop(base: Base, jump: MIVA
 def test_other_sizes_and_both_readouts(
     base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter, size: tuple[int, int], readout: Any
 ) -> None:
-    clip = animate(base, picture, {"jump": (jump, 1.0)}, masks={"jump": mask}, size=size, readout=readout, **QUICK)
+    clip = animate(base, picture, [Motion(jump, mask=mask, name="jump")], replace(QUICK, size=size, readout=readout))
     assert clip.masks["jump"].shape == (4, *size)
-
-
-def test_stopping_early_runs_fewer_masks(base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter) -> None:
-    rows: list[int] = []
-    watch = base.model.register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
-    try:
-        for stop in (None, 0.0):
-            stack = {"jump": (jump, 1.0)}
-            animate(base, picture, stack, masks={"jump": mask}, mask_stop_iou=stop, steps=10, frames=2)
-    finally:
-        watch.remove()
-    assert rows[:10] == [2, 2, 2, 2, 2, 2, 2, 2, 1, 1]
-    assert rows[10:] == [2, 2, 1, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_mistakes_are_told_before_sampling_starts(
@@ -80,18 +88,16 @@ def test_mistakes_are_told_before_sampling_starts(
 
     watch = base.model.register_forward_pre_hook(refuse)
     try:
-        for adapters, masks, options, message in (
-            ({"jump": jump}, None, {}, "No mask is given for jump"),
-            ({"jump": jump, "sway": jump}, {"jump": mask}, {}, "No mask is given for sway"),
-            ({"pan": plain}, {"pan": mask}, {}, "has no mask stream"),
-            ({"jump": jump}, {"jump": mask.expand(3, -1, -1)}, {}, "a batch of 3"),
-            ({"jump": jump}, {"jump": mask * torch.nan}, {}, "NaN"),
-            ({"jump": jump}, {"jump": mask}, {"mask_stop_iou": 1.5}, "mask_stop_iou is 1.5"),
-            ({"jump": jump}, {"jump": mask}, {"readout": "vae"}, "The read-out of masks is 'vae'"),
+        for motions, options, message in (
+            ([Motion(jump, name="jump")], {}, "No mask is given for jump"),
+            ([Motion(jump, mask=mask), Motion(jump, name="sway")], {}, "No mask is given for sway"),
+            ([Motion(plain, mask=mask, name="pan")], {}, "given for pan, but this adapter has no mask stream"),
+            ([Motion(jump, mask=mask.expand(3, -1, -1))], {}, "a batch of 3"),
+            ([Motion(jump, mask=mask * torch.nan)], {}, "NaN"),
+            ([Motion(jump, mask=mask)], {"readout": "vae"}, "The read-out of masks is 'vae'"),
         ):
             with pytest.raises(MIVAError, match=message) as raised:
-                stack = {name: (adapter, 1.0) for name, adapter in adapters.items()}
-                animate(base, picture, stack, masks=masks, **options)
+                animate(base, picture, motions, RunOptions(**options))
             assert "\n" not in str(raised.value)
     finally:
         watch.remove()

@@ -64,5 +64,5 @@ def test_a_mask_is_name_and_picture(text: str, names: tuple[str, ...], expected:
 def test_the_home_folder_of_a_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert parse_mask("jump=~/mask.png") == ("jump", tmp_path / "mask.png")
-    assert parse_mask("jump=a~/mask.png") == ("jump", Path("a~/mask.png"))
+    assert parse_mask("jump=~/mask.png", ()) == ("jump", tmp_path / "mask.png")
+    assert parse_mask("jump=a~/mask.png", ()) == ("jump", Path("a~/mask.png"))

@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +11,10 @@ import torch
 from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
-from miva_core import MIVAAdapter, animate, load_base
-from miva_core.adapters.library import SHIPPED
-from miva_core.animation.motion_text import Motion
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, load_base
 from miva_core.animation.notes import weight_notes, without_motion
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.errors import MIVAWarning
 from miva_core.measure.metrics import clip_flow, median_flow
 from miva_core.media.pictures import fit_picture, read_picture
@@ -30,7 +31,7 @@ def tiny() -> Base:
 
 @pytest.fixture(scope="module")
 def photo(tiny: Base) -> Tensor:
-    pictures = SHIPPED.parents[2] / "workflows" / "pictures"
+    pictures = Path(__file__).parents[3] / "workflows/pictures"
     return fit_picture(read_picture(next(iter(sorted(pictures.glob("*.jpg"))))), tiny.size)[0]
 
 
@@ -38,7 +39,7 @@ def photo(tiny: Base) -> Tensor:
 def pan(tiny: Base, photo: Tensor) -> Callable[..., Tensor]:
     """pan(weight, **options): the frames of a pan to the left."""
     adapter = MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone)
-    return lambda weight, **options: animate(tiny, photo, {"pan": (adapter, weight)}, **options).frames
+    return lambda weight, **options: animate(tiny, photo, [Motion(adapter, weight)], RunOptions(**options)).frames
 
 
 def to_the_right(frames: Tensor) -> float:
@@ -87,10 +88,48 @@ def test_below_0_a_clip_breaks_into_noise_and_above_2_it_turns_back(pan: Callabl
         (3, True, "pan runs at the weight 3: above 2 a motion turns back, and breaks"),
     ],
 )
-def test_a_weight_has_one_note_or_none(weight: float, masked: bool, expected: str | None) -> None:
-    found = weight_notes([Motion("pan", weight)], {"pan"} if masked else ())
+def test_a_weight_has_one_note_or_none(make_unet: Callable, weight: float, masked: bool, expected: str | None) -> None:
+    adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1, mask=masked))
+    found = weight_notes([Motion(adapter, weight, torch.ones(8, 8) if masked else None, "pan")])
     assert len(found) == (expected is not None)
     assert all(note.startswith(expected) for note in found)
+
+
+@pytest.mark.parametrize(
+    ("motions", "expected"),
+    [
+        ([(0.5, (0, 1)), (0.5, (0, 1))], None),
+        ([(1.0, (0, 0.5)), (1.0, (0.5, 1))], None),
+        ([(1.0, (0, 1)), (1.0, (0, 1))], "The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5."),
+        (
+            [(0.5, (0, 0.5)), (1.5, (0, 1))],
+            "The weights sum to 2 and 1.5; a sum of 1 is the most stable: try 0.25, 0.75.",
+        ),
+    ],
+)
+def test_sums_of_weights_are_told_where_they_are_odd(
+    make_unet: Callable, motions: list[tuple[float, tuple[float, float]]], expected: str | None
+) -> None:
+    adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1))
+    found = weight_notes([Motion(adapter, weight, span=span) for weight, span in motions])
+    assert found == ([] if expected is None else [expected])
+
+
+def test_a_clip_says_what_is_odd_about_it_and_how_its_picture_was_fitted(tiny: Base) -> None:
+    pan = Motion(MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone), 0.5, name="pan")
+    quick = RunOptions(steps=1, frames=2)
+    clip = animate(tiny, torch.rand(64, 64, 3), [pan], quick)
+    assert clip.notes == ("pan runs at the weight 0.5; it was trained at 1.",) and clip.fitting == ""
+    still = torch.rand(64, 192, 3)
+    clip = animate(tiny, still, [replace(pan, strength=0.0)], replace(quick, size=(64, 144)))
+    assert clip.notes == (
+        "No motion acts: the base moves as it likes.",
+        "pan has the weight 0 and does nothing.",
+        "144×64 is far from the 64×64 that this base was trained on; it may not move.",
+    )
+    assert clip.fitting == "centre-cropped 192×64 to 144×64"
+    drawn = animate(tiny.with_drawn_caption(3), still[:, :64], [], quick)
+    assert drawn.notes == ("No motion acts: the base makes one of its camera moves, which the seed chooses.",)
 
 
 def test_a_base_with_captions_moves_by_one_of_them() -> None:
@@ -118,7 +157,7 @@ def test_a_schedule_that_ends_in_weak_noise_breaks_frames_into_blocks(pan: Calla
 def notes_of(base: Base, **options: Any) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MIVAWarning)
-        animate(base, torch.rand(*base.size, 3), {}, frames=base.stride + 1, **options)
+        animate(base, torch.rand(*base.size, 3), [], RunOptions(frames=base.stride + 1, **options))
     return [str(warning.message) for warning in caught if warning.category is MIVAWarning]
 
 

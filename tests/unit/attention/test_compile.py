@@ -1,4 +1,4 @@
-"""One graph, and no second one when a weight or the time changes. The backend runs graphs as they are, to be fast."""
+"""One graph, and no second one when a strength or the time changes. The backend runs graphs as they are, to be fast."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +9,8 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.injection import inject
+from miva_core.attention.strength import Strength
+from miva_core.bases.inject import inject
 from miva_core.bases.loading import load_base
 
 
@@ -46,6 +47,9 @@ def test_the_whole_model_is_one_graph(one_level: Callable, make_adapter: Callabl
         for t, pan in ((900, 1.0), (500, 0.3), (20, 0.0)):
             miva.set_weights(pan=pan, jump=1 - pan)
             torch.testing.assert_close(call(compiled, t=t), call(model, t=t))
+        for part in ({"cross_frame": 0.4}, {"prompt": -0.3}, {"temporal": 2.0}):
+            miva.set_weights(pan=Strength(**part))
+            torch.testing.assert_close(call(compiled, t=300), call(model, t=300))
     assert counter.frame_count == 1
 
 
@@ -72,7 +76,7 @@ def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable) -> None:
     latents, text = torch.randn(1, 4, 3, 4, 6), torch.zeros(1, 1, 16)
     with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
         for t, pan in ((900.0, 1.0), (500.0, 0.3), (20.0, 0.0)):
-            miva.set_weights(pan=pan, jump=1 - pan)
+            miva.set_weights(pan=Strength(cross_frame=pan), jump=Strength(prompt=1 - pan))
             miva.set_spans(pan=(0.0, 0.5))
             miva.set_progress(1 - t / 1000)
             ours, plain = (m(latents, torch.tensor([t]), text).sample for m in (compiled, model))
@@ -117,6 +121,8 @@ def test_blocks_compiled_one_by_one_share_two_graphs(
             block.compile(backend=counter, fullgraph=True)
         torch.testing.assert_close(call(model, t=900), expected)
         miva.set_weights(pan=0.2, jump=-1.0)
+        call(model, t=100)
+        miva.set_weights(pan=Strength(0.1, 0.2, 0.3), jump=Strength(temporal=0.0))
         call(model, t=100)
     assert counter.frame_count == 2
     # what was compiled with the adapters is not used without them

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
 from miva_core.attention.formulas import reference_weights
-from miva_core.attention.injection import inject
+from miva_core.attention.strength import Strength
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -29,6 +30,21 @@ def traces(model: nn.Module) -> dict[str, Any]:
         )
         for name, module in model.named_modules()
     }
+
+
+@pytest.fixture
+def untouched(unet: nn.Module, call: Callable) -> Callable[[], None]:
+    """untouched(): asserts that the model is what it was before the test."""
+    before, output = traces(unet), call(unet, text=True)
+    state = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
+
+    def check() -> None:
+        assert traces(unet) == before
+        assert list(unet.state_dict()) == list(state)
+        assert all(torch.equal(tensor, state[name]) for name, tensor in unet.state_dict().items())
+        assert torch.equal(call(unet, text=True), output)
+
+    return check
 
 
 # --- removal ---------------------------------------------------------------------------------------------------------
@@ -142,6 +158,45 @@ def test_a_span_begins_with_its_start_and_ends_before_its_end(
 
 
 # --- what adapters do ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["cross_frame", "temporal"])
+def test_a_part_of_strength_zero_is_a_part_that_was_never_trained(
+    unet: nn.Module, make_adapter: Callable, call: Callable, part: str
+) -> None:
+    """The other parts of the adapter act as before, and so does another adapter."""
+    pan, jump = make_adapter(unet), make_adapter(unet)
+    with inject(unet, pan=pan, jump=jump) as miva:
+        whole = call(unet)
+        miva.set_weights(pan=Strength(**{part: 0.0}))
+        silent = call(unet)
+    assert not torch.allclose(silent, whole)
+    untrained = ".cfa.out." if part == "cross_frame" else ".ta."
+    for name, parameter in pan.named_parameters():
+        if untrained in name and name.endswith(".up"):
+            nn.init.zeros_(parameter)
+    with inject(unet, pan=pan, jump=jump):
+        torch.testing.assert_close(call(unet), silent, **EXACT)
+
+
+def test_a_number_is_a_strength_of_all_parts(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    with inject(unet, pan=make_adapter(unet)) as miva:
+        miva.set_weights(pan=0.3)
+        by_number = call(unet, text=True)
+        miva.set_weights(pan=Strength(cross_frame=0.3, prompt=0.3, temporal=0.3))
+        assert torch.equal(call(unet, text=True), by_number)
+        miva.set_spans(pan=(0.0, 0.5))
+        miva.set_progress(0.5)
+        beyond = call(unet, text=True)
+        miva.set_weights(pan=0.0)
+        assert torch.equal(call(unet, text=True), beyond)
+
+
+@pytest.mark.parametrize("part", ["cross_frame", "prompt", "temporal"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", None, True, 2e6])
+def test_bad_strengths(part: str, value: Any) -> None:
+    with pytest.raises(MIVAError, match=f"The {part} strength is"):
+        Strength(**{part: value})
 
 
 # --- training and precision ------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from miva_core.attention.formulas import joint_cross_frame
-from miva_core.attention.injection import inject
+from miva_core.attention.formulas import attend, joint_cross_frame
+from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 FRAMES, TOKENS = 4, 6
@@ -21,7 +22,7 @@ def test_joint_softmax_is_a_mixture_of_the_separate_ones(unet: nn.Module) -> Non
     q = torch.randn(1, FRAMES, TOKENS, dim).double()
     k, v = torch.randn(2, FRAMES, TOKENS, dim).double()
     lambdas = torch.softmax(torch.randn(1, FRAMES, 2).double(), -1)
-    joint = joint_cross_frame(q, k, v, lambdas, heads, FRAMES)
+    joint = joint_cross_frame(q, k, v, lambdas, partial(attend, heads=heads), FRAMES)
     for frame in range(FRAMES):
         prev = max(frame - 1, 0)
         mixture = []

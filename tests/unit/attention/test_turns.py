@@ -11,13 +11,13 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from miva_core import MIVAAdapter, Progress, animate, inject
+from miva_core import MIVAAdapter, Motion, Progress, RunOptions, animate, inject
 from miva_core.attention.turns import take_turn
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.bases.wan.loading import WanVAE
 from miva_core.errors import MIVAError
 from miva_core.training.loop import train
-from miva_core.training.recipes import Recipe
 
 LONG = 120.0
 """Seconds after which a thread counts as stuck."""
@@ -70,7 +70,9 @@ def picture(base: Base) -> Tensor:
 @pytest.fixture
 def clip(base: Base, adapters: dict[str, MIVAAdapter], picture: Tensor) -> Callable[..., Tensor]:
     """clip(name, **options): the frames that one of the adapters makes of the picture."""
-    return lambda name, **options: animate(base, picture, {name: (adapters[name], 1.0)}, **options).frames
+    return lambda name, **options: (
+        animate(base, picture, [Motion(adapters[name], name=name)], RunOptions(**options)).frames
+    )
 
 
 def processors(base: Base) -> list[int]:
@@ -140,15 +142,15 @@ def test_an_exception_in_one_thread_leaves_the_other_right(
 
 def test_a_run_without_adapters_waits_too(make_base: Callable[..., Base], make_adapter: Callable) -> None:
     base = make_base("wan")
-    picture, adapters = torch.rand(*base.size, 3), {"pan": (make_adapter(base.model), 1.0)}
-    alone, second = animate(base, picture, {}).frames, []
+    picture, pan = torch.rand(*base.size, 3), Motion(make_adapter(base.model))
+    alone, second = animate(base, picture).frames, []
 
     def begin_another(progress: Progress) -> None:
         if progress.step == 1:
-            second.append(Started(lambda: animate(base, picture, {}).frames))
+            second.append(Started(lambda: animate(base, picture).frames))
             assert second[0].is_waiting()
 
-    animate(base, picture, adapters, callback=begin_another)
+    animate(base, picture, [pan], callback=begin_another)
     assert torch.equal(second[0].result(), alone)
 
 

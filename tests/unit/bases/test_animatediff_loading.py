@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from single_files import UNET, VAE, motion_module, original_vae, stable_diffusion, write_configs
 from torch import Tensor
 
-from miva_core import MIVAAdapter, MIVAConfig, animate, load_base
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, load_base
+from miva_core.bases.animatediff import loading
 from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.animatediff.pooled_norm import use_pooled_norm
@@ -50,8 +51,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, unet: UNetMotionModel, vae: 
     return folder
 
 
-def load(files: Path, configs: Path, checkpoint: str = "sd15.safetensors", motion: str = "v3_sd15_mm.ckpt") -> Base:
-    return load_animatediff(files / checkpoint, files / motion, configs=configs)
+@pytest.fixture(autouse=True)
+def small_configs(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaders expect models of the sizes here."""
+    monkeypatch.setattr(loading, "CONFIGS", configs)
+
+
+def load(files: Path, checkpoint: str = "sd15.safetensors", motion: str = "v3_sd15_mm.ckpt") -> Base:
+    return load_animatediff(files / checkpoint, files / motion)
 
 
 def output(model: UNetMotionModel) -> Tensor:
@@ -61,9 +68,9 @@ def output(model: UNetMotionModel) -> Tensor:
 
 
 def test_the_model_computes_what_the_one_it_was_saved_from_does(
-    files: Path, configs: Path, unet: UNetMotionModel, vae: AutoencoderKL
+    files: Path, unet: UNetMotionModel, vae: AutoencoderKL
 ) -> None:
-    base = load(files, configs)
+    base = load(files)
     state = unet.state_dict()
     assert base.model.state_dict().keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in base.model.state_dict().items())
@@ -81,8 +88,8 @@ def test_the_model_computes_what_the_one_it_was_saved_from_does(
     torch.testing.assert_close(base.decode(latents)[0], decoded.clamp(0, 1))
 
 
-def test_the_noise_schedule_is_stable_diffusions(files: Path, configs: Path) -> None:
-    alphas = load(files, configs).scheduler.alphas_cumprod
+def test_the_noise_schedule_is_stable_diffusions(files: Path) -> None:
+    alphas = load(files).scheduler.alphas_cumprod
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     torch.testing.assert_close(alphas.double(), (1 - betas).cumprod(0), rtol=1e-4, atol=1e-7)
     assert alphas[975].sqrt().item() == pytest.approx(0.0787, abs=1e-4)  # published with the method
@@ -90,7 +97,7 @@ def test_the_noise_schedule_is_stable_diffusions(files: Path, configs: Path) -> 
 
 @pytest.mark.parametrize("version", [(24, False), (32, True), (32, False)], ids=["v1", "v2", "v3"])
 def test_every_version_of_the_motion_module(
-    files: Path, configs: Path, vae: AutoencoderKL, tmp_path: Path, version: tuple[int, bool]
+    files: Path, vae: AutoencoderKL, tmp_path: Path, version: tuple[int, bool]
 ) -> None:
     reach, middle = version
     unet = (
@@ -98,7 +105,7 @@ def test_every_version_of_the_motion_module(
     )
     save_file(motion_module(unet), tmp_path / "mm.safetensors")
     save_file(stable_diffusion(unet, vae), tmp_path / "sd15.safetensors")
-    base = load(tmp_path, configs, motion="mm.safetensors")
+    base = load(tmp_path, motion="mm.safetensors")
     assert base.longest == reach and base.frames == 16
     use_per_frame_norm(unet)
     if reach == 24:
@@ -123,17 +130,16 @@ def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     ids=["ckpt", "wrapped", "multi-GPU", "before 1.6", "fp16", "bf16"],
 )
 def test_every_way_a_file_is_written(
-    files: Path, configs: Path, unet: UNetMotionModel, tmp_path: Path, write: Callable[[dict[str, Tensor], Path], None]
+    files: Path, unet: UNetMotionModel, tmp_path: Path, write: Callable[[dict[str, Tensor], Path], None]
 ) -> None:
     write(motion_module(unet), tmp_path / "mm")
-    base = load_animatediff(files / "sd15.safetensors", tmp_path / "mm", configs=configs)
+    base = load_animatediff(files / "sd15.safetensors", tmp_path / "mm")
     assert base.model.dtype == torch.float32
-    torch.testing.assert_close(output(base.model), output(load(files, configs).model), rtol=0.1, atol=0.02)
+    torch.testing.assert_close(output(base.model), output(load(files).model), rtol=0.1, atol=0.02)
 
 
 def test_a_trainers_own_object_in_a_checkpoint_is_forgotten(
     files: Path,
-    configs: Path,
     unet: UNetMotionModel,
     vae: AutoencoderKL,
     tmp_path: Path,
@@ -155,8 +161,8 @@ def test_a_trainers_own_object_in_a_checkpoint_is_forgotten(
     content = {"state_dict": stable_diffusion(unet, vae), "callbacks": {"one": ModelCheckpoint()}}
     torch.save(content, tmp_path / "sd.ckpt")
     monkeypatch.delitem(sys.modules, name)
-    base = load_animatediff(tmp_path / "sd.ckpt", files / "v3_sd15_mm.ckpt", configs=configs)
-    assert torch.equal(output(base.model), output(load(files, configs).model))
+    base = load_animatediff(tmp_path / "sd.ckpt", files / "v3_sd15_mm.ckpt")
+    assert torch.equal(output(base.model), output(load(files).model))
 
 
 class Harmful:
@@ -175,47 +181,45 @@ def test_code_in_a_checkpoint_is_not_run(files: Path, tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize("names", [original_vae, AutoencoderKL.state_dict], ids=["original", "diffusers"])
 def test_another_vae_takes_the_place_of_the_checkpoints(
-    files: Path, configs: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable
+    files: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable
 ) -> None:
     other = AutoencoderKL(**VAE).eval()
     save_file(names(other), tmp_path / "vae.safetensors")
     save_file(stable_diffusion(unet, None), tmp_path / "pruned.safetensors")
     with pytest.raises(MIVAError, match=r"pruned.safetensors has no VAE inside: give one as vae="):
-        load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt", configs=configs)
-    base = load_animatediff(
-        tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt", tmp_path / "vae.safetensors", configs=configs
-    )
+        load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt")
+    base = load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt", tmp_path / "vae.safetensors")
     picture = torch.rand(16, 16, 3)
     expected = other.encode(picture.permute(2, 0, 1)[None] * 2 - 1).latent_dist.mean * 0.18215
     torch.testing.assert_close(base.encode(picture)[:, :, 0], expected)
 
 
-def test_positions_of_several_lengths_are_damage(files: Path, configs: Path, tmp_path: Path) -> None:
+def test_positions_of_several_lengths_are_damage(files: Path, tmp_path: Path) -> None:
     motion = torch.load(files / "v3_sd15_mm.ckpt", weights_only=True)["state_dict"]
     name = next(name for name in motion if name.endswith(".pe"))
     torch.save(motion | {name: motion[name][:, :7]}, tmp_path / "mm.ckpt")
     with pytest.raises(MIVAError, match="lacks positional encodings of one length"):
-        load_animatediff(files / "sd15.safetensors", tmp_path / "mm.ckpt", configs=configs)
+        load_animatediff(files / "sd15.safetensors", tmp_path / "mm.ckpt")
 
 
-def test_a_picture_moves_with_an_adapter(files: Path, configs: Path) -> None:
-    base = load(files, configs)
+def test_a_picture_moves_with_an_adapter(files: Path) -> None:
+    base = load(files)
     adapter = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2))
-    clip = animate(base, torch.rand(40, 40, 3), {"pan": (adapter, 1.0)}, steps=2, size=(64, 64), frames=3)
+    clip = animate(base, torch.rand(40, 40, 3), [Motion(adapter)], RunOptions(steps=2, size=(64, 64), frames=3))
     assert clip.frames.shape == (3, 64, 64, 3) and clip.frames.isfinite().all()
     first = base.decode(base.encode(torch.rand(64, 64, 3)))
     assert first.shape == (1, 64, 64, 3)
     with pytest.raises(MIVAError, match="animatediff base runs without its text encoder, so it needs an adapter"):
-        animate(base, torch.rand(64, 64, 3), {})
+        animate(base, torch.rand(64, 64, 3))
 
 
-def test_nothing_goes_online(files: Path, configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_goes_online(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> NoReturn:
         raise AssertionError("something wanted to go online")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert load(files, configs).name == "animatediff"
+    assert load(files).name == "animatediff"
 
 
 def shaped(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
@@ -271,18 +275,18 @@ def test_a_file_of_another_kind_is_named(tmp_path: Path, kind: str, ending: str)
     assert "\n" not in said
 
 
-def test_a_checkpoint_offered_as_motion_module(files: Path, configs: Path) -> None:
+def test_a_checkpoint_offered_as_motion_module(files: Path) -> None:
     with pytest.raises(MIVAError, match=r"is a Stable Diffusion 1.5 checkpoint, but an AnimateDiff motion module was"):
-        load(files, configs, motion="sd15.safetensors")
+        load(files, motion="sd15.safetensors")
 
 
 @pytest.mark.parametrize("name", ["sd15.safetensors", "v3_sd15_mm.ckpt"])
-def test_a_truncated_download(files: Path, configs: Path, tmp_path: Path, name: str) -> None:
+def test_a_truncated_download(files: Path, tmp_path: Path, name: str) -> None:
     for file in files.iterdir():
         content = file.read_bytes()
         (tmp_path / file.name).write_bytes(content[: len(content) // 2] if file.name == name else content)
     with pytest.raises(MIVAError, match=rf"{name} is a .*truncated .*get the .* again, and compare its size"):
-        load(tmp_path, configs)
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(("content", "found"), [(b"", "is empty"), (b"hello, world\n", "is a text file, but a")])
@@ -295,15 +299,16 @@ def test_no_model_file_at_all(files: Path, tmp_path: Path, content: bytes, found
 
 
 def test_a_missing_or_misshapen_tensor_is_named(
-    files: Path, configs: Path, unet: UNetMotionModel, tmp_path: Path
+    files: Path, unet: UNetMotionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     motion = motion_module(unet)
     lost = next(iter(motion))
     save_file({name: tensor for name, tensor in motion.items() if name != lost}, tmp_path / "mm.safetensors")
     with pytest.raises(MIVAError, match=r"lacks down_blocks\.0\.motion_modules\.0\."):
-        load_animatediff(files / "sd15.safetensors", tmp_path / "mm.safetensors", configs=configs)
+        load_animatediff(files / "sd15.safetensors", tmp_path / "mm.safetensors")
     with pytest.raises(MIVAError, match=r"of shape .*, but .* was expected"):
-        load(files, CONFIGS)  # the real widths
+        monkeypatch.setattr(loading, "CONFIGS", CONFIGS)  # of the real widths
+        load(files)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 from miva_core import describe, load_base
 from miva_core.bases.animatediff.per_frame_norm import PerFrameGroupNorm
 from miva_core.bases.base import Base
-from miva_core.bases.loading import TINY_FOLDER, load_tiny
+from miva_core.bases.tiny.loading import load_tiny
+from miva_core.bases.tiny.spec import WEIGHTS
 from miva_core.errors import MIVAError
 
 
@@ -57,7 +58,7 @@ def test_an_unknown_base_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("part", ["settings.json", "words.safetensors", "unet", "codec", "scheduler"])
 def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
-    for other in TINY_FOLDER.iterdir():
+    for other in WEIGHTS.iterdir():
         if other.name != part:
             (tmp_path / other.name).symlink_to(other)
     with pytest.raises(MIVAError, match=rf"lacks .*{part}: install the package again"):
@@ -65,7 +66,7 @@ def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
 
 
 def test_settings_reach_the_base(tmp_path: Path) -> None:
-    shutil.copytree(TINY_FOLDER, tmp_path / "tiny")
+    shutil.copytree(WEIGHTS, tmp_path / "tiny")
     file = tmp_path / "tiny" / "settings.json"
     settings = json.loads(file.read_text())
     file.write_text(json.dumps(settings | {"fps": 5, "frames": 7, "noise": {"dct": False, "shared_ratio": 0.25}}))

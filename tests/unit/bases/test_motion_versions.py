@@ -16,6 +16,7 @@ from single_files import UNET, VAE, motion_module, stable_diffusion, write_confi
 from torch import Tensor, nn
 
 from miva_core import MIVAAdapter, MIVAConfig, inject
+from miva_core.bases.animatediff import loading
 from miva_core.bases.animatediff.loading import CONFIGS, load_animatediff
 from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.animatediff.pooled_norm import PooledGroupNorm, use_pooled_norm
@@ -52,7 +53,9 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path,
 
 
 def load(folder: Path) -> Base:
-    return load_animatediff(folder / "sd15.safetensors", folder / "mm.safetensors", configs=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "CONFIGS", folder)
+        return load_animatediff(folder / "sd15.safetensors", folder / "mm.safetensors")
 
 
 def load_quietly(folder: Path) -> Base:

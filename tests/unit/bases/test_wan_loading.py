@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from single_files import WAN
 from torch import Tensor
 
-from miva_core import MIVAAdapter, MIVAConfig, animate
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
 from miva_core.bases.base import Base
+from miva_core.bases.wan import loading
 from miva_core.bases.wan.loading import CONFIGS, load_wan
 from miva_core.errors import MIVAError
 
@@ -98,8 +99,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: WanTransformer3DMode
     return folder
 
 
+@pytest.fixture(autouse=True)
+def small_configs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaders expect models of the sizes here."""
+    monkeypatch.setattr(loading, "CONFIGS", folder)
+
+
 def load(folder: Path, layout: str = "original", dtype: torch.dtype = torch.float32) -> Base:
-    return load_wan(folder / f"{layout}.safetensors", folder / "vae.safetensors", dtype=dtype, configs=folder)
+    return load_wan(folder / f"{layout}.safetensors", folder / "vae.safetensors", dtype=dtype)
 
 
 def output(model: WanTransformer3DModel, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -123,9 +130,7 @@ def test_the_vae_in_its_original_layout(folder: Path, vae: AutoencoderKLWan) -> 
     names = original_vae(vae)
     assert {"conv1.weight", "encoder.conv1.weight", "decoder.upsamples.3.time_conv.weight"} < names.keys()
     assert {"encoder.downsamples.2.resample.1.weight", "decoder.middle.1.to_qkv.bias"} < names.keys()
-    base = load_wan(
-        folder / "original.safetensors", folder / "original_vae.safetensors", dtype=torch.float32, configs=folder
-    )
+    base = load_wan(folder / "original.safetensors", folder / "original_vae.safetensors", dtype=torch.float32)
     state = base.codec.vae.state_dict()
     assert state.keys() == vae.state_dict().keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in vae.state_dict().items())
@@ -163,17 +168,15 @@ def test_a_picture_moves_with_an_adapter(folder: Path) -> None:
     clip = animate(
         base,
         torch.rand(40, 40, 3),
-        {"pan": (adapter, 1.0)},
-        steps=2,
-        size=(32, 32),
-        frames=9,
+        [Motion(adapter)],
+        RunOptions(steps=2, size=(32, 32), frames=9),
         callback=lambda progress: shown.append(progress.latents),
     )
     assert clip.frames.shape == (9, 32, 32, 3) and clip.frames.isfinite().all()
     assert len(shown) == 2 and shown[0].shape == (1, 4, 3, 4, 4)
     assert torch.equal(shown[0][:, :, 0], shown[1][:, :, 0])
     with pytest.raises(MIVAError, match=r"4 k \+ 1 frames: 10 cannot be made, 9 can"):
-        animate(base, torch.rand(32, 32, 3), {}, frames=10)
+        animate(base, torch.rand(32, 32, 3), [], RunOptions(frames=10))
 
 
 def test_the_schedule_is_shifted_by_five(folder: Path) -> None:
@@ -195,9 +198,9 @@ def test_another_model_is_named(folder: Path, tmp_path: Path, tensors: dict[str,
     path = tmp_path / "wan.safetensors"
     save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
     with pytest.raises(MIVAError, match=rf"is {kind}.*, but a Wan 2\.1 1\.3B text-to-video model was"):
-        load_wan(path, folder / "vae.safetensors", configs=folder)
+        load_wan(path, folder / "vae.safetensors")
 
 
 def test_a_model_offered_as_vae(folder: Path, make_unet: Callable) -> None:
     with pytest.raises(MIVAError, match=r"is a Wan 2\.1 1\.3B text-to-video model, but a Wan VAE was expected"):
-        load_wan(folder / "original.safetensors", folder / "original.safetensors", configs=folder)
+        load_wan(folder / "original.safetensors", folder / "original.safetensors")

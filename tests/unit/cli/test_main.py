@@ -15,12 +15,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from video_files import read_at_constant_rate
 
 import miva_core
 from miva_core import MIVAAdapter, MIVAConfig, describe, load_base, read_info
 from miva_core.bases.base import Base
 from miva_core.cli.main import main
-from miva_core.media.video import read_video, write_video
+from miva_core.media.video import write_video
 from miva_core.storage import files
 
 ROOT = Path(miva_core.__file__).parent.parent
@@ -45,7 +46,7 @@ def base() -> Base:
 @pytest.fixture
 def quick_base(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in base without its loading time."""
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: base)
 
 
 def save_adapter(model: Any, path: Path, config: MIVAConfig = SMALL, **record: Any) -> None:
@@ -97,7 +98,7 @@ def test_a_picture_becomes_a_clip_and_a_sheet(folder: Path, base: Base) -> None:
     assert run.returncode == 0, errors
     lines = [line for line in errors.splitlines() if line]
     assert "2/2" in lines[-1] and all(line.startswith("Animating") for line in lines)  # the progress bar is alone
-    clip, fps = read_video(folder / "clip.mp4")
+    clip, fps = read_at_constant_rate(folder / "clip.mp4")
     assert clip.shape == (base.frames, 64, 96, 3) and fps == base.fps
     with Image.open(folder / "sheet.png") as sheet:
         assert sheet.width > 8 * 160  # every other frame
@@ -304,7 +305,7 @@ def test_masks_reach_their_motions_and_are_saved(masked: Path, capsys: pytest.Ca
     told = capsys.readouterr()
     assert told.err.splitlines()[0] == "The mask of sway was scaled from 45×35 to the picture's 90×70."
     assert "Wrote clip_hop_mask.mp4." in told.out and "Wrote clip_sway_mask.mp4." in told.out
-    frames, _ = read_video("clip_hop_mask.mp4")
+    frames, _ = read_at_constant_rate(Path("clip_hop_mask.mp4"))
     # The middle 70 of 90 columns are kept and scaled to 64.
     expected = np.zeros((64, 64))
     expected[19:45, 19:45] = 1
@@ -368,7 +369,7 @@ def test_mistakes_with_masks(masked: Path, capsys: pytest.CaptureFixture, argume
 def test_an_earlier_clip_is_replaced(folder: Path) -> None:
     (folder / "clip.mp4").write_bytes(b"old")
     assert animate("cat.png", "--out", "clip.mp4", *QUICK) == 0
-    assert len(read_video(folder / "clip.mp4")[0]) == 2
+    assert len(read_at_constant_rate(folder / "clip.mp4")[0]) == 2
     assert set(os.listdir(folder)) == {"cat.png", "mine", "clip.mp4"}
 
 
@@ -641,3 +642,11 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         main(["animate", "--help"])
     assert end.value.code == 0 and "--miva NAME[:WEIGHT]" in capsys.readouterr().out
+
+
+def test_only_the_given_command_is_imported() -> None:
+    """Modules of commands import what they need at their top, for which no other command shall wait."""
+    program = "import sys; from miva_core.cli.main import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    for arguments, told in (([], "2 False"), (["list"], "0 True")):
+        run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=300)
+        assert run.stdout.splitlines()[-1:] == [told], run.stderr

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from miva_core import MIVAError, load_base
 from miva_core.cli.main import main
-from miva_core.clips.files import Wanted, read_clips
+from miva_core.clips.files import read_clips
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.media.pictures import read_mask, read_picture
 from miva_core.media.video import write_png, write_video
-from miva_core.subject_mask import Subjects
+from miva_core.subject_mask.subjects import Subjects
 from miva_core.training.validation import read_samples
 from tools.shapes import boxes_of
 
@@ -197,7 +198,7 @@ def test_every_mask_has_a_file_of_its_own(run: Run, monkeypatch: pytest.MonkeyPa
     write_png(scene(28).frames[0], "photo.png")
     labels = ["overlay", "a b", "a_b", "a b 2", "猫", "?!"]
     found = Subjects(torch.ones(6, 1, 96, 128), [[None]] * 6, labels, [[None]] * 6)
-    monkeypatch.setattr("miva_core.subject_mask.find_subjects", lambda *_, **__: found)
+    monkeypatch.setattr("miva_core.subject_mask.subjects.find_subjects", lambda *_, **__: found)
     run("mask", "photo.png", "--prompt", "any", *MODELS, "--out", "masks")
     names = {path.name for path in Path("masks").glob("*.png")}
     assert names == {"overlay.png", "overlay_2.png", "a_b.png", "a_b_2.png", "a_b_2_2.png", "猫.png", "subject.png"}
@@ -219,7 +220,7 @@ def test_clips_without_masks_have_them_found(tmp_path: Path) -> None:
     (tmp_path / "with_masks").mkdir()
     for k in range(6):
         write_png(torch.ones(40, 60, 3), tmp_path / "with_masks" / f"{k}.png")
-    given, found = read_clips(tmp_path, Wanted((40, 60), 5, 8), 1, white_square)
+    given, found = read_clips(tmp_path, ClipSpec((40, 60), 5, 8), 1, white_square)
     assert (given.masks == 255).all()
     assert found.masks.shape == (1, 6, 40, 60)
     square = torch.zeros(40, 60, dtype=torch.bool)
@@ -228,7 +229,7 @@ def test_clips_without_masks_have_them_found(tmp_path: Path) -> None:
     write_video(torch.full((6, 40, 60, 3), 0.2), tmp_path / "dark.mp4", 8)
     told = r"1 of 3 clips .* cannot be used; .*: dark.mp4: No 'square' was found. Or put masks into dark_masks.$"
     with pytest.raises(MIVAError, match=told):
-        read_clips(tmp_path, Wanted((40, 60), 5, 8), 1, white_square)
+        read_clips(tmp_path, ClipSpec((40, 60), 5, 8), 1, white_square)
 
 
 def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
@@ -242,7 +243,7 @@ def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
 
 def test_training_on_clips_whose_masks_are_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     base = load_base("tiny")
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: base)
     shown = scene(22, frames=18)
     Path("clips").mkdir()
     write_video(shown.frames, "clips/a.mp4", 8)

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from flow_files import read_flow
 from PIL import Image
 from safetensors.torch import load_file
+from video_files import read_at_constant_rate
 
 from miva_core import load_base, read_info
-from miva_core.adapters.library import SHIPPED
 from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
-from miva_core.clips.camera_clips import read_flow
 from miva_core.measure.metrics import clip_flow
-from miva_core.media.video import read_video, write_png, write_video
+from miva_core.media.video import write_png, write_video
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import Lesson
 
@@ -34,7 +35,7 @@ def base() -> Base:
 @pytest.fixture
 def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder a user works in: two clips with masks of their subject, and two stills with one."""
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: base)
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: base)
     monkeypatch.chdir(tmp_path)
     still = torch.nn.functional.interpolate(torch.rand(1, 3, 10, 16), (80, 128), mode="bicubic").clamp(0, 1)
     still = still[0].permute(1, 2, 0)
@@ -155,7 +156,7 @@ def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
     assert "Wrote 10 clips of zoom-in into zoom" in told
     clips = sorted(Path("zoom").glob("*.mp4"))
     assert len(clips) == 10 and len(list(Path("zoom").iterdir())) == 20
-    frames, fps = read_video(clips[0])
+    frames, fps = read_at_constant_rate(clips[0])
     exact = read_flow(clips[0].with_name(f"{clips[0].stem}_flow.json"))
     assert frames.shape == (5, 48, 64, 3) and fps == 8 and exact.shape == (4, 48, 64, 2)
     measured = clip_flow(frames)[:, 8:-8, 8:-8]
@@ -246,7 +247,7 @@ def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.Ca
 def test_what_a_device_does_not_train_in_is_told_before_the_base_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("miva_core.bases.loading.load_tiny", lambda *_: pytest.fail("the base was loaded"))
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: pytest.fail("the base was loaded"))
     command = ["train", "clips", *QUICK, "--precision", "fp16", "--device", "cpu", "--out", "drift.safetensors"]
     assert main(command) == 2
     assert "does not train in fp16: take fp32" in capfd.readouterr().err

@@ -9,15 +9,16 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from video_files import cut_out, encode
+from video_files import cut_out, encode, read_at_constant_rate
 
-from miva_core.clips.files import Wanted, read_clips
-from miva_core.clips.frames import frame_clip
-from miva_core.clips.videos import read_connected
+from miva_core.clips.files import read_clips
+from miva_core.clips.frames import clip_from_frames
+from miva_core.clips.training_clip import ClipSpec
+from miva_core.clips.videos import read_masked_video
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.media.video import read_video, write_png, write_video
+from miva_core.media.video import write_png, write_video
 
-WANTED = Wanted(size=(32, 48), frames=5, fps=8)
+SPEC = ClipSpec(size=(32, 48), frames=5, fps=8)
 
 
 def counting(frames: int, height: int = 40, width: int = 60) -> Tensor:
@@ -47,7 +48,7 @@ def test_the_stride_comes_near_the_rate_and_leaves_enough_frames(
 ) -> None:
     """Never so large that less than the base's five frames are left."""
     write_video(counting(frames), tmp_path / "a.mp4", fps)
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.stride == stride
     assert clip.frames.shape[1:] == (3, 32, 48) and clip.frames.dtype == torch.uint8
     assert numbers(clip.frames) == pytest.approx(list(range(frames)), abs=1)
@@ -63,7 +64,7 @@ def test_every_kind_of_clip_is_read(name: str, tmp_path: Path) -> None:
         encode(path, bytes_of(counting(12)), "libvpx-vp9", "yuv420p", list(range(12)), 8)
     else:
         write_video(counting(12), path, 8)
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.name == path.stem
     assert numbers(clip.frames) == pytest.approx(list(range(12)), abs=1)  # and 10.png behind 2.png
 
@@ -71,7 +72,7 @@ def test_every_kind_of_clip_is_read(name: str, tmp_path: Path) -> None:
 def test_ten_bits_and_portraits_are_read(tmp_path: Path) -> None:
     encode(tmp_path / "ten.mp4", bytes_of(counting(6)), "libx265", "yuv420p10le", list(range(6)), 8)
     write_video(counting(6, height=90, width=40), tmp_path / "upright.mp4", 8)
-    ten, upright = read_clips(tmp_path, WANTED, masks=0)
+    ten, upright = read_clips(tmp_path, SPEC, masks=0)
     for clip in (ten, upright):
         assert clip.frames.shape == (6, 3, 32, 48) and numbers(clip.frames) == pytest.approx(list(range(6)), abs=1)
 
@@ -80,7 +81,7 @@ def test_the_middle_of_a_portrait_is_kept(tmp_path: Path) -> None:
     frames = torch.zeros(6, 90, 48, 3)
     frames[:, 29:61] = 1  # just what a crop of 48×32 keeps
     write_frames(tmp_path / "a", frames)
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert (clip.frames == 255).all()
 
 
@@ -88,14 +89,14 @@ def test_uneven_frames_are_shown_as_long_as_they_last(tmp_path: Path) -> None:
     """A screen recording leaves out frames where nothing changes."""
     times = [0, 1, 2, 3, 7, 8, 9, 10]
     encode(tmp_path / "a.mkv", bytes_of(counting(8)), "libx264", "yuv420p", times, 8)
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert numbers(clip.frames) == pytest.approx([0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 7], abs=1)
 
 
 def test_masks_of_uneven_frames_are_shown_as_long_as_those(tmp_path: Path) -> None:
     encode(tmp_path / "a.mkv", bytes_of(counting(8)), "libx264", "yuv420p", [0, 1, 2, 3, 7, 8, 9, 10], 8)
     write_frames(tmp_path / "a_masks", counting(8) + 0.5)
-    (clip,) = read_clips(tmp_path, WANTED, masks=1)
+    (clip,) = read_clips(tmp_path, SPEC, masks=1)
     assert numbers(clip.masks[0][:, None]) == pytest.approx([50, 51, 52, 53, 53, 53, 53, 54, 55, 56, 57], abs=1)
 
 
@@ -103,7 +104,7 @@ def test_rates_are_not_misjudged_by_rounded_times(tmp_path: Path) -> None:
     """Matroska keeps milliseconds: 33, 33, 34 for thirtieths of a second."""
     times = [k for k in range(90) if k != 40]
     encode(tmp_path / "a.mkv", bytes_of(counting(89) / 2), "libx264", "yuv420p", times, 30)
-    frames, fps = read_video(tmp_path / "a.mkv")
+    frames, fps = read_at_constant_rate(tmp_path / "a.mkv")
     assert fps == pytest.approx(30, abs=0.05) and len(frames) == 90
 
 
@@ -121,9 +122,9 @@ def test_a_recording_of_a_browser(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.average_rate or stream.guessed_rate) == 1000
-    frames, fps = read_video(path)
+    frames, fps = read_at_constant_rate(path)
     assert len(frames) == 50 and fps == pytest.approx(49_000 / times[-1])
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.stride == 4 and numbers(clip.frames) == pytest.approx(list(range(50)), abs=1)
 
 
@@ -131,7 +132,7 @@ def test_a_rate_that_halves_midway(tmp_path: Path) -> None:
     """Phones do so in the dark; most frames may be of the slower part."""
     times = [*range(10), *range(10, 50, 2)]
     encode(tmp_path / "a.mp4", bytes_of(counting(30)), "libx264", "yuv420p", times, 16)
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.stride == 2
     assert numbers(clip.frames) == pytest.approx([*range(10), *(n for n in range(10, 29) for _ in "ab"), 29], abs=1)
 
@@ -143,7 +144,7 @@ def test_names_with_dots_and_names_like_masks(tmp_path: Path) -> None:
     for name in ("shot.1_masks", "man_with_mask_masks", "clip.v2_masks"):
         write_frames(tmp_path / name, counting(6) + 0.8)
     (tmp_path / "clip.v2_mask.txt").write_text("not these")
-    clips = read_clips(tmp_path, WANTED, masks=1)
+    clips = read_clips(tmp_path, SPEC, masks=1)
     assert [clip.name for clip in clips] == ["clip.v2", "man_with_mask", "shot.1"]
     assert all(clip.masks.shape == (1, 6, 32, 48) for clip in clips)
 
@@ -154,13 +155,13 @@ def test_masks_that_only_some_clips_have_are_left_out(tmp_path: Path) -> None:
         write_frames(tmp_path / f"{name}_beside_masks", counting(6) + 0.8)
     write_frames(tmp_path / "a_masks", counting(6) + 0.8)
     with pytest.warns(MIVAWarning) as told:
-        assert [len(clip.masks) for clip in read_clips(tmp_path, WANTED, masks=0)] == [0, 0]
+        assert [len(clip.masks) for clip in read_clips(tmp_path, SPEC, masks=0)] == [0, 0]
     assert [str(one.message) for one in told] == [
         "1 of 2 clips have masks, which are not used, since these have none: b."
     ]
     write_frames(tmp_path / "b_masks", counting(6) + 0.8)
     for masks, found in ((0, 1), (1, 1), (2, 2)):
-        assert [len(clip.masks) for clip in read_clips(tmp_path, WANTED, masks)] == [found] * 2
+        assert [len(clip.masks) for clip in read_clips(tmp_path, SPEC, masks)] == [found] * 2
 
 
 def test_transparent_animations_are_shown_over_white(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_transparent_animations_are_shown_over_white(tmp_path: Path) -> None:
         pictures.append(Image.fromarray(pixels))
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=120, disposal=2)
     with pytest.warns(MIVAWarning, match=r"transparent in a\.gif"):
-        (clip,) = read_clips(tmp_path, WANTED, masks=0)
+        (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.frames[0, :, 16, 40].tolist() == [255, 255, 255]
     assert clip.frames[0, :, 16, 2].tolist() == pytest.approx([255, 0, 0], abs=6)
 
@@ -193,7 +194,7 @@ def cut_outs(folder: Path, name: str) -> Tensor:
     return torch.from_numpy(frames[..., 3]).float() / 255
 
 
-CUT_OUT = Wanted((48, 64), 5, 8)
+CUT_OUT = ClipSpec((48, 64), 5, 8)
 """A base of the size of those."""
 
 
@@ -305,9 +306,9 @@ def test_masks_of_oblong_pixels(masks: str, tmp_path: Path) -> None:
         write_frames(tmp_path / "a_masks", shown[:, :height])
     if masks == "other":
         with pytest.raises(MIVAError, match=r"64×32, but .* 64×24"):
-            read_clips(tmp_path, Wanted((24, 64), 5, 8), 1)
+            read_clips(tmp_path, ClipSpec((24, 64), 5, 8), 1)
         return
-    (clip,) = read_clips(tmp_path, Wanted((24, 64), 5, 8), 1)
+    (clip,) = read_clips(tmp_path, ClipSpec((24, 64), 5, 8), 1)
     for shown_half in (clip.frames[:, 0], clip.masks[0]):
         assert shown_half[..., :31].max() < 30 and shown_half[..., 33:].min() > 225
 
@@ -317,10 +318,10 @@ def test_masks_of_oblong_pixels_are_the_same_from_files_and_from_a_socket(tmp_pa
     encode(tmp_path / "a.mov", noise, "qtrle", "rgb24", range(6), 8, aspect=Fraction(2))
     masks = torch.from_numpy(noise[..., :1]).float() / 255
     write_frames(tmp_path / "a_masks", masks.expand(-1, -1, -1, 3))
-    wanted = Wanted((20, 48), 5, 8)
-    (clip,) = read_clips(tmp_path, wanted, 1)
-    frames, fps, given = read_connected("a", tmp_path / "a.mov", masks[..., 0])
-    connected = frame_clip("a", frames, fps, wanted, given)
+    spec = ClipSpec((20, 48), 5, 8)
+    (clip,) = read_clips(tmp_path, spec, 1)
+    frames, fps, given = read_masked_video("a", tmp_path / "a.mov", masks[..., 0])
+    connected = clip_from_frames("a", frames, fps, spec, given)
     assert torch.equal(connected.frames, clip.frames)
     assert (connected.masks.int() - clip.masks.int()).abs().max() <= 1
 
@@ -330,7 +331,7 @@ def test_a_circle_in_oblong_pixels_is_learnt_as_a_circle(tmp_path: Path) -> None
     circle = (((x - 47.5) * 4 / 3) ** 2 + (y - 47.5) ** 2 < 24**2)[None, :, :, None]
     frames = np.ascontiguousarray(np.broadcast_to(circle, (6, 96, 96, 3)) * np.uint8(255))
     encode(tmp_path / "a.mp4", frames, "libx264", "yuv420p", range(6), 8, aspect=Fraction(4, 3))
-    (clip,) = read_clips(tmp_path, Wanted((72, 72), 5, 8), 0)
+    (clip,) = read_clips(tmp_path, ClipSpec((72, 72), 5, 8), 0)
     disc = clip.frames[0, 0] > 127
     width, height = int(disc.any(0).sum()), int(disc.any(1).sum())
     assert width == pytest.approx(height, abs=1) and width == pytest.approx(36, abs=1)
@@ -348,7 +349,7 @@ def test_masks_take_the_same_frames_and_the_same_crop(kind: str, tmp_path: Path)
         write_video(masks, tmp_path / "a_mask.mov", 24)
     write_frames(tmp_path / "a_beside_masks", 1 - masks)
     with pytest.warns(MIVAWarning, match="a_beside_masks is seen from frame 2"):
-        (clip,) = read_clips(tmp_path, WANTED, masks=2)
+        (clip,) = read_clips(tmp_path, SPEC, masks=2)
     assert clip.stride == 3 and clip.masks.shape == (2, 20, 32, 48)
     covered = (clip.masks > 127).float().mean((2, 3))
     torch.testing.assert_close(covered[0], 1 - torch.arange(20) / 32, atol=0.04, rtol=0)
@@ -364,7 +365,7 @@ def test_clips_that_cannot_be_used_are_all_named_with_the_reason(tmp_path: Path)
     write_frames(tmp_path / "odd", counting(6))
     write_png(torch.rand(20, 20, 3), tmp_path / "odd" / "7.png")
     with pytest.raises(MIVAError) as told:
-        read_clips(tmp_path, WANTED, masks=0)
+        read_clips(tmp_path, SPEC, masks=0)
     message = str(told.value)
     assert message.startswith(f"5 of 6 clips in {tmp_path} cannot be used; remove or mend them: ")
     for part in ("broken.mp4", "empty.webm is empty", "text.mov is not a video", "odd changes its size at 7.png"):
@@ -381,7 +382,7 @@ def test_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
     write_frames(tmp_path / "b_masks", counting(8, height=60, width=40) + 0.8)
     write_frames(tmp_path / "d_masks", counting(8))
     with pytest.raises(MIVAError) as told:
-        read_clips(tmp_path, WANTED, masks=1)
+        read_clips(tmp_path, SPEC, masks=1)
     message = str(told.value)
     assert "a_masks holds 7 masks, but a.mp4 has 8 frames" in message
     assert "b_masks is 40×60, but b.mp4 is 60×40" in message
@@ -391,21 +392,21 @@ def test_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
 
 def test_folders_without_clips_are_told(tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match=r"no clips in .*, put videos"):
-        read_clips(tmp_path, WANTED, masks=0)
+        read_clips(tmp_path, SPEC, masks=0)
     write_png(torch.rand(9, 9, 3), tmp_path / "1.png")
     with pytest.raises(MIVAError, match="but pictures"):
-        read_clips(tmp_path, WANTED, masks=0)
+        read_clips(tmp_path, SPEC, masks=0)
     with pytest.raises(MIVAError, match="is a file"):
-        read_clips(tmp_path / "1.png", WANTED, masks=0)
+        read_clips(tmp_path / "1.png", SPEC, masks=0)
     with pytest.raises(MIVAError, match="There is no folder"):
-        read_clips(tmp_path / "none", WANTED, masks=0)
+        read_clips(tmp_path / "none", SPEC, masks=0)
 
 
 def test_a_pace_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     write_video(counting(9), tmp_path / "fast.mp4", 60)
     write_video(counting(9), tmp_path / "slow.mp4", 2)
     with pytest.warns(MIVAWarning) as told:
-        read_clips(tmp_path, WANTED, masks=0)
+        read_clips(tmp_path, SPEC, masks=0)
     texts = [str(warning.message) for warning in told]
     assert any("fast.mp4 has 9 frames at 60 a second" in text and "3.8 times as slow" in text for text in texts)
     assert any("slow.mp4" in text and "4.0 times as fast" in text for text in texts)
@@ -414,5 +415,5 @@ def test_a_pace_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
 def test_the_folder_of_a_training_is_no_clip(tmp_path: Path) -> None:
     write_video(counting(9), tmp_path / "a.mp4", 8)
     write_frames(tmp_path / "rain.training", counting(3))
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.name == "a"

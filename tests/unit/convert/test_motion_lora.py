@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.injection import inject
 from miva_core.bases.describe import describe
+from miva_core.bases.inject import inject
 from miva_core.bases.wan.loading import meta_transformer
 from miva_core.cli.main import main
 from miva_core.convert.motion_lora import export_motion_lora

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from miva_core import MIVAAdapter, describe, inject
 from miva_core.adapters.config import MIVAConfig
+from miva_core.bases.animatediff import loading
 from miva_core.bases.animatediff.loading import CONFIGS
 from miva_core.convert.official import convert_official
 from miva_core.errors import MIVAError
@@ -31,6 +32,12 @@ def folder(unet: UNetMotionModel, tmp_path: Path) -> Path:
     (tmp_path / "unet.json").write_text(json.dumps(config))
     save_file(stable_diffusion(unet, None), tmp_path / "sd15.safetensors")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def small_configs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaders expect models of the sizes here."""
+    monkeypatch.setattr(loading, "CONFIGS", folder)
 
 
 def official_tensors(
@@ -78,7 +85,8 @@ def test_the_layout_has_the_published_number_of_tensors() -> None:
 def test_every_tensor_finds_its_place(unet: UNetMotionModel, folder: Path) -> None:
     file = official_tensors()
     torch.save(file, folder / "adapter.pt")
-    adapter, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    converted = convert_official(folder / "adapter.pt", folder / "sd15.safetensors")
+    adapter, unused = converted.adapter, converted.unused
     assert not unused and adapter.config == MIVAConfig.official_animatediff()
     assert adapter.backbone == describe(unet)
     assert adapter.num_parameters() == sum(tensor.numel() for tensor in file.values())
@@ -116,7 +124,8 @@ def test_every_way_they_were_written(folder: Path, write: Callable[[Path], None]
     expected = official_tensors()
     torch.manual_seed(3)
     write(folder / "adapter.pt")
-    adapter, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    converted = convert_official(folder / "adapter.pt", folder / "sd15.safetensors")
+    adapter, unused = converted.adapter, converted.unused
     prompt = adapter.sites["mid_block/attentions/0/transformer_blocks/0/attn2"]["ca"]
     assert not unused
     assert torch.equal(prompt.first, expected["mid_block.attentions.0.transformer_blocks.0.sCA.CA2.weight"])
@@ -125,7 +134,8 @@ def test_every_way_they_were_written(folder: Path, write: Callable[[Path], None]
 def test_a_mask_stream_comes_along(unet: UNetMotionModel, folder: Path) -> None:
     file = official_tensors(masked=True)
     torch.save(file, folder / "adapter.pt")
-    adapter, unused = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    converted = convert_official(folder / "adapter.pt", folder / "sd15.safetensors")
+    adapter, unused = converted.adapter, converted.unused
     assert not unused and adapter.config == replace(MIVAConfig.official_animatediff(), mask=True)
     assert adapter.num_parameters() == sum(tensor.numel() for tensor in file.values())
     block = "up_blocks.2.attentions.1.transformer_blocks.0"
@@ -141,12 +151,12 @@ def test_half_a_mask_stream_is_refused(folder: Path) -> None:
     file = {name: tensor for name, tensor in official_tensors(masked=True).items() if name != lost}
     torch.save(file, folder / "less.pt")
     with pytest.raises(MIVAError, match=f"lacks {lost}"):
-        convert_official(folder / "less.pt", folder / "sd15.safetensors", configs=folder)
+        convert_official(folder / "less.pt", folder / "sd15.safetensors")
 
 
 def test_a_converted_adapter_is_a_file_like_any_other(folder: Path) -> None:
     torch.save(official_tensors(), folder / "adapter.pt")
-    adapter, _ = convert_official(folder / "adapter.pt", folder / "sd15.safetensors", configs=folder)
+    adapter = convert_official(folder / "adapter.pt", folder / "sd15.safetensors").adapter
     adapter.save(folder / "rain.safetensors", adapter.info(motion="rain", frames=16, size=(512, 320), fps=8))
     again = MIVAAdapter.load(folder / "rain.safetensors", adapter.backbone)
     for one, other in zip(adapter.parameters(), again.parameters(), strict=True):
@@ -156,15 +166,15 @@ def test_a_converted_adapter_is_a_file_like_any_other(folder: Path) -> None:
 def test_what_is_wrong_is_named(folder: Path) -> None:
     sd = folder / "sd15.safetensors"
     with pytest.raises(MIVAError, match="but an official MIVA"):
-        convert_official(sd, sd, configs=folder)
+        convert_official(sd, sd)
     file = official_tensors()
     torch.save(file, folder / "adapter.pt")
     with pytest.raises(MIVAError, match=r"Stable Diffusion 1\.5 checkpoint was expected"):
-        convert_official(folder / "adapter.pt", folder / "adapter.pt", configs=folder)
+        convert_official(folder / "adapter.pt", folder / "adapter.pt")
     lost = "mid_block.attentions.0.transformer_blocks.0.sCA.CA3.weight"
     torch.save({name: tensor for name, tensor in file.items() if name != lost}, folder / "less.pt")
     with pytest.raises(MIVAError, match=f"lacks {lost}"):
-        convert_official(folder / "less.pt", sd, configs=folder)
+        convert_official(folder / "less.pt", sd)
     torch.save(official_tensors(widths=(32, 64, 96)), folder / "narrow.pt")
     with pytest.raises(MIVAError, match="trained on another base"):
-        convert_official(folder / "narrow.pt", sd, configs=folder)
+        convert_official(folder / "narrow.pt", sd)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from miva_core import MIVAAdapter, describe, inject
+from miva_core.bases.wan import loading
 from miva_core.bases.wan.loading import CONFIGS
 from miva_core.cli.main import main
 from miva_core.convert.official import convert_official
@@ -96,9 +97,16 @@ def start_from(wan: WanTransformer3DModel, official: Official) -> None:
         nn.init.zeros_(block["i2v_adapter"].o.bias)
 
 
+@pytest.fixture(autouse=True)
+def small_configs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaders expect models of the sizes here."""
+    monkeypatch.setattr(loading, "CONFIGS", folder)
+
+
 def test_plain(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
     torch.save(official.state_dict(), folder / "plain.ckpt")
-    adapter, unused = convert_official(folder / "plain.ckpt", folder / "wan.safetensors", configs=folder)
+    converted = convert_official(folder / "plain.ckpt", folder / "wan.safetensors")
+    adapter, unused = converted.adapter, converted.unused
     assert not unused and adapter.backbone == describe(wan)
     frozen = BLOCKS * (WIDTH + 1) * WIDTH
     assert adapter.num_parameters() == sum(tensor.numel() for tensor in official.parameters()) - frozen
@@ -124,7 +132,8 @@ def test_peft(wan: WanTransformer3DModel, folder: Path, official: Official) -> N
     start_from(wan, official)
     by_peft(official, r=8, lora_alpha=3)
     torch.save(trained(official), folder / "peft.ckpt")
-    adapter, unused = convert_official(folder / "peft.ckpt", alpha=3, configs=folder)
+    converted = convert_official(folder / "peft.ckpt", alpha=3)
+    adapter, unused = converted.adapter, converted.unused
     assert not unused and adapter.config.cfa_rank == 8
     x = torch.randn(3, WIDTH)
     for k, block in enumerate(official.blocks):
@@ -136,7 +145,7 @@ def test_peft(wan: WanTransformer3DModel, folder: Path, official: Official) -> N
 def test_what_has_no_place_is_told(folder: Path, official: Official) -> None:
     file = official.state_dict() | {"blocks.0.cross_attn_b.CA2.weight": torch.zeros(4, WIDTH)}
     torch.save(file, folder / "masked.ckpt")
-    _, unused = convert_official(folder / "masked.ckpt", folder / "wan.safetensors", configs=folder)
+    unused = convert_official(folder / "masked.ckpt", folder / "wan.safetensors").unused
     assert unused == ("blocks.0.cross_attn_b.CA2.weight",)
 
 
@@ -147,7 +156,8 @@ def test_a_mask_stream_comes_along(wan: WanTransformer3DModel, folder: Path, off
             file[f"blocks.{k}.i2v_adapter.{name}_m.weight"] = torch.randn(WIDTH, WIDTH)
             file[f"blocks.{k}.i2v_adapter.{name}_m.bias"] = torch.randn(WIDTH)
     torch.save(file, folder / "masked.ckpt")
-    adapter, unused = convert_official(folder / "masked.ckpt", folder / "wan.safetensors", configs=folder)
+    converted = convert_official(folder / "masked.ckpt", folder / "wan.safetensors")
+    adapter, unused = converted.adapter, converted.unused
     assert not unused and adapter.config.mask and not adapter.config.image_guidance
     for k in range(BLOCKS):
         masked, base = adapter.sites[f"blocks/{k}/attn1"]["cfa_mask"], wan.blocks[k].attn1.to_q
@@ -168,7 +178,8 @@ def test_a_mask_stream_by_peft_is_scaled_by_its_own_rank(
             file[f"blocks.{k}.i2v_adapter.{name}_m.lora_A.default.weight"] = torch.randn(8, WIDTH)
             file[f"blocks.{k}.i2v_adapter.{name}_m.lora_B.default.weight"] = torch.randn(WIDTH, 8)
     torch.save(file, folder / "masked.ckpt")
-    adapter, unused = convert_official(folder / "masked.ckpt", alpha=3, configs=folder)
+    converted = convert_official(folder / "masked.ckpt", alpha=3)
+    adapter, unused = converted.adapter, converted.unused
     masked = adapter.sites["blocks/1/attn1"]["cfa_mask"]
     expected = 3 / 8 * file["blocks.1.i2v_adapter.o_m.lora_B.default.weight"]
     assert not unused and adapter.config.mask
@@ -181,7 +192,8 @@ def test_ranks_of_other_modules_do_not_matter(wan: WanTransformer3DModel, folder
     by_peft(official, r=8, lora_alpha=3)
     file = {"blocks.0.cross_attn_b.CA2.lora_A.default.weight": torch.zeros(2, WIDTH)} | trained(official)
     torch.save(file, folder / "first.ckpt")
-    adapter, unused = convert_official(folder / "first.ckpt", alpha=3, configs=folder)
+    converted = convert_official(folder / "first.ckpt", alpha=3)
+    adapter, unused = converted.adapter, converted.unused
     x = torch.randn(3, WIDTH)
     expected = official.blocks[0]["i2v_adapter"].q(x)
     torch.testing.assert_close(query(wan, adapter, 0, x), expected, rtol=1e-4, atol=1e-4)
@@ -194,13 +206,13 @@ def test_trained_parts_without_a_place_are_not_dropped(
     extra = {"blocks.0.i2v_adapter.norm_q.weight": torch.ones(WIDTH)}
     torch.save(official.state_dict() | extra, folder / "normed.ckpt")
     with pytest.raises(MIVAError, match=r"i2v_adapter\.norm_q\.weight, .* no place"):
-        convert_official(folder / "normed.ckpt", folder / "wan.safetensors", configs=folder)
+        convert_official(folder / "normed.ckpt", folder / "wan.safetensors")
     start_from(wan, official)
     by_peft(official, r=2, targets=("q", "k", "o"))
     file = trained(official)
     torch.save(file, folder / "keys.ckpt")
     with pytest.raises(MIVAError, match=r"k\.lora_A\.weight, .* no place"):
-        convert_official(folder / "keys.ckpt", alpha=2, configs=folder)
+        convert_official(folder / "keys.ckpt", alpha=2)
 
 
 def test_what_peft_wraps_is_looked_at(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
@@ -209,24 +221,24 @@ def test_what_peft_wraps_is_looked_at(wan: WanTransformer3DModel, folder: Path, 
     path, sd = folder / "whole.ckpt", folder / "wan.safetensors"
     torch.save(official.state_dict(), path)
     with pytest.raises(MIVAError, match=r"q\.base_layer\.weight: name the Wan"):
-        convert_official(path, alpha=2, configs=folder)
-    convert_official(path, sd, alpha=2, configs=folder)
+        convert_official(path, alpha=2)
+    convert_official(path, sd, alpha=2)
     torch.save({name: tensor.bfloat16() for name, tensor in official.state_dict().items()}, path)
-    convert_official(path, sd, alpha=2, configs=folder)
+    convert_official(path, sd, alpha=2)
     official.blocks[1]["i2v_adapter"].q.base_layer.bias += 1e-4
     torch.save(official.state_dict(), path)
     with pytest.raises(MIVAError, match=r"blocks\.1\..*base_layer\.bias, which differs"):
-        convert_official(path, sd, alpha=2, configs=folder)
+        convert_official(path, sd, alpha=2)
     official.blocks[0]["i2v_adapter"].o.base_layer.weight[0, 0] = 1
     torch.save(official.state_dict(), path)
     with pytest.raises(MIVAError, match="which is not zero"):
-        convert_official(path, sd, alpha=2, configs=folder)
+        convert_official(path, sd, alpha=2)
 
 
 @pytest.mark.parametrize("prefix", ["model.", "base_model.model."])
 def test_names_of_wrappers_are_taken_off(folder: Path, official: Official, prefix: str) -> None:
     torch.save({f"{prefix}{name}": tensor for name, tensor in official.state_dict().items()}, folder / "wrapped.ckpt")
-    adapter, _ = convert_official(folder / "wrapped.ckpt", folder / "wan.safetensors", configs=folder)
+    adapter = convert_official(folder / "wrapped.ckpt", folder / "wan.safetensors").adapter
     prompt = adapter.sites["blocks/1/attn2"]["ca"]
     assert torch.equal(prompt.second, official.blocks[1]["cross_attn"].CA3.weight)
 
@@ -248,7 +260,7 @@ def test_strange_tensors_are_refused(folder: Path, official: Official, change: C
     file["blocks.0.cross_attn.CA2.weight"] = change(file["blocks.0.cross_attn.CA2.weight"])
     torch.save(file, folder / "strange.ckpt")
     with pytest.raises(MIVAError, match=message):
-        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
 
 
 def test_shapes_are_checked_before_values_are_copied(folder: Path, official: Official) -> None:
@@ -256,11 +268,11 @@ def test_shapes_are_checked_before_values_are_copied(folder: Path, official: Off
     file["blocks.0.cross_attn.CA_norm.bias"] = torch.full((3, 4), torch.nan)
     torch.save(file, folder / "strange.ckpt")
     with pytest.raises(MIVAError, match=r"norm_bias of shape \(3, 4\)"):
-        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
     file["blocks.0.cross_attn.CA_norm.bias"] = torch.zeros(1).expand(10**6, 10**6)
     torch.save(file, folder / "strange.ckpt")
     with pytest.raises(MIVAError, match=r"fewer values of .*CA_norm\.bias"):
-        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
 
 
 def test_an_absurd_rank_names_the_file(folder: Path, official: Official) -> None:
@@ -268,7 +280,7 @@ def test_an_absurd_rank_names_the_file(folder: Path, official: Official) -> None
     file["blocks.0.cross_attn.CA2.weight"] = torch.zeros(70_000, 1)
     torch.save(file, folder / "strange.ckpt")
     with pytest.raises(MIVAError, match="ca_rank is 70000"):
-        convert_official(folder / "strange.ckpt", folder / "wan.safetensors", configs=folder)
+        convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
 
 
 def test_a_damaged_base_is_named(wan: WanTransformer3DModel, folder: Path, official: Official) -> None:
@@ -277,13 +289,13 @@ def test_a_damaged_base_is_named(wan: WanTransformer3DModel, folder: Path, offic
     del file["blocks.1.attn1.to_q.weight"]
     save_file(file, folder / "damaged.safetensors")
     with pytest.raises(MIVAError, match=r"lacks blocks\.1\.attn1\.to_q"):
-        convert_official(folder / "plain.ckpt", folder / "damaged.safetensors", configs=folder)
+        convert_official(folder / "plain.ckpt", folder / "damaged.safetensors")
     file["blocks.1.attn1.to_q.weight"] = torch.zeros(WIDTH, WIDTH, dtype=torch.int8)
     save_file(file, folder / "damaged.safetensors")
     with pytest.raises(MIVAError, match="as int8"):
-        convert_official(folder / "plain.ckpt", folder / "damaged.safetensors", configs=folder)
+        convert_official(folder / "plain.ckpt", folder / "damaged.safetensors")
     with pytest.raises(MIVAError, match=r"no .*nowhere\.safetensors"):
-        convert_official(folder / "plain.ckpt", folder / "nowhere.safetensors", configs=folder)
+        convert_official(folder / "plain.ckpt", folder / "nowhere.safetensors")
 
 
 def test_what_is_missing_is_asked_for(

@@ -1,5 +1,4 @@
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,17 +7,16 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    LCMScheduler,
     UniPCMultistepScheduler,
 )
 from torch import Tensor, nn
 
-from miva_core.diffusion.loop import check_same_noise, predict_clean, prepare_scheduler, sample
-from miva_core.errors import MIVAError
+from miva_core.bases.model_predictor import ModelPredictor
+from miva_core.diffusion.loop import Sampled, StepCallback, sample
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.diffusion.predictor import Answer
+from miva_core.diffusion.schedulers import prepare_scheduler
 
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -89,6 +87,20 @@ def overwriting_loop(
     return result
 
 
+def run(
+    model: nn.Module,
+    name: str,
+    steps: int,
+    x1: Tensor,
+    start: Tensor,
+    text: Tensor,
+    callback: StepCallback | None = None,
+) -> Sampled:
+    scheduler = SCHEDULERS[name]()
+    schedule = prepare_scheduler(scheduler, steps)
+    return sample(ModelPredictor(model, text), NoiseProcess(scheduler), schedule, x1, start, callback=callback)
+
+
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +111,8 @@ def test_stepping_later_frames_only_is_stepping_all_and_putting_the_picture_back
 ) -> None:
     scheduler = SCHEDULERS[name]()
     expected = overwriting_loop(unet, scheduler, x1, start, text, centred)
-    found = sample(unet, prepare_scheduler(scheduler, STEPS), x1, start, text=text, centred=centred)
+    schedule, process = prepare_scheduler(scheduler, STEPS), NoiseProcess(scheduler, centred)
+    found = sample(ModelPredictor(unet, text), process, schedule, x1, start).latents
     assert torch.equal(found[:, :, :1], x1)
     # Flow matching steps in float32.
     tolerance = 1e-4 if name == "flow" else 1e-9
@@ -110,28 +123,27 @@ def test_stepping_later_frames_only_is_stepping_all_and_putting_the_picture_back
 def test_the_first_frame_of_the_start_is_ignored(unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor) -> None:
     other = start.clone()
     other[:, :, 0] = torch.nan
-    found = [sample(unet, prepare_scheduler(SCHEDULERS["ddim"](), 2), x1, s, text=text) for s in (start, other)]
-    assert torch.equal(*found)
+    assert torch.equal(*(run(unet, "ddim", 2, x1, begun, text).latents for begun in (start, other)))
 
 
 def test_every_frame_of_every_clip_is_given_the_text(unet: nn.Module, text: Tensor) -> None:
     """A batch of two clips is two clips."""
     x1, start = torch.randn(2, 4, 1, 8, 8).double(), torch.randn(2, 4, FRAMES, 8, 8).double()
-    together = sample(unet, prepare_scheduler(SCHEDULERS["ddim"](), 2), x1, start, text=text)
+    together = run(unet, "ddim", 2, x1, start, text).latents
     for b in range(2):
-        scheduler = prepare_scheduler(SCHEDULERS["ddim"](), 2)
-        alone = sample(unet, scheduler, x1[b : b + 1], start[b : b + 1], text=text)
+        alone = run(unet, "ddim", 2, x1[b : b + 1], start[b : b + 1], text).latents
         torch.testing.assert_close(together[b : b + 1], alone, rtol=1e-9, atol=1e-9)
 
 
 def test_noise_that_a_scheduler_adds_comes_from_the_generator(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor
 ) -> None:
-    def run(seed: int) -> Tensor:
-        scheduler = prepare_scheduler(DDPMScheduler(**SD15, clip_sample=False), 3)
-        return sample(unet, scheduler, x1, start, text=text, generator=torch.Generator().manual_seed(seed))
+    def noisy(seed: int) -> Tensor:
+        scheduler, predictor = DDPMScheduler(**SD15, clip_sample=False), ModelPredictor(unet, text)
+        schedule, generator = prepare_scheduler(scheduler, 3), torch.Generator().manual_seed(seed)
+        return sample(predictor, NoiseProcess(scheduler), schedule, x1, start, generator=generator).latents
 
-    one, again, other = run(1), run(1), run(2)
+    one, again, other = noisy(1), noisy(1), noisy(2)
     assert torch.equal(one, again) and not torch.allclose(one, other)
     assert torch.equal(one[:, :, :1], x1)
 
@@ -143,33 +155,51 @@ def test_noise_that_a_scheduler_adds_comes_from_the_generator(
 def test_the_callback_sees_each_step_in_order_and_at_last_the_result(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor, centred: bool
 ) -> None:
-    seen = []
-    scheduler = prepare_scheduler(SCHEDULERS["ddim v"](), STEPS)
+    seen: list[tuple[int, int, Sampled]] = []
+    scheduler = SCHEDULERS["ddim v"]()
+    schedule, process = prepare_scheduler(scheduler, STEPS), NoiseProcess(scheduler, centred)
     result = sample(
-        unet, scheduler, x1, start, text=text, centred=centred, callback=lambda *progress: seen.append(progress)
+        ModelPredictor(unet, text), process, schedule, x1, start, callback=lambda *progress: seen.append(progress)
     )
     assert [(step, steps) for step, steps, _ in seen] == [(k, STEPS) for k in range(1, STEPS + 1)]
-    assert all(torch.equal(clip[:, :, :1], x1) and clip.shape == start.shape for _, _, clip in seen)
+    assert all(torch.equal(now.latents[:, :, :1], x1) and now.latents.shape == start.shape for *_, now in seen)
     # DDIM's last step goes all the way to its own prediction.
-    torch.testing.assert_close(seen[-1][2], result, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(seen[-1][2].latents, result.latents, rtol=1e-6, atol=1e-6)
 
 
-def test_what_is_done_is_told_before_each_step(unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor) -> None:
-    told: list[float] = []
-    events = unet.register_forward_pre_hook(lambda *_: told.append(-1.0))
-    scheduler = prepare_scheduler(SCHEDULERS["ddim v"](), 4)
-    sample(unet, scheduler, x1, start, text=text, before_step=told.append)
-    events.remove()
-    assert told == [0, -1, 0.25, -1, 0.5, -1, 0.75, -1]
+class Counting:
+    """A predictor that answers its own count of calls, as latents and as a flow, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
+        self.asked.append((int(t), step))
+        return Answer(torch.full_like(clips, len(self.asked)), torch.full((1, FRAMES, 2, 64, 64), len(self.asked)))
+
+
+def test_the_predictor_is_asked_step_by_step_and_its_flow_comes_back(x1: Tensor, start: Tensor) -> None:
+    predictor, scheduler, seen = Counting(), SCHEDULERS["ddim v"](), []
+    schedule = prepare_scheduler(scheduler, STEPS)
+    result = sample(
+        predictor, NoiseProcess(scheduler), schedule, x1, start, callback=lambda *progress: seen.append(progress[2])
+    )
+    assert predictor.asked == list(zip(schedule.timesteps.tolist(), range(STEPS), strict=True))
+    assert [set(now.flow.unique().tolist()) for now in seen] == [{1}, {2}, {3}, {4}]
+    assert torch.equal(result.flow, seen[-1].flow)
+
+
+def test_a_model_without_a_flow_gives_none(unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor) -> None:
+    assert run(unet, "ddim", 1, x1, start, text).flow is None
 
 
 def test_watching_changes_nothing_and_an_exception_ends_the_run(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor
 ) -> None:
-    def run(callback: Callable[..., None] | None) -> Tensor:
-        return sample(unet, prepare_scheduler(SCHEDULERS["unipc"](), 3), x1, start, text=text, callback=callback)
+    def watched(callback: StepCallback | None) -> Tensor:
+        return run(unet, "unipc", 3, x1, start, text, callback).latents
 
-    assert torch.equal(run(None), run(lambda *_: None))
+    assert torch.equal(watched(None), watched(lambda *_: None))
     steps = []
 
     def stop(step: int, *_: Any) -> None:
@@ -178,36 +208,8 @@ def test_watching_changes_nothing_and_an_exception_ends_the_run(
             raise KeyError("enough")
 
     with pytest.raises(KeyError, match="enough"):
-        run(stop)
+        watched(stop)
     assert steps == [1, 2]
-
-
-# --- the clean prediction --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
-def test_clean_predictions_are_those_of_ddim(kind: str) -> None:
-    scheduler = DDIMScheduler(**SD15, clip_sample=False, prediction_type=kind)
-    scheduler.set_timesteps(10)
-    output, noisy = torch.randn(2, 1, 4, 2, 8, 8).double()
-    for t in scheduler.timesteps:
-        expected = scheduler.step(output, t, noisy).pred_original_sample
-        torch.testing.assert_close(predict_clean(scheduler, output, noisy, t), expected, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["flow", "flow unipc"])
-def test_clean_predictions_of_flow_matching_undo_a_straight_line(name: str) -> None:
-    """x_t = (1 - σ) x + σ n moves with velocity n - x, from which x follows."""
-    scheduler = SCHEDULERS[name]()
-    scheduler.set_timesteps(5)
-    clean, noise = torch.randn(2, 1, 4, 2, 8, 8).double()
-    for t in scheduler.timesteps:
-        sigma = t.double() / 1000
-        found = predict_clean(scheduler, noise - clean, (1 - sigma) * clean + sigma * noise, t)
-        torch.testing.assert_close(found, clean, rtol=1e-6, atol=1e-6)
-
-
-# --- schedulers ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -218,59 +220,6 @@ def test_the_callers_scheduler_is_left_alone(
     scheduler.set_timesteps(7)
     before = state(scheduler)
     prepared = prepare_scheduler(scheduler, 2)
-    sample(unet, prepared, x1, start, text=text)
+    sample(ModelPredictor(unet, text), NoiseProcess(scheduler), prepared, x1, start)
     assert state(scheduler) == before
     assert len(prepared.timesteps) == 2 and len(scheduler.timesteps) == 7
-
-
-@pytest.mark.parametrize("cls", [EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler])
-@pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])
-def test_schedulers_that_scale_are_refused_by_name(cls: type, spacing: str) -> None:
-    with pytest.raises(MIVAError, match=f"{cls.__name__} rescales"):
-        prepare_scheduler(cls(**SD15, timestep_spacing=spacing), 10)
-
-
-@pytest.mark.parametrize("cls", [DDIMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler])
-def test_thresholding_is_refused_by_name(cls: type) -> None:
-    with pytest.raises(MIVAError, match="by a quantile"):
-        prepare_scheduler(cls(**SD15, thresholding=True), 10)
-
-
-@pytest.mark.parametrize("steps", [0, -1, 1001, 2.5, True, "10", None])
-def test_impossible_numbers_of_steps_are_refused(steps: Any) -> None:
-    with pytest.raises(MIVAError, match="from 1 to 1000"):
-        prepare_scheduler(DDIMScheduler(clip_sample=False), steps)
-
-
-@pytest.mark.parametrize("steps", [1, 1000])
-def test_the_bounds_are_possible(steps: int) -> None:
-    assert len(prepare_scheduler(DDIMScheduler(clip_sample=False), steps).timesteps) == steps
-
-
-def test_clipping_is_refused_by_name() -> None:
-    with pytest.raises(MIVAError, match="clip_sample=False"):
-        prepare_scheduler(DDIMScheduler(**SD15), 4)
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "steps"),
-    [(DDIMScheduler(**SD15, clip_sample=False, steps_offset=1), 1000), (LCMScheduler(**SD15, clip_sample=False), 60)],
-    ids=["first step out of range", "its own limit"],
-)
-def test_steps_that_a_scheduler_cannot_make(scheduler: Any, steps: int) -> None:
-    with pytest.raises(MIVAError, match=rf"{type(scheduler).__name__} cannot make {steps} steps"):
-        prepare_scheduler(scheduler, steps)
-
-
-def test_a_scheduler_for_another_noise_is_refused() -> None:
-    own = SCHEDULERS["ddim v"]()
-    for other in ("ddim", "unipc", "flow", "flow unipc"):
-        with pytest.raises(MIVAError, match=r"make it by \w+\.from_config"):
-            check_same_noise(SCHEDULERS[other](), own)
-    with pytest.raises(MIVAError, match="own noise levels"):
-        check_same_noise(DDIMScheduler(prediction_type="v_prediction"), own)
-    with pytest.raises(MIVAError, match="not for this base"):
-        check_same_noise(own, SCHEDULERS["flow"]())
-    for cls in (UniPCMultistepScheduler, DPMSolverMultistepScheduler, DDIMScheduler):
-        check_same_noise(cls.from_config(own.config), own)
-    check_same_noise(SCHEDULERS["flow unipc"](), SCHEDULERS["flow"]())

@@ -13,9 +13,12 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor, nn
 
-from miva_core import MIVAConfig, Progress, animate, load_base
+from miva_core import MIVAConfig, Motion, Progress, RunOptions, animate, load_base
 from miva_core.bases.base import Base
-from miva_core.diffusion.loop import prepare_scheduler, sample
+from miva_core.bases.model_predictor import ModelPredictor
+from miva_core.diffusion.loop import sample
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.diffusion.schedulers import prepare_scheduler
 from miva_core.diffusion.sigmas import SigmaSchedule
 from miva_core.errors import MIVAError
 
@@ -91,13 +94,21 @@ def text() -> Tensor:
     return torch.randn(1, 5, 16).double()
 
 
-def watched(model: nn.Module, schedule: Any, x1: Tensor, start: Tensor, text: Tensor, centred: bool = False) -> Tensor:
+def watched(
+    model: nn.Module, scheduler: Any, schedule: Any, x1: Tensor, start: Tensor, text: Tensor, centred: bool = False
+) -> Tensor:
     """A run: what every step predicted and, last, the result."""
     seen: list[Tensor] = []
+    process = NoiseProcess(scheduler, centred)
     result = sample(
-        model, schedule, x1, start, text=text, centred=centred, callback=lambda *progress: seen.append(progress[2])
+        ModelPredictor(model, text),
+        process,
+        schedule,
+        x1,
+        start,
+        callback=lambda *progress: seen.append(progress[2].latents),
     )
-    return torch.stack([*seen, result])
+    return torch.stack([*seen, result.latents])
 
 
 # --- against diffusers -----------------------------------------------------------------------------------------------
@@ -107,7 +118,7 @@ def watched(model: nn.Module, schedule: Any, x1: Tensor, start: Tensor, text: Te
 def test_steps_along_the_levels_of_ddim_are_its_steps(name: str) -> None:
     scheduler = ddim(name)
     scheduler.set_timesteps(10)
-    schedule = SigmaSchedule(scheduler, own_sigmas(scheduler, 10))
+    schedule = SigmaSchedule(NoiseProcess(scheduler), own_sigmas(scheduler, 10))
     assert schedule.timesteps.tolist() == scheduler.timesteps.tolist()
     for t in scheduler.timesteps:
         output, noisy = torch.randn(2, 1, 4, 2, 8, 8).double()
@@ -121,9 +132,9 @@ def test_a_run_along_the_levels_of_ddim_is_its_run(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor, name: str, centred: bool
 ) -> None:
     scheduler = ddim(name)
-    expected = watched(unet, prepare_scheduler(scheduler, 4), x1, start, text, centred)
-    schedule = SigmaSchedule(scheduler, own_sigmas(scheduler, 4))
-    torch.testing.assert_close(watched(unet, schedule, x1, start, text, centred), expected, **CLOSE)
+    expected = watched(unet, scheduler, prepare_scheduler(scheduler, 4), x1, start, text, centred)
+    schedule = SigmaSchedule(NoiseProcess(scheduler), own_sigmas(scheduler, 4))
+    torch.testing.assert_close(watched(unet, scheduler, schedule, x1, start, text, centred), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("steps", [1, 7])
@@ -131,7 +142,7 @@ def test_a_run_along_the_levels_of_ddim_is_its_run(
 def test_steps_along_the_levels_of_flow_matching_are_its_steps(steps: int, shift: float) -> None:
     scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
     scheduler.set_timesteps(steps)
-    schedule = SigmaSchedule(scheduler, own_sigmas(scheduler, steps))
+    schedule = SigmaSchedule(NoiseProcess(scheduler), own_sigmas(scheduler, steps))
     torch.testing.assert_close(schedule.timesteps.float(), scheduler.timesteps)
     for t, own_t in zip(schedule.timesteps, scheduler.timesteps, strict=True):
         output, noisy = torch.randn(2, 1, 4, 2, 8, 8)
@@ -144,9 +155,9 @@ def test_a_run_along_the_levels_of_flow_matching_is_its_run(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor, centred: bool
 ) -> None:
     scheduler = FLOWS["euler"]()
-    expected = watched(unet, prepare_scheduler(scheduler, 4), x1, start, text, centred)
-    schedule = SigmaSchedule(scheduler, own_sigmas(scheduler, 4))
-    torch.testing.assert_close(watched(unet, schedule, x1, start, text, centred), expected, **SINGLE)
+    expected = watched(unet, scheduler, prepare_scheduler(scheduler, 4), x1, start, text, centred)
+    schedule = SigmaSchedule(NoiseProcess(scheduler), own_sigmas(scheduler, 4))
+    torch.testing.assert_close(watched(unet, scheduler, schedule, x1, start, text, centred), expected, **SINGLE)
 
 
 # --- against Euler's method ------------------------------------------------------------------------------------------
@@ -200,7 +211,9 @@ def test_any_levels_are_gone_along_by_eulers_method(
     # A level that comes twice is one step.
     steps = list(dict.fromkeys(nearest(level, known) for level in SCHEDULES[levels][:-1]))
     expected = euler(unet, scheduler.config.prediction_type, [(t, known[t]) for t in steps], x1, start, text)
-    found = sample(unet, SigmaSchedule(scheduler, torch.tensor(SCHEDULES[levels])), x1, start, text=text)
+    process = NoiseProcess(scheduler)
+    schedule = SigmaSchedule(process, torch.tensor(SCHEDULES[levels]))
+    found = sample(ModelPredictor(unet, text), process, schedule, x1, start).latents
     assert torch.equal(found[:, :, :1], x1)
     torch.testing.assert_close(found, expected, **CLOSE)
 
@@ -212,7 +225,8 @@ def test_any_levels_of_a_flow_are_gone_along_by_eulers_method(
 ) -> None:
     sigmas = torch.tensor(FLOW_SCHEDULES[levels])
     expected = flow_euler(unet, sigmas.tolist(), x1, start, text)
-    found = sample(unet, SigmaSchedule(FLOWS[name](), sigmas), x1, start, text=text)
+    process = NoiseProcess(FLOWS[name]())
+    found = sample(ModelPredictor(unet, text), process, SigmaSchedule(process, sigmas), x1, start).latents
     assert torch.equal(found[:, :, :1], x1)
     torch.testing.assert_close(found, expected, **CLOSE)
 
@@ -226,7 +240,8 @@ def test_a_model_is_told_the_time_in_the_precision_of_the_clip(x1: Tensor, start
         return SimpleNamespace(sample=latents)
 
     sigmas = torch.tensor(FLOW_SCHEDULES["ever shorter"])
-    sample(model, SigmaSchedule(FLOWS["euler"](), sigmas), x1.float(), start.float())
+    process = NoiseProcess(FLOWS["euler"]())
+    sample(ModelPredictor(model), process, SigmaSchedule(process, sigmas), x1.float(), start.float())
     assert {t.dtype for t in told} == {torch.float32}
     torch.testing.assert_close(torch.cat(told), 1000 * sigmas[:-1])
 
@@ -239,13 +254,13 @@ def test_every_level_of_the_training_is_found_again_in_single_precision(name: st
     """ComfyUI computes its levels so."""
     scheduler = DDIMScheduler(**DDIMS[name])
     sigmas = torch.cat([known_sigmas(scheduler).flip(0), torch.zeros(1)]).float()
-    assert SigmaSchedule(scheduler, sigmas).timesteps.tolist() == list(range(999, -1, -1))
+    assert SigmaSchedule(NoiseProcess(scheduler), sigmas).timesteps.tolist() == list(range(999, -1, -1))
 
 
 @pytest.mark.parametrize("levels", SCHEDULES)
 def test_other_levels_are_moved_to_one_of_their_two_neighbours(levels: str) -> None:
     known = [0.0, *known_sigmas(ddim("noise")).tolist(), math.inf]
-    schedule = SigmaSchedule(ddim("noise"), torch.tensor(SCHEDULES[levels]))
+    schedule = SigmaSchedule(NoiseProcess(ddim("noise")), torch.tensor(SCHEDULES[levels]))
     for level in SCHEDULES[levels][:-1]:
         assert any(known[t] < level < known[t + 2] for t in schedule.timesteps.tolist())
     for t in schedule.timesteps.tolist():
@@ -258,7 +273,7 @@ def test_a_flow_that_starts_just_above_1_starts_at_1(shift: float) -> None:
     even = torch.linspace(1, 0, 5)
     sigmas = shift * even / (1 + (shift - 1) * even)
     assert sigmas[0] > 1
-    timesteps = SigmaSchedule(FLOWS["euler"](), sigmas).timesteps
+    timesteps = SigmaSchedule(NoiseProcess(FLOWS["euler"]()), sigmas).timesteps
     assert timesteps[0] == 1000
     torch.testing.assert_close(timesteps, 1000 * sigmas[:-1].double(), rtol=1e-6, atol=0)
 
@@ -276,7 +291,7 @@ def test_a_flow_that_starts_just_above_1_starts_at_1(shift: float) -> None:
 )
 def test_the_bounds_and_other_types_are_possible(scheduler: Any, sigmas: Tensor) -> None:
     before = sigmas.clone()
-    assert len(SigmaSchedule(scheduler, sigmas).timesteps) == len(sigmas) - 1
+    assert len(SigmaSchedule(NoiseProcess(scheduler), sigmas).timesteps) == len(sigmas) - 1
     assert torch.equal(sigmas, before)
 
 
@@ -301,17 +316,18 @@ def test_a_laplace_schedule_is_whole_though_it_ends_above_0_and_repeats_levels(
     assert 0 < sigmas[-1] < 0.03
     known = known_sigmas(scheduler).tolist()
     expected = list(dict.fromkeys(nearest(level, known) for level in sigmas.tolist()))
-    schedule = SigmaSchedule(scheduler, sigmas)
+    schedule = SigmaSchedule(NoiseProcess(scheduler), sigmas)
     assert schedule.timesteps.tolist() == expected
     if steps == 4:
         levels = [(t, known[t]) for t in expected]
         by_euler = euler(unet, scheduler.config.prediction_type, levels, x1, start, text)
-        torch.testing.assert_close(sample(unet, schedule, x1, start, text=text), by_euler, **CLOSE)
+        found = sample(ModelPredictor(unet, text), NoiseProcess(scheduler), schedule, x1, start).latents
+        torch.testing.assert_close(found, by_euler, **CLOSE)
 
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_levels_of_a_flow_that_repeat_are_one_step(name: str) -> None:
-    found = SigmaSchedule(FLOWS[name](), torch.tensor([1, 1, 0.6, 0.6, 0.6, 0.3, 0, 0]))
+    found = SigmaSchedule(NoiseProcess(FLOWS[name]()), torch.tensor([1, 1, 0.6, 0.6, 0.6, 0.3, 0, 0]))
     torch.testing.assert_close(found.timesteps, torch.tensor([1000.0, 600, 300]).double(), rtol=1e-6, atol=0)
 
 
@@ -349,7 +365,7 @@ NO_FLOW = "The SIGMAS begin at {}, but this base is a flow model, whose noise go
 
 def refusal(scheduler: Any, sigmas: Any) -> str:
     with pytest.raises(MIVAError) as raised:
-        SigmaSchedule(scheduler, sigmas)
+        SigmaSchedule(NoiseProcess(scheduler), sigmas)
     told = str(raised.value)
     assert told.endswith(".") and ". " not in told and "\n" not in told
     return told
@@ -391,30 +407,30 @@ def tiny() -> Base:
 @pytest.mark.parametrize("steps", [1, 5])
 def test_the_built_in_bases_own_levels_make_its_clip(tiny: Base, steps: int) -> None:
     picture = torch.rand(*tiny.size, 3)
-    expected = animate(tiny, picture, {}, steps=steps, frames=4, scheduler=tiny.scheduler)
-    found = animate(tiny, picture, {}, sigmas=own_sigmas(tiny.scheduler, steps), frames=4)
+    expected = animate(tiny, picture, [], RunOptions(steps=steps, frames=4, scheduler=tiny.scheduler))
+    found = animate(tiny, picture, [], RunOptions(sigmas=own_sigmas(tiny.scheduler, steps), frames=4))
     torch.testing.assert_close(found.frames, expected.frames, **SINGLE)
-    assert (animate(tiny, picture, {}, frames=4).frames - expected.frames).abs().max() > 5e-3
+    assert (animate(tiny, picture, [], RunOptions(frames=4)).frames - expected.frames).abs().max() > 5e-3
 
 
 def test_a_flow_bases_own_levels_make_its_clip(make_base: Callable[..., Base]) -> None:
     base, picture = make_base("wan"), torch.rand(16, 16, 3)
-    expected = animate(base, picture, {}, steps=4)
-    found = animate(base, picture, {}, sigmas=own_sigmas(base.scheduler, 4))
+    expected = animate(base, picture, [], RunOptions(steps=4))
+    found = animate(base, picture, [], RunOptions(sigmas=own_sigmas(base.scheduler, 4)))
     torch.testing.assert_close(found.frames, expected.frames, **SINGLE)
-    assert (animate(base, picture, {}).frames - expected.frames).abs().max() > 1e-3
+    assert (animate(base, picture).frames - expected.frames).abs().max() > 1e-3
 
 
 def test_masks_go_along_the_same_levels(tiny: Base, make_adapter: Callable) -> None:
     jump = make_adapter(tiny.model, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2, mask=True))
     mask = torch.zeros(tiny.size)
     mask[16:40, 8:32] = 1
-    picture, given = torch.rand(*tiny.size, 3), {"masks": {"jump": mask}, "frames": 3}
-    expected = animate(tiny, picture, {"jump": (jump, 1.0)}, steps=4, scheduler=tiny.scheduler, **given)
-    found = animate(tiny, picture, {"jump": (jump, 1.0)}, sigmas=own_sigmas(tiny.scheduler, 4), **given)
+    picture, motion = torch.rand(*tiny.size, 3), Motion(jump, mask=mask, name="jump")
+    expected = animate(tiny, picture, [motion], RunOptions(steps=4, scheduler=tiny.scheduler, frames=3))
+    found = animate(tiny, picture, [motion], RunOptions(sigmas=own_sigmas(tiny.scheduler, 4), frames=3))
     torch.testing.assert_close(found.masks["jump"], expected.masks["jump"], rtol=0, atol=1e-4)
     torch.testing.assert_close(found.frames, expected.frames, rtol=0, atol=1e-4)
-    other = animate(tiny, picture, {"jump": (jump, 1.0)}, sigmas=torch.tensor([9.0, 6.0, 5.0, 4.0, 0.0]), **given)
+    other = animate(tiny, picture, [motion], RunOptions(sigmas=torch.tensor([9.0, 6.0, 5.0, 4.0, 0.0]), frames=3))
     assert (other.masks["jump"] - expected.masks["jump"]).abs().max() > 1e-2
 
 
@@ -425,7 +441,7 @@ def test_steps_are_counted_by_the_levels_that_differ(tiny: Base) -> None:
         told.append((progress.step, progress.steps))
 
     sigmas = torch.tensor([14.6, 14.5999, 3.0, 0.5, 0.0])
-    animate(tiny, torch.rand(*tiny.size, 3), {}, sigmas=sigmas, steps=2, frames=2, callback=note)
+    animate(tiny, torch.rand(*tiny.size, 3), [], RunOptions(sigmas=sigmas, steps=2, frames=2), callback=note)
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -438,6 +454,6 @@ def test_wrong_levels_are_told_before_anything_is_run(tiny: Base) -> None:
     try:
         for sigmas, words in (([14.6, 0.0], "The SIGMAS are a list"), (torch.tensor([1.0, 0.0]), "The SIGMAS begin")):
             with pytest.raises(MIVAError, match=words):
-                animate(base, torch.rand(*base.size, 3), {}, sigmas=sigmas)
+                animate(base, torch.rand(*base.size, 3), [], RunOptions(sigmas=sigmas))
     finally:
         watch.remove()

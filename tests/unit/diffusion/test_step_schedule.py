@@ -7,8 +7,11 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from miva_core import animate, load_base
-from miva_core.diffusion.loop import prepare_scheduler, sample
+from miva_core import RunOptions, animate, load_base
+from miva_core.bases.model_predictor import ModelPredictor
+from miva_core.diffusion.loop import sample
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.diffusion.schedulers import prepare_scheduler
 from miva_core.diffusion.step_schedule import steps_down_to
 from miva_core.errors import MIVAError
 
@@ -28,14 +31,15 @@ def model(latents: Tensor, t: Tensor, encoder_hidden_states: Tensor | None) -> S
 @pytest.mark.parametrize("steps", [1, 4, 10, 50])
 def test_it_is_ddim_where_ddim_makes_the_same_steps(ddim: DDIMScheduler, steps: int) -> None:
     x1, start = torch.randn(1, 4, 1, 8, 8), torch.randn(1, 4, 3, 8, 8)
-    expected = sample(model, prepare_scheduler(ddim, steps), x1, start)
-    ours = sample(model, steps_down_to(ddim, steps, 1000 // steps - 1), x1, start)
-    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    predictor, process = ModelPredictor(model), NoiseProcess(ddim)
+    expected = sample(predictor, process, prepare_scheduler(ddim, steps), x1, start)
+    ours = sample(predictor, process, steps_down_to(process, steps, 1000 // steps - 1), x1, start)
+    torch.testing.assert_close(ours.latents, expected.latents, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 300])
 def test_steps_are_spread_evenly_and_end_where_they_are_told(ddim: DDIMScheduler, steps: int) -> None:
-    made = steps_down_to(ddim, steps, 700).timesteps
+    made = steps_down_to(NoiseProcess(ddim), steps, 700).timesteps
     assert len(made) == steps
     assert made[0] == 999
     if steps > 1:
@@ -47,14 +51,14 @@ def test_steps_are_spread_evenly_and_end_where_they_are_told(ddim: DDIMScheduler
 
 @pytest.mark.parametrize("steps", [301, 640, 1000])
 def test_more_steps_than_lie_above_take_every_one_and_go_further(ddim: DDIMScheduler, steps: int) -> None:
-    made = steps_down_to(ddim, steps, 700).timesteps
+    made = steps_down_to(NoiseProcess(ddim), steps, 700).timesteps
     assert made.tolist() == list(range(999, 999 - steps, -1))
 
 
 @pytest.mark.parametrize("steps", [0, 1001, 2.0, True])
 def test_steps_that_cannot_be_made_are_told(ddim: DDIMScheduler, steps: object) -> None:
     with pytest.raises(MIVAError, match=f"steps is {steps}"):
-        steps_down_to(ddim, steps, 700)
+        steps_down_to(NoiseProcess(ddim), steps, 700)
 
 
 @pytest.mark.filterwarnings("ignore:These steps end in weak noise")
@@ -63,8 +67,8 @@ def test_the_built_in_base_ends_early_and_a_chosen_scheduler_does_not() -> None:
     steps: list[Tensor] = []
     tiny.model.register_forward_pre_hook(lambda _, given: steps.append(given[1][0].clone()))
     picture = torch.rand(64, 64, 3)
-    animate(tiny, picture, {}, steps=3, frames=4)
+    animate(tiny, picture, [], RunOptions(steps=3, frames=4))
     assert [int(t) for t in steps] == [999, round((999 + tiny.last_timestep) / 2), tiny.last_timestep]
     steps.clear()
-    animate(tiny, picture, {}, steps=4, frames=4, scheduler=tiny.scheduler)
+    animate(tiny, picture, [], RunOptions(steps=4, frames=4, scheduler=tiny.scheduler))
     assert [int(t) for t in steps] == [999, 749, 499, 249]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.media.flow_warp import continued, inside, warp
+from miva_core.media.flow_warp import inside, warp, warp_extrapolated
 
 
 def mirrored(place: float, side: int) -> float:
@@ -47,10 +47,12 @@ def test_a_field_that_grows_evenly_goes_on_beyond_the_edge() -> None:
     field = torch.stack([2 * x - 3 * y + 1, 0.5 * y - x]).expand(2, -1, -1, -1)
     to_x, to_y = x + flow[:, 0], y + flow[:, 1]
     assert ((to_x < 0) | (to_x > 6)).any() and ((to_y < 0) | (to_y > 4)).any()
-    torch.testing.assert_close(continued(field, flow), torch.stack([2 * to_x - 3 * to_y + 1, 0.5 * to_y - to_x], dim=1))
+    torch.testing.assert_close(
+        warp_extrapolated(field, flow), torch.stack([2 * to_x - 3 * to_y + 1, 0.5 * to_y - to_x], dim=1)
+    )
 
 
 def test_within_the_frame_any_field_is_fetched_as_it_is() -> None:
     field, flow = torch.rand(1, 1, 5, 7).double(), torch.zeros(1, 2, 5, 7).double()
     flow[0, 0, :, 2], flow[0, 1, 3] = 1.25, -0.5
-    torch.testing.assert_close(continued(field, flow)[0], slow_warp(field[0], flow[0]))
+    torch.testing.assert_close(warp_extrapolated(field, flow)[0], slow_warp(field[0], flow[0]))

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from miva_core import animate, load_base
+from miva_core import RunOptions, animate, load_base
 from miva_core.bases.base import Base
-from miva_core.clips.files import Wanted
-from miva_core.clips.frames import frame_clip
+from miva_core.clips.frames import clip_from_frames
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.errors import MIVAError
 from miva_core.media.pictures import fit_picture
 from miva_core.media.pixel_values import clamp_unit, frame_batch, mask_batch, to_bytes
@@ -46,7 +46,10 @@ def test_the_worst_that_bicubic_scaling_does_is_taken() -> None:
 def test_a_clip_is_that_of_the_clamped_picture_whether_it_is_resized_or_not(base: Base, side: int) -> None:
     given = overshooting(side)
     quick = {"steps": 1, "frames": 2}
-    assert torch.equal(animate(base, given, {}, **quick).frames, animate(base, given.clamp(0, 1), {}, **quick).frames)
+    assert torch.equal(
+        animate(base, given, [], RunOptions(**quick)).frames,
+        animate(base, given.clamp(0, 1), [], RunOptions(**quick)).frames,
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 48), (96, 64)])
@@ -59,7 +62,7 @@ def test_a_picture_is_clamped_before_it_is_fitted(size: tuple[int, int], how: st
 @pytest.mark.parametrize("side", [64, 80])
 def test_no_byte_of_a_connected_clip_wraps_around(side: int) -> None:
     given = overshooting(side)
-    clip = frame_clip("clip", given.expand(4, -1, -1, -1), 8, Wanted((64, 64), 4, 8))
+    clip = clip_from_frames("clip", given.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8))
     wanted = fit_picture(given.clamp(0, 1), (64, 64))[0]
     assert (clip.frames.float() / 255 - wanted.permute(2, 0, 1)).abs().max() <= 0.5 / 255 + 1e-6
 
@@ -89,7 +92,7 @@ def test_another_range_is_refused_at_every_door(values: list[float], told: str) 
     doors = {
         "It": lambda: clamp_unit(given, "It"),
         "The picture": lambda: fit_picture(given, (64, 64)),
-        "clip": lambda: frame_clip("clip", given.expand(4, -1, -1, -1), 8, Wanted((64, 64), 4, 8)),
+        "clip": lambda: clip_from_frames("clip", given.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8)),
         "The frame": lambda: frame_batch(given, "The frame"),
         "The mask": lambda: mask_batch(given[..., 0], "The mask"),
     }

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from video_files import read_at_constant_rate
 
 from miva_core.errors import MIVAError
 from miva_core.measure.metrics import psnr
 from miva_core.media import video
-from miva_core.media.video import check_writable, contact_sheet, frames_over_masks, read_video, write_png, write_video
+from miva_core.media.contact_sheet import contact_sheet, frames_over_masks
+from miva_core.media.video import check_writable, write_png, write_video
 from miva_core.storage import files
 
 
@@ -28,7 +30,7 @@ def red_clip(frames: int = 3) -> torch.Tensor:
 def test_a_clip_comes_back_with_its_frames_and_rate(tmp_path: Path, extension: str):
     clip = soft_clip()
     write_video(clip, tmp_path / f"clip.{extension}", 8)
-    frames, fps = read_video(tmp_path / f"clip.{extension}")
+    frames, fps = read_at_constant_rate(tmp_path / f"clip.{extension}")
     assert frames.shape == clip.shape and frames.dtype == torch.float32
     assert fps == pytest.approx(8, rel=0.01)
     assert psnr(frames, clip) > (22 if extension == "gif" else 32)
@@ -40,7 +42,7 @@ def test_rates_survive_the_coarse_clock_of_gif(tmp_path: Path, fps: float):
     clip = soft_clip(12, 8, 8)
     for name in ("clip.gif", "clip.webp", "clip.mp4"):
         write_video(clip, tmp_path / name, fps)
-        frames, read = read_video(tmp_path / name)
+        frames, read = read_at_constant_rate(tmp_path / name)
         assert len(frames) == 12 and read == pytest.approx(fps, rel=0.02)
 
 
@@ -50,7 +52,7 @@ def test_equal_frames_of_a_gif_come_back_although_it_stores_them_once(tmp_path: 
     write_video(clip, tmp_path / "clip.gif", 10)
     with Image.open(tmp_path / "clip.gif") as image:
         assert image.n_frames == 2 and image.info["loop"] == 0
-    frames, fps = read_video(tmp_path / "clip.gif")
+    frames, fps = read_at_constant_rate(tmp_path / "clip.gif")
     assert torch.allclose(frames[0], clip[0], atol=0.02) and fps == pytest.approx(10 / 3)
 
 
@@ -59,7 +61,7 @@ def test_all_frames_of_a_gif_share_one_palette(tmp_path: Path):
     for i in range(6):
         clip[i, 10:20, 8 * i : 8 * i + 8] = torch.rand(3)
     write_video(clip, tmp_path / "clip.gif", 10)
-    frames, _ = read_video(tmp_path / "clip.gif")
+    frames, _ = read_at_constant_rate(tmp_path / "clip.gif")
     # Dithering carries a change on downwards, so only what lies above it can stay exactly as it was.
     assert (frames[:, :10] == frames[:1, :10]).all()
 
@@ -69,7 +71,7 @@ def test_odd_sides_are_made_even_by_their_edge(tmp_path: Path, size: tuple[int, 
     height, width = size
     clip = soft_clip(3, height, width)
     write_video(clip, tmp_path / "clip.mp4", 8)
-    frames, _ = read_video(tmp_path / "clip.mp4")
+    frames, _ = read_at_constant_rate(tmp_path / "clip.mp4")
     assert frames.shape[1:3] == (height + height % 2, width + width % 2)
     assert psnr(frames[:, :height, :width], clip) > 25
     assert psnr(frames[:, -1], frames[:, height - 1]) > 28 and psnr(frames[:, :, -1], frames[:, :, width - 1]) > 28
@@ -103,7 +105,7 @@ def test_a_rotation_mark_is_applied(tmp_path: Path):
             pixels = image.mul(255).round().byte().numpy()
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
-    frames, _ = read_video(tmp_path / "phone.mp4")
+    frames, _ = read_at_constant_rate(tmp_path / "phone.mp4")
     assert psnr(frames, clip.rot90(1, (1, 2))) > 28  # counter-clockwise by a quarter
 
 
@@ -235,7 +237,7 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path):
         (".", "is a folder"),
     ]:
         with pytest.raises(MIVAError, match=told):
-            read_video(tmp_path / name)
+            read_at_constant_rate(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif", "clip.webp"])
@@ -244,7 +246,7 @@ def test_a_truncated_video_is_told(tmp_path: Path, name: str):
     data = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(data[: len(data) // 2])
     with pytest.raises(MIVAError, match="damaged or cut short"):
-        read_video(tmp_path / name)
+        read_at_constant_rate(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
@@ -252,7 +254,7 @@ def test_films_that_would_fill_the_memory_are_refused(tmp_path: Path, name: str,
     monkeypatch.setattr(video, "MAX_CLIP_PIXELS", 4 * 48 * 64)
     write_video(soft_clip(8), tmp_path / name, 8)
     with pytest.raises(MIVAError, match="cut it to 4 frames"):
-        read_video(tmp_path / name)
+        read_at_constant_rate(tmp_path / name)
 
 
 def test_a_contact_sheet_shows_every_nth_frame_enlarged_under_its_label():

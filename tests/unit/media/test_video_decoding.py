@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 from torch.nn import functional
-from video_files import TRANSPARENT, cut_out, encode
+from video_files import TRANSPARENT, cut_out, encode, read_at_constant_rate
 
+from miva_core.clips.videos import read_masked_video
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.measure.metrics import psnr
 from miva_core.media import video_decoding
-from miva_core.media.video import open_video, read_video
+from miva_core.media.video import read_video
 
 
 def soft(frames: int = 4, height: int = 48, width: int = 64) -> np.ndarray:
@@ -38,9 +39,9 @@ def test_videos_with_opacity_are_shown_over_white(tmp_path: Path, name: str, cod
     opacity = floats(frames[..., 3:])
     expected = floats(frames[..., :3]) * opacity + 1 - opacity
     with pytest.warns(MIVAWarning, match=rf"transparent in .*{name}"):
-        shown, fps = read_video(tmp_path / name)
+        shown, fps, _ = read_masked_video(str(tmp_path / name), tmp_path / name, torch.ones(6, 48, 64))
     assert fps == pytest.approx(8) and psnr(shown, expected) > 25
-    found = open_video(tmp_path / name, lambda frame: frame).opacity
+    found = read_video(tmp_path / name, lambda frame: frame).opacity
     assert ((found > 0.5) == (opacity > 0.5)).float().mean() > 0.995
 
 
@@ -51,16 +52,16 @@ def test_videos_that_are_opaque_throughout_need_no_note(tmp_path: Path, name: st
     encode(tmp_path / name, frames, codec, pixels, range(6), 8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        shown, _ = read_video(tmp_path / name)
-    assert psnr(shown, floats(frames[..., :3])) > 25
-    assert open_video(tmp_path / name, lambda frame: frame).opacity is None
+        shown, _, masks = read_masked_video("clip", tmp_path / name, None)
+    assert masks is None and psnr(shown, floats(frames[..., :3])) > 25
+    assert read_video(tmp_path / name, lambda frame: frame).opacity is None
 
 
 def test_opaque_frames_among_transparent_ones(tmp_path: Path) -> None:
     frames = cut_out()
     frames[:4, ..., 3] = 255
     encode(tmp_path / "a.mkv", frames, "ffv1", "bgra", range(6), 8)
-    video = open_video(tmp_path / "a.mkv", lambda frame: frame)
+    video = read_video(tmp_path / "a.mkv", lambda frame: frame)
     torch.testing.assert_close(video.opacity, floats(frames[..., 3:]).expand(-1, -1, -1, 3))
 
 
@@ -68,7 +69,7 @@ def test_a_video_whose_opacity_cannot_be_read_is_told(tmp_path: Path, monkeypatc
     encode(tmp_path / "a.webm", cut_out(), "libvpx-vp9", "yuva420p", range(6), 8)
     monkeypatch.setattr(av, "codecs_available", {"vp9"})
     with pytest.warns(MIVAWarning, match=r"a\.webm .* lacks libvpx-vp9"):
-        assert len(read_video(tmp_path / "a.webm")[0]) == 6
+        assert len(read_at_constant_rate(tmp_path / "a.webm")[0]) == 6
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_oblong_pixels_are_made_square(
     """DVDs, camcorders and broadcasts squeeze pictures: a circle is one only at the ratio that they are marked with."""
     frames = soft()
     encode(tmp_path / name, frames, codec, "yuv420p", range(4), 25, aspect=Fraction(aspect))
-    video = open_video(tmp_path / name, lambda frame: frame)
+    video = read_video(tmp_path / name, lambda frame: frame)
     assert video.stored_size == (48, 64) and video.size == tuple(video.frames.shape[1:3]) == size
     planes = floats(frames).movedim(-1, 1)
     expected = functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
@@ -100,7 +101,7 @@ def test_oblong_pixels_of_a_clip_that_is_to_be_turned(tmp_path: Path) -> None:
     frames = cut_out()
     frames[..., :3] = soft(6)
     encode(tmp_path / "a.mov", frames, "qtrle", "argb", range(6), 8, aspect=Fraction(2), quarters=1)
-    video = open_video(tmp_path / "a.mov", lambda frame: frame)
+    video = read_video(tmp_path / "a.mov", lambda frame: frame)
     assert video.stored_size == (64, 48) and video.frames.shape[1:3] == (64, 24)
     opacity = floats(frames[..., 3])[:, None].rot90(1, (2, 3))
     expected = functional.interpolate(opacity, (64, 24), mode="area")
@@ -111,7 +112,7 @@ def test_oblong_pixels_of_a_clip_that_is_to_be_turned(tmp_path: Path) -> None:
 def test_pixels_that_cannot_be_so_oblong_are_told(tmp_path: Path) -> None:
     encode(tmp_path / "a.mov", soft(), "qtrle", "rgb24", range(4), 8, aspect=Fraction(9))
     with pytest.warns(MIVAWarning, match=r"a\.mov .* 9 times as wide"):
-        assert read_video(tmp_path / "a.mov")[0].shape == (4, 48, 64, 3)
+        assert read_at_constant_rate(tmp_path / "a.mov")[0].shape == (4, 48, 64, 3)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.gif", "a.avif"])
@@ -123,7 +124,7 @@ def test_animated_pictures(tmp_path: Path, name: str) -> None:
         images[0].save(tmp_path / name, save_all=True, append_images=images[1:], duration=[100, 200] * 3, **options)
     except (KeyError, ValueError):
         pytest.skip("this Pillow knows no AVIF")
-    video = open_video(tmp_path / name, lambda frame: frame)
+    video = read_video(tmp_path / name, lambda frame: frame)
     opacity = floats(frames[..., 3:])
     assert (video.repeats, video.fps) == ((1, 2) * 3, pytest.approx(10))
     assert psnr(video.frames, floats(frames[..., :3]) * opacity + 1 - opacity) > 25
@@ -137,7 +138,7 @@ def test_an_animation_that_this_pillow_does_not_know_is_not_called_damaged(
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + b"\0" * 100)
     with pytest.raises(MIVAError, match=r"a\.avif .* this release of Pillow"):
-        read_video(tmp_path / "a.avif")
+        read_at_constant_rate(tmp_path / "a.avif")
 
 
 def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
     data[third + 5 : third + 9] = struct.pack("<2H", 9000, 9000)
     (tmp_path / "a.gif").write_bytes(data)
     with pytest.raises(MIVAError, match=r"a\.gif .* frame 3"):
-        read_video(tmp_path / "a.gif")
+        read_at_constant_rate(tmp_path / "a.gif")
 
 
 def test_words_in_a_header_that_are_not_utf_8_do_not_matter(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_words_in_a_header_that_are_not_utf_8_do_not_matter(tmp_path: Path) -> N
     (tmp_path / "a.mkv").write_bytes(data.replace(b"Gruesse", b"Gr\xfc\xdfe \x87"))
     with pytest.raises(UnicodeDecodeError):
         av.open(str(tmp_path / "a.mkv"))
-    assert psnr(read_video(tmp_path / "a.mkv")[0], floats(soft())) > 25
+    assert psnr(read_at_constant_rate(tmp_path / "a.mkv")[0], floats(soft())) > 25
 
 
 def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MADE_UP_CODEC"))
     with pytest.raises(MIVAError, match=r"a\.mkv .* not known here"):
-        read_video(tmp_path / "a.mkv")
+        read_at_constant_rate(tmp_path / "a.mkv")
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.gif"])
@@ -182,7 +183,7 @@ def test_frames_that_are_far_too_large_are_refused_before_they_are_decoded(
     for limit, value in (("MAX_PIXELS", 48 * 64 - 1), ("_MAX_SIDE", 63)):
         with monkeypatch.context() as patch, pytest.raises(MIVAError, match="64×48"):
             patch.setattr(video_decoding, limit, value)
-            read_video(tmp_path / name)
+            read_at_constant_rate(tmp_path / name)
 
 
 def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +194,7 @@ def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(video_decoding, "_upright", full)
     with pytest.raises(MIVAError, match=r"memory to decode .*a\.mkv"):
-        read_video(tmp_path / "a.mkv")
+        read_at_constant_rate(tmp_path / "a.mkv")
 
 
 def made(folder: Path) -> list[Path]:
@@ -240,7 +241,7 @@ def test_damaged_files_are_read_or_told_in_one_sentence(tmp_path: Path) -> None:
             path = tmp_path / f"{k}{source.name}"
             path.write_bytes(damaged(data, draw))
             try:
-                frames, fps = read_video(path)
+                frames, fps = read_at_constant_rate(path)
                 assert len(frames) <= 2000 and 0 < fps < 1e6
             except MIVAError as error:
                 assert str(path) in str(error) and len(str(error)) < len(str(path)) + 150

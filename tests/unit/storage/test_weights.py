@@ -16,7 +16,7 @@ from torch import nn
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.info import read_info
 from miva_core.errors import MIVAError
-from miva_core.storage.identify import what_is
+from miva_core.storage.identify import identify_file
 from miva_core.storage.json_files import read_foreign_json
 from miva_core.storage.meta_device import fill, on_meta
 from miva_core.storage.weights import check_finite, check_floating, open_weights, save_weights
@@ -69,7 +69,7 @@ def test_an_archive_of_something_else(tmp_path: Path, recwarn: pytest.WarningsRe
 def test_strange_headers(tmp_path: Path, header: dict[str, Any], kind: str) -> None:
     text = json.dumps(header).encode()
     (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
-    assert what_is(tmp_path / "x.safetensors") == kind
+    assert identify_file(tmp_path / "x.safetensors") == kind
 
 
 def test_values_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def header_of(path: Path, size: int, claimed: int | None = None) -> None:
 def test_headers_of_absurd_length(tmp_path: Path, size: int, claimed: int | None) -> None:
     path = tmp_path / "model.safetensors"
     header_of(path, size, claimed)
-    assert what_is(path) == "a safetensors file with a header of absurd length"
+    assert identify_file(path) == "a safetensors file with a header of absurd length"
     with pytest.raises(MIVAError, match="absurd length"):
         open_weights(path, "model")
     header_of(path, 3_000_000)
@@ -179,7 +179,7 @@ def test_headers_of_absurd_length(tmp_path: Path, size: int, claimed: int | None
 def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     for path in (tmp_path / "x.safetensors", Path("/dev/zero")):
-        assert what_is(path) == "a pipe, a socket or a device"
+        assert identify_file(path) == "a pipe, a socket or a device"
         with pytest.raises(MIVAError, match="neither a file nor a folder"):
             open_weights(path, "model")
         with pytest.raises(MIVAError, match="pipe, a socket or a device"):

@@ -16,8 +16,8 @@ from transformers import (
 from transformers.models.grounding_dino import modeling_grounding_dino as library
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask import load_detector
 from miva_core.subject_mask.detector import check_text_positions
+from miva_core.subject_mask.model_files import load_detector
 from tools.shapes import boxes_of
 
 
@@ -81,9 +81,9 @@ def test_confidence_and_count_choose_the_best() -> None:
     shown = scene(3)
     one = detector()(shown.frames[0], shown.names)[0]
     limit = one.scores[0].item() - 1e-6
-    assert len(one.above(limit, 5).boxes) == 1
-    assert len(one.above(limit + 1e-3, 5).boxes) == 0
-    assert torch.equal(one.above(0, 2).boxes, one.boxes[:2])
+    assert len(one.top(5, limit).boxes) == 1
+    assert len(one.top(5, limit + 1e-3).boxes) == 0
+    assert torch.equal(one.top(2, 0).boxes, one.boxes[:2])
 
 
 def test_a_prompt_that_is_too_long_is_told() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask import grabcut
+from miva_core.subject_mask.grabcut import grabcut
 from tools.shapes import boxes_of, draw_scene
 
 

@@ -12,7 +12,7 @@ from subject_models import SEGMENTER, overlap, scene, segmenter
 from torch import Tensor
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask import load_segmenter
+from miva_core.subject_mask.model_files import load_segmenter
 from tools.shapes import boxes_of
 
 

@@ -16,7 +16,8 @@ from subject_models import DETECTOR, SEGMENTER, detector, scene, segmenter
 from torch import Tensor
 
 from miva_core.errors import MIVAError
-from miva_core.subject_mask import grounding_dino_names, load_detector, load_segmenter, model_files, sam2_names
+from miva_core.subject_mask import grounding_dino_names, model_files, sam2_names
+from miva_core.subject_mask.model_files import load_detector, load_segmenter
 from tools.shapes import boxes_of
 
 # Names and shapes of all tensors in the published files.
@@ -307,7 +308,7 @@ def small_instead_of_known_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for module, config in configs.items():
         monkeypatch.setattr(module, "configuration", lambda *_, config=config: config)
-    monkeypatch.setattr(model_files, "_USUAL_SIZE", (96, 192))
+    monkeypatch.setattr(model_files, "_DEFAULT_SIZE", (96, 192))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])

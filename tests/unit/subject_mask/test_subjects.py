@@ -9,7 +9,8 @@ from subject_models import detector, overlap, scene, segmenter
 from torch import Tensor
 
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.subject_mask import find_subjects, following, segment
+from miva_core.subject_mask import following
+from miva_core.subject_mask.subjects import find_subjects, segment
 from tools.shapes import boxes_of
 
 
@@ -43,7 +44,7 @@ def test_a_clip_is_followed_both_ways(key_frame: int) -> None:
         detector(),
         segmenter(),
         key_frame=key_frame,
-        tell=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: told.append((done, total)),
     )
     assert overlap(found.masks, shown.masks).min() > 0.7
     assert told == [(k, 6) for k in range(1, 7)]
@@ -100,7 +101,7 @@ def test_nothing_found_is_told_with_what_was() -> None:
     with pytest.raises(MIVAError) as caught:
         find_subjects(shown.frames, wanted, detector(), segmenter())
     assert str(caught.value) == (
-        f"No '{absent}' (best score {found[1].best:.2f}) was found in frame 0 at confidence 0.30. Lower the "
+        f"No '{absent}' (best score {found[1].best_score:.2f}) was found in frame 0 at confidence 0.30. Lower the "
         "confidence, use a plainer word, or take a picture or frame where the subject is visible. Found: "
         f"'{shown.names[0]}' {found[0].scores[0]:.2f}."
     )
@@ -227,7 +228,7 @@ def test_options_out_of_range_are_told(given: dict[str, Any], message: str) -> N
 
 
 def test_much_memory_is_told_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_MUCH", 100_000)
+    monkeypatch.setattr(following, "_LARGE_CLIP", 100_000)
     shown = scene(22, frames=6)
     with pytest.warns(MIVAWarning) as caught:
         segment(shown.frames, segmenter(), rough=shown.masks[:, 0])
@@ -246,7 +247,7 @@ def test_work_can_be_stopped_at_a_frame() -> None:
 
     shown = scene(22, frames=6)
     with pytest.raises(Stop):
-        segment(shown.frames, segmenter(), rough=shown.masks[:, 0], tell=stop)
+        segment(shown.frames, segmenter(), rough=shown.masks[:, 0], on_progress=stop)
 
 
 class TwoHalves:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from miva_core.adapters.library import SHIPPED
+from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
 from miva_core.errors import MIVAWarning
 from miva_core.text.terminal import PlainStream
@@ -50,6 +50,6 @@ def test_names_of_files_are_no_codes_in_errors_and_notes(
 ) -> None:
     assert main(["info", str(adapters / f"gone {HOSTILE}")]) == 2
     assert f"gone {SHOWN}" in capsys.readouterr().err
-    monkeypatch.setattr("miva_core.cli.main._list", lambda options: warnings.warn(HOSTILE, MIVAWarning, stacklevel=1))
+    monkeypatch.setattr("miva_core.cli.files._list", lambda options: warnings.warn(HOSTILE, MIVAWarning, stacklevel=1))
     assert main(["list"]) == 0
     assert capsys.readouterr().err == f"{SHOWN}\n"

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.t2v_base import losses, scheduler
-from miva_core import animate
-from miva_core.bases.loading import TINY_FOLDER, load_tiny
+from miva_core import RunOptions, animate
+from miva_core.bases.tiny.loading import load_tiny
+from miva_core.bases.tiny.spec import WEIGHTS
 from tools import train_tiny
 from tools.procedural.scenes import WORDS
 
@@ -29,9 +30,9 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     clock = iter([0.0, 0.4, 1.0])
     monkeypatch.setattr(train_tiny, "elapsed_share", lambda *_: next(clock))
     few = ("--photos", STILLS, "--batch", 1, "--pool", train_tiny.ROUND, "--short", 1.0)
-    codec = ("--codec", TINY_FOLDER / "codec")
+    codec = ("--codec", WEIGHTS / "codec")
     with torch.enable_grad():
-        run(monkeypatch, "base", *codec, *few, "--resume", TINY_FOLDER, "--out", tmp_path / "work")
+        run(monkeypatch, "base", *codec, *few, "--resume", WEIGHTS, "--out", tmp_path / "work")
     run(monkeypatch, "export", *codec, "--resume", tmp_path / "work" / "ema.pt", "--out", tmp_path / "tiny")
     return tmp_path
 
@@ -42,18 +43,18 @@ def test_what_is_exported_loads_and_animates(trained: Path) -> None:
     for name, parameter in base.model.named_parameters():
         if f"unet.{name}" in saved:
             assert torch.equal(parameter, saved[f"unet.{name}"].float()), name
-    clip = animate(base, torch.rand(64, 64, 3), {}, steps=2)
+    clip = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=2))
     assert clip.frames.shape == (16, 64, 64, 3) and clip.frames.isfinite().all()
 
 
 def test_it_goes_on_from_what_was_exported(trained: Path) -> None:
-    unet = train_tiny.build_unet(load_tiny(TINY_FOLDER).codec)
+    unet = train_tiny.build_unet(load_tiny(WEIGHTS).codec)
     words = nn.Embedding(len(WORDS), train_tiny.TEXT_DIM)
     train_tiny.load_halves(trained / "tiny", unet, words)
     saved = torch.load(trained / "work" / "ema.pt", weights_only=True)
     assert torch.equal(words.weight, saved["words.weight"].float())
     assert all(torch.equal(p, saved[name].float()) for name, p in train_tiny.named(unet, words).items())
-    shipped = load_file(TINY_FOLDER / "words.safetensors")["weight"]
+    shipped = load_file(WEIGHTS / "words.safetensors")["weight"]
     assert not torch.equal(words.weight, shipped.float()), "nothing was learnt"
 
 

@@ -7,10 +7,10 @@ from diffusers import UNetMotionModel
 from torch import Tensor
 
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.training.gradient_checkpointing import gradient_checkpointing
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import draw_step
-from miva_core.training.recipes import Recipe
 from miva_core.training.step import TrainStep
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from miva_core.bases.base import Base
-from miva_core.clips.files import TrainingClip
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAWarning
 from miva_core.training.kept_encodings import KeptEncodings, count_encodings
 from miva_core.training.latent_clips import LatentClip

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from miva_core.adapters.info import AdapterInfo, read_info
-from miva_core.adapters.library import SHIPPED
 from miva_core.animation.animate import Clip
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.measure.report import write_plot, write_table
 from miva_core.media.video import write_png
 from miva_core.text.markup import as_markup

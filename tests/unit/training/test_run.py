@@ -14,12 +14,13 @@ from PIL import Image
 
 from miva_core import MIVAAdapter, read_info
 from miva_core.bases.base import Base
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.recipe import Recipe
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError
 from miva_core.media.video import write_png
 from miva_core.training.files import training_folder
 from miva_core.training.log import running_mean
-from miva_core.training.recipes import Recipe, expected_of, recipe
+from miva_core.training.recipes import expected_of, recipe
 from miva_core.training.run import Author, learn
 from miva_core.training.training_set import Lesson, has_direction
 from miva_core.training.validation import Sample, read_samples

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.info import read_info
 from miva_core.bases.base import Base
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.recipe import Recipe
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.training.files import check_start, how_to_go_on, training_folder
 from miva_core.training.loop import TrainingProgress
-from miva_core.training.recipes import Recipe
 from miva_core.training.run import Companion, learn
 from miva_core.training.training_set import Lesson
 from miva_core.training.validation import Sample

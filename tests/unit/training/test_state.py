@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.errors import MIVAError
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import CHECKPOINT, train
-from miva_core.training.recipes import Recipe
 from miva_core.training.state import TrainingState, read_state, restore, save_state
 
 SCALE = {"scale": 1024.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 1}

@@ -16,11 +16,12 @@ from safetensors.torch import load_file
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.bases.base import Base
 from miva_core.bases.loading import load_base
-from miva_core.clips.files import TrainingClip
+from miva_core.bases.recipe import Recipe
+from miva_core.clips.training_clip import TrainingClip
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import draw_step, train
 from miva_core.training.loss import clip_losses, place_weights
-from miva_core.training.recipes import Recipe, recipe
+from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import Lesson
 
@@ -92,7 +93,7 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:
-    from miva_core.attention.injection import inject
+    from miva_core.bases.inject import inject
     from miva_core.training.denoiser import Denoiser
 
     base, recipe = make_base(), make_recipe(subject=3.0)

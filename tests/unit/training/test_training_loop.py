@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.bases.base import Base
+from miva_core.bases.recipe import Recipe
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import CHECKPOINT, Outcome, TrainingProgress, draw_step, learning_rate, train
-from miva_core.training.recipes import Recipe
 from miva_core.training.step import TrainStep
 
 Clips = Callable[..., list[list[LatentClip]]]

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks.tiny_quality import camera_ideal, camera_speed, held_out_pictures
-from miva_core import Base, MIVAAdapter, animate, load_base, read_info
-from miva_core.adapters.library import SHIPPED, find_adapters
-from miva_core.bases.loading import TINY_FOLDER
+from miva_core import Base, MIVAAdapter, RunOptions, animate, load_base, read_info
+from miva_core.bases.library import find_adapters
+from miva_core.bases.tiny.spec import SHIPPED, WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.storage.json_files import read_json
 from tools.motion_gallery import FOLDER, ROOT, commands
@@ -40,7 +40,7 @@ def test_readme_shows_each_of_them_by_a_command_that_works() -> None:
 
 
 def test_the_base_has_the_settings_of_what_trains_it() -> None:
-    assert read_json(TINY_FOLDER / "settings.json") == SETTINGS
+    assert read_json(WEIGHTS / "settings.json") == SETTINGS
 
 
 def test_each_caption_of_the_base_is_a_camera_motion(base: Base) -> None:
@@ -48,7 +48,7 @@ def test_each_caption_of_the_base_is_a_camera_motion(base: Base) -> None:
     assert len(base.captions) == len(moves)
     for move, caption in zip(moves, base.captions, strict=True):
         ideal, speed = camera_ideal(held_out_pictures(1), move, base).frames[0], camera_speed(move)
-        clip = animate(replace(base, text=caption[None]), ideal[0], {}, seed=0).frames
+        clip = animate(replace(base, text=caption[None]), ideal[0], [], RunOptions(seed=0)).frames
         assert speed(clip) / speed(ideal) > 0.7, move
 
 
@@ -61,7 +61,7 @@ def test_the_seed_draws_one_of_its_captions(base: Base) -> None:
 
 
 def test_the_base_and_each_adapter_are_small() -> None:
-    files = [path for path in TINY_FOLDER.rglob("*") if path.is_file()]
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
     adapters = [path for path in files if path.parent == SHIPPED]
     assert sum(path.stat().st_size for path in files if path not in adapters) <= 12_000_000
     assert all(path.stat().st_size <= 1_000_000 for path in adapters)

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 import torch
 from comfy_api.v0_0_2 import io
+from comfyui_miva.miva_core.errors import MIVAError, MIVAWarning
 from comfyui_miva.nodes import MIVASampler, MIVASubjectMask, MIVATrain
+from comfyui_miva.nodes.messages import collect_warnings, friendly_errors, node_text
 from comfyui_miva.nodes.sockets import Dataset
-from comfyui_miva.nodes.telling import notes, told, written
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run_unchecked
-
-from miva_core.errors import MIVAError, MIVAWarning
 
 
 class _Node:
@@ -26,7 +25,7 @@ class _Node:
         return io.Schema(node_id="Raises", display_name="Raises", category="", description="")
 
     @classmethod
-    @told
+    @friendly_errors
     def execute(cls, error: BaseException) -> None:
         """Raises."""
         raise error
@@ -112,7 +111,7 @@ def test_a_node_keeps_its_name_and_all_other_errors() -> None:
 
 
 def test_notes_are_what_the_engine_warns_of_and_nothing_else() -> None:
-    with pytest.warns(DeprecationWarning, match="of somebody else") as others, notes() as texts:
+    with pytest.warns(DeprecationWarning, match="of somebody else") as others, collect_warnings() as texts:
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
         warnings.warn("of somebody else", DeprecationWarning, stacklevel=1)
         warnings.warn("the mask was scaled", MIVAWarning, stacklevel=1)
@@ -122,7 +121,7 @@ def test_notes_are_what_the_engine_warns_of_and_nothing_else() -> None:
 
 def test_no_code_of_a_terminal_reaches_the_console(caplog: pytest.LogCaptureFixture) -> None:
     """ComfyUI writes there what is logged, and the errors of nodes."""
-    with caplog.at_level(logging.INFO), notes() as texts:
+    with caplog.at_level(logging.INFO), collect_warnings() as texts:
         warnings.warn("\x1b[31mred.png was scaled", MIVAWarning, stacklevel=1)
     assert texts == ["\x1b[31mred.png was scaled"]
     assert [record.getMessage() for record in caplog.records] == [r"MIVA: \x1b[31mred.png was scaled"]
@@ -134,11 +133,11 @@ def test_no_code_of_a_terminal_reaches_the_console(caplog: pytest.LogCaptureFixt
 
 def test_what_a_node_tells_is_written_onto_it(comfyui: FakeComfyUI) -> None:
     """The frontend shows the text of a node's `ui` on few kinds of nodes alone."""
-    assert written("odd weights").as_dict() == {"text": ("odd weights",)}
+    assert node_text("odd weights").as_dict() == {"text": ("odd weights",)}
     assert comfyui.written == [("7", "odd weights")]
 
 
 def test_names_that_cannot_be_printed_are_written_in_ascii(comfyui: FakeComfyUI) -> None:
     """A name that is no UTF-8 could not be sent, and one that is turned round would read as another."""
-    written("a\udcff b\u202ec\n\x1b[2J")
+    node_text("a\udcff b\u202ec\n\x1b[2J")
     assert [html.unescape(text) for _, text in comfyui.written] == [r"a\udcff b\u202ec" + "  \n" + r"\x1b[2J"]

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from video_files import read_at_constant_rate
 
-from miva_core.clips.files import Wanted, read_clips
+from miva_core.clips.files import read_clips
 from miva_core.clips.stills import find_stills, read_stills
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.errors import MIVAError, MIVAWarning
-from miva_core.media.video import read_video
 
-WANTED = Wanted(size=(16, 24), frames=3, fps=10)
+SPEC = ClipSpec(size=(16, 24), frames=3, fps=10)
 GREYS = (40, 90, 140, 190)
 
 
@@ -68,22 +69,22 @@ def test_stills_of_rarer_endings_are_read(tmp_path: Path, name: str, kind: str) 
 @pytest.mark.parametrize("ending", ["apng", "png"])
 def test_of_an_animated_png_a_still_is_the_first_frame_and_a_clip_is_all(tmp_path: Path, ending: str) -> None:
     write_animation(tmp_path / f"a.{ending}")
-    (clip,) = read_clips(tmp_path, WANTED, masks=0)
+    (clip,) = read_clips(tmp_path, SPEC, masks=0)
     assert clip.name == "a" and clip.frames[:, 0, 8, 8].tolist() == list(GREYS)
-    assert read_video(tmp_path / f"a.{ending}")[1] == pytest.approx(10)
+    assert read_at_constant_rate(tmp_path / f"a.{ending}")[1] == pytest.approx(10)
     ((_, picture),) = read_stills(tmp_path)
     assert (picture * 255 - GREYS[0]).abs().max() <= 1
 
 
 def test_a_picture_in_front_of_an_animated_png_is_no_frame(tmp_path: Path) -> None:
     write_animation(tmp_path / "a.apng", default_image=True)
-    assert (read_video(tmp_path / "a.apng")[0][:, 8, 8, 0] * 255).round().tolist() == list(GREYS[1:])
+    assert (read_at_constant_rate(tmp_path / "a.apng")[0][:, 8, 8, 0] * 255).round().tolist() == list(GREYS[1:])
 
 
 def test_a_still_png_among_clips_is_told(tmp_path: Path) -> None:
     frames()[0].save(tmp_path / "a.apng", "PNG")
     with pytest.raises(MIVAError, match=r"a\.apng .* still PNG picture"):
-        read_clips(tmp_path, WANTED, masks=0)
+        read_clips(tmp_path, SPEC, masks=0)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +108,10 @@ def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
     (deeper / "a.txt").write_text("a dog jumps")
     told = r"10_jump \(with 1 inside: choose such a folder itself\)"
     with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {told}\.$"):
-        read_clips(tmp_path, WANTED, masks=0)
+        read_clips(tmp_path, SPEC, masks=0)
     write_frames(tmp_path / "run")
     with pytest.warns(MIVAWarning, match=rf"^Passed over in .*, which is read for clips: {told}\.$"):
-        assert [clip.name for clip in read_clips(tmp_path, WANTED, masks=0)] == ["run"]
+        assert [clip.name for clip in read_clips(tmp_path, SPEC, masks=0)] == ["run"]
 
 
 def test_a_folder_of_still_webp_and_png_is_a_clip(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_folder_of_still_webp_and_png_is_a_clip(tmp_path: Path) -> None:
         folder.mkdir()
         for k, frame in enumerate(frames()):
             frame.save(folder / f"{k}.{ending}", kind, lossless=True)
-    for clip in read_clips(tmp_path, WANTED, masks=0):
+    for clip in read_clips(tmp_path, SPEC, masks=0):
         assert clip.frames[:, 0, 8, 8].tolist() == list(GREYS)
 
 
@@ -133,7 +134,7 @@ def test_what_belongs_there_is_not_worth_a_word(tmp_path: Path) -> None:
         for name in ("a.txt", "a.caption", "a_flow.json", ".DS_Store", "Thumbs.db", "desktop.ini", "cache.npz"):
             (folder / name).write_bytes(b"?")
     frames()[0].save(tmp_path / "stills" / "0_mask.png")
-    assert warned(lambda: read_clips(tmp_path / "clips", WANTED, masks=0)) == []
+    assert warned(lambda: read_clips(tmp_path / "clips", SPEC, masks=0)) == []
     assert warned(lambda: find_stills(tmp_path / "stills")) == []
 
 
@@ -160,14 +161,14 @@ def test_what_is_passed_over_is_named_by_reason_and_many_are_counted(tmp_path: P
 def test_loose_pictures_among_clips_are_told(tmp_path: Path) -> None:
     write_frames(tmp_path / "a")
     frames()[0].save(tmp_path / "b.png")
-    (told,) = warned(lambda: read_clips(tmp_path, WANTED, masks=0))
+    (told,) = warned(lambda: read_clips(tmp_path, SPEC, masks=0))
     assert "b.png (pictures: a clip's frames, or masks, go into a folder of their own)" in told
 
 
 def test_names_that_spoil_a_line_are_told_in_ascii(tmp_path: Path) -> None:
     write_frames(tmp_path / "a")
     (tmp_path / "b\n\x1b[31m.xyz").write_bytes(b"?")
-    (told,) = warned(lambda: read_clips(tmp_path, WANTED, masks=0))
+    (told,) = warned(lambda: read_clips(tmp_path, SPEC, masks=0))
     assert r"'b\n\x1b[31m.xyz'" in told and told.isprintable()
 
 
@@ -183,7 +184,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
         return usual(path)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    for read in (lambda folder: read_clips(folder, WANTED, masks=0), read_stills):
+    for read in (lambda folder: read_clips(folder, SPEC, masks=0), read_stills):
         with pytest.raises(MIVAError, match="locked cannot be opened"):
             read(tmp_path / "locked")
         # As lost+found is, beside what can be read.
@@ -198,8 +199,8 @@ def test_a_pipe_among_clips_and_stills_is_told(tmp_path: Path) -> None:
     write_frames(tmp_path / "run")
     os.mkfifo(tmp_path / "p.png")
     program = (
-        "import sys; from pathlib import Path; from miva_core.clips.files import Wanted, read_clips\n"
-        "print(len(read_clips(Path(sys.argv[1]), Wanted((16, 24), 3, 10), masks=0)))"
+        "import sys; from pathlib import Path; from miva_core.clips.files import ClipSpec, read_clips\n"
+        "print(len(read_clips(Path(sys.argv[1]), ClipSpec((16, 24), 3, 10), masks=0)))"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=20)
@@ -208,7 +209,7 @@ def test_a_pipe_among_clips_and_stills_is_told(tmp_path: Path) -> None:
         read_stills(tmp_path)
 
 
-@pytest.mark.parametrize("read", [lambda folder: read_clips(folder, WANTED, masks=0), read_stills])
+@pytest.mark.parametrize("read", [lambda folder: read_clips(folder, SPEC, masks=0), read_stills])
 def test_clips_and_stills_two_folders_deeper_are_not_called_unreadable(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
@@ -224,7 +225,7 @@ def test_what_is_no_frame_in_a_folder_of_frames_is_told(tmp_path: Path) -> None:
         write_frames(tmp_path / name, greys)
         (tmp_path / name / "2b.heic").write_bytes(b"?")
         (tmp_path / name / "notes.txt").write_text("routine")
-    told = warned(lambda: read_clips(tmp_path, WANTED, masks=1))
+    told = warned(lambda: read_clips(tmp_path, SPEC, masks=1))
     assert told == [
         f"Passed over in {tmp_path / name}, which is read for frames: 2b.heic (HEIF, which cannot be read: convert to "
         "JPEG)."

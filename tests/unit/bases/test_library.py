@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from miva_core.adapters import library
-from miva_core.adapters.library import find_adapters, resolve_adapter
+from miva_core.bases.library import find_adapters, resolve_adapter
+from miva_core.bases.registry import BASES
 from miva_core.errors import MIVAError
 
 
@@ -13,8 +14,13 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("pan_left.safetensors", "pan_right.safetensors", "zoom_in.safetensors", "notes.txt"):
         (folder / name).touch()
-    monkeypatch.setattr(library, "SHIPPED", folder)
+    come_with_the_first_base(folder, monkeypatch)
     return folder
+
+
+def come_with_the_first_base(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, *_ = BASES
+    monkeypatch.setitem(BASES, name, replace(BASES[name], adapters=folder))
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def test_the_home_folder(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_any_adapter_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bare").mkdir()
-    monkeypatch.setattr(library, "SHIPPED", tmp_path / "bare")
+    come_with_the_first_base(tmp_path / "bare", monkeypatch)
     with pytest.raises(MIVAError, match="'pan', nor any other"):
         resolve_adapter("pan")
 

@@ -1,4 +1,4 @@
-"""What a user reads: errors whose first line says what to do, and notes on a node."""
+"""What a user reads: errors whose first line says what to do, and text on a node."""
 
 import functools
 import logging
@@ -26,28 +26,31 @@ _PACKAGES = {
     "torchvision": "torchvision",
     "transformers": "transformers>=4.57.6",
 }
-"""What each package that not every ComfyUI has is called by pip."""
+"""Packages that not every ComfyUI has, by the names they are imported by, and what pip calls them."""
 
 
-def told(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """For a node's `execute`: inputs that ComfyUI did not check, a package that is missing or fits no other, and
-    a card that is full, are told in one sentence. None on a socket is as if nothing were connected."""
+def friendly_errors(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a node's `execute` so that what goes wrong is said in one sentence that tells what to do.
+
+    That is so for inputs that ComfyUI does not check, a package that is missing or does not fit the others, and a
+    graphics card that is full. An optional input that is None is left out, as if nothing were connected.
+    """
 
     @functools.wraps(execute)
-    def run(cls: type[io.ComfyNode], **given: Any) -> Any:
+    def run(cls: type[io.ComfyNode], **values: Any) -> Any:
         schema = cls.define_schema()
-        check_inputs(schema.inputs, given, schema.is_input_list)
-        free = {one.id for one in schema.inputs if one.optional and given.get(one.id) is None}
+        check_inputs(schema.inputs, values, schema.is_input_list)
+        empty = {one.id for one in schema.inputs if one.optional and values.get(one.id) is None}
         try:
-            return execute(cls, **{name: value for name, value in given.items() if name not in free})
+            return execute(cls, **{name: value for name, value in values.items() if name not in empty})
         except torch.cuda.OutOfMemoryError as error:
-            # Of the same type, by which ComfyUI knows that it should unload its models.
+            # The same type, by which ComfyUI knows that it should unload its models.
             raise type(error)(
                 "The graphics card has run out of memory: close other programs that use it, or choose fewer frames, a "
                 f"smaller picture or a smaller base. ({error})"
             ) from error
         except (MIVAError, RuntimeError, ImportError, AttributeError) as error:
-            _tell_packages(error)
+            _raise_for_package(error)
             if isinstance(error, MIVAError):
                 # ComfyUI writes it into its console.
                 error.args = (in_ascii(str(error)),)
@@ -56,8 +59,8 @@ def told(execute: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _tell_packages(error: BaseException) -> None:
-    """Raise a MIVAError if an exception comes of a package that is missing, or fits no other."""
+def _raise_for_package(error: BaseException) -> None:
+    """Raise a MIVAError if an exception comes from a package that is missing, or does not fit the others."""
     if misfit := misfit_of(error):
         raise MIVAError(misfit) from error
     package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
@@ -68,15 +71,23 @@ def _tell_packages(error: BaseException) -> None:
         ) from error
 
 
-def written(text: str) -> ui.PreviewText:
-    """Text for a node's `ui`, by which programs get it, and written onto the node, where artists see it."""
+def node_text(text: str) -> ui.PreviewText:
+    """Show text on the node that is running, where artists see it.
+
+    Returns:
+        The same for the node's `ui`, where programs that call ComfyUI's API find it.
+    """
     comfy_bridge.show_text(text)
     return ui.PreviewText(text)
 
 
 @contextmanager
-def notes() -> Iterator[list[str]]:
-    """What the engine warns of while the block runs, to be shown on the node."""
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect the engine's warnings while the block runs, to be shown on the node; others pass.
+
+    Yields:
+        A list that is filled when the block ends.
+    """
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MIVAWarning)

@@ -9,8 +9,12 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from miva_core.animation.mask_stream import MaskStreams, iou, mask_steps
-from miva_core.diffusion.loop import prepare_scheduler, sample
+from miva_core.animation.mask_guidance import GuidedByMasks, MaskStream, mask_steps
+from miva_core.bases.model_predictor import ModelPredictor
+from miva_core.diffusion.loop import sample
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.diffusion.predictor import Answer
+from miva_core.diffusion.schedulers import prepare_scheduler
 
 SHAPE = (1, 4, 3, 2, 2)
 
@@ -39,19 +43,43 @@ def grey(latents: Tensor) -> Tensor:
     return latents[0].mean(0)
 
 
-def streams(scheduler: Any, miva: Recorder, *, steps: Any = None, centred: bool = False, **options: Any) -> MaskStreams:
-    given = {name: torch.full((2, 2), 0.25) for name in miva.masked}
-    return MaskStreams(
-        miva,
-        scheduler,
-        given,
-        {name: torch.full((1, 4, 1, 2, 2), 0.5) for name in miva.masked},
-        {name: torch.randn(SHAPE) for name in miva.masked},
-        {name: options.pop("read", grey) for name in miva.masked},
-        steps=mask_steps(len(scheduler.timesteps)) if steps is None else steps,
-        centred=centred,
-        **options,
-    )
+class Scripted:
+    """A predictor that answers what a test has written for the masks, and notes the rows that it is given."""
+
+    def __init__(self) -> None:
+        self.rows: list[Tensor] = []
+        self.answers: list[Tensor] = []
+
+    def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
+        self.rows.append(clips)
+        masks = self.answers.pop(0) if self.answers else torch.randn(len(clips) - 1, *SHAPE[1:])
+        return Answer(torch.cat([torch.zeros(SHAPE), masks]), torch.arange(len(clips)).view(-1, 1, 1, 1, 1))
+
+
+class Masks:
+    """Mask sequences of which each is grey at first, and the model that denoises them."""
+
+    def __init__(self, scheduler: Any, *names: str, centred: bool = False) -> None:
+        self.miva, self.model, self.scheduler = Recorder(*names), Scripted(), scheduler
+        self.guided = GuidedByMasks(
+            self.model,
+            self.miva,
+            NoiseProcess(scheduler, centred),
+            scheduler.timesteps,
+            {
+                name: MaskStream(
+                    torch.full((2, 2), 0.25), torch.full((1, 4, 1, 2, 2), 0.5), torch.randn(SHAPE), readout=grey
+                )
+                for name in names
+            },
+            mask_steps(len(scheduler.timesteps)),
+        )
+
+    def step(self, step: int, answer: Tensor | None = None) -> Tensor:
+        """The masks' rows (m, C, F, h, w) of a step, to which the model answers."""
+        self.model.answers = [] if answer is None else [answer]
+        self.guided.predict(torch.zeros(SHAPE), self.scheduler.timesteps[step], step)
+        return self.model.rows[-1][1:]
 
 
 @pytest.mark.parametrize(
@@ -75,89 +103,69 @@ def test_every_number_of_steps_has_mask_steps_early() -> None:
 def test_jumps_are_ddim_with_fewer_steps(prediction: str) -> None:
     """diffusers' own DDIM over every fifth step, which are the steps of a run of ten."""
     scheduler, coarse = ddim(prediction), ddim(prediction, 10)
-    masks = streams(scheduler, Recorder("jump"))
-    moving = masks.latents(0)[:, :, 1:].clone()
-    for step in mask_steps(50)[:-1]:
+    masks, expected = Masks(scheduler, "jump"), None
+    for step in mask_steps(50):
         output = torch.randn(SHAPE)
-        moving = coarse.step(output[:, :, 1:], scheduler.timesteps[step], moving).prev_sample
-        masks.advance(output)
-        torch.testing.assert_close(masks.latents(step + 5)[:, :, 1:], moving, rtol=1e-4, atol=1e-5)
+        moving = masks.step(step, output)[:, :, 1:]
+        if expected is not None:
+            torch.testing.assert_close(moving, expected, rtol=1e-4, atol=1e-5)
+        expected = coarse.step(output[:, :, 1:], scheduler.timesteps[step], moving).prev_sample
 
 
 def test_jumps_of_flow_matching_are_euler_steps() -> None:
     scheduler = prepare_scheduler(FlowMatchEulerDiscreteScheduler(shift=5.0), 50)
-    masks = streams(scheduler, Recorder("jump"))
-    moving, velocity = masks.latents(0)[:, :, 1:].clone(), torch.randn(SHAPE)
-    masks.advance(velocity)
+    masks, velocity = Masks(scheduler, "jump"), torch.randn(SHAPE)
+    moving = masks.step(0, velocity)[:, :, 1:]
     expected = moving + (scheduler.sigmas[5] - scheduler.sigmas[0]) * velocity[:, :, 1:]
-    torch.testing.assert_close(masks.latents(5)[:, :, 1:], expected)
+    torch.testing.assert_close(masks.step(5)[:, :, 1:], expected)
 
 
 def test_masks_are_read_off_unstepped_latents() -> None:
-    scheduler, miva = ddim(), Recorder("jump")
-    masks = streams(scheduler, miva)
-    noisy, output = masks.latents(0), torch.randn(SHAPE)
-    masks.advance(output)
+    scheduler, output = ddim(), torch.randn(SHAPE)
+    masks = Masks(scheduler, "jump")
+    noisy = masks.step(0, output)
     kept = scheduler.alphas_cumprod[scheduler.timesteps[0]]
     clean = (noisy - (1 - kept).sqrt() * output) / kept.sqrt()
-    torch.testing.assert_close(masks.masks["jump"][1:], clean[0, :, 1:].mean(0))
-    torch.testing.assert_close(masks.masks["jump"][0], torch.full((2, 2), 0.25))  # the given one
-    torch.testing.assert_close(miva.guides[0]["jump"][0], masks.masks["jump"])
+    (found,) = masks.guided.masks.values()
+    torch.testing.assert_close(found[1:], clean[0, :, 1:].mean(0))
+    torch.testing.assert_close(found[0], torch.full((2, 2), 0.25))  # the given one
+    torch.testing.assert_close(masks.miva.guides[0]["jump"][0], found)
 
 
 def test_a_new_run_forgets_the_guidance_of_the_last() -> None:
     miva = Recorder("jump")
     miva.guides = [{"jump": torch.ones(1)}]
-    streams(ddim(), miva)
+    stream = MaskStream(torch.zeros(2, 2), torch.zeros(1, 4, 1, 2, 2), torch.randn(SHAPE), grey)
+    GuidedByMasks(Scripted(), miva, NoiseProcess(ddim()), ddim().timesteps, {"jump": stream}, (0,))
     assert miva.guides == []
 
 
 def test_a_centred_base_adds_the_first_frame() -> None:
-    scheduler = ddim("sample")
-    masks = streams(scheduler, Recorder("jump"), centred=True)
     output = torch.randn(SHAPE)
-    masks.latents(0)
-    masks.advance(output)
-    torch.testing.assert_close(masks.masks["jump"][1:], (output[0, :, 1:] + 0.5).mean(0))
+    masks = Masks(ddim("sample"), "jump", centred=True)
+    masks.step(0, output)
+    torch.testing.assert_close(masks.guided.masks["jump"][1:], (output[0, :, 1:] + 0.5).mean(0))
 
 
 def test_only_mask_steps_carry_masks_and_frame_1_stays_clean() -> None:
-    scheduler, miva = ddim(steps=50), Recorder("jump", "sway")
-    masks = streams(scheduler, miva)
-    carried = []
+    masks, carried = Masks(ddim(), "jump", "sway"), []
     for step in range(50):
-        rows = masks.latents(step)
-        assert miva.streams is (rows is not None)
-        if rows is not None:
+        rows = masks.step(step)
+        assert masks.miva.streams is bool(len(rows))
+        if len(rows):
             carried.append(step)
             assert rows.shape == (2, *SHAPE[1:])
             assert (rows[:, :, 0] == 0.5).all()
-            masks.advance(torch.randn(2, *SHAPE[1:]))
     assert tuple(carried) == (0, 5, 10, 15, 20, 25, 30, 35)
-    assert len(miva.guides) == 8
+    assert len(masks.miva.guides) == 8
 
 
-@pytest.mark.parametrize(("stop", "expected"), [(None, 8), (1.0, 3), (0.4, 2)])
-def test_early_stop(stop: float | None, expected: int) -> None:
-    """The masks change once after the first prediction, by half, and then stay."""
-    predictions = iter([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]] + [[1.0, 0.0, 0.0, 0.0]] * 6)
-
-    def read(latents: Tensor) -> Tensor:
-        return torch.tensor(next(predictions)).view(1, 2, 2).expand(3, 2, 2)
-
-    miva = Recorder("jump")
-    masks = streams(ddim(), miva, read=read, stop_iou=stop)
-    for step in range(50):
-        if masks.latents(step) is not None:
-            masks.advance(torch.randn(SHAPE))
-    assert len(miva.guides) == expected
-
-
-def test_iou() -> None:
-    a, b = torch.tensor([1.0, 1.0, 0.2, 0.0]), torch.tensor([0.6, 0.0, 0.9, 0.0])
-    assert iou(a, b) == pytest.approx(1 / 3)
-    assert iou(a * 0, b * 0) == 1.0
-    assert iou(a, a) == 1.0
+def test_the_clip_gets_its_own_rows_of_the_answer() -> None:
+    masks = Masks(ddim(), "jump")
+    for step in (0, 1):
+        answer = masks.guided.predict(torch.zeros(SHAPE), masks.scheduler.timesteps[step], step)
+        assert answer.output.shape == SHAPE and not answer.output.any()
+        assert answer.flow.flatten().tolist() == [0]
 
 
 @pytest.fixture
@@ -182,8 +190,12 @@ def test_sampling_carries_masks_beside_the_clip(model: Any) -> None:
     """The rows of each call, and how many guides were set before it: a new one serves from the next step on."""
     scheduler = ddim(steps=10)
     x1, start, text = torch.randn(1, 4, 1, 2, 2), torch.randn(SHAPE), torch.zeros(1, 2, 8)
-    masks = streams(scheduler, model.miva, steps=(0, 3, 4))
-    latents = sample(model, scheduler, x1, start, text=text, masks=masks)
+    process = NoiseProcess(scheduler)
+    stream = MaskStream(torch.zeros(2, 2), torch.zeros(1, 4, 1, 2, 2), torch.randn(SHAPE), grey)
+    guided = GuidedByMasks(
+        ModelPredictor(model, text), model.miva, process, scheduler.timesteps, {"jump": stream}, (0, 3, 4)
+    )
+    latents = sample(guided, process, scheduler, x1, start).latents
     assert model.calls == [(2, 0), (1, 1), (1, 1), (2, 1), (2, 2), (1, 3), (1, 3), (1, 3), (1, 3), (1, 3)]
     assert latents.shape == SHAPE
     assert torch.equal(latents[:, :, :1], x1)

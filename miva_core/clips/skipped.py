@@ -1,4 +1,4 @@
-"""What lies in a folder of stills or clips and is not read: told in a sentence, with the reason and what to do."""
+"""What lies in a folder of stills or clips and is not read: named with the reason and what to do."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from ..checks import printable
 from ..errors import MIVAError
 
-_NAMED = 3
-"""Files that are named in one list; the rest are counted."""
-# Captions, caches and settings, as other trainers keep them beside pictures and clips, and what systems leave behind.
+_LISTED = 3
+"""Number of names in a list; the rest are counted."""
+# Captions, caches and settings, as other trainers keep them next to pictures and clips, and what systems leave behind.
 _ROUTINE = (
     *(".txt", ".caption", ".json", ".jsonl", ".csv", ".npz", ".safetensors", ".toml", ".yaml", ".yml", ".xmp"),
     *(".md", ".html", ".log", ".ini", ".db", ".lnk", ".url"),
@@ -27,8 +27,8 @@ _REASONS = {
 }
 
 
-def visible(folder: Path) -> list[Path]:
-    """What is in a folder, sorted, but for what is hidden.
+def visible_entries(folder: Path) -> list[Path]:
+    """List a folder, sorted, without hidden entries.
 
     Raises:
         MIVAError: the folder cannot be opened.
@@ -39,20 +39,23 @@ def visible(folder: Path) -> list[Path]:
         raise MIVAError(f"The folder {folder} cannot be opened: {error.strerror}.") from error
 
 
-def passed_over(entries: Iterable[Path], wanted: Callable[[Path], bool], reasons: Mapping[str, str]) -> str:
-    """Names and counts of what is not read, by reason; empty where there is nothing worth a word.
+def describe_skipped(entries: Iterable[Path], is_readable: Callable[[Path], bool], reasons: Mapping[str, str]) -> str:
+    """Describe entries of a folder that are not read: names and counts by reason.
 
     Args:
-        entries: of a folder, that are not read.
-        wanted: whether something in a folder below would be read, were that folder chosen.
-        reasons: why files are not read, by their endings in lower case, that would be read elsewhere.
+        entries: the paths that are not read.
+        is_readable: whether an entry of a subfolder would be read if that folder were chosen.
+        reasons: why files are not read that would be elsewhere, by their ending in lower case.
+
+    Returns:
+        The description, empty where nothing is worth mentioning.
     """
     by_reason: dict[str, list[str]] = {}
     for path in entries:
-        reason = _why_folder(path, wanted) if path.is_dir() else _why_file(path, reasons)
+        reason = _why_folder(path, is_readable) if path.is_dir() else _why_file(path, reasons)
         if reason:
             by_reason.setdefault(reason, []).append(printable(path.name))
-    return "; ".join(f"{listed(names)} ({reason})" for reason, names in by_reason.items())
+    return "; ".join(f"{shorten_list(names)} ({reason})" for reason, names in by_reason.items())
 
 
 def _why_file(path: Path, reasons: Mapping[str, str]) -> str:
@@ -62,15 +65,15 @@ def _why_file(path: Path, reasons: Mapping[str, str]) -> str:
     return reasons.get(ending) or _REASONS.get(ending) or "of a kind that is not known here"
 
 
-def _why_folder(folder: Path, wanted: Callable[[Path], bool]) -> str:
-    # A training keeps its pictures in such a folder beside its file.
+def _why_folder(folder: Path, is_readable: Callable[[Path], bool]) -> str:
+    # A training keeps its pictures in such a folder next to its file.
     if folder.suffix == ".training":
         return ""
     try:
-        inside = visible(folder)
+        inside = visible_entries(folder)
     except MIVAError:
         return "a folder that cannot be opened"
-    if count := sum(map(wanted, inside)):
+    if count := sum(map(is_readable, inside)):
         return f"with {count} inside: choose such a folder itself"
     if any(path.is_dir() for path in inside):
         return "a folder of folders: choose the one that holds what is to be read"
@@ -78,7 +81,7 @@ def _why_folder(folder: Path, wanted: Callable[[Path], bool]) -> str:
     return "a folder in which nothing can be read" if unread else ""
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    rest = len(names) - _NAMED
-    return f"{', '.join(names[:_NAMED])} and {rest} more" if rest > 0 else ", ".join(names)
+def shorten_list(names: Sequence[str]) -> str:
+    """Join names to a list: the first three, and how many more there are."""
+    rest = len(names) - _LISTED
+    return f"{', '.join(names[:_LISTED])} and {rest} more" if rest > 0 else ", ".join(names)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import MIVAError
+from .registry import BASES
 
-SHIPPED = Path(__file__).parents[1] / "bases" / "tiny" / "adapters"
-SHAPES = Path(__file__).parents[1] / "subject_mask" / "shapes"
-"""A small Grounding DINO and a small SAM 2 that know drawn coloured shapes, in folders called so."""
+
+def shipped_folders() -> list[Path]:
+    """The folders of adapters that come with the bases."""
+    return [spec.adapters for spec in BASES.values() if spec.adapters]
 
 
 def find_adapters(folders: Sequence[Path] = ()) -> dict[str, Path]:
@@ -18,8 +20,8 @@ def find_adapters(folders: Sequence[Path] = ()) -> dict[str, Path]:
     Raises:
         MIVAError: a folder is missing.
     """
-    found = {}
-    for folder in (SHIPPED, *folders):
+    found: dict[str, Path] = {}
+    for folder in (*shipped_folders(), *folders):
         if not folder.is_dir():
             raise MIVAError(f"There is no folder {folder} to look for adapters in: check the name.")
         found |= {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".safetensors"}

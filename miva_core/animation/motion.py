@@ -1,0 +1,93 @@
+"""A motion in a run: an adapter, how strongly it acts, when, and on which subject."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from ..adapters.adapter import MIVAAdapter
+from ..bases.base import Base
+from ..errors import MIVAError
+
+_NAMELESS = "motion"
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A motion as it is to act in a run of `animate`.
+
+    Attributes:
+        adapter: its parameters, made for the base of the run.
+        strength: its weight, 1 as it was trained. Weights that sum to 1 are the most stable; what is missing to 1 is
+            the base's own motion. Below 0 a motion is not reversed, and above 2 it turns back.
+        mask: (H, W) in [0, 1], where its subject is in the picture; for each adapter with a mask stream, and for no
+            other. Of overlapping masks the last motion's is on top.
+        name: what messages and `Clip.masks` call it; "motion" if it has none, with a number where a name repeats.
+        span: (start, end) with 0 <= start < end <= 1, shares of the run's steps in which it acts, see
+            `Injection.set_spans`.
+
+    Raises:
+        MIVAError: the adapter or the name is something else.
+
+    Example:
+        >>> Motion(MIVAAdapter.load("jump_masked.safetensors", base.backbone), mask=mask, name="jump")
+    """
+
+    adapter: MIVAAdapter
+    strength: float = 1.0
+    mask: Tensor | None = None
+    name: str | None = None
+    span: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not isinstance(self.name, str):
+            raise MIVAError(f"The name of a motion is {self.name!r}, expected a text, as in Motion(pan, name='pan').")
+        if not isinstance(self.adapter, MIVAAdapter):
+            name = "The motion" if self.name is None else self.name
+            raise MIVAError(f"{name} is a {type(self.adapter).__name__}, expected a MIVAAdapter.")
+
+
+def named(motions: Sequence[Motion]) -> dict[str, Motion]:
+    """Give every motion a name of its own.
+
+    Args:
+        motions: some of one name, or of none.
+
+    Returns:
+        The motions by their names, which they hold, too; in the same order.
+
+    Raises:
+        MIVAError: they are something else than motions.
+    """
+    _check(motions)
+    names = unique_names([_NAMELESS if motion.name is None else motion.name for motion in motions])
+    return {name: replace(motion, name=name) for name, motion in zip(names, motions, strict=True)}
+
+
+def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
+    """Choose the caption that a base runs under.
+
+    Args:
+        base: any.
+        motions: those of the run.
+        seed: of the run; it draws the caption.
+
+    Returns:
+        The base itself; where no motion acts, under one of its captions, see `Base.with_drawn_caption`.
+    """
+    return base if any(motion.strength for motion in motions) else base.with_drawn_caption(seed)
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names, with a number where they repeat."""
+    numbered = [name if names.count(name) == 1 else f"{name} ({k})" for k, name in enumerate(names, start=1)]
+    return numbered if len(set(numbered)) == len(names) else [f"{name} #{k}" for k, name in enumerate(names, start=1)]
+
+
+def _check(motions: Any) -> None:
+    if not isinstance(motions, Sequence):
+        raise MIVAError(f"The motions are a {type(motions).__name__}, expected a list of Motion, as in [Motion(pan)].")
+    for motion in motions:
+        if not isinstance(motion, Motion):
+            raise MIVAError(f"A motion is a {type(motion).__name__}, expected a Motion, as in Motion(pan, 0.5).")

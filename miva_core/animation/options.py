@@ -1,0 +1,97 @@
+"""How a run is made, apart from its picture and motions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from ..bases.base import Base, ReadoutName
+from ..checks import is_whole
+from ..diffusion.init_noise import NoiseInit
+from ..errors import MIVAError
+
+
+@dataclass(frozen=True, eq=False)
+class RunOptions:
+    """Options of `animate`; what is None is as the base has it.
+
+    Attributes:
+        seed: of the start noise, from 0 to 2^64 - 1; the same seed gives the same clip.
+        steps: denoising steps.
+        size: (height, width) of the clip in pixels.
+        frames: length of the clip.
+        fit: how a picture of another aspect is met: "crop" fills the clip and cuts off what sticks out, "pad" keeps the
+            whole picture. Masks follow.
+        size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
+            compared with this, and `Clip.fitting` speaks of it.
+        noise: how the start noise is drawn.
+        adain: whether frames 2..F get the latent statistics of frame 1 after the last step (AdaIN, section 3.3).
+        scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
+            `UniPCMultistepScheduler.from_config(base.scheduler.config)`. It spaces its steps itself, and may need
+            more: `Base.last_timestep`, and `Base.steps` with it, are for the base's own alone.
+            A `MIVAWarning` tells of steps that end in noise too weak for the base.
+        sigmas: (steps + 1,) noise levels in place of a scheduler and `steps`, see `SigmaSchedule`; the warning is the
+            same.
+        start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
+            is drawn stays the same.
+        readout: how masks are read off their latents, "linear" or by the "decoder".
+
+    Raises:
+        MIVAError: the seed or the read-out is out of range. What depends on the base is checked by `animate`.
+    """
+
+    seed: int = 0
+    steps: int | None = None
+    size: tuple[int, int] | None = None
+    frames: int | None = None
+    fit: Literal["crop", "pad"] = "crop"
+    size_in_file: tuple[int, int] | None = None
+    noise: NoiseInit | None = None
+    adain: bool | None = None
+    scheduler: Any = None
+    sigmas: Tensor | None = None
+    start: Tensor | None = None
+    readout: ReadoutName | None = None
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.seed) or not 0 <= self.seed < 2**64:
+            raise MIVAError(f"The seed is {self.seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
+        if self.readout not in (None, "linear", "decoder"):
+            raise MIVAError(f"The read-out of masks is {self.readout!r}, expected 'linear' or 'decoder'.")
+
+
+def checked_size(base: Base, size: tuple[int, int] | None) -> tuple[int, int]:
+    """The (height, width) of a clip, if the base can make it; None is the size it was trained on.
+
+    Raises:
+        MIVAError: it cannot.
+    """
+    size = base.size if size is None else size
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
+    height, width = size
+    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
+        nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
+        raise MIVAError(
+            f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."
+        )
+    return height, width
+
+
+def checked_frames(base: Base, frames: int | None) -> int:
+    """The length of a clip, if the base can make it; None is the length it was trained on.
+
+    Raises:
+        MIVAError: it cannot.
+    """
+    frames = base.frames if frames is None else frames
+    if not is_whole(frames) or not 2 <= frames <= base.longest:
+        raise MIVAError(f"The {base.name} base makes clips of 2 to {base.longest} frames: {frames} cannot be made.")
+    if (frames - 1) % base.stride:
+        nearest = round((frames - 1) / base.stride) * base.stride + 1
+        raise MIVAError(
+            f"The {base.name} base makes clips of {base.stride} k + 1 frames: {frames} cannot be made, "
+            f"{max(nearest, base.stride + 1)} can."
+        )
+    return frames

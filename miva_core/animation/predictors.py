@@ -1,0 +1,59 @@
+"""What every run does to its predictor: adapters that act in a part of the run, and answers that are checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..attention.injection import Injection
+from ..checks import printable
+from ..diffusion.predictor import Answer, Predictor
+from ..errors import MIVAError
+
+
+@dataclass(frozen=True)
+class FiniteAnswers:
+    """A predictor that refuses answers which are NaN or infinite.
+
+    Attributes:
+        predictor: the model.
+        names: of the motions at work, for the message.
+    """
+
+    predictor: Predictor
+    names: Sequence[str]
+
+    def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
+        """Call the model and check what it answers; see `Predictor`.
+
+        Raises:
+            MIVAError: some of it is NaN or infinite.
+        """
+        answer = self.predictor.predict(clips, t, step)
+        if not answer.output.isfinite().all():
+            blamed = f" with {', '.join(printable(name) for name in self.names)}" if self.names else ""
+            raise MIVAError(
+                f"The clip became NaN or infinite at step {step + 1}{blamed}: take weights nearer to 1, and if it "
+                "stays so, get or train the motion again, since values of its file are too large."
+            )
+        return answer
+
+
+@dataclass(frozen=True)
+class WithSpans:
+    """A predictor whose adapters each act in their part of the run, see `Injection.set_spans`.
+
+    Attributes:
+        predictor: the model with the adapters in it.
+        miva: these adapters.
+        steps: of the run.
+    """
+
+    predictor: Predictor
+    miva: Injection
+    steps: int
+
+    def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
+        """Call the model with the adapters that act at this step; see `Predictor`."""
+        self.miva.set_progress(step / self.steps)
+        return self.predictor.predict(clips, t, step)

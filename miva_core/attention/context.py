@@ -1,0 +1,133 @@
+"""What all processors of one injection share: the state of the running forward pass, and adapters in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..adapters.config import MIVAConfig
+from ..errors import MIVAError
+from .guidance import GridGuidance, Guidance
+from .strength import Part
+
+
+@dataclass(eq=False)
+class Context:
+    """What changes from call to call, shared by all processors of one injection.
+
+    A batch holds the clips first and then, where `streams` says so, the mask sequences of one adapter after the other
+    (3.4). Which adapters act in which rows is a matrix of streams by adapters: `strengths` for the clips, and a row of
+    zeros with a single one for each mask stream, which thus belongs to one adapter alone.
+
+    Args:
+        strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
+        temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
+        frames: number of frames of the running forward pass; 0 before the first.
+        streams: number of mask sequences to each clip in the running forward pass.
+        guidance: by the subjects' masks, once there are any.
+    """
+
+    strengths: Tensor
+    temb: Tensor | None = None
+    frames: int = 0
+    streams: int = 0
+    guidance: Guidance | None = None
+
+    def begin(self, rows: int, frames: int, height: int, width: int) -> None:
+        """Take note of a forward pass that begins, by the size of its latents.
+
+        Args:
+            rows: of the batch, clips and mask sequences.
+            frames: of each.
+            height: of a frame, in latents.
+            width: likewise.
+
+        Raises:
+            MIVAError: the rows do not fit the mask streams that were announced, or the size is not that of the masks.
+        """
+        if rows % (1 + self.streams):
+            raise MIVAError(
+                f"The batch has {rows} rows, but each clip was to be followed by {self.streams} mask sequences: call "
+                "set_mask_streams(False) where there are none."
+            )
+        clips = rows // (1 + self.streams)
+        if self.guidance is not None and self.guidance.size != (clips, frames, height, width):
+            raise MIVAError(
+                f"The masks are {self.guidance.size}, but the clips' latents are {(clips, frames, height, width)}: "
+                "set masks of their size, or None."
+            )
+        self.frames = frames
+
+    def end(self) -> None:
+        """Forget all that came with forward passes."""
+        self.temb, self.frames = None, 0
+        self.streams, self.guidance = 0, None
+
+    def clip_rows(self, rows: int) -> int:
+        """How many of a batch's first rows are of clips; the others are of mask sequences."""
+        return rows // (1 + self.streams)
+
+    def guided(self, tokens: int) -> GridGuidance | None:
+        """The guidance for feature maps of so many tokens a frame."""
+        return None if self.guidance is None else self.guidance.at(tokens)
+
+    def counted_frames(self) -> int:
+        """`frames`, once the model has begun.
+
+        Raises:
+            MIVAError: it has not, since hooks were bypassed; frames would be taken for clips.
+        """
+        if not self.frames:
+            raise _not_begun()
+        return self.frames
+
+    def time_embedding(self) -> Tensor:
+        """`temb`, once the model has made it.
+
+        Raises:
+            MIVAError: it has not, since hooks were bypassed.
+        """
+        if self.temb is None:
+            raise _not_begun()
+        return self.temb
+
+
+def _not_begun() -> MIVAError:
+    return MIVAError("Call the model itself, not its forward: only so do adapters learn the number of frames.")
+
+
+@dataclass(eq=False)
+class Group:
+    """Adapters of equal config at one site. Equal shapes let each step be one product for all of them.
+
+    Args:
+        modules: the adapters' modules for this site.
+        config: their common config.
+        start: where they start among all adapters.
+        stream: where their mask streams start among all mask streams, if they have any.
+    """
+
+    modules: list[nn.ModuleDict]
+    config: MIVAConfig
+    start: int
+    stream: int
+
+    @property
+    def adapters(self) -> slice:
+        """Where they are among all adapters."""
+        return slice(self.start, self.start + len(self.modules))
+
+    def strengths(self, context: Context, part: Part) -> Tensor:
+        """(len(modules),), of one part of the adapters."""
+        return context.strengths[part, self.adapters]
+
+    def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
+        """Their mask streams' part of a batch whose first rows are clips: (b, ...) gives (len(modules), clips, ...)."""
+        start = (1 + self.stream) * clips
+        return xs[start : start + len(self.modules) * clips].unflatten(0, (len(self.modules), clips))
+
+    def parts(self, name: str) -> list[Any]:
+        """One part of every adapter, such as "cfa", see `adapters.layers`."""
+        return [module[name] for module in self.modules]

@@ -1,0 +1,49 @@
+"""How strongly an adapter acts, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ..checks import is_weight
+from ..errors import MIVAError
+
+
+class Part(IntEnum):
+    """The parts of an adapter that have a strength of their own, each in its place in `Context.strengths`."""
+
+    CROSS_FRAME = 0
+    PROMPT = 1
+    TEMPORAL = 2
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How strongly an adapter acts, 1 being as it was trained and 0 not at all; above 1 its motion is extrapolated.
+
+    Args:
+        cross_frame: of attention to the first and the previous frame, in every spatial self-attention (3.3.1).
+        prompt: of the implicit prompt in place of text cross-attention (3.3.2).
+        temporal: of the LoRA on temporal attention (3.3); bases without temporal attention, such as Wan, do not use it.
+
+    Raises:
+        MIVAError: one of them is no number from -1e6 to 1e6.
+
+    Example:
+        >>> miva.set_weights(pan=Strength(temporal=1.5), jump=0.7)
+    """
+
+    cross_frame: float = 1.0
+    prompt: float = 1.0
+    temporal: float = 1.0
+
+    def __post_init__(self) -> None:
+        for part in Part:
+            name = part.name.lower()
+            value = getattr(self, name)
+            if not is_weight(value):
+                raise MIVAError(f"The {name} strength is {value!r}, expected a number from -1e6 to 1e6.")
+
+    def by_part(self) -> tuple[float, ...]:
+        """The strengths in the order of `Part`."""
+        return self.cross_frame, self.prompt, self.temporal

@@ -1,0 +1,87 @@
+"""Temporal self-attention of motion modules, which adapters change by LoRA (3.3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..adapters.layers import Delta
+from .context import Group
+from .formulas import each, each_delta, fan_in_deltas, fan_out
+from .guidance import GridGuidance
+from .port import AttentionPort
+from .processor import Processor, base_share, total
+from .strength import Part
+
+
+class TemporalAttention(Processor):
+    """y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
+
+    The outputs of several adapters are summed, not their LoRA matrices (B.2.1). Under guidance tSA_j is biased by the
+    mask of j. In a mask stream its own adapter acts alone.
+    """
+
+    def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
+        tokens = x, port.query(x), port.key(x), port.value(x)
+        guidance = self.context.guided(len(x) // len(self.context.time_embedding()))
+        clips = self.context.clip_rows(len(x))
+        of_clips = [part[:clips] for part in tokens]
+        mixed = port.attend(*of_clips[1:])
+        mixed = base_share(self.context.strengths[Part.TEMPORAL], mixed) * mixed
+        extras = []
+        for group in self.groups:
+            strengths = group.strengths(self.context, Part.TEMPORAL)
+            attended = self._attend(group, port, guidance, *of_clips)
+            mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
+            extras.append(fan_in_deltas(attended, _output_deltas(group), _scale(group) * strengths))
+        extra = total(extras)
+        if self.context.streams:
+            of_masks = [
+                self._attend_masks(group, port, *(group.mask_rows(part, clips) for part in tokens))
+                for group in self.groups
+                if group.config.mask
+            ]
+            mixed, extra = (torch.cat(parts) for parts in zip((mixed, extra), *of_masks, strict=True))
+        # all shares sum to 1, so one projection of their mean counts its bias exactly once
+        return port.output(mixed) + extra
+
+    def _attend(
+        self,
+        group: Group,
+        port: AttentionPort,
+        guidance: GridGuidance | None,
+        x: Tensor,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+    ) -> Tensor:
+        """Every adapter's temporal attention of the clips before its output map: (n, b h w, f, d)."""
+        deltas = [getattr(site, name) for name in ("q", "k", "v") for site in group.parts("ta")]
+        down = fan_out(x, [delta.down for delta in deltas]) * _scale(group)
+        changes = each(down, [delta.up for delta in deltas]).chunk(3)
+        q, k, v = ((base + change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
+        bias = None
+        if guidance is not None:
+            assert guidance.temporal is not None  # as it is wherever there is attention over time
+            bias = guidance.temporal[group.adapters].flatten(0, 1)
+        return port.attend(q, k, v, bias).unflatten(0, (len(group.modules), -1))
+
+    def _attend_masks(
+        self, group: Group, port: AttentionPort, xs: Tensor, q: Tensor, k: Tensor, v: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Every adapter's temporal attention of its mask stream, (n b h w, f, d): what goes to the base's output map,
+        and what the adapter's own output map adds."""
+        lora, scale = group.parts("ta"), _scale(group)
+        changes = (each_delta(xs, [getattr(site, name) for site in lora]) for name in ("q", "k", "v"))
+        q, k, v = ((base + scale * change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
+        attended = port.attend(q, k, v)
+        extra = scale * each_delta(attended.unflatten(0, xs.shape[:2]), _output_deltas(group))
+        return attended, extra.flatten(0, 1)
+
+
+def _scale(group: Group) -> float:
+    return group.config.ta_alpha / group.config.ta_rank
+
+
+def _output_deltas(group: Group) -> list[Delta]:
+    return [site.out for site in group.parts("ta")]

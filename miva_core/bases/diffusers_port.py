@@ -1,0 +1,88 @@
+"""Attention modules of diffusers as the adapters' processors see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..attention.formulas import Bias, attend
+from ..attention.processor import Processor
+from ..errors import MIVAError
+
+Rotary = tuple[Tensor, Tensor]
+"""Cosines and sines of rotary positions, (1, s, 1, d / heads) with each value twice."""
+
+
+class DiffusersPort:
+    """An `AttentionPort` of an attention module of diffusers, of `Attention` or one that has the same parts.
+
+    Args:
+        attention: the module.
+        rotary: the rotary positions of this call, None where the model has none.
+    """
+
+    def __init__(self, attention: Any, rotary: Rotary | None) -> None:
+        self._attention = attention
+        self._rotary = rotary
+
+    def query(self, x: Tensor) -> Tensor:
+        return self._attention.to_q(x)
+
+    def query_matrix(self, x: Tensor) -> Tensor | None:
+        layer = self._attention.to_q
+        plain = type(layer) is nn.Linear and layer.bias is None and layer.weight.device == x.device
+        return layer.weight if plain else None
+
+    def key(self, x: Tensor) -> Tensor:
+        key, norm = self._attention.to_k(x), self._attention.norm_k
+        return key if norm is None else norm(key)
+
+    def value(self, x: Tensor) -> Tensor:
+        return self._attention.to_v(x)
+
+    def norm_query(self, query: Tensor) -> Tensor:
+        norm = self._attention.norm_q
+        return query if norm is None else norm(query)
+
+    def rotate(self, tokens: Tensor) -> Tensor:
+        return tokens if self._rotary is None else _rotate(tokens, self._attention.heads, self._rotary)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor:
+        return attend(q, k, v, self._attention.heads, bias)
+
+    def output(self, y: Tensor) -> Tensor:
+        projection, dropout = self._attention.to_out
+        return dropout(projection(y))
+
+
+class DiffusersProcessor:
+    """Stands at an attention module of diffusers in the place of its own processor.
+
+    Args:
+        processor: what adapters compute there.
+    """
+
+    def __init__(self, processor: Processor) -> None:
+        self.processor = processor
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        rotary_emb: Rotary | None = None,
+    ) -> Tensor:
+        """The module's output; diffusers passes these arguments by these names."""
+        if attention_mask is not None:
+            raise MIVAError("The model was called with an attention mask, which adapters do not support; leave it out.")
+        return self.processor(DiffusersPort(attn, rotary_emb), hidden_states, encoder_hidden_states)
+
+
+def _rotate(tokens: Tensor, heads: int, rotary: Rotary) -> Tensor:
+    cos, sin = (table[..., ::2] for table in rotary)
+    even, odd = tokens.unflatten(-1, (heads, -1, 2)).unbind(-1)
+    turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    return turned.flatten(-3).type_as(tokens)

@@ -1,0 +1,53 @@
+"""The denoiser of a base, called with all that it needs beside the clips."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.predictor import Answer
+from .base import Base
+
+
+@dataclass(frozen=True)
+class ModelPredictor:
+    """A model of diffusers as a `Predictor`.
+
+    Attributes:
+        model: takes noisy clips, one step for each and a text.
+        text: (1, W, D) caption for all clips, or (B, W, D) for each its own; None for models that run without.
+        text_per_frame: whether the model wants the caption once for every frame, as U-Nets do, or once for every clip.
+        dtype: what the model is given, where that is not the clips' own.
+
+    Example:
+        >>> ModelPredictor.of(base).predict(clips, torch.tensor(999)).output
+    """
+
+    model: nn.Module
+    text: Tensor | None = None
+    text_per_frame: bool = True
+    dtype: torch.dtype | None = None
+
+    @classmethod
+    def of(cls, base: Base) -> "ModelPredictor":
+        """Build the predictor of a base, under the base's own caption."""
+        dtype: Any = base.model.dtype
+        return cls(base.model, base.text, base.text_per_frame, dtype)
+
+    def predict(self, clips: Tensor, t: Tensor, step: int = 0, /) -> Answer:
+        """Call the model, see `Predictor`; all steps of a run are alike."""
+        # Apple's graphics cards know no float64, which noise levels are computed in.
+        t = t.to(clips) if t.is_floating_point() else t.to(clips.device)
+        inputs = clips.to(self.dtype or clips.dtype)
+        output = self.model(inputs, t.expand(len(clips)), encoder_hidden_states=self._text_of(inputs))
+        return Answer(output.sample.to(clips), getattr(output, "flow", None))
+
+    def _text_of(self, clips: Tensor) -> Tensor | None:
+        """The caption as often as the model wants it for (B, C, F, h, w) clips."""
+        if self.text is None:
+            return None
+        text, copies = self.text.to(clips), clips.shape[2] if self.text_per_frame else 1
+        if len(text) == 1:
+            return text.expand(len(clips) * copies, -1, -1)
+        return text.repeat_interleave(copies, dim=0)

@@ -1,0 +1,30 @@
+"""The bases that there are. A new one is a folder and a line here."""
+
+from ..errors import MIVAError
+from .animatediff.spec import ANIMATEDIFF
+from .spec import Architecture, BaseSpec
+from .tiny.spec import TINY
+from .wan.spec import WAN
+
+BASES: dict[str, BaseSpec] = {spec.name: spec for spec in (TINY, ANIMATEDIFF, WAN)}
+"""By name, in the order of menus. The first is what runs if none is chosen."""
+
+
+def find_base(name: str) -> BaseSpec:
+    """The base of a name.
+
+    Raises:
+        MIVAError: there is none; the message names those that there are.
+    """
+    if name not in BASES:
+        raise MIVAError(f"There is no base {name!r}; known are {', '.join(BASES)}.")
+    return BASES[name]
+
+
+def find_architecture(family: str) -> Architecture:
+    """The architecture of a `Backbone.family` that `describe` gave.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {spec.architecture.family: spec.architecture for spec in BASES.values()}[family]

@@ -1,0 +1,59 @@
+"""The base that comes with the package."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler
+from safetensors import safe_open
+
+from ...diffusion.init_noise import NoiseInit
+from ...errors import MIVAError
+from ...storage.json_files import read_json
+from ..animatediff.per_frame_norm import use_per_frame_norm
+from ..animatediff.sites import describe_unet
+from ..base import Base
+from .patch_codec import PatchCodec
+from .warping_unet import WarpingUNet
+
+
+def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
+    """Load the built-in base from the folder that `tools/train_tiny.py export` wrote."""
+    for part in ("settings.json", "words.safetensors", "unet", "codec", "scheduler"):
+        if not (folder / part).exists():
+            raise MIVAError(f"The built-in base lacks {folder / part}: install the package again.")
+    settings = read_json(folder / "settings.json")
+    # Without accelerate, diffusers would warn that it cannot save memory, of which nothing is needed here.
+    options = {"local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}
+    model = WarpingUNet.from_pretrained(folder, subfolder="unet", **options)
+    use_per_frame_norm(model)
+    codec = PatchCodec.from_pretrained(folder, subfolder="codec", **options)
+    with safe_open(folder / "words.safetensors", framework="pt") as file:
+        vectors = dict(zip(json.loads(file.metadata()["words"]), file.get_tensor("weight").float(), strict=True))
+    nothing_said = vectors[""].expand(1, settings["caption_words"], -1)
+    moves = [word for word in vectors if word.startswith("camera ") and word != "camera still"]
+    captions = torch.stack([torch.stack([vectors[move], vectors["no subject"]]) for move in moves])
+    return Base(
+        name="tiny",
+        model=model.to(device).eval().requires_grad_(False),
+        codec=codec.to(device).eval().requires_grad_(False),
+        scheduler=DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True),
+        backbone=replace(describe_unet(model), revision=settings["revision"]),
+        frames=settings["frames"],
+        longest=model.config.motion_max_seq_length,
+        size=tuple(settings["size"]),
+        multiple=settings["multiple"],
+        fps=settings["fps"],
+        centred=settings["centred"],
+        text=nothing_said.to(device),
+        text_per_frame=True,
+        stride=1,
+        steps=settings["steps"],
+        last_timestep=settings["last_timestep"],
+        noise=NoiseInit(**settings["noise"]),
+        adain=settings["adain"],
+        readout="decoder",
+        predicts_flow=True,
+        captions=captions.to(device),
+    )

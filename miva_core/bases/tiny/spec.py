@@ -1,0 +1,49 @@
+"""The built-in base, as the rest of the package sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...adapters.backbone import Backbone
+from ..animatediff.spec import UNET
+from ..spec import BaseSpec
+from .recipe import RECIPES
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..base import Base
+
+WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parent / "adapters"
+"""Folder of the adapters that come with it."""
+
+
+def _load(device: torch.device | str, dtype: torch.dtype) -> Base:
+    from .loading import load_tiny
+
+    # Small as it is, it always runs in float32.
+    return load_tiny(WEIGHTS, device)
+
+
+def _backbones() -> Iterator[tuple[str, Backbone]]:
+    from .loading import load_tiny
+
+    yield "the built-in base", load_tiny(WEIGHTS).backbone
+
+
+TINY = BaseSpec(
+    name="tiny",
+    menu="tiny (built in)",
+    architecture=UNET,
+    files=(),
+    load=_load,
+    backbones=_backbones,
+    recipes=RECIPES,
+    half_precision=None,
+    fits_float16=True,
+    latent_format=None,
+    adapters=SHIPPED,
+)

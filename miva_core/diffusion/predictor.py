@@ -1,0 +1,44 @@
+"""The model as sampling calls it: noisy clips and a step in, its answer out."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answers of B clips.
+
+    Attributes:
+        output: (B, C, F, h, w) its prediction: noise, velocity or clean latents, see `NoiseProcess.prediction`. Frame 1
+            is of no meaning.
+        flow: (B, F, 2, H, W) pixels, where the model also predicts it: pixel p of frame i is, as far as it can be seen
+            there, pixel p + flow of frame 1.
+    """
+
+    output: Tensor
+    flow: Tensor | None = None
+
+    def __getitem__(self, rows: slice) -> "Answer":
+        """The answer of some of the clips."""
+        return Answer(self.output[rows], None if self.flow is None else self.flow[rows])
+
+
+class Predictor(Protocol):
+    """A model with all that it needs beside the clips: its text, its precision, the adapters in it.
+
+    What acts on a model while it samples wraps one predictor in another.
+    """
+
+    def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
+        """Denoise clips once.
+
+        Args:
+            clips: (B, C, F, h, w) noisy latents, frame 1 clean.
+            t: () or (B,) steps of the noise process.
+            step: number of this step within the run, from 0.
+
+        Returns:
+            The answer, of the dtype and device of `clips`.
+        """
