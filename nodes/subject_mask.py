@@ -32,7 +32,7 @@ _TRACK = "find in the key frame, then follow"
 _EVERY_FRAME = "find in every frame"
 _MOST_FRAMES = 100_000
 _WORKING = 2 * 2**30
-"""Bytes that Grounding DINO and SAM 2 take beside their weights, generously."""
+"""Bytes that Grounding DINO and SAM 2 take on top of their weights, rounded up."""
 
 
 class MIVASubjectMask(io.ComfyNode):
@@ -124,7 +124,7 @@ class MIVASubjectMask(io.ComfyNode):
         found = found._replace(masks=edited)
         warned.append(f"The mask covers {found.masks.amax(0)[key_frame].mean():.1%} of the picture.")
         shown = torch.stack([overlay(frame, found, k) for k, frame in enumerate(frames)])
-        # Of several pictures ComfyUI joins what is told, which must have the same parts for all.
+        # For several pictures ComfyUI joins the texts, so they must have the same parts for each.
         preview = ui.PreviewImage(shown[key_frame : key_frame + 1], cls=cls).as_dict()
         preview |= node_text("\n".join(warned)).as_dict()
         return io.NodeOutput(
@@ -224,30 +224,30 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
     from ..miva_core.subject_mask.subjects import numbered_subjects, segment
 
     chosen = method["method"]
-    shared = {"key_frame": key_frame, "on_progress": comfy_bridge.progress_callback()}
+    shared: dict[str, Any] = {"key_frame": key_frame, "on_progress": comfy_bridge.progress_callback()}
     if chosen == WORDS:
         return _by_words(frames, method, mivas, shared)
-    given = _given(method, frames)
+    prompts = _prompts(method, frames)
     if method["segmenter"] == _AS_IT_IS:
-        return numbered_subjects(given["rough"].expand(1, len(frames), -1, -1))
+        return numbered_subjects(prompts["rough"].expand(1, len(frames), -1, -1))
     if method["segmenter"] == _GRABCUT:
         if len(frames) > 1:
             raise MIVAError(
                 f"GrabCut works on one picture, but a clip of {len(frames)} frames is connected: choose a SAM 2 model, "
                 "which follows the subject, or put Get Image from Batch before this node."
             )
-        cut = {"box": tuple(given["boxes"][0])} if chosen == BOX else {"rough": given["rough"]}
+        cut = {"box": tuple(prompts["boxes"][0])} if chosen == BOX else {"rough": prompts["rough"]}
         return numbered_subjects(grabcut(frames, **cut)[None, None])
     segmenter, segmenting = _segmenter(method["segmenter"], len(frames) > 1)
     comfy_bridge.load_to_device([segmenting], _WORKING)
-    return numbered_subjects(segment(frames, segmenter, **given, **shared))
+    return numbered_subjects(segment(frames, segmenter, **prompts, **shared))
 
 
 def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
     from ..miva_core.subject_mask.detector import NotFoundError
     from ..miva_core.subject_mask.subjects import find_subjects
 
-    prompt, track = _prompt(method["prompt"], mivas), method["frames"] == _TRACK
+    prompt, track = _text_prompt(method["prompt"], mivas), method["frames"] == _TRACK
     detector, detecting = _detector(method["detector"])
     segmenter, segmenting = _segmenter(method["segmenter"], track and len(frames) > 1)
     # Together, since the one that is brought later could drive the other one out.
@@ -264,28 +264,25 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, share
             **shared,
         )
     except NotFoundError as error:
-        told = [str(error)]
+        sentences = [str(error)]
         if not method["prompt"].strip():
-            told.append(f"These words are from {mivas[-1].path.stem}, since `prompt` is empty.")
+            sentences.append(f"These words are from {mivas[-1].path.stem}, since `prompt` is empty.")
         if method["detector"] == _DEMO:
-            told.append(
+            sentences.append(
                 "The built-in demo knows only drawn shapes, such as red circle: for all else choose a Grounding DINO "
                 "model as `detector`."
             )
-        raise MIVAError(" ".join(told)) from error
+        raise MIVAError(" ".join(sentences)) from error
 
 
-def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
-    """What points at the subject, as `segment` takes it."""
+def _prompts(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
+    """The box, points or rough mask that points at the subject, as arguments of `segment`."""
     chosen = method["method"]
     if chosen == DRAWN:
         from ..miva_core.animation.masks import match_size
 
-        return {
-            "rough": match_size(
-                "the subject", drawn_mask(method["drawn"], "The drawn mask", or_else=""), tuple(frames.shape[1:3])
-            )
-        }
+        rough = drawn_mask(method["drawn"], "The drawn mask", or_else="")
+        return {"rough": match_size("the subject", rough, (frames.shape[1], frames.shape[2]))}
     text = method[chosen].strip()
     if not text:
         edges, point = "10,20,200,180 for its left, top, right and bottom edge", "120,80 for a point on it"
@@ -297,8 +294,8 @@ def _given(method: Mapping[str, Any], frames: Tensor) -> dict[str, Any]:
         raise MIVAError(f"The widget `{chosen}` cannot be read: {error}.") from error
 
 
-def _prompt(prompt: str, mivas: MivaStack) -> str:
-    """What is looked for: the words, or the last motion's own subject."""
+def _text_prompt(prompt: str, mivas: MivaStack) -> str:
+    """The words to look for; those that the last motion names, if there are none."""
     if prompt.strip() or not mivas:
         return prompt
     last = mivas[-1]
@@ -321,20 +318,20 @@ def _segmenter(name: str, follow: bool) -> tuple["Segmenter", Any]:
 
 
 @contextmanager
-def _or_another(widget: str) -> Iterator[None]:
-    """Of a file that cannot be used it is told where to choose another one."""
+def _suggest_another(widget: str) -> Iterator[None]:
+    """Add to errors of a file in which widget to choose another one."""
     try:
         yield
     except MIVAError as error:
         raise MIVAError(f"{error} Mend that, or choose another `{widget}`.") from error
 
 
-# The last one of each is kept in memory, so that other words or another picture load nothing.
+# The last model of each kind stays in memory, so that other words or another picture load nothing.
 @lru_cache(maxsize=1)
 def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
     from ..miva_core.subject_mask.model_files import load_detector
 
-    with torch.inference_mode(False), _or_another("detector"):
+    with torch.inference_mode(False), _suggest_another("detector"):
         detector = load_detector(path)
     return detector, comfy_bridge.make_patcher(detector.model)
 
@@ -343,7 +340,7 @@ def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", An
 def _loaded_segmenter(path: Path, stamp: tuple[int, int], follow: bool) -> tuple["Segmenter", Any]:
     from ..miva_core.subject_mask.model_files import load_segmenter
 
-    with torch.inference_mode(False), _or_another("segmenter"):
+    with torch.inference_mode(False), _suggest_another("segmenter"):
         segmenter = load_segmenter(path)
         network = segmenter.with_tracker() if follow else segmenter.model
     return segmenter, comfy_bridge.make_patcher(network)

@@ -117,41 +117,35 @@ def expansion(field: Tensor, mask: Tensor | None = None) -> float:
     return ((centred(field) * offset).sum() / spread).item()
 
 
-def rotation(field: Tensor, mask: Tensor | None = None) -> float:
+def rotation(field: Tensor) -> float:
     """Compute the rate w of a turn about the centre, by the same fit as `expansion`: flow(p) = v + w (-y, x).
 
     Args:
         field: (..., H, W, 2) flow.
-        mask: as for `expansion`.
 
     Returns:
         Radians per frame, clockwise on the screen.
-
-    Raises:
-        MIVAError: as from `expansion`.
     """
     # Turned back by a right angle, it is an expansion.
-    return expansion(torch.stack([field[..., 1], -field[..., 0]], dim=-1), mask)
+    return expansion(torch.stack([field[..., 1], -field[..., 0]], dim=-1))
 
 
-def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
+def psnr(a: Tensor, b: Tensor) -> float:
     """Compute the peak signal-to-noise ratio of two pictures or clips.
 
     Args:
         a: (..., H, W, C) float in [0, 1].
         b: of the same shape.
-        mask: as for `median_flow`.
 
     Returns:
         10 log10(1 / mean squared difference) in dB; infinity for equal inputs.
 
     Raises:
-        MIVAError: the shapes differ, or the mask does not fit or selects nothing.
+        MIVAError: the shapes differ.
     """
     if a.shape != b.shape:
         raise MIVAError(f"PSNR compares equal shapes, but they are {tuple(a.shape)} and {tuple(b.shape)}.")
-    difference = (a.double() - b.double())[_selection(a, mask)]
-    return -10 * difference.square().mean().log10().item()
+    return -10 * (a.double() - b.double()).square().mean().log10().item()
 
 
 def _selection(field: Tensor, mask: Tensor | None) -> Tensor:

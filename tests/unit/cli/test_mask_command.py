@@ -16,7 +16,7 @@ from miva_core.clips.training_clip import ClipSpec
 from miva_core.media.pictures import read_mask, read_picture
 from miva_core.media.video import write_png, write_video
 from miva_core.subject_mask.subjects import Subjects
-from miva_core.training.validation import read_samples
+from miva_core.training.validation import read_validations
 from tools.shapes import boxes_of
 
 MODELS = ("--detector", str(DETECTOR), "--segmenter", str(SEGMENTER))
@@ -173,16 +173,16 @@ def test_stopped_writing_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
 
 def test_masks_that_changes_empty_are_told(run: Run) -> None:
     write_png(scene(28).frames[0], "photo.png")
-    told = run("mask", "photo.png", "--rough", "photo.png", *MODELS[2:], "--out", "masks", "--grow", "-500")
-    assert "The mask of 'subject 1' is empty after its changes." in told
+    output = run("mask", "photo.png", "--rough", "photo.png", *MODELS[2:], "--out", "masks", "--grow", "-500")
+    assert "The mask of 'subject 1' is empty after its changes." in output
 
 
 def test_what_is_there_is_not_written_over(fail: Run) -> None:
     write_png(scene(28).frames[0], "photo.png")
     Path("masks").mkdir()
     Path("masks/mine.png").touch()
-    told = fail("mask", "photo.png", "--box", "0,0,20,20", "--grabcut", "--out", "masks")
-    assert told == "masks exists already and is not empty: name another folder."
+    output = fail("mask", "photo.png", "--box", "0,0,20,20", "--grabcut", "--out", "masks")
+    assert output == "masks exists already and is not empty: name another folder."
     assert fail("mask", "photo.png", "--box", "0,0,20,20", "--grabcut", "--out", "photo.png") == (
         "photo.png is a file: name a folder."
     )
@@ -227,8 +227,8 @@ def test_clips_without_masks_have_them_found(tmp_path: Path) -> None:
     square[10:30, 20:40] = True
     assert overlap(found.masks[0] > 127, square.expand(6, -1, -1)).min() > 0.9
     write_video(torch.full((6, 40, 60, 3), 0.2), tmp_path / "dark.mp4", 8)
-    told = r"1 of 3 clips .* cannot be used; .*: dark.mp4: No 'square' was found. Or put masks into dark_masks.$"
-    with pytest.raises(MIVAError, match=told):
+    message = r"1 of 3 clips .* cannot be used; .*: dark.mp4: No 'square' was found. Or put masks into dark_masks.$"
+    with pytest.raises(MIVAError, match=message):
         read_clips(tmp_path, ClipSpec((40, 60), 5, 8), 1, white_square)
 
 
@@ -236,7 +236,7 @@ def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
     picture = torch.full((40, 60, 3), 0.2)
     picture[10:30, 20:40] = 0.9
     write_png(picture, tmp_path / "a.png")
-    (sample,) = read_samples(tmp_path, masked=True, find=white_square)
+    (sample,) = read_validations(tmp_path, masked=True, find=white_square)
     assert sample.mask is not None
     assert sample.mask.sum() == 400
 

@@ -154,9 +154,9 @@ def test_masks_that_only_some_clips_have_are_left_out(tmp_path: Path) -> None:
         write_frames(tmp_path / name, counting(6))
         write_frames(tmp_path / f"{name}_beside_masks", counting(6) + 0.8)
     write_frames(tmp_path / "a_masks", counting(6) + 0.8)
-    with pytest.warns(MIVAWarning) as told:
+    with pytest.warns(MIVAWarning) as caught:
         assert [len(clip.masks) for clip in read_clips(tmp_path, SPEC, masks=0)] == [0, 0]
-    assert [str(one.message) for one in told] == [
+    assert [str(one.message) for one in caught] == [
         "1 of 2 clips have masks, which are not used, since these have none: b."
     ]
     write_frames(tmp_path / "b_masks", counting(6) + 0.8)
@@ -202,9 +202,9 @@ CUT_OUT = ClipSpec((48, 64), 5, 8)
 @pytest.mark.parametrize("name", ["a.webm", "a.mov", "a.gif", "a.webp", "a"])
 def test_what_is_opaque_of_a_clip_is_its_mask(name: str, masks: int, tmp_path: Path) -> None:
     opacity = cut_outs(tmp_path, name)
-    with pytest.warns(MIVAWarning) as told:
+    with pytest.warns(MIVAWarning) as caught:
         (clip,) = read_clips(tmp_path, CUT_OUT, masks)
-    assert sorted(str(one.message) for one in told) == [
+    assert sorted(str(one.message) for one in caught) == [
         f"Masks are taken from the transparency of {name}: opaque is the subject.",
         f"What is transparent in {name} is shown over white.",
     ]
@@ -223,9 +223,9 @@ def test_files_of_masks_count_before_opacity_and_opacity_before_a_search(tmp_pat
     def find(frames: Tensor) -> Tensor:
         return torch.stack([1 - frames[..., 0], frames[..., 2] * 0 + 0.8])
 
-    with pytest.warns(MIVAWarning) as told:
+    with pytest.warns(MIVAWarning) as caught:
         a, b = read_clips(tmp_path, CUT_OUT, 2, find)
-    assert [str(one.message) for one in told if "Masks" in str(one.message)] == [
+    assert [str(one.message) for one in caught if "Masks" in str(one.message)] == [
         "Masks are taken from the transparency of a.mov: opaque is the subject."
     ]
     assert torch.equal(a.masks[0] > 127, opacity > 0.5)
@@ -240,11 +240,11 @@ def test_opacity_of_only_some_clips_is_left_out(with_masks: str, tmp_path: Path)
     if with_masks == "file":
         write_frames(tmp_path / "c", counting(6, 48, 64))
         write_frames(tmp_path / "c_masks", counting(6, 48, 64) + 0.8)
-    with pytest.warns(MIVAWarning) as told:
+    with pytest.warns(MIVAWarning) as caught:
         clips = read_clips(tmp_path, CUT_OUT, 0)
     assert [len(clip.masks) for clip in clips] == [0] * len(clips)
     some = "2 of 3" if with_masks == "file" else "1 of 2"
-    assert [str(one.message) for one in told] == [
+    assert [str(one.message) for one in caught] == [
         f"{some} clips have masks, which are not used, since these have none: b.",
         "What is transparent in a.mov is shown over white.",
     ]
@@ -364,9 +364,9 @@ def test_clips_that_cannot_be_used_are_all_named_with_the_reason(tmp_path: Path)
     (tmp_path / "empty.webm").touch()
     write_frames(tmp_path / "odd", counting(6))
     write_png(torch.rand(20, 20, 3), tmp_path / "odd" / "7.png")
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         read_clips(tmp_path, SPEC, masks=0)
-    message = str(told.value)
+    message = str(raised.value)
     assert message.startswith(f"5 of 6 clips in {tmp_path} cannot be used; remove or mend them: ")
     for part in ("broken.mp4", "empty.webm is empty", "text.mov is not a video", "odd changes its size at 7.png"):
         assert part in message
@@ -381,9 +381,9 @@ def test_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
     write_frames(tmp_path / "a_masks", counting(7) + 0.8)
     write_frames(tmp_path / "b_masks", counting(8, height=60, width=40) + 0.8)
     write_frames(tmp_path / "d_masks", counting(8))
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         read_clips(tmp_path, SPEC, masks=1)
-    message = str(told.value)
+    message = str(raised.value)
     assert "a_masks holds 7 masks, but a.mp4 has 8 frames" in message
     assert "b_masks is 40×60, but b.mp4 is 60×40" in message
     assert "d_masks shows no subject" in message
@@ -405,9 +405,9 @@ def test_folders_without_clips_are_told(tmp_path: Path) -> None:
 def test_a_pace_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     write_video(counting(9), tmp_path / "fast.mp4", 60)
     write_video(counting(9), tmp_path / "slow.mp4", 2)
-    with pytest.warns(MIVAWarning) as told:
+    with pytest.warns(MIVAWarning) as caught:
         read_clips(tmp_path, SPEC, masks=0)
-    texts = [str(warning.message) for warning in told]
+    texts = [str(warning.message) for warning in caught]
     assert any("fast.mp4 has 9 frames at 60 a second" in text and "3.8 times as slow" in text for text in texts)
     assert any("slow.mp4" in text and "4.0 times as fast" in text for text in texts)
 

@@ -54,9 +54,9 @@ def test_it_leads_to_the_frame_that_is_asked_for(filmed: tuple[Tensor, Tensor]) 
 
 def test_in_a_mirror_it_is_that_of_the_mirrored_clip(filmed: tuple[Tensor, Tensor]) -> None:
     frames, _ = filmed
-    told, measured = mirrored(measure_flow(frames)).float(), measure_flow(frames.flip(-1)).float()
-    both = (told[:, 2] > 0) & (measured[:, 2] > 0)
-    assert (told - measured)[:, :2].norm(dim=1)[both].mean() < 0.1
+    flipped, measured = mirrored(measure_flow(frames)).float(), measure_flow(frames.flip(-1)).float()
+    both = (flipped[:, 2] > 0) & (measured[:, 2] > 0)
+    assert (flipped - measured)[:, :2].norm(dim=1)[both].mean() < 0.1
 
 
 def test_joined_it_leads_to_the_first_frame(filmed: tuple[Tensor, Tensor]) -> None:

@@ -106,11 +106,11 @@ def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
     if thumbnail:
         frames()[0].save(deeper / "c.png")
     (deeper / "a.txt").write_text("a dog jumps")
-    told = r"10_jump \(with 1 inside: choose such a folder itself\)"
-    with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {told}\.$"):
+    message = r"10_jump \(with 1 inside: choose such a folder itself\)"
+    with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {message}\.$"):
         read_clips(tmp_path, SPEC, masks=0)
     write_frames(tmp_path / "run")
-    with pytest.warns(MIVAWarning, match=rf"^Passed over in .*, which is read for clips: {told}\.$"):
+    with pytest.warns(MIVAWarning, match=rf"^Passed over in .*, which is read for clips: {message}\.$"):
         assert [clip.name for clip in read_clips(tmp_path, SPEC, masks=0)] == ["run"]
 
 
@@ -144,8 +144,8 @@ def test_what_is_passed_over_is_named_by_reason_and_many_are_counted(tmp_path: P
     frames()[0].save(tmp_path / "a.jpg")
     for name in (*(f"{k}.HEIC" for k in range(7)), "b.psd", "c.dng", "d.mp4", "e.xyz", "no_ending", "5_raw/x.cr2"):
         (tmp_path / name).write_bytes(b"?")
-    (told,) = warned(lambda: read_stills(tmp_path))
-    assert told == (
+    (message,) = warned(lambda: read_stills(tmp_path))
+    assert message == (
         f"Passed over in {tmp_path}, which is read for stills: 0.HEIC, 1.HEIC, 2.HEIC and 4 more (HEIF, which cannot "
         "be read: convert to JPEG); 5_house (with 4 inside: choose such a folder itself); 5_raw (a folder in which "
         "nothing can be read); b.psd (cannot be read: export as PNG or JPEG); c.dng (camera raw, which cannot be read: "
@@ -161,15 +161,15 @@ def test_what_is_passed_over_is_named_by_reason_and_many_are_counted(tmp_path: P
 def test_loose_pictures_among_clips_are_told(tmp_path: Path) -> None:
     write_frames(tmp_path / "a")
     frames()[0].save(tmp_path / "b.png")
-    (told,) = warned(lambda: read_clips(tmp_path, SPEC, masks=0))
-    assert "b.png (pictures: a clip's frames, or masks, go into a folder of their own)" in told
+    (message,) = warned(lambda: read_clips(tmp_path, SPEC, masks=0))
+    assert "b.png (pictures: a clip's frames, or masks, go into a folder of their own)" in message
 
 
 def test_names_that_spoil_a_line_are_told_in_ascii(tmp_path: Path) -> None:
     write_frames(tmp_path / "a")
     (tmp_path / "b\n\x1b[31m.xyz").write_bytes(b"?")
-    (told,) = warned(lambda: read_clips(tmp_path, SPEC, masks=0))
-    assert r"'b\n\x1b[31m.xyz'" in told and told.isprintable()
+    (message,) = warned(lambda: read_clips(tmp_path, SPEC, masks=0))
+    assert r"'b\n\x1b[31m.xyz'" in message and message.isprintable()
 
 
 def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +188,8 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(MIVAError, match="locked cannot be opened"):
             read(tmp_path / "locked")
         # As lost+found is, beside what can be read.
-        (told,) = warned(lambda read=read: read(tmp_path))
-        assert "locked (a folder that cannot be opened)" in told
+        (message,) = warned(lambda read=read: read(tmp_path))
+        assert "locked (a folder that cannot be opened)" in message
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
@@ -214,8 +214,8 @@ def test_clips_and_stills_two_folders_deeper_are_not_called_unreadable(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
     write_frames(tmp_path / "set" / "10_jump" / "a")
-    told = r"set \(a folder of folders: choose the one that holds what is to be read\)"
-    with pytest.raises(MIVAError, match=told):
+    message = r"set \(a folder of folders: choose the one that holds what is to be read\)"
+    with pytest.raises(MIVAError, match=message):
         read(tmp_path)
 
 
@@ -225,8 +225,8 @@ def test_what_is_no_frame_in_a_folder_of_frames_is_told(tmp_path: Path) -> None:
         write_frames(tmp_path / name, greys)
         (tmp_path / name / "2b.heic").write_bytes(b"?")
         (tmp_path / name / "notes.txt").write_text("routine")
-    told = warned(lambda: read_clips(tmp_path, SPEC, masks=1))
-    assert told == [
+    messages = warned(lambda: read_clips(tmp_path, SPEC, masks=1))
+    assert messages == [
         f"Passed over in {tmp_path / name}, which is read for frames: 2b.heic (HEIF, which cannot be read: convert to "
         "JPEG)."
         for name in ("a", "a_masks")
@@ -238,8 +238,8 @@ def test_transparent_stills_are_told_once_for_all(tmp_path: Path) -> None:
         Image.new("RGBA", (24, 16), (0, 0, 0, 51 * k)).save(tmp_path / f"{k}.png")
     frames()[0].save(tmp_path / "opaque.png")
     read: list[tuple[str, torch.Tensor]] = []
-    told = warned(lambda: read.extend(read_stills(tmp_path)))
-    assert told == ["What is transparent in 0.png, 1.png, 2.png and 2 more is shown over white."]
+    messages = warned(lambda: read.extend(read_stills(tmp_path)))
+    assert messages == ["What is transparent in 0.png, 1.png, 2.png and 2 more is shown over white."]
     greys = [round(picture[0, 0, 0].item() * 255) for _, picture in read]
     assert greys == [255, 204, 153, 102, 51, GREYS[0]]
 
@@ -249,8 +249,7 @@ def test_the_command_line_tells_it(folder: Path, run: Callable[..., str]) -> Non
     Image.fromarray((torch.rand(64, 64, 3) * 255).byte().numpy()).save(folder / "stills" / "a.jfif", "JPEG")
     (folder / "stills" / "b.heic").write_bytes(b"?")
     size = ("--size", "16x16", "--frames", "2", "--speed", "0.1")
-    told = run("camera-clips", "stills", "--motion", "pan-left", "--out", "clips", *size)
-    assert (
-        "Passed over in stills, which is read for stills: b.heic (HEIF, which cannot be read: convert to JPEG)." in told
-    )
+    output = run("camera-clips", "stills", "--motion", "pan-left", "--out", "clips", *size)
+    skipped = "Passed over in stills, which is read for stills: b.heic (HEIF, which cannot be read: convert to JPEG)."
+    assert skipped in output
     assert len(list((folder / "clips").glob("a_*.mp4"))) == 5

@@ -57,9 +57,9 @@ def exactly(pixels: np.ndarray) -> torch.Tensor:
 )
 def test_what_is_damaged_beside_the_pixels_is_left_out_and_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.warns(MIVAWarning, match=r"beside the pixels of .*a\.png") as told:
+    with pytest.warns(MIVAWarning, match=r"beside the pixels of .*a\.png") as caught:
         picture = read_picture(tmp_path / "a.png")
-    assert len(told) == 1 and torch.equal(picture, exactly(PIXELS))
+    assert len(caught) == 1 and torch.equal(picture, exactly(PIXELS))
 
 
 def test_what_needs_no_mending_is_not_worth_a_word(tmp_path: Path) -> None:
@@ -248,10 +248,10 @@ def test_a_large_picture_is_read_smaller_and_looks_the_same(tmp_path: Path, name
     whole, (small, size) = read_picture(path), read_large_picture(path, 100)
     assert size == (900, 1400) == whole.shape[:2]
     assert 200 <= small.shape[0] <= 250 and small.shape[1] / small.shape[0] == pytest.approx(1400 / 900, rel=0.01)
-    wanted, told = fit_picture(whole, (64, 96), how)
-    fitted, also_told = fit_picture(small, (64, 96), how, size)
-    assert also_told == told and "1400×900" in told
-    torch.testing.assert_close(fitted, wanted, atol=0.02, rtol=0)
+    expected, description = fit_picture(whole, (64, 96), how)
+    fitted, same = fit_picture(small, (64, 96), how, size)
+    assert same == description and "1400×900" in description
+    torch.testing.assert_close(fitted, expected, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["a.hdr", "a.pfm", "a.tif"])
@@ -287,9 +287,9 @@ def test_a_large_picture_is_turned_upright_and_told_so(tmp_path: Path, extension
     Image.fromarray(scene(900, 1400)).save(tmp_path / f"a.{extension}", exif=exif)
     picture, size = read_large_picture(tmp_path / f"a.{extension}", 100)
     assert size == (1400, 900) and picture.shape[0] > picture.shape[1]
-    wanted = read_picture(tmp_path / f"a.{extension}")
-    assert wanted.shape[:2] == size
-    torch.testing.assert_close(fit_picture(picture, (96, 64))[0], fit_picture(wanted, (96, 64))[0], atol=0.02, rtol=0)
+    expected = read_picture(tmp_path / f"a.{extension}")
+    assert expected.shape[:2] == size
+    torch.testing.assert_close(fit_picture(picture, (96, 64))[0], fit_picture(expected, (96, 64))[0], atol=0.02, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore:What is transparent:miva_core.errors.MIVAWarning")

@@ -98,11 +98,11 @@ def test_transparency_is_shown_over_white_and_told(tmp_path: Path):
     pixels[..., 0] = 255
     pixels[:, :10, 3], pixels[:, 10:, 3] = 51, 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.warns(MIVAWarning, match=r"transparent in .*a\.png") as told:
+    with pytest.warns(MIVAWarning, match=r"transparent in .*a\.png") as caught:
         picture = read_picture(tmp_path / "a.png")
     torch.testing.assert_close(picture[0, 0], torch.tensor([1, 0.8, 0.8]))
     torch.testing.assert_close(picture[0, 15], torch.tensor([1.0, 0, 0]))
-    assert len(told) == 1
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("opacity", [250, 255])
@@ -169,7 +169,7 @@ def test_pictures_below_8_pixels_a_side_are_refused(tmp_path: Path, size: tuple[
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"just some words\n" * 50, "looks like a text file"),
         ("wörter " * 200, "looks like a text file"),
@@ -182,7 +182,7 @@ def test_pictures_below_8_pixels_a_side_are_refused(tmp_path: Path, size: tuple[
         (bytes(range(256)), "looks like a file of an unknown kind"),
     ],
 )
-def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: bytes | str, told: str):
+def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: bytes | str, message: str):
     path = tmp_path / "file.png"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(
@@ -190,7 +190,7 @@ def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: by
         match=r"not a picture .* looks like .*: copy it",
     ) as raised:
         read_picture(path)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of cut TIFF tags before it fails
@@ -220,8 +220,8 @@ def test_a_false_size_in_the_header_of_a_radiance_picture_is_not_believed(
 
 def test_missing_folder_and_empty_are_told(tmp_path: Path):
     (tmp_path / "empty.png").touch()
-    for path, told in [("no.png", "There is no picture"), (".", "is a folder"), ("empty.png", "is empty")]:
-        with pytest.raises(MIVAError, match=told):
+    for path, message in [("no.png", "There is no picture"), (".", "is a folder"), ("empty.png", "is empty")]:
+        with pytest.raises(MIVAError, match=message):
             read_picture(tmp_path / path)
 
 
@@ -254,9 +254,9 @@ def test_other_sizes_are_refused(text: str):
     ],
 )
 def test_fitting_gives_the_size_and_tells_what_it_did(picture, size, how, note):
-    fitted, told = fit_picture(torch.rand(*picture, 3), size, how)
+    fitted, described = fit_picture(torch.rand(*picture, 3), size, how)
     assert fitted.shape == (*size, 3) and fitted.is_contiguous()
-    assert told == note and fitted.min() >= 0 and fitted.max() <= 1
+    assert described == note and fitted.min() >= 0 and fitted.max() <= 1
 
 
 def test_a_crop_keeps_the_centre_and_a_pad_keeps_everything():

@@ -63,8 +63,8 @@ def test_a_picture_is_clamped_before_it_is_fitted(size: tuple[int, int], how: st
 def test_no_byte_of_a_connected_clip_wraps_around(side: int) -> None:
     given = overshooting(side)
     clip = clip_from_frames("clip", given.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8))
-    wanted = fit_picture(given.clamp(0, 1), (64, 64))[0]
-    assert (clip.frames.float() / 255 - wanted.permute(2, 0, 1)).abs().max() <= 0.5 / 255 + 1e-6
+    expected = fit_picture(given.clamp(0, 1), (64, 64))[0]
+    assert (clip.frames.float() / 255 - expected.permute(2, 0, 1)).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_bytes_are_rounded_and_never_wrap() -> None:
@@ -79,7 +79,7 @@ def test_what_is_in_range_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ([0.0, 255.0], "It has values from 0 to 255: scale them to 0 … 1."),
         ([-1.0, 1.0], "It has values from -1 to 1: scale them to 0 … 1."),
@@ -87,7 +87,7 @@ def test_what_is_in_range_is_not_copied() -> None:
         ([float("-inf"), 0.5], "It holds NaN or infinite values: make another one."),
     ],
 )
-def test_another_range_is_refused_at_every_door(values: list[float], told: str) -> None:
+def test_another_range_is_refused_at_every_door(values: list[float], message: str) -> None:
     given = torch.tensor(values).repeat_interleave(32 * 64 * 3).view(64, 64, 3)
     doors = {
         "It": lambda: clamp_unit(given, "It"),
@@ -97,7 +97,7 @@ def test_another_range_is_refused_at_every_door(values: list[float], told: str) 
         "The mask": lambda: mask_batch(given[..., 0], "The mask"),
     }
     for owner, door in doors.items():
-        with pytest.raises(MIVAError, match=f"^{re.escape(told.replace('It', owner))}$"):
+        with pytest.raises(MIVAError, match=f"^{re.escape(message.replace('It', owner))}$"):
             door()
 
 

@@ -179,14 +179,14 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
     (tmp_path / "folder.mp4").mkdir()
     assert check_writable(tmp_path / "new.mp4") == tmp_path / "new.mp4"
     assert os.listdir(tmp_path) == ["folder.mp4"]
-    for name, told in [
+    for name, message in [
         ("missing/clip.mp4", "There is no folder .*missing"),
         ("folder.mp4", "is a folder"),
         ("clip.avi", r"\.mp4, \.mov, \.mkv, \.gif or \.webp"),
         ("clip", "ending in"),
         ("x" * 300 + ".mp4", "cannot be written"),
     ]:
-        with pytest.raises(MIVAError, match=told):
+        with pytest.raises(MIVAError, match=message):
             check_writable(tmp_path / name)
     assert not (tmp_path / "missing").exists()
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("clip", "fps", "told"),
+    ("clip", "fps", "message"),
     [
         (torch.rand(3, 16, 16), 8, r"A clip \(F, H, W, 3\) of floats is needed"),
         (torch.rand(0, 16, 16, 3), 8, "of floats is needed"),
@@ -210,8 +210,8 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
         (torch.rand(2, 16, 16, 3), float("nan"), "cannot play nan frames"),
     ],
 )
-def test_wrong_clips_are_refused(tmp_path: Path, clip: torch.Tensor, fps: float, told: str):
-    with pytest.raises(MIVAError, match=told):
+def test_wrong_clips_are_refused(tmp_path: Path, clip: torch.Tensor, fps: float, message: str):
+    with pytest.raises(MIVAError, match=message):
         write_video(clip, tmp_path / "clip.mp4", fps)
     assert os.listdir(tmp_path) == []
 
@@ -227,7 +227,7 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path):
     (tmp_path / "words.mp4").write_text("just some words\n" * 50)
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:9,\npicture.png\n#EXT-X-ENDLIST\n")
     (tmp_path / "empty.mp4").touch()
-    for name, told in [
+    for name, message in [
         ("picture.png", "still PNG picture"),
         ("still.webp", "still WEBP picture"),
         ("words.mp4", "looks like a text file"),
@@ -236,7 +236,7 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path):
         ("none.mp4", "There is no video"),
         (".", "is a folder"),
     ]:
-        with pytest.raises(MIVAError, match=told):
+        with pytest.raises(MIVAError, match=message):
             read_at_constant_rate(tmp_path / name)
 
 

@@ -57,8 +57,8 @@ def test_a_new_file_never_takes_the_place_of_one_that_has_appeared(tmp_path: Pat
     path = tmp_path / "a.txt"
     with replacing(path, new=True) as temporary:
         temporary.write_text("first")
-    told = r"a\.txt has appeared in .* is left alone: name another file"
-    with pytest.raises(FileTakenError, match=told), replacing(path, new=True) as temporary:
+    message = r"a\.txt has appeared in .* is left alone: name another file"
+    with pytest.raises(FileTakenError, match=message), replacing(path, new=True) as temporary:
         temporary.write_text("second")
     assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
     with replacing(path) as temporary:
@@ -74,8 +74,8 @@ def test_a_name_that_was_taken_but_could_not_be_filled_is_given_back(
 
     monkeypatch.setattr(os, "link", refuse)
     monkeypatch.setattr(os, "replace", refuse)
-    told = r"a\.txt could not be written: Input/output error"
-    with pytest.raises(MIVAError, match=told), replacing(tmp_path / "a.txt", new=True) as temporary:
+    message = r"a\.txt could not be written: Input/output error"
+    with pytest.raises(MIVAError, match=message), replacing(tmp_path / "a.txt", new=True) as temporary:
         temporary.write_text("text")
     assert list(tmp_path.iterdir()) == []
 
@@ -177,9 +177,9 @@ def test_a_folder_takes_its_place_whole_and_never_that_of_another(tmp_path: Path
             assert not folder.exists() or not any(folder.iterdir())
         assert [path.name for path in folder.iterdir()] == ["a.txt"] and len(list(tmp_path.iterdir())) == 1
         (folder / "a.txt").unlink()
-    told = r"clips was filled meanwhile, and is left alone: the results are in .*clips_3\."
+    message = r"clips was filled meanwhile, and is left alone: the results are in .*clips_3\."
     (tmp_path / "clips_2").mkdir()
-    with pytest.raises(FileTakenError, match=told), whole_folder(folder) as made:
+    with pytest.raises(FileTakenError, match=message), whole_folder(folder) as made:
         (made / "a.txt").write_text("second")
         (folder / "theirs.txt").touch()
     assert [path.name for path in folder.iterdir()] == ["theirs.txt"]

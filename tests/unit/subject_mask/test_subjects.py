@@ -37,17 +37,17 @@ def test_one_mask_for_each_phrase_in_the_order_of_the_prompt() -> None:
 @pytest.mark.parametrize("key_frame", [0, 3, 5])
 def test_a_clip_is_followed_both_ways(key_frame: int) -> None:
     shown = scene(22, frames=6)
-    told: list[tuple[int, int]] = []
+    message: list[tuple[int, int]] = []
     found = find_subjects(
         shown.frames,
         prompt(shown.names),
         detector(),
         segmenter(),
         key_frame=key_frame,
-        on_progress=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: message.append((done, total)),
     )
     assert overlap(found.masks, shown.masks).min() > 0.7
-    assert told == [(k, 6) for k in range(1, 7)]
+    assert message == [(k, 6) for k in range(1, 7)]
     for boxes in found.boxes:
         assert [k for k in range(6) if boxes[k] is not None] == [key_frame]
     again = find_subjects(shown.frames, prompt(shown.names), detector(), segmenter(), key_frame=key_frame)
@@ -96,17 +96,17 @@ def test_things_of_one_subject_are_followed_each_by_itself() -> None:
 def test_nothing_found_is_told_with_what_was() -> None:
     shown = scene(26)
     absent = next(name for name in ("red circle", "blue square", "green triangle") if name not in shown.names)
-    wanted = f"{shown.names[0]}. {absent}."
+    expected = f"{shown.names[0]}. {absent}."
     found = detector()(shown.frames[0], [shown.names[0], absent])
     with pytest.raises(MIVAError) as caught:
-        find_subjects(shown.frames, wanted, detector(), segmenter())
+        find_subjects(shown.frames, expected, detector(), segmenter())
     assert str(caught.value) == (
         f"No '{absent}' (best score {found[1].best_score:.2f}) was found in frame 0 at confidence 0.30. Lower the "
         "confidence, use a plainer word, or take a picture or frame where the subject is visible. Found: "
         f"'{shown.names[0]}' {found[0].scores[0]:.2f}."
     )
     with pytest.warns(MIVAWarning, match="mask is empty"):
-        kept = find_subjects(shown.frames, wanted, detector(), segmenter(), missing="empty")
+        kept = find_subjects(shown.frames, expected, detector(), segmenter(), missing="empty")
     assert kept.masks[0].any()
     assert not kept.masks[1].any()
 

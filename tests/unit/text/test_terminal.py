@@ -32,17 +32,17 @@ def test_what_cannot_be_printed_is_written_in_ascii() -> None:
 
 def test_names_of_files_are_no_codes_in_a_list(adapters: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--adapters", str(adapters)]) == 0
-    told = capsys.readouterr().out
-    assert f"  {SHOWN} " in told and f"broken {SHOWN}.safetensors is" in told
-    assert told.replace("\n", "").isprintable()
+    output = capsys.readouterr().out
+    assert f"  {SHOWN} " in output and f"broken {SHOWN}.safetensors is" in output
+    assert output.replace("\n", "").isprintable()
 
 
 def test_names_of_files_are_no_codes_in_what_is_told_of_one(adapters: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in adapters.iterdir():
         main(["info", str(path)])
-    told = capsys.readouterr()
-    assert f"/{SHOWN}.safetensors is a MIVA adapter." in told.out
-    assert (told.out + told.err).replace("\n", "").isprintable()
+    output = capsys.readouterr()
+    assert f"/{SHOWN}.safetensors is a MIVA adapter." in output.out
+    assert (output.out + output.err).replace("\n", "").isprintable()
 
 
 def test_names_of_files_are_no_codes_in_errors_and_notes(
