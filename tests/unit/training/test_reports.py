@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from miva_core.adapters.info import AdapterInfo, read_info
-from miva_core.animation.animate import Clip
+from miva_core.animation.clip import Clip
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.training_clip import TrainingClip
 from miva_core.measure.report import write_plot, write_table
