@@ -1,4 +1,4 @@
-"""What all processors of one injection share: the state of the running forward pass, and adapters in groups."""
+"""What the processors of one injection share: the state of the running forward pass, and adapters in groups."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Context:
 
         Args:
             rows: of the batch, clips and mask sequences.
-            frames: of each.
-            height: of a frame, in latents.
-            width: likewise.
+            frames: of each row.
+            height: of a latent frame.
+            width: of a latent frame.
 
         Raises:
             MIVAError: the rows do not fit the mask streams that were announced, or the size is not that of the masks.
@@ -66,11 +66,11 @@ class Context:
         self.streams, self.guidance = 0, None
 
     def clip_rows(self, rows: int) -> int:
-        """How many of a batch's first rows are of clips; the others are of mask sequences."""
+        """How many rows of a batch are of clips, the first ones; the others are of mask sequences."""
         return rows // (1 + self.streams)
 
     def guided(self, tokens: int) -> GridGuidance | None:
-        """The guidance for feature maps of so many tokens a frame."""
+        """The guidance for feature maps of `tokens` tokens a frame; None where no masks guide."""
         return None if self.guidance is None else self.guidance.at(tokens)
 
     def counted_frames(self) -> int:
@@ -124,7 +124,15 @@ class Group:
         return context.strengths[part, self.adapters]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
-        """Their mask streams' part of a batch whose first rows are clips: (b, ...) gives (len(modules), clips, ...)."""
+        """Their mask streams' part of a batch.
+
+        Args:
+            xs: (b, ...), whose first rows are of clips.
+            clips: how many they are.
+
+        Returns:
+            (len(modules), clips, ...)
+        """
         start = (1 + self.stream) * clips
         return xs[start : start + len(self.modules) * clips].unflatten(0, (len(self.modules), clips))
 

@@ -1,4 +1,4 @@
-"""What the subjects' masks say to attention: pooled to every grid of the model once, kept until the masks change."""
+"""Biases and gates by which the subjects' masks guide attention, made once for all grids of the model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .formulas import Bias, Codes, CrossFrameBias
+from .cross_frame import CrossFrameBias
 from .regions import EPSILON, RegionCodes, agreement_bias
+from .softmax_attention import Bias, Codes
 
 _TILES = (64, 96, 128, 192, 256)
 _FEW_TOKENS = 128
@@ -84,7 +85,7 @@ class Guidance:
         }
 
     def at(self, tokens: int) -> GridGuidance:
-        """The guidance for a grid of so many tokens a frame."""
+        """The guidance for a grid of `tokens` tokens a frame."""
         return self._by_tokens[tokens]
 
     def _self_attention(self, regions: Tensor) -> Bias:
@@ -128,28 +129,46 @@ def prefers_codes(queries: int, keys: int, width: int, rank: int) -> bool:
     tokens, and where codes do not fit, unless the mask would be very large.
 
     Args:
-        queries: in all rows of the batch. keys: that each of them sees. width: channels per head. rank: of the codes.
+        queries: tokens in all rows of the batch.
+        keys: tokens that each query attends to.
+        width: channels per head.
+        rank: length of the codes.
     """
     tile = next((tile for tile in _TILES if tile >= width), width)
     return keys >= _FEW_TOKENS and (rank <= tile - width or queries * keys > _LARGE_MASK)
 
 
 def unify(masks: Tensor) -> Tensor:
-    """S* (Eq. S5): (m, ...) soft masks give (...) labels, 0 the background, j where mask j has the most of a place and
-    more than half. The last of equal masks wins: it is on top."""
+    """Merge overlapping soft masks into one map of labels S* (Eq. S5).
+
+    Args:
+        masks: (m, ...) in [0, 1].
+
+    Returns:
+        (...) labels: j, from 1, where mask j is the largest and above one half, else 0, the background. The last of
+        equal masks wins: it is on top.
+    """
     best, index = masks.flip(0).max(dim=0)
     return torch.where(best > 0.5, len(masks) - index, 0)
 
 
 def pool(values: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Averages over the cells of a coarser grid: (..., h, w, c) gives (..., height * width, c)."""
+    """Average over the cells of a coarser grid.
+
+    Args:
+        values: (..., h, w, c)
+        grid: (height, width)
+
+    Returns:
+        (..., height * width, c)
+    """
     *leading, height, width, channels = values.shape
     maps = values.reshape(-1, height, width, channels).movedim(-1, 1)
     return F.adaptive_avg_pool2d(maps, grid).flatten(2).mT.reshape(*leading, -1, channels)
 
 
 def halvings(height: int, width: int) -> list[tuple[int, int]]:
-    """The grids of a U-Net, each half of the one before it, rounded up, down to a single place."""
+    """The grids of a U-Net: each is half as high and wide as the one before it, rounded up, down to a single place."""
     grids = [(height, width)]
     while grids[-1] != (1, 1):
         height, width = (height + 1) // 2, (width + 1) // 2

@@ -1,4 +1,4 @@
-"""Puts adapters into a base and takes them out again without a trace."""
+"""Adapters at work in a model: how strongly they act, when, and guided by which masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,22 @@ from .strength import Part, Strength
 
 
 class Injection:
-    """Adapters at work inside a model, until `remove` or the end of the with block. Made by `inject`."""
+    """Adapters at work in a model, until `remove` or the end of the with block.
+
+    `inject` makes one for a model of diffusers. How the adapters come into the model is the affair of the installer;
+    this is their state, which every forward pass reads.
+
+    Args:
+        adapters: by name, made for this backbone, in the order of layers: of overlapping masks the last is on top.
+        backbone: of the model.
+        installer: of the model. It installs the processors at once.
+        processors: the class for each kind of site.
+        grids: from height and width of the latents to the grids (height, width) of places that self-attention runs on.
+        spans_frames: whether self-attention runs over all frames at once, rather than frame by frame.
+
+    Attributes:
+        context: what the processors read.
+    """
 
     def __init__(
         self,
@@ -81,7 +96,7 @@ class Injection:
         self._write_strengths()
 
     def set_spans(self, /, **spans: tuple[float, float]) -> None:
-        """Sets when the named adapters act; the others keep their spans, which are the whole run at first.
+        """Set when the named adapters act; the others keep their spans, which are the whole run at first.
 
         Args:
             **spans: (start, end), shares of the run's steps, 0 <= start < end <= 1. An adapter acts while
@@ -101,7 +116,10 @@ class Injection:
         self._write_strengths()
 
     def set_progress(self, done: float) -> None:
-        """Tells which share of the run's steps is done, in [0, 1); a sampling loop calls it before every step.
+        """Set which share of the run's steps is done; a sampling loop calls it before every step.
+
+        Args:
+            done: in [0, 1).
 
         Raises:
             MIVAError: `done` is out of range.
@@ -112,15 +130,18 @@ class Injection:
         self._write_strengths()
 
     def set_mask_streams(self, present: bool) -> None:
-        """Tells whether the coming forward passes hold mask sequences (3.4).
+        """Set whether the coming forward passes hold mask sequences (3.4).
 
         If so, their batch holds b clips, then the b mask sequences of `masked[0]`, those of `masked[1]` and so on. They
         are denoised like clips, at the step of the clip they belong to.
+
+        Args:
+            present: whether they do; at first they do not.
         """
         self.context.streams = len(self.masked) if present else 0
 
     def set_masks(self, masks: Mapping[str, Tensor] | None) -> None:
-        """Guides the coming forward passes by the subjects' masks (3.4, Eq. 3, S5, S6), or no longer, if None.
+        """Guide the coming forward passes by the subjects' masks (3.4, Eq. 3, S5, S6).
 
         Among adapters with masks, one without a mask stream acts where no subject is. Of overlapping masks the one that
         was injected last is on top.
@@ -128,11 +149,12 @@ class Injection:
         A subject's region is kept apart also while the weight of its adapter is 0.
 
         Args:
-            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, where the model is.
+            masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, on the device of the
+                model; None ends the guidance.
 
         Raises:
-            MIVAError: a mask is missing or one too many, or they are not of one size; nothing is changed then. Masks of
-                another size than the clips are told by the next forward pass.
+            MIVAError: a mask is missing or one too many, or they are not of one size; nothing is changed then. Where
+                they are not of the clips' size, the next forward pass raises it.
         """
         if masks is None:
             self.context.guidance = None
@@ -146,12 +168,12 @@ class Injection:
         soft = {name: masks[name].to(dtype).clamp(0, 1) for name in self._order if name in masks}
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
-        every = torch.stack([soft.get(name, background) for name in self._adapters])
-        with _no_autocast(every.device.type):
-            self.context.guidance = self._guidance(every, labels, len(soft))
+        by_adapter = torch.stack([soft.get(name, background) for name in self._adapters])
+        with _no_autocast(by_adapter.device.type):
+            self.context.guidance = self._guidance(by_adapter, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
-        """For the model at hand; arguments as in `Guidance`."""
+        """Arguments as in `Guidance`."""
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         return Guidance(
             masks,

@@ -30,10 +30,10 @@ class Installer(Protocol):
         ...
 
     def install(self, processors: Mapping[Site, Processor], context: Context) -> None:
-        """Put the processors in, and keep the context up to date from then on.
+        """Put the processors in, and report every forward pass to the context from then on.
 
-        Before the first attention of every forward pass: `Context.begin`, with the shape of its latents, and
-        `Context.temb`, its time embedding.
+        Before its first attention the pass calls `Context.begin` with the size of its latents, and sets `Context.temb`
+        to its time embedding.
 
         Args:
             processors: one for every site of the model's backbone.

@@ -17,7 +17,8 @@ def agreement_bias(query_mask: Tensor, key_mask: Tensor) -> Tensor:
     About 0 within a region and log ε, -9.2, between regions.
 
     Args:
-        query_mask: (..., s) soft mask at the queries, in [0, 1]. key_mask: (..., t) at the keys.
+        query_mask: (..., s) soft mask at the queries, in [0, 1].
+        key_mask: (..., t) soft mask at the keys, in [0, 1].
 
     Returns:
         (..., s, t)
@@ -27,7 +28,9 @@ def agreement_bias(query_mask: Tensor, key_mask: Tensor) -> Tensor:
 
 
 class RegionCodes:
-    """Codes U, V with U(S_p) · V(S_q) + c(S_p) = `agreement_bias`; attention does not heed c, the same for all keys.
+    """Codes U, V with U(S_p) · V(S_q) + c(S_p) = `agreement_bias`.
+
+    c does not change attention, since it is the same for all keys of a query.
 
     The bias depends on two numbers only, so a table of it over the levels of a mask has singular values that fall
     geometrically. In float32 the largest error is 2.3e-4 at rank 16 and 1.8e-5 at 24.
@@ -51,14 +54,14 @@ class RegionCodes:
 
 def _look_up(table: Tensor, mask: Tensor) -> Tensor:
     """The row of a level, interpolated between its neighbours."""
-    place = (_spread(mask.float().clamp(0, 1)) + 1) / 2 * (_LEVELS - 1)
+    place = (_stretch(mask.float().clamp(0, 1)) + 1) / 2 * (_LEVELS - 1)
     low = place.floor().clamp(0, _LEVELS - 2)
     rest = (place - low)[..., None]
     row = low.long()
     return torch.lerp(table[row], table[row + 1], rest)
 
 
-def _spread(mask: Tensor) -> Tensor:
+def _stretch(mask: Tensor) -> Tensor:
     """[0, 1] to [-1, 1], with most room near both ends, where the logarithm bends."""
     reach = torch.log(torch.tensor((1 + EPSILON) / EPSILON, dtype=torch.float64)).to(mask)
     return torch.log((mask + EPSILON) / (1 - mask + EPSILON)) / reach
