@@ -47,8 +47,8 @@ from miva_core.training.latent_clips import Batch, LatentClip
 from miva_core.training.loop import draw_step, learning_rate
 from miva_core.training.loss import rolled_out_losses
 from miva_core.training.recipes import recipe
-from miva_core.training.step import TrainStep
-from miva_core.training.training_set import Lesson, film_clips
+from miva_core.training.step import TrainStep, noised_clips
+from miva_core.training.training_set import TrainingSet, film_clips
 
 STILLS = Path(__file__).parents[1] / "workflows/pictures/miva_stills"
 MOTION, SPEED, STEPS = "pan_left", 0.9, 75
@@ -117,22 +117,18 @@ class Lora(nn.Module):
         self._denoiser = Denoiser.of(self.base)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def injected(self) -> Iterator[None]:
         """As `TrainStep` has it; peft's layers are in the model for good."""
         yield
 
-    def forward(self, batch: Batch, noise: Tensor, draws: Draws) -> Tensor:
-        latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
-        text = self.base.text.expand(len(latents), -1, -1)
-        given = latents, noise, draws.t, draws.later, draws.own
-        flow = batch.flow[0] if len(batch.flow) else None
-        return rolled_out_losses(self._denoiser, text, *given, flow=flow).mean()
+    def forward(self, batch: Batch, draws: Draws) -> Tensor:
+        return rolled_out_losses(self._denoiser, noised_clips(batch, 0.0), draws).mean()
 
 
-def lesson_clips(base: Base, chosen: Recipe) -> Clips:
+def training_clips(base: Base, chosen: Recipe) -> Clips:
     shooting = Shooting(MOTION.replace("_", "-"), base.size, base.frames, speed=SPEED)
     clips, source = film_clips(read_stills(STILLS), shooting, 0)
-    return Lesson(MOTION.replace("_", " "), clips, source=source).encode(base, chosen.colours, 0)
+    return TrainingSet(MOTION.replace("_", " "), clips, source=source).encode(base, chosen.colours, 0)
 
 
 def learn(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe, seed: int) -> None:
@@ -142,10 +138,10 @@ def learn(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe, seed
     for k in range(chosen.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(chosen, k)
-        batch, noise, draws = draw_step(clips, base, chosen, k, seed, 1)
+        batch, draws = draw_step(clips, base, chosen, k, seed, 1)
         optimiser.zero_grad(set_to_none=True)
-        with step.at_work():
-            loss = step(batch, noise, draws)
+        with step.injected():
+            loss = step(batch, draws)
             loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
@@ -194,7 +190,7 @@ class Trainings:
         self._encoded: Clips | None = None
 
     def _clips(self) -> Clips:
-        self._encoded = self._encoded or lesson_clips(self._base, self._chosen)
+        self._encoded = self._encoded or training_clips(self._base, self._chosen)
         return self._encoded
 
     def adapter(self, variant: Variant, seed: int) -> MIVAAdapter:

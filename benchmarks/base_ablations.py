@@ -26,42 +26,35 @@ from miva_core.bases.base import Base
 from miva_core.bases.describe import describe
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.bases.tiny.spec import WEIGHTS
-from miva_core.training.denoiser import Denoiser
-from tools.procedural.scenes import WORDS, SceneChoice
-from tools.train_tiny import (
-    FRAMES,
-    SCHEDULE,
-    TEXT_DIM,
-    ClipPool,
-    batch_losses,
-    build_unet,
-    fit_codec,
-    learn,
-    load_halves,
-    load_pictures,
-)
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.training.accelerating import own_accelerator
+from tools.procedural.scenes import SceneChoice
+from tools.tiny_base.clips import FRAMES, ClipPool, Encoded, load_pictures
+from tools.tiny_base.codec import fit_codec
+from tools.tiny_base.model import SCHEDULE, CaptionedModel, build_unet, load_halves
+from tools.tiny_base.training import Objective, Pace, RolledOutLosses, train
 
 CAMERA, SUBJECT = JUDGED
 CHOICE = SceneChoice(moves=("still", CAMERA), motions=("still", SUBJECT), sprites=(0.25, 0.75), speed=(0.5, 1.2))
 STEPS = 600
 LENGTH = FRAMES // 2
-TRAINING = {"batch": 4, "short": 1.0, "high_noise": 0.6, "own": 0.2, "lr": 1.5e-3, "decay": 0.4, "ema": 0.99}
+OBJECTIVE, PACE = Objective(batch=4, short=1.0), Pace(ema=0.99)
 
 
 class WithoutFlow(ClipPool):
     """Clips whose flow nobody knows."""
 
-    def draw(self, count: int) -> tuple[Tensor, ...]:
-        latents, weights, flow, words, speeds = super().draw(count)
-        return latents, weights, torch.zeros_like(flow), words, speeds
+    def draw(self, count: int) -> Encoded:
+        drawn = super().draw(count)
+        return drawn._replace(flow=torch.zeros_like(drawn.flow))
 
 
 class Unweighted(ClipPool):
     """Clips of which every place counts alike."""
 
-    def draw(self, count: int) -> tuple[Tensor, ...]:
-        latents, weights, flow, words, speeds = super().draw(count)
-        return latents, torch.ones_like(weights), flow, words, speeds
+    def draw(self, count: int) -> Encoded:
+        drawn = super().draw(count)
+        return drawn._replace(weights=torch.ones_like(drawn.weights))
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,10 @@ class Variant:
     Attributes:
         channels: of the latents of a codec that is fitted anew, without the network that refines its pictures; None
             takes the codec that is shipped, with it.
-        unet, schedule, training: settings that differ.
+        unet: settings of the video model that differ.
+        schedule: settings of the noise schedule that differ.
+        objective: parts of `OBJECTIVE` that differ.
+        pool: where clips are drawn from.
         sampling: settings of the first variant's base, which is not trained anew for them.
     """
 
@@ -79,7 +75,7 @@ class Variant:
     channels: int | None = None
     unet: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
+    objective: Mapping[str, Any] = field(default_factory=dict)
     pool: type[ClipPool] = ClipPool
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,9 +87,9 @@ VARIANTS = (
     Variant("width: 32 and 48 in place of 64 and 96", unet={"block_out_channels": (32, 48)}),
     Variant("objective: no flow", pool=WithoutFlow),
     Variant("objective: subjects count no more", pool=Unweighted),
-    Variant("objective: no clips rolled out", training={"own": 0.0}),
+    Variant("objective: no clips rolled out", objective={"rolled_out": 0.0}),
     Variant("noise schedule: its last step not all noise", schedule={"rescale_betas_zero_snr": False}),
-    Variant("noise schedule: nine of ten clips from step 800 up", training={"high_noise": 0.1}),
+    Variant("noise schedule: nine of ten clips from step 800 up", objective={"high_noise": 0.1}),
     Variant("steps: 1", sampling={"steps": 1}),
     Variant("steps: 16", sampling={"steps": 16}),
     Variant("steps: as DDIM spaces 8, down to little noise", sampling={"steps": 8, "last_timestep": None}),
@@ -111,28 +107,19 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
     pictures, generator = load_pictures(photos), torch.Generator().manual_seed(0)
     codec = codec_of(variant, pictures)
     torch.manual_seed(0)
-    unet = build_unet(codec, **variant.unet)
-    words = nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
-    scheduler = DDIMScheduler(**SCHEDULE | variant.schedule)
+    model = CaptionedModel(build_unet(codec, **variant.unet))
+    process = NoiseProcess(DDIMScheduler(**SCHEDULE | variant.schedule), centred=True)
     finished = folder / "base.pt"
     if not finished.exists():
-        args = argparse.Namespace(**TRAINING | variant.training, out=folder)
         pool = variant.pool(codec, pictures, 600, generator, CHOICE)
-        denoiser = Denoiser(unet, scheduler, centred=True)
-        with torch.enable_grad():
-            learn(
-                unet,
-                words,
-                lambda step, _: batch_losses(denoiser, words, pool, step, args, generator),
-                lambda step: step / STEPS,
-                args,
-                rank=0,
-                ranks=1,
-            )
+        losses = RolledOutLosses(model, process, pool, replace(OBJECTIVE, **variant.objective), generator)
+        with torch.enable_grad(), own_accelerator(torch.device("cpu"), None) as accelerator:
+            train(losses, lambda step: step / STEPS, PACE, folder, accelerator)
         (folder / "ema.pt").replace(finished)
-    load_halves(finished, unet, words)
-    parts = {"model": unet.eval(), "codec": codec, "scheduler": scheduler, "backbone": describe(unet)}
-    return replace(load_base("tiny"), **parts | variant.sampling), words
+    load_halves(finished, model)
+    unet = model.unet
+    parts = {"model": unet.eval(), "codec": codec, "scheduler": process.scheduler, "backbone": describe(unet)}
+    return replace(load_base("tiny"), **parts | variant.sampling), model.words
 
 
 def speeds_and_gains(base: Base, words: nn.Embedding, motion: str, ideal: Ideal, seeds: int) -> tuple[Tensor, Tensor]:

@@ -54,8 +54,8 @@ from miva_core.clips.training_clip import ClipSpec
 from miva_core.convert.official import convert_official
 from miva_core.measure.evaluation import evaluate
 from miva_core.training.recipes import recipe
-from miva_core.training.run import learn
-from miva_core.training.training_set import Lesson
+from miva_core.training.run import train_and_save
+from miva_core.training.training_set import TrainingSet
 
 Result = Tensor | str | Path
 """A tensor, a text, or a file, which is digested by what is in it."""
@@ -355,21 +355,20 @@ def training() -> Results:
 def stop_after(step: int, clips: Path, out: Path) -> None:
     """The training of the command, stopped."""
     done: list[int] = []
-    learn(
+    train_and_save(
         tiny(),
-        lesson_of(tiny(), clips, out.stem, flip=True),
+        training_set(tiny(), clips, out.stem, flip=True),
         replace(recipe("tiny"), steps=3, batch=1),
         out,
-        sample_every=9,
         callback=lambda progress: done.append(progress.step),
         # Asked before the step is reported.
         stop=lambda: step - 1 in done,
     )
 
 
-def lesson_of(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> Lesson:
+def training_set(base: Base, clips: Path, motion: str, masked: bool = False, flip: bool = False) -> TrainingSet:
     read = read_clips(clips, ClipSpec(base.size, base.frames, base.fps), int(masked))
-    return Lesson(motion, read, masked=masked, flip=flip)
+    return TrainingSet(motion, read, masked=masked, flip=flip)
 
 
 def masked_training() -> Results:
@@ -397,7 +396,7 @@ def other_training() -> Results:
         base = replace(make(Path(make.__name__)), size=(32, 48), frames=5)
         out = results[base.name] = Path(f"{base.name}.safetensors")
         chosen = replace(recipe(base.name, masked=masked), steps=1, lr=1e-2)
-        learn(base, lesson_of(base, Path("clips"), "slide", masked), chosen, out, sample_every=9)
+        train_and_save(base, training_set(base, Path("clips"), "slide", masked), chosen, out)
     return results
 
 
@@ -492,9 +491,9 @@ def sampler_node() -> Results:
     fake = small.from_tests("nodes", "fake_comfyui").FakeComfyUI(Path("comfyui").absolute())
     sys.modules.update(fake.modules)
     small.from_tests("nodes", "node_pack").load_pack()
-    from comfyui_miva.nodes import MIVALoadBase, MIVASampler, comfy_bridge
+    from comfyui_miva.nodes import MIVALoadBase, MIVASampler, comfy_folders
 
-    comfy_bridge.register_folders()
+    comfy_folders.register_folders()
     nodes = small.from_tests("nodes", "node_runs")
     model = nodes.run(MIVALoadBase, base={"base": "tiny (built in)"})[0]
     mivas = nodes.motion(

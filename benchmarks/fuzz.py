@@ -32,8 +32,8 @@ from benchmarks.whole_files import (
     WAN,
     adapter_files,
     clip_files,
-    lesson,
     model_files,
+    short_training,
     strange_checkpoint,
     training_files,
 )
@@ -110,11 +110,12 @@ def clip_door() -> Door:
 def training_door() -> Door:
     """Go on with the training."""
     from miva_core.training.loop import train
+    from miva_core.training.options import TrainOptions
 
-    work = lesson()
+    work = short_training()
 
     def door(path: Path) -> None:
-        train(*work, folder=path.parent, resume=True)
+        train(*work, folder=path.parent, options=TrainOptions(resume=True))
 
     return door
 

@@ -40,7 +40,7 @@ from miva_core.measure.metrics import psnr
 from miva_core.media.contact_sheet import contact_sheet
 from miva_core.media.pictures import fit_picture
 from miva_core.training.recipes import recipe
-from miva_core.training.training_set import Lesson
+from miva_core.training.training_set import TrainingSet
 
 DROPS, FALL, LENGTH, WIDTH, FINE = 14, 4, 12, 3, 4
 """Drops in a picture; pixels that they fall in a frame, and are long and wide; drawn so much finer."""
@@ -67,7 +67,7 @@ def rain(picture: Tensor, frames: int, generator: torch.Generator) -> Tensor:
     return torch.stack(clip)
 
 
-def lesson_clips(base: Base, chosen: Recipe) -> Clips:
+def training_clips(base: Base, chosen: Recipe) -> Clips:
     generator = torch.Generator().manual_seed(0)
     clips = []
     for name, still in read_stills(STILLS):
@@ -75,7 +75,7 @@ def lesson_clips(base: Base, chosen: Recipe) -> Clips:
         for k in range(CLIPS_PER_STILL):
             frames = (rain(picture, base.frames, generator) * 255).round().byte()
             clips.append(TrainingClip(f"{name}_{k}", frames, torch.zeros(0, base.frames, *base.size).byte()))
-    return Lesson("rain", clips, flip=True).encode(base, chosen.colours, 0)
+    return TrainingSet("rain", clips, flip=True).encode(base, chosen.colours, 0)
 
 
 def rain_ideal(pictures: Tensor, base: Base) -> Ideal:
@@ -143,7 +143,7 @@ def table(base: Base, ideal: Ideal, seeds: int, work: Path) -> tuple[list[str], 
     """The table's lines, and a clip of each setting by its name."""
     work.mkdir(exist_ok=True)
     chosen = recipe("tiny")
-    adapter = trained(VARIANTS[0], base, chosen, lambda: lesson_clips(base, chosen), kept_in(work, "rain", 0), 0)
+    adapter = trained(VARIANTS[0], base, chosen, lambda: training_clips(base, chosen), kept_in(work, "rain", 0), 0)
     lines, sheet, usual = [HEAD], [], None
     for setting in settings(base):
         of_seeds = []

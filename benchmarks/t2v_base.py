@@ -10,7 +10,6 @@ uses two processes. `benchmarks.t2v_arm` trains adapters on it.
 """
 
 import argparse
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,23 +27,10 @@ from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.diffusion.schedulers import prepare_scheduler
 from miva_core.training.draws import stratified
-from tools.procedural.scenes import WORDS
-from tools.train_tiny import (
-    FRAMES,
-    SCHEDULE,
-    TEXT_DIM,
-    ClipPool,
-    caption,
-    check_pool,
-    elapsed_share,
-    hide_words,
-    join_processes,
-    learn,
-    learning_options,
-    load_halves,
-    load_pictures,
-    unet_config,
-)
+from tools.tiny_base.clips import FRAMES, ClipPool
+from tools.tiny_base.model import SCHEDULE, CaptionedModel, load_halves, unet_config
+from tools.tiny_base.training import RENEWED, ClipLosses, Objective, hide_words
+from tools.train_tiny import add_training_options, check_pool, train_model
 
 STEPS = 15
 """Denoising steps that its clips take."""
@@ -55,13 +41,53 @@ def scheduler() -> DDIMScheduler:
     return DDIMScheduler(**SCHEDULE | {"rescale_betas_zero_snr": False})
 
 
-def build(codec: PatchCodec) -> tuple[UNetMotionModel, nn.Embedding]:
+def build(codec: PatchCodec) -> CaptionedModel:
     unet = UNetMotionModel(**unet_config(codec))
     use_per_frame_norm(unet)
-    return unet, nn.Embedding(len(WORDS), TEXT_DIM, padding_idx=0)
+    return CaptionedModel(unet)
 
 
-def losses(unet: nn.Module, process: NoiseProcess, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
+class NoisyLosses(ClipLosses):
+    """Losses of a pool's clips with noise on all frames; at first of single frames alone.
+
+    Args:
+        model: what learns.
+        process: how clips are noised.
+        pool: the clips.
+        objective: which of them a step meets, none of them rolled out.
+        generator: of the draws.
+        single: share of the work on single frames.
+    """
+
+    def __init__(
+        self,
+        model: CaptionedModel,
+        process: NoiseProcess,
+        pool: ClipPool,
+        objective: Objective,
+        generator: torch.Generator,
+        single: float,
+    ) -> None:
+        super().__init__(model)
+        self._process, self._pool, self._objective = process, pool, objective
+        self._generator, self._single = generator, single
+
+    def forward(self, step: int, progress: float) -> tuple[Tensor, Tensor]:
+        """Draw a batch; its timesteps (B,) and losses (B,)."""
+        frames = 1 if progress < self._single else self._objective.frames_at(step)
+        count = self._objective.clips_of(frames)
+        self._pool.renew(RENEWED)
+        drawn = self._pool.draw(count)
+        device = drawn.latents.device
+        start = int(torch.randint(FRAMES - frames + 1, (), generator=self._generator))
+        text = self.model.caption(hide_words(drawn.words.to(device)), drawn.speeds.to(device))
+        shares = stratified(count, self._generator) ** self._objective.high_noise
+        t = self._process.steps_at(shares).to(device)
+        latents = drawn.latents[:, :, start : start + frames]
+        return t, errors(self.model.unet, self._process, text, latents, t)
+
+
+def errors(unet: nn.Module, process: NoiseProcess, text: Tensor, latents: Tensor, t: Tensor) -> Tensor:
     """Mean squared errors (B,) of clips (B, C, F, h, w), told from their noisy selves at steps t (B,)."""
     words = text.repeat_interleave(latents.shape[2], dim=0)
     noisy = process.noised(latents, torch.randn_like(latents), t)
@@ -69,37 +95,21 @@ def losses(unet: nn.Module, process: NoiseProcess, text: Tensor, latents: Tensor
     return (answer - latents).square().mean(dim=(1, 2, 3, 4))
 
 
-def train(args: argparse.Namespace, device: torch.device) -> None:
-    rank, ranks = join_processes()
-    pictures = load_pictures(args.photos).to(device)
-    generator = torch.Generator().manual_seed(args.seed + rank)
-    codec = PatchCodec.from_pretrained(WEIGHTS / "codec").float().to(device)
-    torch.manual_seed(args.seed)
-    unet, words = (part.to(device) for part in build(codec))
-    pool = ClipPool(codec, pictures, args.pool, generator)
-    torch.manual_seed(args.seed + 1 + rank)
-    process = NoiseProcess(scheduler())
+def train(args: argparse.Namespace) -> None:
+    process, objective = NoiseProcess(scheduler()), Objective(args.batch, args.short, args.high_noise, rolled_out=0.0)
 
-    def losses_at(step: int, progress: float) -> tuple[Tensor, Tensor]:
-        of_clips = FRAMES // 2 if step % 10 < 10 * args.short else FRAMES
-        frames = 1 if progress < args.single else of_clips
-        batch = args.batch * FRAMES // frames
-        pool.renew(2)
-        latents, _, _, shown, speeds = pool.draw(batch)
-        start = int(torch.randint(FRAMES - frames + 1, (), generator=generator))
-        text = caption(words, hide_words(shown.to(device)), speeds.to(device))
-        t = process.steps_at(stratified(batch, generator) ** args.high_noise).to(device)
-        return t, losses(unet, process, text, latents[:, :, start : start + frames], t)
+    def make_losses(model: CaptionedModel, pool: ClipPool, generator: torch.Generator) -> ClipLosses:
+        return NoisyLosses(model, process, pool, objective, generator, args.single)
 
-    start = time.time()
-    learn(unet, words, losses_at, lambda _: elapsed_share(start, 60 * args.minutes, ranks), args, rank, ranks)
+    train_model(args, WEIGHTS / "codec", build, make_losses)
 
 
 def load(folder: Path) -> tuple[Base, nn.Embedding]:
     """The base that was trained into a folder, and the words of its captions."""
     like = load_base("tiny")
-    unet, words = build(like.codec)
-    load_halves(folder / "ema.pt", unet, words)
+    model = build(like.codec)
+    load_halves(folder / "ema.pt", model)
+    unet, words = model.unet, model.words
     base = replace(
         like,
         name="T2V only",
@@ -132,12 +142,12 @@ def text_to_video(base: Base, text: Tensor, count: int, seed: int) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    learning_options(parser)
+    add_training_options(parser)
     parser.add_argument("--single", type=float, default=0.4, help="share of the time on single frames, at first")
     args = parser.parse_args()
     check_pool(parser, args)
     args.out.mkdir(parents=True, exist_ok=True)
-    train(args, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    train(args)
 
 
 if __name__ == "__main__":

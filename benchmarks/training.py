@@ -38,6 +38,7 @@ from miva_core.storage.meta_device import on_meta
 from miva_core.training.draws import Draws
 from miva_core.training.latent_clips import Batch, Pixels, encode
 from miva_core.training.loop import train
+from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 
@@ -141,7 +142,7 @@ def real_base(name: str) -> tuple[Base, nn.Module]:
     return base, vae.bfloat16()
 
 
-def inputs(name: str, masked: bool, device: str) -> tuple[Batch, Tensor, Draws]:
+def inputs(name: str, masked: bool, device: str) -> tuple[Batch, Draws]:
     """One clip, and with masks its mask sequence."""
     channels, frames, height, width = LATENTS[name]
     streams = 2 if masked else 1
@@ -151,12 +152,12 @@ def inputs(name: str, masked: bool, device: str) -> tuple[Batch, Tensor, Draws]:
     return (
         Batch(
             latents,
+            torch.zeros_like(latents),
             torch.ones(streams - 1, 1, frames, height, width, device=device),
             torch.zeros(streams - 1, 1, channels, device=device),
             torch.zeros(streams - 1, 1, device=device),
             torch.zeros(0, 1, frames, device=device),
         ),
-        torch.zeros_like(latents),
         Draws(steps, steps, flags, flags, torch.stack([flags, flags])),
     )
 
@@ -178,7 +179,7 @@ def followed(name: str, masked: bool, checkpointing: bool = True) -> Need:
     step = TrainStep(base, adapter, chosen)
     known = [*step.parameters(), *step.buffers()]
     resident = sum(t.nbytes for t in [*known, *vae.parameters()]) + 8 * adapter.num_parameters()
-    with fast_attention(), LiveBytes(known) as live, step.at_work():
+    with fast_attention(), LiveBytes(known) as live, step.injected():
         step(*inputs(name, masked, "meta")).backward()
     return Need(resident, live.peak)
 
@@ -218,7 +219,7 @@ def on_card(name: str, masked: bool) -> int:
     torch.cuda.reset_peak_memory_stats()
     for _ in range(2):
         optimiser.zero_grad(set_to_none=True)
-        with step.at_work():
+        with step.injected():
             step(*inputs(name, masked, "cuda")).backward()
         optimiser.step()
     return torch.cuda.max_memory_allocated()
@@ -236,7 +237,7 @@ def encoding_share(name: str) -> float:
     with torch.device("meta"):
         adapter = MIVAAdapter(base.backbone, chosen.config)
     step = TrainStep(base, adapter, chosen)
-    with FlopCounterMode(display=False) as counted, step.at_work():
+    with FlopCounterMode(display=False) as counted, step.injected():
         step(*inputs(name, False, "meta")).backward()
     return encoding / counted.get_total_flops()
 
@@ -257,7 +258,7 @@ def tiny_rate(cached: bool, folder: Path, recipe_: Recipe) -> float:
                 encode(base, clip, masked=False)
         times.append(time.perf_counter())
 
-    train(base, clips, recipe_, folder=folder, callback=next_step, save_every=10_000)
+    train(base, clips, recipe_, folder=folder, callback=next_step, options=TrainOptions(save_every=10_000))
     return (len(times) - 4) / (times[-1] - times[3])
 
 

@@ -110,11 +110,11 @@ def training_files(folder: Path) -> Iterator[Path]:
     from miva_core.training.loop import CHECKPOINT, train
 
     asked: list[bool] = []
-    train(*lesson(), folder=folder, stop=lambda: bool(asked.append(True)) or len(asked) == 2)
+    train(*short_training(), folder=folder, stop=lambda: bool(asked.append(True)) or len(asked) == 2)
     yield folder / CHECKPOINT
 
 
-def lesson() -> tuple[Any, Any, Any]:
+def short_training() -> tuple[Any, Any, Any]:
     """The built-in base, a clip for it, and a recipe of three quick steps."""
     from dataclasses import replace
 
@@ -123,11 +123,11 @@ def lesson() -> tuple[Any, Any, Any]:
     from miva_core import MIVAConfig, load_base
     from miva_core.clips.training_clip import TrainingClip
     from miva_core.training.recipes import recipe
-    from miva_core.training.training_set import Lesson
+    from miva_core.training.training_set import TrainingSet
 
     base = load_base("tiny")
     frames = torch.randint(256, (base.frames, 3, *base.size), generator=torch.Generator().manual_seed(0)).byte()
-    clips = Lesson("hop", [TrainingClip("a", frames, torch.zeros(0, base.frames, *base.size).byte())])
+    clips = TrainingSet("hop", [TrainingClip("a", frames, torch.zeros(0, base.frames, *base.size).byte())])
     config = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
     quick = replace(recipe("tiny"), config=config, steps=3, batch=1, rolled_out=0.0, colours=1)
     return base, clips.encode(base, colours=1, seed=0), quick

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from comfy_api.v0_0_2 import io
@@ -23,21 +23,39 @@ from .training_run import Training
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
     from ..miva_core.bases.recipe import Recipe
-    from ..miva_core.training.training_set import Lesson
-    from ..miva_core.training.validation import Sample
+    from ..miva_core.training.training_set import TrainingSet
+    from ..miva_core.training.validation import Validation
 
 _LossMap = io.Custom("LOSS_MAP")
-_SAMPLES = 4
+_VALIDATIONS = 4
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
 _WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip")
-_results: dict[tuple[Any, ...], set[Path]] = {}
-"""Files that ComfyUI may hold as results, by the widgets of the node that gave them."""
-_deletions: Counter[tuple[Any, ...]] = Counter()
-"""How often such files were found deleted."""
+
+
+class _Results:
+    """Files that ComfyUI may hold as results, by the values of the widgets that gave them."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[Any, ...], set[Path]] = {}
+        self._deletions: Counter[tuple[Any, ...]] = Counter()
+
+    def add(self, widgets: tuple[Any, ...], path: Path) -> None:
+        """Remember a result."""
+        self._files.setdefault(widgets, set()).add(path)
+
+    def deletions(self, widgets: tuple[Any, ...]) -> int:
+        """How often results of these widgets were found deleted."""
+        gone = {path for path in self._files.get(widgets, ()) if not path.exists()}
+        if gone:
+            self._files[widgets] -= gone
+            self._deletions[widgets] += 1
+        return self._deletions[widgets]
 
 
 class MIVATrain(io.ComfyNode):
-    """`learn` as a node."""
+    """`train_and_save` as a node."""
+
+    _results: ClassVar[_Results] = _Results()
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -140,12 +158,7 @@ class MIVATrain(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
         """Has ComfyUI run the node again when the file of its result was deleted."""
-        node = tuple(inputs.get(name) for name in _WIDGETS)
-        gone = {path for path in _results.get(node, ()) if not path.exists()}
-        if gone:
-            _results[node] -= gone
-            _deletions[node] += 1
-        return _deletions[node]
+        return cls._results.deletions(tuple(inputs.get(name) for name in _WIDGETS))
 
     @classmethod
     @friendly_errors
@@ -174,16 +187,15 @@ class MIVATrain(io.ComfyNode):
         chosen = _recipe(base, preset, steps, learning_rate, masked)
         # What is made in inference mode, as inputs are, cannot be learnt from: latents are made anew outside of it.
         with torch.inference_mode(False):
-            lesson = _lesson(dataset, name, masked, subject, _FLIP[flip])
-            samples = _samples(lesson, try_on, try_on_mask)
-            training = Training.of(model, lesson, chosen, seed, start)
+            training_set = _training_set(dataset, name, masked, subject, _FLIP[flip])
+            validations = _validations(training_set, try_on, try_on_mask)
+            training = Training.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
-                losses = training.run(samples)
+                losses = training.run(validations)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
-                sheet = training.tried_on(samples, made)
-        node = (name, preset, steps, seed, masked, subject, learning_rate, flip)
-        _results.setdefault(node, set()).add(training.out)
-        # Samples are made several times, and tell the same each time.
+                sheet = training.tried_on(validations, made)
+        cls._results.add((name, preset, steps, seed, masked, subject, learning_rate, flip), training.out)
+        # Clips are made several times, and warn of the same each time.
         warned = list(dict.fromkeys(warned))
         expected = expected_of(chosen, base.name)
         many = f"{expected} (`steps` 0 takes all)" if expected else f"{len(losses)} steps"
@@ -208,8 +220,8 @@ def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> No
             "Dataset, put them beside the clips, or switch `masked` off."
         )
     if start and start[-1].info.config.mask != masked:
-        told = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
-        raise MIVAError(f"{start[-1].path.stem}, to begin with, {told}, or connect another one to `start`.")
+        kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
+        raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
 
 
 def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked: bool) -> "Recipe":
@@ -217,23 +229,23 @@ def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked:
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 
 
-def _lesson(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "Lesson":
-    from ..miva_core.training.training_set import Lesson, has_direction
+def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "TrainingSet":
+    from ..miva_core.training.training_set import TrainingSet, has_direction
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
-    return Lesson(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
+    return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
 
 
-def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) -> "list[Sample]":
+def _validations(training_set: "TrainingSet", pictures: Tensor | None, masks: Tensor | None) -> "list[Validation]":
     """What the motion is tried on while it learns."""
-    from ..miva_core.training.validation import Sample, first_frames
+    from ..miva_core.training.validation import Validation, first_frames
 
     if pictures is None:
-        return first_frames(lesson, _SAMPLES)
-    pictures = frames_of(pictures)[:_SAMPLES]
-    if not lesson.masked:
-        return [Sample(f"picture {k + 1}", picture) for k, picture in enumerate(pictures)]
+        return first_frames(training_set, _VALIDATIONS)
+    pictures = frames_of(pictures)[:_VALIDATIONS]
+    if not training_set.masked:
+        return [Validation(f"picture {k + 1}", picture) for k, picture in enumerate(pictures)]
     masks = None if masks is None else mask_batch(masks, "The mask to try on")
     if masks is None or len(masks) < len(pictures):
         raise MIVAError(
@@ -241,6 +253,6 @@ def _samples(lesson: "Lesson", pictures: Tensor | None, masks: Tensor | None) ->
             "subjects are connected: connect one for each to `try_on_mask`, or leave `try_on` free."
         )
     return [
-        Sample(f"picture {k + 1}", picture, drawn_mask(mask.clone(), f"The mask of picture {k + 1}"))
+        Validation(f"picture {k + 1}", picture, drawn_mask(mask.clone(), f"The mask of picture {k + 1}"))
         for k, (picture, mask) in enumerate(zip(pictures, masks, strict=False))
     ]

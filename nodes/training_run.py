@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +19,14 @@ from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 
 if TYPE_CHECKING:
-    from ..miva_core.adapters.adapter import MIVAAdapter
-    from ..miva_core.bases.base import Base
     from ..miva_core.bases.recipe import Recipe
-    from ..miva_core.training.loop import Precision, TrainingProgress
-    from ..miva_core.training.training_set import Lesson
-    from ..miva_core.training.validation import Sample
+    from ..miva_core.training.loop import TrainingProgress
+    from ..miva_core.training.options import Precision, TrainOptions
+    from ..miva_core.training.training_set import TrainingSet
+    from ..miva_core.training.validation import Validation
 
-_SAMPLED = 5
-"""How many times in a training its samples are made."""
 _PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+"""What a base computes in, by what it was loaded in."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +34,38 @@ class Training:
     """A training that is known again: queued once more with the same settings it goes on, or is found done.
 
     Attributes:
+        model: the base that learns.
+        training_set: what is learnt.
+        recipe: how.
+        options: how it runs; `run` finds out by itself whether it goes on.
         out: the adapter file, in a folder of its own; its name tells what is learnt, how and from what.
     """
 
     model: MivaModel
-    lesson: "Lesson"
+    training_set: "TrainingSet"
     recipe: "Recipe"
-    seed: int
-    start: "MIVAAdapter | None"
+    options: "TrainOptions"
     out: Path
 
     @classmethod
-    def of(cls, model: MivaModel, lesson: "Lesson", recipe: "Recipe", seed: int, start: MivaStack) -> "Training":
-        from ..miva_core.training.loop import training_settings
+    def of(
+        cls, model: MivaModel, training_set: "TrainingSet", recipe: "Recipe", seed: int, start: MivaStack
+    ) -> "Training":
+        from ..miva_core.training.options import TrainOptions
+        from ..miva_core.training.settings import training_settings
 
         begun = model.adapters(start)[-1] if start else None
-        settings = training_settings(model.base, recipe, seed, _precision(model.base), begun, None)
-        identity = [settings, model.files, lesson.digest(), lesson.motion, lesson.flip, lesson.subject]
-        known = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-        stem = re.sub(r"[^\w-]+", "_", lesson.motion).strip("_")[:60] or "motion"
+        options = TrainOptions(seed=seed, precision=_PRECISION[model.base.model.dtype], start=begun)
+        settings = training_settings(model.base, recipe, options, None)
+        learnt = [training_set.digest(), training_set.motion, training_set.flip, training_set.subject]
+        identity = json.dumps([settings, model.files, *learnt], sort_keys=True)
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        stem = re.sub(r"[^\w-]+", "_", training_set.motion).strip("_")[:60] or "motion"
         stem = f"{stem}_motion" if is_reserved(stem) else stem
-        folder = comfy_folders.trainings_folder() / f"{stem}_{known}"
-        return cls(model, lesson, recipe, seed, begun, folder / f"{stem}.safetensors")
+        folder = comfy_folders.trainings_folder() / f"{stem}_{digest}"
+        return cls(model, training_set, recipe, options, folder / f"{stem}.safetensors")
 
-    def run(self, samples: "list[Sample]") -> list[float]:
+    def run(self, validations: "list[Validation]") -> list[float]:
         """Train unless that is done; the loss of each step.
 
         Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
@@ -67,7 +73,7 @@ class Training:
         from ..miva_core.training.files import ENCODED, lacks_its_report, training_folder
         from ..miva_core.training.kept_encodings import count_encodings
         from ..miva_core.training.loop import CHECKPOINT
-        from ..miva_core.training.run import learn
+        from ..miva_core.training.run import train_and_save
         from ..miva_core.training.state import read_state
 
         checkpoint = training_folder(self.out) / CHECKPOINT
@@ -79,22 +85,18 @@ class Training:
         self.model.load_to_device(comfy_bridge.memory_for_training(self.model.base))
         before = self._newest_sheet()
         stop = comfy_bridge.LateInterruption()
-        bar = _Bar(stop, len(self.lesson.clips), self.recipe.steps)
+        bar = _Bar(stop, len(self.training_set.clips), self.recipe.steps)
         try:
-            outcome = learn(
+            outcome = train_and_save(
                 self.model.base,
-                self.lesson,
+                self.training_set,
                 self.recipe,
                 self.out,
-                samples=samples,
-                sample_every=max(1, self.recipe.steps // _SAMPLED),
-                seed=self.seed,
-                precision=_precision(self.model.base),
-                start=self.start,
-                resume=checkpoint.is_file(),
+                options=replace(self.options, resume=checkpoint.is_file()),
+                validations=validations,
                 callback=self._watcher(bar.show_learnt),
                 stop=stop.asked,
-                tell=bar.show_encoded,
+                on_progress=bar.show_encoded,
             )
         except KeyboardInterrupt:
             kept = count_encodings(training_folder(self.out) / ENCODED)
@@ -105,38 +107,39 @@ class Training:
         stop.raise_if_asked()
         newest = self._newest_sheet()
         if newest and newest != before:
-            with replacing(self._sheet_of(samples)) as temporary:
+            with replacing(self._sheet_of(validations)) as temporary:
                 shutil.copyfile(newest, temporary)
         return list(outcome.losses)
 
-    def tried_on(self, samples: "list[Sample]", made: StackedMiva) -> Tensor:
-        """What the finished motion makes of the samples, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
+    def tried_on(self, validations: "list[Validation]", made: StackedMiva) -> Tensor:
+        """What the finished motion makes of the pictures, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
         from ..miva_core.media.pictures import read_picture
         from ..miva_core.media.video import write_png
         from ..miva_core.training.validation import sheet, try_on
 
-        path = self._sheet_of(samples)
+        path = self._sheet_of(validations)
         if not path.exists():
-            base, tell, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
+            base, on_progress, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
             (adapter,) = self.model.adapters((made,))
             self.model.load_to_device(
-                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.lesson.masked), (made,)
+                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.training_set.masked), (made,)
             )
-            clips = try_on(base, adapter, samples, callback=lambda now: tell(next(done), now.steps * len(samples)))
+            total = len(validations)
+            clips = try_on(base, adapter, validations, callback=lambda now: on_progress(next(done), now.steps * total))
             path.parent.mkdir(exist_ok=True)
-            write_png(sheet(samples, clips), path)
+            write_png(sheet(validations, clips), path)
         return read_picture(path)[None]
 
-    def _sheet_of(self, samples: "list[Sample]") -> Path:
-        """Where the sheet of these very samples is."""
+    def _sheet_of(self, validations: "list[Validation]") -> Path:
+        """Where the sheet of these very pictures is."""
         from ..miva_core.training.files import training_folder
 
-        known = hashlib.sha256()
-        for sample in samples:
-            known.update(sample.label.encode())
-            for seen in (sample.picture, sample.mask):
-                known.update(b"" if seen is None else seen.contiguous().numpy())
-        return training_folder(self.out) / f"tried_on_{known.hexdigest()[:8]}.png"
+        digest = hashlib.sha256()
+        for validation in validations:
+            digest.update(validation.label.encode())
+            for seen in (validation.picture, validation.mask):
+                digest.update(b"" if seen is None else seen.contiguous().numpy())
+        return training_folder(self.out) / f"tried_on_{digest.hexdigest()[:8]}.png"
 
     def _newest_sheet(self) -> Path | None:
         """The last sheet that was made while it learnt."""
@@ -145,7 +148,7 @@ class Training:
         return max(training_folder(self.out).glob("samples_*.png"), default=None)
 
     def _watcher(self, show: Callable[[int, Any], None]) -> "Callable[[TrainingProgress], None]":
-        """Shows progress, and samples above the curve of the loss as often as they are made.
+        """Shows progress, and validation clips above the curve of the loss as often as they are made.
 
         Args:
             show: of a step, and a preview or None.
@@ -210,11 +213,6 @@ class _Bar:
     def _show(self, done: int, preview: Any) -> None:
         with self._stop.deferred():
             self._bar.update(done, self._clips + self._steps, preview)
-
-
-def _precision(base: "Base") -> "Precision":
-    """What a base computes in as it was loaded."""
-    return _PRECISION[base.model.dtype]
 
 
 def _above(upper: Tensor, lower: Tensor) -> Tensor:

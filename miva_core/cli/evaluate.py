@@ -11,6 +11,7 @@ TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     command.add_argument("adapter", help="its name or file")
     command.add_argument(
         "--stills",
@@ -38,11 +39,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ..measure.report import table, write_plot, write_table
     from ..media.pictures import fit_picture
     from ..media.video import write_png
-    from ..training.validation import read_samples, sheet, try_on
+    from ..training.validation import read_validations, sheet, try_on
 
     path = resolve_adapter(options.adapter, options.adapters)
     info = read_info(path)
-    samples = read_samples(options.stills, info.config.mask)
+    samples = read_validations(options.stills, info.config.mask)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")
     check_parent(options.out)

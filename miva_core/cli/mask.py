@@ -30,6 +30,7 @@ _CELL = 400
 
 
 def add_mask(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     command.add_argument("source", type=Path, metavar="PICTURE|CLIP", help="a picture, video or folder of frames")
     command.add_argument(
         "--prompt", help='a short noun phrase for each subject, ended by a full stop or comma: "horse. rider."'

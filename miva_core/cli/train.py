@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ..bases.recipe import Recipe
     from ..clips.camera_clips import Shooting
     from ..clips.files import FindMasks
-    from ..training.training_set import Lesson
-    from ..training.validation import Sample
+    from ..training.training_set import TrainingSet
+    from ..training.validation import Validation
 
 _SAMPLES = 4
 STOPPED = 130
@@ -156,8 +156,9 @@ def _train(options: argparse.Namespace) -> None:
     from ..bases.library import resolve_adapter
     from ..training.accelerating import check_precision
     from ..training.files import check_start, how_to_go_on, training_folder
+    from ..training.options import Author, TrainOptions
     from ..training.recipes import expected_of, recipe
-    from ..training.run import Author, Companion, learn
+    from ..training.run import Partner, train_and_save
 
     options.motion = options.motion or options.out.stem.replace("_", " ")
     if options.camera and options.masked:
@@ -172,8 +173,8 @@ def _train(options: argparse.Namespace) -> None:
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
         if read_info(path).config.mask != options.masked:
-            told = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
-            raise MIVAError(f"{path} {told}, or take another adapter.")
+            kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
+            raise MIVAError(f"{path} {kind}, or take another adapter.")
     if not options.camera and (options.speed, options.easing) != (None, None):
         raise MIVAError("Only camera motions have a speed and an easing: add --camera, or leave them out.")
     words = _words(options, paths)
@@ -181,14 +182,16 @@ def _train(options: argparse.Namespace) -> None:
     precision = options.precision or _precision(options.base, where)
     check_precision(precision, where)
     base = load_chosen_base(options, where, _dtype(precision, where))
-    lesson, samples = _material(base, options, words)
+    training_set, validations = _material(base, options, words)
     folder = training_folder(options.out)
     # Of several processes, the first one talks.
     first = os.environ.get("RANK", "0") == "0"
     if first:
-        clips, steps = (f"{n} {one}{'s' * (n > 1)}" for n, one in ((len(lesson.clips), "clip"), (chosen.steps, "step")))
-        source = f"{clips}{', mirrored ones too' * lesson.flip}, {steps}"
-        print(f"Learning {lesson.motion!r} from {source}; checkpoints, samples and report: {folder}.")
+        clips, steps = (
+            f"{n} {one}{'s' * (n > 1)}" for n, one in ((len(training_set.clips), "clip"), (chosen.steps, "step"))
+        )
+        source = f"{clips}{', mirrored ones too' * training_set.flip}, {steps}"
+        print(f"Learning {training_set.motion!r} from {source}; checkpoints, samples and report: {folder}.")
 
     from tqdm import tqdm
 
@@ -196,9 +199,9 @@ def _train(options: argparse.Namespace) -> None:
     from .interruption import interruption
 
     adapters = {name: MIVAAdapter.load(path, base.backbone) for name, path in paths.items()}
-    beside = None
+    partner = None
     if options.beside:
-        beside = Companion(adapters["beside"], read_info(paths["beside"]), options.beside_out)
+        partner = Partner(adapters["beside"], read_info(paths["beside"]), options.beside_out)
     try:
         with interruption() as stop, tqdm(total=chosen.steps, unit="step", delay=0.5, disable=not first) as bar:
 
@@ -207,23 +210,25 @@ def _train(options: argparse.Namespace) -> None:
                 bar.set_postfix(loss=f"{progress.losses[-1]:.4f}", refresh=False)
                 bar.update(progress.step - bar.n)
 
-            outcome = learn(
+            outcome = train_and_save(
                 base,
-                lesson,
+                training_set,
                 chosen,
                 options.out,
-                samples=samples,
-                sample_every=options.sample_every or max(1, chosen.steps // 5),
-                save_every=options.save_every,
-                seed=options.seed,
-                precision=precision,
-                author=Author(options.author, options.licence),
-                start=adapters.get("start"),
-                beside=beside,
-                resume=options.resume,
+                options=TrainOptions(
+                    seed=options.seed,
+                    precision=precision,
+                    start=adapters.get("start"),
+                    resume=options.resume,
+                    save_every=options.save_every,
+                    validate_every=options.sample_every,
+                    author=Author(options.author, options.licence),
+                ),
+                validations=validations,
+                partner=partner,
                 callback=show,
                 stop=stop,
-                tell=lambda encoded, clips: bar.set_description(f"clip {encoded} of {clips} encoded"),
+                on_progress=lambda encoded, clips: bar.set_description(f"clip {encoded} of {clips} encoded"),
             )
     except KeyboardInterrupt:
         if first:
@@ -280,11 +285,13 @@ def _words(options: argparse.Namespace, paths: dict[str, Path]) -> list[str]:
     return words
 
 
-def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -> "tuple[Lesson, Sequence[Sample]]":
+def _material(
+    base: "Base", options: argparse.Namespace, words: Sequence[str]
+) -> "tuple[TrainingSet, Sequence[Validation]]":
     """What is learnt and tried on; the models that find masks are let go of afterwards."""
     if not words:
-        lesson = _lesson(base, options, None)
-        return lesson, _samples(options, lesson, None)
+        training_set = _training_set(base, options, None)
+        return training_set, _validations(options, training_set, None)
     from ..subject_mask.subjects import find_subjects
 
     detector, segmenter = load_chosen_detector(options), load_chosen_segmenter(options)
@@ -295,17 +302,17 @@ def _material(base: "Base", options: argparse.Namespace, words: Sequence[str]) -
             find_subjects(frames, ". ".join(phrases), detector, segmenter, confidence=confidence).masks
         )
 
-    lesson = _lesson(base, options, finder(words))
+    training_set = _training_set(base, options, finder(words))
     # A still is tried with the first subject alone.
-    return lesson, _samples(options, lesson, finder(words[:1]))
+    return training_set, _validations(options, training_set, finder(words[:1]))
 
 
-def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None") -> "Lesson":
+def _training_set(base: "Base", options: argparse.Namespace, find: "FindMasks | None") -> "TrainingSet":
     from ..checks import printable
     from ..clips.files import read_clips
     from ..clips.stills import read_stills
     from ..clips.training_clip import ClipSpec
-    from ..training.training_set import Lesson, film_clips, has_direction
+    from ..training.training_set import TrainingSet, film_clips, has_direction
 
     if options.camera:
         shooting = _shooting(options, base.size, base.frames)
@@ -322,16 +329,18 @@ def _lesson(base: "Base", options: argparse.Namespace, find: "FindMasks | None")
     if flip is None:
         filmed = any(options.clips.glob("*_flow.json"))
         flip = not (options.camera or filmed or has_direction(options.motion))
-    return Lesson(options.motion, clips, options.masked, flip, options.subject, source)
+    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source)
 
 
-def _samples(options: argparse.Namespace, lesson: "Lesson", find: "FindMasks | None") -> "Sequence[Sample]":
+def _validations(
+    options: argparse.Namespace, training_set: "TrainingSet", find: "FindMasks | None"
+) -> "Sequence[Validation]":
     """Held-out stills, or where there are none first frames of training clips."""
-    from ..training.validation import first_frames, read_samples
+    from ..training.validation import first_frames, read_validations
 
     if options.stills:
-        return read_samples(options.stills, options.masked, _SAMPLES, find)
-    return first_frames(lesson, _SAMPLES)
+        return read_validations(options.stills, options.masked, _SAMPLES, find)
+    return first_frames(training_set, _SAMPLES)
 
 
 def _dtype(precision: str, where: "torch.device") -> "torch.dtype":

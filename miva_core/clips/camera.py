@@ -90,7 +90,17 @@ def eased(frames: int, easing: Easing) -> Tensor:
 
 
 def move_transforms(move: CameraMove, speed: float, frames: int, easing: Easing = "linear") -> Tensor:
-    """Compute the affine maps (1, F, 2, 3) of a move at `speed` times its velocity, see `camera_transforms`."""
+    """Compute the affine maps of one move.
+
+    Args:
+        move: at its own velocity.
+        speed: factor of that velocity.
+        frames: number of frames F.
+        easing: as in `camera_transforms`.
+
+    Returns:
+        (1, F, 2, 3), as from `camera_transforms`.
+    """
     pan, zoom, roll = (torch.tensor([value]) * speed for value in (move.pan, move.zoom, move.roll))
     return camera_transforms(pan, zoom, roll, frames, easing)
 

@@ -146,8 +146,10 @@ def _is_clip(path: Path) -> bool:
 
 
 def _is_of_frames(folder: Path) -> bool:
-    """Whether the pictures in a folder are frames of one clip, without clips among them; a folder that cannot be opened
-    is none."""
+    """Whether the pictures in a folder are frames of one clip, without clips among them.
+
+    A folder that cannot be opened is none; it is named among what is passed over.
+    """
     try:
         inside = visible_entries(folder)
     except MIVAError:

@@ -11,7 +11,12 @@ MASK_ENDINGS = ("_mask", "_beside_mask")
 
 
 def mask_names(clip: str, ending: str) -> set[str]:
-    """The names that masks of a clip may have, in lower case."""
+    """The names that masks of a clip may have, in lower case.
+
+    Args:
+        clip: name of the clip.
+        ending: one of `MASK_ENDINGS`.
+    """
     return {f"{clip}{ending}".lower(), f"{clip}{ending}s".lower()}
 
 

@@ -45,22 +45,27 @@ class Candidates:
     best_score: float
 
     def top(self, count: int, confidence: float) -> "Candidates":
-        """Select the best `count` boxes that score at least `confidence`."""
+        """Select the best boxes.
+
+        Args:
+            count: their largest number.
+            confidence: their lowest score, in [0, 1].
+        """
         selected = (self.scores >= confidence).nonzero()[:count, 0]
         return Candidates(self.boxes[selected], self.scores[selected], self.best_score)
 
 
 class Detector:
-    """Grounding DINO with its vocabulary, see `load_detector`."""
+    """Grounding DINO with its vocabulary, see `load_detector`.
+
+    Args:
+        model: a GroundingDinoForObjectDetection.
+        tokenizer: with the vocabulary of bert-base-uncased.
+        shorter: shorter side in pixels that pictures are scaled to.
+        longer: largest other side in pixels that they may have then.
+    """
 
     def __init__(self, model: "PreTrainedModel", tokenizer: "Tokenizer", shorter: int, longer: int) -> None:
-        """
-        Args:
-            model: a GroundingDinoForObjectDetection.
-            tokenizer: with the vocabulary of bert-base-uncased.
-            shorter: shorter side in pixels that pictures are scaled to.
-            longer: largest other side in pixels that they may have then.
-        """
         check_text_positions(inspect.getmodule(type(model)))
         processor = image_processor("grounding_dino", "GroundingDinoImageProcessor")
         self._prepare = processor(size={"shortest_edge": shorter, "longest_edge": longer})

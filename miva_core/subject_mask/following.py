@@ -115,7 +115,12 @@ def warn_lost(masks: Tensor, names: Sequence[str], key_frame: int) -> None:
 
 
 def warn_memory(frames: Tensor, subjects: int) -> None:
-    """Warn of a clip whose masks, first bool and then float32, need more than 2 GB; all else does not grow with it."""
+    """Warn of a clip whose masks, first bool and then float32, need more than 2 GB; nothing else grows with the clip.
+
+    Args:
+        frames: (F, H, W, 3).
+        subjects: their number.
+    """
     need = frames[..., 0].numel() * subjects * 5
     if need > _LARGE_CLIP:
         text = f"Tracking {len(frames)} frames x {subjects} subjects needs about {need / 1e9:.1f} GB of RAM; "

@@ -24,18 +24,18 @@ Point = tuple[float, float, int]
 
 
 class Segmenter:
-    """SAM 2, see `load_segmenter`."""
+    """SAM 2 for pictures and, where its weights can track, for clips; see `load_segmenter`.
+
+    Args:
+        model: a Sam2Model, for pictures.
+        load_video: loads the Sam2VideoModel of the same weights; None where they cannot track.
+        multimask: whether the model was trained to offer several masks for a single point.
+        name: of its file, for messages.
+    """
 
     def __init__(
         self, model: "PreTrainedModel", load_video: "Callable[[], PreTrainedModel] | None", multimask: bool, name: str
     ) -> None:
-        """
-        Args:
-            model: a Sam2Model, for pictures.
-            load_video: loads the Sam2VideoModel of the same weights; None where they cannot track.
-            multimask: whether the model was trained to offer several masks for a single point.
-            name: of its file, for messages.
-        """
         self.model, self._load_video, self._multimask, self._name = model, load_video, multimask, name
         self._side = model.config.prompt_encoder_config.image_size
 

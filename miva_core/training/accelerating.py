@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from ..errors import MIVAError
+from .options import Precision
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -16,8 +17,12 @@ _PATIENCE = timedelta(hours=3)
 """How long processes wait for the first one, which makes the samples."""
 
 
-def check_precision(precision: str, device: torch.device) -> None:
+def check_precision(precision: Precision, device: torch.device) -> None:
     """Check that a device trains in a precision.
+
+    Args:
+        precision: what the model is to compute in.
+        device: where it is.
 
     Raises:
         MIVAError: it does not.
@@ -26,11 +31,27 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise MIVAError("A processor does not train in fp16: take fp32, or bf16 where it has units for it.")
 
 
+def mixed_precision(precision: Precision, dtype: torch.dtype) -> Literal["bf16", "fp16"] | None:
+    """What Accelerate is to have a model compute in, or None where it does so by itself.
+
+    Args:
+        precision: what the model is to compute in.
+        dtype: of its weights.
+    """
+    if precision == "fp32" or (precision == "bf16" and dtype == torch.bfloat16):
+        return None
+    return precision
+
+
 @contextmanager
 def own_accelerator(device: torch.device, mixed: Literal["bf16", "fp16"] | None) -> Iterator["Accelerator"]:
     """An accelerator that moves nothing to a device by itself.
 
     What Accelerate keeps for the whole process, of which a program around this one may have its own, is put back.
+
+    Args:
+        device: where the model is.
+        mixed: what the model computes in, where that is not the dtype of its weights.
     """
     from accelerate import Accelerator, InitProcessGroupKwargs
     from accelerate.state import AcceleratorState, GradientState, PartialState

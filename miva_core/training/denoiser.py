@@ -1,127 +1,133 @@
-"""A video model together with the noise it was made for, as training sees it: one call for a batch of noise levels."""
+"""A video model together with the noise it was trained on, as losses see it: one call for a batch of timesteps."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..bases.base import Base
+from ..bases.model_predictor import ModelPredictor
 from ..diffusion.noise_process import NoiseProcess
+from ..diffusion.predictor import Answer
 
 LEAST_NOISE = 0.1
 """Floor of sigma^2 in the weight 1 / sigma^2, so that the almost clean steps do not outweigh all others."""
 
 
 @dataclass(frozen=True)
+class NoisedClips:
+    """Clean clips with the noise that is to be added to them, and what else their losses need.
+
+    Attributes:
+        latents: (B, C, F, h, w) the clean clips.
+        noise: (B, C, F, h, w) standard normal noise.
+        text: (B, W, D) caption embeddings, or None for the model's own text.
+        weights: (B, F, h, w) how much each place counts, see `loss.place_weights`; None for all alike.
+        flow: (B, F, 3, H, W) flow and trust, see `flow_errors`, for models that predict one; None if it is unknown.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    text: Tensor | None = None
+    weights: Tensor | None = None
+    flow: Tensor | None = None
+
+    def __getitem__(self, rows: Tensor) -> "NoisedClips":
+        """Some of the clips.
+
+        Args:
+            rows: (B,) bool, which ones.
+        """
+        optional = (part if part is None else part[rows] for part in (self.text, self.weights, self.flow))
+        return NoisedClips(self.latents[rows], self.noise[rows], *optional)
+
+
+@dataclass(frozen=True)
 class Denoiser:
     """How clips are noised, what the model answers, and what it should have answered.
 
-    Clips are (B, C, F, h, w), steps t (B,). What is noised is their motion: x - x^1 where the noise is centred on the
-    first frame, and x itself elsewhere.
+    Args of its methods: `clips` are B clips; `t` are (B,) steps of the noise process, one for each clip.
 
     Attributes:
-        model: takes noisy clips, steps and a text.
-        scheduler: its noise levels and kind of prediction (noise, velocity, x_0, flow).
-        centred: see `Base`.
-        text_per_frame: see `Base`.
-        dtype: what the model is fed, where that is not the latents' own.
+        predictor: the model.
+        process: the noise that the model was trained on.
     """
 
-    model: nn.Module
-    scheduler: Any
-    centred: bool
-    text_per_frame: bool = True
-    dtype: torch.dtype | None = None
+    predictor: ModelPredictor
+    process: NoiseProcess
 
     @classmethod
     def of(cls, base: Base) -> "Denoiser":
-        """That of a base."""
-        return cls(base.model, base.scheduler, base.centred, base.text_per_frame, base.model.dtype)
+        """Build the denoiser of a base."""
+        return cls(ModelPredictor.of(base), base.noise_process)
 
-    def motion(self, latents: Tensor) -> Tensor:
-        """What is to be restored of clips."""
-        return latents - latents[:, :, :1] if self.centred else latents
+    def motion(self, clips: NoisedClips) -> Tensor:
+        """The training target: latents minus the first frame if the process is centred, else the latents."""
+        return self.process.relative(clips.latents)
 
-    def noised(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """alpha motion + sigma noise."""
-        alpha, sigma = self.levels(t, latents)
-        return alpha * self.motion(latents) + sigma * noise
+    def noised(self, clips: NoisedClips, t: Tensor) -> Tensor:
+        """The motion with noise: alpha_t motion + sigma_t noise, (B, C, F, h, w)."""
+        return self.process.noised(self.motion(clips), clips.noise, t)
 
-    def answer(self, text: Tensor | None, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the model says of clips whose first frame it is shown clean, at the same t as the rest (3.3).
+    def answer(self, clips: NoisedClips, t: Tensor) -> Answer:
+        """Call the model on noised clips, their first frame clean at the same t as the rest (MIVA, section 3.3)."""
+        first = clips.latents[:, :, :1]
+        moving = self.noised(clips, t) + self.process.centre(first)
+        predictor = self.predictor if clips.text is None else replace(self.predictor, text=clips.text)
+        return predictor.predict(torch.cat([first, moving[:, :, 1:]], dim=2), t)
+
+    def restored(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:
+        """The motion (B, C, F, h, w) that an answer at step t stands for."""
+        return self.process.clean(answer.output, self.noised(clips, t), t)
+
+    def squared_errors(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:
+        """Per-element squared error in the model's prediction type, weighted by the timestep.
+
+        Where the model predicts the motion itself the errors are divided by sigma^2, which makes them those of the
+        velocity; in flow matching they are weighted by a bell over t, as Wan's released training is (see `bell`).
 
         Args:
-            text: (B, W, D) caption embeddings, None for models that run without.
-            latents: clean clips. noise: the same shape.
+            answer: of the model for `clips` at step t.
+            clips: what was noised.
+            t: (B,) steps.
 
         Returns:
-            Like `latents`, float32; frame 1 is of no meaning.
+            (B, C, F, h, w)
         """
-        return self.answer_with_flow(text, latents, noise, t)[0]
-
-    def answer_with_flow(
-        self, text: Tensor | None, latents: Tensor, noise: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """`answer`, and the flow that it rests on, (B, F, 2, 8h, 8w) pixels, see `WarpingOutput`; None for models that
-        predict none. Arguments are those of `answer`."""
-        first, copies = latents[:, :, :1], latents.shape[2] if self.text_per_frame else 1
-        moving = self.noised(latents, noise, t) + (first if self.centred else 0)
-        clips = torch.cat([first, moving[:, :, 1:]], dim=2)
-        clips = clips.to(self.dtype or clips.dtype)
-        words = None if text is None else text.to(clips).repeat_interleave(copies, dim=0)
-        output = self.model(clips, t.to(clips.device), encoder_hidden_states=words)
-        return output.sample.float(), getattr(output, "flow", None)
-
-    def restored(self, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """The motion that an answer stands for."""
-        return NoiseProcess(self.scheduler).clean(answer, self.noised(latents, noise, t), t)
-
-    def squared_errors(self, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Of an answer, place by place, in the model's own kind of prediction.
-
-        Where the model predicts the motion itself they are divided by sigma^2, which makes them those of the velocity;
-        in flow matching they are weighted by a bell over t, as Wan's released training is (see `bell`).
-        """
-        errors = (answer - self._target(latents, noise, t)).square()
+        target = self.process.target(self.motion(clips), clips.noise, t)
+        errors = (answer.output - target).square()
         if self.predicts_motion:
             return errors / self.least_variance(t, errors)
-        if NoiseProcess(self.scheduler).is_flow:
-            return errors * bell(_wide(t), self.scheduler).to(errors)
+        if self.process.is_flow:
+            return errors * bell(t.view(-1, 1, 1, 1, 1), self.process).to(errors)
         return errors
 
     @property
     def predicts_motion(self) -> bool:
         """Whether the answer is the motion itself, neither noise nor a velocity."""
-        return not NoiseProcess(self.scheduler).is_flow and self.scheduler.config.prediction_type == "sample"
+        return self.process.prediction == "sample"
 
     def least_variance(self, t: Tensor, like: Tensor) -> Tensor:
-        """sigma^2 at steps t (B,), at least `LEAST_NOISE`: (B, 1, 1, 1, 1)."""
-        return self.levels(t, like)[1].square().clamp(min=LEAST_NOISE)
-
-    def levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """alpha and sigma at steps t (B,), both (B, 1, 1, 1, 1)."""
-        return NoiseProcess(self.scheduler).levels(t, like)
-
-    def _target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        motion = self.motion(latents)
-        if NoiseProcess(self.scheduler).is_flow:
-            return noise - motion
-        alpha, sigma = self.levels(t, latents)
-        kind = self.scheduler.config.prediction_type
-        return {"sample": motion, "epsilon": noise, "v_prediction": alpha * noise - sigma * motion}[kind]
+        """sigma_t^2 at (B,) steps, at least `LEAST_NOISE`, to be multiplied with (B, …) tensors such as `like`."""
+        return self.process.levels(t, like)[1].square().clamp(min=LEAST_NOISE)
 
 
-def bell(t: Tensor, scheduler: Any) -> Tensor:
-    """The weight exp(-2 ((t - T/2) / T)^2), shifted to a minimum of 0 and scaled to a mean of 1 over the schedule."""
-    count = scheduler.config.num_train_timesteps
+def bell(t: Tensor, process: NoiseProcess) -> Tensor:
+    """Weight timesteps of flow matching by a bell: exp(-2 ((t - T/2) / T)^2), scaled to a mean of 1 over the schedule.
+
+    It is shifted to a minimum of 0, at pure noise.
+
+    Args:
+        t: steps, of any shape.
+        process: of flow matching, its scheduler set to all its training steps.
+
+    Returns:
+        Weights of the shape of `t`.
+    """
+    count = process.length
 
     def height(steps: Tensor) -> Tensor:
         return torch.exp(-2 * ((steps - count / 2) / count) ** 2)
 
     low = height(torch.tensor(float(count)))
-    return (height(t) - low) / (height(scheduler.timesteps.cpu().float()) - low).mean()
-
-
-def _wide(t: Tensor) -> Tensor:
-    return t.view(-1, 1, 1, 1, 1)
+    return (height(t) - low) / (height(process.scheduler.timesteps.cpu().float()) - low).mean()

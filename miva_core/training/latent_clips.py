@@ -1,7 +1,7 @@
 """Training clips as a model sees them: every frame encoded once, latents drawn from what the encoder says of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -20,7 +20,8 @@ class Pixels(NamedTuple):
     """A clip before it is encoded.
 
     Attributes:
-        frames: (N, 3, H, W) in [0, 1]. masks: (K, N, H, W) in [0, 1], K being 0 where there are none.
+        frames: (N, 3, H, W) in [0, 1].
+        masks: (K, N, H, W) in [0, 1], K being 0 where there are none.
         flow: (1, N, 3, H, W), see `measure_flow`, for bases that predict flow; otherwise (0, N).
     """
 
@@ -38,9 +39,11 @@ class LatentClip:
     """An encoded clip of N latent frames with K masks.
 
     Attributes:
-        mean: (1 + K, C, N, h, w), of the clip and of its masks as pictures. std: the same shape, or None for 0.
+        mean: (1 + K, C, N, h, w), of the clip and of its masks as pictures.
+        std: (1 + K, C, N, h, w), how far latents spread around the mean; None for not at all.
         masks: (K, N, h, w) in [0, 1].
-        readout_weight: (K, C), and readout_bias: (K,), see `LinearReadout`.
+        readout_weight: (K, C), see `LinearReadout`.
+        readout_bias: (K,), see `LinearReadout`.
         flow: see `Pixels`.
     """
 
@@ -53,6 +56,12 @@ class LatentClip:
 
     def __len__(self) -> int:
         return self.mean.shape[2]
+
+    def window(self, span: slice) -> "LatentClip":
+        """Some of the latent frames, with all that belongs to them."""
+        std = None if self.std is None else self.std[:, :, span]
+        parts = {"mean": self.mean[:, :, span], "std": std, "masks": self.masks[:, span], "flow": self.flow[:, span]}
+        return replace(self, **parts)
 
 
 @torch.no_grad()
@@ -104,16 +113,19 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
 
 
 class Batch(NamedTuple):
-    """B clips of one length, each with K mask sequences.
+    """B clips of one length, each with K mask sequences, and the noise that is to be added to them.
 
     Attributes:
         latents: (1 + K, B, C, F, h, w), the clips first.
+        noise: (1 + K, B, C, F, h, w) standard normal.
         masks: (K', B, F, h, w) in [0, 1]; K' is K, or more where masks are known but not generated.
-        readout_weight: (K, B, C). readout_bias: (K, B).
+        readout_weight: (K, B, C), see `LinearReadout`.
+        readout_bias: (K, B), see `LinearReadout`.
         flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
     """
 
     latents: Tensor
+    noise: Tensor
     masks: Tensor
     readout_weight: Tensor
     readout_bias: Tensor
@@ -123,37 +135,35 @@ class Batch(NamedTuple):
 def draw_batch(
     clips: Sequence[Sequence[LatentClip]], count: int, full: int, frames: int, generator: torch.Generator
 ) -> Batch:
-    """Draw windows of random clips.
+    """Draw windows of random clips, and their noise.
 
     All clips are drawn alike, however many versions there are of each.
 
     Args:
         clips: each in its versions: phases, windows, colourings.
-        full: latent frames of a whole window, by which its start is drawn. frames: so many of them are taken.
+        count: number B of clips to draw.
+        full: latent frames of a whole window, by which its start is drawn.
+        frames: how many of them are taken, from the start on.
         generator: also draws the latents, for encoders that only tell their mean and spread; of the first frame of a
             window, which the model is shown clean, the mean is taken, as in `animate`.
     """
     rows = torch.randint(len(clips), (count,), generator=generator).tolist()
     versions, places = torch.rand(2, count, generator=generator).tolist()
     chosen = [clips[row][int(version * len(clips[row]))] for row, version in zip(rows, versions, strict=True)]
-    spans = [
-        slice(start, start + frames)
-        for start in (int(place * (len(clip) - full + 1)) for clip, place in zip(chosen, places, strict=True))
-    ]
-    latents = torch.stack([clip.mean[:, :, span] for clip, span in zip(chosen, spans, strict=True)], dim=1)
-    if any(clip.std is not None for clip in chosen):
-        spread = torch.stack(
-            [_spread(clip)[:, :, span] for clip, span in zip(chosen, spans, strict=True)],
-            dim=1,
-        )
+    starts = [int(place * (len(clip) - full + 1)) for clip, place in zip(chosen, places, strict=True)]
+    windows = [clip.window(slice(start, start + frames)) for clip, start in zip(chosen, starts, strict=True)]
+    latents = torch.stack([window.mean for window in windows], dim=1)
+    if any(window.std is not None for window in windows):
+        spread = torch.stack([_spread(window) for window in windows], dim=1)
         spread[:, :, :, 0] = 0
         latents = latents + spread * torch.randn(latents.shape, generator=generator)
-    flow = torch.stack([clip.flow[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1)
+    flow = torch.stack([window.flow for window in windows], dim=1)
     return Batch(
         latents,
-        torch.stack([clip.masks[:, span] for clip, span in zip(chosen, spans, strict=True)], dim=1),
-        torch.stack([clip.readout_weight for clip in chosen], dim=1),
-        torch.stack([clip.readout_bias for clip in chosen], dim=1),
+        torch.randn(latents.shape, generator=generator),
+        torch.stack([window.masks for window in windows], dim=1),
+        torch.stack([window.readout_weight for window in windows], dim=1),
+        torch.stack([window.readout_bias for window in windows], dim=1),
         join_flow(flow[0])[None] if len(flow) else flow,
     )
 

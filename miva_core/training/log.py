@@ -1,4 +1,4 @@
-"""What a training shows while it runs: the curve of its loss, sample clips, and TensorBoard where it is installed."""
+"""What a training shows while it runs: its loss, validation clips, and TensorBoard where it is installed."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,7 +12,8 @@ from ..animation.clip import Clip, Progress
 from ..bases.base import Base
 from ..media.video import write_png
 from ..storage.files import replacing
-from .validation import Sample, sheet, try_on
+from .loop import TrainingProgress
+from .validation import Validation, sheet, try_on
 
 CURVE = "loss.png"
 
@@ -50,34 +51,36 @@ class TrainingLog:
     Args:
         folder: of the training.
         base: to try adapters on.
-        samples: what they are tried on, nothing where this is empty.
-        every: steps between samples.
+        validations: what they are tried on, nothing where this is empty.
+        every: steps between clips of them.
         done: steps that were done when it starts, more than 0 where a training goes on.
-        stop: asked at every step of a sample whether to break off, so that the training can be stopped meanwhile.
+        stop: asked at every step of such a clip whether to break off, so that the training can be stopped meanwhile.
     """
 
     def __init__(
         self,
         folder: Path,
         base: Base,
-        samples: Sequence[Sample],
+        validations: Sequence[Validation],
         every: int,
         done: int,
         stop: Callable[[], bool] | None = None,
     ) -> None:
-        self._folder, self._base, self._samples, self._every = folder, base, samples, every
-        self._stop = stop or (lambda: False)
-        self._board = _tensorboard(folder, done)
-        self.clips: list[Clip] = []
-        """What the adapter last made of the samples."""
+        self._folder, self._base, self._validations, self._every = folder, base, validations, every
+        self._done, self._stop = done, stop or (lambda: False)
+        self._board: Any = None
+        self.clips: list[Clip] | None = None
+        """What the adapter last made of the validation pictures; None before the first step that is added."""
 
-    def add(self, step: int, steps: int, losses: Sequence[float], adapter: MIVAAdapter) -> None:
-        """After each step."""
+    def add(self, progress: TrainingProgress) -> None:
+        """Log a step."""
+        if self.clips is None:
+            self.clips, self._board = [], _tensorboard(self._folder, self._done)
         if self._board:
-            self._board.add_scalar("loss", losses[-1], step)
-        if step % self._every == 0 or step == steps:
-            draw_curve(losses, self._folder / CURVE)
-            self._show(step, adapter)
+            self._board.add_scalar("loss", progress.losses[-1], progress.step)
+        if progress.step % self._every == 0 or progress.step == progress.steps:
+            draw_curve(progress.losses, self._folder / CURVE)
+            self._show(progress.step, progress.adapter)
 
     def close(self) -> None:
         """After the last step, or when the training is stopped."""
@@ -85,13 +88,13 @@ class TrainingLog:
             self._board.close()
 
     def _show(self, step: int, adapter: MIVAAdapter) -> None:
-        if not self._samples:
+        if not self._validations:
             return
         try:
-            self.clips = try_on(self._base, adapter, self._samples, callback=self._break_off)
+            self.clips = try_on(self._base, adapter, self._validations, callback=self._break_off)
         except _Stopped:
             return
-        picture = sheet(self._samples, self.clips)
+        picture = sheet(self._validations, self.clips)
         write_png(picture, self._folder / f"samples_{step:06d}.png")
         if self._board:
             self._board.add_image("samples", picture.numpy(), step, dataformats="HWC")
@@ -102,7 +105,7 @@ class TrainingLog:
 
 
 class _Stopped(Exception):
-    """Samples are not wanted any more."""
+    """Clips of validation pictures are not wanted any more."""
 
 
 def _tensorboard(folder: Path, done: int) -> Any:

@@ -1,16 +1,20 @@
 """The training objective: restore frames 2..F beside a clean first frame."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from ..clips.optical_flow import FLOW_WEIGHT, flow_errors
-from .denoiser import Denoiser
+from ..diffusion.predictor import Answer
+from .denoiser import Denoiser, NoisedClips
+from .draws import Draws
 
 
 def place_weights(masks: Tensor, subject: float) -> Tensor:
     """How much each place of a latent clip counts: 1, and more where the subject is or was at first.
 
-    Subjects are small, and would hardly be heard otherwise.
+    Subjects are small, and would hardly be learnt otherwise.
 
     Args:
         masks: (B, F, h, w) of the subjects, in [0, 1], on the grid of the latents.
@@ -22,88 +26,88 @@ def place_weights(masks: Tensor, subject: float) -> Tensor:
     return 1 + subject * torch.maximum(masks, masks[:, :1])
 
 
-def clip_losses(
-    denoiser: Denoiser,
-    text: Tensor | None,
-    latents: Tensor,
-    noise: Tensor,
-    t: Tensor,
-    weights: Tensor | None = None,
-    flow: Tensor | None = None,
-) -> Tensor:
+def clip_losses(denoiser: Denoiser, clips: NoisedClips, t: Tensor) -> Tensor:
     """Mean of the weighted squared errors of frames 2..F (MIVA, section 3.3).
 
-    Where the model predicts a flow, too, that is known of the clips, its errors are added.
+    Where the clips' flow is known, which the model predicts, too, its errors are added.
 
     Args:
-        text: (B, W, D) caption embeddings, None for models that run without.
-        latents: (B, C, F, h, w) clean clips. noise: the same shape.
+        denoiser: the model.
+        clips: B clips.
         t: (B,) steps.
-        weights: (B, F, h, w) of the places, see `place_weights`; default all alike.
-        flow: (B, F, 3, H, W), flow and trust, see `flow_errors`; for models that predict one.
 
     Returns:
         (B,) one loss per clip.
     """
-    if weights is None:
-        weights = torch.ones_like(latents[:, 0])
-    answer, predicted = denoiser.answer_with_flow(text, latents, noise, t)
-    errors = denoiser.squared_errors(answer, latents, noise, t) * weights[:, None]
+    weights = torch.ones_like(clips.latents[:, 0]) if clips.weights is None else clips.weights
+    answer = denoiser.answer(clips, t)
+    errors = denoiser.squared_errors(answer, clips, t) * weights[:, None]
     losses = errors[:, :, 1:].mean(dim=(1, 2, 3, 4))
-    if flow is not None:
-        losses = losses + FLOW_WEIGHT * flow_errors(predicted, flow, weights)
+    if clips.flow is not None and answer.flow is not None:
+        losses = losses + FLOW_WEIGHT * flow_errors(answer.flow, clips.flow, weights)
     return losses
 
 
-def rolled_out_losses(
-    denoiser: Denoiser,
-    text: Tensor | None,
-    latents: Tensor,
-    noise: Tensor,
-    t: Tensor,
-    later: Tensor,
-    own: Tensor,
-    weights: Tensor | None = None,
-    flow: Tensor | None = None,
-) -> Tensor:
+def rolled_out_losses(denoiser: Denoiser, clips: NoisedClips, draws: Draws) -> Tensor:
     """`clip_losses`, some of the clips being brought to their step by the model itself.
 
     A model that has only met clips noised from the truth takes the blur of its own earlier steps for evidence, and
     moves less with every step it is given.
 
     Args:
-        later: (B,) the noisier steps that the model starts from, at least t.
-        own: (B,) bool, which clips. The other arguments are those of `clip_losses`.
+        denoiser: the model.
+        clips: B clips.
+        draws: their steps, and which of them are rolled out.
+
+    Returns:
+        (B,) one loss per clip.
     """
-    if own.any():
-        noise = noise.clone()
+    chosen = draws.rolled_out
+    if chosen.any():
+        noise, some = clips.noise.clone(), clips[chosen]
+        t, later = draws.t[chosen], draws.later[chosen]
         with torch.no_grad():
-            rows = latents[own], noise[own]
-            answer = denoiser.answer(text if text is None else text[own], *rows, later[own])
-            noise[own] = rolled_out_noise(denoiser, answer, *rows, t[own], later[own])
-    return own_weight(denoiser, clip_losses(denoiser, text, latents, noise, t, weights, flow), t, own)
+            noise[chosen] = rolled_out_noise(denoiser, denoiser.answer(some, later), some, t, later)
+        clips = replace(clips, noise=noise)
+    return weigh_rolled_out(denoiser, clip_losses(denoiser, clips, draws.t), draws.t, chosen)
 
 
-def rolled_out_noise(
-    denoiser: Denoiser, answer: Tensor, latents: Tensor, noise: Tensor, t: Tensor, later: Tensor
-) -> Tensor:
+def rolled_out_noise(denoiser: Denoiser, answer: Answer, clips: NoisedClips, t: Tensor, later: Tensor) -> Tensor:
     """The noise at step t of clips that one DDIM step brought there from a later one.
 
+    Noised by it, they are what `NoiseProcess.move` makes of the answer.
+
     Args:
-        answer: the model's at the later step. The others are its own arguments.
+        denoiser: the model.
+        answer: the model's at the later step.
+        clips: B clips as they were at the later step.
+        t: (B,) steps.
+        later: (B,) noisier steps.
+
+    Returns:
+        (B, C, F, h, w)
     """
-    restored, motion = denoiser.restored(answer, latents, noise, later), denoiser.motion(latents)
-    (alpha, sigma), (late_alpha, late_sigma) = denoiser.levels(t, latents), denoiser.levels(later, latents)
-    moving = denoiser.noised(latents, noise, later)
-    return (moving - late_alpha * restored) / late_sigma + alpha / sigma * (restored - motion)
+    process, restored = denoiser.process, denoiser.restored(answer, clips, later)
+    (alpha, sigma), (late_alpha, late_sigma) = (process.levels(steps, clips.latents) for steps in (t, later))
+    predicted = (denoiser.noised(clips, later) - late_alpha * restored) / late_sigma
+    return predicted + alpha / sigma * (restored - denoiser.motion(clips))
 
 
-def own_weight(denoiser: Denoiser, losses: Tensor, t: Tensor, own: Tensor) -> Tensor:
-    """Losses (B,) where clips that the model brought to their step weigh 1, not 1 / sigma^2.
+def weigh_rolled_out(denoiser: Denoiser, losses: Tensor, t: Tensor, rolled_out: Tensor) -> Tensor:
+    """Let clips that the model brought to their step count by 1, not by 1 / sigma^2.
 
     What the model cannot know any more should not count most at the steps with the least noise. Where a flow counts,
     too, it is weighed with the rest of its clip, and so counts less there.
+
+    Args:
+        denoiser: the model.
+        losses: (B,) from `clip_losses`.
+        t: (B,) steps.
+        rolled_out: (B,) bool, which clips.
+
+    Returns:
+        (B,)
     """
     if not denoiser.predicts_motion:
         return losses
-    return torch.where(own, losses * denoiser.least_variance(t, losses).flatten(), losses)
+    return torch.where(rolled_out, losses * denoiser.least_variance(t, losses), losses)

@@ -15,8 +15,8 @@ from ..animation.clip import Clip
 from ..errors import MIVAError
 from ..measure.motion_statistics import MotionStatistics, medians, motion_statistics
 from ..storage.files import replacing
-from .training_set import Lesson
-from .validation import Sample, sheet
+from .training_set import TrainingSet
+from .validation import Validation, sheet
 
 REPORT = "report.html"
 MEASURED = 20
@@ -32,12 +32,22 @@ img { max-width: 100%; height: auto }
 
 
 def write_report(
-    path: Path, info: AdapterInfo, lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip], curve: Path
+    path: Path,
+    info: AdapterInfo,
+    training_set: TrainingSet,
+    validations: Sequence[Validation],
+    clips: Sequence[Clip],
+    curve: Path,
 ) -> None:
-    """Write what a training was, how its loss fell, what it makes of the samples and how that moves.
+    """Write what a training was, how its loss fell, what it makes of the validation pictures and how that moves.
 
     Args:
-        clips: made of the samples. curve: a PNG file.
+        path: the HTML file.
+        info: of the adapter's file.
+        training_set: what was learnt.
+        validations: pictures that the adapter was tried on.
+        clips: made of them, in their order.
+        curve: a PNG file.
     """
     parts = [
         f"<h1>{html.escape(info.motion)}</h1>",
@@ -47,8 +57,9 @@ def write_report(
         _picture(curve.read_bytes(), "the loss of each step and its running mean"),
     ]
     if clips:
-        parts += ["<h2>Samples</h2>", _picture(_png(sheet(samples, clips)), "sample clips, their frames side by side")]
-    parts += ["<h2>Motion</h2>", _motion(lesson, samples, clips)]
+        picture = _png(sheet(validations, clips))
+        parts += ["<h2>Samples</h2>", _picture(picture, "sample clips, their frames side by side")]
+    parts += ["<h2>Motion</h2>", _motion(training_set, validations, clips)]
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(info.motion)}</title>'
         f"<style>{_STYLE}</style></head><body>\n{chr(10).join(parts)}\n</body></html>\n"
@@ -58,20 +69,20 @@ def write_report(
 
 
 def _settings(info: AdapterInfo) -> Iterable[tuple[str, str]]:
-    told: Mapping[str, object] = {
+    settings: Mapping[str, object] = {
         "base": f"{info.family}, {info.fingerprint}",
         "subject": info.subject or "none",
         "made for": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         **info.training,
         "structure": ", ".join(f"{name} {value}" for name, value in vars(info.config).items()),
     }
-    return ((name, str(value)) for name, value in told.items())
+    return ((name, str(value)) for name, value in settings.items())
 
 
-def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) -> str:
-    """A table of flow statistics: of the training clips, and of the samples."""
-    spread = np.linspace(0, len(lesson.clips) - 1, min(MEASURED, len(lesson.clips))).round().astype(int)
-    learnt = [lesson.clips[k] for k in spread]
+def _motion(training_set: TrainingSet, validations: Sequence[Validation], clips: Sequence[Clip]) -> str:
+    """A table of flow statistics: of the training clips, and of those made."""
+    spread = np.linspace(0, len(training_set.clips) - 1, min(MEASURED, len(training_set.clips))).round().astype(int)
+    learnt = [training_set.clips[k] for k in spread]
     rows = [("clips", "speed, pixels a frame", "to the right", "downwards", "growth a frame")]
     rows.append(
         _row(
@@ -79,7 +90,7 @@ def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) ->
             [
                 _measured(
                     rearrange(clip.frames, "f c h w -> f h w c").float() / 255,
-                    clip.masks[0].float() / 255 if lesson.masked else None,
+                    clip.masks[0].float() / 255 if training_set.masked else None,
                 )
                 for clip in learnt
             ],
@@ -88,8 +99,8 @@ def _motion(lesson: Lesson, samples: Sequence[Sample], clips: Sequence[Clip]) ->
     if clips:
         made = [_measured(clip.frames, next(iter(clip.masks.values()), None)) for clip in clips]
         rows.append(_row(f"made of the samples (median of {len(clips)})", made))
-        rows += [_row(sample.label, [one]) for sample, one in zip(samples, made, strict=True)]
-    where = "Flow of the subject, inside its mask." if lesson.masked else "Flow of the whole frame."
+        rows += [_row(validation.label, [one]) for validation, one in zip(validations, made, strict=True)]
+    where = "Flow of the subject, inside its mask." if training_set.masked else "Flow of the whole frame."
     return f"<p>{where} It was measured by Farneback's method.</p>{_table(rows)}"
 
 

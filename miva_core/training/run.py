@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.config import MIVAConfig
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip, Progress
 from ..bases.base import Base
@@ -18,130 +17,119 @@ from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
 from .files import ENCODED, check_files, held, is_first_process, training_folder
 from .kept_encodings import KeptEncodings, remove_encodings
-from .latent_clips import LatentClip
 from .log import CURVE, TrainingLog, draw_curve
-from .loop import CHECKPOINT, Outcome, Precision, TrainingProgress, check_resume, train, training_settings
+from .loop import CHECKPOINT, Clips, Outcome, TrainingProgress, train
+from .options import TrainOptions
 from .report import REPORT, write_report
+from .settings import check_resume, training_settings
 from .state import read_state
-from .training_set import Lesson
-from .validation import Sample, try_on
+from .training_set import TrainingSet
+from .validation import Validation, try_on
+
+VALIDATED = 5
+"""How many times in a training its validation pictures are animated, unless the options say otherwise."""
 
 
 @dataclass(frozen=True)
-class Author:
-    """Who trained an adapter, and under which licence it may be used; recorded in its file."""
+class Partner:
+    """Another masked motion that is trained together with one, on the second subject of its clips.
 
-    name: str = ""
-    licence: str = ""
-
-
-@dataclass(frozen=True)
-class Companion:
-    """Another masked motion that learns beside one, on the second subject of its clips: as it was, and the file that it
-    is written to."""
+    Attributes:
+        adapter: as it was.
+        info: of its file.
+        out: the file that it is written to, which must not exist.
+    """
 
     adapter: MIVAAdapter
     info: AdapterInfo
     out: Path
 
 
-def learn(
+def train_and_save(
     base: Base,
-    lesson: Lesson,
+    training_set: TrainingSet,
     recipe: Recipe,
     out: Path,
     *,
-    samples: Sequence[Sample] = (),
-    sample_every: int,
-    save_every: int = 100,
-    seed: int = 0,
-    precision: Precision = "fp32",
-    author: Author = Author(),
-    start: MIVAAdapter | None = None,
-    beside: Companion | None = None,
-    resume: bool = False,
+    options: TrainOptions | None = None,
+    validations: Sequence[Validation] = (),
+    partner: Partner | None = None,
     callback: Callable[[TrainingProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
-    tell: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
-    """Train an adapter and write its file, beside it a folder with checkpoint, samples, loss curve and report.
+    """Train an adapter and write its file, beside it a folder with checkpoint, validation clips, curve and report.
 
-    Killed at any moment, it goes on with `resume` from what it had saved, up to the report.
+    Killed at any moment, it goes on with `TrainOptions.resume` from what it had saved, up to the report.
 
     Args:
         base: on the device to train on.
-        lesson: what is learnt.
+        training_set: what is learnt.
         recipe: how, see `recipes.recipe`.
         out: the adapter file, which must not exist; it is written when all steps are done.
-        samples: pictures that the adapter is tried on, best some that it does not learn from.
-        sample_every: steps between samples. save_every: between checkpoints.
-        seed, precision, start, resume, callback, stop: see `train`.
-        author: recorded in the file.
-        tell: called as (done, total) with numbers of clips, which are encoded before the first step.
-        beside: a masked motion that learns, too, see `train`; its file must not exist either.
+        options: how it runs; None for the defaults.
+        validations: pictures that the adapter is tried on, best some that it does not learn from.
+        partner: another masked motion that is trained, too.
+        callback: called after every step, by the first of several processes alone.
+        stop: asked after every step whether to save and return, and while clips are encoded or made.
+        on_progress: called as (done, total) with numbers of clips, which are encoded before the first step.
 
     Raises:
         MIVAError: as from `check_start`, `AdapterInfo` and `train`.
+        KeyboardInterrupt: it was stopped while clips were encoded, or made after the last step.
+
+    Example:
+        >>> training_set = TrainingSet("rain", clips, flip=True)
+        >>> train_and_save(base, training_set, recipe("tiny", "quick"), Path("rain.safetensors"))
     """
-    partner = beside.out if beside else None
-    with held(out, partner):
-        check_files(out, resume, partner)
-        config = start.config if start else recipe.config
-        info = _info(base, lesson, recipe, config, seed, precision, author)
-        folder = training_folder(out)
+    options, other = options or TrainOptions(), partner.out if partner else None
+    with held(out, other):
+        check_files(out, options.resume, other)
+        info, folder = _info(base, training_set, recipe, options), training_folder(out)
         folder.mkdir(exist_ok=True)
-        settings = {"set of clips": lesson.digest(), "flip": lesson.flip}
+        learner = partner.adapter if partner else None
+        settings = {"set of clips": training_set.digest(), "flip": training_set.flip}
         done = 0
-        if resume:
-            state, companion = read_state(folder / CHECKPOINT), beside.adapter if beside else None
-            check_resume(state, training_settings(base, recipe, seed, precision, start, companion) | settings)
+        if options.resume:
+            state = read_state(folder / CHECKPOINT)
+            check_resume(state, training_settings(base, recipe, options, learner) | settings)
             done = state.step
-        clips: Sequence[Sequence[LatentClip]] = ()
+        clips: Clips = ()
         if done < recipe.steps:
             # Those of an earlier training which was asked for fewer steps.
-            for path in filter(None, (out, partner)):
+            for path in filter(None, (out, other)):
                 check_new(path, (".safetensors",))
             kept = KeptEncodings(folder / ENCODED, base, writes=is_first_process())
-            clips = lesson.encode(base, recipe.colours, seed, stop, tell, kept)
-        log: TrainingLog | None = None
+            clips = training_set.encode(base, recipe.colours, options.seed, stop, on_progress, kept)
+        every = options.validate_every or max(1, recipe.steps // VALIDATED)
+        with closing(TrainingLog(folder, base, validations, every, done, stop)) as log:
 
-        def watch(progress: TrainingProgress) -> None:
-            nonlocal log
-            log = log or TrainingLog(folder, base, samples, sample_every, done, stop)
-            log.add(progress.step, progress.steps, progress.losses, progress.adapter)
-            if callback:
-                callback(progress)
+            def watch(progress: TrainingProgress) -> None:
+                log.add(progress)
+                if callback:
+                    callback(progress)
 
-        try:
             outcome = train(
                 base,
                 clips,
                 recipe,
                 folder=folder,
-                seed=seed,
-                precision=precision,
+                options=options,
                 settings=settings,
-                start=start,
-                beside=beside.adapter if beside else None,
-                resume=resume,
-                save_every=save_every,
+                partner=learner,
                 callback=watch,
                 stop=stop,
             )
-        finally:
-            if log:
-                log.close()
         if outcome.finished and outcome.is_main_process:
             remove_encodings(folder / ENCODED)
             info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
             placed = {out: _place(outcome.adapter, info, out)}
-            if beside:
-                record = beside.info.training | {"then beside": lesson.motion, "for steps": recipe.steps}
-                placed[beside.out] = _place(outcome.beside, replace(beside.info, training=record), beside.out)
+            if partner and outcome.partner:
+                placed[partner.out] = _place(outcome.partner, _info_after(partner, training_set, recipe), partner.out)
             # A training that was killed between its last step and its report has nothing left to log.
-            made = log.clips if log else _tried_on(base, outcome.adapter, samples, stop)
+            made = _tried_on(base, outcome.adapter, validations, stop) if log.clips is None else log.clips
             draw_curve(outcome.losses, folder / CURVE)
-            write_report(folder / REPORT, info, lesson, samples, made, folder / CURVE)
+            write_report(folder / REPORT, info, training_set, validations, made, folder / CURVE)
             _raise_if_displaced(placed)
         return outcome
 
@@ -192,50 +180,48 @@ def _raise_if_displaced(placed: Mapping[Path, Path]) -> None:
 
 
 def _tried_on(
-    base: Base, adapter: MIVAAdapter, samples: Sequence[Sample], stop: Callable[[], bool] | None
+    base: Base, adapter: MIVAAdapter, validations: Sequence[Validation], stop: Callable[[], bool] | None
 ) -> list[Clip]:
-    """What an adapter makes of the samples, unless it is to stop, which ends in KeyboardInterrupt."""
+    """What an adapter makes of the validation pictures, unless it is to stop, which ends in KeyboardInterrupt."""
 
     def break_off(progress: Progress) -> None:
         if stop and stop():
             raise KeyboardInterrupt
 
-    return try_on(base, adapter, samples, callback=break_off)
+    return try_on(base, adapter, validations, callback=break_off)
 
 
-def _info(
-    base: Base,
-    lesson: Lesson,
-    recipe: Recipe,
-    config: MIVAConfig,
-    seed: int,
-    precision: Precision,
-    author: Author,
-) -> AdapterInfo:
+def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainOptions) -> AdapterInfo:
     """What the file will say of itself."""
     return AdapterInfo(
         base.backbone.family,
         base.backbone.fingerprint,
-        config,
-        motion=lesson.motion,
+        options.start.config if options.start else recipe.config,
+        motion=training_set.motion,
         frames=base.frames,
         size=(base.size[1], base.size[0]),
         fps=base.fps,
-        subject=lesson.subject,
+        subject=training_set.subject,
         training={
             "steps": recipe.steps,
-            "clips": len(lesson.clips),
+            "clips": len(training_set.clips),
             "lr": recipe.lr,
             "batch": recipe.batch * int(os.environ.get("WORLD_SIZE", 1)),
-            "seed": seed,
+            "seed": options.seed,
             "preset": recipe.preset,
-            "precision": precision,
-            "flip": lesson.flip,
-            **lesson.source,
+            "precision": options.precision,
+            "flip": training_set.flip,
+            **training_set.source,
         },
-        licence=author.licence,
-        author=author.name,
+        licence=options.author.licence,
+        author=options.author.name,
     )
+
+
+def _info_after(partner: Partner, training_set: TrainingSet, recipe: Recipe) -> AdapterInfo:
+    """What the file of a partner will say of itself."""
+    record = {"then beside": training_set.motion, "for steps": recipe.steps}
+    return replace(partner.info, training=partner.info.training | record)
 
 
 def _last(losses: Sequence[float]) -> float:

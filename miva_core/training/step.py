@@ -7,85 +7,87 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.adapter import MIVAAdapter
+from ..attention.injection import Injection
 from ..bases.base import Base
 from ..bases.inject import inject
 from ..bases.recipe import Recipe
-from .denoiser import Denoiser
+from .denoiser import Denoiser, NoisedClips
 from .draws import Draws
 from .gradient_checkpointing import gradient_checkpointing
 from .latent_clips import Batch
 from .loss import place_weights, rolled_out_losses
-from .mask_loss import masked_losses
+from .mask_loss import flow_within, masked_losses
 
 
 class TrainStep(nn.Module):
-    """Base and adapter, the base frozen. Use it inside `at_work`, and call backward there.
+    """Base and adapter, the base frozen. Call it inside `injected`, and call backward there.
 
     Args:
         base: its parameters do not require gradients.
         adapter: what is trained.
         recipe: see `Recipe`.
-        beside: for masked adapters, another that is at work on the second subject of the clips, and is trained, too.
+        partner: for masked adapters, another of the second subject of the clips, which is injected and trained, too.
     """
 
-    def __init__(self, base: Base, adapter: MIVAAdapter, recipe: Recipe, beside: MIVAAdapter | None = None) -> None:
+    def __init__(self, base: Base, adapter: MIVAAdapter, recipe: Recipe, partner: MIVAAdapter | None = None) -> None:
         super().__init__()
         self.model = base.model
         self.adapter = adapter
-        self.beside = beside
-        self._base, self._recipe = base, recipe
+        self.partner = partner
+        self._recipe = recipe
         self._denoiser = Denoiser.of(base)
 
     @property
     def learners(self) -> dict[str, MIVAAdapter]:
-        """What is trained, by the part it plays."""
-        return {"adapter": self.adapter} | ({"beside": self.beside} if self.beside else {})
+        """What is trained, by the names that files of a training's state have for it."""
+        return {"adapter": self.adapter} | ({"beside": self.partner} if self.partner else {})
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """The adapter is injected; afterwards the base is as it was."""
+    def injected(self) -> Iterator[None]:
+        """The adapters are injected into the base; afterwards the base is as it was."""
         with ExitStack() as stack:
-            self._miva = stack.enter_context(inject(self.model, **self.learners))
+            self._miva: Injection = stack.enter_context(inject(self.model, **self.learners))
             if self._recipe.checkpointing:
                 stack.enter_context(gradient_checkpointing(self.model))
             yield
 
-    def forward(self, batch: Batch, noise: Tensor, draws: Draws) -> Tensor:
+    def forward(self, batch: Batch, draws: Draws) -> Tensor:
         """The mean loss over clips and mask sequences.
 
         Args:
-            batch: B clips. noise: like `batch.latents`.
+            batch: B clips.
             draws: for B clips; its steps may stay on the CPU.
         """
-        clips = batch.latents.shape[1]
-        text = self._base.text
-        text = text if text is None else text.to(batch.latents.device).expand(clips, -1, -1)
-        weights = place_weights(
-            batch.masks.amax(0) if len(batch.masks) else torch.zeros_like(batch.latents[0, :, 0]),
-            self._recipe.subject,
-        )
-        latents, noise = batch.latents.flatten(0, 1), noise.flatten(0, 1)
-        flow = batch.flow[0] if len(batch.flow) else None
+        clips = noised_clips(batch, self._recipe.subject)
         if not self.adapter.config.mask:
-            return rolled_out_losses(
-                self._denoiser, text, latents, noise, draws.t, draws.later, draws.own, weights, flow
-            ).mean()
+            return rolled_out_losses(self._denoiser, clips, draws).mean()
         return masked_losses(
-            self._miva,
-            self._denoiser,
-            text,
-            latents,
-            noise,
-            draws.t,
-            draws.later,
-            draws.own,
-            batch.masks,
-            weights,
-            read_out=lambda z: _read_out(batch, z),
-            truth=draws.truth,
-            unguided=draws.unguided,
-            flow=flow,
+            self._miva, self._denoiser, clips, batch.masks, draws, lambda latents: _read_out(batch, latents)
         ).mean()
+
+
+def noised_clips(batch: Batch, subject: float) -> NoisedClips:
+    """The clips of a batch, and after them the mask sequences that it holds, for their losses.
+
+    Args:
+        batch: B clips with K mask sequences each.
+        subject: how much more places count where the subject is, see `place_weights`.
+
+    Returns:
+        (1 + K) B clips, without a text of their own.
+    """
+    generated = len(batch.latents) - 1
+    known = batch.masks.amax(0) if len(batch.masks) else torch.zeros_like(batch.latents[0, :, 0])
+    flow = None
+    if len(batch.flow):
+        clips = batch.flow[0]
+        flow = torch.cat([clips, *(flow_within(clips, mask) for mask in batch.masks[:generated])])
+    return NoisedClips(
+        batch.latents.flatten(0, 1),
+        batch.noise.flatten(0, 1),
+        weights=place_weights(known, subject).repeat(1 + generated, 1, 1, 1),
+        flow=flow,
+    )
 
 
 def _read_out(batch: Batch, latents: Tensor) -> Tensor:

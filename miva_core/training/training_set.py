@@ -1,4 +1,4 @@
-"""What a training is given: clips of one motion, encoded for a base."""
+"""What a training learns from: clips of one motion, encoded for a base."""
 
 import hashlib
 import re
@@ -18,8 +18,8 @@ from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Clips of one motion, and what is to be told of them.
+class TrainingSet:
+    """Clips of one motion, and what is said of them.
 
     Attributes:
         motion: its name.
@@ -39,12 +39,12 @@ class Lesson:
 
     def digest(self) -> str:
         """Twelve hex digits that tell these clips from others."""
-        known = hashlib.sha256()
+        digest = hashlib.sha256()
         for clip in self.clips:
-            known.update(clip.name.encode(errors="surrogatepass"))
-            known.update(clip.frames.contiguous().numpy())
-            known.update(clip.masks.contiguous().numpy())
-        return known.hexdigest()[:12]
+            digest.update(clip.name.encode(errors="surrogatepass"))
+            digest.update(clip.frames.contiguous().numpy())
+            digest.update(clip.masks.contiguous().numpy())
+        return digest.hexdigest()[:12]
 
     def encode(
         self,
@@ -52,15 +52,24 @@ class Lesson:
         colours: int,
         seed: int,
         stop: Callable[[], bool] | None = None,
-        tell: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
         kept: KeptEncodings | None = None,
     ) -> list[list[LatentClip]]:
-        """Each clip in all its versions, every frame of them encoded once.
+        """Encode each clip in all its versions, every frame of them once.
 
         Args:
-            stop: asked before every version of a clip whether to stop, which then ends in KeyboardInterrupt.
-            tell: called as (done, total) with numbers of clips.
+            base: that encodes.
+            colours: number of random colourings in which each clip is met.
+            seed: of these.
+            stop: asked before every version of a clip whether to stop.
+            on_progress: called as (done, total) with numbers of clips.
             kept: where encodings of an earlier try are found, and new ones are put.
+
+        Returns:
+            Of each clip its versions.
+
+        Raises:
+            KeyboardInterrupt: it was stopped.
         """
         generator = torch.Generator().manual_seed(seed)
         encoded = []
@@ -73,8 +82,8 @@ class Lesson:
                 if kept:
                     kept.write(key, windows)
             encoded.append(windows)
-            if tell:
-                tell(len(encoded), len(self.clips))
+            if on_progress:
+                on_progress(len(encoded), len(self.clips))
         if kept:
             kept.remove_others()
         return encoded
@@ -103,19 +112,25 @@ def film_clips(
     stills: Sequence[tuple[str, Tensor]],
     shooting: Shooting,
     seed: int,
-    tell: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[TrainingClip], dict[str, str | int | float]]:
     """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`.
 
     Args:
-        tell: called as (done, total) with numbers of clips; what it raises ends the work.
+        stills: names, and pictures as `film_stills` takes them.
+        shooting: how they are filmed.
+        seed: of what is drawn.
+        on_progress: called as (done, total) with numbers of clips; what it raises ends the work.
+
+    Returns:
+        The clips, and numbers and texts for `TrainingSet.source`.
     """
     no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
         clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks))
-        if tell:
-            tell(len(clips), CLIPS_PER_STILL * len(stills))
+        if on_progress:
+            on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     source = {"camera": shooting.motion, "speed": shooting.speed, "easing": shooting.easing, "stills": len(stills)}
     return clips, source
 

@@ -19,92 +19,104 @@ from ..clips.stills import find_stills
 from ..errors import MIVAError
 from ..media.contact_sheet import contact_sheet, frames_over_masks
 from ..media.pictures import read_mask, read_picture
-from .training_set import Lesson
+from .training_set import TrainingSet
 
 _SHEET_FRAMES = 8
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A picture (H, W, 3) in [0, 1], with the mask (H, W) of its subject for masked adapters, and what to call it."""
+class Validation:
+    """A picture that an adapter is tried on.
+
+    Attributes:
+        label: what it is called.
+        picture: (H, W, 3) in [0, 1].
+        mask: (H, W) in [0, 1], of its subject; for masked adapters.
+    """
 
     label: str
     picture: Tensor
     mask: Tensor | None = None
 
 
-def read_samples(folder: Path, masked: bool, most: int | None = None, find: FindMasks | None = None) -> list[Sample]:
-    """The stills of a folder; for masked adapters each with the mask beside it, `still_mask.png` for `still.jpg`.
+def read_validations(
+    folder: Path, masked: bool, most: int | None = None, find: FindMasks | None = None
+) -> list[Validation]:
+    """Read the stills of a folder; for masked adapters each with the mask beside it, `still_mask.png` for `still.jpg`.
 
     Args:
-        most: so many of them at most.
+        folder: that they are in.
+        masked: whether masks are needed.
+        most: number of stills at most, the first ones; None for all.
         find: makes the masks of stills that have none, the first one of several subjects.
 
     Raises:
         MIVAError: no such folder, no stills in it, or some that cannot be read or lack a mask; all of them are named.
     """
-    samples, problems = [], []
-    for path, beside in list(find_stills(folder).items())[:most]:
-        if masked and beside is None and find is None:
+    validations, problems = [], []
+    for path, mask in list(find_stills(folder).items())[:most]:
+        if masked and mask is None and find is None:
             problems.append(f"{path.name} has no mask: put {path.stem}_mask.png beside it, white where its subject is.")
             continue
         try:
             picture = read_picture(path)
-            samples.append(Sample(printable(path.stem), picture, _mask(picture, beside, find) if masked else None))
+            validations.append(
+                Validation(printable(path.stem), picture, _mask(picture, mask, find) if masked else None)
+            )
         except MIVAError as error:
-            problems.append(f"{path.name}: {error}" if find and not beside else str(error))
+            problems.append(f"{path.name}: {error}" if find and not mask else str(error))
     if problems:
         raise MIVAError(" ".join(problems))
-    return samples
+    return validations
 
 
-def first_frames(lesson: Lesson, count: int) -> list[Sample]:
-    """First frames of up to so many clips, spread over all of them, for want of pictures that are not learnt from."""
-    spread = sorted({round(k * (len(lesson.clips) - 1) / max(1, count - 1)) for k in range(count)})
+def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
+    """First frames of up to `count` clips, spread over all of them, for want of pictures that are not learnt from."""
+    spread = sorted({round(k * (len(training_set.clips) - 1) / max(1, count - 1)) for k in range(count)})
     return [
-        Sample(
+        Validation(
             f"{printable(clip.name)}, learnt from",
             rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
-            clip.masks[0, 0].float() / 255 if lesson.masked else None,
+            clip.masks[0, 0].float() / 255 if training_set.masked else None,
         )
-        for clip in (lesson.clips[k] for k in spread)
+        for clip in (training_set.clips[k] for k in spread)
     ]
 
 
-def _mask(picture: Tensor, beside: Path | None, find: FindMasks | None) -> Tensor | None:
-    """The mask beside a picture, or else one that is found."""
-    if beside:
-        return read_mask(beside)
+def _mask(picture: Tensor, path: Path | None, find: FindMasks | None) -> Tensor | None:
+    """The mask of a picture: that of a file, or else one that is found."""
+    if path:
+        return read_mask(path)
     return find(picture[None])[0, 0] if find else None
 
 
 def try_on(
     base: Base,
     adapter: MIVAAdapter,
-    samples: Sequence[Sample],
+    validations: Sequence[Validation],
     seed: int = 0,
     steps: int | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
-    """A clip of each sample by this adapter alone, at the weight 1; arguments as in `animate`."""
+    """A clip of each picture by this adapter alone, at the weight 1; arguments as in `animate`."""
     return [
         animate(
             base,
-            sample.picture,
+            validation.picture,
             # by whose name warnings call it
-            [Motion(adapter, mask=sample.mask, name=sample.label)],
+            [Motion(adapter, mask=validation.mask, name=validation.label)],
             RunOptions(seed, steps),
             callback,
         )
-        for sample in samples
+        for validation in validations
     ]
 
 
-def sheet(samples: Sequence[Sample], clips: Sequence[Clip]) -> Tensor:
+def sheet(validations: Sequence[Validation], clips: Sequence[Clip]) -> Tensor:
     """The clips below each other, with the masks of masked ones: a picture (height, width, 3) uint8."""
     every = max(1, round(len(clips[0].frames) / _SHEET_FRAMES))
     rows = [
-        (sample.label, frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames)
-        for sample, clip in zip(samples, clips, strict=True)
+        (validation.label, frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames)
+        for validation, clip in zip(validations, clips, strict=True)
     ]
     return contact_sheet(rows, every)

@@ -23,9 +23,10 @@ from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.training_clip import TrainingClip
 from miva_core.media.contact_sheet import contact_sheet
+from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
-from miva_core.training.run import learn
-from miva_core.training.training_set import Lesson
+from miva_core.training.run import train_and_save
+from miva_core.training.training_set import TrainingSet
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,8 @@ def test_a_motion_is_learnt_as_the_engine_learns_it(
     ]
     base = replace(engine, frames=4, steps=1)
     chosen = replace(recipe("tiny"), steps=2)
-    lesson = Lesson("my slide", clips, flip=True, subject="square")
-    same = learn(base, lesson, chosen, tmp_path / "same.safetensors", sample_every=2, seed=4)
+    training_set = TrainingSet("my slide", clips, flip=True, subject="square")
+    same = train_and_save(base, training_set, chosen, tmp_path / "same.safetensors", options=TrainOptions(seed=4))
     assert list(same.losses) == output[1]["loss"]
     mine, of_engine = load_file(path), load_file(tmp_path / "same.safetensors")
     assert mine.keys() == of_engine.keys()
@@ -149,15 +150,15 @@ def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any,
         flip = {"flip": "unless it has a direction"}
         return MIVATrain.fingerprint_inputs(**widgets | flip | {"steps": 1, "seed": seed})
 
-    def learn(seed: int) -> Path:
+    def trained(seed: int) -> Path:
         return run(MIVATrain, model=quick_model, dataset=dataset, steps=1, seed=seed)[0][0].path
 
-    paths, met = {seed: learn(seed) for seed in (0, 1)}, [fingerprint(0)]
+    paths, met = {seed: trained(seed) for seed in (0, 1)}, [fingerprint(0)]
     other = fingerprint(1)
     for _ in range(2):
         shutil.rmtree(paths[0].parent)
         met.append(fingerprint(0))
-        assert learn(0) == paths[0] and paths[0].exists()
+        assert trained(0) == paths[0] and paths[0].exists()
         assert fingerprint(0) == met[-1]
     assert len(set(met)) == 3
     assert fingerprint(1) == other  # whose file is there still

@@ -28,6 +28,7 @@ from miva_core.bases.wan.loading import WanVAE
 from miva_core.subject_mask.model_files import load_segmenter
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import train
+from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
 from tools.shapes import boxes_of
 
@@ -175,7 +176,7 @@ def test_training_on_a_card(
         base.model.to(card)
         outcome = train(base, clips, recipe, folder=tmp_path)
         assert {parameter.device for parameter in outcome.adapter.parameters()} == {card}
-        resumed = train(base, clips, replace(recipe, steps=4), folder=tmp_path, resume=True)
+        resumed = train(base, clips, replace(recipe, steps=4), folder=tmp_path, options=TrainOptions(resume=True))
     assert outcome.losses[0] == pytest.approx(full.losses[0], rel=1e-4)
     assert len(resumed.losses) == 4 and all(math.isfinite(loss) for loss in resumed.losses)
 

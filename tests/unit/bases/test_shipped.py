@@ -12,7 +12,7 @@ from miva_core.bases.tiny.spec import SHIPPED, WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.storage.json_files import read_json
 from tools.motion_gallery import FOLDER, ROOT, commands
-from tools.train_tiny import SETTINGS
+from tools.tiny_base.model import SETTINGS
 
 CAMERA = {name for name in UNIT_MOVES if name != "still"}
 

@@ -16,7 +16,7 @@ from miva_core.clips.training_clip import ClipSpec
 from miva_core.media.pictures import read_mask, read_picture
 from miva_core.media.video import write_png, write_video
 from miva_core.subject_mask.subjects import Subjects
-from miva_core.training.validation import read_samples
+from miva_core.training.validation import read_validations
 from tools.shapes import boxes_of
 
 MODELS = ("--detector", str(DETECTOR), "--segmenter", str(SEGMENTER))
@@ -236,7 +236,7 @@ def test_stills_without_masks_have_them_found(tmp_path: Path) -> None:
     picture = torch.full((40, 60, 3), 0.2)
     picture[10:30, 20:40] = 0.9
     write_png(picture, tmp_path / "a.png")
-    (sample,) = read_samples(tmp_path, masked=True, find=white_square)
+    (sample,) = read_validations(tmp_path, masked=True, find=white_square)
     assert sample.mask is not None
     assert sample.mask.sum() == 400
 

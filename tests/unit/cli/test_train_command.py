@@ -21,7 +21,7 @@ from miva_core.cli.main import main
 from miva_core.measure.metrics import clip_flow
 from miva_core.media.video import write_png, write_video
 from miva_core.training.step import TrainStep
-from miva_core.training.training_set import Lesson
+from miva_core.training.training_set import TrainingSet
 
 Run = Callable[..., str]
 QUICK = ("--steps", "2", "--batch", "1", "--sample-every", "9")
@@ -86,8 +86,8 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
     folder: Path, run: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("train", "clips", "--out", "drift.safetensors", *QUICK, "--steps", "3", "--save-every", "1")
-    encode, step = Lesson._encode, TrainStep.forward
-    monkeypatch.setattr(Lesson, "_encode", lambda *given: encode(*given) if press(1) is None else [])
+    encode, step = TrainingSet._encode, TrainStep.forward
+    monkeypatch.setattr(TrainingSet, "_encode", lambda *given: encode(*given) if press(1) is None else [])
     told = interrupted(capfd, *command)
     assert "No step had been saved yet, nothing is kept: begin anew by the same command." in told
     met: list[int] = []
@@ -97,7 +97,7 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
         press(2 if len(met) == 2 else 0)
         return step(*given)
 
-    monkeypatch.setattr(Lesson, "_encode", encode)
+    monkeypatch.setattr(TrainingSet, "_encode", encode)
     monkeypatch.setattr(TrainStep, "forward", press_twice)
     told = interrupted(capfd, *command)
     assert "A second stop ends at once, without saving what is new." in told

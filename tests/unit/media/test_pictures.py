@@ -169,7 +169,7 @@ def test_pictures_below_8_pixels_a_side_are_refused(tmp_path: Path, size: tuple[
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"just some words\n" * 50, "looks like a text file"),
         ("wörter " * 200, "looks like a text file"),

@@ -79,7 +79,7 @@ def test_what_is_in_range_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ([0.0, 255.0], "It has values from 0 to 255: scale them to 0 … 1."),
         ([-1.0, 1.0], "It has values from -1 to 1: scale them to 0 … 1."),

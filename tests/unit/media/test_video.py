@@ -199,7 +199,7 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("clip", "fps", "told"),
+    ("clip", "fps", "message"),
     [
         (torch.rand(3, 16, 16), 8, r"A clip \(F, H, W, 3\) of floats is needed"),
         (torch.rand(0, 16, 16, 3), 8, "of floats is needed"),

@@ -1,14 +1,20 @@
 """Every kind of base: what it is shown, and what it should have answered."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from miva_core.training.denoiser import Denoiser, bell
+from miva_core.bases.model_predictor import ModelPredictor
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.diffusion.predictor import Answer
+from miva_core.training.denoiser import Denoiser, NoisedClips, bell
+from miva_core.training.draws import Draws
 from miva_core.training.loss import clip_losses, rolled_out_losses
 
 B, C, F, SIDE = 2, 3, 4, 2
@@ -33,14 +39,18 @@ def levels(kind: str, t: float) -> tuple[float, float]:
     return math.sqrt(kept), math.sqrt(1 - kept)
 
 
+def denoiser_of(model: Any, kind: str, centred: bool = False) -> Denoiser:
+    return Denoiser(ModelPredictor(model), NoiseProcess(scheduler_of(kind), centred))
+
+
 @pytest.fixture
-def clips() -> dict[str, Tensor]:
-    return {"latents": torch.randn(B, C, F, SIDE, SIDE), "noise": torch.randn(B, C, F, SIDE, SIDE)}
+def clips() -> NoisedClips:
+    return NoisedClips(torch.randn(B, C, F, SIDE, SIDE), torch.randn(B, C, F, SIDE, SIDE))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("centred", [False, True])
-def test_the_model_sees_a_clean_frame_and_noised_ones(kind: str, centred: bool, clips: dict[str, Tensor]) -> None:
+def test_the_model_sees_a_clean_frame_and_noised_ones(kind: str, centred: bool, clips: NoisedClips) -> None:
     seen = []
 
     def model(frames: Tensor, t: Tensor, encoder_hidden_states: None) -> SimpleNamespace:
@@ -48,24 +58,22 @@ def test_the_model_sees_a_clean_frame_and_noised_ones(kind: str, centred: bool, 
         return SimpleNamespace(sample=frames)
 
     t = steps_of(kind)
-    Denoiser(model, scheduler_of(kind), centred).answer(None, **clips, t=t)
+    denoiser_of(model, kind, centred).answer(clips, t)
     frames, told = seen[0]
     assert torch.equal(told, t)
     for b in range(B):
         alpha, sigma = levels(kind, t[b].item())
-        assert torch.equal(frames[b, :, 0], clips["latents"][b, :, 0])
+        assert torch.equal(frames[b, :, 0], clips.latents[b, :, 0])
         for f in range(1, F):
-            clean, centre = clips["latents"][b, :, f], clips["latents"][b, :, 0] * centred
-            expected = centre + alpha * (clean - centre) + sigma * clips["noise"][b, :, f]
+            clean, centre = clips.latents[b, :, f], clips.latents[b, :, 0] * centred
+            expected = centre + alpha * (clean - centre) + sigma * clips.noise[b, :, f]
             torch.testing.assert_close(frames[b, :, f], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("centred", [False, True])
-def test_a_model_that_knows_the_clip_has_no_loss_and_restores_it(
-    kind: str, centred: bool, clips: dict[str, Tensor]
-) -> None:
-    latents, noise, t = clips["latents"], clips["noise"], steps_of(kind)
+def test_a_model_that_knows_the_clip_has_no_loss_and_restores_it(kind: str, centred: bool, clips: NoisedClips) -> None:
+    latents, noise, t = clips.latents, clips.noise, steps_of(kind)
     motion = latents - latents[:, :, :1] * centred
     answer = torch.empty_like(latents)
     for b in range(B):
@@ -77,33 +85,33 @@ def test_a_model_that_knows_the_clip_has_no_loss_and_restores_it(
             "flow": noise[b] - motion[b],
         }
         answer[b] = truth[kind]
-    denoiser = Denoiser(lambda *_, **__: SimpleNamespace(sample=answer), scheduler_of(kind), centred)
-    assert clip_losses(denoiser, None, latents, noise, t).max().item() < 1e-8
-    torch.testing.assert_close(denoiser.restored(answer, latents, noise, t), motion, rtol=1e-3, atol=1e-3)
+    denoiser = denoiser_of(lambda *_, **__: SimpleNamespace(sample=answer), kind, centred)
+    assert clip_losses(denoiser, clips, t).max().item() < 1e-8
+    torch.testing.assert_close(denoiser.restored(Answer(answer), clips, t), motion, rtol=1e-3, atol=1e-3)
 
 
-def test_noise_is_scored_evenly_and_flow_by_the_bell(clips: dict[str, Tensor]) -> None:
+def test_noise_is_scored_evenly_and_flow_by_the_bell(clips: NoisedClips) -> None:
     for kind in ("epsilon", "flow"):
-        t, scheduler = steps_of(kind), scheduler_of(kind)
-        target = clips["noise"] - (clips["latents"] if kind == "flow" else 0)
-        model = Denoiser(lambda *_, answer=target + 0.5, **__: SimpleNamespace(sample=answer), scheduler, False)
-        losses = clip_losses(model, None, **clips, t=t)
-        weights = bell(t, scheduler) if kind == "flow" else torch.ones(B)
+        t = steps_of(kind)
+        target = clips.noise - (clips.latents if kind == "flow" else 0)
+        denoiser = denoiser_of(lambda *_, answer=target + 0.5, **__: SimpleNamespace(sample=answer), kind)
+        losses = clip_losses(denoiser, clips, t)
+        weights = bell(t, denoiser.process) if kind == "flow" else torch.ones(B)
         torch.testing.assert_close(losses, 0.25 * weights.float(), rtol=1e-5, atol=1e-6)
 
 
 def test_the_bell_is_nothing_at_pure_noise_and_one_on_average() -> None:
     """Published with Wan's training: its peak is about 2.08, in the middle."""
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=5.0)
-    assert bell(torch.tensor(1000.0), scheduler).item() == pytest.approx(0, abs=1e-6)
-    assert bell(scheduler.timesteps, scheduler).mean().item() == pytest.approx(1, abs=1e-5)
-    assert bell(torch.tensor(500.0), scheduler).item() == pytest.approx(2.08, abs=0.01)
+    process = NoiseProcess(FlowMatchEulerDiscreteScheduler(shift=5.0))
+    assert bell(torch.tensor(1000.0), process).item() == pytest.approx(0, abs=1e-6)
+    assert bell(process.scheduler.timesteps, process).mean().item() == pytest.approx(1, abs=1e-5)
+    assert bell(torch.tensor(500.0), process).item() == pytest.approx(2.08, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "flow"])
-def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips: dict[str, Tensor]) -> None:
+def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips: NoisedClips) -> None:
     """A model that answers 0 as the noise (or flow) leaves x / alpha (or x) as its guess of the clip."""
-    latents, noise, t = clips["latents"], clips["noise"], steps_of(kind)
+    latents, noise, t = clips.latents, clips.noise, steps_of(kind)
     later = torch.tensor([500.0, 950.0]) if kind == "flow" else torch.tensor([500, 950])
     seen = []
 
@@ -111,8 +119,9 @@ def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips
         seen.append(frames)
         return SimpleNamespace(sample=torch.zeros_like(frames))
 
-    denoiser = Denoiser(model, scheduler_of(kind), centred=False)
-    rolled_out_losses(denoiser, None, latents, noise, t, later, torch.ones(B).bool())
+    everybody = torch.ones(B).bool()
+    draws = Draws(t, later, everybody, everybody, torch.stack([everybody, everybody]))
+    rolled_out_losses(denoiser_of(model, kind), clips, draws)
     for b in range(B):
         (alpha, _), (late_alpha, late_sigma) = (levels(kind, x[b].item()) for x in (t, later))
         start = late_alpha * latents[b, :, 1:] + late_sigma * noise[b, :, 1:]
@@ -120,7 +129,7 @@ def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips
         torch.testing.assert_close(seen[1][b, :, 1:], expected, rtol=1e-3, atol=1e-3)
 
 
-def test_words_are_repeated_for_frames_only_where_the_model_wants_it(clips: dict[str, Tensor]) -> None:
+def test_words_are_repeated_for_frames_only_where_the_model_wants_it(clips: NoisedClips) -> None:
     seen = []
 
     def model(frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
@@ -129,9 +138,10 @@ def test_words_are_repeated_for_frames_only_where_the_model_wants_it(clips: dict
 
     text = torch.randn(B, 1, 5)
     for per_frame in (True, False):
-        denoiser = Denoiser(model, scheduler_of("epsilon"), False, per_frame, torch.bfloat16)
-        answer = denoiser.answer(text, **clips, t=steps_of("epsilon"))
-        assert answer.dtype == torch.float32
+        predictor = ModelPredictor(model, None, per_frame, torch.bfloat16)
+        denoiser = Denoiser(predictor, NoiseProcess(scheduler_of("epsilon")))
+        answer = denoiser.answer(replace(clips, text=text), steps_of("epsilon"))
+        assert answer.output.dtype == torch.float32
     assert [dtype for dtype, _ in seen] == [torch.bfloat16] * 2
     half = text.bfloat16()  # a text in float32 would meet weights of another kind
     assert torch.equal(seen[0][1], torch.cat([half[:1]] * F + [half[1:]] * F)) and torch.equal(seen[1][1], half)

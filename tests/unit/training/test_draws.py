@@ -2,9 +2,11 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
-from miva_core.training.draws import EARLY, draw, steps_at, stratified
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.training.draws import EARLY, draw_timesteps, stratified
 
-TABLE, FLOW = DDIMScheduler(), FlowMatchEulerDiscreteScheduler(shift=5.0)
+TABLE = NoiseProcess(DDIMScheduler())
+FLOW = NoiseProcess(FlowMatchEulerDiscreteScheduler(shift=5.0))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -12,7 +14,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 @pytest.mark.parametrize("count", [1, 7, 50])
-def test_each_stratum_gets_one_draw(count: int) -> None:
+def test_each_stratum_gets_one_draw_timesteps(count: int) -> None:
     for seed in range(20):
         drawn = stratified(count, generator(seed)).sort().values
         for k, u in enumerate(drawn.tolist()):
@@ -24,25 +26,18 @@ def test_any_place_in_the_batch_meets_early_and_late_steps_alike() -> None:
     torch.testing.assert_close(drawn.mean(0), torch.full((8,), 0.5), rtol=0, atol=0.06)
 
 
-def test_a_table_has_whole_steps_and_flow_shifted_ones() -> None:
-    u = torch.tensor([0.0, 0.25, 0.5, 0.9999999])
-    assert steps_at(u, TABLE).tolist() == [0, 250, 500, 999]
-    # The scheduler's own times are those of u = 1000/1000 … 1/1000.
-    torch.testing.assert_close(steps_at(torch.arange(1000, 0, -1) / 1000, FLOW), FLOW.timesteps, rtol=1e-4, atol=1e-2)
-
-
-@pytest.mark.parametrize("scheduler", [TABLE, FLOW])
-def test_later_steps_are_later_and_the_power_prefers_noise(scheduler: object) -> None:
-    draws = draw(4000, scheduler, generator(), power=0.5, rolled_out=0.3, truth=0.8)
+@pytest.mark.parametrize("process", [TABLE, FLOW])
+def test_later_steps_are_later_and_the_power_prefers_noise(process: NoiseProcess) -> None:
+    draws = draw_timesteps(4000, process, generator(), power=0.5, rolled_out=0.3, truth=0.8)
     assert (draws.later >= draws.t).all() and (draws.later > draws.t).float().mean() > 0.95
-    if scheduler is TABLE:  # the mean of u^p over uniform u is 1 / (1 + p)
+    if process is TABLE:  # the mean of u^p over uniform u is 1 / (1 + p)
         assert draws.t.float().mean().item() == pytest.approx(1000 / 1.5, rel=0.01)
-    assert draws.own.float().mean().item() == pytest.approx(0.3, abs=0.03)
+    assert draws.rolled_out.float().mean().item() == pytest.approx(0.3, abs=0.03)
     assert draws.truth.float().mean().item() == pytest.approx(0.8, abs=0.03)
 
 
 def test_half_of_the_early_clips_go_unguided_and_no_other() -> None:
-    draws = draw(4000, TABLE, generator(), power=1.0, rolled_out=0.0, truth=1.0)
+    draws = draw_timesteps(4000, TABLE, generator(), power=1.0, rolled_out=0.0, truth=1.0)
     for steps, unguided in zip((draws.later, draws.t), draws.unguided, strict=True):
         early = steps >= 1000 * EARLY
         assert not unguided[~early].any()
@@ -50,6 +45,8 @@ def test_half_of_the_early_clips_go_unguided_and_no_other() -> None:
 
 
 def test_the_same_seed_draws_the_same() -> None:
-    first, second, other = (draw(5, TABLE, generator(seed), power=1.0, rolled_out=0.5, truth=0.5) for seed in (3, 3, 4))
+    first, second, other = (
+        draw_timesteps(5, TABLE, generator(seed), power=1.0, rolled_out=0.5, truth=0.5) for seed in (3, 3, 4)
+    )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first.t, other.t)

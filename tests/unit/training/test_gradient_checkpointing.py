@@ -26,9 +26,9 @@ def gradients(
         kept[tensor.data_ptr()] = tensor.nbytes
         return tensor
 
-    batch, noise, draws = draw_step(clips, base, recipe, 0, 0, 1)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), step.at_work():
-        loss = step(batch, noise, draws)
+    batch, draws = draw_step(clips, base, recipe, 0, 0, 1)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), step.injected():
+        loss = step(batch, draws)
         held = sum(kept.values())
         loss.backward()
     return {name: p.grad for name, p in adapter.named_parameters()}, held

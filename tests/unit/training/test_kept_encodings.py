@@ -13,7 +13,7 @@ from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAWarning
 from miva_core.training.kept_encodings import KeptEncodings, count_encodings
 from miva_core.training.latent_clips import LatentClip
-from miva_core.training.training_set import Lesson
+from miva_core.training.training_set import TrainingSet
 
 
 @pytest.fixture
@@ -22,14 +22,16 @@ def base(make_base: Callable[..., Base]) -> Base:
 
 
 @pytest.fixture
-def lesson() -> Lesson:
+def training_set() -> TrainingSet:
     masks = torch.randint(256, (1, 11, 16, 16)).byte()
     clips = [TrainingClip(name, torch.randint(256, (11, 3, 16, 16)).byte(), masks, stride=2) for name in "ab"]
-    return Lesson("slide", clips, flip=True, masked=True)
+    return TrainingSet("slide", clips, flip=True, masked=True)
 
 
-def encode(base: Base, lesson: Lesson, folder: Path, writes: bool = True, **changes: Any) -> list[list[LatentClip]]:
-    return lesson.encode(base, **({"colours": 3, "seed": 0} | changes), kept=KeptEncodings(folder, base, writes))
+def encode(
+    base: Base, training_set: TrainingSet, folder: Path, writes: bool = True, **changes: Any
+) -> list[list[LatentClip]]:
+    return training_set.encode(base, **({"colours": 3, "seed": 0} | changes), kept=KeptEncodings(folder, base, writes))
 
 
 def equal(a: list[list[LatentClip]], b: list[list[LatentClip]]) -> bool:
@@ -39,49 +41,49 @@ def equal(a: list[list[LatentClip]], b: list[list[LatentClip]]) -> bool:
 
 @pytest.mark.parametrize("name", ["animatediff", "wan"])
 def test_what_is_kept_is_what_would_be_encoded(
-    name: str, make_base: Callable[..., Base], lesson: Lesson, tmp_path: Path, encoded: list[int]
+    name: str, make_base: Callable[..., Base], training_set: TrainingSet, tmp_path: Path, encoded: list[int]
 ) -> None:
     base = replace(make_base(name), size=(16, 16))
-    new = lesson.encode(base, 3, 0)
-    assert equal(encode(base, lesson, tmp_path / "kept"), new)
+    new = training_set.encode(base, 3, 0)
+    assert equal(encode(base, training_set, tmp_path / "kept"), new)
     encoded.clear()
-    assert equal(encode(base, lesson, tmp_path / "kept"), new) and encoded == []
+    assert equal(encode(base, training_set, tmp_path / "kept"), new) and encoded == []
     (tmp_path / "kept" / sorted(path.name for path in (tmp_path / "kept").iterdir())[0]).unlink()
     # The colours of the second clip are drawn after those of the first, which are drawn even where it is kept.
-    assert equal(encode(base, lesson, tmp_path / "kept"), new) and encoded
+    assert equal(encode(base, training_set, tmp_path / "kept"), new) and encoded
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "of another clip"])
 def test_damaged_ones_are_made_again(
-    damage: str, base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]
+    damage: str, base: Base, training_set: TrainingSet, tmp_path: Path, encoded: list[int]
 ) -> None:
-    new = encode(base, lesson, tmp_path)
+    new = encode(base, training_set, tmp_path)
     one, other = sorted(tmp_path.iterdir())
     content, both = bytearray(one.read_bytes()), len(encoded)
     content[-1] ^= 64
     damaged = {"cut": content[:-9], "flipped": content, "empty": b"", "of another clip": other.read_bytes()}[damage]
     one.write_bytes(damaged)
     encoded.clear()
-    assert equal(encode(base, lesson, tmp_path), new) and len(encoded) == both // 2
+    assert equal(encode(base, training_set, tmp_path), new) and len(encoded) == both // 2
     encoded.clear()
-    assert equal(encode(base, lesson, tmp_path), new) and encoded == []
+    assert equal(encode(base, training_set, tmp_path), new) and encoded == []
 
 
-CHANGES: dict[str, Callable[[Base, Lesson], tuple[Base, Lesson, dict[str, int]]]] = {
-    "frames": lambda base, lesson: (base, _each(lesson, frames=255 - lesson.clips[0].frames), {}),
-    "masks": lambda base, lesson: (base, _each(lesson, masks=255 - lesson.clips[0].masks), {}),
-    "stride": lambda base, lesson: (base, _each(lesson, stride=1), {}),
-    "flip": lambda base, lesson: (base, replace(lesson, flip=False), {}),
-    "masked": lambda base, lesson: (base, replace(lesson, masked=False), {}),
-    "colours": lambda base, lesson: (base, lesson, {"colours": 2}),
-    "seed": lambda base, lesson: (base, lesson, {"seed": 1}),
-    "length": lambda base, lesson: (replace(base, frames=4), lesson, {}),
-    "encoder": lambda base, lesson: (_with_other_encoder(base), lesson, {}),
+CHANGES: dict[str, Callable[[Base, TrainingSet], tuple[Base, TrainingSet, dict[str, int]]]] = {
+    "frames": lambda base, training_set: (base, _each(training_set, frames=255 - training_set.clips[0].frames), {}),
+    "masks": lambda base, training_set: (base, _each(training_set, masks=255 - training_set.clips[0].masks), {}),
+    "stride": lambda base, training_set: (base, _each(training_set, stride=1), {}),
+    "flip": lambda base, training_set: (base, replace(training_set, flip=False), {}),
+    "masked": lambda base, training_set: (base, replace(training_set, masked=False), {}),
+    "colours": lambda base, training_set: (base, training_set, {"colours": 2}),
+    "seed": lambda base, training_set: (base, training_set, {"seed": 1}),
+    "length": lambda base, training_set: (replace(base, frames=4), training_set, {}),
+    "encoder": lambda base, training_set: (_with_other_encoder(base), training_set, {}),
 }
 
 
-def _each(lesson: Lesson, **changes: Any) -> Lesson:
-    return replace(lesson, clips=[replace(clip, **changes) for clip in lesson.clips])
+def _each(training_set: TrainingSet, **changes: Any) -> TrainingSet:
+    return replace(training_set, clips=[replace(clip, **changes) for clip in training_set.clips])
 
 
 def _with_other_encoder(base: Base) -> Base:
@@ -91,59 +93,61 @@ def _with_other_encoder(base: Base) -> Base:
 
 @pytest.mark.parametrize("changed", CHANGES)
 def test_those_of_other_clips_or_options_are_not_taken_but_removed(
-    changed: str, base: Base, lesson: Lesson, tmp_path: Path
+    changed: str, base: Base, training_set: TrainingSet, tmp_path: Path
 ) -> None:
-    encode(base, lesson, tmp_path)
+    encode(base, training_set, tmp_path)
     before = set(tmp_path.iterdir())
-    base, lesson, options = CHANGES[changed](base, lesson)
-    new = lesson.encode(base, **{"colours": 3, "seed": 0} | options)
-    assert equal(encode(base, lesson, tmp_path, **options), new)
-    assert len(set(tmp_path.iterdir())) == len({clip.frames.sum() for clip in lesson.clips})
+    base, training_set, options = CHANGES[changed](base, training_set)
+    new = training_set.encode(base, **{"colours": 3, "seed": 0} | options)
+    assert equal(encode(base, training_set, tmp_path, **options), new)
+    assert len(set(tmp_path.iterdir())) == len({clip.frames.sum() for clip in training_set.clips})
     assert not before & set(tmp_path.iterdir())
 
 
 def test_those_of_an_older_way_to_encode_are_not_taken_but_removed(
-    base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
+    base: Base, training_set: TrainingSet, tmp_path: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode(base, lesson, tmp_path)
+    encode(base, training_set, tmp_path)
     before, all_clips = set(tmp_path.iterdir()), len(encoded)
     monkeypatch.setattr("miva_core.training.kept_encodings._FORMAT", 2)
-    encode(base, lesson, tmp_path)
+    encode(base, training_set, tmp_path)
     assert len(encoded) == 2 * all_clips and not before & set(tmp_path.iterdir())
 
 
-def test_temporary_files_do_not_count_as_kept(base: Base, lesson: Lesson, tmp_path: Path) -> None:
+def test_temporary_files_do_not_count_as_kept(base: Base, training_set: TrainingSet, tmp_path: Path) -> None:
     assert count_encodings(tmp_path / "none") == 0
-    encode(base, lesson, tmp_path)
+    encode(base, training_set, tmp_path)
     (tmp_path / ".miva-01234567-0123456789abcdef.safetensors").touch()
     assert count_encodings(tmp_path) == 2
 
 
-def test_names_of_clips_do_not_matter(base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]) -> None:
-    encode(base, lesson, tmp_path)
+def test_names_of_clips_do_not_matter(
+    base: Base, training_set: TrainingSet, tmp_path: Path, encoded: list[int]
+) -> None:
+    encode(base, training_set, tmp_path)
     encoded.clear()
-    encode(base, replace(_each(lesson, name="other"), motion="other"), tmp_path)
+    encode(base, replace(_each(training_set, name="other"), motion="other"), tmp_path)
     assert encoded == []
 
 
 def test_later_processes_of_a_launch_read_and_write_nothing(
-    base: Base, lesson: Lesson, tmp_path: Path, encoded: list[int]
+    base: Base, training_set: TrainingSet, tmp_path: Path, encoded: list[int]
 ) -> None:
-    encode(base, lesson, tmp_path / "kept", writes=False)
+    encode(base, training_set, tmp_path / "kept", writes=False)
     assert not (tmp_path / "kept").exists()
-    encode(base, lesson, tmp_path / "kept")
+    encode(base, training_set, tmp_path / "kept")
     encoded.clear()
-    encode(base, lesson, tmp_path / "kept", writes=False)
+    encode(base, training_set, tmp_path / "kept", writes=False)
     assert encoded == []
 
 
 def test_a_full_disk_is_told_once_and_ends_nothing(
-    base: Base, lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Base, training_set: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*given: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("miva_core.training.kept_encodings.save_file", refuse)
     with pytest.warns(MIVAWarning, match="Encoded clips are not kept.*No space left on device") as caught:
-        assert equal(encode(base, lesson, tmp_path), lesson.encode(base, 3, 0))
+        assert equal(encode(base, training_set, tmp_path), training_set.encode(base, 3, 0))
     assert len(caught) == 1

@@ -1,13 +1,17 @@
 from itertools import product
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
+from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.clips.optical_flow import FLOW_WEIGHT
-from miva_core.training.denoiser import Denoiser
+from miva_core.diffusion.noise_process import NoiseProcess
+from miva_core.training.denoiser import Denoiser, NoisedClips
+from miva_core.training.draws import Draws
 from miva_core.training.loss import clip_losses, place_weights, rolled_out_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE = 3, 2, 4, 5
@@ -41,7 +45,19 @@ def centred(model: nn.Module) -> Denoiser:
     """As the built-in base is noised: around the first frame, and the model answers the motion."""
     scheduler = DDIMScheduler(prediction_type="sample", clip_sample=False)
     scheduler.alphas_cumprod = ALPHAS
-    return Denoiser(model, scheduler, centred=True)
+    return Denoiser(ModelPredictor(model), NoiseProcess(scheduler, centred=True))
+
+
+def losses_of(model: Any, batch: dict[str, Tensor], **more: Tensor) -> Tensor:
+    parts = {name: part for name, part in batch.items() if name != "t"}
+    return clip_losses(centred(model), NoisedClips(**parts, **more), batch["t"])
+
+
+def rolled_out_of(model: Any, batch: dict[str, Tensor], later: Tensor, rolled_out: Tensor) -> Tensor:
+    parts = {name: part for name, part in batch.items() if name != "t"}
+    nobody = torch.zeros(CLIPS).bool()
+    draws = Draws(batch["t"], later, rolled_out, nobody, torch.stack([nobody, nobody]))
+    return rolled_out_losses(centred(model), NoisedClips(**parts), draws)
 
 
 @pytest.fixture
@@ -65,16 +81,16 @@ def test_places_count_more_where_the_subject_is_or_was() -> None:
 
 def test_places_weigh_their_errors(batch: dict[str, Tensor]) -> None:
     """A weight that is zero but for one place leaves that place's share of the error."""
-    plain = clip_losses(centred(Stub()), **batch)
+    plain = losses_of(Stub(), batch)
     shares = []
     for f, y, x in product(range(1, FRAMES), range(SIDE), range(SIDE)):
         weights = torch.zeros(CLIPS, FRAMES, SIDE, SIDE)
         weights[:, f, y, x] = 1
-        shares.append(clip_losses(centred(Stub()), **batch, weights=weights))
+        shares.append(losses_of(Stub(), batch, weights=weights))
     torch.testing.assert_close(sum(shares), plain)
     assert not torch.allclose(shares[0], shares[1])
     ones = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
-    torch.testing.assert_close(clip_losses(centred(Stub()), **batch, weights=3 * ones), 3 * plain)
+    torch.testing.assert_close(losses_of(Stub(), batch, weights=3 * ones), 3 * plain)
 
 
 class Flowing(Stub):
@@ -92,23 +108,23 @@ def test_where_the_flow_is_known_its_error_is_added(batch: dict[str, Tensor]) ->
     flow[0, :, 0], flow[0, :, 1], flow[0, :, 2] = 1, 2, 1
     flow[1, :, 0] = 4
     flow[1, :, 2, :SIDE, :SIDE] = 1
-    model = centred(Flowing())
+    model = Flowing()
     weights = 2 * torch.ones(CLIPS, FRAMES, SIDE, SIDE)
-    added = clip_losses(model, **batch, weights=weights, flow=flow) - clip_losses(model, **batch, weights=weights)
+    added = losses_of(model, batch, weights=weights, flow=flow) - losses_of(model, batch, weights=weights)
     torch.testing.assert_close(added, FLOW_WEIGHT * torch.tensor([2.0, 0.75, 0.0]).double())
 
 
 def test_only_the_chosen_clips_are_rolled_out(batch: dict[str, Tensor]) -> None:
-    own = torch.tensor([False, True, False])
-    losses = rolled_out_losses(centred(Stub()), **batch, later=torch.tensor([500, 800, 999]), own=own)
-    plain = clip_losses(centred(Stub()), **batch)
+    chosen = torch.tensor([False, True, False])
+    losses = rolled_out_of(Stub(), batch, torch.tensor([500, 800, 999]), chosen)
+    plain = losses_of(Stub(), batch)
     torch.testing.assert_close(losses[[0, 2]], plain[[0, 2]])
     assert not torch.allclose(losses[1], plain[1])
 
 
 def test_the_loss_is_the_error_of_the_velocity_frame_by_frame(batch: dict[str, Tensor]) -> None:
     """x_t = a y + s e and v = a e - s y give y = a x_t - s v: the error of y over s is the error of v."""
-    losses = clip_losses(centred(Stub()), **batch)
+    losses = losses_of(Stub(), batch)
     assert losses.shape == (CLIPS,)
     for b in (1, 2):
         t = int(batch["t"][b])
@@ -128,13 +144,13 @@ def test_almost_clean_steps_weigh_no_more_than_ten(batch: dict[str, Tensor]) -> 
     batch["t"][:] = 0  # sigma^2 is 0.001 there
     wrong = torch.full_like(batch["latents"], 0.5)
     motion = batch["latents"] - batch["latents"][:, :, :1]
-    losses = clip_losses(centred(lambda *_, **__: SimpleNamespace(sample=motion + wrong)), **batch)
+    losses = losses_of(lambda *_, **__: SimpleNamespace(sample=motion + wrong), batch)
     torch.testing.assert_close(losses, torch.full_like(losses, 10 * 0.25))
 
 
 def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch: dict[str, Tensor]) -> None:
     model = Stub()
-    clip_losses(centred(model), **batch)
+    losses_of(model, batch)
     frames, t, text = model.given
     assert torch.equal(frames[:, :, 0], batch["latents"][:, :, 0]) and torch.equal(t, batch["t"])
     for b in range(CLIPS):
@@ -144,18 +160,18 @@ def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch
 
 def test_the_first_frame_does_not_count(batch: dict[str, Tensor]) -> None:
     model = Stub()
-    losses = clip_losses(centred(model), **batch)
+    losses = losses_of(model, batch)
     losses.sum().backward()
     assert not model.sample.grad[:, :, 0].any() and model.sample.grad[:, :, 1:].all()
     model.first_frame_extra = 1e3
-    assert torch.equal(clip_losses(centred(model), **batch), losses)
+    assert torch.equal(losses_of(model, batch), losses)
     batch["noise"][:, :, 0] += 1e3
-    assert torch.equal(clip_losses(centred(model), **batch), losses)
+    assert torch.equal(losses_of(model, batch), losses)
 
 
 def test_a_model_that_knows_the_motion_has_no_loss(batch: dict[str, Tensor]) -> None:
     motion = batch["latents"] - batch["latents"][:, :, :1]
-    losses = clip_losses(centred(lambda *_, **__: SimpleNamespace(sample=motion)), **batch)
+    losses = losses_of(lambda *_, **__: SimpleNamespace(sample=motion), batch)
     assert losses.max().item() < 1e-12
 
 
@@ -176,7 +192,7 @@ def test_a_rolled_out_clip_is_what_a_ddim_step_of_the_model_leaves(batch: dict[s
     motion = batch["latents"] - first
     model = Biased(motion, 0.3)
     later = torch.tensor([300, 800, 999])
-    losses = rolled_out_losses(centred(model), **batch, later=later, own=torch.ones(CLIPS).bool())
+    losses = rolled_out_of(model, batch, later, torch.ones(CLIPS).bool())
     (_, first_t), (met, met_t) = model.calls
     assert torch.equal(met_t, t) and torch.equal(first_t, later)
     for b in (1, 2):
@@ -191,6 +207,5 @@ def test_a_rolled_out_clip_is_what_a_ddim_step_of_the_model_leaves(batch: dict[s
 
 
 def test_without_a_share_nothing_is_rolled_out(batch: dict[str, Tensor]) -> None:
-    model, nobody = centred(Stub()), torch.zeros(CLIPS).bool()
-    losses = rolled_out_losses(model, **batch, later=batch["t"], own=nobody)
-    assert torch.equal(losses, clip_losses(model, **batch))
+    losses = rolled_out_of(Stub(), batch, batch["t"], torch.zeros(CLIPS).bool())
+    assert torch.equal(losses, losses_of(Stub(), batch))

@@ -9,11 +9,14 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
+from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.clips.optical_flow import FLOW_WEIGHT
+from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.errors import MIVAError
-from miva_core.training.denoiser import Denoiser
+from miva_core.training.denoiser import Denoiser, NoisedClips
+from miva_core.training.draws import Draws
 from miva_core.training.loss import clip_losses
-from miva_core.training.mask_loss import ground_truth_share, masked_losses
+from miva_core.training.mask_loss import flow_within, ground_truth_share, masked_losses
 
 CLIPS, CHANNELS, FRAMES, SIDE, STEPS = 3, 2, 3, 2, 100
 
@@ -65,18 +68,30 @@ def read_out(latents: Tensor) -> Tensor:
 def denoise(model: nn.Module) -> Denoiser:
     scheduler = DDIMScheduler(num_train_timesteps=STEPS, prediction_type="sample", clip_sample=False)
     scheduler.alphas_cumprod = torch.linspace(0.99, 0.01, STEPS)
-    return Denoiser(model, scheduler, centred=True)
+    return Denoiser(ModelPredictor(model), NoiseProcess(scheduler, centred=True))
 
 
 NONE, ALL = torch.zeros(CLIPS).bool(), torch.ones(CLIPS).bool()
 
 
+def noised(batch: dict[str, Tensor], flow: Tensor | None = None) -> NoisedClips:
+    """Clips, and their mask sequences after them, which count at the same places."""
+    text, weights = batch["text"].repeat(2, 1, 1), batch["weights"].repeat(2, 1, 1, 1)
+    return NoisedClips(batch["latents"], batch["noise"], text, weights, flow)
+
+
 def run(
-    batch: dict[str, Tensor], truth: Tensor = ALL, own: Tensor = NONE, unguided: tuple[Tensor, Tensor] = (NONE, NONE)
+    batch: dict[str, Tensor],
+    truth: Tensor = ALL,
+    rolled_out: Tensor = NONE,
+    unguided: tuple[Tensor, Tensor] = (NONE, NONE),
+    miva: Recorder | None = None,
+    model: nn.Module | None = None,
+    flow: Tensor | None = None,
 ) -> tuple[Tensor, Recorder, Model]:
-    miva, model = Recorder(), Model()
-    chance = {"truth": truth, "own": own, "unguided": torch.stack(unguided)}
-    return masked_losses(miva, denoise(model), **batch, read_out=read_out, **chance), miva, model
+    miva, model = miva or Recorder(), model or Model()
+    draws = Draws(batch["t"], batch["later"], rolled_out, truth, torch.stack(unguided))
+    return masked_losses(miva, denoise(model), noised(batch, flow), batch["masks"], draws, read_out), miva, model
 
 
 def test_the_share_of_true_masks_falls_as_half_a_cosine() -> None:
@@ -87,14 +102,7 @@ def test_the_share_of_true_masks_falls_as_half_a_cosine() -> None:
 def test_both_streams_count_at_the_same_step(batch: dict[str, Tensor]) -> None:
     losses, miva, model = run(batch)
     assert miva.streams
-    expected = clip_losses(
-        denoise(Model()),
-        batch["text"].repeat(2, 1, 1),
-        batch["latents"],
-        batch["noise"],
-        batch["t"].repeat(2),
-        batch["weights"].repeat(2, 1, 1, 1),
-    )
+    expected = clip_losses(denoise(Model()), noised(batch), batch["t"].repeat(2))
     torch.testing.assert_close(losses, expected)
     assert len(model.calls) == 2
     for clips, t, _ in model.calls:
@@ -113,11 +121,9 @@ def test_masks_flow_as_their_subjects_do_and_are_not_asked_about_the_rest(batch:
             return SimpleNamespace(sample=output.sample, flow=torch.zeros(2 * CLIPS, FRAMES, 2, 2 * SIDE, 2 * SIDE))
 
     batch["weights"] = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
-    given = {"truth": ALL, "own": NONE, "unguided": torch.stack([NONE, NONE]), "read_out": read_out}
     flow = torch.ones(CLIPS, FRAMES, 3, 2 * SIDE, 2 * SIDE)
-    without, with_flow = (
-        masked_losses(Recorder(), denoise(Still()), **batch, **given, flow=known) for known in (None, flow)
-    )
+    both = torch.cat([flow, flow_within(flow, batch["masks"][0])])
+    without, with_flow = (run(batch, model=Still(), flow=known)[0] for known in (None, both))
     subject = (batch["masks"][0, :, 1:] > 0.5).float().mean((1, 2, 3))
     torch.testing.assert_close(with_flow - without, FLOW_WEIGHT * torch.cat([torch.ones(CLIPS), subject]))
 
@@ -153,18 +159,16 @@ def test_a_clip_without_guidance_is_guided_by_ones(batch: dict[str, Tensor]) -> 
 
 
 def test_a_clip_and_its_mask_are_rolled_out_together(batch: dict[str, Tensor]) -> None:
-    own = torch.tensor([True, False, True])
+    chosen = torch.tensor([True, False, True])
     _, _, plain = run(batch)
-    _, _, model = run(batch, own=own)
+    _, _, model = run(batch, rolled_out=chosen)
     assert torch.equal(model.calls[0][0], plain.calls[0][0])
     different = [not torch.equal(a, b) for a, b in zip(model.calls[1][0], plain.calls[1][0], strict=True)]
-    assert different == own.tolist() * 2
+    assert different == chosen.tolist() * 2
 
 
 def test_plain_adapters_are_refused(batch: dict[str, Tensor]) -> None:
     miva = Recorder()
     miva.weights = {"jump": 1.0, "pan": 1.0}
     with pytest.raises(MIVAError, match="inject no adapter without a mask stream"):
-        masked_losses(
-            miva, denoise(Model()), **batch, read_out=read_out, truth=ALL, own=NONE, unguided=torch.stack([NONE, NONE])
-        )
+        run(batch, miva=miva)

@@ -17,8 +17,8 @@ from miva_core.measure.report import write_plot, write_table
 from miva_core.media.video import write_png
 from miva_core.text.markup import as_markup
 from miva_core.training.report import write_report
-from miva_core.training.training_set import Lesson
-from miva_core.training.validation import Sample, first_frames
+from miva_core.training.training_set import TrainingSet
+from miva_core.training.validation import Validation, first_frames
 
 HOSTILE = (
     """"><script>run()</script><img src=x onerror='run()'>&lt;b&gt; [a](javascript:run()) | *b* `c` $\\frac{$ </td>"""
@@ -55,11 +55,13 @@ def measured(value: float) -> dict[str, float]:
 def test_the_report_of_a_training_shows_names_to_the_letter(tmp_path: Path) -> None:
     frames = torch.rand(4, 32, 32, 3)
     clip = TrainingClip(f"clip {HOSTILE}", (frames.movedim(-1, 1) * 255).byte(), torch.zeros(0, 4, 32, 32).byte())
-    lesson = Lesson(f"motion {HOSTILE}", [clip], subject=f"subject {HOSTILE}")
-    samples = [Sample(f"label {HOSTILE}", frames[0]), *first_frames(lesson, 1)]
+    training_set = TrainingSet(f"motion {HOSTILE}", [clip], subject=f"subject {HOSTILE}")
+    validations = [Validation(f"label {HOSTILE}", frames[0]), *first_frames(training_set, 1)]
     write_png(frames[0], tmp_path / "loss.png")
     info = hostile_info()
-    write_report(tmp_path / "r.html", info, lesson, samples, [Clip(frames, 8), Clip(frames, 8)], tmp_path / "loss.png")
+    write_report(
+        tmp_path / "r.html", info, training_set, validations, [Clip(frames, 8), Clip(frames, 8)], tmp_path / "loss.png"
+    )
     page = Seen((tmp_path / "r.html").read_text("utf-8"))
     assert {tag for tag, _ in page.tags} == TAGS
     for tag, attributes in page.tags:
@@ -99,9 +101,9 @@ def test_names_that_are_no_utf8_are_told_in_ascii() -> None:
     clips = [
         TrainingClip(name, torch.zeros(4, 3, 8, 8).byte(), torch.zeros(0, 4, 8, 8).byte()) for name in ("\udcff", "b")
     ]
-    lesson = Lesson("any", clips)
-    assert [sample.label for sample in first_frames(lesson, 2)] == ["'\\udcff', learnt from", "b, learnt from"]
-    assert lesson.digest() != Lesson("any", clips[1:]).digest()
+    training_set = TrainingSet("any", clips)
+    assert [sample.label for sample in first_frames(training_set, 2)] == ["'\\udcff', learnt from", "b, learnt from"]
+    assert training_set.digest() != TrainingSet("any", clips[1:]).digest()
 
 
 def test_markup_that_is_none_stays() -> None:

@@ -20,10 +20,14 @@ from miva_core.errors import MIVAError
 from miva_core.media.video import write_png
 from miva_core.training.files import training_folder
 from miva_core.training.log import running_mean
+from miva_core.training.options import Author, TrainOptions
 from miva_core.training.recipes import expected_of, recipe
-from miva_core.training.run import Author, learn
-from miva_core.training.training_set import Lesson, has_direction
-from miva_core.training.validation import Sample, read_samples
+from miva_core.training.run import train_and_save
+from miva_core.training.training_set import TrainingSet, has_direction
+from miva_core.training.validation import Validation, read_validations
+
+RARELY = TrainOptions(validate_every=9)
+AGAIN = replace(RARELY, resume=True)
 
 
 def clip_of(name: str, base: Base, frames: int = 7) -> TrainingClip:
@@ -43,14 +47,14 @@ def base(make_base: Callable[..., Base]) -> Base:
 
 
 @pytest.fixture
-def lesson(base: Base) -> Lesson:
+def training_set(base: Base) -> TrainingSet:
     clips = [clip_of("a", base), clip_of("b", base)]
-    return Lesson("slide right", clips, flip=False, subject="a square", source={"names": "a, b"})
+    return TrainingSet("slide right", clips, flip=False, subject="a square", source={"names": "a, b"})
 
 
 @pytest.fixture
-def samples() -> list[Sample]:
-    return [Sample("held out", torch.rand(40, 32, 3)), Sample("<other>", torch.rand(32, 32, 3))]
+def validations() -> list[Validation]:
+    return [Validation("held out", torch.rand(40, 32, 3)), Validation("<other>", torch.rand(32, 32, 3))]
 
 
 def png(data: bytes) -> Image.Image:
@@ -60,11 +64,22 @@ def png(data: bytes) -> Image.Image:
 
 
 def test_a_training_leaves_a_file_with_its_record_and_a_folder_to_look_at(
-    base: Base, lesson: Lesson, samples: list[Sample], make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base,
+    training_set: TrainingSet,
+    validations: list[Validation],
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "slide.safetensors"
     author = Author("somebody", "CC0-1.0")
-    outcome = learn(base, lesson, make_recipe(), out, samples=samples, sample_every=2, seed=3, author=author)
+    outcome = train_and_save(
+        base,
+        training_set,
+        make_recipe(),
+        out,
+        validations=validations,
+        options=TrainOptions(validate_every=2, seed=3, author=author),
+    )
     info = read_info(out)
     assert (info.motion, info.subject, info.author, info.licence) == ("slide right", "a square", "somebody", "CC0-1.0")
     assert (info.frames, info.size, info.fps) == (5, (32, 32), 8)
@@ -95,13 +110,20 @@ def test_a_training_leaves_a_file_with_its_record_and_a_folder_to_look_at(
 
 
 def test_a_masked_training_shows_masks_and_measures_inside_them(
-    base: Base, lesson: Lesson, make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base, training_set: TrainingSet, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    clip, chosen = lesson.clips[0], make_recipe(steps=2)
+    clip, chosen = training_set.clips[0], make_recipe(steps=2)
     chosen = replace(chosen, config=replace(chosen.config, mask=True))
-    sample = Sample("its own", clip.frames[0].permute(1, 2, 0) / 255, clip.masks[0, 0] / 255)
+    validation = Validation("its own", clip.frames[0].permute(1, 2, 0) / 255, clip.masks[0, 0] / 255)
     out = tmp_path / "slide.safetensors"
-    learn(base, replace(lesson, masked=True), chosen, out, samples=[sample], sample_every=9)
+    train_and_save(
+        base,
+        replace(training_set, masked=True),
+        chosen,
+        out,
+        validations=[validation],
+        options=RARELY,
+    )
     page = (training_folder(out) / "report.html").read_text()
     assert read_info(out).config.mask and "inside its mask" in page
     right = float(re.search(r"learnt from \(median of 2\)</td><td>[\d.]+</td><td>([+\d.]+)", page)[1])
@@ -111,16 +133,20 @@ def test_a_masked_training_shows_masks_and_measures_inside_them(
 
 
 def test_without_samples_there_is_a_report_all_the_same(
-    base: Base, lesson: Lesson, make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base, training_set: TrainingSet, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     out = tmp_path / "slide.safetensors"
-    learn(base, lesson, make_recipe(), out, sample_every=2)
+    train_and_save(base, training_set, make_recipe(), out, options=TrainOptions(validate_every=2))
     page = (training_folder(out) / "report.html").read_text()
     assert "Samples" not in page and page.count("<img") == 1
 
 
 def test_tensorboard_gets_every_loss_once_where_a_training_goes_on(
-    base: Base, lesson: Lesson, samples: list[Sample], make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base,
+    training_set: TrainingSet,
+    validations: list[Validation],
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -131,8 +157,22 @@ def test_tensorboard_gets_every_loss_once_where_a_training_goes_on(
 
     out = tmp_path / "slide.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        learn(base, lesson, make_recipe(), out, sample_every=9, save_every=2, callback=broken)
-    outcome = learn(base, lesson, make_recipe(), out, samples=samples, sample_every=9, resume=True)
+        train_and_save(
+            base,
+            training_set,
+            make_recipe(),
+            out,
+            callback=broken,
+            options=replace(RARELY, save_every=2),
+        )
+    outcome = train_and_save(
+        base,
+        training_set,
+        make_recipe(),
+        out,
+        validations=validations,
+        options=AGAIN,
+    )
     events = EventAccumulator(str(training_folder(out) / "tensorboard"))
     events.Reload()
     # The files of both runs are read in the order of their names, which count the writers of this process.
@@ -143,70 +183,87 @@ def test_tensorboard_gets_every_loss_once_where_a_training_goes_on(
 
 
 def test_nothing_is_overwritten_and_nothing_begun_twice(
-    base: Base, lesson: Lesson, make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base, training_set: TrainingSet, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     out = tmp_path / "slide.safetensors"
     stops = iter([False, False, False, True])  # asked before each clip is encoded, and after each step
-    outcome = learn(base, lesson, make_recipe(), out, sample_every=9, stop=lambda: next(stops))
+    outcome = train_and_save(base, training_set, make_recipe(), out, stop=lambda: next(stops), options=RARELY)
     assert not outcome.finished and not out.exists()
     with pytest.raises(MIVAError, match=r"was begun in .*: go on with --resume, or remove that folder"):
-        learn(base, lesson, make_recipe(), out, sample_every=9)
-    other = replace(lesson, clips=lesson.clips[:1])
+        train_and_save(base, training_set, make_recipe(), out, options=RARELY)
+    other = replace(training_set, clips=training_set.clips[:1])
     with pytest.raises(MIVAError, match="This training was begun with another set of clips"):
-        learn(base, other, make_recipe(), out, sample_every=9, resume=True)
-    assert learn(base, lesson, make_recipe(), out, sample_every=9, resume=True).finished
+        train_and_save(base, other, make_recipe(), out, options=AGAIN)
+    assert train_and_save(base, training_set, make_recipe(), out, options=AGAIN).finished
     content = out.read_bytes()
     with pytest.raises(MIVAError, match="exists already: name another file, or move it away"):
-        learn(base, lesson, make_recipe(), out, sample_every=9)
+        train_and_save(base, training_set, make_recipe(), out, options=RARELY)
     assert out.read_bytes() == content
     with pytest.raises(MIVAError, match="no training to go on with"):
-        learn(base, lesson, make_recipe(), tmp_path / "new.safetensors", sample_every=9, resume=True)
+        train_and_save(
+            base,
+            training_set,
+            make_recipe(),
+            tmp_path / "new.safetensors",
+            options=AGAIN,
+        )
     with pytest.raises(MIVAError, match=r"name a file ending in \.safetensors"):
-        learn(base, lesson, make_recipe(), tmp_path / "new.pt", sample_every=9)
+        train_and_save(base, training_set, make_recipe(), tmp_path / "new.pt", options=RARELY)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["slide.safetensors", "slide.training"]
 
 
 def test_a_training_killed_before_its_file_was_written_only_writes_it(
-    base: Base, lesson: Lesson, samples: list[Sample], make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base,
+    training_set: TrainingSet,
+    validations: list[Validation],
+    make_recipe: Callable[..., Recipe],
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "slide.safetensors"
-    learn(base, lesson, make_recipe(), out, samples=samples, sample_every=9)
+    train_and_save(base, training_set, make_recipe(), out, validations=validations, options=RARELY)
     content = out.read_bytes()
     out.unlink()
-    learn(base, lesson, make_recipe(), out, samples=samples, sample_every=9, resume=True)
+    train_and_save(
+        base,
+        training_set,
+        make_recipe(),
+        out,
+        validations=validations,
+        options=AGAIN,
+    )
     assert out.read_bytes() == content
     assert "held out" in (training_folder(out) / "report.html").read_text()
 
 
 def test_a_report_that_cannot_measure_does_not_cost_the_file(
-    base: Base, lesson: Lesson, make_recipe: Callable[..., Recipe], tmp_path: Path
+    base: Base, training_set: TrainingSet, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     chosen = make_recipe(steps=2)
     chosen = replace(chosen, config=replace(chosen.config, mask=True))
-    clips = [replace(clip, masks=torch.zeros_like(clip.masks)) for clip in lesson.clips]
+    clips = [replace(clip, masks=torch.zeros_like(clip.masks)) for clip in training_set.clips]
     out = tmp_path / "slide.safetensors"
-    learn(base, replace(lesson, clips=clips, masked=True), chosen, out, sample_every=9)
+    train_and_save(base, replace(training_set, clips=clips, masked=True), chosen, out, options=RARELY)
     assert out.exists() and "no subject is seen" in (training_folder(out) / "report.html").read_text()
 
 
-def test_the_digest_tells_clips_apart(base: Base, lesson: Lesson) -> None:
-    a, b = lesson.clips
-    same = Lesson("other", [replace(a, frames=a.frames.clone()), b])
-    assert same.digest() == lesson.digest()
+def test_the_digest_tells_clips_apart(base: Base, training_set: TrainingSet) -> None:
+    a, b = training_set.clips
+    same = TrainingSet("other", [replace(a, frames=a.frames.clone()), b])
+    assert same.digest() == training_set.digest()
     changed = a.frames.clone()
     changed[0, 0, 0, 0] ^= 1
     masked = a.masks.clone()
     masked[0, 0, 0, 0] ^= 1
     others = [[b, a], [a], [replace(a, frames=changed), b], [replace(a, masks=masked), b], [replace(a, name="c"), b]]
-    assert len({Lesson("x", clips).digest() for clips in [[a, b], *others]}) == 6
+    assert len({TrainingSet("x", clips).digest() for clips in [[a, b], *others]}) == 6
 
 
-def test_every_clip_is_met_in_all_colourings(base: Base, lesson: Lesson) -> None:
-    clips = lesson.encode(base, colours=3, seed=0)
+def test_every_clip_is_met_in_all_colourings(base: Base, training_set: TrainingSet) -> None:
+    clips = training_set.encode(base, colours=3, seed=0)
     assert [len(versions) for versions in clips] == [3, 3]
-    again = lesson.encode(base, colours=3, seed=0)
+    again = training_set.encode(base, colours=3, seed=0)
     assert all(torch.equal(a.mean, b.mean) for a, b in zip(clips[1], again[1], strict=True))
-    assert not torch.equal(clips[0][1].mean, lesson.encode(base, colours=3, seed=1)[0][1].mean)
+    assert not torch.equal(clips[0][1].mean, training_set.encode(base, colours=3, seed=1)[0][1].mean)
 
 
 @pytest.mark.parametrize(
@@ -243,13 +300,13 @@ def test_samples_of_masked_adapters_need_masks_beside_them(tmp_path: Path) -> No
     for name in ("a.jpg", "b.png"):
         Image.new("RGB", (20, 12), "red").save(tmp_path / name)
     write_png(torch.ones(12, 20, 3), tmp_path / "a_mask.png")
-    assert [(s.label, s.mask) for s in read_samples(tmp_path, masked=False)] == [("a", None), ("b", None)]
+    assert [(s.label, s.mask) for s in read_validations(tmp_path, masked=False)] == [("a", None), ("b", None)]
     with pytest.raises(MIVAError, match=r"b\.png has no mask: put b_mask\.png beside it"):
-        read_samples(tmp_path, masked=True)
-    (sample,) = read_samples(tmp_path, masked=True, most=1)
+        read_validations(tmp_path, masked=True)
+    (sample,) = read_validations(tmp_path, masked=True, most=1)
     assert sample.mask.shape == (12, 20) and sample.mask.min() == 1
     (tmp_path / "a_mask.png").rename(tmp_path / "A_Masks.png")
-    assert [s.label for s in read_samples(tmp_path, masked=True, most=1)] == ["a"]
+    assert [s.label for s in read_validations(tmp_path, masked=True, most=1)] == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,14 @@ from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.training.files import check_start, how_to_go_on, training_folder
 from miva_core.training.loop import TrainingProgress
-from miva_core.training.run import Companion, learn
-from miva_core.training.training_set import Lesson
-from miva_core.training.validation import Sample
+from miva_core.training.options import TrainOptions
+from miva_core.training.run import Partner, train_and_save
+from miva_core.training.training_set import TrainingSet
+from miva_core.training.validation import Validation
 
 LEFT = ["slide.safetensors", "slide.training"]
+RARELY = TrainOptions(validate_every=9)
+AGAIN = replace(RARELY, resume=True)
 
 
 @pytest.fixture
@@ -31,10 +34,10 @@ def base(make_base: Callable[..., Base]) -> Base:
 
 
 @pytest.fixture
-def lesson(base: Base) -> Lesson:
+def training_set(base: Base) -> TrainingSet:
     masks = torch.full((2, 5, 16, 16), 255).byte()
     clips = [TrainingClip(name, torch.randint(256, (5, 3, 16, 16)).byte(), masks) for name in "abc"]
-    return Lesson("slide", clips)
+    return TrainingSet("slide", clips)
 
 
 @pytest.fixture
@@ -51,39 +54,45 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def stopped_when_encoding(base: Base, lesson: Lesson, chosen: Recipe, out: Path, clips: int) -> None:
+def stopped_when_encoding(base: Base, training_set: TrainingSet, chosen: Recipe, out: Path, clips: int) -> None:
     """A training that is stopped after so many clips."""
     done: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        learn(
+        train_and_save(
             base,
-            lesson,
+            training_set,
             chosen,
             out,
-            sample_every=9,
-            tell=lambda encoded, total: done.append(encoded),
+            on_progress=lambda encoded, total: done.append(encoded),
             stop=lambda: len(done) == clips,
+            options=RARELY,
         )
 
 
 def test_a_second_training_of_a_file_is_refused_while_the_first_runs(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path
 ) -> None:
     told = []
 
     def meanwhile(progress: TrainingProgress) -> None:
         for resume in (False, True):
             with pytest.raises(MIVAError, match=rf"slide\.safetensors is being trained by process {os.getpid()} on"):
-                learn(base, lesson, replace(chosen, lr=1e-3), out, sample_every=9, resume=resume)
+                train_and_save(
+                    base,
+                    training_set,
+                    replace(chosen, lr=1e-3),
+                    out,
+                    options=replace(RARELY, resume=resume),
+                )
         told.append(progress.step)
 
-    assert learn(base, lesson, chosen, out, sample_every=9, callback=meanwhile).finished
+    assert train_and_save(base, training_set, chosen, out, callback=meanwhile, options=RARELY).finished
     assert told == [1, 2] and read_info(out).training["lr"] == chosen.lr
     assert names(out.parent) == LEFT and "process.txt" not in names(training_folder(out))
 
 
 def test_a_file_that_appears_meanwhile_is_left_alone_and_the_result_kept(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path
 ) -> None:
     def meanwhile(progress: TrainingProgress) -> None:
         out.write_bytes(b"theirs")
@@ -91,7 +100,7 @@ def test_a_file_that_appears_meanwhile_is_left_alone_and_the_result_kept(
 
     told = r"slide\.safetensors has appeared while it was trained, and is left alone: .* is in .*slide_3\.safetensors"
     with pytest.raises(MIVAError, match=told):
-        learn(base, lesson, chosen, out, sample_every=9, callback=meanwhile)
+        train_and_save(base, training_set, chosen, out, callback=meanwhile, options=RARELY)
     assert out.read_bytes() == out.with_stem("slide_2").read_bytes() == b"theirs"
     assert read_info(out.with_stem("slide_3")).motion == "slide"
     assert (training_folder(out) / "report.html").is_file()
@@ -102,22 +111,22 @@ def masked(chosen: Recipe) -> Recipe:
 
 
 @pytest.fixture
-def partner(base: Base, chosen: Recipe, make_adapter: Callable[..., MIVAAdapter], tmp_path: Path) -> Companion:
+def partner(base: Base, chosen: Recipe, make_adapter: Callable[..., MIVAAdapter], tmp_path: Path) -> Partner:
     adapter = make_adapter(base.model, masked(chosen).config)
     info = adapter.info(motion="hop", frames=5, size=(16, 16), fps=8, subject="frog")
-    return Companion(adapter, info, tmp_path / "hop.safetensors")
+    return Partner(adapter, info, tmp_path / "hop.safetensors")
 
 
 def test_the_file_of_a_partner_is_guarded_alike(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path, partner: Companion
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path, partner: Partner
 ) -> None:
-    given = {"base": base, "lesson": replace(lesson, masked=True), "recipe": masked(chosen), "sample_every": 9}
+    given = {"base": base, "training_set": replace(training_set, masked=True), "recipe": masked(chosen)}
 
     def meanwhile(progress: TrainingProgress) -> None:
         with pytest.raises(MIVAError, match=r"hop\.safetensors is being trained by process"):
-            learn(**given, out=partner.out)
+            train_and_save(**given, out=partner.out)
 
-    learn(**given, out=out, beside=partner, callback=meanwhile)
+    train_and_save(**given, out=out, partner=partner, callback=meanwhile)
     assert names(out.parent) == ["hop.safetensors", *LEFT]
     contents = {path: path.read_bytes() for path in (out, partner.out)}
     # Killed after any of the two files, or after both of them.
@@ -126,95 +135,121 @@ def test_the_file_of_a_partner_is_guarded_alike(
             path.unlink()
         (training_folder(out) / "report.html").unlink()
         check_start(out, resume=True, partner=partner.out)
-        learn(**given, out=out, beside=partner, resume=True)
+        train_and_save(**given, out=out, partner=partner, options=AGAIN)
         assert {path: path.read_bytes() for path in contents} == contents
     with pytest.raises(MIVAError, match="exists already"):
-        learn(**given, out=out.with_name("new.safetensors"), beside=partner)
+        train_and_save(**given, out=out.with_name("new.safetensors"), partner=partner)
 
 
 def test_a_report_that_is_missing_is_made_and_nothing_else(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path, encoded: list[int]
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path, encoded: list[int]
 ) -> None:
-    samples = [Sample("held out", torch.rand(16, 16, 3))]
-    learn(base, lesson, chosen, out, samples=samples, sample_every=9)
+    validations = [Validation("held out", torch.rand(16, 16, 3))]
+    train_and_save(base, training_set, chosen, out, validations=validations, options=RARELY)
     report, content, changed = training_folder(out) / "report.html", out.read_bytes(), out.stat().st_mtime_ns
     page = report.read_text()
     with pytest.raises(MIVAError, match="exists already"):
-        learn(base, lesson, chosen, out, samples=samples, sample_every=9, resume=True)
+        train_and_save(
+            base,
+            training_set,
+            chosen,
+            out,
+            validations=validations,
+            options=AGAIN,
+        )
     report.unlink()
     with pytest.raises(MIVAError, match="exists already"):
-        learn(base, lesson, replace(chosen, steps=3), out, samples=samples, sample_every=9, resume=True)
+        train_and_save(
+            base,
+            training_set,
+            replace(chosen, steps=3),
+            out,
+            validations=validations,
+            options=AGAIN,
+        )
     encoded.clear()
     with pytest.raises(KeyboardInterrupt):
-        learn(base, lesson, chosen, out, samples=samples, sample_every=9, resume=True, stop=lambda: True)
+        train_and_save(
+            base,
+            training_set,
+            chosen,
+            out,
+            validations=validations,
+            stop=lambda: True,
+            options=AGAIN,
+        )
     check_start(out, resume=True)
-    assert learn(base, lesson, chosen, out, samples=samples, sample_every=9, resume=True).finished
+    assert train_and_save(base, training_set, chosen, out, validations=validations, options=AGAIN).finished
     assert report.read_text() == page and (out.read_bytes(), out.stat().st_mtime_ns) == (content, changed)
     assert encoded == []
 
 
 def test_another_file_in_the_place_of_the_result_is_no_result(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path
 ) -> None:
-    learn(base, lesson, chosen, out, sample_every=9)
+    train_and_save(base, training_set, chosen, out, options=RARELY)
     mine = load_file(out)
     (training_folder(out) / "report.html").unlink()
-    other = learn(base, lesson, chosen, out.with_name("other.safetensors"), sample_every=9, seed=1).adapter
+    other = train_and_save(
+        base, training_set, chosen, out.with_name("other.safetensors"), options=replace(RARELY, seed=1)
+    ).adapter
     other.save(out, read_info(out), torch.float16)
     theirs = out.read_bytes()
     with pytest.raises(MIVAError, match=r"is left alone: what was learnt is in .*slide_2\.safetensors"):
-        learn(base, lesson, chosen, out, sample_every=9, resume=True)
+        train_and_save(base, training_set, chosen, out, options=AGAIN)
     kept = load_file(out.with_stem("slide_2"))
     assert out.read_bytes() == theirs and all(torch.equal(kept[key], mine[key]) for key in mine)
 
 
-def test_leftovers_of_a_killed_training_are_removed(base: Base, lesson: Lesson, chosen: Recipe, out: Path) -> None:
-    stopped_when_encoding(base, lesson, chosen, out, clips=1)
+def test_leftovers_of_a_killed_training_are_removed(
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path
+) -> None:
+    stopped_when_encoding(base, training_set, chosen, out, clips=1)
     folder, name = training_folder(out), ".miva-00000000-0123456789abcdef.safetensors"
     leftovers = [folder / name, folder / "encoded" / name]
     for path in leftovers:
         path.touch()
-    learn(base, lesson, chosen, out, sample_every=9)
+    train_and_save(base, training_set, chosen, out, options=RARELY)
     assert not [path for path in folder.rglob(".*")]
 
 
 def test_clips_that_could_not_be_kept_are_not_told_to_be(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*given: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("miva_core.training.kept_encodings.save_file", refuse)
     with pytest.warns(MIVAWarning, match="Encoded clips are not kept"):
-        stopped_when_encoding(base, lesson, chosen, out, clips=1)
+        stopped_when_encoding(base, training_set, chosen, out, clips=1)
     assert how_to_go_on(out) == "No step had been saved yet, nothing is kept: begin anew by the same command."
 
 
 def test_encoded_clips_are_kept_until_the_training_is_done(
-    base: Base, lesson: Lesson, chosen: Recipe, out: Path, encoded: list[int]
+    base: Base, training_set: TrainingSet, chosen: Recipe, out: Path, encoded: list[int]
 ) -> None:
-    whole = learn(base, lesson, chosen, out, sample_every=9)
+    whole = train_and_save(base, training_set, chosen, out, options=RARELY)
     each = len(encoded) // 3
     assert each == 2 and not (training_folder(out) / "encoded").exists()
     shutil.rmtree(training_folder(out))
     out.unlink()
     encoded.clear()
-    stopped_when_encoding(base, lesson, chosen, out, clips=2)
+    stopped_when_encoding(base, training_set, chosen, out, clips=2)
     assert len(encoded) == 2 * each and len(names(training_folder(out) / "encoded")) == 2
     assert "clips that were encoded are kept: begin anew by the same command" in how_to_go_on(out)
     steps: list[int] = []
     stop = iter([False, False, True])
-    outcome = learn(
+    outcome = train_and_save(
         base,
-        lesson,
+        training_set,
         chosen,
         out,
-        sample_every=9,
         stop=lambda: next(stop),
         callback=lambda progress: steps.append(progress.step),
+        options=RARELY,
     )
     assert not outcome.finished and steps == [1] and len(encoded) == 3 * each
     assert "All up to step 1 is kept" in how_to_go_on(out)
-    again = learn(base, lesson, chosen, out, sample_every=9, resume=True)
+    again = train_and_save(base, training_set, chosen, out, options=AGAIN)
     assert again.losses == whole.losses and len(encoded) == 3 * each  # bit for bit, from files
     assert not (training_folder(out) / "encoded").exists()

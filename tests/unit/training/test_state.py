@@ -21,6 +21,7 @@ from miva_core.bases.recipe import Recipe
 from miva_core.errors import MIVAError
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import CHECKPOINT, train
+from miva_core.training.options import TrainOptions
 from miva_core.training.state import TrainingState, read_state, restore, save_state
 
 SCALE = {"scale": 1024.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 1}
@@ -176,4 +177,4 @@ def test_nothing_damaged_reaches_a_step(
         tmp_path / CHECKPOINT, lambda tensors, header: [t.fill_(math.nan) for n, t in tensors.items() if "cfa" in n]
     )
     with pytest.raises(MIVAError, match="NaN or infinite values for adapter"):
-        train(base, make_clips(base), replace(recipe, steps=2), folder=tmp_path, resume=True)
+        train(base, make_clips(base), replace(recipe, steps=2), folder=tmp_path, options=TrainOptions(resume=True))

@@ -21,9 +21,10 @@ from miva_core.clips.training_clip import TrainingClip
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import draw_step, train
 from miva_core.training.loss import clip_losses, place_weights
+from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
-from miva_core.training.training_set import Lesson
+from miva_core.training.training_set import TrainingSet
 
 WORKER = """
 import sys
@@ -93,24 +94,25 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:
-    from miva_core.bases.inject import inject
-    from miva_core.training.denoiser import Denoiser
+    from miva_core.attention.injection import inject
+    from miva_core.training.denoiser import Denoiser, NoisedClips
 
     base, recipe = make_base(), make_recipe(subject=3.0)
     adapter = make_adapter(base.model)
     clips = make_clips(base, subjects=1)
     clips = [[replace(clip, mean=clip.mean[:1], std=clip.std[:1])] for (clip,) in clips]
-    batch, noise, draws = draw_step(clips, base, recipe, 0, 0, 1)
+    batch, draws = draw_step(clips, base, recipe, 0, 0, 1)
     step = TrainStep(base, adapter, recipe)
-    with step.at_work():
-        loss = step(batch, noise, draws)
+    with step.injected():
+        loss = step(batch, draws)
     with inject(base.model, motion=adapter):
         weights = place_weights(batch.masks[0], 3.0)
-        expected = clip_losses(Denoiser.of(base), None, batch.latents[0], noise[0], draws.t, weights).mean()
+        shown = NoisedClips(batch.latents[0], batch.noise[0], weights=weights)
+        expected = clip_losses(Denoiser.of(base), shown, draws.t).mean()
     torch.testing.assert_close(loss, expected)
     unweighted = TrainStep(base, adapter, replace(recipe, subject=0.0))
-    with unweighted.at_work():
-        assert unweighted(batch, noise, draws) < loss
+    with unweighted.injected():
+        assert unweighted(batch, draws) < loss
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -123,22 +125,22 @@ def test_the_built_in_base_is_told_the_flow_of_its_clips(masked: bool) -> None:
         frames[i, :, 20:44, 10 + i : 34 + i] = subject
         masks[0, i, 20:44, 10 + i : 34 + i] = 1
     shown = (frames * 255).round().byte()
-    lesson = Lesson("slide", [TrainingClip("slide", shown, (masks * 255).byte())], masked=masked)
-    clips = lesson.encode(base, colours=1, seed=0)
+    training_set = TrainingSet("slide", [TrainingClip("slide", shown, (masks * 255).byte())], masked=masked)
+    clips = training_set.encode(base, colours=1, seed=0)
     torch.manual_seed(0)
     step = TrainStep(base, MIVAAdapter(base.backbone, chosen.config), chosen)
-    batch, noise, draws = draw_step(clips, base, chosen, 0, 0, 1)
+    batch, draws = draw_step(clips, base, chosen, 0, 0, 1)
     on_subject = (batch.masks[0] == 1).repeat_interleave(8, -1).repeat_interleave(8, -2)
     joined = batch.flow[0].transpose(1, 2)
     for i in (1, 8, 15):
         assert (joined[0, 0, i][on_subject[0, i]] + i).abs().mean() < 0.1 * i + 0.1
-    with step.at_work():
-        with_flow, without = step(batch, noise, draws), step(batch._replace(flow=batch.flow[:0]), noise, draws)
+    with step.injected():
+        with_flow, without = step(batch, draws), step(batch._replace(flow=batch.flow[:0]), draws)
     assert with_flow > without + 0.01
     distant = batch.flow.clone()
     distant[:, :, :, 0] += 5
-    with step.at_work():
-        assert step(batch._replace(flow=distant), noise, draws) > with_flow
+    with step.injected():
+        assert step(batch._replace(flow=distant), draws) > with_flow
 
 
 def test_accelerate_forgets_a_training_and_not_what_else_it_knew(
@@ -153,7 +155,7 @@ def test_accelerate_forgets_a_training_and_not_what_else_it_knew(
 
     base = make_base()
     for precision in ("bf16", "fp32"):
-        train(base, make_clips(base), make_recipe(steps=1), folder=tmp_path, precision=precision)
+        train(base, make_clips(base), make_recipe(steps=1), folder=tmp_path, options=TrainOptions(precision=precision))
         assert not AcceleratorState._shared_state
     other = Accelerator(cpu=True, mixed_precision="bf16")
     try:

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.bases.base import Base
+from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.bases.recipe import Recipe
 from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.training.denoiser import Denoiser
 from miva_core.training.latent_clips import LatentClip
 from miva_core.training.loop import CHECKPOINT, Outcome, TrainingProgress, draw_step, learning_rate, train
+from miva_core.training.options import TrainOptions
 from miva_core.training.step import TrainStep
 
 Clips = Callable[..., list[list[LatentClip]]]
@@ -51,12 +54,12 @@ def test_the_loss_falls(
     def loss(adapter: MIVAAdapter) -> float:
         """Of the same 30 steps for every adapter."""
         step = TrainStep(base, adapter, recipe)
-        with torch.no_grad(), step.at_work():
+        with torch.no_grad(), step.injected():
             return sum(step(*draw_step(clips, base, recipe, 1000 + k, 0, 1)).item() for k in range(30)) / 30
 
     torch.manual_seed(0)
     before = loss(MIVAAdapter(base.backbone, recipe.config))
-    outcome = train(base, clips, recipe, folder=tmp_path, precision=precision)
+    outcome = train(base, clips, recipe, folder=tmp_path, options=TrainOptions(precision=precision))
     assert outcome.finished and outcome.is_main_process and len(outcome.losses) == 40
     assert loss(outcome.adapter) < 0.97 * before
     assert {p.dtype for p in outcome.adapter.parameters()} == {torch.float32}
@@ -66,7 +69,7 @@ def test_processors_do_not_train_in_half_precision(
     base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     with pytest.raises(MIVAError, match="does not train in fp16: take fp32"):
-        train(base, make_clips(base), make_recipe(), folder=tmp_path, precision="fp16")
+        train(base, make_clips(base), make_recipe(), folder=tmp_path, options=TrainOptions(precision="fp16"))
 
 
 @pytest.mark.parametrize("name", ["animatediff", "wan"])
@@ -81,7 +84,7 @@ def test_a_base_in_bfloat16_trains_an_adapter_in_float32(
     for path, parameter in base.model.named_parameters():
         if any(part in path for part in kept):  # as the loaders keep it
             parameter.data = parameter.data.float()
-    half = train(base, clips, recipe, folder=tmp_path, precision="bf16")
+    half = train(base, clips, recipe, folder=tmp_path, options=TrainOptions(precision="bf16"))
     assert {p.dtype for p in half.adapter.parameters()} == {torch.float32}
     assert list(half.losses) == pytest.approx(list(full.losses), rel=0.05) and half.losses != full.losses
 
@@ -124,7 +127,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
     stopped = train(base, clips, recipe, folder=tmp_path, stop=after(stop_at))
     assert not stopped.finished and len(stopped.losses) == stop_at
     torch.rand(7)
-    resumed = train(base, clips, recipe, folder=tmp_path, resume=True)
+    resumed = train(base, clips, recipe, folder=tmp_path, options=TrainOptions(resume=True))
     assert resumed.finished and resumed.losses == whole.losses and equal(values(resumed), values(whole))
 
 
@@ -139,10 +142,15 @@ def test_a_killed_training_loses_what_came_after_its_checkpoint_alone(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(base, clips, recipe, folder=tmp_path, save_every=2, callback=die)
+        train(base, clips, recipe, folder=tmp_path, callback=die, options=TrainOptions(save_every=2))
     seen = []
     resumed = train(
-        base, clips, recipe, folder=tmp_path, resume=True, callback=lambda progress: seen.append(progress.step)
+        base,
+        clips,
+        recipe,
+        folder=tmp_path,
+        callback=lambda progress: seen.append(progress.step),
+        options=TrainOptions(resume=True),
     )
     assert seen == [5, 6] and equal(values(resumed), values(whole))
 
@@ -152,11 +160,11 @@ def test_a_finished_training_is_only_read_again(
 ) -> None:
     clips, recipe = make_clips(base), make_recipe()
     whole = train(base, clips, recipe, folder=tmp_path)
-    again = train(base, clips, recipe, folder=tmp_path, resume=True)
+    again = train(base, clips, recipe, folder=tmp_path, options=TrainOptions(resume=True))
     assert again.finished and again.losses == whole.losses and equal(values(again), values(whole))
     with pytest.raises(MIVAError, match="has done 6 steps already: ask for at least as many"):
-        train(base, clips, replace(recipe, steps=4), folder=tmp_path, resume=True)
-    longer = train(base, clips, replace(recipe, steps=8), folder=tmp_path, resume=True)
+        train(base, clips, replace(recipe, steps=4), folder=tmp_path, options=TrainOptions(resume=True))
+    longer = train(base, clips, replace(recipe, steps=8), folder=tmp_path, options=TrainOptions(resume=True))
     assert longer.losses[:6] == whole.losses and len(longer.losses) == 8
 
 
@@ -200,21 +208,16 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
     whole = train(base, clips, recipe, folder=tmp_path)
     (tmp_path / CHECKPOINT).unlink()
     breaking = Breaks(base.model, 5)
-    monkeypatch.setattr("miva_core.training.step.Denoiser.of", lambda base: of(base, breaking))
+    denoiser = Denoiser(ModelPredictor(breaking), base.noise_process)
+    monkeypatch.setattr("miva_core.training.step.Denoiser.of", lambda base: denoiser)
     with pytest.raises(
         MIVAError,
         match=r"no number any more at step 6: go on from the last checkpoint with a lower learning rate than 0.01",
     ):
-        train(base, clips, recipe, folder=tmp_path, save_every=2)
+        train(base, clips, recipe, folder=tmp_path, options=TrainOptions(save_every=2))
     monkeypatch.undo()
-    resumed = train(base, clips, recipe, folder=tmp_path, resume=True)
+    resumed = train(base, clips, recipe, folder=tmp_path, options=TrainOptions(resume=True))
     assert equal(values(resumed), values(whole))
-
-
-def of(base: Base, model: nn.Module) -> Any:
-    from miva_core.training.denoiser import Denoiser
-
-    return Denoiser(model, base.scheduler, base.centred, base.text_per_frame)
 
 
 def test_a_full_disk_keeps_the_last_good_state(
@@ -233,7 +236,7 @@ def test_a_full_disk_keeps_the_last_good_state(
 
     monkeypatch.setattr("miva_core.storage.weights.save_file", full)
     with pytest.raises(MIVAError, match="could not be written: No space left"):
-        train(base, clips, recipe, folder=tmp_path, resume=True)
+        train(base, clips, recipe, folder=tmp_path, options=TrainOptions(resume=True))
     assert (tmp_path / CHECKPOINT).read_bytes() == good and len(list(tmp_path.iterdir())) == 1
 
 
@@ -250,14 +253,15 @@ def test_what_a_training_was_begun_with_must_not_change(
 
     def resume(**changes: Any) -> None:
         given = {"base": base, "clips": clips, "recipe": recipe, "settings": {"clips": "abc"}} | changes
-        train(**given, folder=tmp_path, resume=True)
+        given["options"] = replace(given.get("options", TrainOptions()), resume=True)
+        train(**given, folder=tmp_path)
 
     for changes, told in (
         ({"recipe": make_recipe(batch=3)}, "begun with batch 2, not 3"),
-        ({"seed": 1}, "begun with seed 0, not 1"),
-        ({"precision": "bf16"}, "begun with precision fp32, not bf16"),
+        ({"options": TrainOptions(seed=1)}, "begun with seed 0, not 1"),
+        ({"options": TrainOptions(precision="bf16")}, "begun with precision fp32, not bf16"),
         ({"settings": {"clips": "abd"}}, "begun with clips abc, not abd"),
-        ({"start": make_adapter(base.model)}, "begun without from"),
+        ({"options": TrainOptions(start=make_adapter(base.model))}, "begun without from"),
         ({"recipe": make_recipe(config=replace(recipe.config, ca_rank=7))}, "begun with ca_rank 4, not 7"),
     ):
         with pytest.raises(MIVAError, match=told):
@@ -276,7 +280,7 @@ def test_a_checkpoint_that_is_none_is_told(
     for content in (b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "):
         (tmp_path / CHECKPOINT).write_bytes(content)
         with pytest.raises(MIVAError, match="holds no state of a training"):
-            train(base, make_clips(base), make_recipe(), folder=tmp_path, resume=True)
+            train(base, make_clips(base), make_recipe(), folder=tmp_path, options=TrainOptions(resume=True))
 
 
 def test_it_can_begin_with_an_adapter(
@@ -284,12 +288,12 @@ def test_it_can_begin_with_an_adapter(
 ) -> None:
     start = make_adapter(base.model)
     kept = [p.clone() for p in start.parameters()]
-    outcome = train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, start=start)
+    outcome = train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, options=TrainOptions(start=start))
     assert equal(kept, list(start.parameters()))
     for found, given in zip(values(outcome), kept, strict=True):
         torch.testing.assert_close(found, given, atol=1e-6, rtol=1e-5)
     with pytest.raises(MIVAError, match="begun with from"):
-        train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, resume=True)
+        train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, options=TrainOptions(resume=True))
 
 
 def test_two_masked_adapters_learn_beside_each_other(
@@ -300,16 +304,16 @@ def test_two_masked_adapters_learn_beside_each_other(
     other = make_adapter(base.model, recipe.config)
     kept = [p.clone() for p in other.parameters()]
     clips = make_clips(base, subjects=2)
-    outcome = train(base, clips, recipe, folder=tmp_path, beside=other)
+    outcome = train(base, clips, recipe, folder=tmp_path, partner=other)
     assert equal(kept, list(other.parameters()))  # it was copied
-    changed = [not torch.equal(a, b) for a, b in zip(kept, outcome.beside.parameters(), strict=True)]
+    changed = [not torch.equal(a, b) for a, b in zip(kept, outcome.partner.parameters(), strict=True)]
     assert all(changed)
-    train(base, clips, recipe, folder=tmp_path, beside=other, stop=after(3))
-    resumed = train(base, clips, recipe, folder=tmp_path, beside=other, resume=True)
+    train(base, clips, recipe, folder=tmp_path, partner=other, stop=after(3))
+    resumed = train(base, clips, recipe, folder=tmp_path, partner=other, options=TrainOptions(resume=True))
     assert equal(values(resumed), values(outcome))
-    assert equal(list(resumed.beside.parameters()), list(outcome.beside.parameters()))
+    assert equal(list(resumed.partner.parameters()), list(outcome.partner.parameters()))
     without = train(base, make_clips(base, subjects=1), recipe, folder=tmp_path)
-    assert without.beside is None and not equal(values(outcome), values(without))
+    assert without.partner is None and not equal(values(outcome), values(without))
 
 
 def test_what_does_not_go_together_is_told(
@@ -318,11 +322,11 @@ def test_what_does_not_go_together_is_told(
     plain, recipe = make_adapter(base.model), make_recipe()
     masked = replace(recipe, config=replace(recipe.config, mask=True))
     with pytest.raises(MIVAError, match="lacks a mask stream"):
-        train(base, make_clips(base), masked, folder=tmp_path, start=plain)
+        train(base, make_clips(base), masked, folder=tmp_path, options=TrainOptions(start=plain))
     with pytest.raises(MIVAError, match="both need a mask stream"):
-        train(base, make_clips(base), recipe, folder=tmp_path, beside=plain)
+        train(base, make_clips(base), recipe, folder=tmp_path, partner=plain)
     frozen = make_adapter(base.model).half().requires_grad_(False)
-    outcome = train(base, make_clips(base), recipe, folder=tmp_path, start=frozen)
+    outcome = train(base, make_clips(base), recipe, folder=tmp_path, options=TrainOptions(start=frozen))
     assert all(math.isfinite(loss) for loss in outcome.losses)
 
 
@@ -345,6 +349,6 @@ def test_steps_differ_from_each_other_and_follow_from_the_seed(
     base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe]
 ) -> None:
     clips, recipe = make_clips(base), make_recipe()
-    noises = [draw_step(clips, base, recipe, step, seed, 1)[1] for seed in (0, 1) for step in (0, 1)]
+    noises = [draw_step(clips, base, recipe, step, seed, 1)[0].noise for seed in (0, 1) for step in (0, 1)]
     assert len({noise.sum().item() for noise in noises}) == 4
-    assert torch.equal(draw_step(clips, base, recipe, 1, 0, 1)[1], noises[1])
+    assert torch.equal(draw_step(clips, base, recipe, 1, 0, 1)[0].noise, noises[1])
