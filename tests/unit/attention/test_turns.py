@@ -69,9 +69,9 @@ def picture(base: Base) -> Tensor:
 
 @pytest.fixture
 def clip(base: Base, adapters: dict[str, MIVAAdapter], picture: Tensor) -> Callable[..., Tensor]:
-    """clip(name, **options): the frames that one of the adapters makes of the picture."""
-    return lambda name, **options: (
-        animate(base, picture, [Motion(adapters[name], name=name)], RunOptions(**options)).frames
+    """clip(name, seed=0, callback=None): the frames that one of the adapters makes of the picture."""
+    return lambda name, seed=0, callback=None: (
+        animate(base, picture, [Motion(adapters[name])], RunOptions(seed), callback).frames
     )
 
 
