@@ -55,9 +55,9 @@ class DCTInitNoise:
         frames_first = samples.ndim == 4
         shape = (1, samples.shape[1], len(samples), *samples.shape[2:]) if frames_first else tuple(samples.shape)
         if len(self._pictures) not in (1, shape[0]):
-            clips = "1 clip" if shape[0] == 1 else f"{shape[0]} clips"
+            made = "1 clip" if shape[0] == 1 else f"{shape[0]} clips"
             raise MIVAError(
-                f"DCTInit Noise was made of {len(self._pictures)} pictures, but the sampler makes {clips}: connect the "
+                f"DCTInit Noise was made of {len(self._pictures)} pictures, but the sampler makes {made}: connect the "
                 "same pictures to both."
             )
         priors = [self._prior(picture, shape[-2:]).float().cpu() for picture in self._pictures]

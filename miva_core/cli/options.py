@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from ..bases.base import Base
+from ..bases.loading import load_base
 from ..bases.registry import BASES
 from ..errors import MIVAError
 from ..storage.files import check_fillable
 
 if TYPE_CHECKING:
-    import torch
-
-    from ..bases.base import Base
     from ..subject_mask.detector import Detector
     from ..subject_mask.segmenter import Segmenter
 
@@ -38,22 +39,18 @@ def _base_files() -> dict[str, str]:
     return {argument: ", ".join(parts) for argument, parts in texts.items()}
 
 
-def load_chosen_base(options: argparse.Namespace, where: "torch.device", dtype: "torch.dtype | None" = None) -> "Base":
+def load_chosen_base(options: argparse.Namespace, where: torch.device, dtype: torch.dtype | None = None) -> Base:
     """The base that `add_base`'s options name; its dtype as in `load_base`."""
-    from ..bases.loading import load_base
-
     files = {argument: getattr(options, argument) for argument in _base_files()}
     return load_base(options.base, device=where, dtype=dtype, **files)
 
 
-def device(name: str | None) -> "torch.device":
+def device(name: str | None) -> torch.device:
     """The device a user names, or the graphics card if there is one: of several processes, each its own.
 
     Raises:
         MIVAError: nothing can be computed there.
     """
-    import torch
-
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
@@ -88,6 +85,7 @@ def chosen_confidence(options: argparse.Namespace) -> float:
 
 def load_chosen_detector(options: argparse.Namespace) -> "Detector":
     """The detector that `add_models`'s options name."""
+    # Late, since torchvision takes seconds, which commands without such a model need not wait for.
     from ..subject_mask.model_files import load_detector
 
     return load_detector(options.detector, options.vocabulary, str(device(options.device)))

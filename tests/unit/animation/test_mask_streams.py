@@ -192,7 +192,7 @@ def test_streams_and_guidance(
     torch.testing.assert_close(output, unet(latents, t, text).sample, **CLOSE)
 
 
-# --- what an injection is told ---------------------------------------------------------------------------------------
+# --- what an injection is set to -------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -237,7 +237,7 @@ def test_nothing_of_masks_stays_after_removal(make_unet: Callable, make_adapter:
 
 
 @torch.no_grad()
-def test_masks_of_another_grid_are_told(make_unet: Callable, make_adapter: Callable) -> None:
+def test_masks_of_another_grid_are_refused(make_unet: Callable, make_adapter: Callable) -> None:
     unet = make_unet().double()
     with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
         miva.set_masks({"jump": torch.ones(1, FRAMES, 16, 16)})

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
-from miva_core.attention.formulas import attend, joint_cross_frame
+from miva_core.attention.cross_frame import joint_cross_frame
+from miva_core.attention.softmax_attention import attend
 from miva_core.attention.strength import Strength
 from miva_core.bases.describe import describe
 from miva_core.bases.inject import inject

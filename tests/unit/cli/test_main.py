@@ -525,7 +525,7 @@ def half_a_clip(_: Any, path: Path, __: Any) -> NoReturn:
 @pytest.mark.parametrize(
     ("place", "act"),
     [
-        ("miva_core.bases.loading.load_base", interrupt),
+        ("miva_core.cli.options.load_base", interrupt),
         ("miva_core.bases.base.Base.decode", interrupt),
         ("miva_core.media.video._write_h264", half_a_clip),
     ],
