@@ -6,7 +6,6 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..miva_core.bases.base import SCALE
 from ..miva_core.diffusion.init_noise import SD15_STRENGTH, LowBand, NoiseInit, Shape
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
@@ -81,6 +80,8 @@ class DCTInitNoise:
     def _prior(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
         """A picture's latent (1, C, 1, h, w) at the size of the sampler's."""
         if isinstance(self._model, MivaModel):
+            from ..miva_core.bases.base import SCALE
+
             base = self._model.base
             fitted = fit_picture(picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
             self._model.load_to_device(0)

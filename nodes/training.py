@@ -22,7 +22,7 @@ from .training_run import NodeTraining
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
-    from ..miva_core.bases.recipe import Recipe
+    from ..miva_core.bases.recipe import Preset, Recipe
     from ..miva_core.training.training_set import TrainingSet
     from ..miva_core.training.validation import Validation
 
@@ -167,7 +167,7 @@ class MIVATrain(io.ComfyNode):
         model: MivaModel,
         dataset: Dataset,
         name: str,
-        preset: str,
+        preset: "Preset",
         steps: int,
         seed: int,
         masked: bool,
@@ -224,7 +224,7 @@ def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> No
         raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
 
 
-def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked: bool) -> "Recipe":
+def _recipe(base: "Base", preset: "Preset", steps: int, learning_rate: float, masked: bool) -> "Recipe":
     chosen = recipe(base.name, preset, masked)
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 

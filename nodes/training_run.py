@@ -138,7 +138,7 @@ class NodeTraining:
         for validation in validations:
             digest.update(validation.label.encode())
             for seen in (validation.picture, validation.mask):
-                digest.update(b"" if seen is None else seen.contiguous().numpy())
+                digest.update(b"" if seen is None else seen.contiguous().numpy().data)
         return training_folder(self.out) / f"tried_on_{digest.hexdigest()[:8]}.png"
 
     def _newest_sheet(self) -> Path | None:

@@ -146,7 +146,7 @@ def test_bad_info(adapter: MIVAAdapter, field: str, value: Any) -> None:
 
 def test_unwritable_places(adapter: MIVAAdapter, saved: Path, tmp_path: Path) -> None:
     info = adapter.info(**RECORD)
-    with pytest.raises(MIVAError, match=r"There is no folder .*none"):
+    with pytest.raises(MIVAError, match=r"no folder .*none"):
         adapter.save(tmp_path / "none" / "a.safetensors", info)
     with pytest.raises(MIVAError, match="There is no folder"):
         adapter.save(saved / "a.safetensors", info)
@@ -174,9 +174,9 @@ def test_a_failed_save_keeps_the_old_file(adapter: MIVAAdapter, saved: Path, mon
 def test_bad_values_are_not_saved(adapter: MIVAAdapter, saved: Path) -> None:
     with torch.no_grad():
         next(adapter.parameters())[0] = 1e6
-    with pytest.raises(MIVAError, match=r"NaN or infinite values in .*cfa\.q\.down"):
+    with pytest.raises(MIVAError, match=r"NaN .*cfa\.q\.down"):
         adapter.save(saved, adapter.info(**RECORD), dtype=torch.float16)
-    with pytest.raises(MIVAError, match=r"not as torch\.bfloat16"):
+    with pytest.raises(MIVAError, match=r"torch\.bfloat16"):
         adapter.save(saved, adapter.info(**RECORD), dtype=torch.bfloat16)
     with pytest.raises(MIVAError, match="adapter of another config"):
         adapter.save(saved, replace(adapter.info(**RECORD), config=MIVAConfig()))
@@ -250,7 +250,7 @@ def test_wrong_files_are_named(model: nn.Module, tmp_path: Path, kind: str) -> N
 def test_truncated_files(model: nn.Module, saved: Path, size: int) -> None:
     content = saved.read_bytes()[:size]
     saved.write_bytes(content)
-    with pytest.raises(MIVAError, match=r"is (a truncated safetensors|a file of an unknown kind)"):
+    with pytest.raises(MIVAError, match=r"truncated|unknown kind"):
         MIVAAdapter.load(saved, describe(model))
 
 
@@ -337,12 +337,12 @@ def test_info_is_plain_data(adapter: MIVAAdapter) -> None:
 
 def test_a_newer_version_is_told_before_what_is_unknown_in_it(model: nn.Module, saved: Path) -> None:
     newer = {"format_version": 2, "motion": None, "frames": "many", "colour": "red", "config": {"depth_rank": 4}}
-    with pytest.raises(MIVAError, match="format version is 2, and this ComfyUI-MIVA reads up to 1; update it"):
+    with pytest.raises(MIVAError, match=r"version is 2, .* up to 1"):
         MIVAAdapter.load(rewritten(saved, newer), describe(model))
     assert identify_file(saved) == "a MIVA adapter of a newer format version"
     # a kind of tensor that this release of safetensors does not know
     saved.write_bytes(saved.read_bytes().replace(b'"F32"', b'"F99"', 1))
-    with pytest.raises(MIVAError, match=r"is a MIVA adapter of a newer format version, but .*: update ComfyUI-MIVA"):
+    with pytest.raises(MIVAError, match="newer format version"):
         MIVAAdapter.load(saved, describe(model))
     saved.write_bytes(saved.read_bytes().replace(b'format_version\\": 2', b'format_version\\": 1'))
     assert identify_file(saved) == "a damaged MIVA adapter"
@@ -352,7 +352,7 @@ def test_a_header_of_megabytes(model: nn.Module, saved: Path) -> None:
     rewritten(saved, {"author": "x" * 900_000})
     assert MIVAAdapter.load(saved, describe(model)).num_parameters()
     rewritten(saved, {"author": "x" * 1_100_000})
-    with pytest.raises(MIVAError, match=r"with a header of absurd length, but a whole .* get it again"):
+    with pytest.raises(MIVAError, match="absurd length"):
         read_info(saved)
 
 
@@ -368,10 +368,10 @@ def test_texts_of_a_header_do_not_fill_the_screen(model: nn.Module, saved: Path)
 def test_a_sound_file_whose_name_is_not_unicode_is_not_called_damaged(saved: Path) -> None:
     odd = saved.with_name(os.fsdecode(b"bad\xff.safetensors"))
     shutil.copy(saved, odd)
-    with pytest.raises(MIVAError, match=r"bad\\udcff\.safetensors' is not Unicode: rename the file"):
+    with pytest.raises(MIVAError, match=r"bad\\udcff\.safetensors' is not Unicode"):
         read_info(odd)
 
 
 def test_a_name_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
-    with pytest.raises(MIVAError, match=r"There is no adapter .*none\.safetensors: check the name and the folder\."):
+    with pytest.raises(MIVAError, match=r"no adapter .*none\.safetensors"):
         read_info(tmp_path / "none.safetensors")

@@ -1,4 +1,3 @@
-import copy
 import math
 import warnings
 from collections.abc import Callable
@@ -79,18 +78,6 @@ def test_a_clip_has_the_shape_and_rate_of_its_base(base: Base, picture: Tensor) 
     assert (clip.frames[1:] - clip.frames[0]).abs().amax((1, 2, 3)).min() > 1e-3
 
 
-def test_the_first_frame_is_the_picture_through_the_codec(base: Base, picture: Tensor, pair: tuple) -> None:
-    latents = []
-    clip = animate(
-        base, picture, [Motion(pair[0], name="one")], QUICK, callback=lambda progress: latents.append(progress.latents)
-    )
-    encoded = base.encode(picture)
-    assert all(torch.equal(each[:, :, :1], encoded) for each in latents)
-    # Alone in its batch a convolution may round otherwise.
-    torch.testing.assert_close(clip.frames[0], base.decode(encoded)[0], rtol=0, atol=1e-6)
-    assert torch.equal(clip.frames[0], base.decode(encoded.repeat(1, 1, 4, 1, 1))[0])
-
-
 def test_pictures_of_any_size_are_fitted(base: Base) -> None:
     picture = torch.rand(50, 120, 3)
     clip = animate(base, picture, [], QUICK)
@@ -131,37 +118,6 @@ def test_adapters_at_weight_0_are_no_adapters(base: Base, picture: Tensor, pair:
     assert_close(animate(base, picture, [one, two], QUICK), plain)
     moved = animate(base, picture, [Motion(pair[0]), two], QUICK)
     assert (moved.frames - plain.frames).abs().max() > 5e-3
-
-
-def test_two_adapters_run_in_parallel(base: Base, picture: Tensor, pair: tuple) -> None:
-    """Their order does not matter, both have a say, and halves of one adapter are that adapter."""
-    one, two = pair
-    both = animate(base, picture, [Motion(one, 0.3), Motion(two, 0.7)], QUICK)
-    assert_close(animate(base, picture, [Motion(two, 0.7), Motion(one, 0.3)], QUICK), both)
-    swapped = animate(base, picture, [Motion(one, 0.7), Motion(two, 0.3)], QUICK)
-    assert (swapped.frames - both.frames).abs().max() > 5e-3
-    halves = animate(base, picture, [Motion(one, 0.5), Motion(copy.deepcopy(one), 0.5)], QUICK)
-    assert_close(animate(base, picture, [Motion(one)], QUICK), halves)
-
-
-@OFF_AT_THE_END
-def test_outside_of_its_span_an_adapter_has_weight_0(base: Base, picture: Tensor, pair: tuple) -> None:
-    one, two = pair
-    four = RunOptions(steps=4, frames=4)
-    late, early = Motion(one, 0.6, span=(0.5, 1.0)), Motion(two, 0.4, span=(0.0, 0.25))
-    spanned = animate(base, picture, [late, early], four)
-
-    def by_hand(progress: Progress) -> None:
-        if progress.step == 1:
-            progress.miva.set_weights(two=0.0)
-        if progress.step == 2:
-            progress.miva.set_weights(one=0.6)
-
-    switched = animate(base, picture, [Motion(one, 0.0, name="one"), Motion(two, 0.4, name="two")], four, by_hand)
-    assert torch.equal(spanned.frames, switched.frames)
-    assert (
-        animate(base, picture, [Motion(one, 0.6), Motion(two, 0.4)], four).frames - spanned.frames
-    ).abs().max() > 5e-3
 
 
 def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: Tensor, pair: tuple) -> None:
@@ -527,19 +483,6 @@ def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> Non
         animate(base, picture * 255, [], QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
         animate(base, picture, [], RunOptions(size=(64, 64, 64)))
-
-
-@pytest.mark.parametrize("masked", [False, True])
-def test_a_run_that_becomes_nan_ends_in_a_sentence(
-    base: Base, picture: Tensor, make_adapter: Callable, masked: bool
-) -> None:
-    adapter = make_adapter(base.model, replace(CONFIGS[0], mask=masked))
-    with torch.no_grad():
-        for parameter in adapter.parameters():
-            parameter.fill_(1e18)  # finite, but not its products
-    mask = torch.ones(base.size) if masked else None
-    with pytest.raises(MIVAError, match="became NaN or infinite at step 1 with my hop: take weights nearer to 1"):
-        animate(base, picture, [Motion(adapter, mask=mask, name="my hop")], QUICK)
 
 
 def test_the_largest_values_of_a_file_still_make_a_clip(base: Base, picture: Tensor, make_adapter: Callable) -> None:

@@ -40,49 +40,6 @@ def jump(base: Base, make_adapter: Callable) -> MIVAAdapter:
     return make_adapter(base.model, MASKED)
 
 
-def test_masks_come_with_the_clip(base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter) -> None:
-    clip = animate(base, picture, [Motion(jump, mask=mask, name="a jump")], QUICK)
-    generated = clip.masks["a jump"]
-    assert generated.shape == clip.frames.shape[:3]
-    assert generated.dtype == torch.float32 and generated.device.type == "cpu"
-    assert torch.equal(generated[0], mask)
-    assert generated.min() >= 0 and generated.max() <= 1
-    assert (generated[1:] != generated[0]).any()
-
-
-def test_no_masks_without_masked_adapters(base: Base, picture: Tensor, make_adapter: Callable) -> None:
-    assert animate(base, picture, [Motion(make_adapter(base.model, PLAIN), name="pan")], QUICK).masks == {}
-
-
-def test_masked_and_plain_adapters_in_one_run(
-    base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter, make_adapter: Callable
-) -> None:
-    """Overlapping masks, one of them over everything; and every adapter matters."""
-    others = {"pan": make_adapter(base.model, PLAIN), "sway": make_adapter(base.model, MASKED)}
-    masks = {"jump": mask, "sway": torch.ones_like(mask)}
-
-    def run(**weights: float) -> Tensor:
-        motions = [
-            Motion(adapter, weights.get(name, 0.3), masks.get(name), name)
-            for name, adapter in ({"jump": jump} | others).items()
-        ]
-        clip = animate(base, picture, motions, QUICK)
-        assert set(clip.masks) == {"jump", "sway"}
-        return clip.frames
-
-    frames = run()
-    for name in ("jump", "pan", "sway"):
-        assert (run(**{name: 0.1}) - frames).abs().max() > 1e-3
-
-
-def test_where_the_subject_is_matters(base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter) -> None:
-    frames, again, elsewhere = (
-        animate(base, picture, [Motion(jump, mask=m, name="jump")], QUICK).frames for m in (mask, mask, mask.flip(1))
-    )
-    assert torch.equal(frames, again)
-    assert (frames - elsewhere).abs().max() > 1e-3
-
-
 def test_masks_of_another_size_of_picture_follow_its_crop(base: Base, jump: MIVAAdapter) -> None:
     wide = torch.rand(96, 160, 3)
     mask = torch.zeros(96, 160)
@@ -144,12 +101,3 @@ def test_mistakes_are_told_before_sampling_starts(
             assert "\n" not in str(raised.value)
     finally:
         watch.remove()
-
-
-def test_an_empty_mask_is_told_and_means_everywhere(
-    base: Base, picture: Tensor, mask: Tensor, jump: MIVAAdapter
-) -> None:
-    with pytest.warns(MIVAWarning, match="taken for the whole frame"):
-        empty = animate(base, picture, [Motion(jump, mask=mask * 0, name="jump")], QUICK)
-    whole = animate(base, picture, [Motion(jump, mask=torch.ones_like(mask), name="jump")], QUICK)
-    assert torch.equal(empty.frames, whole.frames)

@@ -68,14 +68,14 @@ def test_case_and_ending_do_not_matter(
 
 
 def test_the_nearest_names_are_told(own: Path) -> None:
-    with pytest.raises(MIVAError, match=r"no adapter 'zoomin': did you mean zoom_in\?"):
+    with pytest.raises(MIVAError, match=r"'zoomin': .* zoom_in\?"):
         resolve_adapter("zoomin")
-    with pytest.raises(MIVAError, match=r"no adapter 'PanLeft': did you mean pan_left( or pan_right)?\?"):
+    with pytest.raises(MIVAError, match=r"'PanLeft': .* pan_left( or pan_right)?\?"):
         resolve_adapter("PanLeft", [own])
 
 
 def test_names_that_are_not_near_are_not_told(own: Path) -> None:
-    with pytest.raises(MIVAError, match=r"^There is no adapter '0123456789': `list` shows all there are\.$"):
+    with pytest.raises(MIVAError, match="'0123456789': `list`"):
         resolve_adapter("0123456789", [own])
 
 
@@ -88,10 +88,10 @@ def test_the_home_folder(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_any_adapter_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bare").mkdir()
     come_with_the_first_base(tmp_path / "bare", monkeypatch)
-    with pytest.raises(MIVAError, match=r"no adapter 'pan', nor any other"):
+    with pytest.raises(MIVAError, match="'pan', nor any other"):
         resolve_adapter("pan")
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MIVAError, match=r"There is no folder .*nowhere"):
+    with pytest.raises(MIVAError, match=r"no folder .*nowhere"):
         find_adapters([tmp_path / "nowhere"])

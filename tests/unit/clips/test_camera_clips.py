@@ -112,9 +112,9 @@ def test_kept_flow_is_the_exact_one(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_filmed_is_named_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(MIVAError, match=r"needs \d+×\d+ pixels at least; replace or remove them: small \(20×20\)\."):
+    with pytest.raises(MIVAError, match=r"small \(20×20\)"):
         list(film_stills([("good", still()), ("small", torch.rand(20, 20, 3))], Shooting("pan-left", SIZE, 16), 0))
-    with pytest.raises(MIVAError, match="'pan' is no camera motion; known are pan-left"):
+    with pytest.raises(MIVAError, match="'pan' is no camera motion"):
         Shooting("pan", SIZE, 16)
     with pytest.raises(MIVAError, match="no easing"):
         Shooting("pan-left", SIZE, 16, easing="slow")

@@ -83,7 +83,7 @@ def test_a_picture_in_front_of_an_animated_png_is_no_frame(tmp_path: Path) -> No
 
 def test_a_still_png_among_clips_is_told(tmp_path: Path) -> None:
     frames()[0].save(tmp_path / "a.apng", "PNG")
-    with pytest.raises(MIVAError, match=r"a\.apng is not a video: it is a still PNG picture"):
+    with pytest.raises(MIVAError, match=r"a\.apng .* still PNG picture"):
         read_clips(tmp_path, SPEC, masks=0)
 
 
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     for read in (lambda folder: read_clips(folder, SPEC, masks=0), read_stills):
-        with pytest.raises(MIVAError, match=r"The folder .*locked cannot be opened: Permission denied\.$"):
+        with pytest.raises(MIVAError, match="locked cannot be opened"):
             read(tmp_path / "locked")
         # As lost+found is, beside what can be read.
         (message,) = warned(lambda read=read: read(tmp_path))
@@ -205,7 +205,7 @@ def test_a_pipe_among_clips_and_stills_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=20)
     assert done.stdout == "1\n" and "p.png" in done.stderr
-    with pytest.raises(MIVAError, match=r"p\.png is neither a file nor a folder: name a picture\.$"):
+    with pytest.raises(MIVAError, match=r"p\.png is neither a file"):
         read_stills(tmp_path)
 
 

@@ -150,7 +150,7 @@ def test_half_a_mask_stream_is_refused(folder: Path) -> None:
     lost = "mid_block.attentions.0.transformer_blocks.0.i2v_adapter.processor.to_q_mask.weight"
     file = {name: tensor for name, tensor in official_tensors(masked=True).items() if name != lost}
     torch.save(file, folder / "less.pt")
-    with pytest.raises(MIVAError, match=f"lacks {lost}: it is incomplete"):
+    with pytest.raises(MIVAError, match=f"lacks {lost}"):
         convert_official(folder / "less.pt", folder / "sd15.safetensors")
 
 
@@ -165,16 +165,16 @@ def test_a_converted_adapter_is_a_file_like_any_other(folder: Path) -> None:
 
 def test_what_is_wrong_is_named(folder: Path) -> None:
     sd = folder / "sd15.safetensors"
-    with pytest.raises(MIVAError, match=r"is a Stable Diffusion 1\.5 checkpoint, but an official MIVA research"):
+    with pytest.raises(MIVAError, match="but an official MIVA"):
         convert_official(sd, sd)
     file = official_tensors()
     torch.save(file, folder / "adapter.pt")
-    with pytest.raises(MIVAError, match=r"but a Stable Diffusion 1\.5 checkpoint was expected"):
+    with pytest.raises(MIVAError, match=r"Stable Diffusion 1\.5 checkpoint was expected"):
         convert_official(folder / "adapter.pt", folder / "adapter.pt")
     lost = "mid_block.attentions.0.transformer_blocks.0.sCA.CA3.weight"
     torch.save({name: tensor for name, tensor in file.items() if name != lost}, folder / "less.pt")
-    with pytest.raises(MIVAError, match=f"lacks {lost}: it is incomplete"):
+    with pytest.raises(MIVAError, match=f"lacks {lost}"):
         convert_official(folder / "less.pt", sd)
     torch.save(official_tensors(widths=(32, 64, 96)), folder / "narrow.pt")
-    with pytest.raises(MIVAError, match=r"of shape .* trained on another base"):
+    with pytest.raises(MIVAError, match="trained on another base"):
         convert_official(folder / "narrow.pt", sd)

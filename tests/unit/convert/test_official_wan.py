@@ -205,13 +205,13 @@ def test_trained_parts_without_a_place_are_not_dropped(
 ) -> None:
     extra = {"blocks.0.i2v_adapter.norm_q.weight": torch.ones(WIDTH)}
     torch.save(official.state_dict() | extra, folder / "normed.ckpt")
-    with pytest.raises(MIVAError, match=r"holds blocks\.0\.i2v_adapter\.norm_q\.weight, which an adapter has no place"):
+    with pytest.raises(MIVAError, match=r"i2v_adapter\.norm_q\.weight, .* no place"):
         convert_official(folder / "normed.ckpt", folder / "wan.safetensors")
     start_from(wan, official)
     by_peft(official, r=2, targets=("q", "k", "o"))
     file = trained(official)
     torch.save(file, folder / "keys.ckpt")
-    with pytest.raises(MIVAError, match=r"i2v_adapter\.k\.lora_A\.weight, which an adapter has no place for"):
+    with pytest.raises(MIVAError, match=r"k\.lora_A\.weight, .* no place"):
         convert_official(folder / "keys.ckpt", alpha=2)
 
 
@@ -220,18 +220,18 @@ def test_what_peft_wraps_is_looked_at(wan: WanTransformer3DModel, folder: Path, 
     by_peft(official, r=2)
     path, sd = folder / "whole.ckpt", folder / "wan.safetensors"
     torch.save(official.state_dict(), path)
-    with pytest.raises(MIVAError, match=r"q\.base_layer\.weight: name the Wan .* to compare it with"):
+    with pytest.raises(MIVAError, match=r"q\.base_layer\.weight: name the Wan"):
         convert_official(path, alpha=2)
     convert_official(path, sd, alpha=2)
     torch.save({name: tensor.bfloat16() for name, tensor in official.state_dict().items()}, path)
     convert_official(path, sd, alpha=2)
     official.blocks[1]["i2v_adapter"].q.base_layer.bias += 1e-4
     torch.save(official.state_dict(), path)
-    with pytest.raises(MIVAError, match=r"blocks\.1\..*base_layer\.bias, which differs from the checkpoint's"):
+    with pytest.raises(MIVAError, match=r"blocks\.1\..*base_layer\.bias, which differs"):
         convert_official(path, sd, alpha=2)
     official.blocks[0]["i2v_adapter"].o.base_layer.weight[0, 0] = 1
     torch.save(official.state_dict(), path)
-    with pytest.raises(MIVAError, match=r"o\.base_layer\.weight, which is not zero"):
+    with pytest.raises(MIVAError, match="which is not zero"):
         convert_official(path, sd, alpha=2)
 
 
@@ -259,7 +259,7 @@ def test_strange_tensors_are_refused(folder: Path, official: Official, change: C
     file = official.state_dict()
     file["blocks.0.cross_attn.CA2.weight"] = change(file["blocks.0.cross_attn.CA2.weight"])
     torch.save(file, folder / "strange.ckpt")
-    with pytest.raises(MIVAError, match=f"strange.ckpt holds .*{message}"):
+    with pytest.raises(MIVAError, match=message):
         convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
 
 
@@ -267,11 +267,11 @@ def test_shapes_are_checked_before_values_are_copied(folder: Path, official: Off
     file = official.state_dict()
     file["blocks.0.cross_attn.CA_norm.bias"] = torch.full((3, 4), torch.nan)
     torch.save(file, folder / "strange.ckpt")
-    with pytest.raises(MIVAError, match=r"ca\.norm_bias of shape \(3, 4\), but"):
+    with pytest.raises(MIVAError, match=r"norm_bias of shape \(3, 4\)"):
         convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
     file["blocks.0.cross_attn.CA_norm.bias"] = torch.zeros(1).expand(10**6, 10**6)
     torch.save(file, folder / "strange.ckpt")
-    with pytest.raises(MIVAError, match=r"strange\.ckpt holds fewer values of .*CA_norm\.bias than"):
+    with pytest.raises(MIVAError, match=r"fewer values of .*CA_norm\.bias"):
         convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
 
 
@@ -279,7 +279,7 @@ def test_an_absurd_rank_names_the_file(folder: Path, official: Official) -> None
     file = official.state_dict()
     file["blocks.0.cross_attn.CA2.weight"] = torch.zeros(70_000, 1)
     torch.save(file, folder / "strange.ckpt")
-    with pytest.raises(MIVAError, match=r"strange\.ckpt is no .* that can be used: ca_rank is 70000, expected"):
+    with pytest.raises(MIVAError, match="ca_rank is 70000"):
         convert_official(folder / "strange.ckpt", folder / "wan.safetensors")
 
 
@@ -288,13 +288,13 @@ def test_a_damaged_base_is_named(wan: WanTransformer3DModel, folder: Path, offic
     file = wan.state_dict()
     del file["blocks.1.attn1.to_q.weight"]
     save_file(file, folder / "damaged.safetensors")
-    with pytest.raises(MIVAError, match=r"damaged\.safetensors lacks blocks\.1\.attn1\.to_q\.weight"):
+    with pytest.raises(MIVAError, match=r"lacks blocks\.1\.attn1\.to_q"):
         convert_official(folder / "plain.ckpt", folder / "damaged.safetensors")
     file["blocks.1.attn1.to_q.weight"] = torch.zeros(WIDTH, WIDTH, dtype=torch.int8)
     save_file(file, folder / "damaged.safetensors")
-    with pytest.raises(MIVAError, match=r"damaged\.safetensors holds .* as int8, not as floating-point weights"):
+    with pytest.raises(MIVAError, match="as int8"):
         convert_official(folder / "plain.ckpt", folder / "damaged.safetensors")
-    with pytest.raises(MIVAError, match=r"There is no .*nowhere\.safetensors"):
+    with pytest.raises(MIVAError, match=r"no .*nowhere\.safetensors"):
         convert_official(folder / "plain.ckpt", folder / "nowhere.safetensors")
 
 
@@ -305,11 +305,11 @@ def test_what_is_missing_is_asked_for(
     torch.save(official.state_dict(), plain)
     by_peft(official, r=2)
     torch.save(trained(official), peft)
-    with pytest.raises(MIVAError, match=r"whole matrices: name the Wan 2\.1 1\.3B file"):
+    with pytest.raises(MIVAError, match="whole matrices: name the Wan"):
         convert_official(plain)
-    with pytest.raises(MIVAError, match="was not trained by PEFT, so it has no alpha"):
+    with pytest.raises(MIVAError, match="not trained by PEFT"):
         convert_official(plain, folder / "wan.safetensors", alpha=1.0)
-    with pytest.raises(MIVAError, match="PEFT, which does not store alpha: give the training's lora_alpha"):
+    with pytest.raises(MIVAError, match="does not store alpha"):
         convert_official(peft)
     for alpha in ("0", "-1", "nan", "inf"):
         assert main(["convert", str(peft), str(tmp_path / "out.safetensors"), "--alpha", alpha]) == 2

@@ -177,7 +177,7 @@ def test_start_latents_apply_the_steps_in_order_and_each_can_be_switched_off():
     ],
 )
 def test_options_out_of_range_are_refused_by_name(options: dict, name: str):
-    with pytest.raises(MIVAError, match=rf"^{name} is .* must be .*\.$"):
+    with pytest.raises(MIVAError, match=rf"^{name} is .* must be"):
         NoiseInit(**options)
 
 

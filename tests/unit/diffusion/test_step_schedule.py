@@ -57,7 +57,7 @@ def test_more_steps_than_lie_above_take_every_one_and_go_further(ddim: DDIMSched
 
 @pytest.mark.parametrize("steps", [0, 1001, 2.0, True])
 def test_steps_that_cannot_be_made_are_told(ddim: DDIMScheduler, steps: object) -> None:
-    with pytest.raises(MIVAError, match=f"steps is {steps}, but it must be a whole number from 1 to 1000"):
+    with pytest.raises(MIVAError, match=f"steps is {steps}"):
         steps_down_to(NoiseProcess(ddim), steps, 700)
 
 

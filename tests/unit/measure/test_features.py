@@ -41,9 +41,9 @@ def test_features_are_those_of_the_model(kind: str, width: int, folders: dict[st
 
 
 def test_other_folders_are_told(tmp_path: Path, folders: dict[str, Path]) -> None:
-    with pytest.raises(MIVAError, match=r"holds no DINO model .* facebook/dino-vitb16"):
+    with pytest.raises(MIVAError, match="no DINO model"):
         load_features("dino", tmp_path / "none")
-    with pytest.raises(MIVAError, match="of type clip_vision_model, but facebook/dino-vitb16 was expected"):
+    with pytest.raises(MIVAError, match="type clip_vision_model"):
         load_features("dino", folders["clip"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(MIVAError, match="holds no CLIP model"):

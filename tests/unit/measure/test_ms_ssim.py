@@ -54,7 +54,7 @@ def test_all_five_scales_are_used_from_161_pixels_on() -> None:
 def test_equal_pictures_have_one_and_too_small_ones_are_told() -> None:
     a = torch.rand(3, 3, 30, 40, dtype=torch.float64)
     torch.testing.assert_close(ms_ssim(a, a), torch.ones(3, dtype=torch.float64))
-    with pytest.raises(MIVAError, match="at least 11 pixels, but the shorter one has 10"):
+    with pytest.raises(MIVAError, match=r"11 pixels, .* 10"):
         ms_ssim(a[..., :10], a[..., :10])
 
 

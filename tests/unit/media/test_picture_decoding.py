@@ -57,9 +57,7 @@ def exactly(pixels: np.ndarray) -> torch.Tensor:
 )
 def test_what_is_damaged_beside_the_pixels_is_left_out_and_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.warns(
-        MIVAWarning, match=r"written beside the pixels of .*a\.png, such as a text, is damaged"
-    ) as caught:
+    with pytest.warns(MIVAWarning, match=r"beside the pixels of .*a\.png") as caught:
         picture = read_picture(tmp_path / "a.png")
     assert len(caught) == 1 and torch.equal(picture, exactly(PIXELS))
 
@@ -76,7 +74,7 @@ def test_a_jpeg_without_its_end_mark_is_read(tmp_path: Path, progressive: bool) 
     whole = encoded("JPEG", progressive=progressive)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[:-2])
-    with pytest.warns(MIVAWarning, match=r"cut\.jpg is damaged or cut short, its end is missing: copy or download"):
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* its end is missing"):
         picture = read_picture(tmp_path / "cut.jpg")
     assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
 
@@ -94,7 +92,7 @@ def test_rows_of_one_colour_are_not_taken_for_lost_ones(tmp_path: Path, colour: 
     whole = encoded("JPEG", framed(colour), progressive=progressive)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[:-2])
-    with pytest.warns(MIVAWarning, match=r"cut\.jpg is damaged or cut short, its end is missing: copy or download"):
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* its end is missing"):
         picture = read_picture(tmp_path / "cut.jpg")
     assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
 
@@ -119,7 +117,7 @@ def test_of_half_a_photo_it_is_told_what_is_missing_however_it_is_turned(
     exif[0x0112] = orientation
     Image.fromarray(PIXELS).convert(mode).save(file, "JPEG", exif=exif)
     (tmp_path / "cut.jpg").write_bytes(file.getvalue()[: len(file.getvalue()) * 6 // 10])
-    with pytest.warns(MIVAWarning, match=r"cut\.jpg is damaged or cut short, [2-7]\d\.\d% of it is missing"):
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* [2-7]\d\.\d%"):
         read_picture(tmp_path / "cut.jpg")
 
 
@@ -127,7 +125,7 @@ def test_of_half_a_photo_it_is_told_what_is_missing_however_it_is_turned(
 def test_a_picture_that_lacks_a_few_rows_is_read_and_it_is_told_how_many(tmp_path: Path, kind: str) -> None:
     content = encoded(kind)
     (tmp_path / "cut").write_bytes(content[: len(content) * 15 // 16])
-    with pytest.warns(MIVAWarning, match=r"cut is damaged or cut short, [4-9]\.\d% of it is missing"):
+    with pytest.warns(MIVAWarning, match=r"cut .* [4-9]\.\d%"):
         picture = read_picture(tmp_path / "cut")
     rows = (picture == exactly(PIXELS)).all(-1).all(-1)
     assert 58 <= rows.sum() <= 61
@@ -142,7 +140,7 @@ def test_what_is_there_is_read_as_load_image_does_and_told_whatever_others_have_
     for kind in ("PNG", "JPEG", "PPM"):
         content = encoded(kind)
         (tmp_path / "cut").write_bytes(content[: len(content) * 8 // 10])
-        with pytest.warns(MIVAWarning, match=r"cut is damaged or cut short, \d+\.\d% of it is missing"):
+        with pytest.warns(MIVAWarning, match=r"cut .* \d+\.\d%"):
             picture = read_picture(tmp_path / "cut")
         assert flag is ImageFile.LOAD_TRUNCATED_IMAGES
         with monkeypatch.context() as lenient:
@@ -154,7 +152,7 @@ def test_what_is_there_is_read_as_load_image_does_and_told_whatever_others_have_
 def test_one_that_lacks_most_is_refused(tmp_path: Path, kind: str) -> None:
     content = encoded(kind)
     (tmp_path / "cut").write_bytes(content[: len(content) * 3 // 10])
-    with pytest.raises(MIVAError, match=r"cut is damaged or cut short: copy or download it again\.$"):
+    with pytest.raises(MIVAError, match=r"cut is damaged or cut short:"):
         read_picture(tmp_path / "cut")
 
 
@@ -176,7 +174,7 @@ def test_a_bomb_stays_refused_though_it_is_damaged(tmp_path: Path) -> None:
     plain = png(before=chunk(b"tEXt", b"prompt\0a cat", checksum=1))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0))
     (tmp_path / "bomb.png").write_bytes(plain[:8] + header + plain[33:])
-    with pytest.raises(MIVAError, match="over the limit of 100 megapixels"):
+    with pytest.raises(MIVAError, match="100 megapixels"):
         read_picture(tmp_path / "bomb.png")
 
 
@@ -223,7 +221,7 @@ def test_a_picture_that_the_memory_does_not_hold_is_told(tmp_path: Path, monkeyp
     monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", refuse)
     monkeypatch.setattr(cv2, "imdecode", refuse)
     for name in ("a.png", "a.hdr"):
-        with pytest.raises(MIVAError, match=rf"not enough memory to decode the picture .*{name}: scale it down"):
+        with pytest.raises(MIVAError, match=rf"memory to decode .*{name}"):
             read_picture(tmp_path / name)
 
 

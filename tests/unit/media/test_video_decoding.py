@@ -38,7 +38,7 @@ def test_videos_with_opacity_are_shown_over_white(tmp_path: Path, name: str, cod
     encode(tmp_path / name, frames, codec, pixels, range(6), 8)
     opacity = floats(frames[..., 3:])
     expected = floats(frames[..., :3]) * opacity + 1 - opacity
-    with pytest.warns(MIVAWarning, match=rf"^What is transparent in .*{name} is shown over white\.$"):
+    with pytest.warns(MIVAWarning, match=rf"transparent in .*{name}"):
         shown, fps, _ = read_masked_video(str(tmp_path / name), tmp_path / name, torch.ones(6, 48, 64))
     assert fps == pytest.approx(8) and psnr(shown, expected) > 25
     found = read_video(tmp_path / name, lambda frame: frame).opacity
@@ -68,9 +68,7 @@ def test_opaque_frames_among_transparent_ones(tmp_path: Path) -> None:
 def test_a_video_whose_opacity_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encode(tmp_path / "a.webm", cut_out(), "libvpx-vp9", "yuva420p", range(6), 8)
     monkeypatch.setattr(av, "codecs_available", {"vp9"})
-    with pytest.warns(
-        MIVAWarning, match=r"transparent in .*a\.webm cannot be read, since this FFmpeg lacks libvpx-vp9"
-    ):
+    with pytest.warns(MIVAWarning, match=r"a\.webm .* lacks libvpx-vp9"):
         assert len(read_at_constant_rate(tmp_path / "a.webm")[0]) == 6
 
 
@@ -113,7 +111,7 @@ def test_oblong_pixels_of_a_clip_that_is_to_be_turned(tmp_path: Path) -> None:
 
 def test_pixels_that_cannot_be_so_oblong_are_told(tmp_path: Path) -> None:
     encode(tmp_path / "a.mov", soft(), "qtrle", "rgb24", range(4), 8, aspect=Fraction(9))
-    with pytest.warns(MIVAWarning, match=r"a\.mov are marked as 9 times as wide as high: they are taken as square"):
+    with pytest.warns(MIVAWarning, match=r"a\.mov .* 9 times as wide"):
         assert read_at_constant_rate(tmp_path / "a.mov")[0].shape == (4, 48, 64, 3)
 
 
@@ -139,9 +137,7 @@ def test_an_animation_that_this_pillow_does_not_know_is_not_called_damaged(
     Image.init()
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + b"\0" * 100)
-    with pytest.raises(
-        MIVAError, match=r"a\.avif looks like an AVIF picture, which this release of Pillow cannot read"
-    ):
+    with pytest.raises(MIVAError, match=r"a\.avif .* this release of Pillow"):
         read_at_constant_rate(tmp_path / "a.avif")
 
 
@@ -153,7 +149,7 @@ def test_a_frame_that_sticks_out_of_an_animation(tmp_path: Path) -> None:
     third = [at for at in range(len(data)) if data[at : at + 9] == b"," + struct.pack("<4H", 0, 0, 64, 48)][2]
     data[third + 5 : third + 9] = struct.pack("<2H", 9000, 9000)
     (tmp_path / "a.gif").write_bytes(data)
-    with pytest.raises(MIVAError, match=r"a\.gif is damaged: its frame 3 is larger"):
+    with pytest.raises(MIVAError, match=r"a\.gif .* frame 3"):
         read_at_constant_rate(tmp_path / "a.gif")
 
 
@@ -172,7 +168,7 @@ def test_a_codec_that_is_not_known(tmp_path: Path) -> None:
     encode(tmp_path / "a.mkv", soft(), "libx264", "yuv420p", range(4), 8)
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MADE_UP_CODEC"))
-    with pytest.raises(MIVAError, match=r"a\.mkv is coded in a way that is not known here"):
+    with pytest.raises(MIVAError, match=r"a\.mkv .* not known here"):
         read_at_constant_rate(tmp_path / "a.mkv")
 
 
@@ -185,7 +181,7 @@ def test_frames_that_are_far_too_large_are_refused_before_they_are_decoded(
     else:
         encode(tmp_path / name, soft(), "libx264", "yuv420p", range(4), 8)
     for limit, value in (("MAX_PIXELS", 48 * 64 - 1), ("_MAX_SIDE", 63)):
-        with monkeypatch.context() as patch, pytest.raises(MIVAError, match=r"is 64×48, over the limit of"):
+        with monkeypatch.context() as patch, pytest.raises(MIVAError, match="64×48"):
             patch.setattr(video_decoding, limit, value)
             read_at_constant_rate(tmp_path / name)
 
@@ -197,7 +193,7 @@ def test_a_lack_of_memory_is_not_taken_for_damage(tmp_path: Path, monkeypatch: p
         raise MemoryError
 
     monkeypatch.setattr(video_decoding, "_upright", full)
-    with pytest.raises(MIVAError, match=r"not enough memory to decode the video .*a\.mkv"):
+    with pytest.raises(MIVAError, match=r"memory to decode .*a\.mkv"):
         read_at_constant_rate(tmp_path / "a.mkv")
 
 

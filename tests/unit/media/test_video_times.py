@@ -91,7 +91,7 @@ def test_frames_that_begin_at_once() -> None:
 
 
 def test_neither_times_nor_a_rate() -> None:
-    with pytest.raises(MIVAError, match=r"^The video a\.mkv tells neither a rate nor when its frames are shown"):
+    with pytest.raises(MIVAError, match=r"a\.mkv tells neither a rate"):
         pace_of_times(NAME, [None, None], 0)
 
 
@@ -100,7 +100,5 @@ def test_durations() -> None:
         warnings.simplefilter("error")
         repeats, fps = pace_of_durations(NAME, [0.02, 0.04, 0.02, 5.0])
         assert repeats == (1, 2, 1, 250) and fps == pytest.approx(50)
-    with pytest.warns(
-        MIVAWarning, match=r"a frame would be shown 16777215 times\. Its 4 frames are taken as even, 25 a"
-    ):
+    with pytest.warns(MIVAWarning, match=r"16777215 times\. Its 4 frames .* 25 a"):
         assert pace_of_durations(NAME, [0.001, 0.04, 0.04, 16777.215]) == (None, pytest.approx(25))

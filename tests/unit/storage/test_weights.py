@@ -53,7 +53,7 @@ def test_only_named_tensors_are_read(tmp_path: Path) -> None:
 def test_an_archive_of_something_else(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     with zipfile.ZipFile(tmp_path / "letter.docx", "w") as archive:
         archive.writestr("word/document.xml", "<w/>")
-    with pytest.raises(MIVAError, match=r"letter\.docx is a damaged or truncated file"):
+    with pytest.raises(MIVAError, match=r"letter\.docx is a damaged"):
         open_weights(tmp_path / "letter.docx", "model")
     assert not recwarn
 
@@ -73,7 +73,7 @@ def test_strange_headers(tmp_path: Path, header: dict[str, Any], kind: str) -> N
 
 
 def test_values_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(MIVAError, match="The thing holds NaN or infinite values in x"):
+    with pytest.raises(MIVAError, match=r"NaN .* in x"):
         save_weights(tmp_path / "x.safetensors", {"x": torch.tensor([1.0, torch.inf])}, {}, "The thing")
     assert not list(tmp_path.iterdir())
 
@@ -97,7 +97,7 @@ def without_values(*shape: int) -> torch.Tensor:
 )
 def test_fewer_values_than_the_shape_asks_for(tmp_path: Path, claim: dict[str, torch.Tensor]) -> None:
     torch.save(claim, tmp_path / "model.pt")
-    with pytest.raises(MIVAError, match=r"model\.pt holds fewer values of x than its shape \(.* asks for: get"):
+    with pytest.raises(MIVAError, match=r"fewer values of x"):
         open_weights(tmp_path / "model.pt", "model")
 
 
@@ -106,7 +106,7 @@ def test_few_values_under_many_names(tmp_path: Path) -> None:
     torch.save({f"x{k}": shared for k in range(6)}, tmp_path / "some.pt")
     assert all(torch.equal(x, shared) for x in open_weights(tmp_path / "some.pt", "model").values())
     torch.save({f"x{k}": shared for k in range(100)}, tmp_path / "many.pt")
-    with pytest.raises(MIVAError, match=r"many\.pt claims 4,000,000 bytes of tensors, far more than it holds"):
+    with pytest.raises(MIVAError, match=r"many\.pt claims 4,000,000 bytes"):
         open_weights(tmp_path / "many.pt", "model")
 
 
@@ -126,7 +126,7 @@ def test_a_compressed_archive(tmp_path: Path) -> None:
     ):
         for part in plain.infolist():
             small.writestr(part.filename, plain.read(part))
-    with pytest.raises(MIVAError, match=r"small\.pt is a compressed archive, not a model as PyTorch saves it"):
+    with pytest.raises(MIVAError, match=r"small\.pt is a compressed archive"):
         open_weights(tmp_path / "small.pt", "model")
 
 
@@ -146,7 +146,7 @@ _OLD = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2)
 )
 def test_damaged_pickles(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.pt").write_bytes(content)
-    with pytest.raises(MIVAError, match=r"model\.pt (is a damaged or truncated file|holds more than tensors)"):
+    with pytest.raises(MIVAError, match=r"(damaged or truncated|more than tensors)"):
         open_weights(tmp_path / "model.pt", "model")
 
 
@@ -169,7 +169,7 @@ def test_headers_of_absurd_length(tmp_path: Path, size: int, claimed: int | None
     path = tmp_path / "model.safetensors"
     header_of(path, size, claimed)
     assert identify_file(path) == "a safetensors file with a header of absurd length"
-    with pytest.raises(MIVAError, match=r"model\.safetensors is a safetensors file with a header of absurd length"):
+    with pytest.raises(MIVAError, match="absurd length"):
         open_weights(path, "model")
     header_of(path, 3_000_000)
     assert open_weights(path, "model") == {}
@@ -180,9 +180,9 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     for path in (tmp_path / "x.safetensors", Path("/dev/zero")):
         assert identify_file(path) == "a pipe, a socket or a device"
-        with pytest.raises(MIVAError, match="is neither a file nor a folder: name a model"):
+        with pytest.raises(MIVAError, match="neither a file nor a folder"):
             open_weights(path, "model")
-        with pytest.raises(MIVAError, match="is a pipe, a socket or a device, but a whole MIVA adapter was expected"):
+        with pytest.raises(MIVAError, match="pipe, a socket or a device"):
             read_info(path)
         with pytest.raises(MIVAError, match="is damaged"):
             read_foreign_json(path)
@@ -213,5 +213,5 @@ def test_messages_are_short(tmp_path: Path) -> None:
 def test_what_a_converter_misses_is_missing() -> None:
     """diffusers' converters give None for it."""
     model = on_meta(lambda: nn.Linear(2, 2))
-    with pytest.raises(MIVAError, match="A file lacks bias: it is damaged"):
+    with pytest.raises(MIVAError, match="lacks bias"):
         fill(model, {"weight": torch.zeros(2, 2), "bias": None}, "A file", "cpu", lambda _: torch.float32)

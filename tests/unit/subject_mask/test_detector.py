@@ -102,7 +102,7 @@ def test_a_prompt_that_is_too_long_is_told() -> None:
 
 
 def test_a_phrase_of_unknown_words_is_told() -> None:
-    with pytest.raises(MIVAError, match=r"^The detector knows no word of 'pferd': use a plain English noun.$"):
+    with pytest.raises(MIVAError, match="no word of 'pferd'"):
         detector()(torch.rand(96, 96, 3), ["red circle", "pferd"])
 
 

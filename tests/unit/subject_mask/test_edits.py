@@ -96,9 +96,7 @@ def test_invert() -> None:
 
 @pytest.mark.parametrize(("change", "pixels"), [(grow, 2000), (grow, math.nan), (feather, -1), (feather, "3")])
 def test_bad_distances_are_told(change: object, pixels: object) -> None:
-    with pytest.raises(
-        MIVAError, match=r"A mask cannot (grow|feather) by .* pixels: choose a number from -?\d+ to 1024."
-    ):
+    with pytest.raises(MIVAError, match=r"cannot (grow|feather) by .* 1024"):
         change(torch.ones(1, 9, 9), pixels)
 
 

@@ -77,12 +77,12 @@ def test_a_rough_mask_of_nearly_everything_is_no_mistake() -> None:
 
 
 def test_what_is_too_small_is_told() -> None:
-    with pytest.raises(MIVAError, match=r"^(GrabCut found no subject|The box or rough mask covers nothing of)"):
+    with pytest.raises(MIVAError, match=r"found no subject|covers nothing"):
         grabcut(torch.rand(1500, 2000, 3).mul(0.01), box=(700, 700, 701, 701))
-    with pytest.raises(MIVAError, match=r"^The image is a NoneType: give floats"):
+    with pytest.raises(MIVAError, match="is a NoneType"):
         grabcut(None, box=(0, 0, 9, 9))
 
 
 def test_a_clip_is_told() -> None:
-    with pytest.raises(MIVAError, match="GrabCut works on one picture, but 3 frames are given"):
+    with pytest.raises(MIVAError, match="3 frames"):
         grabcut(torch.rand(3, 48, 64, 3), box=(4, 4, 20, 20))

@@ -22,7 +22,7 @@ def test_phrases_in_the_order_of_the_prompt(prompt: str, phrases: list[str]) -> 
 
 
 def test_a_list_is_no_prompt() -> None:
-    with pytest.raises(MIVAError, match=r"^The subject prompt is a list: write it as a text such as 'horse. rider.'.$"):
+    with pytest.raises(MIVAError, match="prompt is a list"):
         split_prompt(["horse", "rider"])
 
 

