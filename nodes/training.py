@@ -18,7 +18,7 @@ from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .training_run import Training
+from .training_run import NodeTraining
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
@@ -189,7 +189,7 @@ class MIVATrain(io.ComfyNode):
         with torch.inference_mode(False):
             training_set = _training_set(dataset, name, masked, subject, _FLIP[flip])
             validations = _validations(training_set, try_on, try_on_mask)
-            training = Training.of(model, training_set, chosen, seed, start)
+            training = NodeTraining.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
                 losses = training.run(validations)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))

@@ -18,7 +18,7 @@ ENCODED = "encoded"
 
 
 def training_folder(out: Path) -> Path:
-    """Where the training of an adapter file keeps its checkpoint, samples and report: beside it."""
+    """The folder, beside an adapter file, that its training keeps its checkpoint, validation clips and report in."""
     return out.with_suffix(".training")
 
 
@@ -33,7 +33,7 @@ def check_start(out: Path, resume: bool, partner: Path | None = None) -> None:
     Args:
         out: the adapter file.
         resume: whether it is to go on.
-        partner: the file of a motion that learns beside it.
+        partner: the file of another motion that is trained together with it.
 
     Raises:
         MIVAError: a file exists, or cannot be written; another training is making it; or there is a checkpoint and it
