@@ -32,7 +32,7 @@ from benchmarks.tiny_quality import (
     write_jpeg,
 )
 from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
-from miva_core.attention.formulas import reference_weights
+from miva_core.attention.cross_frame import reference_weights
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS

@@ -30,10 +30,10 @@ from benchmarks.overhead import (
     time_heading,
 )
 from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, inject, load_base
-from miva_core.attention.formulas import Bias, Codes, attend
 from miva_core.attention.guidance import Guidance, halvings, prefers_codes, unify
 from miva_core.attention.injection import Injection
 from miva_core.attention.regions import RegionCodes, agreement_bias
+from miva_core.attention.softmax_attention import Bias, Codes, attend
 from miva_core.bases.tiny.spec import SHIPPED
 from tools.procedural.backdrops import paint_backdrops
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .animation.clip import Clip, Progress
     from .animation.motion import Motion
     from .animation.options import RunOptions
+    from .attention.strength import Strength
     from .bases.base import Base
     from .bases.describe import describe
     from .bases.inject import inject
@@ -34,6 +35,7 @@ __all__ = [
     "NoiseInit",
     "Progress",
     "RunOptions",
+    "Strength",
     "animate",
     "describe",
     "inject",
@@ -53,6 +55,7 @@ _MODULES = {
     "NoiseInit": "diffusion.init_noise",
     "Progress": "animation.clip",
     "RunOptions": "animation.options",
+    "Strength": "attention.strength",
     "animate": "animation.animate",
     "describe": "bases.describe",
     "inject": "bases.inject",

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ..adapters.layers import Prompt
-from .context import Context, Group
-from .formulas import each, fan_in, fan_out, prompt_activation
+from .context import Group
+from .linear_maps import each, fan_in, fan_out
 from .port import AttentionPort
 from .processor import Processor, base_share, total
-from .strength import Part
+from .prompt import prompt_activation, prompt_gates
 
 
 class CrossAttention(Processor):
@@ -46,12 +46,6 @@ class CrossAttention(Processor):
         xs, first = _first_maps(port, xs, prompts)
         hidden = prompt_activation(each(xs, first), prompts, group.config.ca_act)
         return each(hidden, [prompt.second for prompt in prompts]).flatten(0, 1)
-
-
-def prompt_gates(context: Context, tokens: int) -> Tensor:
-    """How much each adapter's prompt counts: its strength, (n,), and with guidance that times its mask, (n, b f, s)."""
-    guidance, strengths = context.guided(tokens), context.strengths[Part.PROMPT]
-    return strengths if guidance is None else strengths[:, None, None] * guidance.gate.flatten(1, 2)
 
 
 def _first_maps(port: AttentionPort, x: Tensor, prompts: list[Prompt]) -> tuple[Tensor, list[Tensor]]:

@@ -1,4 +1,4 @@
-"""Attention guided by the subjects' masks: biases and gates for every grid of the model, made once for each set of masks."""
+"""Biases and gates by which the subjects' masks guide attention, made once for all grids of the model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .formulas import Bias, Codes, CrossFrameBias
+from .cross_frame import CrossFrameBias
 from .regions import EPSILON, RegionCodes, agreement_bias
+from .softmax_attention import Bias, Codes
 
 _TILES = (64, 96, 128, 192, 256)
 _FEW_TOKENS = 128

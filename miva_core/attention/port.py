@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from .formulas import Bias
+from .softmax_attention import Bias
 
 
 class AttentionPort(Protocol):
@@ -46,7 +46,7 @@ class AttentionPort(Protocol):
         ...
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor:
-        """Softmax attention with the module's number of heads, see `formulas.attend`.
+        """Softmax attention with the module's number of heads, see `softmax_attention.attend`.
 
         Without a bias a program may take its own fastest kernel.
         """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from .context import Context, Group
-from .formulas import Attend, CrossFrameBias, joint_cross_frame, reference_weights, separate_cross_frame
+from .cross_frame import CrossFrameBias, joint_cross_frame, reference_weights, separate_cross_frame
+from .softmax_attention import Attend
 
 
 def mix_references(

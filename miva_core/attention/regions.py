@@ -28,7 +28,9 @@ def agreement_bias(query_mask: Tensor, key_mask: Tensor) -> Tensor:
 
 
 class RegionCodes:
-    """Codes U, V with U(S_p) · V(S_q) + c(S_p) = `agreement_bias`; attention is not changed by c, which is the same for all keys.
+    """Codes U, V with U(S_p) · V(S_q) + c(S_p) = `agreement_bias`.
+
+    c does not change attention, since it is the same for all keys of a query.
 
     The bias depends on two numbers only, so a table of it over the levels of a mask has singular values that fall
     geometrically. In float32 the largest error is 2.3e-4 at rank 16 and 1.8e-5 at 24.

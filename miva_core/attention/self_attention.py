@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .context import Group
-from .formulas import cross_frame_output, cross_frame_queries, mask_output, mask_queries
+from .cross_frame import cross_frame_output, cross_frame_queries, mask_output, mask_queries
 from .guidance import GridGuidance
 from .port import AttentionPort
 from .processor import Processor, total

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..adapters.layers import Delta
 from .context import Group
-from .formulas import each, each_delta, fan_in_deltas, fan_out
 from .guidance import GridGuidance
+from .linear_maps import each, each_delta, fan_in_deltas, fan_out
 from .port import AttentionPort
 from .processor import Processor, base_share, total
 from .strength import Part

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..attention.formulas import Bias, attend
 from ..attention.processor import Processor
+from ..attention.softmax_attention import Bias, attend
 from ..errors import MIVAError
 
 Rotary = tuple[Tensor, Tensor]

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ...attention.context import Group
-from ...attention.cross_attention import prompt_gates
-from ...attention.formulas import each, fan_in, fan_out, prompt_activation
 from ...attention.guidance import GridGuidance
+from ...attention.linear_maps import each, fan_in, fan_out
 from ...attention.port import AttentionPort
 from ...attention.processor import Processor, base_share, total
+from ...attention.prompt import prompt_activation, prompt_gates
 from ...attention.self_attention import SelfAttention
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.attention.formulas import Codes, attend
 from miva_core.attention.guidance import Guidance, halvings, pool, prefers_codes, unify
 from miva_core.attention.regions import agreement_bias
+from miva_core.attention.softmax_attention import Codes, attend
 
 EPSILON = 1e-4
 FRAMES, SIDE = 3, 16

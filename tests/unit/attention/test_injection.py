@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
-from miva_core.attention.formulas import reference_weights
+from miva_core.attention.cross_frame import reference_weights
 from miva_core.attention.strength import Strength
 from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
@@ -274,7 +274,7 @@ def test_weights_can_be_set_after_an_injection_in_inference_mode(
 
 
 def test_the_bare_forward_is_refused(unet: nn.Module, make_adapter: Callable) -> None:
-    """It bypasses the hook that tells the number of frames, and frames would be taken for clips."""
+    """It bypasses the hook that reports the number of frames, and frames would be taken for clips."""
     with inject(unet, pan=make_adapter(unet)), pytest.raises(MIVAError, match="Call the model itself"):
         unet.forward(torch.zeros(1, 4, 3, 4, 6, dtype=torch.float64), torch.tensor(5), None)
 

@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from miva_core.adapters.backbone import Backbone, Site
 from miva_core.adapters.config import MIVAConfig
 from miva_core.attention.context import Context
-from miva_core.attention.formulas import Bias, attend
 from miva_core.attention.injection import Injection
 from miva_core.attention.processor import Processor
+from miva_core.attention.softmax_attention import Bias, attend
 from miva_core.attention.strength import Strength
 from miva_core.bases.describe import describe
 from miva_core.bases.inject import inject

@@ -69,9 +69,9 @@ def picture(base: Base) -> Tensor:
 
 @pytest.fixture
 def clip(base: Base, adapters: dict[str, MIVAAdapter], picture: Tensor) -> Callable[..., Tensor]:
-    """clip(name, **options): the frames that one of the adapters makes of the picture."""
-    return lambda name, **options: (
-        animate(base, picture, [Motion(adapters[name], name=name)], RunOptions(**options)).frames
+    """clip(name, callback=None, **options): the frames that one of the adapters makes of the picture."""
+    return lambda name, callback=None, **options: (
+        animate(base, picture, [Motion(adapters[name], name=name)], RunOptions(**options), callback).frames
     )
 
 
@@ -195,7 +195,7 @@ def test_a_thread_that_injects_twice_is_refused_and_keeps_its_turn(
     assert isinstance(second.result(), Tensor)
 
 
-def test_what_a_thread_left_behind_is_told_in_place_of_waiting_for_ever(
+def test_an_injection_left_by_a_thread_that_ended_is_an_error_rather_than_a_wait_for_ever(
     base: Base, adapters: dict[str, MIVAAdapter], clip: Callable[..., Tensor]
 ) -> None:
     left = Started(inject, base.model, pan=adapters["pan"]).result()

@@ -1,0 +1,47 @@
+"""The implicit prompt in place of text cross-attention (3.3.2): a perceptron of two layers on the base's query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..adapters.layers import Prompt
+from .context import Context
+from .linear_maps import present
+from .strength import Part
+
+
+def prompt_activation(hidden: Tensor, prompts: Sequence[Prompt], act: str) -> Tensor:
+    """Between the two layers of every adapter's perceptron: act(norm_j(hidden_j)).
+
+    Args:
+        hidden: (n, b, s, r), output of the first layers.
+        prompts: of n adapters.
+        act: "gelu" or "softmax".
+
+    Returns:
+        (n, b, s, r)
+    """
+    scales, shifts = (present(getattr(prompt, name) for prompt in prompts) for name in ("norm_weight", "norm_bias"))
+    if scales:
+        scale, shift = (torch.stack(parameters).to(hidden) for parameters in (scales, shifts))
+        normed = F.layer_norm(hidden, hidden.shape[-1:]).to(hidden)
+        hidden = normed * scale[:, None, None] + shift[:, None, None]
+    return F.gelu(hidden) if act == "gelu" else torch.softmax(hidden, dim=-1)
+
+
+def prompt_gates(context: Context, tokens: int) -> Tensor:
+    """How much each adapter's prompt counts: its strength, and with guidance that times its mask.
+
+    Args:
+        context: of the injection.
+        tokens: s, of a frame.
+
+    Returns:
+        (n,), or with guidance (n, b f, s).
+    """
+    guidance, strengths = context.guided(tokens), context.strengths[Part.PROMPT]
+    return strengths if guidance is None else strengths[:, None, None] * guidance.gate.flatten(1, 2)
