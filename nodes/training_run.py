@@ -55,7 +55,7 @@ class Training:
         from ..miva_core.training.settings import training_settings
 
         begun = model.adapters(start)[-1] if start else None
-        options = TrainOptions(seed=seed, precision=_PRECISION[model.base.model.dtype], start=begun)
+        options = TrainOptions(seed=seed, precision=_PRECISION[model.base.dtype], start=begun)
         settings = training_settings(model.base, recipe, options, None)
         learnt = [training_set.digest(), training_set.motion, training_set.flip, training_set.subject]
         identity = json.dumps([settings, model.files, *learnt], sort_keys=True)

@@ -19,7 +19,7 @@ _COMMANDS = {
     "mask": (".mask:add_mask", "find subjects in a picture or clip: by words, boxes, points or a rough mask"),
     "train": (".train:add_train", "learn a motion from about ten clips, or a camera motion from about twenty stills"),
     "camera-clips": (
-        ".train:add_camera_clips",
+        ".camera_clips:add_camera_clips",
         "film stills: five clips of a camera motion from each, with their exact flow",
     ),
     "evaluate": (

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from diffusers import ModelMixin
 
 _MARKS = ("gradient_checkpointing", "_gradient_checkpointing_func", "forward")
 """What is set on modules, by diffusers and here."""
 
 
 @contextmanager
-def gradient_checkpointing(model: nn.Module) -> Iterator[None]:
+def gradient_checkpointing(model: "ModelMixin") -> Iterator[None]:
     """Inside the block a diffusers model keeps the inputs of its blocks alone, and of its motion modules.
 
     diffusers leaves the motion modules out, whose activations are most of what then remains. Afterwards the model is as

@@ -120,9 +120,9 @@ def _digest_of(tensors: Mapping[str, Tensor], key: str) -> str:
 
 
 def _digest(tensors: Iterable[Tensor], *options: object) -> str:
-    known = hashlib.sha256(repr(options).encode())
+    digest = hashlib.sha256(repr(options).encode())
     for tensor in tensors:
-        known.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
+        digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
         # NumPy knows no bfloat16.
-        known.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return known.hexdigest()[:24]
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:24]

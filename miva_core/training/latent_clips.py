@@ -59,9 +59,13 @@ class LatentClip:
 
     def window(self, span: slice) -> "LatentClip":
         """Some of the latent frames, with all that belongs to them."""
-        std = None if self.std is None else self.std[:, :, span]
-        parts = {"mean": self.mean[:, :, span], "std": std, "masks": self.masks[:, span], "flow": self.flow[:, span]}
-        return replace(self, **parts)
+        return replace(
+            self,
+            mean=self.mean[:, :, span],
+            std=None if self.std is None else self.std[:, :, span],
+            masks=self.masks[:, span],
+            flow=self.flow[:, span],
+        )
 
 
 @torch.no_grad()

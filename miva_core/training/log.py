@@ -21,6 +21,7 @@ CURVE = "loss.png"
 def draw_curve(losses: Sequence[float], path: Path) -> None:
     """The loss over the steps, each as a dot, and its running mean."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss")
@@ -28,7 +29,7 @@ def draw_curve(losses: Sequence[float], path: Path) -> None:
     axes.plot(steps, losses, ".", color="0.65", markersize=3, label="each step")
     axes.plot(steps, running_mean(losses), color="C0", label="running mean")
     axes.set_xlim(0, max(2, len(losses)))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     with replacing(path) as temporary:

@@ -106,7 +106,7 @@ def train(
     check_adapters(recipe, options.start, partner)
     check_precision(options.precision, base.device)
     step = TrainStep(base, _new_adapter(base, recipe, options), recipe, _copied(partner, base) if partner else None)
-    with own_accelerator(base.device, mixed_precision(options.precision, base.model.dtype)) as accelerator:
+    with own_accelerator(base.device, mixed_precision(options.precision, base.dtype)) as accelerator:
         identity = training_settings(base, recipe, options, partner) | dict(settings or {})
         training = _Training(
             step, _Source(clips, base, recipe, options.seed), folder / CHECKPOINT, identity, accelerator

@@ -83,7 +83,7 @@ def _motion(training_set: TrainingSet, validations: Sequence[Validation], clips:
     """A table of flow statistics: of the training clips, and of those made."""
     spread = np.linspace(0, len(training_set.clips) - 1, min(MEASURED, len(training_set.clips))).round().astype(int)
     learnt = [training_set.clips[k] for k in spread]
-    rows = [("clips", "speed, pixels a frame", "to the right", "downwards", "growth a frame")]
+    rows: list[tuple[str, ...]] = [("clips", "speed, pixels a frame", "to the right", "downwards", "growth a frame")]
     rows.append(
         _row(
             f"learnt from (median of {len(learnt)})",

@@ -122,7 +122,7 @@ def train_and_save(
             )
         if outcome.finished and outcome.is_main_process:
             remove_encodings(folder / ENCODED)
-            info = replace(info, training=info.training | {"final loss": _last(outcome.losses)})
+            info = replace(info, training={**info.training, "final loss": _last(outcome.losses)})
             placed = {out: _place(outcome.adapter, info, out)}
             if partner and outcome.partner:
                 placed[partner.out] = _place(outcome.partner, _info_after(partner, training_set, recipe), partner.out)
@@ -220,8 +220,8 @@ def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainO
 
 def _info_after(partner: Partner, training_set: TrainingSet, recipe: Recipe) -> AdapterInfo:
     """What the file of a partner will say of itself."""
-    record = {"then beside": training_set.motion, "for steps": recipe.steps}
-    return replace(partner.info, training=partner.info.training | record)
+    record = {**partner.info.training, "then beside": training_set.motion, "for steps": recipe.steps}
+    return replace(partner.info, training=record)
 
 
 def _last(losses: Sequence[float]) -> float:

@@ -94,5 +94,5 @@ def _difference(name: str, before: Any, now: Any) -> str:
 def _digest(adapter: MIVAAdapter) -> str:
     digest = hashlib.sha256()
     for parameter in adapter.parameters():
-        digest.update(parameter.detach().float().cpu().numpy())
+        digest.update(parameter.detach().float().cpu().numpy().data)
     return digest.hexdigest()[:12]

@@ -16,6 +16,9 @@ from ..media.pixel_values import to_bytes
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 
+Record = Mapping[str, str | int | float | bool]
+"""Numbers and texts by name, as adapter files hold them."""
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -35,15 +38,15 @@ class TrainingSet:
     masked: bool = False
     flip: bool = False
     subject: str = ""
-    source: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    source: Record = field(default_factory=dict)
 
     def digest(self) -> str:
         """Twelve hex digits that tell these clips from others."""
         digest = hashlib.sha256()
         for clip in self.clips:
             digest.update(clip.name.encode(errors="surrogatepass"))
-            digest.update(clip.frames.contiguous().numpy())
-            digest.update(clip.masks.contiguous().numpy())
+            digest.update(clip.frames.contiguous().numpy().data)
+            digest.update(clip.masks.contiguous().numpy().data)
         return digest.hexdigest()[:12]
 
     def encode(
@@ -113,7 +116,7 @@ def film_clips(
     shooting: Shooting,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[TrainingClip], dict[str, str | int | float]]:
+) -> tuple[list[TrainingClip], Record]:
     """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`.
 
     Args:
@@ -131,8 +134,12 @@ def film_clips(
         clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
-    source = {"camera": shooting.motion, "speed": shooting.speed, "easing": shooting.easing, "stills": len(stills)}
-    return clips, source
+    return clips, {
+        "camera": shooting.motion,
+        "speed": shooting.speed,
+        "easing": shooting.easing,
+        "stills": len(stills),
+    }
 
 
 _DIRECTIONS = r"left|right|c?cw$|(counter|anti)?clockwise"
