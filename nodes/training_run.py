@@ -1,4 +1,4 @@
-"""A training that a node runs: known again by its settings, shown while it runs, kept when it is stopped."""
+"""A training that a node runs: recognised by its settings, shown while it runs, kept when it is stopped."""
 
 import hashlib
 import itertools
@@ -31,7 +31,7 @@ _PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloa
 
 @dataclass(frozen=True)
 class NodeTraining:
-    """A training that is known again: queued once more with the same settings it goes on, or is found done.
+    """A training that is recognised: queued once more with the same settings it goes on, or is found done.
 
     Attributes:
         model: the base that learns.

@@ -194,7 +194,15 @@ class Colouring(NamedTuple):
 
 
 def draw_colourings(count: int, generator: torch.Generator) -> list[Colouring | None]:
-    """Draw `count` colourings; the first is None, which leaves a clip as it is."""
+    """Draw how the colours of a clip are changed in each of its versions.
+
+    Args:
+        count: number of versions.
+        generator: on the CPU.
+
+    Returns:
+        A colouring for each; the first is None, which leaves a clip as it is.
+    """
     drawn: list[Colouring | None] = [None]
     for _ in range(1, count):
         gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)

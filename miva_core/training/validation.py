@@ -71,7 +71,12 @@ def read_validations(
 
 
 def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
-    """First frames of up to `count` clips, spread over all of them, for want of pictures that are not learnt from."""
+    """Take first frames of clips, for want of pictures that are not learnt from.
+
+    Args:
+        training_set: whose clips they are.
+        count: number of clips at most, spread over all of them.
+    """
     spread = sorted({round(k * (len(training_set.clips) - 1) / max(1, count - 1)) for k in range(count)})
     return [
         Validation(
