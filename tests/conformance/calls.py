@@ -151,19 +151,19 @@ def sliding_squares(base: Base, masked: bool) -> list[list[LatentClip]]:
 
 
 class Step:
-    """One batch, one noise and one set of draws: `loss()` inside of a with block, where the adapter is injected."""
+    """One batch and one set of draws: `loss()` inside of a with block, where the adapter is injected."""
 
     def __init__(self, base: Base, adapter: MIVAAdapter) -> None:
         chosen = quick_recipe(base, adapter.config)
-        batch, noise, draws = draw_step(sliding_squares(base, adapter.config.mask), base, chosen, 0, 0, 1)
+        batch, draws = draw_step(sliding_squares(base, adapter.config.mask), base, chosen, 0, 0, 1)
         # The gradient takes as given what the model itself brings to its step, and the masks that it predicts.
-        nobody = torch.zeros_like(draws.own)
-        draws = draws._replace(own=nobody, truth=~nobody, unguided=torch.zeros_like(draws.unguided))
-        self._step, self._drawn = TrainStep(base, adapter, chosen), (batch, noise, draws)
+        nobody = torch.zeros_like(draws.rolled_out)
+        draws = draws._replace(rolled_out=nobody, truth=~nobody, unguided=torch.zeros_like(draws.unguided))
+        self._step, self._drawn = TrainStep(base, adapter, chosen), (batch, draws)
         self._injected = ExitStack()
 
     def __enter__(self) -> "Step":
-        self._injected.enter_context(self._step.at_work())
+        self._injected.enter_context(self._step.injected())
         return self
 
     def __exit__(self, *error: Any) -> None:

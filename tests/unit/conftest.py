@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotionModel, WanTransformer3DModel
-from torch import Tensor, nn
+from diffusers import UNetMotionModel, WanTransformer3DModel
+from small_bases import HalfCodec, small_animatediff, small_transformer, small_unet, small_wan
+from torch import Tensor
 
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.adapters.config import MIVAConfig
@@ -16,7 +17,6 @@ from miva_core.bases.base import Base
 from miva_core.bases.describe import describe
 from miva_core.bases.recipe import Recipe
 from miva_core.cli.main import main
-from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.recipes import recipe
 
@@ -32,44 +32,14 @@ def _seed() -> None:
 def make_unet() -> Callable[..., UNetMotionModel]:
     """make_unet(**config): frozen, random, two levels 16 and 32 wide, heads of 8 channels, float32."""
 
-    def make(**config: Any) -> UNetMotionModel:
-        defaults = {
-            "sample_size": 8,
-            "down_block_types": ("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion"),
-            "up_block_types": ("CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
-            "block_out_channels": (16, 32),
-            "layers_per_block": 1,
-            "norm_num_groups": 4,
-            "cross_attention_dim": 16,
-            "num_attention_heads": (2, 4),
-            "motion_num_attention_heads": (2, 4),
-            "motion_max_seq_length": 16,
-            "use_motion_mid_block": False,
-        }
-        return UNetMotionModel(**(defaults | config)).eval().requires_grad_(False)
-
-    return make
+    return small_unet
 
 
 @pytest.fixture
 def make_wan() -> Callable[..., WanTransformer3DModel]:
     """make_wan(**config): frozen, random, two blocks of two heads of 12 channels, float32."""
 
-    def make(**config: Any) -> WanTransformer3DModel:
-        defaults = {
-            "num_attention_heads": 2,
-            "attention_head_dim": 12,
-            "in_channels": 4,
-            "out_channels": 4,
-            "text_dim": 16,
-            "freq_dim": 32,
-            "ffn_dim": 40,
-            "num_layers": 2,
-            "rope_max_seq_len": 32,
-        }
-        return WanTransformer3DModel(**(defaults | config)).eval().requires_grad_(False)
-
-    return make
+    return small_transformer
 
 
 @pytest.fixture
@@ -110,27 +80,6 @@ def call() -> Callable[..., Tensor]:
     return run
 
 
-class HalfCodec(nn.Module):
-    """Latents that are every second pixel, in four channels; the encoder tells a spread of 0.1."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.network = nn.Identity()  # it has no weights
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        return torch.cat([pictures, pictures.mean(1, keepdim=True)], dim=1)[:, :, ::2, ::2]
-
-    def encode_clip(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        later = frames[1:].unflatten(0, (-1, self.stride)).mean(1)
-        latents = self.encode(torch.cat([frames[:1], later]))
-        return latents, torch.full_like(latents, 0.1)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        frames = latents[:, :3].repeat_interleave(2, -1).repeat_interleave(2, -2)
-        return torch.cat([frames[:1], frames[1:].repeat_interleave(self.stride, 0)])
-
-
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gets an entry for every clip and every mask that a base encodes."""
@@ -141,34 +90,12 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def make_base(
-    make_unet: Callable[..., UNetMotionModel], make_wan: Callable[..., WanTransformer3DModel]
-) -> Callable[..., Base]:
+def make_base() -> Callable[..., Base]:
     """make_base("animatediff" or "wan"): a small random base for clips of 5 frames of 16 x 12 pixels."""
 
     def make(name: str = "animatediff") -> Base:
         torch.manual_seed(1)
-        model = make_wan() if name == "wan" else make_unet()
-        flow = name == "wan"
-        return Base(
-            name=name,
-            model=model,
-            codec=HalfCodec(4 if flow else 1),
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0) if flow else DDIMScheduler(clip_sample=False),
-            backbone=describe(model),
-            frames=5,
-            longest=16,
-            stride=4 if flow else 1,
-            size=(12, 16) if not flow else (16, 16),
-            multiple=4,
-            fps=8,
-            centred=False,
-            text=torch.zeros(1, 1, 16) if flow else None,
-            text_per_frame=not flow,
-            steps=2,
-            noise=NoiseInit(),
-            adain=False,
-        )
+        return {"animatediff": small_animatediff, "wan": small_wan}[name]()
 
     return make
 

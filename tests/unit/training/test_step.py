@@ -53,7 +53,11 @@ def run(folder: Path, processes: int, batch: int, subjects: int) -> dict[str, to
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder)]
-    common = os.environ | {"PYTHONPATH": str(here.parents[1]), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    common = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here.parent / "shared")]),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     if processes > 1:
         common |= {"WORLD_SIZE": str(processes), "ACCELERATE_USE_CPU": "true"}
     workers = [
@@ -94,7 +98,7 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:
-    from miva_core.attention.injection import inject
+    from miva_core.bases.inject import inject
     from miva_core.training.denoiser import Denoiser, NoisedClips
 
     base, recipe = make_base(), make_recipe(subject=3.0)
