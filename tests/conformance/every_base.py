@@ -13,7 +13,8 @@ from small_bases import small_animatediff, small_wan
 from miva_core import Base, load_base
 
 BASES: dict[str, Callable[[], Base]] = {
-    "tiny": lambda: load_base("tiny"),
+    # A quarter of its pixels, for speed.
+    "tiny": lambda: replace(load_base("tiny"), size=(32, 32)),
     "animatediff": small_animatediff,
     # Three latent frames, of which the last has another before it than the first.
     "wan": lambda: replace(small_wan(), frames=9),

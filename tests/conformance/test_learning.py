@@ -54,9 +54,9 @@ def test_the_gradient_is_the_slope_of_the_loss(base: Base, kind: str) -> None:
         for part in {name.split(".")[2] for name, _ in adapter.named_parameters()}:
             moved = [p for name, p in adapter.named_parameters() if name.split(".")[2] == part]
             slope = sum(parameter.grad.square().sum().item() for parameter in moved)
-            reach = min(2e-3 * loss.item() / slope, 0.05 / slope**0.5)
+            reach = min(1e-3 * loss.item() / slope, 0.02 / slope**0.5)
             there, back = moved_loss(step, moved, reach), moved_loss(step, moved, -reach)
-            assert (there - back) / (2 * reach) == pytest.approx(slope, rel=0.02), part
+            assert (there - back) / (2 * reach) == pytest.approx(slope, rel=0.03), part
 
 
 @torch.no_grad()
