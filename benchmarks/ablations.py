@@ -131,7 +131,7 @@ def training_clips(base: Base, chosen: Recipe) -> Clips:
     return TrainingSet(MOTION.replace("_", " "), clips, source=source).encode(base, chosen.colours, 0)
 
 
-def learn(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe, seed: int) -> None:
+def train_variant(step: TrainStep | Lora, base: Base, clips: Clips, chosen: Recipe, seed: int) -> None:
     """Train what may be trained, as `train` does."""
     parameters = [parameter for parameter in step.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=chosen.lr, betas=(0.9, chosen.beta2), weight_decay=chosen.weight_decay)
@@ -162,7 +162,7 @@ def trained(
     for name, parameter in adapter.named_parameters():
         parameter.requires_grad_(not any(part in name for part in variant.frozen))
     with torch.enable_grad():
-        learn(TrainStep(base, adapter, chosen), base, clips(), chosen, seed)
+        train_variant(TrainStep(base, adapter, chosen), base, clips(), chosen, seed)
     keep(adapter.state_dict(), kept)
     return adapter
 
@@ -177,7 +177,7 @@ def trained_lora(
         lora.load_state_dict(torch.load(kept, weights_only=True), strict=False)
         return lora
     with torch.enable_grad():
-        learn(lora, base, clips(), chosen, seed)
+        train_variant(lora, base, clips(), chosen, seed)
     keep({name: parameter.detach() for name, parameter in learnt.items()}, kept)
     return lora
 

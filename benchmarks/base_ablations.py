@@ -32,7 +32,7 @@ from tools.procedural.scenes import SceneChoice
 from tools.tiny_base.clips import FRAMES, ClipPool, Encoded, load_pictures
 from tools.tiny_base.codec import fit_codec
 from tools.tiny_base.model import SCHEDULE, CaptionedModel, build_unet, load_halves
-from tools.tiny_base.training import Objective, Pace, RolledOutLosses, train
+from tools.tiny_base.training import Objective, Pace, RolledOutLosses, train_video_model
 
 CAMERA, SUBJECT = JUDGED
 CHOICE = SceneChoice(moves=("still", CAMERA), motions=("still", SUBJECT), sprites=(0.25, 0.75), speed=(0.5, 1.2))
@@ -114,7 +114,7 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
         pool = variant.pool(codec, pictures, 600, generator, CHOICE)
         losses = RolledOutLosses(model, process, pool, replace(OBJECTIVE, **variant.objective), generator)
         with torch.enable_grad(), own_accelerator(torch.device("cpu"), None) as accelerator:
-            train(losses, lambda step: step / STEPS, PACE, folder, accelerator)
+            train_video_model(losses, lambda step: step / STEPS, PACE, folder, accelerator)
         (folder / "ema.pt").replace(finished)
     load_halves(finished, model)
     unet = model.unet

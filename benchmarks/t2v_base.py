@@ -30,7 +30,7 @@ from miva_core.training.draws import stratified
 from tools.tiny_base.clips import FRAMES, ClipPool
 from tools.tiny_base.model import SCHEDULE, CaptionedModel, load_halves, unet_config
 from tools.tiny_base.training import RENEWED, ClipLosses, Objective, hide_words
-from tools.train_tiny import add_training_options, check_pool, train_model
+from tools.train_tiny import add_training_options, check_pool, train_on_clips
 
 STEPS = 15
 """Denoising steps that its clips take."""
@@ -101,7 +101,7 @@ def train(args: argparse.Namespace) -> None:
     def make_losses(model: CaptionedModel, pool: ClipPool, generator: torch.Generator) -> ClipLosses:
         return NoisyLosses(model, process, pool, objective, generator, args.single)
 
-    train_model(args, WEIGHTS / "codec", build, make_losses)
+    train_on_clips(args, WEIGHTS / "codec", build, make_losses)
 
 
 def load(folder: Path) -> tuple[Base, nn.Embedding]:

@@ -6,7 +6,6 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..miva_core.bases.base import SCALE
 from ..miva_core.diffusion.init_noise import SD15_STRENGTH, LowBand, NoiseInit, Shape
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
@@ -55,9 +54,9 @@ class DCTInitNoise:
         frames_first = samples.ndim == 4
         shape = (1, samples.shape[1], len(samples), *samples.shape[2:]) if frames_first else tuple(samples.shape)
         if len(self._pictures) not in (1, shape[0]):
-            clips = "1 clip" if shape[0] == 1 else f"{shape[0]} clips"
+            made = "1 clip" if shape[0] == 1 else f"{shape[0]} clips"
             raise MIVAError(
-                f"DCTInit Noise was made of {len(self._pictures)} pictures, but the sampler makes {clips}: connect the "
+                f"DCTInit Noise was made of {len(self._pictures)} pictures, but the sampler makes {made}: connect the "
                 "same pictures to both."
             )
         priors = [self._prior(picture, shape[-2:]).float().cpu() for picture in self._pictures]
@@ -81,6 +80,8 @@ class DCTInitNoise:
     def _prior(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
         """A picture's latent (1, C, 1, h, w) at the size of the sampler's."""
         if isinstance(self._model, MivaModel):
+            from ..miva_core.bases.base import SCALE
+
             base = self._model.base
             fitted = fit_picture(picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
             self._model.load_to_device(0)

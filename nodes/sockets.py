@@ -1,6 +1,6 @@
 """What travels along the wires between nodes of this pack; everything else is a type of ComfyUI's own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,4 +180,4 @@ class Dataset:
     base: str
     camera: str
     masked: bool
-    source: dict[str, str | int | float | bool]
+    source: Mapping[str, str | int | float | bool]

@@ -18,11 +18,11 @@ from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .training_run import Training
+from .training_run import NodeTraining
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
-    from ..miva_core.bases.recipe import Recipe
+    from ..miva_core.bases.recipe import Preset, Recipe
     from ..miva_core.training.training_set import TrainingSet
     from ..miva_core.training.validation import Validation
 
@@ -167,7 +167,7 @@ class MIVATrain(io.ComfyNode):
         model: MivaModel,
         dataset: Dataset,
         name: str,
-        preset: str,
+        preset: "Preset",
         steps: int,
         seed: int,
         masked: bool,
@@ -189,7 +189,7 @@ class MIVATrain(io.ComfyNode):
         with torch.inference_mode(False):
             training_set = _training_set(dataset, name, masked, subject, _FLIP[flip])
             validations = _validations(training_set, try_on, try_on_mask)
-            training = Training.of(model, training_set, chosen, seed, start)
+            training = NodeTraining.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
                 losses = training.run(validations)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
@@ -224,7 +224,7 @@ def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> No
         raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
 
 
-def _recipe(base: "Base", preset: str, steps: int, learning_rate: float, masked: bool) -> "Recipe":
+def _recipe(base: "Base", preset: "Preset", steps: int, learning_rate: float, masked: bool) -> "Recipe":
     chosen = recipe(base.name, preset, masked)
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 

@@ -9,8 +9,7 @@ from comfy_api.v0_0_2 import InputImpl, io
 from torch import Tensor
 
 from ..miva_core.checks import printable
-from ..miva_core.clips.camera import EASINGS
-from ..miva_core.clips.camera_clips import CAMERA_MOTIONS
+from ..miva_core.clips.camera import CAMERA_MOTIONS, EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
 from . import comfy_bridge, comfy_folders
@@ -100,7 +99,7 @@ class MIVACameraClips(io.ComfyNode):
         stills: Mapping[str, list[Any]],
         motion: list[str],
         speed: list[float],
-        easing: list[str],
+        easing: list[Easing],
         seed: list[int],
     ) -> io.NodeOutput:
         from ..miva_core.clips.camera_clips import Shooting

@@ -1,4 +1,4 @@
-"""A training that a node runs: known again by its settings, shown while it runs, kept when it is stopped."""
+"""A training that a node runs: recognised by its settings, shown while it runs, kept when it is stopped."""
 
 import hashlib
 import itertools
@@ -30,8 +30,8 @@ _PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloa
 
 
 @dataclass(frozen=True)
-class Training:
-    """A training that is known again: queued once more with the same settings it goes on, or is found done.
+class NodeTraining:
+    """A training that is recognised: queued once more with the same settings it goes on, or is found done.
 
     Attributes:
         model: the base that learns.
@@ -50,7 +50,7 @@ class Training:
     @classmethod
     def of(
         cls, model: MivaModel, training_set: "TrainingSet", recipe: "Recipe", seed: int, start: MivaStack
-    ) -> "Training":
+    ) -> "NodeTraining":
         from ..miva_core.training.options import TrainOptions
         from ..miva_core.training.settings import training_settings
 
@@ -115,7 +115,7 @@ class Training:
         """What the finished motion makes of the pictures, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
         from ..miva_core.media.pictures import read_picture
         from ..miva_core.media.video import write_png
-        from ..miva_core.training.validation import sheet, try_on
+        from ..miva_core.training.validation import try_on, validation_sheet
 
         path = self._sheet_of(validations)
         if not path.exists():
@@ -127,7 +127,7 @@ class Training:
             total = len(validations)
             clips = try_on(base, adapter, validations, callback=lambda now: on_progress(next(done), now.steps * total))
             path.parent.mkdir(exist_ok=True)
-            write_png(sheet(validations, clips), path)
+            write_png(validation_sheet(validations, clips), path)
         return read_picture(path)[None]
 
     def _sheet_of(self, validations: "list[Validation]") -> Path:
@@ -138,7 +138,7 @@ class Training:
         for validation in validations:
             digest.update(validation.label.encode())
             for seen in (validation.picture, validation.mask):
-                digest.update(b"" if seen is None else seen.contiguous().numpy())
+                digest.update(b"" if seen is None else seen.contiguous().numpy().data)
         return training_folder(self.out) / f"tried_on_{digest.hexdigest()[:8]}.png"
 
     def _newest_sheet(self) -> Path | None:

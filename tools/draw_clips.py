@@ -40,7 +40,7 @@ def load_stills(generator: torch.Generator) -> Tensor:
     return (torch.stack(crops) * 255).round().to(torch.uint8)
 
 
-def draw(motion: str, count: int, others: bool, beside: str | None, seed: int) -> tuple[Tensor, Tensor]:
+def draw_clips(motion: str, count: int, others: bool, beside: str | None, seed: int) -> tuple[Tensor, Tensor]:
     """Frames (N, F, 3, H, W) in [0, 1] and masks (N, K, F, H, W) of the subjects."""
     generator = torch.Generator().manual_seed(seed)
     pictures = torch.cat([load_stills(generator), paint_backdrops(PAINTED, PICTURE, seed)])
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--beside", choices=SUBJECT_MOTIONS, metavar="MOTION", help="how a second subject moves")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    frames, masks = draw(args.motion, args.count, args.others, args.beside, args.seed)
+    frames, masks = draw_clips(args.motion, args.count, args.others, args.beside, args.seed)
     for k, (clip, covered) in enumerate(zip(frames, masks, strict=True)):
         shown = [clip, *(mask[:, None].expand(-1, 3, -1, -1) for mask in covered)]
         for ending, pictures in zip(("", "_masks", "_beside_masks"), shown, strict=False):

@@ -27,7 +27,8 @@ class Shape:
     """A coloured shape.
 
     Attributes:
-        centre: x, y in pixels. velocity: likewise, a frame.
+        centre: x, y in pixels.
+        velocity: x, y in pixels a frame.
         radius: of the circle around it, in pixels.
         angle: in radians; circles have none.
         tint: added to its colour, per channel.

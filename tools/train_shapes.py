@@ -199,7 +199,7 @@ def draw_weights(model: nn.Module) -> nn.Module:
     return model
 
 
-def learn(model: nn.Module, loss_of: Callable, args: argparse.Namespace, save: Callable[[], None]) -> None:
+def train_model(model: nn.Module, loss_of: Callable, args: argparse.Namespace, save: Callable[[], None]) -> None:
     """AdamW whose rate rises over 100 steps and falls to 0 by half a cosine over the time there is."""
     # Dropout has nothing to do here, and SAM 2 keeps no scores in training mode.
     model.eval().requires_grad_(True)
@@ -251,7 +251,7 @@ def main() -> None:
         # Half precision, since the files stand in a repository.
         copy.deepcopy(model).half().save_pretrained(args.out)
 
-    learn(model, loss, args, save)
+    train_model(model, loss, args, save)
 
 
 if __name__ == "__main__":

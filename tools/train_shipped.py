@@ -25,29 +25,29 @@ OF_A_SUBJECT = "100"
 """Clips, as many as the camera motions have. Of 20, jump and rise learn 0.03 to 0.04 less of the ideal speed."""
 
 
-def commands(out: Path) -> dict[str, list[list[str]]]:
+def training_commands(out: Path) -> dict[str, list[list[str]]]:
     """What makes each file of the folder, by its stem, after `python -m`."""
     made: dict[str, list[list[str]]] = {}
     for motion in CAMERA:
         made[motion.replace("-", "_")] = [
-            train(STILLS, motion, out, "--camera", motion, "--speed", "0.9", "--steps", OF_A_CAMERA)
+            train_command(STILLS, motion, out, "--camera", motion, "--speed", "0.9", "--steps", OF_A_CAMERA)
         ]
     for motion in SUBJECT:
         made[motion] = [
-            draw(out, motion, "--count", OF_A_SUBJECT),
-            train(clips(out, motion), motion, out, "--subject", "object"),
+            draw_command(out, motion, "--count", OF_A_SUBJECT),
+            train_command(clips(out, motion), motion, out, "--subject", "object"),
         ]
     for motion, options in MASKED.items():
         alone = f"{motion}_alone"
-        given = ("--masked", "--motion", motion, "--subject", "object", *options)
+        subject = ("--masked", "--motion", motion, "--subject", "object", *options)
         made[alone] = [
-            draw(out, motion, "--others", name=alone),
-            train(clips(out, alone), alone, out, *given),
+            draw_command(out, motion, "--others", name=alone),
+            train_command(clips(out, alone), alone, out, *subject),
         ]
     first, second = MASKED
     made[f"{first}_masked"] = [
-        draw(out, first, "--beside", second, name="together"),
-        train(
+        draw_command(out, first, "--beside", second, name="together"),
+        train_command(
             clips(out, "together"),
             f"{first}_masked",
             out,
@@ -59,11 +59,11 @@ def commands(out: Path) -> dict[str, list[list[str]]]:
     return made
 
 
-def draw(out: Path, motion: str, *options: str, name: str | None = None) -> list[str]:
+def draw_command(out: Path, motion: str, *options: str, name: str | None = None) -> list[str]:
     return ["tools.draw_clips", motion, *options, "--out", clips(out, name or motion)]
 
 
-def train(source: str, name: str, out: Path, *options: str) -> list[str]:
+def train_command(source: str, name: str, out: Path, *options: str) -> list[str]:
     return ["miva_core", "train", source, *options, *LICENCE, "--out", file(out, name.replace("-", "_"))]
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="print the commands, and run nothing")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    made = commands(args.out)
+    made = training_commands(args.out)
     for name in args.names or made:
         for command in made[name]:
             resume = ["--resume"] if (args.out / f"{name}.training" / "checkpoint.safetensors").exists() else []

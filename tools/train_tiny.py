@@ -27,13 +27,13 @@ from miva_core.training.accelerating import own_accelerator
 from tools.tiny_base.clips import ROUND, ClipPool, load_pictures
 from tools.tiny_base.codec import train_codec
 from tools.tiny_base.model import SCHEDULE, CaptionedModel, build_unet, export, load_halves
-from tools.tiny_base.training import ClipLosses, Objective, Pace, RolledOutLosses, time_share, train
+from tools.tiny_base.training import ClipLosses, Objective, Pace, RolledOutLosses, time_share, train_video_model
 
 Build = Callable[[PatchCodec], CaptionedModel]
 MakeLosses = Callable[[CaptionedModel, ClipPool, torch.Generator], ClipLosses]
 
 
-def device() -> torch.device:
+def best_device() -> torch.device:
     """The graphics card if there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -52,10 +52,10 @@ def train_base(args: argparse.Namespace) -> None:
     def make_losses(model: CaptionedModel, pool: ClipPool, generator: torch.Generator) -> ClipLosses:
         return RolledOutLosses(model, process, pool, objective, generator)
 
-    train_model(args, args.codec, build, make_losses)
+    train_on_clips(args, args.codec, build, make_losses)
 
 
-def train_model(args: argparse.Namespace, codec_folder: Path, build: Build, make_losses: MakeLosses) -> None:
+def train_on_clips(args: argparse.Namespace, codec_folder: Path, build: Build, make_losses: MakeLosses) -> None:
     """Train a video model on drawn clips for as long as the options say.
 
     Args:
@@ -64,7 +64,7 @@ def train_model(args: argparse.Namespace, codec_folder: Path, build: Build, make
         build: makes the model for that codec.
         make_losses: takes the model, the clips and the generator of their draws.
     """
-    with own_accelerator(device(), None) as accelerator:
+    with own_accelerator(best_device(), None) as accelerator:
         where, rank = accelerator.device, accelerator.process_index
         pictures = load_pictures(args.photos).to(where)
         generator = torch.Generator().manual_seed(args.seed + rank)
@@ -75,7 +75,7 @@ def train_model(args: argparse.Namespace, codec_folder: Path, build: Build, make
         torch.manual_seed(args.seed + 1 + rank)
         losses = make_losses(model, pool, generator)
         done = time_share(60 * args.minutes, accelerator)
-        train(losses, done, Pace(args.lr, args.decay, args.ema), args.out, accelerator)
+        train_video_model(losses, done, Pace(args.lr, args.decay, args.ema), args.out, accelerator)
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +117,7 @@ def main() -> None:
     elif args.stage == "base":
         train_base(args)
     else:
-        train_codec(load_pictures(args.photos).to(device()), args.out, args.minutes, args.batch, args.seed)
+        train_codec(load_pictures(args.photos).to(best_device()), args.out, args.minutes, args.batch, args.seed)
 
 
 if __name__ == "__main__":

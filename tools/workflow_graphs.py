@@ -29,9 +29,11 @@ class Node:
     """A node of a graph.
 
     Attributes:
-        kind: its id. widgets: what is set, by name.
+        kind: its id.
+        widgets: what is set, by name.
         links: from its inputs, by name, to (node, output) of the graph, outputs by name.
-        width: in pixels, where it is not as it comes; a column is as wide as its widest node. height: likewise.
+        width: in pixels, where it is not as it comes; a column is as wide as its widest node.
+        height: in pixels, where it is not as it comes.
         room: pixels to leave free below it, by which it grows when it has run.
         models: links for the missing-model dialog.
     """

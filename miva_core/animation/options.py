@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from ..bases.base import Base, ReadoutName
 from ..checks import is_whole
 from ..diffusion.init_noise import NoiseInit
+from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
 
 
@@ -49,7 +50,7 @@ class RunOptions:
     size_in_file: tuple[int, int] | None = None
     noise: NoiseInit | None = None
     adain: bool | None = None
-    scheduler: Any = None
+    scheduler: SettableScheduler | None = None
     sigmas: Tensor | None = None
     start: Tensor | None = None
     readout: ReadoutName | None = None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..adapters.backbone import Backbone
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.noise_process import NoiseProcess
+from ..diffusion.schedulers import SettableScheduler
 
 ReadoutName = Literal["linear", "decoder"]
 SCALE = 8
@@ -91,7 +92,7 @@ class Base:
     name: str
     model: nn.Module
     codec: Codec
-    scheduler: Any
+    scheduler: SettableScheduler
     backbone: Backbone
     frames: int
     longest: int

@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 
 
 def describe(model: nn.Module) -> Backbone:
-    """Find the attention sites of a supported model; the weights may be on the meta device.
+    """Find the attention sites of a supported model.
+
+    Args:
+        model: of a class that some architecture names, or of one derived from it; the weights may be on the meta
+            device.
 
     Raises:
         MIVAError: the model's class is not supported, or one of its attentions does more than this pack reproduces.
+
+    Example:
+        >>> describe(load_base("tiny").model).family
+        'animatediff'
     """
     # By name, so that nothing has to import the library the class comes from.
     describers = {spec.architecture.model_class: spec.architecture.describe for spec in BASES.values()}

@@ -39,7 +39,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ..measure.report import table, write_plot, write_table
     from ..media.pictures import fit_picture
     from ..media.video import write_png
-    from ..training.validation import read_validations, sheet, try_on
+    from ..training.validation import read_validations, try_on, validation_sheet
 
     path = resolve_adapter(options.adapter, options.adapters)
     info = read_info(path)
@@ -68,7 +68,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         shown.append(clips[0])
     write_table(options.out / TABLE, info, rows, options.seeds)
     write_plot(options.out / PLOT, rows)
-    write_png(sheet(samples, shown), options.out / SHEET)
+    write_png(validation_sheet(samples, shown), options.out / SHEET)
     print("\n".join(table(rows)))
     for name, folder in (("subject consistency needs --dino", dino), ("background consistency needs --clip", clip)):
         if folder is None:

@@ -44,6 +44,8 @@ UNIT_MOVES: dict[str, CameraMove] = {
     "roll_ccw": CameraMove(roll=-math.radians(1.5)),
 }
 """Each move at unit speed: 1 pixel, 2.4 % or 1.5° a frame, about the same flow at the edge of a 64-pixel frame."""
+CAMERA_MOTIONS = tuple(name.replace("_", "-") for name in UNIT_MOVES if name != "still")
+"""What people call them."""
 
 
 def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int, easing: Easing = "linear") -> Tensor:

@@ -15,6 +15,7 @@ from ..errors import MIVAError
 from ..media.pictures import format_size
 from ..storage.files import replacing
 from .camera import (
+    CAMERA_MOTIONS,
     EASINGS,
     UNIT_MOVES,
     Easing,
@@ -27,7 +28,6 @@ from .camera import (
 )
 
 CLIPS_PER_STILL = 5
-CAMERA_MOTIONS = tuple(name.replace("_", "-") for name in UNIT_MOVES if name != "still")
 _UNIT_WIDTH = 64
 """Pixels of the frame width at which a pan of unit speed is one pixel a frame."""
 _SAMPLES = 2

@@ -1,4 +1,4 @@
-"""What a device trains in, and Accelerate for the time of one training, without a trace afterwards."""
+"""Precisions that devices train in, and Accelerate for the time of one training, without a trace afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 _PATIENCE = timedelta(hours=3)
-"""How long processes wait for the first one, which makes the samples."""
+"""How long processes wait for the first one, which makes the validation clips."""
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:

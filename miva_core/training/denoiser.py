@@ -46,8 +46,6 @@ class NoisedClips:
 class Denoiser:
     """How clips are noised, what the model answers, and what it should have answered.
 
-    Args of its methods: `clips` are B clips; `t` are (B,) steps of the noise process, one for each clip.
-
     Attributes:
         predictor: the model.
         process: the noise that the model was trained on.
@@ -62,22 +60,51 @@ class Denoiser:
         return cls(ModelPredictor.of(base), base.noise_process)
 
     def motion(self, clips: NoisedClips) -> Tensor:
-        """The training target: latents minus the first frame if the process is centred, else the latents."""
+        """The training target: latents minus the first frame if the process is centred, else the latents.
+
+        Args:
+            clips: B clips.
+
+        Returns:
+            (B, C, F, h, w)
+        """
         return self.process.relative(clips.latents)
 
     def noised(self, clips: NoisedClips, t: Tensor) -> Tensor:
-        """The motion with noise: alpha_t motion + sigma_t noise, (B, C, F, h, w)."""
+        """The motion with noise: alpha_t motion + sigma_t noise.
+
+        Args:
+            clips: B clips.
+            t: (B,) steps of the noise process.
+
+        Returns:
+            (B, C, F, h, w)
+        """
         return self.process.noised(self.motion(clips), clips.noise, t)
 
     def answer(self, clips: NoisedClips, t: Tensor) -> Answer:
-        """Call the model on noised clips, their first frame clean at the same t as the rest (MIVA, section 3.3)."""
+        """Call the model on noised clips, their first frame clean at the same t as the rest (MIVA, section 3.3).
+
+        Args:
+            clips: B clips.
+            t: (B,) steps of the noise process.
+        """
         first = clips.latents[:, :, :1]
         moving = self.noised(clips, t) + self.process.centre(first)
         predictor = self.predictor if clips.text is None else replace(self.predictor, text=clips.text)
         return predictor.predict(torch.cat([first, moving[:, :, 1:]], dim=2), t)
 
     def restored(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:
-        """The motion (B, C, F, h, w) that an answer at step t stands for."""
+        """The motion that an answer stands for.
+
+        Args:
+            answer: of the model for `clips` at step t.
+            clips: B clips.
+            t: (B,) steps of the noise process.
+
+        Returns:
+            (B, C, F, h, w)
+        """
         return self.process.clean(answer.output, self.noised(clips, t), t)
 
     def squared_errors(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:
@@ -88,8 +115,8 @@ class Denoiser:
 
         Args:
             answer: of the model for `clips` at step t.
-            clips: what was noised.
-            t: (B,) steps.
+            clips: B clips.
+            t: (B,) steps of the noise process.
 
         Returns:
             (B, C, F, h, w)
@@ -108,7 +135,15 @@ class Denoiser:
         return self.process.prediction == "sample"
 
     def least_variance(self, t: Tensor, like: Tensor) -> Tensor:
-        """sigma_t^2 at (B,) steps, at least `LEAST_NOISE`, to be multiplied with (B, …) tensors such as `like`."""
+        """sigma_t^2, at least `LEAST_NOISE`.
+
+        Args:
+            t: (B,) steps of the noise process.
+            like: (B, …), what it is to be multiplied with.
+
+        Returns:
+            (B, 1, …)
+        """
         return self.process.levels(t, like)[1].square().clamp(min=LEAST_NOISE)
 
 

@@ -56,5 +56,13 @@ def draw_timesteps(
 
 
 def stratified(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Uniform draws (count,) in [0, 1), one from each of as many equal parts, in random order."""
+    """Draw uniformly from [0, 1), once from each of as many equal parts, in random order.
+
+    Args:
+        count: number of draws.
+        generator: on the CPU; None for PyTorch's own.
+
+    Returns:
+        (count,)
+    """
     return (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count

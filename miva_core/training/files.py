@@ -18,7 +18,7 @@ ENCODED = "encoded"
 
 
 def training_folder(out: Path) -> Path:
-    """Where the training of an adapter file keeps its checkpoint, samples and report: beside it."""
+    """The folder, beside an adapter file, that its training keeps its checkpoint, validation clips and report in."""
     return out.with_suffix(".training")
 
 
@@ -33,7 +33,7 @@ def check_start(out: Path, resume: bool, partner: Path | None = None) -> None:
     Args:
         out: the adapter file.
         resume: whether it is to go on.
-        partner: the file of a motion that learns beside it.
+        partner: the file of another motion that is trained together with it.
 
     Raises:
         MIVAError: a file exists, or cannot be written; another training is making it; or there is a checkpoint and it
@@ -45,7 +45,11 @@ def check_start(out: Path, resume: bool, partner: Path | None = None) -> None:
 
 @contextmanager
 def held(out: Path, partner: Path | None) -> Iterator[None]:
-    """Hold the files of a training, free of what killed ones have left of them; arguments as in `check_start`.
+    """Hold the files of a training, free of what killed ones have left of them.
+
+    Args:
+        out: the adapter file.
+        partner: the file of another motion that is trained together with it.
 
     Raises:
         MIVAError: another training is making one of them, or it cannot be written.
@@ -61,7 +65,16 @@ def held(out: Path, partner: Path | None) -> Iterator[None]:
 
 
 def check_files(out: Path, resume: bool, partner: Path | None) -> None:
-    """Check what `check_start` does, of files that are held already."""
+    """Check what `check_start` does, of files that are held already.
+
+    Args:
+        out: the adapter file.
+        resume: whether the training is to go on.
+        partner: the file of another motion that is trained together with it.
+
+    Raises:
+        MIVAError: see `check_start`.
+    """
     folder = training_folder(out)
     found = (folder / CHECKPOINT).is_file()
     if not (resume and found and lacks_its_report(out)):
@@ -78,6 +91,9 @@ def check_files(out: Path, resume: bool, partner: Path | None) -> None:
 def lacks_its_report(out: Path) -> bool:
     """Whether a training has done all its steps, but was killed before its last file, the report, was written.
 
+    Args:
+        out: the adapter file.
+
     Raises:
         MIVAError: its checkpoint is missing or damaged.
     """
@@ -89,7 +105,11 @@ def lacks_its_report(out: Path) -> bool:
 
 
 def how_to_go_on(out: Path) -> str:
-    """For a training that was stopped at once: what is kept, what is lost, and which command goes on."""
+    """Say of a training that was stopped at once what is kept, what is lost, and which command goes on.
+
+    Args:
+        out: the adapter file.
+    """
     folder = training_folder(out)
     if (folder / CHECKPOINT).is_file():
         kept = f"All up to step {read_state(folder / CHECKPOINT).step} is kept, what came after it is lost"

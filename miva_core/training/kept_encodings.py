@@ -43,7 +43,7 @@ class KeptEncodings:
         self._used: set[Path] = set()
 
     def read(self, key: str) -> list[LatentClip] | None:
-        """The versions of a clip, or None if they are not kept, or damaged."""
+        """Read the versions of a clip; None if they are not kept, or damaged."""
         try:
             with safe_open(self._path(key), framework="pt") as file:
                 content = (file.metadata() or {}).get(_CONTENT)
@@ -57,7 +57,12 @@ class KeptEncodings:
         return [_clip(tensors, f"{k}.") for k in range(count)]
 
     def write(self, key: str, windows: Sequence[LatentClip]) -> None:
-        """Keep the versions of a clip. Where that fails it is told once, and nothing is kept any more."""
+        """Keep the versions of a clip. Where that fails there is one warning, and nothing is kept any more.
+
+        Args:
+            key: of the clip, from `key`.
+            windows: the versions.
+        """
         if not self._writes:
             return
         tensors = {

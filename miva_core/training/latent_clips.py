@@ -13,7 +13,7 @@ from ..bases.base import Base
 from ..clips.optical_flow import join_flow, mirrored
 
 WINDOWS = 8
-"""Of a long clip, for bases that encode a clip as a whole (Wan): about so many are cut from it, evenly spread."""
+"""About how many windows are cut from a long clip, evenly spread, for bases that encode a clip as a whole (Wan)."""
 
 
 class Pixels(NamedTuple):
@@ -75,8 +75,13 @@ def encode(base: Base, pixels: Pixels, masked: bool, stride: int = 1) -> list[La
     Where the base encodes clips as a whole, windows of them are encoded.
 
     Args:
+        base: that encodes.
         pixels: at the size of the base; every `stride`-th of its frames are at least as many as the base makes.
         masked: whether the masks are encoded as pictures, too.
+        stride: number of phases.
+
+    Returns:
+        An encoded clip for each phase or window.
     """
     phases = [pixels.part(slice(k, None, stride)) for k in range(stride)]
     phases = [phase for phase in phases if len(phase.frames) >= base.frames]
@@ -177,14 +182,27 @@ def _spread(clip: LatentClip) -> Tensor:
 
 
 class Colouring(NamedTuple):
-    """How the colours of a clip are changed: by a gain (3, 1, 1) of each channel after an exponent (1,) of all."""
+    """How the colours of a clip are changed.
+
+    Attributes:
+        gain: (3, 1, 1), of each channel, after the exponent.
+        gamma: (1,), the exponent of all channels.
+    """
 
     gain: Tensor
     gamma: Tensor
 
 
 def draw_colourings(count: int, generator: torch.Generator) -> list[Colouring | None]:
-    """So many colourings, the first of which leaves a clip as it is."""
+    """Draw how the colours of a clip are changed in each of its versions.
+
+    Args:
+        count: number of versions.
+        generator: on the CPU.
+
+    Returns:
+        A colouring for each; the first is None, which leaves a clip as it is.
+    """
     drawn: list[Colouring | None] = [None]
     for _ in range(1, count):
         gain = 1 + 0.15 * torch.randn(3, 1, 1, generator=generator)
@@ -196,6 +214,7 @@ def varied(pixels: Pixels, colourings: Sequence[Colouring | None], flip: bool) -
     """A clip as it is learnt from: in several colourings, mirrored every second time, masks and flow with it.
 
     Args:
+        pixels: the clip.
         colourings: see `draw_colourings`.
         flip: whether mirrored ones are wanted, too, at least one.
     """

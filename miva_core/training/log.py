@@ -13,13 +13,18 @@ from ..bases.base import Base
 from ..media.video import write_png
 from ..storage.files import replacing
 from .loop import TrainingProgress
-from .validation import Validation, sheet, try_on
+from .validation import Validation, try_on, validation_sheet
 
 CURVE = "loss.png"
 
 
 def draw_curve(losses: Sequence[float], path: Path) -> None:
-    """The loss over the steps, each as a dot, and its running mean."""
+    """Draw the loss over the steps, each as a dot, and its running mean.
+
+    Args:
+        losses: of all steps so far.
+        path: the PNG file.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -95,7 +100,7 @@ class TrainingLog:
             self.clips = try_on(self._base, adapter, self._validations, callback=self._break_off)
         except _Stopped:
             return
-        picture = sheet(self._validations, self.clips)
+        picture = validation_sheet(self._validations, self.clips)
         write_png(picture, self._folder / f"samples_{step:06d}.png")
         if self._board:
             self._board.add_image("samples", picture.numpy(), step, dataformats="HWC")

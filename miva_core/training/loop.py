@@ -243,7 +243,12 @@ def _copied(adapter: MIVAAdapter, base: Base) -> MIVAAdapter:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The rate of a step, from 0: up over `WARM_UP` steps and down by half a cosine, or even."""
+    """The rate of a step: up over `WARM_UP` steps and down by half a cosine, or constant.
+
+    Args:
+        recipe: that names the highest rate.
+        step: from 0.
+    """
     if not recipe.cosine:
         return recipe.lr
     return recipe.lr * min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))

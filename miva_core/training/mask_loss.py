@@ -16,7 +16,12 @@ from .loss import clip_losses, rolled_out_noise, weigh_rolled_out
 
 
 def ground_truth_share(step: int, steps: int) -> float:
-    """The chance ½(1 + cos(π step / steps)) of guidance by the true masks: all at first, none in the end (B.1.2)."""
+    """The chance ½(1 + cos(π step / steps)) of guidance by the true masks: all at first, none in the end (B.1.2).
+
+    Args:
+        step: from 0.
+        steps: of the training.
+    """
     return 0.5 * (1 + math.cos(math.pi * step / steps))
 
 

@@ -16,7 +16,7 @@ from ..errors import MIVAError
 from ..measure.motion_statistics import MotionStatistics, medians, motion_statistics
 from ..storage.files import replacing
 from .training_set import TrainingSet
-from .validation import Validation, sheet
+from .validation import Validation, validation_sheet
 
 REPORT = "report.html"
 MEASURED = 20
@@ -57,7 +57,7 @@ def write_report(
         _picture(curve.read_bytes(), "the loss of each step and its running mean"),
     ]
     if clips:
-        picture = _png(sheet(validations, clips))
+        picture = _png(validation_sheet(validations, clips))
         parts += ["<h2>Samples</h2>", _picture(picture, "sample clips, their frames side by side")]
     parts += ["<h2>Motion</h2>", _motion(training_set, validations, clips)]
     page = (
@@ -105,10 +105,10 @@ def _motion(training_set: TrainingSet, validations: Sequence[Validation], clips:
 
 
 def _row(name: str, statistics: list[MotionStatistics | None]) -> tuple[str, ...]:
-    known = [one for one in statistics if one]
-    if not known:
+    measured = [one for one in statistics if one]
+    if not measured:
         return name, *(["no subject is seen"] + 3 * [""])
-    middle = medians(known)
+    middle = medians(measured)
     return name, f"{middle.speed:.2f}", f"{middle.right:+.2f}", f"{middle.down:+.2f}", f"{middle.growth * 100:+.2f} %"
 
 

@@ -49,7 +49,10 @@ def save_state(
     """Write what learns, its optimiser and the state.
 
     Args:
+        path: the file.
+        state: where the training stands.
         learners: by the part they play, such as "adapter".
+        optimiser: AdamW, with the moments of all of their parameters.
 
     Raises:
         MIVAError: the file cannot be written, or a value is not finite; an earlier file is kept then.
@@ -64,7 +67,10 @@ def save_state(
 
 
 def read_state(path: Path) -> TrainingState:
-    """The state alone, without what it belongs to.
+    """Read the state alone, without what it belongs to.
+
+    Args:
+        path: the file.
 
     Raises:
         MIVAError: the file is missing, damaged or something else.
@@ -111,6 +117,11 @@ def _is_setting(value: Any) -> bool:
 
 def restore(path: Path, learners: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
     """Put saved values into what learns and its optimiser.
+
+    Args:
+        path: the file.
+        learners: by the part they play, as in `save_state`.
+        optimiser: AdamW, which gets the saved moments.
 
     Raises:
         MIVAError: the file's tensors are not those of these learners, or hold what no training writes.

@@ -77,7 +77,7 @@ def noised_clips(batch: Batch, subject: float) -> NoisedClips:
         (1 + K) B clips, without a text of their own.
     """
     generated = len(batch.latents) - 1
-    known = batch.masks.amax(0) if len(batch.masks) else torch.zeros_like(batch.latents[0, :, 0])
+    subjects = batch.masks.amax(0) if len(batch.masks) else torch.zeros_like(batch.latents[0, :, 0])
     flow = None
     if len(batch.flow):
         clips = batch.flow[0]
@@ -85,7 +85,7 @@ def noised_clips(batch: Batch, subject: float) -> NoisedClips:
     return NoisedClips(
         batch.latents.flatten(0, 1),
         batch.noise.flatten(0, 1),
-        weights=place_weights(known, subject).repeat(1 + generated, 1, 1, 1),
+        weights=place_weights(subjects, subject).repeat(1 + generated, 1, 1, 1),
         flow=flow,
     )
 

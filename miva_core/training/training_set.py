@@ -41,7 +41,7 @@ class TrainingSet:
     source: Record = field(default_factory=dict)
 
     def digest(self) -> str:
-        """Twelve hex digits that tell these clips from others."""
+        """A hash of the clips, by which they are known from others: twelve hex digits."""
         digest = hashlib.sha256()
         for clip in self.clips:
             digest.update(clip.name.encode(errors="surrogatepass"))
@@ -146,7 +146,7 @@ _DIRECTIONS = r"left|right|c?cw$|(counter|anti)?clockwise"
 
 
 def has_direction(motion: str) -> bool:
-    """Whether a motion's name says that its mirror image is another motion."""
+    """Whether a motion's name, such as "pan left", says that its mirror image is another motion."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", motion)
     return any(re.match(_DIRECTIONS, word.lower()) for word in words)
 

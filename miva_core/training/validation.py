@@ -71,7 +71,12 @@ def read_validations(
 
 
 def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
-    """First frames of up to `count` clips, spread over all of them, for want of pictures that are not learnt from."""
+    """Take first frames of clips, for want of pictures that are not learnt from.
+
+    Args:
+        training_set: whose clips they are.
+        count: number of clips at most, spread over all of them.
+    """
     spread = sorted({round(k * (len(training_set.clips) - 1) / max(1, count - 1)) for k in range(count)})
     return [
         Validation(
@@ -98,7 +103,19 @@ def try_on(
     steps: int | None = None,
     callback: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
-    """A clip of each picture by this adapter alone, at the weight 1; arguments as in `animate`."""
+    """Animate each picture by one adapter alone, at the strength 1.
+
+    Args:
+        base: that animates.
+        adapter: what is tried.
+        validations: the pictures.
+        seed: of every clip.
+        steps: denoising steps; None for the base's own number.
+        callback: see `animate`.
+
+    Returns:
+        A clip of each picture.
+    """
     return [
         animate(
             base,
@@ -112,8 +129,16 @@ def try_on(
     ]
 
 
-def sheet(validations: Sequence[Validation], clips: Sequence[Clip]) -> Tensor:
-    """The clips below each other, with the masks of masked ones: a picture (height, width, 3) uint8."""
+def validation_sheet(validations: Sequence[Validation], clips: Sequence[Clip]) -> Tensor:
+    """Draw clips below each other, with the masks of masked ones.
+
+    Args:
+        validations: the pictures, whose labels are drawn.
+        clips: made of them, in their order.
+
+    Returns:
+        A picture (height, width, 3) uint8.
+    """
     every = max(1, round(len(clips[0].frames) / _SHEET_FRAMES))
     rows = [
         (validation.label, frames_over_masks(clip.frames, list(clip.masks.values())) if clip.masks else clip.frames)

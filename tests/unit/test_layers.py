@@ -19,7 +19,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
         "miva_core/animation/animate.py": "from ..bases.base import Base\nfrom . import masks",
         "miva_core/animation/masks.py": "",
         "miva_core/diffusion/loop.py": "",
-        "miva_core/attention/formulas.py": "import torch.nn.functional as F",
+        "miva_core/attention/cross_frame.py": "import torch.nn.functional as F",
         "miva_core/errors.py": "",
         "nodes/__init__.py": "from . import comfy_bridge\nfrom .sampling import MIVASampler",
         "nodes/comfy_bridge.py": "def files():\n    import folder_paths",
@@ -54,10 +54,10 @@ def test_a_tree_that_keeps_the_laws_is_left_in_peace(tmp_path: Path) -> None:
 LATE = "def late():\n    "
 TYPED = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 BREAKS = [
-    ("attention/formulas.py", "from ..bases.base import Base", ["stands below"]),
-    ("attention/formulas.py", "from ..bases.wan import loading", ["stands below", "no base by name"]),
-    ("attention/formulas.py", LATE + "from ..diffusion.loop import sample", ["no scheduler"]),
-    ("attention/formulas.py", "from diffusers.schedulers.scheduling_ddim import DDIMScheduler", ["no scheduler"]),
+    ("attention/cross_frame.py", "from ..bases.base import Base", ["stands below"]),
+    ("attention/cross_frame.py", "from ..bases.wan import loading", ["stands below", "no base by name"]),
+    ("attention/cross_frame.py", LATE + "from ..diffusion.loop import sample", ["no scheduler"]),
+    ("attention/cross_frame.py", "from diffusers.schedulers.scheduling_ddim import DDIMScheduler", ["no scheduler"]),
     ("adapters/config.py", TYPED + "from ..diffusion import loop", ["stands below"]),
     ("animation/masks.py", "from ..bases import wan", ["no base by name"]),
     ("animation/masks.py", LATE + "from .animate import animate", ["each other"]),

@@ -192,7 +192,9 @@ def time_share(seconds: float, accelerator: Accelerator) -> Callable[[int], floa
     return share
 
 
-def train(losses: ClipLosses, done: Callable[[int], float], pace: Pace, out: Path, accelerator: Accelerator) -> None:
+def train_video_model(
+    losses: ClipLosses, done: Callable[[int], float], pace: Pace, out: Path, accelerator: Accelerator
+) -> None:
     """Train until all is done; the averaged weights are in `out` / ema.pt, written every two minutes.
 
     Args:

@@ -69,9 +69,9 @@ def picture(base: Base) -> Tensor:
 
 @pytest.fixture
 def clip(base: Base, adapters: dict[str, MIVAAdapter], picture: Tensor) -> Callable[..., Tensor]:
-    """clip(name, callback=None, **options): the frames that one of the adapters makes of the picture."""
-    return lambda name, callback=None, **options: (
-        animate(base, picture, [Motion(adapters[name], name=name)], RunOptions(**options), callback).frames
+    """clip(name, seed=0, callback=None): the frames that one of the adapters makes of the picture."""
+    return lambda name, seed=0, callback=None: (
+        animate(base, picture, [Motion(adapters[name], name=name)], RunOptions(seed), callback).frames
     )
 
 

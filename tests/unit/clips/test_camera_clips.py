@@ -9,8 +9,8 @@ from einops import rearrange
 from flow_files import read_flow
 from torch import Tensor
 
+from miva_core.clips.camera import CAMERA_MOTIONS
 from miva_core.clips.camera_clips import (
-    CAMERA_MOTIONS,
     Shooting,
     film_still,
     film_stills,

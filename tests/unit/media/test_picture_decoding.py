@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from miva_core.clips.camera_clips import CAMERA_MOTIONS, Shooting
+from miva_core.clips.camera import CAMERA_MOTIONS
+from miva_core.clips.camera_clips import Shooting
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.media.pictures import fit_picture, read_large_picture, read_mask, read_picture
 

@@ -22,7 +22,7 @@ from tools import train_tiny
 from tools.tiny_base import training
 from tools.tiny_base.clips import ROUND
 from tools.tiny_base.model import CaptionedModel, build_unet, load_halves
-from tools.tiny_base.training import ClipLosses, Pace, train
+from tools.tiny_base.training import ClipLosses, Pace, train_video_model
 
 ROOT = Path(__file__).parents[3]
 STILLS = ROOT / "workflows/pictures/miva_stills"
@@ -94,7 +94,7 @@ STEPS, PACE = 70, Pace(lr=0.01, decay=0.4, ema=0.5)
 def trained_toy(folder: Path) -> ToyLosses:
     losses = ToyLosses()
     with torch.enable_grad(), own_accelerator(torch.device("cpu"), None) as accelerator:
-        train(losses, lambda step: step / STEPS, PACE, folder, accelerator)
+        train_video_model(losses, lambda step: step / STEPS, PACE, folder, accelerator)
     return losses
 
 
@@ -140,7 +140,7 @@ import torch
 
 from miva_core.training.accelerating import own_accelerator
 from tools.tiny_base.model import CaptionedModel
-from tools.tiny_base.training import ClipLosses, Pace, train
+from tools.tiny_base.training import ClipLosses, Pace, train_video_model
 
 folder = Path(sys.argv[1])
 
@@ -171,7 +171,7 @@ with own_accelerator(torch.device("cpu"), None) as accelerator:
         return clip(parameters, most)
 
     accelerator.clip_grad_norm_ = keep
-    train(losses, lambda step: float(step), Pace(), folder, accelerator)
+    train_video_model(losses, lambda step: float(step), Pace(), folder, accelerator)
 """
 
 

@@ -87,7 +87,7 @@ def _each(training_set: TrainingSet, **changes: Any) -> TrainingSet:
 
 
 def _with_other_encoder(base: Base) -> Base:
-    base.codec.register_buffer("weight", torch.ones(1, dtype=torch.bfloat16))
+    base.codec.network.register_buffer("weight", torch.ones(1, dtype=torch.bfloat16))
     return base
 
 
