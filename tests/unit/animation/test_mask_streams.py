@@ -17,7 +17,7 @@ CONFIGS = {"separate": replace(PLAIN, mask=True), "joint": replace(PLAIN, mask=T
 
 
 @torch.no_grad()
-def test_masks_of_another_grid_are_refused(make_unet: Callable, make_adapter: Callable) -> None:
+def test_masks_of_another_grid_are_told(make_unet: Callable, make_adapter: Callable) -> None:
     unet = make_unet().double()
     with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
         miva.set_masks({"jump": torch.ones(1, FRAMES, 16, 16)})

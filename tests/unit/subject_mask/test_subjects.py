@@ -114,7 +114,7 @@ def test_nothing_found_is_told_with_what_was() -> None:
 def test_a_box_that_another_phrase_took_is_told() -> None:
     shown = scene(21)
     twice = f"{shown.names[0]}. the {shown.names[0]}."
-    with pytest.raises(MIVAError, match=r"score 0\.\d\d, where another phrase fits better"):
+    with pytest.raises(MIVAError, match="another phrase fits better"):
         find_subjects(shown.frames, twice, detector(), segmenter(), confidence=0.2)
 
 
