@@ -94,7 +94,7 @@ def test_a_plain_step_is_the_loss_of_its_clips_with_subjects_weighed(
     make_recipe: Callable[..., Recipe],
     make_adapter: Callable,
 ) -> None:
-    from miva_core.attention.injection import inject
+    from miva_core.bases.inject import inject
     from miva_core.training.denoiser import Denoiser, NoisedClips
 
     base, recipe = make_base(), make_recipe(subject=3.0)
