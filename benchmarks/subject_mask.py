@@ -18,6 +18,7 @@ from torchvision.ops import box_iou
 
 from miva_core.subject_mask.detector import Detector
 from miva_core.subject_mask.model_files import load_detector, load_segmenter
+from miva_core.subject_mask.search import SearchOptions
 from miva_core.subject_mask.segmenter import Segmenter
 from miva_core.subject_mask.shape_models import SHAPES
 from miva_core.subject_mask.subjects import find_subjects, segment
@@ -53,7 +54,7 @@ def of_pictures(detector: Detector, segmenter: Segmenter) -> dict[str, str]:
     right, masks, clicked, rough, wanting, absent, seconds = [], [], [], [], [], [], []
     for scene in scenes(PICTURES, 1, (1, 3)):
         started = time.perf_counter()
-        found = find_subjects(scene.frames, prompt(scene), detector, segmenter, confidence=0.01, missing="empty")
+        found = find_subjects(scene.frames, prompt(scene), detector, segmenter, SearchOptions(0.01, missing="empty"))
         seconds.append(time.perf_counter() - started)
         truth = boxes_of(scene.masks[:, 0])
         for k, boxes in enumerate(of_frame[0] for of_frame in found.boxes):
@@ -85,17 +86,17 @@ def of_clips(detector: Detector, segmenter: Segmenter) -> dict[str, str]:
     """Masks tracked from the first and from a middle frame, which shape they lie on, and prompts in another order."""
     tracked, still, middle, switched, swapped = [], [], [], 0, 0
     for scene in scenes(CLIPS, FRAMES, (2, 2)):
-        found = find_subjects(scene.frames, prompt(scene), detector, segmenter, confidence=0.01, missing="empty")
+        found = find_subjects(scene.frames, prompt(scene), detector, segmenter, SearchOptions(0.01, missing="empty"))
         tracked += overlap(found.masks, scene.masks).flatten().tolist()
         still += overlap(found.masks[:, :1], scene.masks).flatten().tolist()
         other = overlap(found.masks, scene.masks.flip(0))
         switched += int((other > overlap(found.masks, scene.masks)).sum())
         from_middle = find_subjects(
-            scene.frames, prompt(scene), detector, segmenter, confidence=0.01, missing="empty", key_frame=3
+            scene.frames, prompt(scene), detector, segmenter, SearchOptions(0.01, missing="empty"), key_frame=3
         )
         middle += overlap(from_middle.masks, scene.masks).flatten().tolist()
         turned = ". ".join(reversed(scene.names))
-        again = find_subjects(scene.frames[:1], turned, detector, segmenter, confidence=0.01, missing="empty")
+        again = find_subjects(scene.frames[:1], turned, detector, segmenter, SearchOptions(0.01, missing="empty"))
         swapped += overlap(again.masks.flip(0), found.masks[:, :1]).min().item() > 0.9
     tenth = sorted(tracked)[len(tracked) // 10]
     return {

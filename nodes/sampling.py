@@ -172,7 +172,7 @@ class MIVASampler(io.ComfyNode):
                 clip = animate(moved, picture, motions, chosen, watch.of_picture(k))
                 parts.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
         # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
-        # which would leave what the last run has told on the node.
+        # which would leave what the last run has shown on the node.
         lines = [*clip.notes, *model.remarks, *_fitting(clip, len(parts)), *dict.fromkeys(warned)]
         shown, masks = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
         text = node_text("\n".join([*lines, _outcome(len(parts), frames, size, clip.fps)]))

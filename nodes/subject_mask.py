@@ -245,6 +245,7 @@ def _find(frames: Tensor, method: Mapping[str, Any], key_frame: int, mivas: Miva
 
 def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, shared: Mapping[str, Any]) -> "Subjects":
     from ..miva_core.subject_mask.detector import NotFoundError
+    from ..miva_core.subject_mask.search import SearchOptions
     from ..miva_core.subject_mask.subjects import find_subjects
 
     prompt, track = _text_prompt(method["prompt"], mivas), method["frames"] == _TRACK
@@ -258,8 +259,7 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, share
             prompt,
             detector,
             segmenter,
-            confidence=method["confidence"],
-            per_subject=method["max_boxes"],
+            SearchOptions(method["confidence"], method["max_boxes"]),
             mode="track" if track else "every frame",
             **shared,
         )

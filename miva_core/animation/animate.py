@@ -57,7 +57,7 @@ def animate(
         The clip.
 
     Raises:
-        MIVAError: something above is out of range, told before sampling starts; or the run became NaN. Nothing stays
+        MIVAError: something above is out of range, found before sampling starts; or the run became NaN. Nothing stays
             injected in the model, whatever happens.
 
     Example:

@@ -43,7 +43,7 @@ class GuidedByMasks:
 
     Args:
         predictor: the model with the adapters in it.
-        miva: these adapters; it is told which forward passes hold masks, and by which they are guided.
+        miva: the injection of these adapters, which is set to the masks that passes hold and are guided by.
         process: the noise that the model was trained on.
         timesteps: (steps,) of the run.
         streams: by the name of their adapter.

@@ -172,6 +172,7 @@ def _is_picture(path: Path) -> bool:
 def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
     from tqdm import tqdm
 
+    from ..subject_mask.search import SearchOptions
     from ..subject_mask.subjects import find_subjects, numbered_subjects, segment
 
     if options.grabcut:
@@ -191,12 +192,14 @@ def _find(frames: "Tensor", options: argparse.Namespace) -> "Subjects":
                 options.prompt,
                 detector,
                 segmenter,
-                confidence=chosen_confidence(options),
-                per_subject=options.per_subject or 1,
+                SearchOptions(
+                    confidence=chosen_confidence(options),
+                    per_subject=options.per_subject or 1,
+                    missing="empty" if options.allow_missing else "error",
+                    overlap=overlap,
+                ),
                 mode="every frame" if options.every_frame else "track",
                 key_frame=key_frame,
-                missing="empty" if options.allow_missing else "error",
-                overlap=overlap,
                 on_progress=show,
             )
         rough = _read_rough(options.rough) if options.rough else None

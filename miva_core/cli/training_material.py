@@ -12,6 +12,7 @@ from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
 from ..errors import MIVAError
 from ..subject_mask.prompt import split_prompt
+from ..subject_mask.search import SearchOptions
 from ..subject_mask.subjects import find_subjects
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
 from ..training.validation import Validation, first_frames, read_validations
@@ -73,10 +74,10 @@ def material(
         training_set = _training_set(base, options, None)
         return training_set, _validations(options, training_set, None)
     detector, segmenter = load_chosen_detector(options), load_chosen_segmenter(options)
-    confidence = chosen_confidence(options)
+    search = SearchOptions(chosen_confidence(options))
 
     def finder(names: Sequence[str]) -> FindMasks:
-        return lambda frames: find_subjects(frames, ". ".join(names), detector, segmenter, confidence=confidence).masks
+        return lambda frames: find_subjects(frames, ". ".join(names), detector, segmenter, search).masks
 
     training_set = _training_set(base, options, finder(phrases))
     # A still is tried with the first subject alone.

@@ -70,7 +70,7 @@ def follow(
         groups: which objects make up which subject.
         key_frame: its index.
         segmenter: tracks the objects.
-        progress: is told of each frame.
+        progress: counts the frames that are done.
 
     Returns:
         Masks (subjects, F, H, W) bool.

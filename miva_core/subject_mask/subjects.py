@@ -15,7 +15,7 @@ from .images import check_images
 from .overlap import Overlap, check_overlap
 from .pointing import check_boxes, check_key_frame, check_points, check_rough
 from .prompt import split_prompt
-from .search import Missing, Search
+from .search import Search, SearchOptions
 from .segmenter import Point, Segmenter
 
 Mode = Literal["track", "every frame"]
@@ -54,13 +54,10 @@ def find_subjects(
     prompt: str,
     detector: Detector,
     segmenter: Segmenter,
+    options: SearchOptions | None = None,
     *,
-    confidence: float = 0.3,
-    per_subject: int = 1,
     mode: Mode = "track",
     key_frame: int = 0,
-    missing: Missing = "error",
-    overlap: Overlap = "keep",
     on_progress: OnProgress | None = None,
 ) -> Subjects:
     """Find subjects by words, in a picture or in every frame of a clip.
@@ -70,13 +67,10 @@ def find_subjects(
         prompt: one phrase for each subject, such as "horse. rider."; see `split_prompt`.
         detector: finds boxes of what phrases name.
         segmenter: makes masks of boxes, and tracks them.
-        confidence: score in [0, 1] below which boxes are not taken.
-        per_subject: largest number of boxes of a phrase; its mask covers them all.
+        options: which of the boxes become subjects; default all as in `SearchOptions`.
         mode: "track" finds the subjects in the key frame and follows them both ways; "every frame" finds them in each
             frame anew, which suits pictures that are no clip.
         key_frame: index of a frame in which all subjects are seen well.
-        missing: "error", or "empty" to give a subject that is not found an empty mask.
-        overlap: see `resolve`.
         on_progress: called as (done, total) with numbers of frames; what it raises ends the work.
 
     Raises:
@@ -88,7 +82,7 @@ def find_subjects(
         >>> horse, rider = found.masks  # (F, H, W) each
     """
     frames = check_images(images)
-    search = Search(split_prompt(prompt), detector, segmenter, confidence, per_subject, missing, overlap)
+    search = Search(split_prompt(prompt), detector, segmenter, options or SearchOptions())
     if mode not in get_args(Mode):
         raise MIVAError(f"The option mode is {mode!r}: choose 'track' or 'every frame'.")
     check_key_frame(key_frame, len(frames))

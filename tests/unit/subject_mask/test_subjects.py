@@ -10,6 +10,7 @@ from torch import Tensor
 
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.subject_mask import following
+from miva_core.subject_mask.search import SearchOptions
 from miva_core.subject_mask.subjects import find_subjects, segment
 from tools.shapes import boxes_of
 
@@ -61,7 +62,7 @@ def test_pictures_that_are_no_clip_are_looked_at_one_by_one() -> None:
     with pytest.warns(MIVAWarning, match=r"found in frame [01]:"):
         found = find_subjects(pictures, prompt(names), detector(), segmenter(), mode="every frame")
     with pytest.warns(MIVAWarning, match="mask is empty"):
-        alone = find_subjects(first.frames, prompt(names), detector(), segmenter(), missing="empty")
+        alone = find_subjects(first.frames, prompt(names), detector(), segmenter(), SearchOptions(missing="empty"))
     assert torch.equal(found.masks[:, :1], alone.masks)
     assert overlap(found.masks[0, 0], first.masks[0, 0]) > 0.7
     assert overlap(found.masks[1, 1], second.masks[0, 0]) > 0.7
@@ -72,9 +73,7 @@ def test_a_phrase_may_mean_several_things() -> None:
     shown = scene(25)
     truth = shown.masks[:, 0].amax(0)
     kinds = {name.split()[1] for name in shown.names}
-    found = find_subjects(
-        shown.frames, kinds.pop(), detector(), segmenter(), per_subject=2, confidence=0.02, missing="empty"
-    )
+    found = find_subjects(shown.frames, kinds.pop(), detector(), segmenter(), SearchOptions(0.02, 2, "empty"))
     assert len(found.boxes[0][0]) == 2
     one_by_one = segment(shown.frames, segmenter(), boxes=found.boxes[0][0])
     assert torch.equal(found.masks[0], one_by_one.amax(0))
@@ -84,9 +83,7 @@ def test_a_phrase_may_mean_several_things() -> None:
 
 def test_things_of_one_subject_are_followed_each_by_itself() -> None:
     shown = scene(22, frames=5)
-    found = find_subjects(
-        shown.frames, shown.names[0], detector(), segmenter(), per_subject=2, confidence=0.0, key_frame=2
-    )
+    found = find_subjects(shown.frames, shown.names[0], detector(), segmenter(), SearchOptions(0.0, 2), key_frame=2)
     boxes = found.boxes[0][2]
     assert len(boxes) == 2
     alone = segment(shown.frames, segmenter(), boxes=boxes, key_frame=2)
@@ -106,7 +103,7 @@ def test_nothing_found_is_told_with_what_was() -> None:
         f"'{shown.names[0]}' {found[0].scores[0]:.2f}."
     )
     with pytest.warns(MIVAWarning, match="mask is empty"):
-        kept = find_subjects(shown.frames, expected, detector(), segmenter(), missing="empty")
+        kept = find_subjects(shown.frames, expected, detector(), segmenter(), SearchOptions(missing="empty"))
     assert kept.masks[0].any()
     assert not kept.masks[1].any()
 
@@ -115,7 +112,7 @@ def test_a_box_that_another_phrase_took_is_told() -> None:
     shown = scene(21)
     twice = f"{shown.names[0]}. the {shown.names[0]}."
     with pytest.raises(MIVAError, match="another phrase fits better"):
-        find_subjects(shown.frames, twice, detector(), segmenter(), confidence=0.2)
+        find_subjects(shown.frames, twice, detector(), segmenter(), SearchOptions(0.2))
 
 
 def test_an_empty_mask_is_told() -> None:
@@ -210,20 +207,31 @@ def test_what_cannot_be_pointed_at_is_told(given: dict[str, Any], message: str) 
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         ({"confidence": 1.5}, "The confidence is 1.5: choose from 0 (everything) to 1 (nothing)."),
         ({"confidence": "0.3"}, "The confidence is '0.3': choose from 0 (everything) to 1 (nothing)."),
         ({"per_subject": 0}, "A subject may have 0 boxes at most: allow at least 1."),
-        ({"mode": "fast"}, "The option mode is 'fast': choose 'track' or 'every frame'."),
         ({"missing": "skip"}, "The option missing is 'skip': choose 'error' or 'empty'."),
         ({"overlap": "mix"}, "The overlap rule is 'mix': choose 'keep', or 'best' to give each place to one subject."),
+    ],
+)
+def test_search_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(MIVAError) as caught:
+        SearchOptions(**options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "fast"}, "The option mode is 'fast': choose 'track' or 'every frame'."),
         ({"key_frame": 12}, "There is no key frame 12 in a clip of 9 frames, counted from 0."),
     ],
 )
-def test_options_out_of_range_are_told(given: dict[str, Any], message: str) -> None:
+def test_modes_and_key_frames_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(MIVAError) as caught:
-        find_subjects(torch.rand(9, 96, 128, 3), "red circle", detector(), segmenter(), **given)
+        find_subjects(torch.rand(9, 96, 128, 3), "red circle", detector(), segmenter(), **options)
     assert str(caught.value) == message
 
 
