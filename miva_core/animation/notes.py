@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import torch
+
 from ..bases.base import Base
 from ..media.pictures import format_size
 from .motion import Motion
@@ -128,4 +130,4 @@ def _under_caption(base: Base) -> bool:
     """Whether the caption of a base is one of those that say a motion."""
     if base.captions is None or base.text is None:
         return False
-    return bool((base.captions == base.text).flatten(1).all(1).any())
+    return any(torch.equal(caption, base.text[0]) for caption in base.captions)

@@ -16,7 +16,7 @@ def find_base(name: str) -> BaseSpec:
     Raises:
         MIVAError: there is none; the message names those that there are.
     """
-    if name not in BASES:
+    if not isinstance(name, str) or name not in BASES:
         raise MIVAError(f"There is no base {name!r}; known are {', '.join(BASES)}.")
     return BASES[name]
 

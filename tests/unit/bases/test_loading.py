@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,9 +52,10 @@ def test_pictures_become_latents_and_latents_frames(base: Base) -> None:
     torch.testing.assert_close(frames[0], direct[0].permute(1, 2, 0), rtol=0, atol=1e-5)
 
 
-def test_an_unknown_base_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(MIVAError, match=r"no base 'huge'; known are tiny"):
-        load_base("huge")
+@pytest.mark.parametrize("name", ["big", ["tiny"], None])
+def test_an_unknown_base_is_refused_with_the_known_ones(name: Any) -> None:
+    with pytest.raises(MIVAError, match="known are tiny, animatediff, wan"):
+        load_base(name)
 
 
 @pytest.mark.parametrize("part", ["settings.json", "words.safetensors", "unet", "codec", "scheduler"])
