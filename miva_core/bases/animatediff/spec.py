@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...adapters.backbone import Backbone, Kind
-from ..spec import Architecture, BaseFile, BaseSpec
+from ..spec import Architecture, BaseFile, BaseSpec, for_diffusers
 from .recipe import RECIPES
 from .sites import describe_unet
 
@@ -47,6 +47,7 @@ UNET = Architecture(
     model_class="UNetMotionModel",
     describe=describe_unet,
     processors=_processors,
+    installer=for_diffusers("AttnProcessor2_0", "AttnProcessor"),
     attention_spans_frames=False,
     attention_grids=_halvings,
 )

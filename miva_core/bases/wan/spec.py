@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...adapters.backbone import Backbone, Kind
-from ..spec import Architecture, BaseFile, BaseSpec
+from ..spec import Architecture, BaseFile, BaseSpec, for_diffusers
 from .recipe import RECIPES
 from .sites import describe_wan
 
@@ -43,6 +43,7 @@ TRANSFORMER = Architecture(
     model_class="WanTransformer3DModel",
     describe=describe_wan,
     processors=_processors,
+    installer=for_diffusers("WanAttnProcessor"),
     attention_spans_frames=True,
     attention_grids=_patches,
 )
