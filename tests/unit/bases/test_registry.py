@@ -27,10 +27,9 @@ from miva_core.bases.inject import check_bare, inject
 from miva_core.bases.known import find_backbone
 from miva_core.bases.library import find_adapters
 from miva_core.bases.loading import load_base
-from miva_core.bases.recipe import PRESETS, Recipe
+from miva_core.bases.recipe import PRESETS, Recipe, full_size_recipes
 from miva_core.bases.registry import BASES, find_architecture, find_base
 from miva_core.bases.spec import Architecture, BaseFile, BaseSpec, for_diffusers
-from miva_core.bases.wan.recipe import RECIPES
 from miva_core.cli.main import main
 from miva_core.diffusion.init_noise import NoiseInit
 from miva_core.errors import MIVAError
@@ -153,7 +152,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> BaseSpec:
         files=(file,),
         load=load,
         backbones=backbones,
-        recipes=RECIPES,
+        recipes=full_size_recipes(paper_steps=8),
         half_precision="bfloat16",
         fits_float16=True,
         latent_format=None,
@@ -237,7 +236,7 @@ def test_its_adapters_are_found_and_know_it(toy: BaseSpec) -> None:
 
 
 def test_it_has_recipes(toy: BaseSpec) -> None:
-    assert recipe("toy", "paper").steps == RECIPES["paper"].steps
+    assert recipe("toy", "paper").steps == 8
     assert recipe("toy", "quick", masked=True).config.mask
 
 
