@@ -128,6 +128,7 @@ def real_base(name: str) -> tuple[Base, nn.Module]:
         backbone=describe(model),
         frames=17 if flow else 16,
         longest=81,
+        scale=8,
         stride=4 if flow else 1,
         size=(480, 832) if flow else (320, 512),
         multiple=16,

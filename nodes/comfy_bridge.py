@@ -77,7 +77,7 @@ def memory_for_sampling(base: "Base", frames: int, size: tuple[int, int], stream
     length, height, width = base.latent_shape(frames, size)[2:]
     itemsize = base.dtype.itemsize
     denoising = int(streams * length * height * width * itemsize * 0.01 * 2**20)
-    pixels = height * width * 64
+    pixels = height * width * base.scale**2
     return max(denoising, pixels * find_base(base.name).decoding_memory * itemsize)
 
 

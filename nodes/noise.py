@@ -80,10 +80,8 @@ class DCTInitNoise:
     def _prior(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
         """A picture's latent (1, C, 1, h, w) at the size of the sampler's."""
         if isinstance(self._model, MivaModel):
-            from ..miva_core.bases.base import SCALE
-
             base = self._model.base
-            fitted = fit_picture(picture, (size[0] * SCALE, size[1] * SCALE), self._fit)[0]
+            fitted = fit_picture(picture, (size[0] * base.scale, size[1] * base.scale), self._fit)[0]
             self._model.load_to_device(0)
             latent = base.encode(fitted)
             return base.noise_process.relative(latent)

@@ -11,8 +11,7 @@ from torch import Tensor
 from ..attention.injection import Injection
 from ..attention.turns import take_turn
 from ..bases.base import Base
-from ..bases.diffusers_installer import check_bare
-from ..bases.inject import inject
+from ..bases.inject import check_bare, inject
 from ..bases.model_predictor import ModelPredictor
 from ..diffusion import init_noise
 from ..diffusion.init_noise import NoiseInit

@@ -13,12 +13,10 @@ from ..diffusion.noise_process import NoiseProcess
 from ..diffusion.schedulers import SettableScheduler
 
 ReadoutName = Literal["linear", "decoder"]
-SCALE = 8
-"""Pixels to a latent along each side, for all codecs."""
 
 
 class Codec(Protocol):
-    """An autoencoder of pictures and clips; pixels are in [-1, 1], h and w are H and W divided by `SCALE`."""
+    """An autoencoder of pictures and clips; pixels are in [-1, 1], h and w are H and W divided by `Base.scale`."""
 
     @property
     def network(self) -> nn.Module:
@@ -72,6 +70,7 @@ class Base:
         frames: length of the clips it was trained on.
         longest: the most frames it can make.
         size: (height, width) it was trained on, pixels.
+        scale: pixels to a latent along each side.
         stride: frames to a latent frame; the first frame has a latent frame to itself.
         multiple: height and width must be multiples of this.
         fps: frame rate the clips are meant for.
@@ -96,6 +95,7 @@ class Base:
     backbone: Backbone
     frames: int
     longest: int
+    scale: int
     stride: int
     size: tuple[int, int]
     multiple: int
@@ -142,7 +142,7 @@ class Base:
             frames: of the clip.
             size: height and width of the clip, pixels.
         """
-        height, width = (side // SCALE for side in size)
+        height, width = (side // self.scale for side in size)
         config: Any = self.model.config
         return 1, config.in_channels, (frames - 1) // self.stride + 1, height, width
 

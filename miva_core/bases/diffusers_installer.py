@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -24,18 +24,21 @@ class DiffusersInstaller:
     Args:
         model: a model of diffusers.
         backbone: its description.
+        plain_processors: class names of the processors that it may have so far.
 
     Raises:
-        MIVAError: something has taken the place of the model's plain attention, see `check_bare`.
+        MIVAError: something has taken the place of the model's plain attention: adapters are injected already, or it
+            uses fused projections, IP-Adapter or the like.
     """
 
-    def __init__(self, model: nn.Module, backbone: Backbone) -> None:
+    def __init__(self, model: nn.Module, backbone: Backbone, plain_processors: Collection[str]) -> None:
         self._model, self._backbone = model, backbone
         self._replaced: list[tuple[Any, Any]] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._turn = take_turn(model)
         try:
-            check_bare(model, backbone)
+            for site in backbone.sites:
+                _check_plain(site.path, self._attention(site), plain_processors)
         except BaseException:
             self._turn.release()
             raise
@@ -85,20 +88,13 @@ class DiffusersInstaller:
         self._context.begin(rows, frames, height, width)
 
 
-def check_bare(model: nn.Module, backbone: Backbone) -> None:
-    """Check that nothing has taken the place of the model's plain attention.
-
-    Raises:
-        MIVAError: adapters are injected already, or it uses fused projections, IP-Adapter or the like.
-    """
-    for site in backbone.sites:
-        attention: Any = model.get_submodule(site.path)
-        if isinstance(attention.processor, DiffusersProcessor):
-            raise MIVAError("This model already has adapters; remove them first, or inject all of them in one call.")
-        if attention.fused_projections:
-            raise MIVAError("This model has fused projections; call model.unfuse_qkv_projections() first.")
-        if type(attention.processor).__name__ not in ("AttnProcessor2_0", "AttnProcessor", "WanAttnProcessor"):
-            raise MIVAError(
-                f"The attention at {site.path} uses {type(attention.processor).__name__}, which adapters would "
-                "replace; call model.set_default_attn_processor() first."
-            )
+def _check_plain(path: str, attention: Any, plain_processors: Collection[str]) -> None:
+    if isinstance(attention.processor, DiffusersProcessor):
+        raise MIVAError("This model already has adapters; remove them first, or inject all of them in one call.")
+    if attention.fused_projections:
+        raise MIVAError("This model has fused projections; call model.unfuse_qkv_projections() first.")
+    if type(attention.processor).__name__ not in plain_processors:
+        raise MIVAError(
+            f"The attention at {path} uses {type(attention.processor).__name__}, which adapters would "
+            "replace; call model.set_default_attn_processor() first."
+        )

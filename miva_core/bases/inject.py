@@ -1,4 +1,4 @@
-"""Adapters in a model of diffusers, until they are removed."""
+"""Adapters in a model, until they are removed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ..adapters.backbone import Backbone
 from ..attention.injection import Injection
 from ..errors import MIVAError
 from .describe import describe
-from .diffusers_installer import DiffusersInstaller
 from .registry import find_architecture
 
 
@@ -47,12 +46,12 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     """
     backbone = describe(model)
     _check_adapters(adapters, backbone)
-    installer = DiffusersInstaller(model, backbone)
+    architecture = find_architecture(backbone.family)
+    installer = architecture.installer(model, backbone)
     try:
         if installer.device.type != "meta":
             for adapter in adapters.values():
                 adapter.to(installer.device)
-        architecture = find_architecture(backbone.family)
         return Injection(
             adapters,
             backbone,
@@ -64,6 +63,21 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
     except BaseException:
         installer.remove()
         raise
+
+
+def check_bare(model: nn.Module, backbone: Backbone) -> None:
+    """Check that no adapters are in a model, and that nothing else has taken the place of its plain attention.
+
+    It waits for its turn at the model, as `inject` does.
+
+    Args:
+        model: a supported base.
+        backbone: its description.
+
+    Raises:
+        MIVAError: something acts there, see `inject`.
+    """
+    find_architecture(backbone.family).installer(model, backbone).remove()
 
 
 def _check_adapters(adapters: Mapping[str, MIVAAdapter], backbone: Backbone) -> None:

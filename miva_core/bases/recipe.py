@@ -57,3 +57,32 @@ class Recipe:
         """The same for an adapter that generates its subject's mask together with the clip (3.4)."""
         # Places count less for it than for plain adapters, since the rest is to keep still.
         return replace(self, config=replace(self.config, mask=True), subject=self.subject / 6)
+
+
+def full_size_recipes(paper_steps: int) -> dict[Preset, Recipe]:
+    """The recipes of a base of full size; nobody has measured "quick" and "normal" yet.
+
+    Args:
+        paper_steps: optimiser steps that the paper takes for this base.
+    """
+    normal = Recipe(
+        preset="normal",
+        config=MIVAConfig.default(),
+        steps=6000,
+        lr=3e-5,
+        batch=1,
+        cosine=True,
+        beta2=0.999,
+        weight_decay=0.0,
+        power=1.0,
+        rolled_out=0.0,
+        subject=0.0,
+        colours=1,
+        short=1,
+        checkpointing=True,
+    )
+    return {
+        "quick": replace(normal, preset="quick", steps=1500, lr=3 * normal.lr),
+        "normal": normal,
+        "paper": normal.as_paper(paper_steps),
+    }

@@ -16,6 +16,7 @@ from .recipe import Preset, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..attention.installer import Installer
     from ..attention.processor import Processor
     from .base import Base
 
@@ -29,6 +30,8 @@ class Architecture:
         model_class: name of the class of diffusers whose models have it, also through classes derived from that one.
         describe: finds the attention sites of such a model.
         processors: gives the attention processor for each kind of site.
+        installer: waits for its turn at such a model, checks that nothing has taken the place of its plain attention,
+            and makes what puts processors there; see `for_diffusers`.
         attention_spans_frames: whether self-attention runs over all frames at once, rather than frame by frame.
         attention_grids: from height and width of the latents to the grids (height, width) of places that self-attention
             runs on, the finest first.
@@ -38,8 +41,25 @@ class Architecture:
     model_class: str
     describe: Callable[[nn.Module], Backbone]
     processors: Callable[[], Mapping[Kind, type[Processor]]]
+    installer: Callable[[nn.Module, Backbone], Installer]
     attention_spans_frames: bool
     attention_grids: Callable[[int, int], list[tuple[int, int]]]
+
+
+def for_diffusers(*plain_processors: str) -> Callable[[nn.Module, Backbone], Installer]:
+    """An `Architecture.installer` for models whose attention modules are built like those of diffusers.
+
+    Args:
+        *plain_processors: class names of the attention processors that such a model has by itself. Any other one does
+            more, which would be lost.
+    """
+
+    def install(model: nn.Module, backbone: Backbone) -> Installer:
+        from .diffusers_installer import DiffusersInstaller
+
+        return DiffusersInstaller(model, backbone, plain_processors)
+
+    return install
 
 
 @dataclass(frozen=True)

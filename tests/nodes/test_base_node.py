@@ -1,23 +1,26 @@
 """Load MIVA Base reads the files that are chosen, and clips are made with what it has read; of small models."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.bases.animatediff import loading as animatediff_of_the_pack
 from comfyui_miva.miva_core.bases.wan import loading as wan_of_the_pack
-from comfyui_miva.nodes import MIVADCTInitNoise, MIVALoadBase, MIVASampler
+from comfyui_miva.nodes import MIVADataset, MIVADCTInitNoise, MIVALoadBase, MIVASampler, MIVATrain
 from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, load_base
 from miva_core.bases.animatediff import loading as animatediff
 from miva_core.bases.base import Base
+from miva_core.bases.registry import BASES
 from miva_core.bases.wan import loading as wan
 from tests.unit.single_files import UNET, VAE, motion_module, original_vae, stable_diffusion
 from tests.unit.single_files import WAN as WAN_SHAPE
@@ -162,3 +165,39 @@ def test_positions_of_a_motion_module_that_are_not_the_usual_are_told_with_every
         for _ in range(2):
             told = shown(run(MIVASampler, model=model, **settings))
             assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in told) == odd
+
+
+def tooltips(node: type[io.ComfyNode]) -> dict[str, str]:
+    return {one.id: one.told()["tooltip"] for one in node.define_schema().inputs}
+
+
+def in_brackets(numbers: list[int]) -> str:
+    return f"({', '.join(map(str, numbers))})"
+
+
+def test_the_sampler_tells_the_numbers_of_every_base(files: Path) -> None:
+    bases = [load_base("tiny"), of_engine(files, "animatediff"), of_engine(files, "wan")]
+    assert [base.name for base in bases] == list(BASES)
+    told = tooltips(MIVASampler)
+    assert re.findall(r"(\d+) for", told["steps"]) == [str(base.steps) for base in bases]
+    for place, side in enumerate(("height", "width")):
+        assert in_brackets([base.size[place] for base in bases]) in told[side]
+    assert in_brackets([base.frames for base in bases]) in told["frames"]
+    # The file of a motion module says how far it reaches; the best one reaches as far as the default.
+    longest = [bases[0].longest, animatediff.meta_unet().config.motion_max_seq_length, bases[2].longest]
+    assert re.findall(r"(\d+) with [^t]", told["frames"]) == [str(frames) for frames in longest[1:]]
+    assert f"At most {longest[0]} with the built-in base" in told["frames"]
+    assert f"({bases[0].frames} frames, Wan {bases[2].frames})" in MIVADataset.define_schema().description
+    assert bases[1].frames == bases[0].frames
+
+
+def test_a_training_tells_the_numbers_of_every_base() -> None:
+    told = tooltips(MIVATrain)
+    recipes = [spec.recipes for spec in BASES.values()]
+    normal, quick, paper = ([presets[name] for presets in recipes] for name in ("normal", "quick", "paper"))
+    assert {int(steps) for steps in re.findall(r"[1-9]\d+", told["steps"])} == {recipe.steps for recipe in normal}
+    rates = {float(rate) for rate in re.findall(r"0\.\d+", told["learning_rate"])}
+    assert rates == {recipe.lr for recipe in (*normal, *paper)}
+    # "a quarter of the steps", and of those that have not been measured, "three times that at quick"
+    assert all(4 * fast.steps == whole.steps for fast, whole in zip(quick, normal, strict=True))
+    assert all(fast.lr == 3 * whole.lr for fast, whole in zip(quick[1:], normal[1:], strict=True))

@@ -90,6 +90,7 @@ def _base(
         backbone=describe(model),
         frames=5,
         longest=16,
+        scale=2,
         stride=codec.stride,
         size=size,
         multiple=4,

@@ -1,4 +1,4 @@
-"""Who may import whom in this repository, as data, and where a tree of files breaks it.
+"""Who may import whom in this repository, and hold the name of a base, as data, and where a tree of files breaks it.
 
 Every import counts: at the top of a file, inside of a function, and for type checkers alone. The last runs nothing, but
 who reads a file of a lower layer would have to know a higher one to understand it.
@@ -40,6 +40,8 @@ COMFYUI = {
 BRIDGE, NODE_API = ("nodes.comfy_bridge", "nodes.comfy_folders"), "comfy_api.v0_0_2"
 OF_ONE_BASE = ("miva_core.bases", "miva_core.convert")
 """What may know a base by its name; `convert` reads research checkpoints, which are of one base each."""
+KNOW_DIFFUSERS = ("miva_core.bases", "miva_core.training.gradient_checkpointing")
+"""What of the engine may know the library whose models most bases are; its switch for gradients is one of theirs."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,12 @@ def _leaves_the_engine(one: Import) -> bool:
 LAWS: dict[str, Callable[[Import], bool]] = {
     "a package imports only what stands below it": _climbs,
     "attention knows no scheduler": lambda one: (
-        is_in(one.module, ["miva_core.attention"])
-        and is_in(one.target, ["miva_core.diffusion", "diffusers.schedulers"])
+        is_in(one.module, ["miva_core.attention"]) and is_in(one.target, ["miva_core.diffusion"])
+    ),
+    "only bases know diffusers": lambda one: (
+        is_in(one.module, [ENGINE, "nodes"])
+        and is_in(one.target, ["diffusers"])
+        and not is_in(one.module, KNOW_DIFFUSERS)
     ),
     "the engine knows no ComfyUI": lambda one: (
         is_in(one.module, [ENGINE]) and not one.relative and is_in(one.target, COMFYUI)
@@ -148,23 +154,35 @@ NO_BASE_BY_NAME = "the method knows no base by name"
 
 
 def broken_laws(root: Path) -> list[str]:
-    """Sentences, one for each import that breaks a law, each package without a layer, and each circle of imports."""
+    """Sentences: one for each import that breaks a law, name of a base, package without a layer and circle of imports."""
     imports = all_imports(root)
     found = [
         f"{one.module} imports {one.target}: {law}" for law, breaks in LAWS.items() for one in imports if breaks(one)
     ]
-    bases = [f"{ENGINE}.bases.{path.parent.name}" for path in (root / ENGINE / "bases").glob("*/__init__.py")]
+    names = {path.parent.name for path in (root / ENGINE / "bases").glob("*/__init__.py")}
+    bases = [f"{ENGINE}.bases.{name}" for name in names]
     found += [
         f"{one.module} imports {one.target}: {NO_BASE_BY_NAME}"
         for one in imports
         if is_in(one.target, bases) and is_in(one.module, [ENGINE, "nodes"]) and not is_in(one.module, OF_ONE_BASE)
     ]
+    found += [f"{module} holds {name!r}: {NO_BASE_BY_NAME}" for module, name in texts_in(root) if name in names]
     parts = {
         path.stem for path in (root / ENGINE).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
     placed = {*ENTRY, *(part for layer in LAYERS for part in layer)}
     found += [f"miva_core.{part} stands in no layer" for part in sorted(parts - placed)]
     return found + [f"{' and '.join(circle)} import each other" for circle in circles(imports)]
+
+
+def texts_in(root: Path) -> Iterator[tuple[str, str]]:
+    """Every literal text in what is to know no base by name, after the module that it stands in."""
+    for path in sorted(path for folder in (ENGINE, "nodes") for path in (root / folder).rglob("*.py")):
+        module = module_of(path, root)
+        if not is_in(module, OF_ONE_BASE):
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
+            yield from ((module, text) for text in texts if isinstance(text, str))
 
 
 def circles(imports: Iterable[Import]) -> list[list[str]]:

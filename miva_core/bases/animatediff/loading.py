@@ -143,6 +143,7 @@ def load_animatediff(
         centred=False,
         text=None,
         text_per_frame=True,
+        scale=8,
         stride=1,
         steps=25,
         noise=NoiseInit(),

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...adapters.backbone import Backbone, Kind
-from ..spec import Architecture, BaseFile, BaseSpec
-from .recipe import RECIPES
+from ..recipe import full_size_recipes
+from ..spec import Architecture, BaseFile, BaseSpec, for_diffusers
 from .sites import describe_unet
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ UNET = Architecture(
     model_class="UNetMotionModel",
     describe=describe_unet,
     processors=_processors,
+    installer=for_diffusers("AttnProcessor2_0", "AttnProcessor"),
     attention_spans_frames=False,
     attention_grids=_halvings,
 )
@@ -85,7 +86,7 @@ ANIMATEDIFF = BaseSpec(
     files=(_CHECKPOINT, _MOTION_MODULE, _VAE),
     load=_load,
     backbones=_backbones,
-    recipes=RECIPES,
+    recipes=full_size_recipes(paper_steps=15_000),
     half_precision="float16",
     fits_float16=True,
     latent_format="SD15",

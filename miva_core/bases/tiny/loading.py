@@ -48,6 +48,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         centred=settings["centred"],
         text=nothing_said.to(device),
         text_per_frame=True,
+        scale=8,
         stride=1,
         steps=settings["steps"],
         last_timestep=settings["last_timestep"],

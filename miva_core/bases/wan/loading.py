@@ -119,6 +119,7 @@ def load_wan(
         backbone=describe_wan(model),
         frames=17,
         longest=81,
+        scale=8,
         stride=4,
         size=(480, 832),
         multiple=16,

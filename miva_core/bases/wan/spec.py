@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...adapters.backbone import Backbone, Kind
-from ..spec import Architecture, BaseFile, BaseSpec
-from .recipe import RECIPES
+from ..recipe import full_size_recipes
+from ..spec import Architecture, BaseFile, BaseSpec, for_diffusers
 from .sites import describe_wan
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ TRANSFORMER = Architecture(
     model_class="WanTransformer3DModel",
     describe=describe_wan,
     processors=_processors,
+    installer=for_diffusers("WanAttnProcessor"),
     attention_spans_frames=True,
     attention_grids=_patches,
 )
@@ -71,7 +72,7 @@ WAN = BaseSpec(
     files=(_CHECKPOINT, _VAE),
     load=_load,
     backbones=_backbones,
-    recipes=RECIPES,
+    recipes=full_size_recipes(paper_steps=8_000),
     half_precision="bfloat16",
     fits_float16=False,
     latent_format="Wan21",
