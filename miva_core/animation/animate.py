@@ -65,7 +65,7 @@ def animate(
         >>> pan = MIVAAdapter.load("pan_left.safetensors", base.backbone)
         >>> frames = animate(base, read_picture("photo.jpg"), [Motion(pan, 0.8)], RunOptions(seed=3)).frames
     """
-    run = _prepared(base, picture, motions, options or RunOptions())
+    run = _prepared(base, picture, motions, _check_options(options))
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
     with take_turn(base.model), run.injected() as miva:
@@ -152,7 +152,7 @@ class _Run:
         miva.set_spans(**{name: motion.span for name, motion in self.motions.items()})
         check_spans(miva.spans, self.steps.count)
         if self.steps.ends_early:
-            acting = {name: motion.span for name, motion in self.motions.items() if motion.strength}
+            acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
             warn_of_lost_motions(acting, self.steps.count)
 
     def _drawn(self, x1: Tensor, generator: torch.Generator) -> Tensor:
@@ -214,6 +214,12 @@ def _check_start(start: Tensor, drawn: Tensor) -> Tensor:
         what = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
         raise MIVAError(f"The start noise is {what}, expected finite numbers of shape {tuple(drawn.shape)}.")
     return start.to(drawn)
+
+
+def _check_options(options: RunOptions | None) -> RunOptions:
+    if options is not None and not isinstance(options, RunOptions):
+        raise MIVAError(f"The options are a {type(options).__name__}, expected RunOptions, as in RunOptions(seed=1).")
+    return options or RunOptions()
 
 
 def _check_picture(picture: Tensor) -> Tensor:

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.backbone import Backbone, Kind, Site
-from ..checks import is_number, is_weight
+from ..checks import is_number
 from ..errors import MIVAError
 from .context import Context, Group
 from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
-from .strength import Part, Strength
+from .strength import Part, Strength, check_strength
 
 
 class Injection:
@@ -55,7 +55,7 @@ class Injection:
         self._backbone = backbone
         self._installer = installer
         self._grids, self._spans_frames = grids, spans_frames
-        self._weights: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
+        self._strengths: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
         self.context = Context(_ones(len(adapters), installer))
@@ -63,8 +63,8 @@ class Injection:
 
     @property
     def weights(self) -> dict[str, float | Strength]:
-        """The weight of every adapter by name, as it was set."""
-        return dict(self._weights)
+        """The strength of every adapter by name, as `set_weights` was given it."""
+        return dict(self._strengths)
 
     @property
     def spans(self) -> dict[str, tuple[float, float]]:
@@ -89,10 +89,9 @@ class Injection:
             MIVAError: an unknown name, or a weight that is neither; nothing is changed then.
         """
         self._check_names(weights)
-        for name, weight in weights.items():
-            if not (isinstance(weight, Strength) or is_weight(weight)):
-                raise MIVAError(f"The weight of {name} is {weight!r}, expected a number from -1e6 to 1e6.")
-        self._weights.update(weights)
+        for name, strength in weights.items():
+            check_strength(name, strength)
+        self._strengths.update(weights)
         self._write_strengths()
 
     def set_spans(self, /, **spans: tuple[float, float]) -> None:
@@ -188,13 +187,13 @@ class Injection:
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self._weights:
-                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._weights)}.")
+            if name not in self._strengths:
+                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._strengths)}.")
 
     def _write_strengths(self) -> None:
-        spans = zip(self._weights.values(), self._spans.values(), strict=True)
-        acting = [weight if start <= self._done < end else 0.0 for weight, (start, end) in spans]
-        by_adapter = [(w if isinstance(w, Strength) else Strength(w, w, w)).by_part() for w in acting]
+        spans = zip(self._strengths.values(), self._spans.values(), strict=True)
+        acting = [strength if start <= self._done < end else 0.0 for strength, (start, end) in spans]
+        by_adapter = [Strength.of(strength).by_part() for strength in acting]
         self.context.strengths.copy_(torch.tensor(by_adapter, dtype=torch.float64).T)
 
     def remove(self) -> None:
