@@ -30,7 +30,7 @@ class FiniteAnswers:
             MIVAError: some of it is NaN or infinite.
         """
         answer = self.predictor.predict(clips, t, step)
-        if not answer.output.isfinite().all():
+        if not answer.is_finite:
             blamed = f" with {', '.join(printable(name) for name in self.names)}" if self.names else ""
             raise MIVAError(
                 f"The clip became NaN or infinite at step {step + 1}{blamed}: take weights nearer to 1, and if it "
