@@ -23,7 +23,7 @@ class Context:
 
     Args:
         strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
-        temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
+        temb: (b, d_t), the time embedding of every row of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
         guidance: by the subjects' masks, once there are any.

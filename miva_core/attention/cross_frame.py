@@ -22,20 +22,20 @@ def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -
     """Weights of the two references, (λ2, λ3) = φ(temb), of every adapter (3.3.1).
 
     Args:
-        temb: (b, d_t), before SiLU.
+        temb: (b, d_t), before SiLU, or (n, b, d_t) with rows of each adapter's own.
         gates: φ of n adapters.
         temperature: of their softmax.
 
     Returns:
         (n, b, 2), which sum to 1.
     """
-    weight = torch.cat([gate.weight for gate in gates])
+    weight = torch.stack([gate.weight for gate in gates])[:, None]
     biases = present(gate.bias for gate in gates)
     # In the parameters' own precision, since a low temperature magnifies the rounding of half-precision logits, and as
     # a sum of products, since autocast would round a matrix product.
-    logits = (F.silu(temb.to(weight))[:, None] * weight).sum(-1)
-    logits = logits + torch.cat(biases) if biases else logits
-    return torch.softmax(logits.unflatten(-1, (-1, 2)) / temperature, dim=-1).transpose(0, 1)
+    logits = (F.silu(temb.to(weight))[..., None, :] * weight).sum(-1)
+    logits = logits + torch.stack(biases)[:, None] if biases else logits
+    return torch.softmax(logits / temperature, dim=-1)
 
 
 def previous_frame(tokens: Tensor, frames: int) -> Tensor:

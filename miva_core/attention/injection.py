@@ -132,7 +132,7 @@ class Injection:
         """Set whether the coming forward passes hold mask sequences (3.4).
 
         If so, their batch holds b clips, then the b mask sequences of `masked[0]`, those of `masked[1]` and so on. They
-        are denoised like clips, at the step of the clip they belong to.
+        are denoised like clips, each at a step of its own, usually that of the clip it belongs to.
 
         Args:
             present: whether they do; at first they do not.
