@@ -22,8 +22,8 @@ class RunOptions:
         steps: denoising steps.
         size: (height, width) of the clip in pixels.
         frames: length of the clip.
-        fit: how a picture of another aspect is met: "crop" fills the clip and cuts off what sticks out, "pad" keeps the
-            whole picture. Masks follow.
+        fit: how a picture of another aspect is fitted: "crop" fills the clip and cuts off what sticks out, "pad" keeps
+            the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
             compared with this, and `Clip.fitting` speaks of it.
         noise: how the start noise is drawn.

@@ -45,15 +45,15 @@ class WithSpans:
 
     Attributes:
         predictor: the model with the adapters in it.
-        miva: these adapters.
+        injection: these adapters.
         steps: of the run.
     """
 
     predictor: Predictor
-    miva: Injection
+    injection: Injection
     steps: int
 
     def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
         """Call the model with the adapters that act at this step; see `Predictor`."""
-        self.miva.set_progress(step / self.steps)
+        self.injection.set_progress(step / self.steps)
         return self.predictor.predict(clips, t, step)

@@ -24,10 +24,10 @@ class CrossAttention(Processor):
     """
 
     def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
-        of_clips, of_masks = self.prompts(port, x)
+        clip_terms, mask_parts = self.prompts(port, x)
         if text is not None:
-            of_clips.append(self._text_share(port, x, text))
-        return torch.cat([total(of_clips), *of_masks])
+            clip_terms.append(self._text_share(port, x, text))
+        return torch.cat([total(clip_terms), *mask_parts])
 
     def prompts(self, port: AttentionPort, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """What the adapters put in the place of the text, for programs that attend to the text themselves.
@@ -41,10 +41,10 @@ class CrossAttention(Processor):
         """
         clips, gates, matrix = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query_matrix(x)
         tokens = port.query(x) if matrix is None else x
-        of_clips = tokens[:clips]
+        clip_tokens = tokens[:clips]
         streams = [group for group in self.groups if group.config.mask] if self.context.streams else []
         return (
-            [self._prompt(group, matrix, of_clips, gates[group.adapters]) for group in self.groups],
+            [self._prompt(group, matrix, clip_tokens, gates[group.columns]) for group in self.groups],
             [self._mask_prompt(group, matrix, group.mask_rows(tokens, clips)) for group in streams],
         )
 

@@ -77,16 +77,16 @@ class Injection:
         return tuple(name for name, adapter in self._adapters.items() if adapter.config.mask)
 
     def set_weights(self, /, **weights: float | Strength) -> None:
-        """Set how strongly the named adapters act; the others keep their weights, which are 1 at first.
+        """Set how strongly the named adapters act; the others keep their strength, which is 1 at first.
 
-        What the weights of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
+        What the strengths of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
         cross-attention where the model is run without a text.
 
         Args:
             **weights: a number from -1e6 to 1e6 for all parts of an adapter, or a `Strength` with one for each.
 
         Raises:
-            MIVAError: an unknown name, or a weight that is neither; nothing is changed then.
+            MIVAError: an unknown name, or a strength that is neither; nothing is changed then.
         """
         self._check_names(weights)
         for name, strength in weights.items():
@@ -99,7 +99,7 @@ class Injection:
 
         Args:
             **spans: (start, end), shares of the run's steps, 0 <= start < end <= 1. An adapter acts while
-                start <= done < end, see `set_progress`; outside it counts as one of weight 0.
+                start <= done < end, see `set_progress`; outside it counts as one of strength 0.
 
         Raises:
             MIVAError: an unknown name, or no such span; nothing is changed then.
@@ -145,7 +145,7 @@ class Injection:
         Among adapters with masks, one without a mask stream acts where no subject is. Of overlapping masks the one that
         was injected last is on top.
 
-        A subject's region is kept apart also while the weight of its adapter is 0.
+        A subject's region is kept apart also while the strength of its adapter is 0.
 
         Args:
             masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, on the device of the
@@ -172,7 +172,7 @@ class Injection:
             self.context.guidance = self._guidance(by_adapter, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
-        """Arguments as in `Guidance`."""
+        """Make the guidance by these masks; arguments as in `Guidance`."""
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         return Guidance(
             masks,
@@ -229,7 +229,7 @@ class Injection:
 
 
 def _ones(count: int, installer: Installer) -> Tensor:
-    # never in half precision, where weights such as 0.3 and 0.7 would not add up to 1
+    # never in half precision, where strengths such as 0.3 and 0.7 would not add up to 1
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):

@@ -48,8 +48,9 @@ def mix_mask_references(
     k_clip: Tensor,
     v_clip: Tensor,
 ) -> Tensor:
-    """`mix_references` of the mask streams: the references are the first and the previous frame of the stream itself
-    and, with image guidance, the frame of the clip that it belongs to, at weight 1.
+    """`mix_references` of the mask streams, each of which attends to its own frames.
+
+    With image guidance it also attends to the frame of the clip that it belongs to, at weight 1.
 
     Args:
         context: of the injection.

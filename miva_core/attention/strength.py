@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from ..checks import is_weight
+from ..checks import is_strength
 from ..errors import MIVAError
 
 
@@ -42,7 +42,7 @@ class Strength:
         for part in Part:
             name = part.name.lower()
             value = getattr(self, name)
-            if not is_weight(value):
+            if not is_strength(value):
                 raise MIVAError(f"The {name} strength is {value!r}, expected a number from -1e6 to 1e6.")
 
     @classmethod
@@ -70,5 +70,5 @@ def check_strength(name: str, strength: Any) -> None:
     Raises:
         MIVAError: it is neither, or out of range.
     """
-    if not (isinstance(strength, Strength) or is_weight(strength)):
+    if not (isinstance(strength, Strength) or is_strength(strength)):
         raise MIVAError(f"The weight of {name} is {strength!r}, expected a number from -1e6 to 1e6, or a Strength.")

@@ -45,22 +45,22 @@ class WanCrossAttention(CrossAttention):
     """
 
     def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
-        of_text = [] if text is None else [self._text_share(port, x, text)]
-        of_clips, of_masks = self.prompts(port, x)
-        return torch.cat([total([*of_text, *of_clips]), *of_masks])
+        text_term = [] if text is None else [self._text_share(port, x, text)]
+        clip_terms, mask_parts = self.prompts(port, x)
+        return torch.cat([total([*text_term, *clip_terms]), *mask_parts])
 
     def prompts(self, port: AttentionPort, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         clips, gates, query = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query(x)
-        of_clips, of_masks = [], []
+        clip_terms, mask_parts = [], []
         for group in self.groups:
             prompts, q = group.parts("ca"), _prompt_query(group, port, query)
             first, second = ([getattr(prompt, name) for prompt in prompts] for name in ("first", "second"))
             hidden = prompt_activation(fan_out(q[:clips], first), prompts, group.config.ca_act)
-            of_clips.append(fan_in(hidden, second, gates[group.adapters]))
+            clip_terms.append(fan_in(hidden, second, gates[group.columns]))
             if group.config.mask and self.context.streams:
                 hidden = prompt_activation(each(group.mask_rows(q, clips), first), prompts, group.config.ca_act)
-                of_masks.append(each(hidden, second).flatten(0, 1))
-        return of_clips, of_masks
+                mask_parts.append(each(hidden, second).flatten(0, 1))
+        return clip_terms, mask_parts
 
     def _gates(self, tokens: int) -> Tensor:
         """`prompt_gates` where a row holds all frames: (n,) or (n, b, f s)."""
