@@ -15,8 +15,8 @@ def is_number(value: Any) -> bool:
         return False
 
 
-LARGEST_WEIGHT = 1e6
-"""No weight of an adapter that makes sense is above this; far beyond it float32 overflows."""
+LARGEST_STRENGTH = 1e6
+"""No strength of an adapter that makes sense is above this; far beyond it float32 overflows."""
 
 
 LARGEST_VALUE = 1e3
@@ -24,9 +24,9 @@ LARGEST_VALUE = 1e3
 the built-in base still make clips; filled with ten times as much, they make NaN."""
 
 
-def is_weight(value: Any) -> bool:
-    """Whether this is a number that can weigh an adapter."""
-    return is_number(value) and abs(value) <= LARGEST_WEIGHT
+def is_strength(value: Any) -> bool:
+    """Whether this is a number that can be the strength of an adapter."""
+    return is_number(value) and abs(value) <= LARGEST_STRENGTH
 
 
 _LONGEST_NAME = 255

@@ -60,7 +60,7 @@ def _described(entry: StackedMiva) -> str:
         f"base: {name_base(info) or f'{info.family}, {info.fingerprint}'}",
         f"made for: {info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         f"masked: {bound if info.config.mask else 'no'}",
-        f"weight: {entry.weight:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
+        f"weight: {entry.strength:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
     ]
     lines += [f"subject: {info.subject}"] * bool(info.subject)
     lines += [f"{name}: {value}" for name, value in info.training.items()]

@@ -24,7 +24,7 @@ class DCTInitNoise:
         pictures: (N, H, W, 3) in [0, 1]: one for each clip of a batch, or one for all.
         init: how the noise is made.
         seed: of the first clip; each further one has the next higher seed.
-        fit: how a picture of another aspect is met, "crop" or "pad".
+        fit: how a picture of another aspect is fitted, "crop" or "pad".
     """
 
     def __init__(

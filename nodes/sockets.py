@@ -35,7 +35,7 @@ class StackedMiva:
         path: the file.
         stamp: its time of change in nanoseconds and its size, see `stamp_of`.
         info: its header.
-        weight: how strongly it acts.
+        strength: how strongly it acts.
         span: shares of the run's steps in which it acts, see `Injection.set_spans`.
         mask: (N, H, W) in [0, 1], where its subject is in each of N pictures, or in all where N is 1; for masked
             adapters alone.
@@ -44,7 +44,7 @@ class StackedMiva:
     path: Path
     stamp: tuple[int, int]
     info: "AdapterInfo"
-    weight: float = 1.0
+    strength: float = 1.0
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = field(default=None, compare=False)
 
@@ -58,7 +58,7 @@ class StackedMiva:
         from ..miva_core.animation.motion import Motion
 
         mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        return Motion(adapter, self.weight, mask, self.path.stem, self.span)
+        return Motion(adapter, self.strength, mask, self.path.stem, self.span)
 
 
 MivaStack = tuple[StackedMiva, ...]
@@ -97,7 +97,7 @@ class MivaModel:
     remarks: tuple[str, ...] = ()
     """What is odd about it, for who runs it."""
     _loaded: dict[tuple[Path, tuple[int, int]], tuple["MIVAAdapter", Any]] = field(default_factory=dict)
-    """Adapters of the last runs, the newest at the end, so that a change of weight or seed reads no file."""
+    """Adapters of the last runs, the newest at the end, so that a change of strength or seed reads no file."""
 
     @classmethod
     def of(cls, base: "Base", files: Iterable[Path] = (), remarks: Iterable[str] = ()) -> "MivaModel":

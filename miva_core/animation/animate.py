@@ -64,11 +64,11 @@ def animate(
         >>> pan = MIVAAdapter.load("pan_left.safetensors", base.backbone)
         >>> frames = animate(base, read_picture("photo.jpg"), [Motion(pan, 0.8)], RunOptions(seed=3)).frames
     """
-    run = _prepared(base, picture, motions, options or RunOptions())
+    run = _prepared(base, picture, motions, _check_options(options))
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
-    with take_turn(base.model), run.injected() as miva:
-        sampled, masks = run.sample(miva, callback)
+    with take_turn(base.model), run.injected() as injection:
+        sampled, masks = run.sample(injection, callback)
     frames = base.decode(init_noise.adain(sampled.latents) if run.adain else sampled.latents)
     return Clip(
         frames,
@@ -121,20 +121,22 @@ class _Run:
         check_bare(self.base.model, self.base.backbone)
         return nullcontext()
 
-    def sample(self, miva: Injection | None, callback: ProgressCallback | None) -> tuple[Sampled, dict[str, Tensor]]:
+    def sample(
+        self, injection: Injection | None, callback: ProgressCallback | None
+    ) -> tuple[Sampled, dict[str, Tensor]]:
         """Denoise the clip, and the masks of its subjects: (F, H, W) on the grid of their read-out."""
         generator = torch.Generator().manual_seed(self.options.seed)
-        if miva:
-            self._set_strengths(miva)
+        if injection:
+            self._set_strengths(injection)
         x1 = self.base.encode(self.picture)
         drawn = self._drawn(x1, generator)
         start = drawn if self.options.start is None else _check_start(self.options.start, drawn)
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
-        if miva:
-            predictor = WithSpans(predictor, miva, self.steps.count)
-        if miva and self.masks:
-            predictor = guided = self._guided(predictor, miva, generator)
+        if injection:
+            predictor = WithSpans(predictor, injection, self.steps.count)
+        if injection and self.masks:
+            predictor = guided = self._guided(predictor, injection, generator)
         sampled = sample(
             predictor,
             self.steps.process,
@@ -142,16 +144,16 @@ class _Run:
             x1,
             start,
             generator=generator,
-            callback=self._reporter(miva, callback) if callback else None,
+            callback=self._reporter(injection, callback) if callback else None,
         )
         return sampled, {name: guided.masks[name] for name in self.masks} if guided else {}
 
-    def _set_strengths(self, miva: Injection) -> None:
-        miva.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
-        miva.set_spans(**{name: motion.span for name, motion in self.motions.items()})
-        check_spans(miva.spans, self.steps.count)
+    def _set_strengths(self, injection: Injection) -> None:
+        injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
+        injection.set_spans(**{name: motion.span for name, motion in self.motions.items()})
+        check_spans(injection.spans, self.steps.count)
         if self.steps.ends_early:
-            acting = {name: motion.span for name, motion in self.motions.items() if motion.strength}
+            acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
             warn_of_lost_motions(acting, self.steps.count)
 
     def _drawn(self, x1: Tensor, generator: torch.Generator) -> Tensor:
@@ -159,10 +161,10 @@ class _Run:
         length = (self.frames - 1) // self.base.stride + 1
         return self.noise.start_latents(self.base.noise_process.relative(x1), length, generator)
 
-    def _guided(self, predictor: Predictor, miva: Injection, generator: torch.Generator) -> GuidedByMasks:
+    def _guided(self, predictor: Predictor, injection: Injection, generator: torch.Generator) -> GuidedByMasks:
         streams = {name: self._stream(mask, generator) for name, mask in self.masks.items()}
         timesteps = self.steps.schedule.timesteps
-        return GuidedByMasks(predictor, miva, self.steps.process, timesteps, streams, mask_steps(self.steps.count))
+        return GuidedByMasks(predictor, injection, self.steps.process, timesteps, streams, mask_steps(self.steps.count))
 
     def _stream(self, mask: Tensor, generator: torch.Generator) -> MaskStream:
         """The mask sequence that begins with a mask, drawn as the clip is."""
@@ -171,9 +173,9 @@ class _Run:
         readout = fit_readout(self.base, x1, mask) if linear else DecoderReadout(self.base)
         return MaskStream(mask, x1, self._drawn(x1, generator), readout)
 
-    def _reporter(self, miva: Injection | None, callback: ProgressCallback) -> StepCallback:
+    def _reporter(self, injection: Injection | None, callback: ProgressCallback) -> StepCallback:
         def report(step: int, steps: int, now: Sampled) -> None:
-            callback(Progress(step, steps, now.latents, now.flow, miva, self.base))
+            callback(Progress(step, steps, now.latents, now.flow, injection, self.base))
 
         return report
 
@@ -213,6 +215,12 @@ def _check_start(start: Tensor, drawn: Tensor) -> Tensor:
         what = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
         raise MIVAError(f"The start noise is {what}, expected finite numbers of shape {tuple(drawn.shape)}.")
     return start.to(drawn)
+
+
+def _check_options(options: RunOptions | None) -> RunOptions:
+    if options is not None and not isinstance(options, RunOptions):
+        raise MIVAError(f"The options are a {type(options).__name__}, expected RunOptions, as in RunOptions(seed=1).")
+    return options or RunOptions()
 
 
 def _check_picture(picture: Tensor) -> Tensor:

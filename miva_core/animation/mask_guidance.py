@@ -43,7 +43,7 @@ class GuidedByMasks:
 
     Args:
         predictor: the model with the adapters in it.
-        miva: the injection of these adapters, which is set to the masks that passes hold and are guided by.
+        injection: the injection of these adapters, which is set to the masks that passes hold and are guided by.
         process: the noise that the model was trained on.
         timesteps: (steps,) of the run.
         streams: by the name of their adapter.
@@ -53,15 +53,15 @@ class GuidedByMasks:
     def __init__(
         self,
         predictor: Predictor,
-        miva: Injection,
+        injection: Injection,
         process: NoiseProcess,
         timesteps: Tensor,
         streams: Mapping[str, MaskStream],
         steps: Sequence[int],
     ) -> None:
-        self._predictor, self._miva, self._process, self._timesteps = predictor, miva, process, timesteps
-        miva.set_masks(None)
-        self._streams = {name: streams[name] for name in miva.masked}
+        self._predictor, self._injection, self._process, self._timesteps = predictor, injection, process, timesteps
+        injection.set_masks(None)
+        self._streams = {name: streams[name] for name in injection.masked}
         self._x1 = torch.cat([stream.x1 for stream in self._streams.values()])
         self._moving = torch.cat([stream.start for stream in self._streams.values()])[:, :, 1:]
         self._centre = process.centre(self._x1)
@@ -72,7 +72,7 @@ class GuidedByMasks:
     def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
         """Denoise one clip, at mask steps together with its masks; see `Predictor`."""
         due = step in self._due
-        self._miva.set_mask_streams(due)
+        self._injection.set_mask_streams(due)
         if not due:
             return self._predictor.predict(clips, t, step)
         masks = torch.cat([self._x1, self._moving + self._centre], dim=2)
@@ -85,8 +85,8 @@ class GuidedByMasks:
         t = self._timesteps[step]
         clean = self._process.clean(output, self._moving, t)
         self.masks = self._read(clean)
-        self._miva.set_masks({name: self._to_latents(mask)[None] for name, mask in self.masks.items()})
-        self._due = [later for later in self._due if later > step]
+        self._injection.set_masks({name: self._to_latents(mask)[None] for name, mask in self.masks.items()})
+        self._due = [mask_step for mask_step in self._due if mask_step > step]
         if self._due:
             self._moving = self._process.move(clean, self._moving, t, self._timesteps[self._due[0]])
 

@@ -21,7 +21,7 @@ def fit_masks(
     size: tuple[int, int],
     how: Literal["crop", "pad"] = "crop",
 ) -> dict[str, Tensor]:
-    """Make masks of the clip's first frame of masks of subjects in a picture.
+    """Fit subject masks to the clip's first frame.
 
     Args:
         masks: by the name of the motion, as in `check_masks`.

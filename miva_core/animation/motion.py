@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
+from ..attention.strength import Strength, check_strength
 from ..bases.base import Base
 from ..errors import MIVAError
 
@@ -19,8 +20,9 @@ class Motion:
 
     Attributes:
         adapter: its parameters, made for the base of the run.
-        strength: its weight, 1 as it was trained. Weights that sum to 1 are the most stable; what is missing to 1 is
-            the base's own motion. Below 0 a motion is not reversed, and above 2 it turns back.
+        strength: a number for all its parts, 1 as it was trained, or a `Strength` with one for each. Strengths that sum
+            to 1 are the most stable; what is missing to 1 is the base's own motion. Below 0 a motion is not reversed,
+            and above 2 it turns back.
         mask: (H, W) in [0, 1], where its subject is in the picture; for each adapter with a mask stream, and for no
             other. Of overlapping masks the last motion's is on top.
         name: what messages and `Clip.masks` call it; "motion" if it has none, with a number where a name repeats.
@@ -28,14 +30,15 @@ class Motion:
             `Injection.set_spans`.
 
     Raises:
-        MIVAError: the adapter or the name is something else.
+        MIVAError: the adapter, the strength or the name is something else.
 
     Example:
+        >>> Motion(pan, Strength(temporal=1.5))
         >>> Motion(MIVAAdapter.load("jump_masked.safetensors", base.backbone), mask=mask, name="jump")
     """
 
     adapter: MIVAAdapter
-    strength: float = 1.0
+    strength: float | Strength = 1.0
     mask: Tensor | None = None
     name: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
@@ -46,6 +49,12 @@ class Motion:
         if not isinstance(self.adapter, MIVAAdapter):
             name = "The motion" if self.name is None else self.name
             raise MIVAError(f"{name} is a {type(self.adapter).__name__}, expected a MIVAAdapter.")
+        check_strength("the motion" if self.name is None else self.name, self.strength)
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes anything, in its span."""
+        return Strength.of(self.strength).acts
 
 
 def named(motions: Sequence[Motion]) -> dict[str, Motion]:
@@ -76,7 +85,7 @@ def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
     Returns:
         The base itself; where no motion acts, under one of its captions, see `Base.with_drawn_caption`.
     """
-    return base if any(motion.strength for motion in motions) else base.with_drawn_caption(seed)
+    return base if any(motion.acts for motion in motions) else base.with_drawn_caption(seed)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

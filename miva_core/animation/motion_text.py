@@ -1,4 +1,4 @@
-"""Motions as people write them on the command line: a name, a weight, the part of the run they act in, a mask."""
+"""Motions as people write them on the command line: a name, a strength, the part of the run they act in, a mask."""
 
 import contextlib
 import math
@@ -12,16 +12,22 @@ from ..errors import MIVAError
 
 
 class MotionText(NamedTuple):
-    """What a text says of a motion: its name or file, its weight, and the span of the run's steps in which it acts."""
+    """What a text says of a motion.
+
+    Attributes:
+        name: its name or file.
+        strength: how strongly it acts, what people call its weight.
+        span: (start, end), shares of the run's steps in which it acts.
+    """
 
     name: str
-    weight: float
+    strength: float
     span: tuple[float, float] = (0.0, 1.0)
 
 
 # A path may hold @ and colons itself: what stands behind its ending is the rest, or else what looks like a number.
-_FILE = re.compile(r"(?P<name>.*\.safetensors)(:(?P<weight>[^@]*))?(@(?P<span>.*))?", re.IGNORECASE | re.DOTALL)
-_NAME = re.compile(r"(?P<name>.*?)(:(?P<weight>[^:@/\\]*))?(@(?P<span>([\d.-][^@/\\]*)?))?", re.DOTALL)
+_FILE = re.compile(r"(?P<name>.*\.safetensors)(:(?P<strength>[^@]*))?(@(?P<span>.*))?", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"(?P<name>.*?)(:(?P<strength>[^:@/\\]*))?(@(?P<span>([\d.-][^@/\\]*)?))?", re.DOTALL)
 
 
 def parse_motion(text: str) -> MotionText:
@@ -31,16 +37,16 @@ def parse_motion(text: str) -> MotionText:
         text: name or file; a colon and a number; @ and a span. The last two may be missing.
 
     Returns:
-        Name, weight and span, as in ("pan_left", 0.5, (0, 0.4)) for "pan_left:0.5@0-0.4".
+        Name, strength and span, as in ("pan_left", 0.5, (0, 0.4)) for "pan_left:0.5@0-0.4".
 
     Raises:
         MIVAError: the number or the span is none.
     """
     found = _FILE.fullmatch(text) or _NAME.fullmatch(text)
     assert found, "any text has the form of a name"
-    name, weight, span = found.group("name", "weight", "span")
+    name, strength, span = found.group("name", "strength", "span")
     acting = (0.0, 1.0) if span is None else _span(name, span, text)
-    return MotionText(name, _weight(name, weight, text), acting)
+    return MotionText(name, _strength(name, strength, text), acting)
 
 
 def parse_mask(text: str, names: Collection[str]) -> tuple[str, Path]:
@@ -64,14 +70,14 @@ def parse_mask(text: str, names: Collection[str]) -> tuple[str, Path]:
     return name, Path(os.path.expanduser(path))
 
 
-def _weight(name: str, number: str | None, text: str) -> float:
-    """What "0.5" says; without a number the weight is 1."""
-    weight = math.nan
+def _strength(name: str, number: str | None, text: str) -> float:
+    """What "0.5" says; without a number the strength is 1."""
+    strength = math.nan
     with contextlib.suppress(ValueError):
-        weight = 1.0 if number is None else float(number)
-    if not name or not math.isfinite(weight):
+        strength = 1.0 if number is None else float(number)
+    if not name or not math.isfinite(strength):
         raise MIVAError(f"{text!r} is no weighted adapter: write a name, a colon and a number, as in pan_left:0.5.")
-    return weight
+    return strength
 
 
 def _span(name: str, shares: str, text: str) -> tuple[float, float]:

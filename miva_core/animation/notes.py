@@ -1,17 +1,19 @@
 """What is odd about a run, in words, for whoever started it."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import torch
 
+from ..attention.strength import Strength
 from ..bases.base import Base
 from ..media.pictures import format_size
 from .motion import Motion
 
 _FAR_FROM_ONE = 0.25
 _STRONGEST = 2.0
-"""Weight above which more makes a clip move less: pans go 0.9, 1.1, 0.95 and 0.6 pixels a frame at 1, 2, 3 and 5."""
+"""Strength above which more makes a clip move less: pans go 0.9, 1.1, 0.95 and 0.6 pixels a frame at 1, 2, 3 and 5."""
 _FAR_FROM_BASE = 2.0
 """How many times a side may be as long, or as short, as what a base was trained on."""
 
@@ -27,8 +29,8 @@ def run_notes(base: Base, motions: Sequence[Motion], size: tuple[int, int]) -> l
     Returns:
         Sentences, none where all is usual.
     """
-    idle = [] if any(motion.strength for motion in motions) else [without_motion(_under_caption(base))]
-    return [*idle, *weight_notes(motions), *size_notes(size, base.size)]
+    idle = [] if any(motion.acts for motion in motions) else [without_motion(_under_caption(base))]
+    return [*idle, *strength_notes(motions), *size_notes(size, base.size)]
 
 
 def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
@@ -59,8 +61,10 @@ def without_motion(captioned: bool) -> str:
     return f"No motion acts: the base {moves}."
 
 
-def weight_notes(motions: Sequence[Motion]) -> list[str]:
+def strength_notes(motions: Sequence[Motion]) -> list[str]:
     """Say what is odd about the strengths of motions; masked ones stand each for itself, the others for their sum.
+
+    A `Strength` counts as one number, the mean of its parts.
 
     Args:
         motions: all of a run, with their names.
@@ -70,60 +74,71 @@ def weight_notes(motions: Sequence[Motion]) -> list[str]:
     """
     plain = [motion for motion in motions if motion.mask is None]
     masked = [motion for motion in motions if motion.mask is not None]
-    outside = [note for asks in (_no_weight, _below_0, _beyond) for motion in motions for note in asks(motion)]
+    outside = [note for asks in (_idle, _below_0, _beyond) for motion in motions for note in asks(motion)]
     return [*outside, *_alone(plain), *_sum(plain), *(note for motion in masked for note in _masked(motion))]
 
 
-def _no_weight(motion: Motion) -> list[str]:
-    return [] if motion.strength else [f"{motion.name} has the weight 0 and does nothing."]
+def _mean(motion: Motion) -> float:
+    """The strength as one number. It is exact: the mean of equal numbers is that number."""
+    return statistics.mean(Strength.of(motion.strength).by_part())
+
+
+def _idle(motion: Motion) -> list[str]:
+    return [] if motion.acts else [f"{motion.name} has the weight 0 and does nothing."]
 
 
 def _below_0(motion: Motion) -> list[str]:
-    if motion.strength >= 0:
+    strength = _mean(motion)
+    if strength >= 0:
         return []
     return [
-        f"{motion.name} has the weight {motion.strength:g}: below 0 a motion is not reversed, the clip breaks into "
+        f"{motion.name} has the weight {strength:g}: below 0 a motion is not reversed, the clip breaks into "
         "noise. Take the opposite motion."
     ]
 
 
 def _beyond(motion: Motion) -> list[str]:
-    if motion.strength <= _STRONGEST:
+    strength = _mean(motion)
+    if strength <= _STRONGEST:
         return []
     return [
-        f"{motion.name} runs at the weight {motion.strength:g}: above {_STRONGEST:g} a motion turns back, and breaks; "
+        f"{motion.name} runs at the weight {strength:g}: above {_STRONGEST:g} a motion turns back, and breaks; "
         "it was trained at 1."
     ]
 
 
 def _alone(plain: Sequence[Motion]) -> list[str]:
     """Of a single motion without a mask, within the range that the notes above leave."""
-    if len(plain) != 1 or not 0 < plain[0].strength <= _STRONGEST or abs(plain[0].strength - 1) <= _FAR_FROM_ONE:
+    if len(plain) != 1:
         return []
-    return [f"{plain[0].name} runs at the weight {plain[0].strength:g}; it was trained at 1."]
+    strength = _mean(plain[0])
+    if not 0 < strength <= _STRONGEST or abs(strength - 1) <= _FAR_FROM_ONE:
+        return []
+    return [f"{plain[0].name} runs at the weight {strength:g}; it was trained at 1."]
 
 
 def _sum(plain: Sequence[Motion]) -> list[str]:
     """Of several motions without masks."""
-    odd = [total for total in weight_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
+    odd = [total for total in strength_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
     if not odd:
         return []
-    advice = f": try {', '.join(f'{motion.strength / odd[0]:.2g}' for motion in plain)}" if odd[0] > 0 else ""
+    advice = f": try {', '.join(f'{_mean(motion) / odd[0]:.2g}' for motion in plain)}" if odd[0] > 0 else ""
     totals = " and ".join(f"{total:g}" for total in odd)
     return [f"The weights sum to {totals}; a sum of 1 is the most stable{advice}."]
 
 
-def weight_sums(motions: Sequence[Motion]) -> list[float]:
+def strength_sums(motions: Sequence[Motion]) -> list[float]:
     """The different sums of strengths that a run goes through, as its motions begin and end to act."""
     starts = {0.0} | {share for motion in motions for share in motion.span if share < 1}
-    sums = (sum(m.strength for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
+    sums = (sum(_mean(m) for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
     return list(dict.fromkeys(sums))
 
 
 def _masked(motion: Motion) -> list[str]:
-    if math.isclose(motion.strength, 1) or not 0 < motion.strength <= _STRONGEST:
+    strength = _mean(motion)
+    if math.isclose(strength, 1) or not 0 < strength <= _STRONGEST:
         return []
-    return [f"{motion.name} runs at the weight {motion.strength:g}; masked motions are made for 1."]
+    return [f"{motion.name} runs at the weight {strength:g}; masked motions are made for 1."]
 
 
 def _under_caption(base: Base) -> bool:

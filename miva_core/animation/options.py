@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -22,8 +22,8 @@ class RunOptions:
         steps: denoising steps.
         size: (height, width) of the clip in pixels.
         frames: length of the clip.
-        fit: how a picture of another aspect is met: "crop" fills the clip and cuts off what sticks out, "pad" keeps the
-            whole picture. Masks follow.
+        fit: how a picture of another aspect is fitted: "crop" fills the clip and cuts off what sticks out, "pad" keeps
+            the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
             compared with this, and `Clip.fitting` speaks of it.
         noise: how the start noise is drawn.
@@ -39,7 +39,8 @@ class RunOptions:
         readout: how masks are read off their latents, "linear" or by the "decoder".
 
     Raises:
-        MIVAError: the seed or the read-out is out of range. What depends on the base is checked by `animate`.
+        MIVAError: the seed, the read-out or the size in the file is out of range. What depends on the base is checked
+            by `animate`.
     """
 
     seed: int = 0
@@ -60,6 +61,12 @@ class RunOptions:
             raise MIVAError(f"The seed is {self.seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
         if self.readout not in (None, "linear", "decoder"):
             raise MIVAError(f"The read-out of masks is {self.readout!r}, expected 'linear' or 'decoder'.")
+        if self.size_in_file is not None and not _is_size(self.size_in_file):
+            raise MIVAError(f"The size in the file is {self.size_in_file!r}, but it must be (height, width) in pixels.")
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
 
 
 def checked_size(base: Base, size: tuple[int, int] | None) -> tuple[int, int]:

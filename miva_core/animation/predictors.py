@@ -30,7 +30,7 @@ class FiniteAnswers:
             MIVAError: some of it is NaN or infinite.
         """
         answer = self.predictor.predict(clips, t, step)
-        if not answer.output.isfinite().all():
+        if not answer.is_finite:
             blamed = f" with {', '.join(printable(name) for name in self.names)}" if self.names else ""
             raise MIVAError(
                 f"The clip became NaN or infinite at step {step + 1}{blamed}: take weights nearer to 1, and if it "
@@ -45,15 +45,15 @@ class WithSpans:
 
     Attributes:
         predictor: the model with the adapters in it.
-        miva: these adapters.
+        injection: these adapters.
         steps: of the run.
     """
 
     predictor: Predictor
-    miva: Injection
+    injection: Injection
     steps: int
 
     def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
         """Call the model with the adapters that act at this step; see `Predictor`."""
-        self.miva.set_progress(step / self.steps)
+        self.injection.set_progress(step / self.steps)
         return self.predictor.predict(clips, t, step)

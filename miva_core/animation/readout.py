@@ -85,8 +85,8 @@ class DecoderReadout:
 
     def __call__(self, latents: Tensor) -> Tensor:
         masks = self.base.decode(latents).mean(-1).to(latents.device)
-        later = masks[1:].unflatten(0, (-1, self.base.stride)).mean(1)
-        return torch.cat([masks[:1], later])
+        rest = masks[1:].unflatten(0, (-1, self.base.stride)).mean(1)
+        return torch.cat([masks[:1], rest])
 
 
 def fit_readout(base: Base, latent: Tensor, mask: Tensor) -> LinearReadout:

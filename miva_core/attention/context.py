@@ -23,7 +23,7 @@ class Context:
 
     Args:
         strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
-        temb: (b, d_t), the time embedding of the running forward pass, before SiLU.
+        temb: (b, d_t), the time embedding of every row of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
         guidance: by the subjects' masks, once there are any.
@@ -64,6 +64,10 @@ class Context:
         """Forget all that came with forward passes."""
         self.temb, self.frames = None, 0
         self.streams, self.guidance = 0, None
+
+    def strengths_of(self, part: Part) -> Tensor:
+        """(n,), of one part of every adapter."""
+        return self.strengths[part]
 
     def clip_rows(self, rows: int) -> int:
         """How many rows of a batch are of clips, the first ones; the others are of mask sequences."""
@@ -115,13 +119,13 @@ class Group:
     stream: int
 
     @property
-    def adapters(self) -> slice:
+    def columns(self) -> slice:
         """Where they are among all adapters."""
         return slice(self.start, self.start + len(self.modules))
 
     def strengths(self, context: Context, part: Part) -> Tensor:
-        """(len(modules),), of one part of the adapters."""
-        return context.strengths[part, self.adapters]
+        """How strongly one part of each of them acts, (len(modules),)."""
+        return context.strengths_of(part)[self.columns]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
         """Their mask streams' part of a batch.

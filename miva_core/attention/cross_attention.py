@@ -14,7 +14,9 @@ from .prompt import prompt_activation, prompt_gates
 
 
 class CrossAttention(Processor):
-    """y = Σ_j w_j W2_j(act(norm_j(W1_j f W_Q))) + (1 - Σ_j w_j) CA(f, text) (3.3.2), tokens (b f, s, d).
+    """Cross-attention to a text, which the prompts of adapters replace in part (3.3.2); each frame is a row of tokens.
+
+    y = Σ_j w_j W2_j(act(norm_j(W1_j f W_Q))) + (1 - Σ_j w_j) CA(f, text), tokens (b f, s, d).
 
     Without a text there is no CA(f, text), and its share is dropped: real bases run without their text encoder. Under
     guidance w_j is multiplied by the mask of j, so that what no subject claims is left to the base. In mask streams
@@ -22,37 +24,53 @@ class CrossAttention(Processor):
     """
 
     def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
-        clips = self.context.clip_rows(len(x))
-        of_clips = x[:clips]
-        gates = prompt_gates(self.context, x.shape[1])
-        y = total([self._prompt(group, port, of_clips, gates[group.adapters]) for group in self.groups])
+        clip_terms, mask_parts = self.prompts(port, x)
         if text is not None:
-            of_text = port.attend(port.query(of_clips), port.key(text[:clips]), port.value(text[:clips]))
-            of_text = port.output(of_text)
-            y = y + base_share(gates, of_text) * of_text
-        if not self.context.streams:
-            return y
-        masked = [group for group in self.groups if group.config.mask]
-        return torch.cat([y, *(self._mask_prompt(group, port, group.mask_rows(x, clips)) for group in masked)])
+            clip_terms.append(self._text_share(port, x, text))
+        return torch.cat([total(clip_terms), *mask_parts])
 
-    def _prompt(self, group: Group, port: AttentionPort, x: Tensor, gates: Tensor) -> Tensor:
+    def prompts(self, port: AttentionPort, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """What the adapters put in the place of the text, for programs that attend to the text themselves.
+
+        Args:
+            port: the base's attention module.
+            x: (b, s, d) its input.
+
+        Returns:
+            Terms of a sum for the rows of clips, one for each group; and the rows of each group's mask streams.
+        """
+        clips, gates, matrix = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query_matrix(x)
+        tokens = port.query(x) if matrix is None else x
+        clip_tokens = tokens[:clips]
+        streams = [group for group in self.groups if group.config.mask] if self.context.streams else []
+        return (
+            [self._prompt(group, matrix, clip_tokens, gates[group.columns]) for group in self.groups],
+            [self._mask_prompt(group, matrix, group.mask_rows(tokens, clips)) for group in streams],
+        )
+
+    def _prompt(self, group: Group, matrix: Tensor | None, x: Tensor, gates: Tensor) -> Tensor:
         prompts = group.parts("ca")
-        x, first = _first_maps(port, x, prompts)
-        hidden = prompt_activation(fan_out(x, first), prompts, group.config.ca_act)
+        hidden = prompt_activation(fan_out(x, _first_maps(prompts, matrix)), prompts, group.config.ca_act)
         return fan_in(hidden, [prompt.second for prompt in prompts], gates)
 
-    def _mask_prompt(self, group: Group, port: AttentionPort, xs: Tensor) -> Tensor:
+    def _mask_prompt(self, group: Group, matrix: Tensor | None, xs: Tensor) -> Tensor:
         prompts = group.parts("ca")
-        xs, first = _first_maps(port, xs, prompts)
-        hidden = prompt_activation(each(xs, first), prompts, group.config.ca_act)
+        hidden = prompt_activation(each(xs, _first_maps(prompts, matrix)), prompts, group.config.ca_act)
         return each(hidden, [prompt.second for prompt in prompts]).flatten(0, 1)
 
+    def _text_share(self, port: AttentionPort, x: Tensor, text: Tensor) -> Tensor:
+        """What is left to the base's own attention of the clips to their text."""
+        clips = self.context.clip_rows(len(x))
+        attended = port.attend_text(x[:clips], text[:clips])
+        return base_share(self._gates(x.shape[1]), attended) * attended
 
-def _first_maps(port: AttentionPort, x: Tensor, prompts: list[Prompt]) -> tuple[Tensor, list[Tensor]]:
-    """What the adapters' first matrices are to be applied to, and those matrices."""
+    def _gates(self, tokens: int) -> Tensor:
+        """`prompt_gates` for rows of so many tokens."""
+        return prompt_gates(self.context, tokens)
+
+
+def _first_maps(prompts: list[Prompt], matrix: Tensor | None) -> list[Tensor]:
+    """The adapters' first matrices, for the base's query; or for its input, where the query's matrix is given."""
     first: list[Tensor] = [prompt.first for prompt in prompts]
-    matrix = port.query_matrix(x)
-    if matrix is None:
-        return port.query(x), first
     # W1 W_Q is a far smaller matrix than W_Q
-    return x, [one @ matrix.to(one) for one in first]
+    return first if matrix is None else [one @ matrix.to(one) for one in first]

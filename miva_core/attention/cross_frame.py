@@ -22,20 +22,20 @@ def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -
     """Weights of the two references, (λ2, λ3) = φ(temb), of every adapter (3.3.1).
 
     Args:
-        temb: (b, d_t), before SiLU.
+        temb: (b, d_t), before SiLU, or (n, b, d_t) with rows of each adapter's own.
         gates: φ of n adapters.
         temperature: of their softmax.
 
     Returns:
         (n, b, 2), which sum to 1.
     """
-    weight = torch.cat([gate.weight for gate in gates])
+    weight = torch.stack([gate.weight for gate in gates])[:, None]
     biases = present(gate.bias for gate in gates)
     # In the parameters' own precision, since a low temperature magnifies the rounding of half-precision logits, and as
     # a sum of products, since autocast would round a matrix product.
-    logits = (F.silu(temb.to(weight))[:, None] * weight).sum(-1)
-    logits = logits + torch.cat(biases) if biases else logits
-    return torch.softmax(logits.unflatten(-1, (-1, 2)) / temperature, dim=-1).transpose(0, 1)
+    logits = (F.silu(temb.to(weight))[..., None, :] * weight).sum(-1)
+    logits = logits + torch.stack(biases)[:, None] if biases else logits
+    return torch.softmax(logits / temperature, dim=-1)
 
 
 def previous_frame(tokens: Tensor, frames: int) -> Tensor:
@@ -91,15 +91,16 @@ class CrossFrameBias:
 
     Attributes:
         first: (n, b, f s, s), of all frames against frame 1.
-        later: (n, b, f - 2, s, s), of frames 3..f against the frame before them; frame 1 precedes itself and frame 2.
+        third_on: (n, b, f - 2, s, s), of frames 3..f, from the third on, against the frame before them; frame 1
+            precedes itself and frame 2.
     """
 
     first: Bias
-    later: Bias
+    third_on: Bias
 
-    def of(self, adapters: slice) -> CrossFrameBias:
+    def of(self, columns: slice) -> CrossFrameBias:
         """The biases of some of the adapters."""
-        return CrossFrameBias(*(_map_bias(lambda x: x[adapters], bias) for bias in (self.first, self.later)))
+        return CrossFrameBias(*(_map_bias(lambda x: x[columns], bias) for bias in (self.first, self.third_on)))
 
 
 def _map_bias(change: Callable[[Tensor], Tensor], bias: Bias) -> Bias:
@@ -138,14 +139,14 @@ def separate_cross_frame(
     prev = first
     if frames > 2:
         # Frames 1 and 2 are preceded by frame 1: what they got from it is not computed again.
-        later = _attend_all(
+        third_on = _attend_all(
             queries[:, :, 2:].flatten(1, 2),
             keys[:, 1:-1].flatten(0, 1),
             values[:, 1:-1].flatten(0, 1),
             attend,
-            None if bias is None else _map_bias(lambda x: x.flatten(0, 2), bias.later),
+            None if bias is None else _map_bias(lambda x: x.flatten(0, 2), bias.third_on),
         )
-        prev = torch.cat((first[:, :, :2], later.unflatten(1, (-1, frames - 2))), dim=2)
+        prev = torch.cat((first[:, :, :2], third_on.unflatten(1, (-1, frames - 2))), dim=2)
     first_share, prev_share = lambdas.to(first)[..., None, None].unbind(2)
     return first_share * first.flatten(1, 2) + prev_share * prev.flatten(1, 2)
 
@@ -208,35 +209,35 @@ def joint_cross_frame(
 
 def _joint_bias(bias: CrossFrameBias, adapter: int, frames: int) -> Bias:
     """The bias of one adapter for the keys of both references at once, (b f, s, 2 s)."""
-    first, later = bias.first, bias.later
-    if isinstance(first, Codes) and isinstance(later, Codes):
+    first, third_on = bias.first, bias.third_on
+    if isinstance(first, Codes) and isinstance(third_on, Codes):
         query = first.query[adapter].unflatten(1, (frames, -1))
         of_first = first.key[adapter][:, None].expand(-1, frames, -1, -1)
-        of_prev = torch.cat((of_first[:, :2], later.key[adapter]), dim=1)
+        of_prev = torch.cat((of_first[:, :2], third_on.key[adapter]), dim=1)
         return Codes(query.flatten(0, 1), torch.cat((of_first, of_prev), dim=2).flatten(0, 1))
-    assert isinstance(first, Tensor) and isinstance(later, Tensor)  # both references have the same kind of bias
+    assert isinstance(first, Tensor) and isinstance(third_on, Tensor)  # both references have the same kind of bias
     to_first = first[adapter].unflatten(1, (frames, -1))
-    to_prev = torch.cat((to_first[:, :2], later[adapter]), dim=1)
+    to_prev = torch.cat((to_first[:, :2], third_on[adapter]), dim=1)
     return torch.cat((to_first, to_prev), dim=-1).flatten(0, 1)
 
 
-def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], weights: Tensor) -> Tensor:
+def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], strengths: Tensor) -> Tensor:
     """Output of cross-frame attention, Σ_j w_j W_O^j(mixed_j).
 
     Args:
         mixed: (n, b f, s, d), see `separate_cross_frame`.
         branches: of n adapters.
-        weights: (n,)
+        strengths: (n,)
 
     Returns:
         (b f, s, d)
     """
-    output = fan_in_deltas(mixed, [branch.out for branch in branches], weights)
+    output = fan_in_deltas(mixed, [branch.out for branch in branches], strengths)
     biases = present(branch.bias for branch in branches)
     if not biases:
         return output
     bias = torch.stack(biases)
-    return output + (weights.to(bias) @ bias).to(output)
+    return output + (strengths.to(bias) @ bias).to(output)
 
 
 def mask_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:

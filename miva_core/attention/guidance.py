@@ -22,14 +22,14 @@ _RANK_OF_MASKS = 24
 
 @dataclass(frozen=True)
 class GridGuidance:
-    """Guidance of B clips on a grid of s tokens a frame, for n adapters.
+    """Guidance of b clips on a grid of s tokens a frame, for n adapters.
 
     Attributes:
-        self_attention: bias by the unified labels S* (Eq. S6) of the base's self-attention: (B F, s, s), or
-            (B, F s, F s) where that spans the frames.
+        self_attention: bias by the unified labels S* (Eq. S6) of the base's self-attention: (b f, s, s), or
+            (b, f s, f s) where that spans the frames.
         cross_frame: biases by each adapter's own mask (Eq. 3).
-        temporal: the same over time at each place, (n, B s, F, F); None where no attention is over time alone.
-        gate: each adapter's own mask, (n, B, F, s).
+        temporal: the same over time at each place, (n, b s, f, f); None where no attention is over time alone.
+        gate: each adapter's own mask, (n, b, f, s).
     """
 
     self_attention: Bias
@@ -39,14 +39,14 @@ class GridGuidance:
 
 
 class Guidance:
-    """Guidance by n masks of B clips, ready for all grids.
+    """Guidance by n masks of b clips, ready for all grids.
 
     Codes and biases are averaged from the masks' own grid to coarser ones, which equals interpolating the bias itself
     over queries and keys (B.1.1).
 
     Args:
-        masks: (n, B, F, h, w) in [0, 1], one for each adapter.
-        labels: (B, F, h, w), the mask on top, from `unify`.
+        masks: (n, b, f, h, w) in [0, 1], one for each adapter.
+        labels: (b, f, h, w), the mask on top, from `unify`.
         subjects: number of masks that were unified.
         grids: (height, width) of the model's feature maps.
         widths: channels per head of the model's self-attention.
@@ -55,7 +55,7 @@ class Guidance:
         dtype: what attention computes in.
 
     Attributes:
-        size: (B, F, h, w) of the masks.
+        size: (b, f, h, w) of the masks.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Guidance:
         return self._by_tokens[tokens]
 
     def _self_attention(self, regions: Tensor) -> Bias:
-        """regions (B, F, s, labels), the share of each in every place."""
+        """regions (b, f, s, labels), the share of each in every place."""
         regions = regions.flatten(1, 2) if self._spans_frames else regions.flatten(0, 1)
         # Kernels want widths that are multiples of 8.
         regions = F.pad(regions, (0, -regions.shape[-1] % 8))
@@ -106,11 +106,11 @@ class Guidance:
         if as_codes:
             query, key = self._cast(Codes(query, key))  # before they are cut, so that both references share them
         first = Codes(query.flatten(2, 3), key[:, :, 0])
-        later = Codes(query[:, :, 2:], key[:, :, 1:-1])
-        return CrossFrameBias(*(codes if as_codes else self._cast(_product(codes)) for codes in (first, later)))
+        third_on = Codes(query[:, :, 2:], key[:, :, 1:-1])
+        return CrossFrameBias(*(codes if as_codes else self._cast(_product(codes)) for codes in (first, third_on)))
 
     def _temporal(self, bias: Tensor) -> Tensor:
-        """bias (n, B, s, F F)"""
+        """bias (n, b, s, f f)"""
         return bias.unflatten(-1, (self.size[1], -1)).flatten(1, 2).to(self._dtype)
 
     def _prefers_codes(self, queries: int, keys: int, rank: int) -> bool:
@@ -181,7 +181,7 @@ def _looked_up(table: RegionCodes, masks: Tensor) -> Codes:
 
 
 def _over_time(masks: Tensor) -> Tensor:
-    """Eq. 3 between all frames at each place: (n, B, F, h, w) gives (n, B, h, w, F F)."""
+    """Eq. 3 between all frames at each place: (n, b, f, h, w) gives (n, b, h, w, f f)."""
     over_time = masks.movedim(2, -1)
     return agreement_bias(over_time, over_time).flatten(-2)
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.backbone import Backbone, Kind, Site
-from ..checks import is_number, is_weight
+from ..checks import is_number
 from ..errors import MIVAError
 from .context import Context, Group
 from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
-from .strength import Part, Strength
+from .strength import Part, Strength, check_strength
 
 
 class Injection:
@@ -55,7 +55,7 @@ class Injection:
         self._backbone = backbone
         self._installer = installer
         self._grids, self._spans_frames = grids, spans_frames
-        self._weights: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
+        self._strengths: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
         self.context = Context(_ones(len(adapters), installer))
@@ -63,8 +63,8 @@ class Injection:
 
     @property
     def weights(self) -> dict[str, float | Strength]:
-        """The weight of every adapter by name, as it was set."""
-        return dict(self._weights)
+        """The strength of every adapter by name, as `set_weights` was given it."""
+        return dict(self._strengths)
 
     @property
     def spans(self) -> dict[str, tuple[float, float]]:
@@ -77,22 +77,21 @@ class Injection:
         return tuple(name for name, adapter in self._adapters.items() if adapter.config.mask)
 
     def set_weights(self, /, **weights: float | Strength) -> None:
-        """Set how strongly the named adapters act; the others keep their weights, which are 1 at first.
+        """Set how strongly the named adapters act; the others keep their strength, which is 1 at first.
 
-        What the weights of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
+        What the strengths of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
         cross-attention where the model is run without a text.
 
         Args:
             **weights: a number from -1e6 to 1e6 for all parts of an adapter, or a `Strength` with one for each.
 
         Raises:
-            MIVAError: an unknown name, or a weight that is neither; nothing is changed then.
+            MIVAError: an unknown name, or a strength that is neither; nothing is changed then.
         """
         self._check_names(weights)
-        for name, weight in weights.items():
-            if not (isinstance(weight, Strength) or is_weight(weight)):
-                raise MIVAError(f"The weight of {name} is {weight!r}, expected a number from -1e6 to 1e6.")
-        self._weights.update(weights)
+        for name, strength in weights.items():
+            check_strength(name, strength)
+        self._strengths.update(weights)
         self._write_strengths()
 
     def set_spans(self, /, **spans: tuple[float, float]) -> None:
@@ -100,7 +99,7 @@ class Injection:
 
         Args:
             **spans: (start, end), shares of the run's steps, 0 <= start < end <= 1. An adapter acts while
-                start <= done < end, see `set_progress`; outside it counts as one of weight 0.
+                start <= done < end, see `set_progress`; outside it counts as one of strength 0.
 
         Raises:
             MIVAError: an unknown name, or no such span; nothing is changed then.
@@ -133,7 +132,7 @@ class Injection:
         """Set whether the coming forward passes hold mask sequences (3.4).
 
         If so, their batch holds b clips, then the b mask sequences of `masked[0]`, those of `masked[1]` and so on. They
-        are denoised like clips, at the step of the clip they belong to.
+        are denoised like clips, each at a step of its own, usually that of the clip it belongs to.
 
         Args:
             present: whether they do; at first they do not.
@@ -146,7 +145,7 @@ class Injection:
         Among adapters with masks, one without a mask stream acts where no subject is. Of overlapping masks the one that
         was injected last is on top.
 
-        A subject's region is kept apart also while the weight of its adapter is 0.
+        A subject's region is kept apart also while the strength of its adapter is 0.
 
         Args:
             masks: of every adapter in `masked`, (b, F, h, w) in [0, 1] on the grid of the latents, on the device of the
@@ -173,7 +172,7 @@ class Injection:
             self.context.guidance = self._guidance(by_adapter, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
-        """Arguments as in `Guidance`."""
+        """Make the guidance by these masks; arguments as in `Guidance`."""
         sites = [site for site in self._backbone.sites if site.kind == "sa"]
         return Guidance(
             masks,
@@ -188,13 +187,13 @@ class Injection:
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in self._weights:
-                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._weights)}.")
+            if name not in self._strengths:
+                raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._strengths)}.")
 
     def _write_strengths(self) -> None:
-        spans = zip(self._weights.values(), self._spans.values(), strict=True)
-        acting = [weight if start <= self._done < end else 0.0 for weight, (start, end) in spans]
-        by_adapter = [(w if isinstance(w, Strength) else Strength(w, w, w)).by_part() for w in acting]
+        spans = zip(self._strengths.values(), self._spans.values(), strict=True)
+        acting = [strength if start <= self._done < end else 0.0 for strength, (start, end) in spans]
+        by_adapter = [Strength.of(strength).by_part() for strength in acting]
         self.context.strengths.copy_(torch.tensor(by_adapter, dtype=torch.float64).T)
 
     def remove(self) -> None:
@@ -230,7 +229,7 @@ class Injection:
 
 
 def _ones(count: int, installer: Installer) -> Tensor:
-    # never in half precision, where weights such as 0.3 and 0.7 would not add up to 1
+    # never in half precision, where strengths such as 0.3 and 0.7 would not add up to 1
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):

@@ -16,7 +16,8 @@ class Installer(Protocol):
     """Puts processors into one model and takes them out again, in the way of the program that the model belongs to.
 
     A program that changes its model only for the length of a forward pass keeps what `install` is given, and puts it in
-    at each pass. Processors hold nothing of a model, so that one set of them serves its copies on other devices, too.
+    at each pass. Processors hold nothing of a model, so that one set of them serves its copies, too, one pass after the
+    other, since they share one `Context`. Copies that run at the same time need an `Injection` each.
     """
 
     @property

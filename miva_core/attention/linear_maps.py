@@ -42,18 +42,18 @@ def each(xs: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     return ys.unflatten(1, xs.shape[1:3])
 
 
-def fan_in(xs: Tensor, matrices: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Apply every adapter's matrix to that adapter's input, and sum by weights, in one product.
+def fan_in(xs: Tensor, matrices: Sequence[Tensor], strengths: Tensor) -> Tensor:
+    """Apply every adapter's matrix to that adapter's input, and sum by the strengths, in one product.
 
     Args:
         xs: (n, b, s, r)
         matrices: n times (d, r)
-        weights: (n,), or (n, b, s) with one for each token.
+        strengths: (n,), or (n, b, s) with one for each token.
 
     Returns:
         (b, s, d)
     """
-    xs = xs * weights.reshape(weights.shape + (1,) * (xs.ndim - weights.ndim)).to(xs)
+    xs = xs * strengths.reshape(strengths.shape + (1,) * (xs.ndim - strengths.ndim)).to(xs)
     return F.linear(xs.movedim(0, -2).flatten(-2), torch.cat(tuple(matrices), dim=1).to(xs))
 
 
@@ -87,20 +87,20 @@ def each_delta(xs: Tensor, deltas: Sequence[Delta]) -> Tensor:
     return each(xs, [delta.up for delta in deltas])
 
 
-def fan_in_deltas(xs: Tensor, deltas: Sequence[Delta], weights: Tensor) -> Tensor:
+def fan_in_deltas(xs: Tensor, deltas: Sequence[Delta], strengths: Tensor) -> Tensor:
     """`fan_in` by learned changes of matrices: Σ_j w_j Δ_j(x_j).
 
     Args:
         xs: (n, b, s, d)
         deltas: n of them
-        weights: (n,)
+        strengths: (n,)
 
     Returns:
         (b, s, d)
     """
     downs = present(delta.down for delta in deltas)
     xs = each(xs, downs) if downs else xs
-    return fan_in(xs, [delta.up for delta in deltas], weights)
+    return fan_in(xs, [delta.up for delta in deltas], strengths)
 
 
 def present(parameters: Iterable[Tensor | None]) -> list[Tensor]:

@@ -12,8 +12,9 @@ from .softmax_attention import Bias
 class AttentionPort(Protocol):
     """One attention module in one call: its maps, its norms and its positions.
 
-    A port is made anew for each call, so that it can carry what came with the call, such as rotary positions. Programs
-    that have made the query, key and value before they ask return those.
+    A port is made anew for each call, so that it can carry what came with the call, such as rotary positions.
+    Processors ask for query, key and value of the whole input of the call: programs that have made them before they are
+    asked return those, and None as the query's matrix.
 
     Shapes: tokens (b, s, d), or with more dimensions in front; b rows of s tokens of d channels.
     """
@@ -54,4 +55,18 @@ class AttentionPort(Protocol):
 
     def output(self, y: Tensor) -> Tensor:
         """W_O y, with its bias."""
+        ...
+
+    def attend_text(self, x: Tensor, text: Tensor) -> Tensor:
+        """The module's own attention to a text, its output map included.
+
+        It is one call, so that whatever stands in the module's place already may answer it.
+
+        Args:
+            x: (b, s, d) some rows of the input of the call.
+            text: (b, words, d_text), those of the same rows.
+
+        Returns:
+            (b, s, d), or (b, 1, d) where all tokens of a row get the same.
+        """
         ...

@@ -59,6 +59,6 @@ def base_share(shares: Tensor, like: Tensor) -> Tensor:
     Returns:
         (), or (b, s, 1)
     """
-    # arithmetic on a tensor, never a branch: a new weight must not trigger a new compilation
+    # arithmetic on a tensor, never a branch: a new strength must not trigger a new compilation
     share = (1 - shares.sum(0)).to(like)
     return share if share.ndim == 0 else share[..., None]

@@ -43,5 +43,5 @@ def prompt_gates(context: Context, tokens: int) -> Tensor:
     Returns:
         (n,), or with guidance (n, b f, s).
     """
-    guidance, strengths = context.guided(tokens), context.strengths[Part.PROMPT]
+    guidance, strengths = context.guided(tokens), context.strengths_of(Part.PROMPT)
     return strengths if guidance is None else strengths[:, None, None] * guidance.gate.flatten(1, 2)

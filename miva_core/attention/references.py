@@ -32,7 +32,8 @@ def mix_references(
     Returns:
         (n, b f, s, d)
     """
-    lambdas, frames = _lambdas(context, group), context.frames
+    temb, frames = context.time_embedding(), context.counted_frames()
+    lambdas = _lambdas(group, temb[: context.clip_rows(len(temb))], frames)
     cross_frame = separate_cross_frame if group.config.cfa_softmax == "separate" else joint_cross_frame
     return cross_frame(queries, k, v, lambdas, attend, frames, bias)
 
@@ -47,8 +48,9 @@ def mix_mask_references(
     k_clip: Tensor,
     v_clip: Tensor,
 ) -> Tensor:
-    """`mix_references` of the mask streams: the references are the first and the previous frame of the stream itself
-    and, with image guidance, the frame of the clip that it belongs to, at weight 1.
+    """`mix_references` of the mask streams, each of which attends to its own frames.
+
+    With image guidance it also attends to the frame of the clip that it belongs to, at weight 1.
 
     Args:
         context: of the injection.
@@ -63,7 +65,8 @@ def mix_mask_references(
     Returns:
         (n, b f, s, d)
     """
-    lambdas, frames = _lambdas(context, group), context.frames
+    temb, frames = context.time_embedding(), context.counted_frames()
+    lambdas = _lambdas(group, group.mask_rows(temb, context.clip_rows(len(temb))), frames)
     n = len(queries)
     # to attention, streams are clips of one adapter
     merged = queries.flatten(0, 1)[None], k.flatten(0, 1), v.flatten(0, 1), lambdas.flatten(0, 1)[None], attend, frames
@@ -77,9 +80,7 @@ def mix_mask_references(
     return mixed + of_image.unflatten(1, (n, -1)).transpose(0, 1)
 
 
-def _lambdas(context: Context, group: Group) -> Tensor:
-    """(n, b f, 2), of the clips; a mask stream is as noisy as its clip."""
-    frames, temb = context.counted_frames(), context.time_embedding()
-    temb = temb[: context.clip_rows(len(temb))]
+def _lambdas(group: Group, temb: Tensor, frames: int) -> Tensor:
+    """(n, b f, 2) for the time embeddings (b, d_t), or (n, b, d_t), of clips of f frames."""
     lambdas = reference_weights(temb, group.parts("gate"), group.config.gate_temperature)
     return lambdas.repeat_interleave(frames, dim=1)

@@ -15,7 +15,9 @@ from .strength import Part
 
 
 class SelfAttention(Processor):
-    """y_i = SA(f^i) + Σ_j w_j W_O^j(λ2^j A(f^i, f^1) + λ3^j A(f^i, f^prev(i))) (Eq. 2), tokens (b f, s, d).
+    """The base's self-attention, to whose output every adapter adds attention to the first and the previous frame.
+
+    y_i = SA(f^i) + Σ_j w_j W_O^j(λ2^j A(f^i, f^1) + λ3^j A(f^i, f^prev(i))) (Eq. 2), tokens (b f, s, d).
 
     The references use the keys and values that SA has just made. Under guidance SA is biased by all masks, each A by
     the mask of j (Eq. 3, S6). A mask stream has a W_Q and a W_O of its own, its own frames as references, and with
@@ -49,13 +51,13 @@ class SelfAttention(Processor):
             v: its value.
         """
         guidance, clips = self._guidance(x), self.context.clip_rows(len(x))
-        of_clips, of_masks = [], []
+        clip_terms, mask_parts = [], []
         for group in self.groups:
             tokens = x, query, k if group.config.cfa_rope else key, v
-            of_clips.append(self._cross_frame(group, port, guidance, *(part[:clips] for part in tokens)))
+            clip_terms.append(self._cross_frame(group, port, guidance, *(part[:clips] for part in tokens)))
             if group.config.mask and self.context.streams:
-                of_masks.append(self._mask_cross_frame(group, port, clips, *tokens))
-        return torch.cat([total(of_clips), *of_masks])
+                mask_parts.append(self._mask_cross_frame(group, port, clips, *tokens))
+        return torch.cat([total(clip_terms), *mask_parts])
 
     def _cross_frame(
         self,
@@ -69,7 +71,7 @@ class SelfAttention(Processor):
     ) -> Tensor:
         branches = group.parts("cfa")
         queries = self._turned(group, port, cross_frame_queries(x, query, branches))
-        bias = None if guidance is None else guidance.cross_frame.of(group.adapters)
+        bias = None if guidance is None else guidance.cross_frame.of(group.columns)
         queries, k, v = (self._by_frame(part) for part in (queries, k, v))
         mixed = mix_references(self.context, group, port.attend, queries, k, v, bias)
         return cross_frame_output(self._by_row(mixed), branches, group.strengths(self.context, Part.CROSS_FRAME))

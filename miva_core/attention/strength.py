@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
-from ..checks import is_weight
+from ..checks import is_strength
 from ..errors import MIVAError
 
 
@@ -41,9 +42,33 @@ class Strength:
         for part in Part:
             name = part.name.lower()
             value = getattr(self, name)
-            if not is_weight(value):
+            if not is_strength(value):
                 raise MIVAError(f"The {name} strength is {value!r}, expected a number from -1e6 to 1e6.")
+
+    @classmethod
+    def of(cls, strength: float | Strength) -> Strength:
+        """Part by part, what may be one number for all parts."""
+        return strength if isinstance(strength, Strength) else cls(strength, strength, strength)
+
+    @property
+    def acts(self) -> bool:
+        """Whether an adapter of this strength changes anything."""
+        return any(self.by_part())
 
     def by_part(self) -> tuple[float, ...]:
         """The strengths in the order of `Part`."""
         return self.cross_frame, self.prompt, self.temporal
+
+
+def check_strength(name: str, strength: Any) -> None:
+    """Check what a user gives as the strength of an adapter.
+
+    Args:
+        name: what messages call the adapter.
+        strength: a number for all its parts, or a `Strength`.
+
+    Raises:
+        MIVAError: it is neither, or out of range.
+    """
+    if not (isinstance(strength, Strength) or is_strength(strength)):
+        raise MIVAError(f"The weight of {name} is {strength!r}, expected a number from -1e6 to 1e6, or a Strength.")

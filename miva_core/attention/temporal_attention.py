@@ -15,7 +15,9 @@ from .strength import Part
 
 
 class TemporalAttention(Processor):
-    """y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
+    """A mean of the base's attention over time and of the same with each adapter's LoRA in it, by their strengths.
+
+    y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
 
     The outputs of several adapters are summed, not their LoRA matrices (B.2.1). Under guidance tSA_j is biased by the
     mask of j. In a mask stream its own adapter acts alone.
@@ -25,23 +27,23 @@ class TemporalAttention(Processor):
         tokens = x, port.query(x), port.key(x), port.value(x)
         guidance = self.context.guided(len(x) // len(self.context.time_embedding()))
         clips = self.context.clip_rows(len(x))
-        of_clips = [part[:clips] for part in tokens]
-        mixed = port.attend(*of_clips[1:])
-        mixed = base_share(self.context.strengths[Part.TEMPORAL], mixed) * mixed
+        clip_tokens = [part[:clips] for part in tokens]
+        mixed = port.attend(*clip_tokens[1:])
+        mixed = base_share(self.context.strengths_of(Part.TEMPORAL), mixed) * mixed
         extras = []
         for group in self.groups:
             strengths = group.strengths(self.context, Part.TEMPORAL)
-            attended = self._attend(group, port, guidance, *of_clips)
+            attended = self._attend(group, port, guidance, *clip_tokens)
             mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
             extras.append(fan_in_deltas(attended, _output_deltas(group), _scale(group) * strengths))
         extra = total(extras)
         if self.context.streams:
-            of_masks = [
+            mask_parts = [
                 self._attend_masks(group, port, *(group.mask_rows(part, clips) for part in tokens))
                 for group in self.groups
                 if group.config.mask
             ]
-            mixed, extra = (torch.cat(parts) for parts in zip((mixed, extra), *of_masks, strict=True))
+            mixed, extra = (torch.cat(parts) for parts in zip((mixed, extra), *mask_parts, strict=True))
         # all shares sum to 1, so one projection of their mean counts its bias exactly once
         return port.output(mixed) + extra
 
@@ -63,7 +65,7 @@ class TemporalAttention(Processor):
         bias = None
         if guidance is not None:
             assert guidance.temporal is not None  # as it is wherever there is attention over time
-            bias = guidance.temporal[group.adapters].flatten(0, 1)
+            bias = guidance.temporal[group.columns].flatten(0, 1)
         return port.attend(q, k, v, bias).unflatten(0, (len(group.modules), -1))
 
     def _attend_masks(

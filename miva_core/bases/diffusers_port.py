@@ -56,6 +56,13 @@ class DiffusersPort:
         projection, dropout = self._attention.to_out
         return dropout(projection(y))
 
+    def attend_text(self, x: Tensor, text: Tensor) -> Tensor:
+        value = self.value(text)
+        # One token of text is all that every query can attend to; its output map then needs no more than one row.
+        if value.shape[1] > 1:
+            value = self.attend(self.norm_query(self.query(x)), self.key(text), value)
+        return self.output(value)
+
 
 class DiffusersProcessor:
     """Stands at an attention module of diffusers in the place of its own processor.

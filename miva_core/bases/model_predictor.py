@@ -1,4 +1,4 @@
-"""The denoiser of a base, called with all that it needs beside the clips."""
+"""The denoiser of a base, with everything it needs except the clips."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +41,8 @@ class ModelPredictor:
         t = t.to(clips) if t.is_floating_point() else t.to(clips.device)
         inputs = clips.to(self.dtype or clips.dtype)
         output = self.model(inputs, t.expand(len(clips)), encoder_hidden_states=self._text_of(inputs))
-        return Answer(output.sample.to(clips), getattr(output, "flow", None))
+        flow: Tensor | None = getattr(output, "flow", None)
+        return Answer(output.sample.to(clips), None if flow is None else flow.to(clips))
 
     def _text_of(self, clips: Tensor) -> Tensor | None:
         """The caption as often as the model wants it for (B, C, F, h, w) clips."""

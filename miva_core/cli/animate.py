@@ -93,7 +93,9 @@ def _animate(options: argparse.Namespace) -> None:
 
     base = load_chosen_base(options, device(options.device))
     motions = [
-        Motion(MIVAAdapter.load(one.path, base.backbone), one.text.weight, masks.get(one.name), one.name, one.text.span)
+        Motion(
+            MIVAAdapter.load(one.path, base.backbone), one.text.strength, masks.get(one.name), one.name, one.text.span
+        )
         for one in chosen
     ]
     run = RunOptions(
@@ -112,7 +114,7 @@ def _animate(options: argparse.Namespace) -> None:
         print(f"The picture was {clip.fitting}.")
     for note in clip.notes:
         print(note)
-    _write(clip, options, saved, " + ".join(f"{one.path.stem} {one.text.weight:g}" for one in chosen))
+    _write(clip, options, saved, " + ".join(f"{one.path.stem} {one.text.strength:g}" for one in chosen))
 
 
 class _Chosen(NamedTuple):

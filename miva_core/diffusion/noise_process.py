@@ -166,18 +166,18 @@ class NoiseProcess:
         return next_alpha * clean + next_sigma / sigma * (noisy - alpha * clean)
 
     def relative(self, latents: Tensor) -> Tensor:
-        """What the process adds its noise to.
+        """Latents minus their first frame if `centred`, else as they are: what noise is added to.
 
         Args:
             latents: (B, C, F, h, w); a picture is a clip of one frame.
 
         Returns:
-            (B, C, F, h, w) latents minus their first frame if `centred`, else the latents.
+            (B, C, F, h, w)
         """
         return latents - latents[:, :, :1] if self.centred else latents
 
     def centre(self, x1: Tensor) -> Tensor:
-        """What `relative` takes away: added to its result, the latents are there again.
+        """What to add to `relative` latents to get them back.
 
         Args:
             x1: (B, C, 1, h, w) clean first frame.

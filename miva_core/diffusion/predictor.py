@@ -20,13 +20,18 @@ class Answer:
     output: Tensor
     flow: Tensor | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether none of it is NaN or infinite."""
+        return all(bool(part.isfinite().all()) for part in (self.output, self.flow) if part is not None)
+
     def __getitem__(self, rows: slice) -> "Answer":
         """The answer of some of the clips."""
         return Answer(self.output[rows], None if self.flow is None else self.flow[rows])
 
 
 class Predictor(Protocol):
-    """A model with all that it needs beside the clips: its text, its precision, the adapters in it.
+    """A model with everything it needs except the clips: its text, its precision, the adapters in it.
 
     What acts on a model while it samples wraps one predictor in another.
     """

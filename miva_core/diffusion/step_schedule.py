@@ -32,8 +32,10 @@ class StepSchedule:
             `prev_sample` is (B, …), the latents at the next step.
         """
         clean = self._process.clean(output, noisy, t)
-        later = self.timesteps[self.timesteps < t]
-        return SimpleNamespace(prev_sample=self._process.move(clean, noisy, t, later[0]) if len(later) else clean)
+        following = self.timesteps[self.timesteps < t]
+        return SimpleNamespace(
+            prev_sample=self._process.move(clean, noisy, t, following[0]) if len(following) else clean
+        )
 
 
 def steps_down_to(process: NoiseProcess, steps: int, last: int) -> StepSchedule:

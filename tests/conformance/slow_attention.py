@@ -27,7 +27,7 @@ class Run:
         strengths: of each adapter, part by part.
         streams: "" and the masked adapters, in the order of the batch.
         guides: one for each clip; None where no masks guide.
-        temb: (clips, d_t).
+        temb: (streams, clips, d_t).
         frames: latent frames of a clip.
         size: (h, w) of its latents.
     """
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def clips(self) -> int:
-        return len(self.temb)
+        return self.temb.shape[1]
 
     def mixing(self, stream: str, part: str) -> dict[str, float]:
         """A row of the matrix of streams by adapters, for one part of them."""
@@ -114,7 +114,7 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
             keys = k
             if config.cfa_rope:
                 queries, keys, image_k = rotated(queries), turned_k, rotated(image_k)
-            first_share, prev_share = phi(run.temb[clip], parts["gate"], config.gate_temperature)
+            first_share, prev_share = phi(run.temb[s, clip], parts["gate"], config.gate_temperature)
             nothing = torch.zeros(cells, cells).to(x)
             for i in every:
                 references = [

@@ -32,11 +32,15 @@ def assert_follows_formulas(
     guides: Sequence[Guide] | None = None,
     tolerance: float = 1e-9,
 ) -> None:
-    """Each attention by itself, for the input that it gets in the model with these adapters in it."""
+    """Each attention by itself, for the input that it gets in the model with these adapters in it.
+
+    Each stream is at times of its own.
+    """
+    times = torch.cat([TIMES - 37 * stream for stream in range(len(streams))])
     with watched(base) as (calls, embeddings):
-        denoise(base, latents(base, len(streams) * CLIPS), text, TIMES.repeat(len(streams)))
+        denoise(base, latents(base, len(streams) * CLIPS), text, times)
     assert sorted(call.site.path for call in calls) == sorted(site.path for site in base.backbone.sites)
-    run = Run(adapters, strengths, streams, guides, embeddings[0][:CLIPS], FRAMES, (HEIGHT, WIDTH))
+    run = Run(adapters, strengths, streams, guides, embeddings[0].unflatten(0, (-1, CLIPS)), FRAMES, (HEIGHT, WIDTH))
     for call in calls:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)
         where = f"{call.site.kind} at {call.site.path}: "

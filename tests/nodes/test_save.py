@@ -32,7 +32,7 @@ def test_a_saved_motion_is_the_same_and_in_the_menu(comfyui: FakeComfyUI) -> Non
     assert all(torch.equal(before[key], after[key]) and before[key].dtype == after[key].dtype for key in before)
     assert read_info(kept) == read_info(SHIPPED / "rise.safetensors")
     (entry,) = run(MIVALoad, miva_name="my_rise.safetensors")[0]
-    assert entry.path == kept and entry.weight == 1
+    assert entry.path == kept and entry.strength == 1
 
 
 def test_nothing_is_ever_replaced(comfyui: FakeComfyUI) -> None:

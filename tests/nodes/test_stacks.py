@@ -29,7 +29,7 @@ def disc(side: int = 64) -> torch.Tensor:
 def test_a_motion_is_loaded_as_it_is_set() -> None:
     (entry,) = motion("jump", weight=-0.5, start_percent=0.25, end_percent=0.75)
     assert entry.path == SHIPPED / "jump.safetensors"
-    assert (entry.weight, entry.span, entry.mask) == (-0.5, (0.25, 0.75), None)
+    assert (entry.strength, entry.span, entry.mask) == (-0.5, (0.25, 0.75), None)
     assert entry.info.to_json() == read_info(entry.path).to_json()
 
 

@@ -69,7 +69,7 @@ def test_a_motion_is_learnt_as_the_engine_learns_it(
     (path,) = written(comfyui)
     assert path.name == "my_slide.safetensors" and path.parent.name.startswith("my_slide_")
     (entry,) = output[0]
-    assert (entry.path, entry.weight, entry.mask) == (path, 1.0, None)
+    assert (entry.path, entry.strength, entry.mask) == (path, 1.0, None)
     assert len(output[1]["loss"]) == 2
     assert shown(output) == (
         "Learnt in 2 of the 300 steps of `normal`: expect a weak or smeared motion (`steps` 0 takes all). "

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ...attention.context import Group
+from ...attention.cross_attention import CrossAttention
 from ...attention.guidance import GridGuidance
 from ...attention.linear_maps import each, fan_in, fan_out
 from ...attention.port import AttentionPort
-from ...attention.processor import Processor, base_share, total
+from ...attention.processor import total
 from ...attention.prompt import prompt_activation, prompt_gates
 from ...attention.self_attention import SelfAttention
 
@@ -37,42 +38,35 @@ class WanSelfAttention(SelfAttention):
         return tokens.unflatten(-3, (-1, self.context.frames)).flatten(-3, -2)
 
 
-class WanCrossAttention(Processor):
-    """Σ_j w_j W2_j(act(norm_j(W1_j q))) + (1 - Σ_j w_j) CA(x, text) (3.3.2), tokens (b, f s, d).
+class WanCrossAttention(CrossAttention):
+    """`CrossAttention` where a row holds all frames, and the base's query has a norm and a bias: tokens (b, f s, d).
 
-    q is the base's normed query. Without a text the share of CA is dropped, as where it is 0.
+    Σ_j w_j W2_j(act(norm_j(W1_j q))) + (1 - Σ_j w_j) CA(x, text) (3.3.2), q being the normed query.
     """
 
     def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
-        clips = self.context.clip_rows(len(x))
-        query = port.query(x)
-        gates = self._gates(x.shape[1])
-        of_clips, of_masks = [], []
-        if text is not None:
-            of_clips.append(_text_attention(port, query[:clips], text[:clips], gates))
+        text_term = [] if text is None else [self._text_share(port, x, text)]
+        clip_terms, mask_parts = self.prompts(port, x)
+        return torch.cat([total([*text_term, *clip_terms]), *mask_parts])
+
+    def prompts(self, port: AttentionPort, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        clips, gates, query = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query(x)
+        clip_terms, mask_parts = [], []
         for group in self.groups:
             prompts, q = group.parts("ca"), _prompt_query(group, port, query)
             first, second = ([getattr(prompt, name) for prompt in prompts] for name in ("first", "second"))
             hidden = prompt_activation(fan_out(q[:clips], first), prompts, group.config.ca_act)
-            of_clips.append(fan_in(hidden, second, gates[group.adapters]))
+            clip_terms.append(fan_in(hidden, second, gates[group.columns]))
             if group.config.mask and self.context.streams:
                 hidden = prompt_activation(each(group.mask_rows(q, clips), first), prompts, group.config.ca_act)
-                of_masks.append(each(hidden, second).flatten(0, 1))
-        return torch.cat([total(of_clips), *of_masks])
+                mask_parts.append(each(hidden, second).flatten(0, 1))
+        return clip_terms, mask_parts
 
     def _gates(self, tokens: int) -> Tensor:
         """`prompt_gates` where a row holds all frames: (n,) or (n, b, f s)."""
         frames = self.context.counted_frames()
         gates = prompt_gates(self.context, tokens // frames)
         return gates if gates.ndim == 1 else gates.unflatten(1, (-1, frames)).flatten(2, 3)
-
-
-def _text_attention(port: AttentionPort, query: Tensor, text: Tensor, gates: Tensor) -> Tensor:
-    """The share of the base's own cross-attention to the text."""
-    q, k, v = port.norm_query(query), port.key(text), port.value(text)
-    # One token of text is all that every query can attend to; its output map then needs no more than one row.
-    attended = v if v.shape[1] == 1 else port.attend(q, k, v)
-    return base_share(gates, q) * port.output(attended)
 
 
 def _prompt_query(group: Group, port: AttentionPort, query: Tensor) -> Tensor:

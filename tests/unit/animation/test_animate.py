@@ -17,11 +17,13 @@ from miva_core import (
     NoiseInit,
     Progress,
     RunOptions,
+    Strength,
     animate,
     describe,
     inject,
     load_base,
 )
+from miva_core.animation.motion import base_for
 from miva_core.bases.base import Base
 from miva_core.checks import LARGEST_VALUE
 from miva_core.diffusion.init_noise import adain
@@ -120,6 +122,23 @@ def test_adapters_at_weight_0_are_no_adapters(base: Base, picture: Tensor, pair:
     assert (moved.frames - plain.frames).abs().max() > 5e-3
 
 
+def test_a_strength_acts_part_by_part(base: Base, picture: Tensor, pair: tuple) -> None:
+    def run(strength: float | Strength, name: str = "one") -> Clip:
+        return animate(base, picture, [Motion(pair[0], strength, name=name)], QUICK)
+
+    plain, whole = animate(base, picture, [], QUICK), run(1.0)
+    assert_close(run(Strength(0.0, 0.0, 0.0)), plain)
+    assert torch.equal(run(Strength()).frames, whole.frames)
+    assert not torch.allclose(run(Strength(prompt=0.0)).frames, whole.frames, atol=1e-3)
+
+
+def test_a_motion_of_which_no_part_acts_is_no_motion(base: Base, pair: tuple) -> None:
+    none, some = (Motion(pair[0], Strength(*parts)) for parts in ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+    assert (none.acts, some.acts) == (False, True)
+    assert base_for(base, [some], 0) is base
+    assert base_for(base, [none], 0) is not base
+
+
 def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: Tensor, pair: tuple) -> None:
     def told(start: float, end: float, **options: Any) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:
@@ -162,6 +181,8 @@ def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: t
         ({"picture": "cat.png"}, "The picture is a str, expected a float tensor"),
         ({"options": RunOptions(size=64)}, "The size is 64, but it must be"),
         ({"options": RunOptions(fit="stretch")}, "by 'crop' or 'pad', but 'stretch' was asked for"),
+        ({"options": {"seed": 1}}, "The options are a dict"),
+        ({"options": {}}, "The options are a dict"),
         ({"callback": 3}, "The callback is a int, expected a function"),
     ],
 )
@@ -434,6 +455,9 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
         ({"steps": 2.5}, r"steps is 2\.5"),
         ({"steps": 1001}, "steps is 1001"),
         ({"scheduler": EulerDiscreteScheduler()}, "EulerDiscreteScheduler rescales"),
+        ({"size_in_file": 5}, "in the file is 5"),
+        ({"size_in_file": (64, 64, 3)}, "in the file"),
+        ({"size_in_file": (0, 64)}, "in the file"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

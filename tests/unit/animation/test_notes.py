@@ -11,8 +11,8 @@ import torch
 from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
-from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, load_base
-from miva_core.animation.notes import weight_notes, without_motion
+from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, Strength, animate, describe, load_base
+from miva_core.animation.notes import strength_notes, without_motion
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.errors import MIVAWarning
@@ -86,11 +86,20 @@ def test_below_0_a_clip_breaks_into_noise_and_above_2_it_turns_back(pan: Callabl
         (2, False, "pan runs at the weight 2; it was trained at 1."),
         (2.5, False, "pan runs at the weight 2.5: above 2 a motion turns back, and breaks"),
         (3, True, "pan runs at the weight 3: above 2 a motion turns back, and breaks"),
+        # of a strength per part the mean counts
+        (Strength(0.0, 0.0, 0.0), False, "pan has the weight 0 and does nothing."),
+        (Strength(0.0, 0.0, 1.5), False, "pan runs at the weight 0.5; it was trained at 1."),
+        (Strength(temporal=1.5), False, None),
+        (Strength(temporal=-4.0), False, "pan has the weight -0.666667: below 0"),
+        (Strength(temporal=7.0), True, "pan runs at the weight 3: above 2"),
+        (Strength(1.0, -1.0, 0.0), False, None),
     ],
 )
-def test_a_weight_has_one_note_or_none(make_unet: Callable, weight: float, masked: bool, expected: str | None) -> None:
+def test_a_weight_has_one_note_or_none(
+    make_unet: Callable, weight: float | Strength, masked: bool, expected: str | None
+) -> None:
     adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1, mask=masked))
-    found = weight_notes([Motion(adapter, weight, torch.ones(8, 8) if masked else None, "pan")])
+    found = strength_notes([Motion(adapter, weight, torch.ones(8, 8) if masked else None, "pan")])
     assert len(found) == (expected is not None)
     assert all(note.startswith(expected) for note in found)
 
@@ -101,6 +110,8 @@ def test_a_weight_has_one_note_or_none(make_unet: Callable, weight: float, maske
         ([(0.5, (0, 1)), (0.5, (0, 1))], None),
         ([(1.0, (0, 0.5)), (1.0, (0.5, 1))], None),
         ([(1.0, (0, 1)), (1.0, (0, 1))], "The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5."),
+        ([(0.1, (0, 1)), (0.2, (0, 1)), (0.7, (0, 0.5)), (0.7, (0.5, 1))], None),
+        ([(Strength(1.0, 1.0, 0.4), (0, 1)), (0.2, (0, 1))], None),
         (
             [(0.5, (0, 0.5)), (1.5, (0, 1))],
             "The weights sum to 2 and 1.5; a sum of 1 is the most stable: try 0.25, 0.75.",
@@ -111,7 +122,7 @@ def test_sums_of_weights_are_told_where_they_are_odd(
     make_unet: Callable, motions: list[tuple[float, tuple[float, float]]], expected: str | None
 ) -> None:
     adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1))
-    found = weight_notes([Motion(adapter, weight, span=span) for weight, span in motions])
+    found = strength_notes([Motion(adapter, weight, span=span) for weight, span in motions])
     assert found == ([] if expected is None else [expected])
 
 

@@ -15,12 +15,12 @@ from miva_core.errors import MIVAError
 class Constant:
     """A predictor that answers one number, and calls a function first."""
 
-    def __init__(self, value: float, then: Callable[[], None] = lambda: None) -> None:
-        self.value, self.then = value, then
+    def __init__(self, value: float, then: Callable[[], None] = lambda: None, flow: float = 0.0) -> None:
+        self.value, self.then, self.flow = value, then, flow
 
     def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
         self.then()
-        return Answer(torch.full_like(clips, self.value), torch.zeros(1))
+        return Answer(torch.full_like(clips, self.value), torch.full((1, 3, 2, 16, 16), self.flow))
 
 
 CLIPS, T = torch.zeros(1, 4, 3, 2, 2), torch.tensor(999)
@@ -32,6 +32,8 @@ def test_answers_that_are_no_numbers_end_in_a_sentence(value: float) -> None:
         FiniteAnswers(Constant(value), ["hop", "my pan"]).predict(CLIPS, T, 2)
     with pytest.raises(MIVAError, match="became NaN or infinite at step 1: take"):
         FiniteAnswers(Constant(value), []).predict(CLIPS, T, 0)
+    with pytest.raises(MIVAError, match="step 2"):
+        FiniteAnswers(Constant(0.0, flow=value), []).predict(CLIPS, T, 1)
 
 
 def test_other_answers_pass_as_they_are() -> None:

@@ -83,12 +83,12 @@ def test_cross_frame_bias(grid: int, width: int) -> None:
     bias = guidance(masks, width, rank=16 if grid == SIDE else 24).at(grid * grid).cross_frame
     coded = width == 40 and grid == SIDE
     assert isinstance(bias.first, Codes) is coded
-    first, later = ((b.query @ b.key.mT if isinstance(b, Codes) else b) for b in (bias.first, bias.later))
+    first, third_on = ((b.query @ b.key.mT if isinstance(b, Codes) else b) for b in (bias.first, bias.third_on))
     flat = masks[:, 0].flatten(2).double()
     for n in range(2):
         for found, pairs in (
             (first[n, 0].unflatten(0, (FRAMES, -1)), [(f, 0) for f in range(FRAMES)]),
-            (later[n, 0], [(f, f - 1) for f in range(2, FRAMES)]),
+            (third_on[n, 0], [(f, f - 1) for f in range(2, FRAMES)]),
         ):
             for product, (frame, reference) in zip(found, pairs, strict=True):
                 exact = agreement_bias(flat[n, frame], flat[n, reference])

@@ -43,8 +43,10 @@ def one_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 class OwnPort:
     """Attention written out, head by head, and rotary positions as complex numbers."""
 
-    def __init__(self, module: Any, rotary: tuple[Tensor, Tensor] | None, calls: list[str]) -> None:
-        self.module, self.rotary, self.calls = module, rotary, calls
+    def __init__(
+        self, module: Any, inner: Callable[..., Tensor], rotary: tuple[Tensor, Tensor] | None, calls: list[str]
+    ) -> None:
+        self.module, self.inner, self.rotary, self.calls = module, inner, rotary, calls
 
     def query(self, x: Tensor) -> Tensor:
         return layer(self.module.to_q, x)
@@ -80,6 +82,10 @@ class OwnPort:
     def output(self, y: Tensor) -> Tensor:
         return layer(self.module.to_out[0], y)
 
+    def attend_text(self, x: Tensor, text: Tensor) -> Tensor:
+        """By what stood at the module before, as a program would that lets others replace it."""
+        return self.inner(x, text)
+
 
 class ForwardInstaller:
     device, dtype = torch.device("cpu"), torch.float64
@@ -112,7 +118,7 @@ class ForwardInstaller:
         module = model.get_submodule(site.path)
 
         def run(plain: Any, hidden_states: Tensor, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
-            return processor(OwnPort(module, rotary_emb, self.calls), hidden_states, encoder_hidden_states)
+            return processor(OwnPort(module, plain, rotary_emb, self.calls), hidden_states, encoder_hidden_states)
 
         return run
 
@@ -194,7 +200,8 @@ def test_a_text_whose_share_is_none_may_be_left_out(
     site = next(site for site in describe(model).sites if site.kind == "ca")
     family = describe(model).family
     processor = installer.processors[site]
-    port = OwnPort(model.get_submodule(site.path), None, [])
+    module = model.get_submodule(site.path)
+    port = OwnPort(module, module, None, [])
     miva.context.begin(1, FRAMES, SIDE, SIDE)
     x = torch.randn(1, FRAMES * 4, site.dim) if family == "wan" else torch.randn(FRAMES, 4, site.dim)
     x, text = x.double(), torch.randn(len(x), 5, 24 if family == "wan" else 16).double()
