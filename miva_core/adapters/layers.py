@@ -33,8 +33,10 @@ class Delta(nn.Module):
 
 
 class CrossFrame(nn.Module):
-    """Cross-frame attention at one self-attention site (3.3.1): W_Q = base + q, W_O = 0 + out, one pair for both
-    references. At full rank q holds the difference to the base's matrix, so that no base weight is needed to build it.
+    """Cross-frame attention at one self-attention site (3.3.1): W_Q = base + q and W_O = 0 + out.
+
+    One pair serves both references. At full rank q holds the difference to the base's matrix, so that no base weight is
+    needed to build it.
 
     Shapes: q_bias and bias (dim,) or None; bias belongs to W_O.
     """
