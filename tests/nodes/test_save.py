@@ -147,7 +147,7 @@ def test_a_name_is_filled_in_before_it_is_checked(comfyui: FakeComfyUI) -> None:
     before = time.localtime().tm_year
     output = run(MIVASave, mivas=motion("rise"), filename_prefix="%year%/my_%width%")
     assert shown(output) in [f"Saved as {year}/my_64.safetensors" for year in (before, time.localtime().tm_year)]
-    with pytest.raises(MIVAError, match="is no name for a file in models/miva"):
+    with pytest.raises(MIVAError, match="no name for a file"):
         run(MIVASave, mivas=motion("rise"), filename_prefix="%date:hh:mm%")
 
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_filled_in_is_told(comfyui: FakeComfyUI, prefix: str) -> 
 
 @pytest.mark.parametrize("prefix", ["CON", "a/nul.txt", "com¹", "LPT9 ", "conout$"])
 def test_names_of_devices_are_told(comfyui: FakeComfyUI, prefix: str) -> None:
-    with pytest.raises(MIVAError, match="is a name that Windows keeps for itself: write another filename_prefix"):
+    with pytest.raises(MIVAError, match="Windows keeps for itself"):
         run(MIVASave, mivas=motion("rise"), filename_prefix=prefix)
     assert files(comfyui) == set()
 
