@@ -171,7 +171,7 @@ def test_what_has_the_wrong_type_is_named(base: Base, picture: Tensor, arguments
 
 
 def test_a_span_without_a_step_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
-    with pytest.raises(MIVAError, match=r"The span 0\.3 to 0\.45 of one holds none of the 4 steps"):
+    with pytest.raises(MIVAError, match=r"holds none of the 4"):
         animate(base, picture, [Motion(pair[0], name="one", span=(0.3, 0.45))], RunOptions(steps=4))
 
 
@@ -186,7 +186,7 @@ def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -
 def test_an_adapter_of_another_base_is_refused_by_its_name(base: Base, picture: Tensor, make_unet: Callable) -> None:
     stranger = MIVAAdapter(describe(make_unet()), CONFIGS[0])
     before = injected(base)
-    with pytest.raises(MIVAError, match=r"my pan.* made for another base"):
+    with pytest.raises(MIVAError, match=r"my pan.* another base"):
         animate(base, picture, [Motion(stranger, name="my pan")], QUICK)
     assert injected(base) == before
 
@@ -337,7 +337,7 @@ def test_a_start_has_the_latent_frames_of_its_base(make_base: Callable[..., Base
         animate(wan, picture, [], RunOptions(seed=6, start=drawn(wan, picture, 5, 2))).frames, plain.frames
     )
     assert (other.frames - plain.frames).abs().max() > 1e-3
-    with pytest.raises(MIVAError, match="The start noise is of shape"):
+    with pytest.raises(MIVAError, match="start noise is of shape"):
         animate(wan, picture, [], RunOptions(start=drawn(wan, picture, 5, 5)))
 
 
@@ -479,7 +479,7 @@ def test_a_run_inside_anothers_injection_is_refused(base: Base, picture: Tensor,
 
 
 def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> None:
-    with pytest.raises(MIVAError, match=r"values from .* to .*: scale them to 0 … 1"):
+    with pytest.raises(MIVAError, match=r"values from .* to .*: scale"):
         animate(base, picture * 255, [], QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
         animate(base, picture, [], RunOptions(size=(64, 64, 64)))
