@@ -52,7 +52,7 @@ def test_pictures_become_latents_and_latents_frames(base: Base) -> None:
 
 
 def test_an_unknown_base_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(MIVAError, match=r"no base 'huge'; known are tiny"):
+    with pytest.raises(MIVAError, match=r"no base 'huge'; .* tiny"):
         load_base("huge")
 
 
@@ -61,7 +61,7 @@ def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
     for other in WEIGHTS.iterdir():
         if other.name != part:
             (tmp_path / other.name).symlink_to(other)
-    with pytest.raises(MIVAError, match=rf"lacks .*{part}: install the package again"):
+    with pytest.raises(MIVAError, match=rf"lacks .*{part}: install"):
         load_tiny(tmp_path)
 
 
