@@ -76,7 +76,7 @@ def test_a_second_training_of_a_file_is_refused_while_the_first_runs(
 
     def meanwhile(progress: TrainingProgress) -> None:
         for resume in (False, True):
-            with pytest.raises(MIVAError, match=rf"slide\.safetensors is being trained by process {os.getpid()} on"):
+            with pytest.raises(MIVAError, match=rf"slide\.safetensors .* process {os.getpid()} on"):
                 train_and_save(
                     base,
                     training_set,
@@ -123,7 +123,7 @@ def test_the_file_of_a_partner_is_guarded_alike(
     given = {"base": base, "training_set": replace(training_set, masked=True), "recipe": masked(chosen)}
 
     def meanwhile(progress: TrainingProgress) -> None:
-        with pytest.raises(MIVAError, match=r"hop\.safetensors is being trained by process"):
+        with pytest.raises(MIVAError, match=r"hop\.safetensors is being trained"):
             train_and_save(**given, out=partner.out)
 
     train_and_save(**given, out=out, partner=partner, callback=meanwhile)
@@ -195,7 +195,7 @@ def test_another_file_in_the_place_of_the_result_is_no_result(
     ).adapter
     other.save(out, read_info(out), torch.float16)
     theirs = out.read_bytes()
-    with pytest.raises(MIVAError, match=r"is left alone: what was learnt is in .*slide_2\.safetensors"):
+    with pytest.raises(MIVAError, match=r"left alone: .*slide_2\.safetensors"):
         train_and_save(base, training_set, chosen, out, options=AGAIN)
     kept = load_file(out.with_stem("slide_2"))
     assert out.read_bytes() == theirs and all(torch.equal(kept[key], mine[key]) for key in mine)

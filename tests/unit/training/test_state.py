@@ -96,7 +96,7 @@ TENSORS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 def test_damaged_tensors_are_named(damage: str, path: Path) -> None:
     change, told = TENSORS[damage]
     rewrite(path, lambda tensors, header: change(tensors))
-    with pytest.raises(MIVAError, match="remove its folder to begin anew") as caught:
+    with pytest.raises(MIVAError, match="to begin anew") as caught:
         restored(path)
     assert told in str(caught.value) and str(path) in str(caught.value)
 
@@ -127,14 +127,14 @@ HEADERS: dict[str, Callable[[dict[str, Tensor], dict[str, Any]], object]] = {
 @pytest.mark.parametrize("damage", HEADERS)
 def test_a_header_that_no_training_writes_is_told(damage: str, path: Path) -> None:
     rewrite(path, HEADERS[damage])
-    with pytest.raises(MIVAError, match=r"checkpoint\.safetensors holds no state .*: remove its folder to begin anew"):
+    with pytest.raises(MIVAError, match=r"checkpoint\.safetensors holds no state"):
         restored(path)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "null", "1" * 5000, "{", '{"settings": 9}'])
 def test_a_header_that_is_no_object_is_told(text: str, path: Path) -> None:
     save_file({"losses": torch.ones(1).double()}, path, {"miva_training": text})
-    with pytest.raises(MIVAError, match="holds no state of a training"):
+    with pytest.raises(MIVAError, match="holds no state"):
         read_state(path)
 
 
@@ -176,5 +176,5 @@ def test_nothing_damaged_reaches_a_step(
     rewrite(
         tmp_path / CHECKPOINT, lambda tensors, header: [t.fill_(math.nan) for n, t in tensors.items() if "cfa" in n]
     )
-    with pytest.raises(MIVAError, match="NaN or infinite values for adapter"):
+    with pytest.raises(MIVAError, match="infinite values for adapter"):
         train(base, make_clips(base), replace(recipe, steps=2), folder=tmp_path, options=TrainOptions(resume=True))
