@@ -114,16 +114,16 @@ def test_a_clip_is_that_of_the_engine(
     assert clip.shape == (5, 64, 64, 3)
     assert torch.equal(clip, expected.frames)
     noise = run(MIVADCTInitNoise, model=model, image=shapes, noise_seed=3, strength=engine.noise.strength)[0]
-    given = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, noise=noise, **settings)[0]
-    assert torch.equal(given, clip)
+    again = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, noise=noise, **settings)[0]
+    assert torch.equal(again, clip)
 
 
 def test_another_vae_takes_the_place_of_the_checkpoints_own(files: Path) -> None:
-    own = run(MIVALoadBase, base=SD15)[0].base
+    whole = run(MIVALoadBase, base=SD15)[0].base
     other = run(MIVALoadBase, base=SD15 | {"vae": "other_vae.safetensors"})[0].base
-    assert same(own.model, other.model)
+    assert same(whole.model, other.model)
     vae = random(AutoencoderKL, 2, **VAE)
-    assert same(other.codec.vae, vae) and not same(own.codec.vae, vae)
+    assert same(other.codec.vae, vae) and not same(whole.codec.vae, vae)
 
 
 @pytest.mark.parametrize(("chosen", "dtype"), [(SD15, torch.float16), (WAN, torch.bfloat16)])
@@ -160,5 +160,5 @@ def test_positions_of_a_motion_module_that_are_not_the_usual_are_told_with_every
     for name, odd in (("shifted.ckpt", True), ("mm.ckpt", False)):
         model = run(MIVALoadBase, base=SD15 | {"motion_module": name})[0]
         for _ in range(2):
-            told = shown(run(MIVASampler, model=model, **settings))
-            assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in told) == odd
+            text = shown(run(MIVASampler, model=model, **settings))
+            assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in text) == odd

@@ -50,24 +50,24 @@ def menus(node: type[io.ComfyNode]) -> list[io.Input]:
 
 def filled(inputs: Sequence[io.Input], chosen: dict[str, str], model: Any) -> dict[str, Any]:
     """Something for every socket; of menus the chosen options, else the first."""
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for one in inputs:
         kind = one.get_io_type()
         if isinstance(one, io.DynamicCombo.Input):
             key = chosen.get(one.id, one.options[0].key)
             option = next(option for option in one.options if option.key == key)
-            given[one.id] = {one.id: key} | filled(option.inputs, chosen, model)
+            values[one.id] = {one.id: key} | filled(option.inputs, chosen, model)
         elif isinstance(one, io.Autogrow.Input):
-            given[one.id] = {}
+            values[one.id] = {}
         elif kind not in WIDGETS:
-            given[one.id] = (CONNECTED | {"MIVA_MODEL": model})[kind.partition(",")[0]]
-    return given
+            values[one.id] = (CONNECTED | {"MIVA_MODEL": model})[kind.partition(",")[0]]
+    return values
 
 
-def put(given: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for name in path[:-1]:
-        given = given[name]
-    given[path[-1]] = value
+        values = values[name]
+    values[path[-1]] = value
 
 
 def test_the_nodes_have_sockets_of_every_type_and_menus() -> None:
@@ -80,13 +80,13 @@ def test_the_nodes_have_sockets_of_every_type_and_menus() -> None:
 def test_a_plain_value_on_a_socket_is_told(node: type[io.ComfyNode], model: Any) -> None:
     for chosen, path, one in sockets(node):
         for wrong in PLAIN:
-            given = filled(node.define_schema().inputs, chosen, model)
-            put(given, path, wrong)
-            with pytest.raises(MIVAError) as told:
-                run_unchecked(node, **given)
+            values = filled(node.define_schema().inputs, chosen, model)
+            put(values, path, wrong)
+            with pytest.raises(MIVAError) as raised:
+                run_unchecked(node, **values)
             what = "a dict" if isinstance(wrong, dict) else repr(wrong)
             beginning = f"`{path[-1]}` was given {what}, and takes {one.get_io_type()} alone: connect "
-            assert str(told.value).startswith(beginning), (path, wrong)
+            assert str(raised.value).startswith(beginning), (path, wrong)
 
 
 @pytest.mark.parametrize("chosen", [None, "hunyuan"])
@@ -95,15 +95,15 @@ def test_an_option_of_a_newer_pack_is_told(name: str, chosen: str | None, model:
     """ComfyUI hands over nothing where it does not know what is chosen."""
     node = next(node for node in NODES if node.__name__ == name)
     (menu,) = menus(node)
-    given = filled(node.define_schema().inputs, {}, model)
-    del given[menu.id]
-    node.fingerprint_inputs(**given)
+    values = filled(node.define_schema().inputs, {}, model)
+    del values[menu.id]
+    node.fingerprint_inputs(**values)
     if chosen:
-        given[menu.id] = {menu.id: [chosen] if node.define_schema().is_input_list else chosen}
-    with pytest.raises(MIVAError) as told:
-        node.execute(**given)
+        values[menu.id] = {menu.id: [chosen] if node.define_schema().is_input_list else chosen}
+    with pytest.raises(MIVAError) as raised:
+        node.execute(**values)
     names = ", ".join(option.key for option in menu.options)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"What is chosen for `{menu.id}` is not known to this ComfyUI-MIVA, as when a newer one has made the workflow: "
         f"update ComfyUI-MIVA, or choose one of these: {names}."
     )
@@ -143,9 +143,9 @@ def test_of_lists_the_values_are_checked(model: Any) -> None:
 
 
 def test_a_long_text_is_cut() -> None:
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run_unchecked(MIVAInfo, mivas="x" * 100_000)
-    assert len(str(told.value)) < 200
+    assert len(str(raised.value)) < 200
 
 
 def test_a_number_too_long_to_be_written_is_told() -> None:

@@ -61,11 +61,11 @@ def test_without_a_motion_each_picture_has_a_move_of_its_own_seed(model: Any, th
 
 
 def test_frames_and_pictures_are_counted_on_the_node(model: Any, three: Tensor, shapes: Tensor) -> None:
-    told = shown(run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT))
-    assert told == "3 pictures × 3 frames = 9 frames of 64×64, 8 a second, one clip after the other."
+    text = shown(run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT))
+    assert text == "3 pictures × 3 frames = 9 frames of 64×64, 8 a second, one clip after the other."
     two = torch.cat([shapes, shapes])
-    told = shown(run(MIVASampler, model=model, mivas=motion(weight=0.0), image=two, **SHORT)).splitlines()
-    assert told[2] == "The pictures were scaled 384×384 to 64×64." and told[3].startswith("2 pictures × 3 frames = 6")
+    text = shown(run(MIVASampler, model=model, mivas=motion(weight=0.0), image=two, **SHORT)).splitlines()
+    assert text[2] == "The pictures were scaled 384×384 to 64×64." and text[3].startswith("2 pictures × 3 frames = 6")
 
 
 def test_a_mask_for_each_picture_or_one_for_all(model: Any, three: Tensor) -> None:
@@ -117,8 +117,8 @@ def test_a_stop_in_the_second_picture_leaves_the_model_as_it_was(
 
 def test_dctinit_noise_of_a_batch_is_what_the_sampler_draws(model: Any, three: Tensor) -> None:
     noise = run(MIVADCTInitNoise, model=model, image=three, noise_seed=7)[0]
-    given = run(MIVASampler, model=model, mivas=motion(), image=three, noise=noise, **SHORT)[0]
-    assert torch.equal(given, run(MIVASampler, model=model, mivas=motion(), image=three, seed=7, **SHORT)[0])
+    clip = run(MIVASampler, model=model, mivas=motion(), image=three, noise=noise, **SHORT)[0]
+    assert torch.equal(clip, run(MIVASampler, model=model, mivas=motion(), image=three, seed=7, **SHORT)[0])
 
 
 def test_noise_of_one_picture_serves_all_and_of_another_number_is_refused(model: Any, three: Tensor) -> None:

@@ -36,13 +36,13 @@ def test_a_default_that_cannot_be_chosen_is_refused() -> None:
 
 def test_ids_that_repeat_are_refused() -> None:
     twice = [io.Image.Input("image"), io.Mask.Input("image")]
-    told: dict[str, Any] = {"node_id": "A", "display_name": "A", "category": "A", "description": "A."}
+    texts: dict[str, Any] = {"node_id": "A", "display_name": "A", "category": "A", "description": "A."}
     with pytest.raises(ValueError, match="missing or repeat: image"):
-        io.Schema(inputs=twice, **told)
+        io.Schema(inputs=twice, **texts)
     with pytest.raises(ValueError, match="Inputs under words need ids"):
         io.DynamicCombo.Option("words", twice)
     with pytest.raises(ValueError, match="Outputs need ids"):
-        io.Schema(outputs=[io.Mask.Output("mask"), io.Mask.Output("mask")], **told)
+        io.Schema(outputs=[io.Mask.Output("mask"), io.Mask.Output("mask")], **texts)
 
 
 def test_a_method_that_comfyui_never_calls_is_refused() -> None:
