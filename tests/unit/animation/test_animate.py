@@ -121,7 +121,7 @@ def test_adapters_at_weight_0_are_no_adapters(base: Base, picture: Tensor, pair:
 
 
 def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: Tensor, pair: tuple) -> None:
-    def told(start: float, end: float, **options: Any) -> list[str]:
+    def warned(start: float, end: float, **options: Any) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MIVAWarning)
             animate(
@@ -133,11 +133,11 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
         texts = [str(warning.message) for warning in caught if warning.category is MIVAWarning]
         return [text for text in texts if " is off at " in text]
 
-    (text,) = told(0.0, 0.75)
+    (text,) = warned(0.0, 0.75)
     assert text.startswith("one is off at the last step")
-    assert told(0.0, 0.76) == told(0.5, 1.0) == []
+    assert warned(0.0, 0.76) == warned(0.5, 1.0) == []
     sigmas = torch.tensor([80.0, 14.0, 3.0, 1.0, 0.0])
-    assert told(0.0, 0.75, scheduler=base.scheduler) == told(0.0, 0.75, sigmas=sigmas) == []
+    assert warned(0.0, 0.75, scheduler=base.scheduler) == warned(0.0, 0.75, sigmas=sigmas) == []
 
 
 @OFF_AT_THE_END
@@ -314,19 +314,19 @@ def drawn(base: Base, picture: Tensor, seed: int, frames: int) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_start_that_would_be_drawn_makes_the_same_clip(base: Base, picture: Tensor, dtype: torch.dtype) -> None:
     start = drawn(base, picture, 5, 4).to(dtype)
-    given, plain = (
+    started, plain = (
         animate(base, picture, [], replace(QUICK, seed=5, start=start)),
         animate(base, picture, [], replace(QUICK, seed=5)),
     )
-    assert torch.equal(given.frames, plain.frames)
+    assert torch.equal(started.frames, plain.frames)
 
 
 def test_the_start_counts_and_the_seed_does_not(base: Base, picture: Tensor) -> None:
     start = drawn(base, picture, 6, 4)
-    given = [animate(base, picture, [], replace(QUICK, seed=seed, start=start)).frames for seed in (5, 6)]
+    clips = [animate(base, picture, [], replace(QUICK, seed=seed, start=start)).frames for seed in (5, 6)]
     plain = [animate(base, picture, [], replace(QUICK, seed=seed)).frames for seed in (5, 6)]
-    assert torch.equal(given[0], plain[1]) and torch.equal(given[1], plain[1])
-    assert (given[0] - plain[0]).abs().max() > 5e-3
+    assert torch.equal(clips[0], plain[1]) and torch.equal(clips[1], plain[1])
+    assert (clips[0] - plain[0]).abs().max() > 5e-3
 
 
 def test_a_start_has_the_latent_frames_of_its_base(make_base: Callable[..., Base]) -> None:
@@ -400,7 +400,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
 
     right = drawn(base, picture, 5, 4)
     start = STARTS[wrong](right)
-    told = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else "a list"
+    found = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else "a list"
     watch = base.model.register_forward_pre_hook(refuse)
     try:
         before = injected(base)
@@ -409,7 +409,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
         assert injected(base) == before
     finally:
         watch.remove()
-    assert str(raised.value) == f"The start noise is {told}, expected finite numbers of shape {tuple(right.shape)}."
+    assert str(raised.value) == f"The start noise is {found}, expected finite numbers of shape {tuple(right.shape)}."
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
