@@ -312,13 +312,13 @@ def test_a_missing_or_misshapen_tensor_is_named(
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "message"),
+    ("name", "files", "message"),
     [
         ("animatediff", {}, "needs a checkpoint and a motion module: name the checkpoint, too"),
         ("animatediff", {"checkpoint": "x"}, "name the motion module, too"),
         ("tiny", {"checkpoint": "x"}, "The base tiny takes no checkpoint"),
     ],
 )
-def test_files_that_are_missing_or_too_many(name: str, given: dict[str, str], message: str) -> None:
+def test_files_that_are_missing_or_too_many(name: str, files: dict[str, str], message: str) -> None:
     with pytest.raises(MIVAError, match=message):
-        load_base(name, **given)
+        load_base(name, **files)

@@ -95,8 +95,8 @@ def test_the_command_line_lists_it_and_takes_its_files(toy: BaseSpec, capfd: pyt
     assert "  toy\n" in capfd.readouterr().out
     with pytest.raises(SystemExit):
         main(["animate", "--help"])
-    told = " ".join(capfd.readouterr().out.split())
-    assert "wan or toy" in told and "--blocks FILE for toy its bricks" in told
+    output = " ".join(capfd.readouterr().out.split())
+    assert "wan or toy" in output and "--blocks FILE for toy its bricks" in output
 
 
 @pytest.mark.parametrize("spec", BASES.values(), ids=lambda spec: spec.name)
