@@ -209,8 +209,8 @@ def test_sam_2_on_a_card() -> None:
             segmenter = load_segmenter(SEGMENTER)
             if card:
                 segmenter.model.to(card)
-            given = {"points": points}, {"boxes": boxes}, {"boxes": boxes, "rough": masks}
-            logits = [segmenter(shown.frames[0], **prompts) for prompts in given]
+            hints = {"points": points}, {"boxes": boxes}, {"boxes": boxes, "rough": masks}
+            logits = [segmenter(shown.frames[0], **prompts) for prompts in hints]
             logits += segmenter.track(shown.frames, masks)
             assert not any(each.is_cuda for each in logits)
             found.append(torch.stack(logits))

@@ -216,9 +216,9 @@ def test_what_is_opaque_of_a_clip_is_its_mask(name: str, masks: int, tmp_path: P
 def test_files_of_masks_count_before_opacity_and_opacity_before_a_search(tmp_path: Path) -> None:
     opacity = cut_outs(tmp_path, "a.mov")
     cut_outs(tmp_path, "b.mov")
-    given = torch.zeros(6, 48, 64, 3)
-    given[:, 40:] = 1
-    write_frames(tmp_path / "b_masks", given)
+    painted = torch.zeros(6, 48, 64, 3)
+    painted[:, 40:] = 1
+    write_frames(tmp_path / "b_masks", painted)
 
     def find(frames: Tensor) -> Tensor:
         return torch.stack([1 - frames[..., 0], frames[..., 2] * 0 + 0.8])
@@ -229,7 +229,7 @@ def test_files_of_masks_count_before_opacity_and_opacity_before_a_search(tmp_pat
         "Masks are taken from the transparency of a.mov: opaque is the subject."
     ]
     assert torch.equal(a.masks[0] > 127, opacity > 0.5)
-    assert torch.equal(b.masks[0], (given[..., 0] * 255).byte())
+    assert torch.equal(b.masks[0], (painted[..., 0] * 255).byte())
     assert (a.masks[1] == 204).all() and (b.masks[1] == 204).all()
 
 
@@ -320,8 +320,8 @@ def test_masks_of_oblong_pixels_are_the_same_from_files_and_from_a_socket(tmp_pa
     write_frames(tmp_path / "a_masks", masks.expand(-1, -1, -1, 3))
     spec = ClipSpec((20, 48), 5, 8)
     (clip,) = read_clips(tmp_path, spec, 1)
-    frames, fps, given = read_masked_video("a", tmp_path / "a.mov", masks[..., 0])
-    connected = clip_from_frames("a", frames, fps, spec, given)
+    frames, fps, found = read_masked_video("a", tmp_path / "a.mov", masks[..., 0])
+    connected = clip_from_frames("a", frames, fps, spec, found)
     assert torch.equal(connected.frames, clip.frames)
     assert (connected.masks.int() - clip.masks.int()).abs().max() <= 1
 

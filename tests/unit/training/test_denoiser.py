@@ -59,8 +59,8 @@ def test_the_model_sees_a_clean_frame_and_noised_ones(kind: str, centred: bool, 
 
     t = steps_of(kind)
     denoiser_of(model, kind, centred).answer(clips, t)
-    frames, told = seen[0]
-    assert torch.equal(told, t)
+    frames, steps = seen[0]
+    assert torch.equal(steps, t)
     for b in range(B):
         alpha, sigma = levels(kind, t[b].item())
         assert torch.equal(frames[b, :, 0], clips.latents[b, :, 0])

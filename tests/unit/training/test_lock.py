@@ -57,19 +57,19 @@ def test_another_process_is_named_and_its_lock_dies_with_it(out: Path) -> None:
 
 
 def test_a_thread_of_the_same_process_is_kept_out_too(out: Path) -> None:
-    told = []
+    refusals = []
 
     def tried() -> None:
         with pytest.raises(MIVAError, match=rf"trained by process {os.getpid()} on") as caught:
             check_start(out, resume=False)
-        told.append(caught)
+        refusals.append(caught)
 
     with training_lock(training_folder(out), out):
         tried()
         thread = threading.Thread(target=tried)
         thread.start()
         thread.join(30)
-    assert len(told) == 2
+    assert len(refusals) == 2
     check_start(out, resume=False)
 
 

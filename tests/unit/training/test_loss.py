@@ -27,7 +27,7 @@ class Stub(nn.Module):
 
     def forward(self, frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
         text = encoder_hidden_states
-        self.given = frames, t, text
+        self.arguments = frames, t, text
         # As a video U-Net does, the text of frame f of clip b is row b F + f.
         spoken = text.mean((1, 2)).view(frames.shape[0], 1, frames.shape[2], 1, 1)
         sample = self.gain * frames + spoken - t.view(-1, 1, 1, 1, 1) / 1000
@@ -151,7 +151,7 @@ def test_almost_clean_steps_weigh_no_more_than_ten(batch: dict[str, Tensor]) -> 
 def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch: dict[str, Tensor]) -> None:
     model = Stub()
     losses_of(model, batch)
-    frames, t, text = model.given
+    frames, t, text = model.arguments
     assert torch.equal(frames[:, :, 0], batch["latents"][:, :, 0]) and torch.equal(t, batch["t"])
     for b in range(CLIPS):
         for f in range(FRAMES):

@@ -124,7 +124,7 @@ def test_masks_flow_as_their_subjects_do_and_are_not_asked_about_the_rest(batch:
     batch["weights"] = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
     flow = torch.ones(CLIPS, FRAMES, 3, 2 * SIDE, 2 * SIDE)
     both = torch.cat([flow, flow_within(flow, batch["masks"][0])])
-    without, with_flow = (run(batch, model=Still(), flow=known)[0] for known in (None, both))
+    without, with_flow = (run(batch, model=Still(), flow=flow)[0] for flow in (None, both))
     subject = (batch["masks"][0, :, 1:] > 0.5).float().mean((1, 2, 3))
     torch.testing.assert_close(with_flow - without, FLOW_WEIGHT * torch.cat([torch.ones(CLIPS), subject]))
 

@@ -83,8 +83,8 @@ def test_a_training_leaves_a_file_with_its_record_and_a_folder_to_look_at(
     info = read_info(out)
     assert (info.motion, info.subject, info.author, info.licence) == ("slide right", "a square", "somebody", "CC0-1.0")
     assert (info.frames, info.size, info.fps) == (5, (32, 32), 8)
-    told = {"steps": 6, "clips": 2, "lr": 0.01, "batch": 2, "seed": 3, "preset": "normal", "names": "a, b"}
-    assert told.items() <= info.training.items() and info.training["final loss"] == pytest.approx(
+    expected = {"steps": 6, "clips": 2, "lr": 0.01, "batch": 2, "seed": 3, "preset": "normal", "names": "a, b"}
+    assert expected.items() <= info.training.items() and info.training["final loss"] == pytest.approx(
         outcome.losses[-1], abs=1e-5
     )
     loaded = MIVAAdapter.load(out, base.backbone)

@@ -94,11 +94,11 @@ TENSORS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 
 @pytest.mark.parametrize("damage", TENSORS)
 def test_damaged_tensors_are_named(damage: str, path: Path) -> None:
-    change, told = TENSORS[damage]
+    change, message = TENSORS[damage]
     rewrite(path, lambda tensors, header: change(tensors))
     with pytest.raises(MIVAError, match="to begin anew") as caught:
         restored(path)
-    assert told in str(caught.value) and str(path) in str(caught.value)
+    assert message in str(caught.value) and str(path) in str(caught.value)
 
 
 HEADERS: dict[str, Callable[[dict[str, Tensor], dict[str, Any]], object]] = {
@@ -148,8 +148,8 @@ def test_a_header_that_claims_more_than_any_has_is_not_read(path: Path) -> None:
         "try: read_state(Path(sys.argv[1]))\n"
         "except ValueError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
-    told = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
-    assert int(told.stdout) < 50_000  # KiB; read whole it would be 99 MB and more
+    process = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert int(process.stdout) < 50_000  # KiB; read whole it would be 99 MB and more
 
 
 def test_a_stop_before_the_first_step_that_counts_goes_on(tmp_path: Path) -> None:

@@ -189,9 +189,9 @@ class Breaks(nn.Module):
         super().__init__()
         self.model, self.left = model, calls
 
-    def forward(self, *given: Any, **named: Any) -> Any:
+    def forward(self, *args: Any, **named: Any) -> Any:
         self.left -= 1
-        answer = self.model(*given, **named)
+        answer = self.model(*args, **named)
         if self.left < 0:
             answer.sample = answer.sample * math.nan
         return answer
@@ -252,11 +252,11 @@ def test_what_a_training_was_begun_with_must_not_change(
     train(base, clips, recipe, folder=tmp_path, stop=after(2), settings={"clips": "abc"})
 
     def resume(**changes: Any) -> None:
-        given = {"base": base, "clips": clips, "recipe": recipe, "settings": {"clips": "abc"}} | changes
-        given["options"] = replace(given.get("options", TrainOptions()), resume=True)
-        train(**given, folder=tmp_path)
+        arguments = {"base": base, "clips": clips, "recipe": recipe, "settings": {"clips": "abc"}} | changes
+        arguments["options"] = replace(arguments.get("options", TrainOptions()), resume=True)
+        train(**arguments, folder=tmp_path)
 
-    for changes, told in (
+    for changes, message in (
         ({"recipe": make_recipe(batch=3)}, "begun with batch 2, not 3"),
         ({"options": TrainOptions(seed=1)}, "begun with seed 0, not 1"),
         ({"options": TrainOptions(precision="bf16")}, "begun with precision fp32, not bf16"),
@@ -264,7 +264,7 @@ def test_what_a_training_was_begun_with_must_not_change(
         ({"options": TrainOptions(start=make_adapter(base.model))}, "begun without from"),
         ({"recipe": make_recipe(config=replace(recipe.config, ca_rank=7))}, "begun with ca_rank 4, not 7"),
     ):
-        with pytest.raises(MIVAError, match=told):
+        with pytest.raises(MIVAError, match=message):
             resume(**changes)
     other = make_base("wan")
     with pytest.raises(MIVAError, match="begun with another base"):
@@ -290,8 +290,8 @@ def test_it_can_begin_with_an_adapter(
     kept = [p.clone() for p in start.parameters()]
     outcome = train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, options=TrainOptions(start=start))
     assert equal(kept, list(start.parameters()))
-    for found, given in zip(values(outcome), kept, strict=True):
-        torch.testing.assert_close(found, given, atol=1e-6, rtol=1e-5)
+    for found, expected in zip(values(outcome), kept, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     with pytest.raises(MIVAError, match="begun with from"):
         train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, options=TrainOptions(resume=True))
 
