@@ -124,10 +124,10 @@ def trained(variant: Variant, photos: Path, folder: Path) -> tuple[Base, nn.Embe
 
 def speeds_and_gains(base: Base, words: nn.Embedding, motion: str, ideal: Ideal, seeds: int) -> tuple[Tensor, Tensor]:
     """Speed / ideal speed and PSNR above a still picture's, both (seeds, pictures)."""
-    told = replace(base, text=caption_of(motion, words.weight))
+    captioned = replace(base, text=caption_of(motion, words.weight))
     of_seeds = []
     for seed in range(seeds):
-        clips = [animate(told, clip[0], [], RunOptions(seed=seed, frames=LENGTH)).frames for clip in ideal.frames]
+        clips = [animate(captioned, clip[0], [], RunOptions(seed=seed, frames=LENGTH)).frames for clip in ideal.frames]
         of_seeds.append(scores(torch.stack(clips), ideal, motion))
     found = joined(of_seeds)
     return found.speed, found.gain

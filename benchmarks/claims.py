@@ -277,8 +277,8 @@ def weights_table(base: Base, pictures: Tensor, seeds: int, work: Path) -> list[
                 area = swept(mask)
                 flow, wanted = clip_flow(clip), clip_flow(truth)
                 pans.append(float(median_flow(flow, ~area) @ way / (median_flow(wanted, ~area) @ way)))
-                own, own_wanted = (f[:, area].mean(1) - f[:, ~area].mean(1) for f in (flow, wanted))
-                moves.append(float((own * own_wanted).sum() / (own_wanted**2).sum().clamp_min(1e-6)))
+                within, wanted_within = (f[:, area].mean(1) - f[:, ~area].mean(1) for f in (flow, wanted))
+                moves.append(float((within * wanted_within).sum() / (wanted_within**2).sum().clamp_min(1e-6)))
                 right.append(pans[-1] > 0 and moves[-1] > 0)
         pan, move = (torch.tensor(values).view(seeds, -1) for values in (pans, moves))
         both = torch.tensor(right).float().mean() * 100

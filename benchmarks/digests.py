@@ -68,10 +68,10 @@ QUICK = RunOptions(**SHORT)
 
 
 def digest(result: Result) -> str:
-    known = hashlib.sha256()
+    sha = hashlib.sha256()
     for part in parts_of(result):
-        known.update(part)
-    return known.hexdigest()[:16]
+        sha.update(part)
+    return sha.hexdigest()[:16]
 
 
 def parts_of(result: Result) -> Iterator[bytes]:
@@ -315,8 +315,8 @@ def passes(model: nn.Module, configs: Mapping[str, MIVAConfig], text_rows: int) 
         yield "in part", call()
         miva.set_mask_streams(True)
         yield "streams", call(3)
-        given = {"masked": small.square(8, 8, 0, 0, 0.6), "unguided": small.square(8, 8, 0.4, 0.5, 0.5)}
-        miva.set_masks({name: mask.expand(1, 3, -1, -1) * 0.9 for name, mask in given.items()})
+        guides = {"masked": small.square(8, 8, 0, 0, 0.6), "unguided": small.square(8, 8, 0.4, 0.5, 0.5)}
+        miva.set_masks({name: mask.expand(1, 3, -1, -1) * 0.9 for name, mask in guides.items()})
         yield "guided", call(3)
     yield "removed", call()
 
@@ -342,14 +342,14 @@ def training() -> Results:
     small.write_clips(Path("clips"))
     out, whole, state = Path("slide.safetensors"), Path("whole.safetensors"), Path("state.safetensors")
     command = ("train", "clips", "--out", out.name, "--steps", "3", *TRAINING)
-    told = run(*command)
+    output = run(*command)
     out.rename(whole)
     out.with_suffix(".training").rename("whole.training")
     stop_after(2, Path("clips"), out)
     shutil.copy(out.with_suffix(".training") / "checkpoint.safetensors", state)
     run(*command, "--resume")
     samples = Path("whole.training/samples_000003.png")
-    return {"adapter": whole, "resumed": out, "state": state, "samples": samples, "told": told}
+    return {"adapter": whole, "resumed": out, "state": state, "samples": samples, "told": output}
 
 
 def stop_after(step: int, clips: Path, out: Path) -> None:
@@ -375,8 +375,8 @@ def masked_training() -> Results:
     """Two masked motions that learn beside each other; another that begins anew."""
     small.write_clips(Path("clips"))
     masked = ("train", "clips", "--masked", *TRAINING)
-    beside = ("--from", "jump_masked", "--beside", "sway_masked", "--beside-out", "b.safetensors")
-    run(*masked, *beside, "--out", "a.safetensors", "--steps", "2")
+    partner = ("--from", "jump_masked", "--beside", "sway_masked", "--beside-out", "b.safetensors")
+    run(*masked, *partner, "--out", "a.safetensors", "--steps", "2")
     run(*masked, "--out", "c.safetensors", "--steps", "1", "--preset", "quick", "--subject", "square")
     return {name: Path(f"{name}.safetensors") for name in "abc"}
 
@@ -428,7 +428,7 @@ def evaluation() -> Results:
     """The measures of a clip, and the command's table."""
     small.write_picture(Path("stills/a.png"), small.picture("measured"))
     small.write_picture(Path("stills/b.png"), small.picture("measured, too", 80, 120))
-    told = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "2", "--device", "cpu")
+    output = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "2", "--device", "cpu")
     still, subject = small.picture("measured", 64, 64), small.square(64, 64, 0.2, 0.2, 0.5)
     frames = torch.stack([still.roll(2 * i, 1) for i in range(5)])
     numbers = evaluate(frames, still, subject.expand(5, -1, -1), dino=lambda frames: frames.flatten(1))
@@ -436,7 +436,7 @@ def evaluation() -> Results:
         "numbers": json.dumps(numbers, sort_keys=True),
         "table": Path("scores/evaluation.md"),
         "sheet": Path("scores/evaluation_sheet.png"),
-        "told": told,
+        "told": output,
     }
 
 
@@ -447,19 +447,19 @@ def animate_command() -> Results:
     common = ("--steps", "2", "--frames", "6", "--device", "cpu")
     subject = ("--miva", "jump_masked", "--mask", "jump_masked=subject.png", "--save-masks", "--sheet", "sheet.png")
     camera = ("--miva", "zoom_in:0.5@0-0.5", "--miva", "pan_left:0.4", "--fit", "pad", "--dct-strength", "0.3")
-    told = run("animate", "photo.png", *subject, *common, "--size", "96x64", "--out", "clip.mp4")
-    told += run("animate", "photo.png", *camera, *common, "--adain", "--out", "camera.gif")
-    told += run("animate", "photo.png", *common, "--seed", "4", "--out", "alone.webp")
+    output = run("animate", "photo.png", *subject, *common, "--size", "96x64", "--out", "clip.mp4")
+    output += run("animate", "photo.png", *camera, *common, "--adain", "--out", "camera.gif")
+    output += run("animate", "photo.png", *common, "--seed", "4", "--out", "alone.webp")
     files = ("clip.mp4", "clip_jump_masked_mask.mp4", "sheet.png", "camera.gif", "alone.webp")
-    return {**{name: Path(name) for name in files}, "told": told}
+    return {**{name: Path(name) for name in files}, "told": output}
 
 
 def camera_clips() -> Results:
     """The command that films stills."""
     small.write_picture(Path("stills/a.png"), small.picture("still", 200, 240))
     way = ("--motion", "zoom-in", "--easing", "ease-in", "--speed", "0.7", "--size", "64x48", "--frames", "6")
-    told = run("camera-clips", "stills", *way, "--out", "clips")
-    return {**{path.name: path for path in sorted(Path("clips").iterdir())}, "told": told}
+    output = run("camera-clips", "stills", *way, "--out", "clips")
+    return {**{path.name: path for path in sorted(Path("clips").iterdir())}, "told": output}
 
 
 def mask_command() -> Results:
@@ -468,11 +468,11 @@ def mask_command() -> Results:
     small.write_clips(Path("clips"), "a", frames=4)
     models = ("--segmenter", str(SHAPES / "sam2"), "--device", "cpu")
     words = ("--prompt", "green circle.", "--detector", str(SHAPES / "grounding-dino"))
-    told = run("mask", "photo.png", "--box", "40,40,125,110", "--grabcut", "--grow", "2", "--out", "cut")
-    told += run("mask", str(PICTURES / "miva_shapes.jpg"), *words, *models, "--feather", "3", "--out", "words")
-    told += run("mask", "clips/a", "--box", "0,6,20,26", *models, "--out", "clip")
+    output = run("mask", "photo.png", "--box", "40,40,125,110", "--grabcut", "--grow", "2", "--out", "cut")
+    output += run("mask", str(PICTURES / "miva_shapes.jpg"), *words, *models, "--feather", "3", "--out", "words")
+    output += run("mask", "clips/a", "--box", "0,6,20,26", *models, "--out", "clip")
     paths = [path for folder in ("cut", "words", "clip") for path in sorted(Path(folder).rglob("*.*"))]
-    return {**{path.as_posix(): path for path in paths}, "told": told.replace(str(PICTURES), "")}
+    return {**{path.as_posix(): path for path in paths}, "told": output.replace(str(PICTURES), "")}
 
 
 def listings() -> Results:

@@ -146,7 +146,7 @@ def step_operations(architecture: Architecture) -> dict[str, int]:
     """Operations of every kind of step; with codes and with additive masks, which add none."""
     model, size, meta = architecture.build().eval(), architecture.full, torch.device("meta")
     step = partial(architecture.step, model, size, device=meta, dtype=torch.float32)
-    double = partial(architecture.step, model, beside(size), True, meta, torch.float32)
+    double = partial(architecture.step, model, with_mask(size), True, meta, torch.float32)
     counts = {"base": operations(partial(step, adapted=False))}
     with inject(model, jump=masked_adapter(model)) as miva:
         counts["plain"] = operations(partial(step, adapted=True))
@@ -159,7 +159,7 @@ def step_operations(architecture: Architecture) -> dict[str, int]:
     return counts
 
 
-def beside(size: Size) -> Size:
+def with_mask(size: Size) -> Size:
     """The size of a clip with one mask sequence."""
     return replace(size, latents=(2, *size.latents[1:]))
 
@@ -196,7 +196,7 @@ def step_times(architecture: Architecture, device: torch.device, rounds: int) ->
     finish = torch.cuda.synchronize if on_card else lambda: None
     adapter = masked_adapter(model)
     single = partial(architecture.step, model, size, device=device, dtype=dtype)
-    double = partial(architecture.step, model, beside(size), True, device, dtype)
+    double = partial(architecture.step, model, with_mask(size), True, device, dtype)
     measured = []
     for _ in range(rounds + 1):
         times = {"base": seconds_of(partial(single, adapted=False), finish)}

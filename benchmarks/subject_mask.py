@@ -63,10 +63,10 @@ def of_pictures(detector: Detector, segmenter: Segmenter) -> dict[str, str]:
             wanting.append(score < 0.3)
         masks += overlap(found.masks[:, 0], scene.masks[:, 0]).tolist()
         centres = [[(x0 + x1) / 2, (y0 + y1) / 2, 1] for x0, y0, x1, y1 in truth.tolist()]
-        given = segment(scene.frames, segmenter, points=[[centre] for centre in centres])
-        clicked += overlap(given[:, 0], scene.masks[:, 0]).tolist()
-        given = segment(scene.frames, segmenter, rough=torch.roll(scene.masks[:, 0], (2, -2), (1, 2)))
-        rough += overlap(given[:, 0], scene.masks[:, 0]).tolist()
+        masks = segment(scene.frames, segmenter, points=[[centre] for centre in centres])
+        clicked += overlap(masks[:, 0], scene.masks[:, 0]).tolist()
+        masks = segment(scene.frames, segmenter, rough=torch.roll(scene.masks[:, 0], (2, -2), (1, 2)))
+        rough += overlap(masks[:, 0], scene.masks[:, 0]).tolist()
         missing = next(
             f"{colour} {kind}" for colour in ("red", "blue") for kind in KINDS if f"{colour} {kind}" not in scene.names
         )

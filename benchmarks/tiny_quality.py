@@ -279,9 +279,9 @@ def benchmark_pair(base: Base, pan: str, subject: str, pictures: Tensor, seeds: 
                 area = swept(mask)
                 flow, wanted = clip_flow(clip), clip_flow(truth)
                 follows = -median_flow(flow, ~area) @ direction > 0
-                own = flow[:, area].mean(1) - flow[:, ~area].mean(1)
-                own_wanted = wanted[:, area].mean(1) - wanted[:, ~area].mean(1)
-                both.append((bool(follows), bool((own * own_wanted).sum() > 0)))
+                within = flow[:, area].mean(1) - flow[:, ~area].mean(1)
+                wanted_within = wanted[:, area].mean(1) - wanted[:, ~area].mean(1)
+                both.append((bool(follows), bool((within * wanted_within).sum() > 0)))
             if seed == 0:
                 rows = [
                     (f"{label}, picture {k + 1}", clip[k])

@@ -66,21 +66,21 @@ class FastAttention(torch.autograd.Function):
 
 @contextmanager
 def fast_attention() -> Iterator[None]:
-    own = nn.functional.scaled_dot_product_attention
+    original = nn.functional.scaled_dot_product_attention
     nn.functional.scaled_dot_product_attention = lambda q, k, v, *_, **__: FastAttention.apply(q, k, v)
     try:
         yield
     finally:
-        nn.functional.scaled_dot_product_attention = own
+        nn.functional.scaled_dot_product_attention = original
 
 
 class LiveBytes(TorchDispatchMode):
     """Bytes of the tensors that are alive, and the most there were; those known beforehand are left out."""
 
-    def __init__(self, known: list[Tensor]) -> None:
+    def __init__(self, resident: list[Tensor]) -> None:
         super().__init__()
-        self._seen = {tensor.untyped_storage()._cdata for tensor in known}
-        self._known = known
+        self._seen = {tensor.untyped_storage()._cdata for tensor in resident}
+        self._resident = resident
         self.now = self.peak = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -178,9 +178,9 @@ def followed(name: str, masked: bool, checkpointing: bool = True) -> Need:
     with torch.device("meta"):
         adapter = MIVAAdapter(base.backbone, chosen.config)
     step = TrainStep(base, adapter, chosen)
-    known = [*step.parameters(), *step.buffers()]
-    resident = sum(t.nbytes for t in [*known, *vae.parameters()]) + 8 * adapter.num_parameters()
-    with fast_attention(), LiveBytes(known) as live, step.injected():
+    tensors = [*step.parameters(), *step.buffers()]
+    resident = sum(t.nbytes for t in [*tensors, *vae.parameters()]) + 8 * adapter.num_parameters()
+    with fast_attention(), LiveBytes(tensors) as live, step.injected():
         step(*inputs(name, masked, "meta")).backward()
     return Need(resident, live.peak)
 
@@ -196,9 +196,9 @@ def pictures_need(name: str) -> tuple[int, int]:
     pictures = torch.zeros(1, *shown, *base.size, device="meta", dtype=torch.bfloat16)
     latents = torch.zeros(1, *latent, height, width, device="meta", dtype=torch.bfloat16)
     peaks = []
-    for work, given in ((vae.encode, pictures), (vae.decode, latents)):
-        with fast_attention(), LiveBytes([*vae.parameters(), *vae.buffers(), given]) as live:
-            work(given)
+    for work, inputs in ((vae.encode, pictures), (vae.decode, latents)):
+        with fast_attention(), LiveBytes([*vae.parameters(), *vae.buffers(), inputs]) as live:
+            work(inputs)
         peaks.append(live.peak)
     return tuple(peaks)
 
@@ -281,11 +281,11 @@ def memory_table(card: bool) -> list[str]:
         )
     without = followed("animatediff", False, checkpointing=False)
     lines += ["", f"Without gradient checkpointing a step of the first row adds {without.step / GB:.1f} GB."]
-    for name, told in names.items():
+    for name, label in names.items():
         encoding, decoding = pictures_need(name)
         lines += [
             "",
-            f"{told}: before the first step encoding the clips adds {encoding / GB:.2f} GB to what is resident, and "
+            f"{label}: before the first step encoding the clips adds {encoding / GB:.2f} GB to what is resident, and "
             f"between steps decoding a sample {decoding / GB:.2f} GB.",
         ]
     return lines

@@ -66,8 +66,8 @@ def input_texts(inputs: Iterable[Any], above: str = "") -> Iterator[tuple[str, s
         The key in the file, the input's own id, and its texts.
     """
     for one in inputs:
-        name = {} if above and not hasattr(one, "default") else {"name": one.told().get("display_name", one.id)}
-        yield above + one.id, one.id, {**name, "tooltip": one.told()["tooltip"]}
+        name = {} if above and not hasattr(one, "default") else {"name": one.as_dict().get("display_name", one.id)}
+        yield above + one.id, one.id, {**name, "tooltip": one.as_dict()["tooltip"]}
         if one.get_io_type() == "COMFY_AUTOGROW_V3":
             yield from _grown_texts(one)
         elif one.get_io_type() == "COMFY_DYNAMICCOMBO_V3":
@@ -76,7 +76,7 @@ def input_texts(inputs: Iterable[Any], above: str = "") -> Iterator[tuple[str, s
 
 def _grown_texts(one: Any) -> Iterator[tuple[str, str, Texts]]:
     """Of each socket that may grow; pages of help name the first two."""
-    ((socket, (_, info)),) = one.template.told["input"]["optional"].items()
+    ((socket, (_, info)),) = one.template.info["input"]["optional"].items()
     for k in range(len(one.template.names)):
         yield f"{one.id}_{socket}{k}", f"{socket}{min(k, 1)}", {"tooltip": info["tooltip"]}
 

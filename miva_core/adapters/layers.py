@@ -33,7 +33,7 @@ class Delta(nn.Module):
 
 
 class CrossFrame(nn.Module):
-    """Cross-frame attention at one self-attention site (3.3.1): W_Q = base + q, W_O = 0 + out.
+    """Cross-frame attention at one self-attention site (3.3.1): W_Q = base + q and W_O = 0 + out.
 
     One pair serves both references. At full rank q holds the difference to the base's matrix, so that no base weight is
     needed to build it.

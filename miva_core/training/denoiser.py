@@ -59,8 +59,8 @@ class Denoiser:
         """Build the denoiser of a base."""
         return cls(ModelPredictor.of(base), base.noise_process)
 
-    def motion(self, clips: NoisedClips) -> Tensor:
-        """The training target: latents minus the first frame if the process is centred, else the latents.
+    def relative(self, clips: NoisedClips) -> Tensor:
+        """What noise is added to: latents minus their first frame if the process is centred, else the latents.
 
         Args:
             clips: B clips.
@@ -71,7 +71,7 @@ class Denoiser:
         return self.process.relative(clips.latents)
 
     def noised(self, clips: NoisedClips, t: Tensor) -> Tensor:
-        """The motion with noise: alpha_t motion + sigma_t noise.
+        """The clips with noise: alpha_t relative + sigma_t noise.
 
         Args:
             clips: B clips.
@@ -80,7 +80,7 @@ class Denoiser:
         Returns:
             (B, C, F, h, w)
         """
-        return self.process.noised(self.motion(clips), clips.noise, t)
+        return self.process.noised(self.relative(clips), clips.noise, t)
 
     def answer(self, clips: NoisedClips, t: Tensor) -> Answer:
         """Call the model on noised clips, their first frame clean at the same t as the rest (MIVA, section 3.3).
@@ -95,7 +95,7 @@ class Denoiser:
         return predictor.predict(torch.cat([first, moving[:, :, 1:]], dim=2), t)
 
     def restored(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:
-        """The motion that an answer stands for.
+        """The clips that an answer stands for, as from `relative`.
 
         Args:
             answer: of the model for `clips` at step t.
@@ -110,7 +110,7 @@ class Denoiser:
     def squared_errors(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:
         """Per-element squared error in the model's prediction type, weighted by the timestep.
 
-        Where the model predicts the motion itself the errors are divided by sigma^2, which makes them those of the
+        Where the model predicts the clean clips the errors are divided by sigma^2, which makes them those of the
         velocity; in flow matching they are weighted by a bell over t, as Wan's released training is (see `bell`).
 
         Args:
@@ -121,17 +121,17 @@ class Denoiser:
         Returns:
             (B, C, F, h, w)
         """
-        target = self.process.target(self.motion(clips), clips.noise, t)
+        target = self.process.target(self.relative(clips), clips.noise, t)
         errors = (answer.output - target).square()
-        if self.predicts_motion:
+        if self.predicts_clean:
             return errors / self.least_variance(t, errors)
         if self.process.is_flow:
             return errors * bell(t.view(-1, 1, 1, 1, 1), self.process).to(errors)
         return errors
 
     @property
-    def predicts_motion(self) -> bool:
-        """Whether the answer is the motion itself, neither noise nor a velocity."""
+    def predicts_clean(self) -> bool:
+        """Whether the answer is the clean clips, neither noise nor a velocity."""
         return self.process.prediction == "sample"
 
     def least_variance(self, t: Tensor, like: Tensor) -> Tensor:

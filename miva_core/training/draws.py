@@ -1,4 +1,4 @@
-"""What chance decides in one training step: the timesteps, and how each clip is met."""
+"""The random choices of one training step: which timesteps, and how the clips are noised and guided there."""
 
 from typing import NamedTuple
 
@@ -16,14 +16,14 @@ class Draws(NamedTuple):
 
     Attributes:
         t: (B,) steps of the noise process, at which the loss is taken.
-        later: (B,) noisier steps, at least t, from which the model itself brings some clips to t.
+        noisier: (B,) steps with more noise, at least t, from which the model itself brings some clips to t.
         rolled_out: (B,) bool, which clips these are, see `loss.rolled_out_losses`.
         truth: (B,) bool, which clips are guided by the true masks, not by predicted ones, see `mask_loss`.
-        unguided: (2, B) bool, which clips go without guidance by masks at the steps `later` and at the steps t.
+        unguided: (2, B) bool, which clips go without guidance by masks at the steps `noisier` and at the steps t.
     """
 
     t: Tensor
-    later: Tensor
+    noisier: Tensor
     rolled_out: Tensor
     truth: Tensor
     unguided: Tensor
@@ -32,7 +32,7 @@ class Draws(NamedTuple):
 def draw_timesteps(
     count: int, process: NoiseProcess, generator: torch.Generator, *, power: float, rolled_out: float, truth: float
 ) -> Draws:
-    """Draw the timesteps of `count` clips, and how each of them is met.
+    """Draw the timesteps of `count` clips, and how each of them is noised and guided there.
 
     Args:
         count: number of clips.
@@ -44,14 +44,14 @@ def draw_timesteps(
         truth: chance of each clip to be guided by its true masks, in [0, 1].
     """
     u = stratified(count, generator) ** power
-    later = u + (1 - u) * torch.rand(count, generator=generator)
+    noisier = u + (1 - u) * torch.rand(count, generator=generator)
     chances = torch.rand(4, count, generator=generator)
     return Draws(
         t=process.steps_at(u),
-        later=process.steps_at(later),
+        noisier=process.steps_at(noisier),
         rolled_out=chances[0] < rolled_out,
         truth=chances[1] < truth,
-        unguided=(torch.stack([later, u]) > EARLY) & (chances[2:] < 0.5),
+        unguided=(torch.stack([noisier, u]) > EARLY) & (chances[2:] < 0.5),
     )
 
 

@@ -255,7 +255,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def draw_step(clips: Clips, base: Base, recipe: Recipe, step: int, seed: int, processes: int) -> tuple[Batch, Draws]:
-    """What all processes together meet in one step: clips with their noise, and draws.
+    """Draw the clips of one step, their noise and their timesteps, for all processes together.
 
     Args:
         clips: see `TrainingSet.encode`.
@@ -263,7 +263,7 @@ def draw_step(clips: Clips, base: Base, recipe: Recipe, step: int, seed: int, pr
         recipe: see `recipes.recipe`.
         step: from 0.
         seed: of the training; the seed of the step follows from both.
-        processes: number of processes, each of which meets a batch of the recipe's size.
+        processes: number of processes, each of which takes a batch of the recipe's size.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
     full = (base.frames - 1) // base.stride + 1

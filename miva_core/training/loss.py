@@ -65,32 +65,32 @@ def rolled_out_losses(denoiser: Denoiser, clips: NoisedClips, draws: Draws) -> T
     chosen = draws.rolled_out
     if chosen.any():
         noise, some = clips.noise.clone(), clips[chosen]
-        t, later = draws.t[chosen], draws.later[chosen]
+        t, noisier = draws.t[chosen], draws.noisier[chosen]
         with torch.no_grad():
-            noise[chosen] = rolled_out_noise(denoiser, denoiser.answer(some, later), some, t, later)
+            noise[chosen] = rolled_out_noise(denoiser, denoiser.answer(some, noisier), some, t, noisier)
         clips = replace(clips, noise=noise)
     return weigh_rolled_out(denoiser, clip_losses(denoiser, clips, draws.t), draws.t, chosen)
 
 
-def rolled_out_noise(denoiser: Denoiser, answer: Answer, clips: NoisedClips, t: Tensor, later: Tensor) -> Tensor:
-    """The noise at step t of clips that one DDIM step brought there from a later one.
+def rolled_out_noise(denoiser: Denoiser, answer: Answer, clips: NoisedClips, t: Tensor, noisier: Tensor) -> Tensor:
+    """The noise at step t of clips that one DDIM step brought there from a noisier one.
 
     Noised by it, they are what `NoiseProcess.move` makes of the answer.
 
     Args:
         denoiser: the model.
-        answer: the model's at the later step.
-        clips: B clips as they were at the later step.
+        answer: the model's at the noisier step.
+        clips: B clips as they were at the noisier step.
         t: (B,) steps.
-        later: (B,) noisier steps.
+        noisier: (B,) steps with at least as much noise.
 
     Returns:
         (B, C, F, h, w)
     """
-    process, restored = denoiser.process, denoiser.restored(answer, clips, later)
-    (alpha, sigma), (late_alpha, late_sigma) = (process.levels(steps, clips.latents) for steps in (t, later))
-    predicted = (denoiser.noised(clips, later) - late_alpha * restored) / late_sigma
-    return predicted + alpha / sigma * (restored - denoiser.motion(clips))
+    process, restored = denoiser.process, denoiser.restored(answer, clips, noisier)
+    (alpha, sigma), (noisier_alpha, noisier_sigma) = (process.levels(steps, clips.latents) for steps in (t, noisier))
+    predicted = (denoiser.noised(clips, noisier) - noisier_alpha * restored) / noisier_sigma
+    return predicted + alpha / sigma * (restored - denoiser.relative(clips))
 
 
 def weigh_rolled_out(denoiser: Denoiser, losses: Tensor, t: Tensor, rolled_out: Tensor) -> Tensor:
@@ -108,6 +108,6 @@ def weigh_rolled_out(denoiser: Denoiser, losses: Tensor, t: Tensor, rolled_out: 
     Returns:
         (B,)
     """
-    if not denoiser.predicts_motion:
+    if not denoiser.predicts_clean:
         return losses
     return torch.where(rolled_out, losses * denoiser.least_variance(t, losses), losses)

@@ -26,7 +26,7 @@ def ground_truth_share(step: int, steps: int) -> float:
 
 
 def masked_losses(
-    miva: Injection,
+    injection: Injection,
     denoiser: Denoiser,
     clips: NoisedClips,
     masks: Tensor,
@@ -39,7 +39,7 @@ def masked_losses(
     clips, with their masks, are brought to t by that very prediction, see `rolled_out_losses`.
 
     Args:
-        miva: the injection of the k adapters that are trained, all with masks. Its mask streams and its guidance stay
+        injection: that of the k adapters that are trained, all with masks. Its mask streams and its guidance stay
             set for the backward pass.
         denoiser: the model that they are injected into.
         clips: (1 + k) B clips: B clips, then the mask sequences of one adapter after the other as pictures, white on
@@ -54,21 +54,21 @@ def masked_losses(
     Raises:
         MIVAError: there are adapters without a mask stream.
     """
-    if len(miva.masked) != len(miva.weights):
+    if len(injection.masked) != len(injection.weights):
         raise MIVAError("Masked adapters are trained by themselves: inject no adapter without a mask stream.")
     count, rows = len(draws.t), 1 + len(masks)
-    t, later, rolled_out = draws.t.repeat(rows), draws.later.repeat(rows), draws.rolled_out.repeat(rows)
+    t, noisier, rolled_out = (drawn.repeat(rows) for drawn in (draws.t, draws.noisier, draws.rolled_out))
     by_truth = draws.truth[:, None, None, None]
-    miva.set_mask_streams(True)
+    injection.set_mask_streams(True)
     with torch.no_grad():
         # As before the first prediction, where no true masks may help.
-        _guide(miva, torch.where(by_truth, masks, 1.0), draws.unguided[0])
-        answer = denoiser.answer(clips, later)
-        clean = denoiser.restored(answer, clips, later) + denoiser.process.centre(clips.latents[:, :, :1])
+        _guide(injection, torch.where(by_truth, masks, 1.0), draws.unguided[0])
+        answer = denoiser.answer(clips, noisier)
+        clean = denoiser.restored(answer, clips, noisier) + denoiser.process.centre(clips.latents[:, :, :1])
         proxy = read_out(clean[count:]).view_as(masks)
         proxy = torch.cat([masks[:, :, :1], proxy[:, :, 1:]], dim=2)
-        _guide(miva, torch.where(by_truth, masks, proxy), draws.unguided[1])
-        rolled = rolled_out_noise(denoiser, answer, clips, t, later)
+        _guide(injection, torch.where(by_truth, masks, proxy), draws.unguided[1])
+        rolled = rolled_out_noise(denoiser, answer, clips, t, noisier)
         noise = torch.where(rolled_out[:, None, None, None, None], rolled, clips.noise)
     losses = clip_losses(denoiser, replace(clips, noise=noise), t)
     return weigh_rolled_out(denoiser, losses, t, rolled_out)
@@ -88,7 +88,7 @@ def flow_within(flow: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([flow[:, :, :2], flow[:, :, 2:] * within[:, :, None]], dim=2)
 
 
-def _guide(miva: Injection, masks: Tensor, unguided: Tensor) -> None:
+def _guide(injection: Injection, masks: Tensor, unguided: Tensor) -> None:
     """Guides by masks (k, B, F, h, w), and the clips that go without by masks of ones, which say nothing."""
     masks = torch.where(unguided[:, None, None, None], 1.0, masks)
-    miva.set_masks(dict(zip(miva.masked, masks, strict=True)))
+    injection.set_masks(dict(zip(injection.masked, masks, strict=True)))

@@ -27,8 +27,10 @@ _SCALE = {"scale", "growth_factor", "backoff_factor", *_COUNTED}
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands. The random numbers of a step follow from the seed and the step alone, and so does which
-    clips it meets: the number of steps done stands for both.
+    """Where a training stands.
+
+    The random numbers of a step, and with them the clips that it takes, follow from the seed and the step alone: the
+    number of steps done stands for both.
 
     Attributes:
         step: steps done.

@@ -46,7 +46,7 @@ class TrainStep(nn.Module):
     def injected(self) -> Iterator[None]:
         """The adapters are injected into the base; afterwards the base is as it was."""
         with ExitStack() as stack:
-            self._miva: Injection = stack.enter_context(inject(self.model, **self.learners))
+            self._injection: Injection = stack.enter_context(inject(self.model, **self.learners))
             if self._recipe.checkpointing:
                 stack.enter_context(gradient_checkpointing(self.model))
             yield
@@ -62,7 +62,7 @@ class TrainStep(nn.Module):
         if not self.adapter.config.mask:
             return rolled_out_losses(self._denoiser, clips, draws).mean()
         return masked_losses(
-            self._miva, self._denoiser, clips, batch.masks, draws, lambda latents: _read_out(batch, latents)
+            self._injection, self._denoiser, clips, batch.masks, draws, lambda latents: _read_out(batch, latents)
         ).mean()
 
 

@@ -28,7 +28,7 @@ class TrainingSet:
         motion: its name.
         clips: at the size of the base.
         masked: whether the adapter generates its subject's mask; all clips have masks then.
-        flip: whether clips are met mirrored, too; not for what has a direction.
+        flip: whether mirrored clips are learnt from, too; not for what has a direction.
         subject: phrase for what moves, empty for a camera motion.
         source: where the clips come from, for the record: numbers and texts.
     """
@@ -62,7 +62,7 @@ class TrainingSet:
 
         Args:
             base: that encodes.
-            colours: number of random colourings in which each clip is met.
+            colours: number of random colourings in which each clip is seen.
             seed: of these.
             stop: asked before every version of a clip whether to stop.
             on_progress: called as (done, total) with numbers of clips.

@@ -57,9 +57,9 @@ def main() -> None:
     picture = torch.rand(1, 96, 128, 3)
     empty = {"samples": torch.zeros(1, 16, 3, 8, 8)}
     with torch.inference_mode():
-        given = {"dct": True, "cutoff": 0.5, "shape": "rect", "low_band": "own", "shared_noise": 0.0, "fit": "crop"}
+        settings = {"dct": True, "cutoff": 0.5, "shape": "rect", "low_band": "own", "shared_noise": 0.0, "fit": "crop"}
         dct = kinds["MIVADCTInitNoise"]
-        held = dct.execute(model=model, image=picture, noise_seed=7, strength=1.0, vae=vae, **given)[0]
+        held = dct.execute(model=model, image=picture, noise_seed=7, strength=1.0, vae=vae, **settings)[0]
         noise = held.generate_noise(empty)
         square = picture[:, :, 16:112].permute(0, 3, 1, 2)
         small = torch.nn.functional.interpolate(square, (64, 64), mode="bicubic", antialias=True).clamp(0, 1)
@@ -71,14 +71,14 @@ def main() -> None:
             SamplerCustomAdvanced.execute(held, guider, sampler, torch.tensor([1.0, 0.5, 0.0]), empty)[0]["samples"]
             for _ in range(2)
         ]
-    told = {
+    report = {
         "noise": noise[0, :, 1:].tolist(),
         "latent": latent[0, :, 0].tolist(),
         "shape": list(outputs[0].shape),
         "finite": bool(outputs[0].isfinite().all()),
         "same": bool(torch.equal(*outputs)),
     }
-    print(json.dumps(told))
+    print(json.dumps(report))
 
 
 main()

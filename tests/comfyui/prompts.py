@@ -10,14 +10,14 @@ EDITS = {"key_frame": 0, "grow": 0, "feather": 0, "keep_largest": False, "fill_h
 
 
 def motion(name: str, weight: float = 1.0, **more: Any) -> dict[str, Any]:
-    given = {"start_percent": 0.0, "end_percent": 1.0} | more
-    return node("MIVALoad", miva_name=f"{name}.safetensors", weight=weight, **given)
+    inputs = {"start_percent": 0.0, "end_percent": 1.0} | more
+    return node("MIVALoad", miva_name=f"{name}.safetensors", weight=weight, **inputs)
 
 
 def sampler(**changed: Any) -> dict[str, Any]:
-    given = {"model": ["base", 0], "mivas": ["miva", 0], "image": ["picture", 0], "seed": 1, "steps": 0}
-    given |= {"width": 0, "height": 0, "frames": 0, "fit": "crop", "adain": "as the base needs"} | changed
-    return node("MIVASampler", **{name: value for name, value in given.items() if value is not None})
+    inputs = {"model": ["base", 0], "mivas": ["miva", 0], "image": ["picture", 0], "seed": 1, "steps": 0}
+    inputs |= {"width": 0, "height": 0, "frames": 0, "fit": "crop", "adain": "as the base needs"} | changed
+    return node("MIVASampler", **{name: value for name, value in inputs.items() if value is not None})
 
 
 def animate(picture: str = "miva_machu_picchu.jpg", **changed: Any) -> Prompt:

@@ -54,11 +54,11 @@ def test_dct_noise_drives_comfyuis_own_sampler_with_its_own_model() -> None:
     ran = subprocess.run(
         [PYTHON, program, COMFYUI_PATH, str(ROOT)], capture_output=True, text=True, check=True, cwd=COMFYUI_PATH
     )
-    told = json.loads(ran.stdout.splitlines()[-1])
-    assert told["shape"] == [1, 16, 3, 8, 8]
-    assert told["finite"] and told["same"]
+    report = json.loads(ran.stdout.splitlines()[-1])
+    assert report["shape"] == [1, 16, 3, 8, 8]
+    assert report["finite"] and report["same"]
     # At strength 1 the low quarter of frequencies is the picture's own, in each frame.
-    noise, latent = np.array(told["noise"]), np.array(told["latent"])
+    noise, latent = np.array(report["noise"]), np.array(report["latent"])
     noise_bands, latent_bands = (frequencies(values) for values in (noise, latent))
     for frame in range(2):
         assert np.allclose(

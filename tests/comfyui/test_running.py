@@ -139,8 +139,8 @@ def test_noise_and_sigmas_of_other_nodes_are_used(server: Server) -> None:
         fit="crop",
     )
     plain = frames(server, server.run(animate()).outputs)
-    given = server.run(animate(noise=["noise", 0]) | {"noise": noise})
-    assert (frames(server, given.outputs) != plain).any()
+    ran = server.run(animate(noise=["noise", 0]) | {"noise": noise})
+    assert (frames(server, ran.outputs) != plain).any()
     core = server.run(animate(noise=["noise", 0]) | {"noise": node("RandomNoise", noise_seed=5)})
     assert core.status == "success", core.error
     sigmas = node("ManualSigmas", sigmas="3.0, 2.0, 1.0, 0.5, 0.0")
@@ -254,23 +254,23 @@ def test_help_is_served_for_every_node_in_two_languages(server: Server) -> None:
     assert chinese.keys() >= NODES
 
 
-def without_menus_of_files(told: Any) -> Any:
+def without_menus_of_files(info: Any) -> Any:
     """Of what is told of nodes: other tests put files into folders, and ComfyUI itself makes some."""
-    if isinstance(told, dict):
+    if isinstance(info, dict):
         return {
             name: [part[0], {**part[1], "options": None, "default": None}]
             if name in ("folder", "miva_name")
             else without_menus_of_files(part)
-            for name, part in told.items()
+            for name, part in info.items()
             if name != "python_module"
         }
-    return [without_menus_of_files(part) for part in told] if isinstance(told, list) else told
+    return [without_menus_of_files(part) for part in info] if isinstance(info, list) else info
 
 
 def test_nodes_are_told_of_as_the_stub_tells(server: Server) -> None:
     kept = json.loads((ROOT / "tests" / "golden" / "object_info.json").read_text("utf-8"))
-    told = server.get("/object_info")
+    info = server.get("/object_info")
     # The order counts, too.
-    assert json.dumps(without_menus_of_files({name: told[name] for name in kept})) == json.dumps(
+    assert json.dumps(without_menus_of_files({name: info[name] for name in kept})) == json.dumps(
         without_menus_of_files(kept)
     )

@@ -46,7 +46,7 @@ class Run:
 
     def mixing(self, stream: str, part: str) -> dict[str, float]:
         """A row of the matrix of streams by adapters, for one part of them."""
-        return {stream: 1.0} if stream else {name: getattr(given, part) for name, given in self.strengths.items()}
+        return {stream: 1.0} if stream else {name: getattr(strength, part) for name, strength in self.strengths.items()}
 
     def guide(self, stream: str, clip: int) -> Guide | None:
         return self.guides[clip] if self.guides and not stream else None

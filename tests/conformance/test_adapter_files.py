@@ -54,6 +54,6 @@ def test_other_bases_refuse_it_in_one_sentence(base: Base, tmp_path: Path) -> No
         for check in (lambda b: MIVAAdapter.load(path, b), lambda b: read_info(path).check(b)):
             with pytest.raises(MIVAError, match="another base") as raised:
                 check(other.backbone)
-            told = str(raised.value)
-            assert "\n" not in told and told.endswith(".") and ". " not in told
-            assert base.backbone.fingerprint in told and other.backbone.fingerprint in told
+            message = str(raised.value)
+            assert "\n" not in message and message.endswith(".") and ". " not in message
+            assert base.backbone.fingerprint in message and other.backbone.fingerprint in message

@@ -85,8 +85,8 @@ class Artist:
     def load(self, name: str, **settings: Any) -> io.NodeOutput:
         return run_unchecked(MIVALoad, miva_name=name, **settings)
 
-    def bind(self, mivas: Any, given: Tensor, **edits: int) -> io.NodeOutput:
-        return run(MIVABindMask, mivas=mivas, mask=given, **edits)
+    def bind(self, mivas: Any, mask: Tensor, **edits: int) -> io.NodeOutput:
+        return run(MIVABindMask, mivas=mivas, mask=mask, **edits)
 
     def sample(self, mivas: Any = (), image: Tensor | None = None, **settings: Any) -> io.NodeOutput:
         usual = {"model": self.model, "image": picture() if image is None else image, "steps": 1, "frames": 2}

@@ -101,27 +101,27 @@ class FakeComfyUI:
         return modules
 
     def _folder_paths(self) -> dict[str, Any]:
-        known: dict[str, tuple[list[str], set[str]]] = {
+        folders: dict[str, tuple[list[str], set[str]]] = {
             name: ([str(self.models / name)], {".ckpt", ".pt", ".safetensors"}) for name in _MODELS
         }
 
         def filename_list(folder: str) -> list[str]:
-            paths, endings = known[folder]
+            paths, endings = folders[folder]
             files = [file for path in map(Path, paths) for file in path.rglob("*") if file.is_file()]
             named = {os.path.relpath(file, next(path for path in paths if file.is_relative_to(path))) for file in files}
             return sorted(name for name in named if not endings or Path(name).suffix.lower() in endings)
 
         def full_path(folder: str, name: str) -> str | None:
             inside = os.path.relpath(os.path.join("/", name), "/")
-            tried = (os.path.join(path, inside) for path in known[folder][0])
+            tried = (os.path.join(path, inside) for path in folders[folder][0])
             return next((path for path in tried if os.path.isfile(path)), None)
 
         return {
             "models_dir": str(self.models),
-            "folder_names_and_paths": known,
+            "folder_names_and_paths": folders,
             "get_filename_list": filename_list,
             "get_full_path": full_path,
-            "get_folder_paths": lambda folder: list(known[folder][0]),
+            "get_folder_paths": lambda folder: list(folders[folder][0]),
             "get_input_directory": lambda: str(self.input),
             "get_output_directory": lambda: str(self.output),
         }

@@ -9,7 +9,7 @@ from comfyui_miva.nodes import MIVABindMask, MIVALoad
 from torch import Tensor
 
 
-def run(node: type[io.ComfyNode], **given: Any) -> io.NodeOutput:
+def run(node: type[io.ComfyNode], **settings: Any) -> io.NodeOutput:
     """The results of a node whose inputs ComfyUI accepts.
 
     Args:
@@ -18,19 +18,19 @@ def run(node: type[io.ComfyNode], **given: Any) -> io.NodeOutput:
     """
     schema = node.define_schema()
     for one in schema.inputs:
-        _check(one, given)
-    assert given.keys() <= {one.id for one in schema.inputs}, f"{schema.node_id} has no such input: {list(given)}"
-    output = run_unchecked(node, **given)
+        _check(one, settings)
+    assert settings.keys() <= {one.id for one in schema.inputs}, f"{schema.node_id} has no such input: {list(settings)}"
+    output = run_unchecked(node, **settings)
     assert len(output.args) == len(schema.outputs)
-    for told, value in zip(schema.outputs, output.args, strict=True):
-        assert _IS[told.io_type](value), f"{schema.node_id}.{told.id} is no {told.io_type}"
+    for socket, value in zip(schema.outputs, output.args, strict=True):
+        assert _IS[socket.io_type](value), f"{schema.node_id}.{socket.id} is no {socket.io_type}"
     return output
 
 
-def run_unchecked(node: type[io.ComfyNode], **given: Any) -> io.NodeOutput:
+def run_unchecked(node: type[io.ComfyNode], **settings: Any) -> io.NodeOutput:
     """The results of a node whose inputs ComfyUI has accepted earlier, when the files in its menus were still there."""
     schema = node.define_schema()
-    values = _with_defaults(schema.inputs, given)
+    values = _with_defaults(schema.inputs, settings)
     if schema.is_input_list:
         values = {id: _listed(value) for id, value in values.items()}
     with torch.inference_mode():  # as ComfyUI runs all nodes
@@ -49,20 +49,20 @@ def bound(name: str, mask: Tensor, **settings: Any) -> Any:
 
 def shown(output: io.NodeOutput) -> str:
     """The text that stands on the node afterwards; empty without any."""
-    told = {} if output.ui is None else output.ui if isinstance(output.ui, Mapping) else output.ui.as_dict()
-    return "".join(told.get("text", ()))
+    texts = {} if output.ui is None else output.ui if isinstance(output.ui, Mapping) else output.ui.as_dict()
+    return "".join(texts.get("text", ()))
 
 
-def _with_defaults(inputs: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(inputs: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for one in inputs:
         if isinstance(one, io.DynamicCombo.Input):
-            chosen = dict(given[one.id])
+            chosen = dict(settings[one.id])
             below = next((option.inputs for option in one.options if option.key == chosen[one.id]), ())
             # What stands below a menu is there even if nothing is connected.
             values[one.id] = chosen | {each.id: None for each in below} | _with_defaults(below, chosen)
-        elif one.id in given:
-            values[one.id] = given[one.id]
+        elif one.id in settings:
+            values[one.id] = settings[one.id]
         elif isinstance(one, io.Combo.Input):
             values[one.id] = one.default or next(iter(one.options), None)
         elif hasattr(one, "default"):
@@ -70,22 +70,22 @@ def _with_defaults(inputs: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check(one: io.Input, given: Mapping[str, Any]) -> None:
+def _check(one: io.Input, settings: Mapping[str, Any]) -> None:
     """What ComfyUI checks before it runs anything."""
     if isinstance(one, io.DynamicCombo.Input):
-        chosen = given[one.id]
+        chosen = settings[one.id]
         option = next(option for option in one.options if option.key == chosen[one.id])
         for below in option.inputs:
             _check(below, chosen)
         assert chosen.keys() <= {one.id, *(below.id for below in option.inputs)}, chosen
         return
-    if one.id not in given:
+    if one.id not in settings:
         assert one.optional or hasattr(one, "default"), f"{one.id} is not connected"
         return
-    told, value = one.told(), given[one.id]
+    limits, value = one.as_dict(), settings[one.id]
     value = value[0] if isinstance(value, list) else value
-    assert "options" not in told or value in told["options"], f"{value} is none of {told['options']}"
-    assert "min" not in told or told["min"] <= value <= told["max"], f"{one.id} cannot be {value}"
+    assert "options" not in limits or value in limits["options"], f"{value} is none of {limits['options']}"
+    assert "min" not in limits or limits["min"] <= value <= limits["max"], f"{one.id} cannot be {value}"
 
 
 def _listed(value: Any) -> Any:

@@ -29,9 +29,9 @@ def test_a_mistake_is_told_in_these_words(mistake: Mistake, artist: Artist) -> N
         lines = shown(mistake.do(artist)).splitlines()
         assert "\n".join(line for line in lines if not ALWAYS.fullmatch(line)) == mistake.note.format(**folders)
         return
-    with pytest.raises((MIVAError, torch.cuda.OutOfMemoryError)) as told:
+    with pytest.raises((MIVAError, torch.cuda.OutOfMemoryError)) as raised:
         mistake.do(artist)
-    assert str(told.value) == mistake.error.format(**folders)
+    assert str(raised.value) == mistake.error.format(**folders)
     assert not any(artist.comfyui.output.glob("*/*/*.safetensors"))
 
 

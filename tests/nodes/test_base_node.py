@@ -117,16 +117,16 @@ def test_a_clip_is_that_of_the_engine(
     assert clip.shape == (5, 64, 64, 3)
     assert torch.equal(clip, expected.frames)
     noise = run(MIVADCTInitNoise, model=model, image=shapes, noise_seed=3, strength=engine.noise.strength)[0]
-    given = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, noise=noise, **settings)[0]
-    assert torch.equal(given, clip)
+    again = run(MIVASampler, model=model, mivas=motion("nod"), image=shapes, noise=noise, **settings)[0]
+    assert torch.equal(again, clip)
 
 
 def test_another_vae_takes_the_place_of_the_checkpoints_own(files: Path) -> None:
-    own = run(MIVALoadBase, base=SD15)[0].base
+    whole = run(MIVALoadBase, base=SD15)[0].base
     other = run(MIVALoadBase, base=SD15 | {"vae": "other_vae.safetensors"})[0].base
-    assert same(own.model, other.model)
+    assert same(whole.model, other.model)
     vae = random(AutoencoderKL, 2, **VAE)
-    assert same(other.codec.vae, vae) and not same(own.codec.vae, vae)
+    assert same(other.codec.vae, vae) and not same(whole.codec.vae, vae)
 
 
 @pytest.mark.parametrize(("chosen", "dtype"), [(SD15, torch.float16), (WAN, torch.bfloat16)])
@@ -163,12 +163,12 @@ def test_positions_of_a_motion_module_that_are_not_the_usual_are_told_with_every
     for name, odd in (("shifted.ckpt", True), ("mm.ckpt", False)):
         model = run(MIVALoadBase, base=SD15 | {"motion_module": name})[0]
         for _ in range(2):
-            told = shown(run(MIVASampler, model=model, **settings))
-            assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in told) == odd
+            text = shown(run(MIVASampler, model=model, **settings))
+            assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in text) == odd
 
 
 def tooltips(node: type[io.ComfyNode]) -> dict[str, str]:
-    return {one.id: one.told()["tooltip"] for one in node.define_schema().inputs}
+    return {one.id: one.as_dict()["tooltip"] for one in node.define_schema().inputs}
 
 
 def in_brackets(numbers: list[int]) -> str:
@@ -178,25 +178,25 @@ def in_brackets(numbers: list[int]) -> str:
 def test_the_sampler_tells_the_numbers_of_every_base(files: Path) -> None:
     bases = [load_base("tiny"), of_engine(files, "animatediff"), of_engine(files, "wan")]
     assert [base.name for base in bases] == list(BASES)
-    told = tooltips(MIVASampler)
-    assert re.findall(r"(\d+) for", told["steps"]) == [str(base.steps) for base in bases]
+    texts = tooltips(MIVASampler)
+    assert re.findall(r"(\d+) for", texts["steps"]) == [str(base.steps) for base in bases]
     for place, side in enumerate(("height", "width")):
-        assert in_brackets([base.size[place] for base in bases]) in told[side]
-    assert in_brackets([base.frames for base in bases]) in told["frames"]
+        assert in_brackets([base.size[place] for base in bases]) in texts[side]
+    assert in_brackets([base.frames for base in bases]) in texts["frames"]
     # The file of a motion module says how far it reaches; the best one reaches as far as the default.
     longest = [bases[0].longest, animatediff.meta_unet().config.motion_max_seq_length, bases[2].longest]
-    assert re.findall(r"(\d+) with [^t]", told["frames"]) == [str(frames) for frames in longest[1:]]
-    assert f"At most {longest[0]} with the built-in base" in told["frames"]
+    assert re.findall(r"(\d+) with [^t]", texts["frames"]) == [str(frames) for frames in longest[1:]]
+    assert f"At most {longest[0]} with the built-in base" in texts["frames"]
     assert f"({bases[0].frames} frames, Wan {bases[2].frames})" in MIVADataset.define_schema().description
     assert bases[1].frames == bases[0].frames
 
 
 def test_a_training_tells_the_numbers_of_every_base() -> None:
-    told = tooltips(MIVATrain)
+    texts = tooltips(MIVATrain)
     recipes = [spec.recipes for spec in BASES.values()]
     normal, quick, paper = ([presets[name] for presets in recipes] for name in ("normal", "quick", "paper"))
-    assert {int(steps) for steps in re.findall(r"[1-9]\d+", told["steps"])} == {recipe.steps for recipe in normal}
-    rates = {float(rate) for rate in re.findall(r"0\.\d+", told["learning_rate"])}
+    assert {int(steps) for steps in re.findall(r"[1-9]\d+", texts["steps"])} == {recipe.steps for recipe in normal}
+    rates = {float(rate) for rate in re.findall(r"0\.\d+", texts["learning_rate"])}
     assert rates == {recipe.lr for recipe in (*normal, *paper)}
     # "a quarter of the steps", and of those that have not been measured, "three times that at quick"
     assert all(4 * fast.steps == whole.steps for fast, whole in zip(quick, normal, strict=True))

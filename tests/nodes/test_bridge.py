@@ -60,11 +60,11 @@ def test_other_bases_are_shown_by_comfyui_itself(
     model: Any, shapes: Any, comfyui: FakeComfyUI, name: str, kind: str
 ) -> None:
     """Through the name in its module, which other packs put their own previewers into."""
-    asked, given = [], []
+    asked, previewed = [], []
 
     def show(form: str, latents: torch.Tensor) -> str:
-        given.append(latents)
-        return f"{form} {len(given)}"
+        previewed.append(latents)
+        return f"{form} {len(previewed)}"
 
     def previewer(device: Any, latent_format: Any) -> Any:
         asked.append(type(latent_format).__name__)
@@ -75,8 +75,8 @@ def test_other_bases_are_shown_by_comfyui_itself(
     assert asked == [kind]
     assert comfyui.previews == ["JPEG 1", "JPEG 2", "JPEG 3"]
     # Frames are the batch of AnimateDiff and a dimension of Wan; the frame that is shown, here the last, comes first.
-    assert [tuple(latents.shape)[:2] for latents in given] == [((5, 32) if kind == "SD15" else (1, 32))] * 3
-    first = given[-1][None, 0] if kind == "SD15" else given[-1][:, :, 0]
+    assert [tuple(latents.shape)[:2] for latents in previewed] == [((5, 32) if kind == "SD15" else (1, 32))] * 3
+    first = previewed[-1][None, 0] if kind == "SD15" else previewed[-1][:, :, 0]
     assert (model.base.decode(first[:, :, None])[0] - output[0][-1]).abs().max() < 1e-4
 
 
@@ -128,11 +128,11 @@ TEXTS = [
 @pytest.mark.parametrize("text", TEXTS)
 def test_what_a_page_is_given_reads_to_the_letter_and_is_no_markup(text: str) -> None:
     """By a decoder of entities, and by what frontends (1.37 to 1.49) and CommonMark look for."""
-    given = comfy_bridge.as_markup(text)
-    assert html.unescape(given) == text.replace("\n", "  \n")
-    assert not re.search(r"[<>`*~|\\\[]|://|(?i:www\.)|\w@\w|__LNK\d|(?<![a-z0-9])_|_(?![a-z0-9])", given)
-    assert not re.search(r"(?m)^([-+=:# >]|\d+[.)])", given)
-    assert not re.search(r"&(?!#\d+;)", given)
+    markup = comfy_bridge.as_markup(text)
+    assert html.unescape(markup) == text.replace("\n", "  \n")
+    assert not re.search(r"[<>`*~|\\\[]|://|(?i:www\.)|\w@\w|__LNK\d|(?<![a-z0-9])_|_(?![a-z0-9])", markup)
+    assert not re.search(r"(?m)^([-+=:# >]|\d+[.)])", markup)
+    assert not re.search(r"&(?!#\d+;)", markup)
 
 
 def test_usual_texts_stay_as_they_are() -> None:

@@ -277,9 +277,9 @@ def test_connected_pictures_that_are_transparent_are_shown_over_white(quick_mode
     assert "What is transparent in clip 1 is shown over white.\nMasks are taken from the transparency of clip 1: " in (
         shown(output)
     )
-    given = run(MIVADataset, model=quick_model, clips=chosen | {"masks": [1 - opaque[..., 0]] * 2})
-    assert torch.equal(given[0].clips[0].masks[0], (1 - opaque[..., 0]).mul(255).byte())
-    assert "Masks are taken" not in shown(given)
+    dataset = run(MIVADataset, model=quick_model, clips=chosen | {"masks": [1 - opaque[..., 0]] * 2})
+    assert torch.equal(dataset[0].clips[0].masks[0], (1 - opaque[..., 0]).mul(255).byte())
+    assert "Masks are taken" not in shown(dataset)
     plain = torch.cat([frames, torch.ones_like(opaque)], -1)
     assert shown(run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [plain] * 3})) == "3 clips."
 

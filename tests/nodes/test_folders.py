@@ -75,10 +75,10 @@ def test_no_code_of_a_terminal_is_logged(
 
 
 def test_pictures_of_the_examples_are_laid_out_where_they_are_missing(comfyui: FakeComfyUI) -> None:
-    own = comfyui.input / "miva_shapes.jpg"
-    own.write_bytes(b"the artist's own")
+    picture = comfyui.input / "miva_shapes.jpg"
+    picture.write_bytes(b"the artist's own")
     load_pack_into_comfyui()
-    assert own.read_bytes() == b"the artist's own"
+    assert picture.read_bytes() == b"the artist's own"
     expected = {path.relative_to(PICTURES) for path in PICTURES.rglob("*") if path.is_file()}
     laid = {path.relative_to(comfyui.input) for path in comfyui.input.rglob("*") if path.is_file()}
     assert laid == expected and Path("miva_stills") in {path.parent for path in laid}

@@ -50,24 +50,24 @@ def menus(node: type[io.ComfyNode]) -> list[io.Input]:
 
 def filled(inputs: Sequence[io.Input], chosen: dict[str, str], model: Any) -> dict[str, Any]:
     """Something for every socket; of menus the chosen options, else the first."""
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for one in inputs:
         kind = one.get_io_type()
         if isinstance(one, io.DynamicCombo.Input):
             key = chosen.get(one.id, one.options[0].key)
             option = next(option for option in one.options if option.key == key)
-            given[one.id] = {one.id: key} | filled(option.inputs, chosen, model)
+            values[one.id] = {one.id: key} | filled(option.inputs, chosen, model)
         elif isinstance(one, io.Autogrow.Input):
-            given[one.id] = {}
+            values[one.id] = {}
         elif kind not in WIDGETS:
-            given[one.id] = (CONNECTED | {"MIVA_MODEL": model})[kind.partition(",")[0]]
-    return given
+            values[one.id] = (CONNECTED | {"MIVA_MODEL": model})[kind.partition(",")[0]]
+    return values
 
 
-def put(given: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for name in path[:-1]:
-        given = given[name]
-    given[path[-1]] = value
+        values = values[name]
+    values[path[-1]] = value
 
 
 def test_the_nodes_have_sockets_of_every_type_and_menus() -> None:
@@ -80,13 +80,13 @@ def test_the_nodes_have_sockets_of_every_type_and_menus() -> None:
 def test_a_plain_value_on_a_socket_is_told(node: type[io.ComfyNode], model: Any) -> None:
     for chosen, path, one in sockets(node):
         for wrong in PLAIN:
-            given = filled(node.define_schema().inputs, chosen, model)
-            put(given, path, wrong)
-            with pytest.raises(MIVAError) as told:
-                run_unchecked(node, **given)
+            values = filled(node.define_schema().inputs, chosen, model)
+            put(values, path, wrong)
+            with pytest.raises(MIVAError) as raised:
+                run_unchecked(node, **values)
             what = "a dict" if isinstance(wrong, dict) else repr(wrong)
             beginning = f"`{path[-1]}` was given {what}, and takes {one.get_io_type()} alone: connect "
-            assert str(told.value).startswith(beginning), (path, wrong)
+            assert str(raised.value).startswith(beginning), (path, wrong)
 
 
 @pytest.mark.parametrize("chosen", [None, "hunyuan"])
@@ -95,39 +95,33 @@ def test_an_option_of_a_newer_pack_is_told(name: str, chosen: str | None, model:
     """ComfyUI hands over nothing where it does not know what is chosen."""
     node = next(node for node in NODES if node.__name__ == name)
     (menu,) = menus(node)
-    given = filled(node.define_schema().inputs, {}, model)
-    del given[menu.id]
-    node.fingerprint_inputs(**given)
+    values = filled(node.define_schema().inputs, {}, model)
+    del values[menu.id]
+    node.fingerprint_inputs(**values)
     if chosen:
-        given[menu.id] = {menu.id: [chosen] if node.define_schema().is_input_list else chosen}
-    with pytest.raises(MIVAError) as told:
-        node.execute(**given)
+        values[menu.id] = {menu.id: [chosen] if node.define_schema().is_input_list else chosen}
+    with pytest.raises(MIVAError) as raised:
+        node.execute(**values)
     names = ", ".join(option.key for option in menu.options)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"What is chosen for `{menu.id}` is not known to this ComfyUI-MIVA, as when a newer one has made the workflow: "
         f"update ComfyUI-MIVA, or choose one of these: {names}."
     )
 
 
 def test_what_a_node_of_another_pack_gives_is_told_by_its_type() -> None:
-    with pytest.raises(
-        MIVAError, match=r"^`mivas` was given a Tensor, and takes MIVA_STACK alone: connect Load MIVA, or"
-    ):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a Tensor"):
         run_unchecked(MIVAInfo, mivas=torch.zeros(1))
-    with pytest.raises(MIVAError, match=r"^`mivas` was given a tuple, and takes MIVA_STACK alone"):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a tuple"):
         run_unchecked(MIVAInfo, mivas=(1, 2))
 
 
 @pytest.mark.parametrize("wrong", [[()], []])
 def test_a_list_is_no_value_of_a_node_that_takes_none(wrong: list[Any]) -> None:
     """Some packs hand a list over as one value."""
-    with pytest.raises(
-        MIVAError, match=r"^`mivas` was given a list, and takes MIVA_STACK alone: connect Load MIVA, or"
-    ):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a list"):
         run_unchecked(MIVAInfo, mivas=wrong)
-    with pytest.raises(
-        MIVAError, match=r"^`miva0` was given a list, and takes MIVA_STACK alone: connect Load MIVA, or"
-    ):
+    with pytest.raises(MIVAError, match=r"^`miva0` was given a list"):
         run_unchecked(MIVAStack, mivas={"miva0": wrong})
 
 
@@ -135,27 +129,27 @@ def test_of_lists_the_values_are_checked(model: Any) -> None:
     frames = torch.rand(model.base.frames, 64, 64, 3)
     free = {"clips": "connected", "videos": [frames], "fps": [0.0], "masks": [None]}
     assert not run_unchecked(MIVADataset, model=model, clips=free)[0].masked
-    with pytest.raises(MIVAError, match=r"^2 clips are connected, but masks of 1: give every clip its batch of masks"):
+    with pytest.raises(MIVAError, match=r"^2 clips .* masks of 1:"):
         run_unchecked(
             MIVADataset,
             model=model,
             clips=free | {"videos": [frames, frames], "masks": [torch.ones(model.base.frames, 64, 64), None]},
         )
-    with pytest.raises(MIVAError, match=r"^`videos` was given a list, and takes IMAGE,VIDEO alone"):
+    with pytest.raises(MIVAError, match=r"^`videos` was given a list"):
         run_unchecked(MIVADataset, model=model, clips=free | {"videos": [[frames]]})
     for nothing in ([], [None]):
-        with pytest.raises(MIVAError, match=r"^Nothing is connected to `videos`, which takes IMAGE,VIDEO: connect"):
+        with pytest.raises(MIVAError, match=r"^Nothing is connected to `videos`"):
             run_unchecked(MIVADataset, model=model, clips=free | {"videos": nothing})
 
 
 def test_a_long_text_is_cut() -> None:
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run_unchecked(MIVAInfo, mivas="x" * 100_000)
-    assert len(str(told.value)) < 200
+    assert len(str(raised.value)) < 200
 
 
 def test_a_number_too_long_to_be_written_is_told() -> None:
-    with pytest.raises(MIVAError, match=r"^`mivas` was given a huge value, and takes MIVA_STACK alone"):
+    with pytest.raises(MIVAError, match=r"^`mivas` was given a huge"):
         run_unchecked(MIVAInfo, mivas=10**5000)
 
 
@@ -166,9 +160,7 @@ def test_nothing_on_a_socket_is_as_if_it_were_free() -> None:
 
 
 def test_nothing_on_a_socket_that_is_needed_is_told() -> None:
-    with pytest.raises(
-        MIVAError, match=r"^Nothing is connected to `model`, which takes MIVA_MODEL: connect Load MIVA Base"
-    ):
+    with pytest.raises(MIVAError, match=r"^Nothing is connected to `model`"):
         run_unchecked(MIVATrain, model=None, dataset=CONNECTED["MIVA_DATASET"])
 
 
@@ -180,7 +172,7 @@ def test_without_motions_a_stack_is_empty() -> None:
 
 
 def test_of_files_in_menus_the_base_itself_tells() -> None:
-    with pytest.raises(MIVAError, match=r"^There is no Wan model in"):
+    with pytest.raises(MIVAError, match=r"^There is no Wan model"):
         run_unchecked(
             MIVALoadBase, base={"base": "Wan 2.1 1.3B", "diffusion_model": "no file in models/diffusion_models"}
         )

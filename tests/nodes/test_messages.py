@@ -61,9 +61,7 @@ def test_a_torchvision_that_does_not_fit_torch_is_told(shapes: torch.Tensor, mon
     monkeypatch.setattr("torchvision.extension._has_ops", lambda: False)
     demo = "drawn shapes (built-in demo)"
     words = {"method": "words", "prompt": "green circle", "detector": demo, "segmenter": demo}
-    with pytest.raises(
-        MIVAError, match=r"^The installed torchvision does not fit torch \d.*: install the torchvision th"
-    ):
+    with pytest.raises(MIVAError, match=r"torchvision does not fit torch \d"):
         run_unchecked(MIVASubjectMask, image=shapes, method=words)
 
 
@@ -71,7 +69,7 @@ def test_a_package_that_cannot_be_loaded_for_another_one_is_told() -> None:
     """As transformers raises it, without a name."""
     error = ModuleNotFoundError("Could not import module 'UMT5EncoderModel'.")
     error.__cause__ = RuntimeError("operator torchvision::nms does not exist")
-    with pytest.raises(MIVAError, match=r"^The installed torchvision does not fit torch") as said:
+    with pytest.raises(MIVAError, match=r"torchvision does not fit torch") as said:
         _Node.execute(error=error)
     assert said.value.__cause__ is error
 
@@ -80,7 +78,7 @@ def test_training_asks_for_its_packages_before_it_begins(
     model: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)  # which makes Python not find it
-    with pytest.raises(MIVAError, match=r"^This needs the package accelerate, .*\"accelerate>=1\.1\""):
+    with pytest.raises(MIVAError, match=r"package accelerate, .*\"accelerate>=1\.1\""):
         run_unchecked(MIVATrain, model=model, dataset=Dataset((), "tiny", "", False, {}))
     assert not any(comfyui.output.iterdir())
 

@@ -136,8 +136,8 @@ def test_a_base_that_is_not_centred_has_the_picture_in_it(model: Any, engine: Ba
 
 
 def test_a_model_of_comfyui_needs_its_vae(picture: Tensor) -> None:
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run(MIVADCTInitNoise, model=NativeModel(), image=picture)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "DCTInit Noise lacks the VAE of this model: connect the one that comes with it to `vae`."
     )

@@ -61,11 +61,11 @@ def test_without_a_motion_each_picture_has_a_move_of_its_own_seed(model: Any, th
 
 
 def test_frames_and_pictures_are_counted_on_the_node(model: Any, three: Tensor, shapes: Tensor) -> None:
-    told = shown(run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT))
-    assert told == "3 pictures × 3 frames = 9 frames of 64×64, 8 a second, one clip after the other."
+    text = shown(run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT))
+    assert text == "3 pictures × 3 frames = 9 frames of 64×64, 8 a second, one clip after the other."
     two = torch.cat([shapes, shapes])
-    told = shown(run(MIVASampler, model=model, mivas=motion(weight=0.0), image=two, **SHORT)).splitlines()
-    assert told[2] == "The pictures were scaled 384×384 to 64×64." and told[3].startswith("2 pictures × 3 frames = 6")
+    text = shown(run(MIVASampler, model=model, mivas=motion(weight=0.0), image=two, **SHORT)).splitlines()
+    assert text[2] == "The pictures were scaled 384×384 to 64×64." and text[3].startswith("2 pictures × 3 frames = 6")
 
 
 def test_a_mask_for_each_picture_or_one_for_all(model: Any, three: Tensor) -> None:
@@ -80,12 +80,12 @@ def test_a_mask_for_each_picture_or_one_for_all(model: Any, three: Tensor) -> No
     assert not torch.equal(same[1], each[1])
 
 
-@pytest.mark.parametrize(("pictures", "told"), [(1, "1 picture: "), (2, "2 pictures: ")])
+@pytest.mark.parametrize(("pictures", "counted"), [(1, "1 picture: "), (2, "2 pictures: ")])
 def test_another_number_of_masks_is_refused_before_anything_is_loaded(
-    model: Any, three: Tensor, comfyui: FakeComfyUI, pictures: int, told: str
+    model: Any, three: Tensor, comfyui: FakeComfyUI, pictures: int, counted: str
 ) -> None:
     mivas = bound("jump_masked", squares())
-    with pytest.raises(MIVAError, match=f"jump_masked has 3 masks, and the batch has {told}connect one mask for each"):
+    with pytest.raises(MIVAError, match=f"the batch has {counted}connect"):
         run(MIVASampler, model=model, mivas=mivas, image=three[:pictures], **SHORT)
     assert not comfyui.loads
 
@@ -93,7 +93,7 @@ def test_another_number_of_masks_is_refused_before_anything_is_loaded(
 def test_a_mask_of_a_batch_that_is_empty_is_named(three: Tensor) -> None:
     masks = squares()
     masks[1] = 0
-    with pytest.raises(MIVAError, match="The mask for jump_masked for picture 2 is empty"):
+    with pytest.raises(MIVAError, match="picture 2 is empty"):
         bound("jump_masked", masks)
 
 
@@ -117,8 +117,8 @@ def test_a_stop_in_the_second_picture_leaves_the_model_as_it_was(
 
 def test_dctinit_noise_of_a_batch_is_what_the_sampler_draws(model: Any, three: Tensor) -> None:
     noise = run(MIVADCTInitNoise, model=model, image=three, noise_seed=7)[0]
-    given = run(MIVASampler, model=model, mivas=motion(), image=three, noise=noise, **SHORT)[0]
-    assert torch.equal(given, run(MIVASampler, model=model, mivas=motion(), image=three, seed=7, **SHORT)[0])
+    clip = run(MIVASampler, model=model, mivas=motion(), image=three, noise=noise, **SHORT)[0]
+    assert torch.equal(clip, run(MIVASampler, model=model, mivas=motion(), image=three, seed=7, **SHORT)[0])
 
 
 def test_noise_of_one_picture_serves_all_and_of_another_number_is_refused(model: Any, three: Tensor) -> None:
@@ -129,7 +129,7 @@ def test_noise_of_one_picture_serves_all_and_of_another_number_is_refused(model:
         alone = run(MIVADCTInitNoise, model=model, image=three[:1], noise_seed=7 + k)[0]
         assert torch.equal(start[None], alone.generate_noise({"samples": shape["samples"][:1]}))
     two = run(MIVADCTInitNoise, model=model, image=three[:2], noise_seed=7)[0]
-    with pytest.raises(MIVAError, match="was made of 2 pictures, but the sampler makes 3 clips: connect the same"):
+    with pytest.raises(MIVAError, match=r"2 pictures, .* 3 clips"):
         run(MIVASampler, model=model, mivas=motion(), image=three, noise=two, **SHORT)
 
 

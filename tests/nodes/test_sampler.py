@@ -57,8 +57,8 @@ def test_what_bicubic_scaling_overshoots_is_clamped(model: Any, shapes: Tensor, 
     small = (shapes[:, ::8, ::8] > 0.5).float().movedim(-1, 1)
     scaled = torch.nn.functional.interpolate(small, (side, side), mode="bicubic").movedim(1, -1)
     assert scaled.min() < 0 and scaled.max() > 1
-    given = {"model": model, "mivas": motion(), **SHORT}
-    clips = [run(MIVASampler, image=image, **given)[0] for image in (scaled, scaled.clamp(0, 1))]
+    inputs = {"model": model, "mivas": motion(), **SHORT}
+    clips = [run(MIVASampler, image=image, **inputs)[0] for image in (scaled, scaled.clamp(0, 1))]
     assert torch.equal(*clips)
 
 
@@ -173,31 +173,31 @@ def test_noise_that_is_connected_is_used(model: Any, engine: Base, small: Tensor
 
 
 def test_dctinit_noise_at_its_defaults_is_what_the_sampler_draws(model: Any, small: Tensor) -> None:
-    own = run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0]
+    drawn = run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0]
     noise = run(MIVADCTInitNoise, model=model, image=small, noise_seed=7)[0]
-    given = run(MIVASampler, model=model, mivas=motion(), image=small, noise=noise, **SHORT | {"seed": 99})[0]
-    assert torch.equal(given, own)
+    connected = run(MIVASampler, model=model, mivas=motion(), image=small, noise=noise, **SHORT | {"seed": 99})[0]
+    assert torch.equal(connected, drawn)
     other = run(MIVADCTInitNoise, model=model, image=small, noise_seed=7, shared_noise=0.5)[0]
     changed = run(MIVASampler, model=model, mivas=motion(), image=small, noise=other, **SHORT)[0]
-    assert not torch.equal(changed, own)
+    assert not torch.equal(changed, drawn)
 
 
 def test_what_is_told_replaces_what_the_last_run_told(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
     """The browser passes over a text that is empty."""
     for weight in (0.0, 1.0):
         run(MIVASampler, model=model, mivas=motion(weight=weight), image=small, steps=1, frames=3)
-    told = "3 frames of 64×64, 8 a second."
+    summary = "3 frames of 64×64, 8 a second."
     odd, usual = ([line.strip() for line in text.splitlines()] for _, text in comfyui.written)
-    assert odd[0].startswith("No motion acts") and odd[1:] == ["pan_left has the weight 0 and does nothing.", told]
-    assert usual == [told]
+    assert odd[0].startswith("No motion acts") and odd[1:] == ["pan_left has the weight 0 and does nothing.", summary]
+    assert usual == [summary]
 
 
 def test_steps_in_weak_noise_are_told_on_the_node(model: Any, small: Tensor) -> None:
-    told = "These steps end in weak noise, where this base breaks later frames into blocks"
+    note = "These steps end in weak noise, where this base breaks later frames into blocks"
     for levels, odd in (([14.6, 5.0, 0.7, 0.0], True), ([14.6, 9.0, 0.0], False)):
         sigmas = torch.tensor(levels)
         output = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)
-        assert (told in shown(output)) == odd
+        assert (note in shown(output)) == odd
 
 
 def test_two_threads_get_the_clips_that_each_would_get_alone(model: Any, small: Tensor) -> None:

@@ -115,9 +115,9 @@ def test_folders_may_stand_before_the_name(comfyui: FakeComfyUI, prefix: str) ->
     ],
 )
 def test_there_is_no_way_out_of_the_folder(comfyui: FakeComfyUI, prefix: str) -> None:
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run(MIVASave, mivas=motion("rise"), filename_prefix=prefix)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"The filename_prefix {prefix!r} is no name for a file in models/miva: write letters, digits, _ and -, and / "
         "for folders."
     )
@@ -147,15 +147,15 @@ def test_a_name_is_filled_in_before_it_is_checked(comfyui: FakeComfyUI) -> None:
     before = time.localtime().tm_year
     output = run(MIVASave, mivas=motion("rise"), filename_prefix="%year%/my_%width%")
     assert shown(output) in [f"Saved as {year}/my_64.safetensors" for year in (before, time.localtime().tm_year)]
-    with pytest.raises(MIVAError, match="is no name for a file in models/miva"):
+    with pytest.raises(MIVAError, match="no name for a file"):
         run(MIVASave, mivas=motion("rise"), filename_prefix="%date:hh:mm%")
 
 
 @pytest.mark.parametrize("prefix", ["%seed%", "a/%KSampler.seed%", "%Year%"])
 def test_what_cannot_be_filled_in_is_told(comfyui: FakeComfyUI, prefix: str) -> None:
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run(MIVASave, mivas=motion("rise"), filename_prefix=prefix)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"Nothing is known to fill in for {prefix.removeprefix('a/')} in the filename_prefix {prefix!r}: %year%, "
         "%month%, %day%, %hour%, %minute%, %second%, %width%, %height% and %date:yyyy-MM-dd% are."
     )
@@ -164,7 +164,7 @@ def test_what_cannot_be_filled_in_is_told(comfyui: FakeComfyUI, prefix: str) -> 
 
 @pytest.mark.parametrize("prefix", ["CON", "a/nul.txt", "com¹", "LPT9 ", "conout$"])
 def test_names_of_devices_are_told(comfyui: FakeComfyUI, prefix: str) -> None:
-    with pytest.raises(MIVAError, match="is a name that Windows keeps for itself: write another filename_prefix"):
+    with pytest.raises(MIVAError, match="Windows keeps for itself"):
         run(MIVASave, mivas=motion("rise"), filename_prefix=prefix)
     assert files(comfyui) == set()
 
@@ -175,8 +175,8 @@ def test_author_and_licence_are_recorded_and_shown(comfyui: FakeComfyUI) -> None
     info = read_info(comfyui.models / "miva" / "a.safetensors")
     assert (info.author, info.licence) == ("Ada", "CC0-1.0")
     assert (info.motion, info.training) == (before.motion, before.training)
-    told = run(MIVAInfo, mivas=run(MIVALoad, miva_name="a.safetensors")[0])[0].splitlines()
-    assert "author: Ada" in told and "licence: CC0-1.0" in told
+    lines = run(MIVAInfo, mivas=run(MIVALoad, miva_name="a.safetensors")[0])[0].splitlines()
+    assert "author: Ada" in lines and "licence: CC0-1.0" in lines
     run(MIVASave, mivas=run(MIVALoad, miva_name="a.safetensors")[0], filename_prefix="b", author="Bob")
     info = read_info(comfyui.models / "miva" / "b.safetensors")
     assert (info.author, info.licence) == ("Bob", "CC0-1.0")
@@ -184,19 +184,19 @@ def test_author_and_licence_are_recorded_and_shown(comfyui: FakeComfyUI) -> None
 
 def test_a_file_where_a_folder_should_be_is_told(comfyui: FakeComfyUI) -> None:
     comfyui.add("miva", "camera", b"no folder")
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run(MIVASave, mivas=motion("rise"), filename_prefix="camera/pan")
     folder = comfyui.models / "miva" / "camera"
-    assert str(told.value) == f"The folder {folder} cannot be made: File exists."
+    assert str(raised.value) == f"The folder {folder} cannot be made: File exists."
 
 
 def test_a_motion_that_is_gone_is_not_saved(comfyui: FakeComfyUI, tmp_path: Path) -> None:
     path = comfyui.add("miva", "mine.safetensors", SHIPPED / "rise.safetensors")
     loaded: Any = run(MIVALoad, miva_name="mine.safetensors")[0]
     path.unlink()
-    with pytest.raises(MIVAError) as told:
+    with pytest.raises(MIVAError) as raised:
         run(MIVASave, mivas=loaded, filename_prefix="copy")
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"The file mine.safetensors is gone from {path.parent}: put it back, or choose another one."
     )
     assert files(comfyui) == set()

@@ -43,12 +43,12 @@ def test_a_node_says_what_it_is(node: type[io.ComfyNode]) -> None:
 def test_everything_on_a_node_is_explained(node: type[io.ComfyNode]) -> None:
     schema = node.define_schema()
     for one in all_inputs(schema.inputs):
-        told = one.told()
-        assert told.get("tooltip", "").endswith("."), one.id
-        template = told.get("template", {"input": {}})["input"]
+        info = one.as_dict()
+        assert info.get("tooltip", "").endswith("."), one.id
+        template = info.get("template", {"input": {}})["input"]
         assert all(below[1]["tooltip"].endswith(".") for group in template.values() for below in group.values())
         if one.io_type in ("INT", "FLOAT"):
-            assert told["min"] <= told["default"] <= told["max"], one.id
+            assert info["min"] <= info["default"] <= info["max"], one.id
     for output in schema.outputs:
         assert output.tooltip and output.tooltip.endswith("."), output.id
 
@@ -68,8 +68,8 @@ def test_a_node_takes_what_it_shows(node: type[io.ComfyNode]) -> None:
 def test_nothing_that_is_folded_away_has_to_be_set() -> None:
     for node in NODES:
         for one in all_inputs(node.define_schema().inputs):
-            if one.told().get("advanced"):
-                assert "default" in one.told() or one.told()["options"], one.id
+            if one.as_dict().get("advanced"):
+                assert "default" in one.as_dict() or one.as_dict()["options"], one.id
 
 
 _CHEAP = """
@@ -93,8 +93,8 @@ def test_to_be_listed_costs_nothing(tmp_path: Path) -> None:
     """ComfyUI asks every pack for its nodes at start, and again for every prompt."""
     command = [sys.executable, "-c", _CHEAP.format(here=str(Path(__file__).parent))]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
-    loaded = set(told.stdout.split())
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    loaded = set(process.stdout.split())
     assert "comfyui_miva" in loaded and "torch" in loaded
     assert not loaded & {"diffusers", "transformers", "cv2", "torchvision", "accelerate", "matplotlib", "av"}
 

@@ -28,21 +28,21 @@ def test_an_argument_that_the_pack_does_not_use_yet_is_refused() -> None:
 
 
 def test_a_default_that_cannot_be_chosen_is_refused() -> None:
-    with pytest.raises(ValueError, match="steps is 3 by default, which is not from 0 to 2"):
+    with pytest.raises(ValueError, match="steps is 3 by default"):
         io.Int.Input("steps", default=3, min=0, max=2)
-    with pytest.raises(ValueError, match="fit is 'stretch' by default, which is none of crop, pad"):
+    with pytest.raises(ValueError, match="none of crop, pad"):
         io.Combo.Input("fit", options=["crop", "pad"], default="stretch")
 
 
 def test_ids_that_repeat_are_refused() -> None:
     twice = [io.Image.Input("image"), io.Mask.Input("image")]
-    told: dict[str, Any] = {"node_id": "A", "display_name": "A", "category": "A", "description": "A."}
-    with pytest.raises(ValueError, match="Inputs need ids of their own, but these are missing or repeat: image"):
-        io.Schema(inputs=twice, **told)
-    with pytest.raises(ValueError, match="Inputs under words need ids of their own"):
+    texts: dict[str, Any] = {"node_id": "A", "display_name": "A", "category": "A", "description": "A."}
+    with pytest.raises(ValueError, match="missing or repeat: image"):
+        io.Schema(inputs=twice, **texts)
+    with pytest.raises(ValueError, match="Inputs under words need ids"):
         io.DynamicCombo.Option("words", twice)
-    with pytest.raises(ValueError, match="Outputs need ids of their own"):
-        io.Schema(outputs=[io.Mask.Output("mask"), io.Mask.Output("mask")], **told)
+    with pytest.raises(ValueError, match="Outputs need ids"):
+        io.Schema(outputs=[io.Mask.Output("mask"), io.Mask.Output("mask")], **texts)
 
 
 def test_a_method_that_comfyui_never_calls_is_refused() -> None:

@@ -89,9 +89,9 @@ def test_a_motion_is_learnt_as_the_engine_learns_it(
     assert all(torch.equal(mine[key], of_engine[key]) for key in mine)
     header = about(path)
     assert (header["motion"], header["subject"], header["frames"]) == ("my slide", "square", 4)
-    told = header["training"]
-    assert (told["steps"], told["seed"], told["clips"], told["flip"]) == (2, 4, 2, True)
-    assert told["names"] == "clip 1, clip 2"
+    record = header["training"]
+    assert (record["steps"], record["seed"], record["clips"], record["flip"]) == (2, 4, 2, True)
+    assert record["names"] == "clip 1, clip 2"
 
 
 def test_progress_samples_and_the_curve_are_shown(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
@@ -100,9 +100,9 @@ def test_progress_samples_and_the_curve_are_shown(quick_model: Any, dataset: Any
     assert comfyui.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]  # two clips encoded, and two steps done
     assert len(comfyui.previews) == 2
     (path,) = written(comfyui)
-    beside = path.with_suffix(".training")
-    assert {"loss.png", "report.html", "samples_000001.png", "samples_000002.png"} <= {p.name for p in beside.iterdir()}
-    sheet, curve = Image.open(beside / "samples_000002.png"), Image.open(beside / "loss.png")
+    folder = path.with_suffix(".training")
+    assert {"loss.png", "report.html", "samples_000001.png", "samples_000002.png"} <= {p.name for p in folder.iterdir()}
+    sheet, curve = Image.open(folder / "samples_000002.png"), Image.open(folder / "loss.png")
     assert tuple(output[2].shape[1:3]) == sheet.size[::-1]
     assert (output[2][0] * 255 - torch.from_numpy(np.array(sheet))).abs().max() < 0.5
     assert comfyui.previews[-1][1].height == sheet.height + curve.height
@@ -257,7 +257,7 @@ def test_a_stop_before_the_first_step_keeps_the_encoded_clips(
 def test_a_stop_tells_of_no_clips_where_none_can_be_kept(
     quick_model: Any, dataset: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*given: Any) -> None:
+    def refuse(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
     module = importlib.import_module("comfyui_miva.miva_core.training.kept_encodings")
@@ -265,8 +265,8 @@ def test_a_stop_tells_of_no_clips_where_none_can_be_kept(
     comfyui.stop_at = (1, 3)  # two clips and a step
     with pytest.raises(Interrupted), pytest.warns(Warning, match="Encoded clips are not kept"):
         run(MIVATrain, model=quick_model, dataset=dataset, steps=1)
-    told = "Stopped: no step was done, and no encoded clip is kept: run again to begin anew."
-    assert comfyui.written[-1][1] == told
+    message = "Stopped: no step was done, and no encoded clip is kept: run again to begin anew."
+    assert comfyui.written[-1][1] == message
 
 
 def test_a_report_that_a_killed_training_left_out_is_made_when_it_is_run_again(
@@ -322,9 +322,9 @@ def test_a_camera_motion_is_learnt_from_stills(quick_model: Any, shapes: Tensor,
     chosen = {"stills": "connected", "images": shapes}
     clips = run(MIVACameraClips, model=quick_model, stills=chosen, motion="zoom-out", speed=0.5)[0]
     run(MIVATrain, model=quick_model, dataset=clips, name="zoom", steps=1, try_on=torch.rand(1, 64, 64, 3))
-    told = about(written(comfyui)[0])["training"]
-    assert (told["camera"], told["speed"], told["stills"], told["clips"]) == ("zoom-out", 0.5, 1, 5)
-    assert told["flip"] is False
+    record = about(written(comfyui)[0])["training"]
+    assert (record["camera"], record["speed"], record["stills"], record["clips"]) == ("zoom-out", 0.5, 1, 5)
+    assert record["flip"] is False
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_grounding_dino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     bert = tmp_path / "bert-base-uncased"
     words = json.loads((SHAPES / "grounding-dino" / "tokenizer.json").read_text("utf-8"))
-    known = words["model"]["vocab"]
-    words["model"]["vocab"] |= {f"[rest{k}]": k for k in set(range(30522)) - set(known.values())}
+    vocabulary = words["model"]["vocab"]
+    words["model"]["vocab"] |= {f"[rest{k}]": k for k in set(range(30522)) - set(vocabulary.values())}
     bert.mkdir()
     (bert / "tokenizer.json").write_text(json.dumps(words), "utf-8")
     tokenizer = BertTokenizerFast(tokenizer_object=Tokenizer.from_file(str(bert / "tokenizer.json")))

@@ -144,9 +144,9 @@ def run(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
     def command(*arguments: str) -> str:
         code = main(arguments)
-        told = capfd.readouterr()
-        assert code == 0, told.err
-        return told.out + told.err
+        captured = capfd.readouterr()
+        assert code == 0, captured.err
+        return captured.out + captured.err
 
     return command
 
@@ -158,9 +158,9 @@ def fail(folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def command(*arguments: str) -> str:
         before = sorted(folder.rglob("*"))
         assert main(arguments) == 2
-        told = capfd.readouterr().err.strip().splitlines()
-        assert len(told) == 1 and told[0].startswith("Error: "), told
+        lines = capfd.readouterr().err.strip().splitlines()
+        assert len(lines) == 1 and lines[0].startswith("Error: "), lines
         assert sorted(folder.rglob("*")) == before
-        return told[0].removeprefix("Error: ")
+        return lines[0].removeprefix("Error: ")
 
     return command

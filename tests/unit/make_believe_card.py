@@ -118,12 +118,12 @@ def _compute(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     out = func(*tree_map(_values, args), **tree_map(_values, kwargs))
     if not on_card:
         return out
-    known = {id(card.values): card for card in cards}  # what is changed in place stays the same tensor
+    copies = {id(card.values): card for card in cards}  # what is changed in place stays the same tensor
 
     def moved(x: Any) -> Any:
         if not isinstance(x, Tensor):
             return x
-        return known[id(x)] if id(x) in known else OnCard(x)
+        return copies[id(x)] if id(x) in copies else OnCard(x)
 
     return tree_map(moved, out)
 

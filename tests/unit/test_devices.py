@@ -117,9 +117,9 @@ def test_the_card_refuses_what_lies_on_the_cpu() -> None:
         assert torch.tensor([1, 2], device=card).is_cuda and not there.cpu().is_cuda
         assert (there + torch.tensor(2.0)).sum().item() == 9  # single numbers may be mixed in
         assert there[torch.tensor([0, 2])].shape == (2,)  # and places
-        with pytest.raises(RuntimeError, match="to be on the same device"):
+        with pytest.raises(RuntimeError, match="on the same device"):
             there + here
-        with pytest.raises(RuntimeError, match="to be on the same device"):
+        with pytest.raises(RuntimeError, match="on the same device"):
             here[torch.tensor([0, 2], device=card)]
     assert not torch.zeros(2).is_cuda
 
@@ -209,8 +209,8 @@ def test_sam_2_on_a_card() -> None:
             segmenter = load_segmenter(SEGMENTER)
             if card:
                 segmenter.model.to(card)
-            given = {"points": points}, {"boxes": boxes}, {"boxes": boxes, "rough": masks}
-            logits = [segmenter(shown.frames[0], **prompts) for prompts in given]
+            hints = {"points": points}, {"boxes": boxes}, {"boxes": boxes, "rough": masks}
+            logits = [segmenter(shown.frames[0], **prompts) for prompts in hints]
             logits += segmenter.track(shown.frames, masks)
             assert not any(each.is_cuda for each in logits)
             found.append(torch.stack(logits))

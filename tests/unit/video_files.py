@@ -55,8 +55,8 @@ def encode(
         if quarters:
             stream.set_display_rotation(90 * quarters)
         for image, time in zip(frames, times, strict=True):
-            given = "rgba" if image.shape[-1] == 4 else "rgb24"
-            frame = av.VideoFrame.from_ndarray(image, format=given).reformat(format=pixels)
+            layout = "rgba" if image.shape[-1] == 4 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(image, format=layout).reformat(format=pixels)
             frame.pts, frame.time_base = time, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -15,10 +15,10 @@ from typing import Any
 
 def _of(inputs: "Sequence[Input]") -> dict[str, dict[str, tuple[str, dict[str, Any]]]]:
     """Inputs as the frontend is told of them; the required ones first, even if there are none."""
-    told: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {"required": {}}
+    groups: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {"required": {}}
     for one in inputs:
-        told.setdefault("optional" if one.optional else "required", {})[one.id] = (one.io_type, one.told())
-    return told
+        groups.setdefault("optional" if one.optional else "required", {})[one.id] = (one.io_type, one.as_dict())
+    return groups
 
 
 def _check_unique(kind: str, ids: Sequence[str | None]) -> None:
@@ -33,15 +33,15 @@ class Input:
 
     def __init__(self, id: str, *, optional: bool = False, tooltip: str | None = None) -> None:
         self.id, self.optional = id, optional
-        self._told: dict[str, Any] = {"tooltip": tooltip}
+        self._info: dict[str, Any] = {"tooltip": tooltip}
 
     def get_io_type(self) -> str:
         """The types it takes, with commas between them."""
         return self.io_type
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """What the frontend is told of it, besides its id and type."""
-        return {key: value for key, value in self._told.items() if value is not None}
+        return {key: value for key, value in self._info.items() if value is not None}
 
 
 class _Output:
@@ -56,10 +56,10 @@ class _Output:
 class _Widget(Input):
     """What an artist sets on the node itself."""
 
-    def __init__(self, id: str, tooltip: str | None, advanced: bool | None, default: Any, **own: Any) -> None:
+    def __init__(self, id: str, tooltip: str | None, advanced: bool | None, default: Any, **extra: Any) -> None:
         super().__init__(id, tooltip=tooltip)
         self.default = default
-        self._told |= {"advanced": advanced, "default": default, **own}
+        self._info |= {"advanced": advanced, "default": default, **extra}
 
 
 class _Number(_Widget):
@@ -72,13 +72,13 @@ class _Number(_Widget):
         tooltip: str | None,
         advanced: bool | None,
         default: Any,
-        **own: Any,
+        **extra: Any,
     ) -> None:
-        super().__init__(id, tooltip, advanced, default, **own)
+        super().__init__(id, tooltip, advanced, default, **extra)
         # ComfyUI tells of it first.
-        self._told = {"display_name": display_name} | self._told
-        if default is None or not own["min"] <= default <= own["max"]:
-            raise ValueError(f"{id} is {default} by default, which is not from {own['min']} to {own['max']}.")
+        self._info = {"display_name": display_name} | self._info
+        if default is None or not extra["min"] <= default <= extra["max"]:
+            raise ValueError(f"{id} is {default} by default, which is not from {extra['min']} to {extra['max']}.")
 
 
 def _type(io_type: str, *parts: type) -> Any:
@@ -203,7 +203,7 @@ class DynamicCombo:
             super().__init__(id, tooltip=tooltip)
             self.options = options
             _check_unique(f"Options of {id}", [option.key for option in options])
-            self._told["options"] = [{"key": option.key, "inputs": _of(option.inputs)} for option in options]
+            self._info["options"] = [{"key": option.key, "inputs": _of(option.inputs)} for option in options]
 
 
 class Autogrow:
@@ -217,7 +217,7 @@ class Autogrow:
                 raise ValueError(f"{prefix} may have {min} to {max} sockets, but 100 are the most, and 1 the least.")
             self.input = input
             self.names = [f"{prefix}{k}" for k in range(max)]
-            self.told = {"input": _of([input]), "prefix": prefix, "min": min, "max": max}
+            self.info = {"input": _of([input]), "prefix": prefix, "min": min, "max": max}
 
     class Input(Input):
         io_type = "COMFY_AUTOGROW_V3"
@@ -225,7 +225,7 @@ class Autogrow:
         def __init__(self, id: str, template: "Autogrow.TemplatePrefix", *, tooltip: str | None = None) -> None:
             super().__init__(id, tooltip=tooltip)
             self.template = template
-            self._told["template"] = template.told
+            self._info["template"] = template.info
 
 
 class MultiType:
@@ -273,13 +273,13 @@ class ComfyNode(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = {name for name in vars(cls) if not name.startswith("_")}
+        defined = {name for name in vars(cls) if not name.startswith("_")}
         # A method that ComfyUI does not know is one that it never calls.
-        if unknown := own - set(_CALLED):
+        if unknown := defined - set(_CALLED):
             raise TypeError(f"{cls.__name__} has what ComfyUI never asks for: {', '.join(sorted(unknown))}.")
-        if missing := {"define_schema", "execute"} - own:
+        if missing := {"define_schema", "execute"} - defined:
             raise TypeError(f"{cls.__name__} lacks {' and '.join(sorted(missing))}.")
-        if plain := [name for name in own if not isinstance(vars(cls)[name], classmethod)]:
+        if plain := [name for name in defined if not isinstance(vars(cls)[name], classmethod)]:
             raise TypeError(f"ComfyUI calls these of the class {cls.__name__}: {', '.join(sorted(plain))}.")
 
     @classmethod
@@ -299,12 +299,12 @@ class ComfyNode(ABC):
     def GET_NODE_INFO_V1(cls) -> dict[str, Any]:
         """What the frontend is told of the node, `object_info`."""
         schema = cls.define_schema()
-        told: dict[str, Any] = _of(schema.inputs)
+        inputs: dict[str, Any] = _of(schema.inputs)
         if schema.is_output_node:
-            told["hidden"] = {"prompt": ("PROMPT",), "extra_pnginfo": ("EXTRA_PNGINFO",)}
+            inputs["hidden"] = {"prompt": ("PROMPT",), "extra_pnginfo": ("EXTRA_PNGINFO",)}
         return {
-            "input": told,
-            "input_order": {key: list(value) for key, value in told.items()},
+            "input": inputs,
+            "input_order": {key: list(value) for key, value in inputs.items()},
             "is_input_list": schema.is_input_list,
             "output": [one.io_type for one in schema.outputs],
             "output_is_list": [False for _ in schema.outputs],

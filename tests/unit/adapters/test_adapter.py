@@ -337,7 +337,7 @@ def test_info_is_plain_data(adapter: MIVAAdapter) -> None:
 
 def test_a_newer_version_is_told_before_what_is_unknown_in_it(model: nn.Module, saved: Path) -> None:
     newer = {"format_version": 2, "motion": None, "frames": "many", "colour": "red", "config": {"depth_rank": 4}}
-    with pytest.raises(MIVAError, match=r"version is 2, .* up to 1"):
+    with pytest.raises(MIVAError, match=r"version is 2, .* 1"):
         MIVAAdapter.load(rewritten(saved, newer), describe(model))
     assert identify_file(saved) == "a MIVA adapter of a newer format version"
     # a kind of tensor that this release of safetensors does not know

@@ -140,7 +140,7 @@ def test_a_motion_of_which_no_part_acts_is_no_motion(base: Base, pair: tuple) ->
 
 
 def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: Tensor, pair: tuple) -> None:
-    def told(start: float, end: float, **options: Any) -> list[str]:
+    def warned(start: float, end: float, **options: Any) -> list[str]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MIVAWarning)
             animate(
@@ -152,11 +152,11 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
         texts = [str(warning.message) for warning in caught if warning.category is MIVAWarning]
         return [text for text in texts if " is off at " in text]
 
-    (text,) = told(0.0, 0.75)
+    (text,) = warned(0.0, 0.75)
     assert text.startswith("one is off at the last step")
-    assert told(0.0, 0.76) == told(0.5, 1.0) == []
+    assert warned(0.0, 0.76) == warned(0.5, 1.0) == []
     sigmas = torch.tensor([80.0, 14.0, 3.0, 1.0, 0.0])
-    assert told(0.0, 0.75, scheduler=base.scheduler) == told(0.0, 0.75, sigmas=sigmas) == []
+    assert warned(0.0, 0.75, scheduler=base.scheduler) == warned(0.0, 0.75, sigmas=sigmas) == []
 
 
 @OFF_AT_THE_END
@@ -192,7 +192,7 @@ def test_what_has_the_wrong_type_is_named(base: Base, picture: Tensor, arguments
 
 
 def test_a_span_without_a_step_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
-    with pytest.raises(MIVAError, match=r"The span 0\.3 to 0\.45 of one holds none of the 4 steps"):
+    with pytest.raises(MIVAError, match=r"holds none of the 4"):
         animate(base, picture, [Motion(pair[0], name="one", span=(0.3, 0.45))], RunOptions(steps=4))
 
 
@@ -207,7 +207,7 @@ def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -
 def test_an_adapter_of_another_base_is_refused_by_its_name(base: Base, picture: Tensor, make_unet: Callable) -> None:
     stranger = MIVAAdapter(describe(make_unet()), CONFIGS[0])
     before = injected(base)
-    with pytest.raises(MIVAError, match=r"my pan.* made for another base"):
+    with pytest.raises(MIVAError, match=r"my pan.* another base"):
         animate(base, picture, [Motion(stranger, name="my pan")], QUICK)
     assert injected(base) == before
 
@@ -335,19 +335,19 @@ def drawn(base: Base, picture: Tensor, seed: int, frames: int) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_start_that_would_be_drawn_makes_the_same_clip(base: Base, picture: Tensor, dtype: torch.dtype) -> None:
     start = drawn(base, picture, 5, 4).to(dtype)
-    given, plain = (
+    started, plain = (
         animate(base, picture, [], replace(QUICK, seed=5, start=start)),
         animate(base, picture, [], replace(QUICK, seed=5)),
     )
-    assert torch.equal(given.frames, plain.frames)
+    assert torch.equal(started.frames, plain.frames)
 
 
 def test_the_start_counts_and_the_seed_does_not(base: Base, picture: Tensor) -> None:
     start = drawn(base, picture, 6, 4)
-    given = [animate(base, picture, [], replace(QUICK, seed=seed, start=start)).frames for seed in (5, 6)]
+    clips = [animate(base, picture, [], replace(QUICK, seed=seed, start=start)).frames for seed in (5, 6)]
     plain = [animate(base, picture, [], replace(QUICK, seed=seed)).frames for seed in (5, 6)]
-    assert torch.equal(given[0], plain[1]) and torch.equal(given[1], plain[1])
-    assert (given[0] - plain[0]).abs().max() > 5e-3
+    assert torch.equal(clips[0], plain[1]) and torch.equal(clips[1], plain[1])
+    assert (clips[0] - plain[0]).abs().max() > 5e-3
 
 
 def test_a_start_has_the_latent_frames_of_its_base(make_base: Callable[..., Base]) -> None:
@@ -358,7 +358,7 @@ def test_a_start_has_the_latent_frames_of_its_base(make_base: Callable[..., Base
         animate(wan, picture, [], RunOptions(seed=6, start=drawn(wan, picture, 5, 2))).frames, plain.frames
     )
     assert (other.frames - plain.frames).abs().max() > 1e-3
-    with pytest.raises(MIVAError, match="The start noise is of shape"):
+    with pytest.raises(MIVAError, match="start noise is of shape"):
         animate(wan, picture, [], RunOptions(start=drawn(wan, picture, 5, 5)))
 
 
@@ -421,7 +421,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
 
     right = drawn(base, picture, 5, 4)
     start = STARTS[wrong](right)
-    told = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else "a list"
+    found = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else "a list"
     watch = base.model.register_forward_pre_hook(refuse)
     try:
         before = injected(base)
@@ -430,7 +430,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
         assert injected(base) == before
     finally:
         watch.remove()
-    assert str(raised.value) == f"The start noise is {told}, expected finite numbers of shape {tuple(right.shape)}."
+    assert str(raised.value) == f"The start noise is {found}, expected finite numbers of shape {tuple(right.shape)}."
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -503,7 +503,7 @@ def test_a_run_inside_anothers_injection_is_refused(base: Base, picture: Tensor,
 
 
 def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> None:
-    with pytest.raises(MIVAError, match=r"values from .* to .*: scale them to 0 … 1"):
+    with pytest.raises(MIVAError, match=r"values from .* to .*: scale"):
         animate(base, picture * 255, [], QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
         animate(base, picture, [], RunOptions(size=(64, 64, 64)))

@@ -22,14 +22,14 @@ def test_masks_of_another_grid_are_told(make_unet: Callable, make_adapter: Calla
     with inject(unet, jump=make_adapter(unet, CONFIGS["separate"])) as miva:
         miva.set_masks({"jump": torch.ones(1, FRAMES, 16, 16)})
         latents = torch.randn(2, 4, FRAMES, HEIGHT, WIDTH).double()
-        with pytest.raises(MIVAError, match=r"masks are \(1, 4, 16, 16\), but the clips' latents are \(2, 4, 4, 6\)"):
+        with pytest.raises(MIVAError, match=r"\(1, 4, 16, 16\), .* \(2, 4, 4, 6\)"):
             unet(latents, torch.tensor(500), None)
         miva.set_masks({"jump": torch.ones(2, FRAMES, WIDTH, HEIGHT)})  # as many places, but turned
-        with pytest.raises(MIVAError, match="set masks of their size, or None"):
+        with pytest.raises(MIVAError, match="set masks of their size"):
             unet(latents, torch.tensor(500), None)
         miva.set_masks(None)
         miva.set_mask_streams(True)
-        with pytest.raises(MIVAError, match="The batch has 3 rows, but each clip was to be followed by 1 mask"):
+        with pytest.raises(MIVAError, match=r"3 rows, .* followed by 1 mask"):
             unet(torch.cat([latents, latents[:1]]), torch.tensor(500), None)
 
 

@@ -61,30 +61,26 @@ def test_no_masks_for_plain_adapters() -> None:
 
 def test_another_size_is_told() -> None:
     large = half().repeat_interleave(3, 0).repeat_interleave(3, 1)
-    with pytest.warns(MIVAWarning, match="^The mask of jump was scaled from 48×36 to the picture's 16×12.$"):
+    with pytest.warns(MIVAWarning, match="jump was scaled from 48×36"):
         fitted = fit({"jump": large})["jump"]
     torch.testing.assert_close(fitted, fit({"jump": half()})["jump"], rtol=0, atol=0.05)
 
 
 def test_an_empty_mask_is_the_whole_frame() -> None:
-    with pytest.warns(MIVAWarning, match="^The mask of jump is empty, so it is taken for the whole frame.$"):
+    with pytest.warns(MIVAWarning, match="jump is empty"):
         fitted = fit({"jump": torch.zeros(PICTURE)})["jump"]
     assert torch.equal(fitted, torch.ones(6, 8))
 
 
 def test_a_dark_mask_is_the_whole_frame() -> None:
-    with pytest.warns(
-        MIVAWarning, match="^The mask of jump is nowhere brighter than half, so it is taken for the whole"
-    ):
+    with pytest.warns(MIVAWarning, match="nowhere brighter than half"):
         assert torch.equal(fit({"jump": half() * 0.4})["jump"], torch.ones(6, 8))
 
 
 def test_a_subject_that_is_cropped_away_is_told() -> None:
     mask = torch.zeros(PICTURE)
     mask[:, 0] = 1
-    with pytest.warns(
-        MIVAWarning, match="The mask of jump shows nothing that is left at 4×6, so it is taken for the whole frame."
-    ):
+    with pytest.warns(MIVAWarning, match="jump shows nothing .* 4×6"):
         fitted = fit_masks({"jump": mask}, {"jump": CONFIGS["jump"]}, PICTURE, (6, 4))["jump"]
     assert torch.equal(fitted, torch.ones(6, 4))
 

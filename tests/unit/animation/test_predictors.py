@@ -28,9 +28,9 @@ CLIPS, T = torch.zeros(1, 4, 3, 2, 2), torch.tensor(999)
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_answers_that_are_no_numbers_end_in_a_sentence(value: float) -> None:
-    with pytest.raises(MIVAError, match="became NaN or infinite at step 3 with hop, my pan: take weights nearer to 1"):
+    with pytest.raises(MIVAError, match="3 with hop, my pan:"):
         FiniteAnswers(Constant(value), ["hop", "my pan"]).predict(CLIPS, T, 2)
-    with pytest.raises(MIVAError, match="became NaN or infinite at step 1: take"):
+    with pytest.raises(MIVAError, match=r"NaN .* step 1: take"):
         FiniteAnswers(Constant(value), []).predict(CLIPS, T, 0)
     with pytest.raises(MIVAError, match="step 2"):
         FiniteAnswers(Constant(0.0, flow=value), []).predict(CLIPS, T, 1)

@@ -112,7 +112,7 @@ def test_wrong_adapters_are_refused(unet: nn.Module, make_unet: Callable, make_a
     with pytest.raises(MIVAError, match="pan is a str"):
         inject(unet, pan="pan.safetensors")
     other = make_unet(block_out_channels=(16, 64), num_attention_heads=(2, 8))
-    with pytest.raises(MIVAError, match="pan was made for another base"):
+    with pytest.raises(MIVAError, match=r"pan .* another base"):
         inject(unet, pan=make_adapter(other))
 
 
@@ -121,7 +121,7 @@ def test_bad_weights_change_nothing(unet: nn.Module, make_adapter: Callable, wei
     with inject(unet, pan=make_adapter(unet), jump=make_adapter(unet)) as miva:
         with pytest.raises(MIVAError, match="weight of pan"):
             miva.set_weights(jump=0.5, pan=weight)
-        with pytest.raises(MIVAError, match=r"no adapter named 'hop'; .*\['pan', 'jump'\]"):
+        with pytest.raises(MIVAError, match=r"named 'hop'; .*\['pan', 'jump'\]"):
             miva.set_weights(jump=0.5, hop=1.0)
         assert miva.weights == {"pan": 1.0, "jump": 1.0}
 
@@ -131,7 +131,7 @@ def test_bad_weights_change_nothing(unet: nn.Module, make_adapter: Callable, wei
 )
 def test_bad_spans_change_nothing(unet: nn.Module, make_adapter: Callable, span: Any) -> None:
     with inject(unet, pan=make_adapter(unet), jump=make_adapter(unet)) as miva:
-        with pytest.raises(MIVAError, match=r"The span of pan is .*expected"):
+        with pytest.raises(MIVAError, match=r"span of pan is .*expected"):
             miva.set_spans(jump=(0.0, 0.5), pan=span)
         with pytest.raises(MIVAError, match="no adapter named 'hop'"):
             miva.set_spans(jump=(0.0, 0.5), hop=(0.0, 0.5))

@@ -24,7 +24,7 @@ def come_with_the_first_base(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def user_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "own"
     folder.mkdir()
     for name in ("zoom_in.safetensors", "my jump.safetensors"):
@@ -32,29 +32,29 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-def test_names_are_stems_and_later_folders_win(shipped: Path, own: Path) -> None:
-    assert find_adapters([own]) == {
+def test_names_are_stems_and_later_folders_win(shipped: Path, user_folder: Path) -> None:
+    assert find_adapters([user_folder]) == {
         "pan_left": shipped / "pan_left.safetensors",
         "pan_right": shipped / "pan_right.safetensors",
-        "zoom_in": own / "zoom_in.safetensors",
-        "my jump": own / "my jump.safetensors",
+        "zoom_in": user_folder / "zoom_in.safetensors",
+        "my jump": user_folder / "my jump.safetensors",
     }
 
 
-def test_an_ending_in_capitals_is_one(own: Path) -> None:
-    path = own / "LOUD.SAFETENSORS"
+def test_an_ending_in_capitals_is_one(user_folder: Path) -> None:
+    path = user_folder / "LOUD.SAFETENSORS"
     path.touch()
-    assert find_adapters([own])["LOUD"] == path == resolve_adapter("loud", [own])
+    assert find_adapters([user_folder])["LOUD"] == path == resolve_adapter("loud", [user_folder])
 
 
-def test_a_name_or_a_file_will_do(shipped: Path, own: Path) -> None:
+def test_a_name_or_a_file_will_do(shipped: Path, user_folder: Path) -> None:
     assert resolve_adapter("pan_left") == shipped / "pan_left.safetensors"
-    assert resolve_adapter("my jump", [own]) == own / "my jump.safetensors"
-    assert resolve_adapter("elsewhere/zoom_in.safetensors", [own]) == Path("elsewhere/zoom_in.safetensors")
+    assert resolve_adapter("my jump", [user_folder]) == user_folder / "my jump.safetensors"
+    assert resolve_adapter("elsewhere/zoom_in.safetensors", [user_folder]) == Path("elsewhere/zoom_in.safetensors")
 
 
 def test_case_and_ending_do_not_matter(
-    shipped: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shipped: Path, user_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert resolve_adapter("PAN_left") == shipped / "pan_left.safetensors"
     assert resolve_adapter("pan_left.safetensors") == shipped / "pan_left.safetensors"
@@ -67,22 +67,22 @@ def test_case_and_ending_do_not_matter(
     assert resolve_adapter("pan_right") == shipped / "pan_right.safetensors"
 
 
-def test_the_nearest_names_are_told(own: Path) -> None:
+def test_the_nearest_names_are_told(user_folder: Path) -> None:
     with pytest.raises(MIVAError, match=r"'zoomin': .* zoom_in\?"):
         resolve_adapter("zoomin")
     with pytest.raises(MIVAError, match=r"'PanLeft': .* pan_left( or pan_right)?\?"):
-        resolve_adapter("PanLeft", [own])
+        resolve_adapter("PanLeft", [user_folder])
 
 
-def test_names_that_are_not_near_are_not_told(own: Path) -> None:
+def test_names_that_are_not_near_are_not_told(user_folder: Path) -> None:
     with pytest.raises(MIVAError, match="'0123456789': `list`"):
-        resolve_adapter("0123456789", [own])
+        resolve_adapter("0123456789", [user_folder])
 
 
-def test_the_home_folder(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(own.parent))
-    monkeypatch.setenv("USERPROFILE", str(own.parent))
-    assert resolve_adapter(f"~/{own.name}/my jump.safetensors") == own / "my jump.safetensors"
+def test_the_home_folder(user_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(user_folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(user_folder.parent))
+    assert resolve_adapter(f"~/{user_folder.name}/my jump.safetensors") == user_folder / "my jump.safetensors"
 
 
 def test_without_any_adapter_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

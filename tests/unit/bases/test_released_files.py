@@ -64,11 +64,11 @@ def test_every_tensor_of_an_older_file_comes_to_its_place(base: Base, released: 
 
 
 def test_what_an_older_file_says_of_itself_is_read(released: Released) -> None:
-    told, info = json.loads(released.header["__metadata__"]["miva"]), read_info(released.path)
+    metadata, info = json.loads(released.header["__metadata__"]["miva"]), read_info(released.path)
     for name in ("family", "fingerprint", "motion", "frames", "fps", "subject", "training", "licence", "author"):
-        assert getattr(info, name) == told[name]
-    assert list(info.size) == told["size"]
-    assert asdict(info.config).items() >= told["config"].items()
+        assert getattr(info, name) == metadata[name]
+    assert list(info.size) == metadata["size"]
+    assert asdict(info.config).items() >= metadata["config"].items()
 
 
 def test_the_present_base_refuses_it_since_its_weights_are_others(base: Base, released: Released) -> None:

@@ -143,7 +143,7 @@ def test_the_islands_of_float32_stay(folder: Path, model: WanTransformer3DModel)
         island = any(part in name for part in ("time_embedder", "scale_shift_table", "norm2"))
         assert dtype == (torch.float32 if island else torch.bfloat16), name
     torch.testing.assert_close(output(base.model, torch.bfloat16), output(model), rtol=0.1, atol=0.1)
-    with pytest.raises(MIVAError, match=r"Wan cannot run in float16, whose range"):
+    with pytest.raises(MIVAError, match=r"Wan cannot run in float16"):
         load(folder, dtype=torch.float16)
 
 
@@ -175,7 +175,7 @@ def test_a_picture_moves_with_an_adapter(folder: Path) -> None:
     assert clip.frames.shape == (9, 32, 32, 3) and clip.frames.isfinite().all()
     assert len(shown) == 2 and shown[0].shape == (1, 4, 3, 4, 4)
     assert torch.equal(shown[0][:, :, 0], shown[1][:, :, 0])
-    with pytest.raises(MIVAError, match=r"4 k \+ 1 frames: 10 cannot be made, 9 can"):
+    with pytest.raises(MIVAError, match=r"10 cannot be made"):
         animate(base, torch.rand(32, 32, 3), [], RunOptions(frames=10))
 
 
@@ -197,10 +197,10 @@ def test_the_schedule_is_shifted_by_five(folder: Path) -> None:
 def test_another_model_is_named(folder: Path, tmp_path: Path, tensors: dict[str, tuple[int, ...]], kind: str) -> None:
     path = tmp_path / "wan.safetensors"
     save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
-    with pytest.raises(MIVAError, match=rf"is {kind}.*, but a Wan 2\.1 1\.3B text-to-video model was"):
+    with pytest.raises(MIVAError, match=rf"is {kind}.* text-to-video"):
         load_wan(path, folder / "vae.safetensors")
 
 
 def test_a_model_offered_as_vae(folder: Path, make_unet: Callable) -> None:
-    with pytest.raises(MIVAError, match=r"is a Wan 2\.1 1\.3B text-to-video model, but a Wan VAE was expected"):
+    with pytest.raises(MIVAError, match=r"text-to-video model, .* Wan VAE"):
         load_wan(folder / "original.safetensors", folder / "original.safetensors")

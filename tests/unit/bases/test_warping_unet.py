@@ -84,9 +84,9 @@ def test_each_place_has_flow_vectors_of_its_own(model: WarpingUNet, clips: Tenso
 def test_it_is_told_where_and_when(model: WarpingUNet, clips: Tensor) -> None:
     """Beside each latent x and y from -1 to 1, the share of the longest clip's time, and both products."""
     seen = []
-    model.conv_in.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    model.conv_in.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     answer(model, clips)
-    told = seen[0].unflatten(0, (2, FRAMES))
+    shown = seen[0].unflatten(0, (2, FRAMES))
     for frame in range(FRAMES):
         for y in range(4):
             for x in range(5):
@@ -94,7 +94,7 @@ def test_it_is_told_where_and_when(model: WarpingUNet, clips: Tensor) -> None:
                 place = torch.tensor([right, down, time, time * right, time * down])
                 for clip in range(2):
                     expected = torch.cat([clips[clip, :, frame, y, x], place])
-                    torch.testing.assert_close(told[clip, frame, :, y, x], expected)
+                    torch.testing.assert_close(shown[clip, frame, :, y, x], expected)
 
 
 def test_adapters_find_in_it_what_they_find_in_its_kind(model: WarpingUNet) -> None:

@@ -56,9 +56,9 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(
     while not (folder / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    told, _ = process.communicate(timeout=120)
-    assert process.returncode == 130 and "go on by the same command and --resume" in told, told
-    assert "Traceback" not in told and not out.exists()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and "go on by the same command and --resume" in output, output
+    assert "Traceback" not in output and not out.exists()
     assert not [path for path in folder.rglob(".*")]
     training.finish(out, resume=True)
     assert out.read_bytes() == whole[0]

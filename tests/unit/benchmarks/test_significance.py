@@ -42,8 +42,8 @@ def test_the_error_is_that_of_the_mean_over_many_trials() -> None:
 
 
 def test_chance_is_taken_for_a_difference_in_one_of_twenty_trials_at_most() -> None:
-    told = [verdict(trial, torch.zeros_like(trial), adds=True, seen=0.0) for trial in trials(1000)]
-    assert 930 < told.count("cannot tell") < 1000
+    verdicts = [verdict(trial, torch.zeros_like(trial), adds=True, seen=0.0) for trial in trials(1000)]
+    assert 930 < verdicts.count("cannot tell") < 1000
 
 
 def test_one_seed_is_judged_by_its_pictures() -> None:

@@ -243,8 +243,8 @@ def test_what_is_odd_about_a_run_is_told(
     frames_of: Callable, capsys: pytest.CaptureFixture, arguments: tuple[str, ...], note: str
 ) -> None:
     frames_of("--adapters", "mine", *arguments)
-    told = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(("The picture was", "Wrote"))]
-    assert [line.startswith(note) for line in told] == [True] * bool(note)
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(("The picture was", "Wrote"))]
+    assert [line.startswith(note) for line in lines] == [True] * bool(note)
 
 
 def test_spans_reach_the_adapters(frames_of: Callable) -> None:
@@ -278,9 +278,9 @@ def test_a_transparent_picture_is_told_once_without_the_codes_in_its_name(
 ) -> None:
     Image.new("RGBA", (90, 70), (0, 0, 0, 99)).save(folder / "\x1b[31mred.png")
     assert main(["animate", "\x1b[31mred.png", "--out", "clip.mp4", *QUICK]) == 0
-    told = "".join(capfd.readouterr())
-    assert told.count(r"What is transparent in \x1b[31mred.png is shown over white.") == 1
-    assert "\x1b" not in told
+    output = "".join(capfd.readouterr())
+    assert output.count(r"What is transparent in \x1b[31mred.png is shown over white.") == 1
+    assert "\x1b" not in output
 
 
 @pytest.fixture
@@ -302,9 +302,9 @@ def test_masks_reach_their_motions_and_are_saved(masked: Path, capsys: pytest.Ca
     masks = ("--mask", "hop=subject.png", "--mask", "sway=small.png")
     arguments = ("animate", "cat.png", *motions, *masks, "--save-masks", "--out", "clip.mp4", "--sheet", "sheet.png")
     assert main([*arguments, *QUICK]) == 0
-    told = capsys.readouterr()
-    assert told.err.splitlines()[0] == "The mask of sway was scaled from 45×35 to the picture's 90×70."
-    assert "Wrote clip_hop_mask.mp4." in told.out and "Wrote clip_sway_mask.mp4." in told.out
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[0] == "The mask of sway was scaled from 45×35 to the picture's 90×70."
+    assert "Wrote clip_hop_mask.mp4." in captured.out and "Wrote clip_sway_mask.mp4." in captured.out
     frames, _ = read_at_constant_rate(Path("clip_hop_mask.mp4"))
     # The middle 70 of 90 columns are kept and scaled to 64.
     expected = np.zeros((64, 64))
@@ -360,8 +360,8 @@ def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> N
 def test_mistakes_with_masks(masked: Path, capsys: pytest.CaptureFixture, arguments: str, message: str) -> None:
     before = content(masked)
     assert main(["animate", "cat.png", "--adapters", "mine", "--out", "a.mp4", *arguments.split()]) == 2
-    told = capsys.readouterr().err
-    assert message in told and told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
     assert content(masked) == before
 
 
@@ -647,6 +647,6 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
 def test_only_the_given_command_is_imported() -> None:
     """Modules of commands import what they need at their top, for which no other command shall wait."""
     program = "import sys; from miva_core.cli.main import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
-    for arguments, told in (([], "2 False"), (["list"], "0 True")):
+    for arguments, expected in (([], "2 False"), (["list"], "0 True")):
         run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=300)
-        assert run.stdout.splitlines()[-1:] == [told], run.stderr
+        assert run.stdout.splitlines()[-1:] == [expected], run.stderr

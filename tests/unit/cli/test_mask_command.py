@@ -84,7 +84,7 @@ def test_points_and_rough_masks_and_grabcut(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         ((), "Say what to mask either by words (--prompt) or by --box, --points or --rough."),
         (
@@ -136,9 +136,9 @@ def test_points_and_rough_masks_and_grabcut(run: Run) -> None:
         ),
     ],
 )
-def test_what_cannot_be_done_is_told(given: tuple[str, ...], message: str, fail: Run) -> None:
+def test_what_cannot_be_done_is_told(options: tuple[str, ...], message: str, fail: Run) -> None:
     write_png(scene(28).frames[0], "photo.png")
-    assert fail("mask", "photo.png", *given, "--out", "masks") == message
+    assert fail("mask", "photo.png", *options, "--out", "masks") == message
 
 
 def test_animations_are_clips_and_pictures_are_known_by_their_content(
@@ -220,8 +220,8 @@ def test_clips_without_masks_have_them_found(tmp_path: Path) -> None:
     (tmp_path / "with_masks").mkdir()
     for k in range(6):
         write_png(torch.ones(40, 60, 3), tmp_path / "with_masks" / f"{k}.png")
-    given, found = read_clips(tmp_path, ClipSpec((40, 60), 5, 8), 1, white_square)
-    assert (given.masks == 255).all()
+    masked, found = read_clips(tmp_path, ClipSpec((40, 60), 5, 8), 1, white_square)
+    assert (masked.masks == 255).all()
     assert found.masks.shape == (1, 6, 40, 60)
     square = torch.zeros(40, 60, dtype=torch.bool)
     square[10:30, 20:40] = True
@@ -253,7 +253,7 @@ def test_training_on_clips_whose_masks_are_found(run: Run, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         (MODELS, "Only masked motions need masks: add --masked, or leave --detector out."),
         (
@@ -285,6 +285,6 @@ def test_training_on_clips_whose_masks_are_found(run: Run, monkeypatch: pytest.M
         ),
     ],
 )
-def test_what_is_wrong_with_finding_masks_is_told(given: tuple[str, ...], message: str, fail: Run) -> None:
+def test_what_is_wrong_with_finding_masks_is_told(options: tuple[str, ...], message: str, fail: Run) -> None:
     Path("clips").mkdir()
-    assert fail("train", "clips", "--out", "a.safetensors", *given) == message
+    assert fail("train", "clips", "--out", "a.safetensors", *options) == message

@@ -52,19 +52,19 @@ def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_clips_become_an_adapter_that_animates(run: Run) -> None:
-    told = run("train", "clips", "--out", "drift.safetensors", "--subject", "ship", *QUICK, "--stills", "stills")
-    assert "Learning 'drift' from 2 clips, mirrored ones too, 2 steps" in told and "Wrote drift.safetensors" in told
+    output = run("train", "clips", "--out", "drift.safetensors", "--subject", "ship", *QUICK, "--stills", "stills")
+    assert "Learning 'drift' from 2 clips, mirrored ones too, 2 steps" in output and "Wrote drift.safetensors" in output
     info = read_info("drift.safetensors")
     assert (info.motion, info.subject, info.training["names"]) == ("drift", "ship", "a, b")
     assert info.training["flip"] is True and not info.config.mask
     assert Path("drift.training/report.html").is_file()
-    told = run("animate", "stills/a.png", "--miva", "drift.safetensors", "--steps", "1", "--out", "clip.gif")
-    assert "Wrote clip.gif" in told
+    output = run("animate", "stills/a.png", "--miva", "drift.safetensors", "--steps", "1", "--out", "clip.gif")
+    assert "Wrote clip.gif" in output
 
 
 def test_fewer_steps_than_the_presets_are_told(run: Run) -> None:
-    told = run("train", "clips", "--out", "drift.safetensors", *QUICK)
-    assert "It learnt in 2 of the 300 steps of `normal`: expect a weak or smeared motion." in told
+    output = run("train", "clips", "--out", "drift.safetensors", *QUICK)
+    assert "It learnt in 2 of the 300 steps of `normal`: expect a weak or smeared motion." in output
 
 
 def interrupted(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -72,9 +72,9 @@ def interrupted(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 130
-    told, wrong = capfd.readouterr()
+    output, wrong = capfd.readouterr()
     assert "Error" not in wrong and "Traceback" not in wrong
-    return told
+    return output
 
 
 def press(times: int) -> None:
@@ -87,25 +87,25 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
 ) -> None:
     command = ("train", "clips", "--out", "drift.safetensors", *QUICK, "--steps", "3", "--save-every", "1")
     encode, step = TrainingSet._encode, TrainStep.forward
-    monkeypatch.setattr(TrainingSet, "_encode", lambda *given: encode(*given) if press(1) is None else [])
-    told = interrupted(capfd, *command)
-    assert "No step had been saved yet, nothing is kept: begin anew by the same command." in told
+    monkeypatch.setattr(TrainingSet, "_encode", lambda *args: encode(*args) if press(1) is None else [])
+    output = interrupted(capfd, *command)
+    assert "No step had been saved yet, nothing is kept: begin anew by the same command." in output
     met: list[int] = []
 
-    def press_twice(*given: Any) -> Any:
+    def press_twice(*args: Any) -> Any:
         met.append(1)
         press(2 if len(met) == 2 else 0)
-        return step(*given)
+        return step(*args)
 
     monkeypatch.setattr(TrainingSet, "_encode", encode)
     monkeypatch.setattr(TrainStep, "forward", press_twice)
-    told = interrupted(capfd, *command)
-    assert "A second stop ends at once, without saving what is new." in told
-    assert "All up to step 1 is kept, what came after it is lost: go on by the same command and --resume." in told
+    output = interrupted(capfd, *command)
+    assert "A second stop ends at once, without saving what is new." in output
+    assert "All up to step 1 is kept, what came after it is lost: go on by the same command and --resume." in output
     monkeypatch.setattr(TrainStep, "forward", step)
     assert main([*command, "--lr", "0.001", "--resume"]) == 0
-    told, notes = capfd.readouterr()
-    assert "This training had a learning rate of 0.003, and goes on with 0.001." in notes and "Wrote" in told
+    output, notes = capfd.readouterr()
+    assert "This training had a learning rate of 0.003, and goes on with 0.001." in notes and "Wrote" in output
 
 
 def test_stills_become_a_camera_motion(run: Run) -> None:
@@ -132,8 +132,8 @@ def test_two_masked_motions_learn_beside_each_other(run: Run) -> None:
         masks = torch.zeros(18, 80, 128, 3)
         masks[:, 5:15] = 1
         write_video(masks, f"clips/{name}_beside_mask.mp4", 8)
-    given = ("--masked", "--from", "sway_masked", "--beside", "jump_masked", "--beside-out", "jump.safetensors")
-    run("train", "clips", "--out", "sway.safetensors", *given, *QUICK)
+    options = ("--masked", "--from", "sway_masked", "--beside", "jump_masked", "--beside-out", "jump.safetensors")
+    run("train", "clips", "--out", "sway.safetensors", *options, *QUICK)
     training = read_info("jump.safetensors").training
     assert training["then beside"] == "sway" and training["for steps"] == 2 and training["steps"] > 2
     assert read_info("jump.safetensors").motion == read_info(SHIPPED / "jump_masked.safetensors").motion
@@ -147,13 +147,13 @@ def test_two_masked_motions_learn_beside_each_other(run: Run) -> None:
 def test_one_clip_is_warned_of_and_flips_can_be_chosen(run: Run) -> None:
     for path in Path("clips").glob("b*"):
         path.unlink()
-    told = run("train", "clips", "--out", "one.safetensors", "--no-flip", *QUICK)
-    assert "One clip alone is learnt by heart" in told and read_info("one.safetensors").training["flip"] is False
+    output = run("train", "clips", "--out", "one.safetensors", "--no-flip", *QUICK)
+    assert "One clip alone is learnt by heart" in output and read_info("one.safetensors").training["flip"] is False
 
 
 def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
-    told = run("camera-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
-    assert "Wrote 10 clips of zoom-in into zoom" in told
+    output = run("camera-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
+    assert "Wrote 10 clips of zoom-in into zoom" in output
     clips = sorted(Path("zoom").glob("*.mp4"))
     assert len(clips) == 10 and len(list(Path("zoom").iterdir())) == 20
     frames, fps = read_at_constant_rate(clips[0])
@@ -164,22 +164,22 @@ def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
 
 
 def test_an_adapter_is_measured_on_stills(run: Run) -> None:
-    told = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "4", "--seeds", "2")
+    output = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "4", "--seeds", "2")
     table = Path("scores/evaluation.md").read_text()
     for part in ("| a |", "| b |", "**median**", "temporal flickering", "motion smoothness", "MS-SSIM", "2 seeds"):
         assert part in table
     rows = [line for line in table.splitlines() if line.startswith("| **median**")]
     right = float(rows[0].split("|")[3])
-    assert right > 0.2 and rows[0] in told  # what is seen goes to the right under a pan to the left
-    assert "Not measured: subject consistency needs --dino" in told and "--clip" in told
+    assert right > 0.2 and rows[0] in output  # what is seen goes to the right under a pan to the left
+    assert "Not measured: subject consistency needs --dino" in output and "--clip" in output
     for name in ("evaluation.png", "evaluation_sheet.png"):
         assert Image.open(f"scores/{name}").width > 300
 
 
 def test_a_masked_adapter_is_measured_inside_its_mask(run: Run, fail: Run) -> None:
     Path("stills/b.png").rename("b.png")
-    told = run("evaluate", "jump_masked", "--stills", "stills", "--out", "scores", "--steps", "1")
-    assert "| a |" in told
+    output = run("evaluate", "jump_masked", "--stills", "stills", "--out", "scores", "--steps", "1")
+    assert "| a |" in output
     Path("b.png").rename("stills/b.png")
     assert "b.png has no mask" in fail("evaluate", "jump_masked", "--stills", "stills", "--out", "more")
 
@@ -189,7 +189,7 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("train", "none", "--out", "x.safetensors"), "There is no folder none of training clips"),
         (("train", "clips/a.mp4", "--out", "x.safetensors"), "is a file: name the folder"),
@@ -227,8 +227,8 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         (("evaluate", "jump", "--stills", "stills", "--out", "x", "--dino", "none"), "holds no DINO model"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence(arguments: Sequence[str], told: str, fail: Run) -> None:
-    assert told in fail(*arguments)
+def test_what_is_wrong_is_told_in_one_sentence(arguments: Sequence[str], message: str, fail: Run) -> None:
+    assert message in fail(*arguments)
 
 
 def test_a_file_that_exists_is_left_alone(fail: Run) -> None:

@@ -216,9 +216,9 @@ def test_what_is_opaque_of_a_clip_is_its_mask(name: str, masks: int, tmp_path: P
 def test_files_of_masks_count_before_opacity_and_opacity_before_a_search(tmp_path: Path) -> None:
     opacity = cut_outs(tmp_path, "a.mov")
     cut_outs(tmp_path, "b.mov")
-    given = torch.zeros(6, 48, 64, 3)
-    given[:, 40:] = 1
-    write_frames(tmp_path / "b_masks", given)
+    painted = torch.zeros(6, 48, 64, 3)
+    painted[:, 40:] = 1
+    write_frames(tmp_path / "b_masks", painted)
 
     def find(frames: Tensor) -> Tensor:
         return torch.stack([1 - frames[..., 0], frames[..., 2] * 0 + 0.8])
@@ -229,7 +229,7 @@ def test_files_of_masks_count_before_opacity_and_opacity_before_a_search(tmp_pat
         "Masks are taken from the transparency of a.mov: opaque is the subject."
     ]
     assert torch.equal(a.masks[0] > 127, opacity > 0.5)
-    assert torch.equal(b.masks[0], (given[..., 0] * 255).byte())
+    assert torch.equal(b.masks[0], (painted[..., 0] * 255).byte())
     assert (a.masks[1] == 204).all() and (b.masks[1] == 204).all()
 
 
@@ -248,7 +248,7 @@ def test_opacity_of_only_some_clips_is_left_out(with_masks: str, tmp_path: Path)
         f"{some} clips have masks, which are not used, since these have none: b.",
         "What is transparent in a.mov is shown over white.",
     ]
-    with pytest.raises(MIVAError, match=r"b has no masks: .* 6 frames into b_masks"):
+    with pytest.raises(MIVAError, match=r"b has no masks: .*b_masks"):
         read_clips(tmp_path, CUT_OUT, 1)
 
 
@@ -284,7 +284,7 @@ def test_videos_of_masks_may_be_cut_outs(colours: str, tmp_path: Path) -> None:
         expected = (frames[..., 0] == 255) & expected
     encode(tmp_path / "a_mask.mov", frames, "png", "rgba", range(6), 8)
     if colours == "any":
-        with pytest.warns(MIVAWarning, match=r"a_mask\.mov were taken from their transparency"):
+        with pytest.warns(MIVAWarning, match=r"a_mask\.mov .* their transparency"):
             (clip,) = read_clips(tmp_path, CUT_OUT, 1)
     else:
         (clip,) = read_clips(tmp_path, CUT_OUT, 1)
@@ -320,8 +320,8 @@ def test_masks_of_oblong_pixels_are_the_same_from_files_and_from_a_socket(tmp_pa
     write_frames(tmp_path / "a_masks", masks.expand(-1, -1, -1, 3))
     spec = ClipSpec((20, 48), 5, 8)
     (clip,) = read_clips(tmp_path, spec, 1)
-    frames, fps, given = read_masked_video("a", tmp_path / "a.mov", masks[..., 0])
-    connected = clip_from_frames("a", frames, fps, spec, given)
+    frames, fps, found = read_masked_video("a", tmp_path / "a.mov", masks[..., 0])
+    connected = clip_from_frames("a", frames, fps, spec, found)
     assert torch.equal(connected.frames, clip.frames)
     assert (connected.masks.int() - clip.masks.int()).abs().max() <= 1
 
@@ -348,7 +348,7 @@ def test_masks_take_the_same_frames_and_the_same_crop(kind: str, tmp_path: Path)
     else:
         write_video(masks, tmp_path / "a_mask.mov", 24)
     write_frames(tmp_path / "a_beside_masks", 1 - masks)
-    with pytest.warns(MIVAWarning, match="a_beside_masks is seen from frame 2"):
+    with pytest.warns(MIVAWarning, match="a_beside_masks .* from frame 2"):
         (clip,) = read_clips(tmp_path, SPEC, masks=2)
     assert clip.stride == 3 and clip.masks.shape == (2, 20, 32, 48)
     covered = (clip.masks > 127).float().mean((2, 3))
@@ -391,7 +391,7 @@ def test_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
 
 
 def test_folders_without_clips_are_told(tmp_path: Path) -> None:
-    with pytest.raises(MIVAError, match=r"no clips in .*, put videos"):
+    with pytest.raises(MIVAError, match=r"no clips .*, put videos"):
         read_clips(tmp_path, SPEC, masks=0)
     write_png(torch.rand(9, 9, 3), tmp_path / "1.png")
     with pytest.raises(MIVAError, match="but pictures"):

@@ -107,10 +107,10 @@ def test_clips_one_folder_deeper_are_no_frames_and_it_is_told_where_they_are(
         frames()[0].save(deeper / "c.png")
     (deeper / "a.txt").write_text("a dog jumps")
     message = r"10_jump \(with 1 inside: choose such a folder itself\)"
-    with pytest.raises(MIVAError, match=rf"There are no clips in .*, but {message}\.$"):
+    with pytest.raises(MIVAError, match=rf"no clips .*, but {message}\.$"):
         read_clips(tmp_path, SPEC, masks=0)
     write_frames(tmp_path / "run")
-    with pytest.warns(MIVAWarning, match=rf"^Passed over in .*, which is read for clips: {message}\.$"):
+    with pytest.warns(MIVAWarning, match=rf"^Passed over .*: {message}\.$"):
         assert [clip.name for clip in read_clips(tmp_path, SPEC, masks=0)] == ["run"]
 
 
@@ -152,9 +152,7 @@ def test_what_is_passed_over_is_named_by_reason_and_many_are_counted(tmp_path: P
         "export as JPEG); d.mp4 (a video, which is no still); e.xyz, no_ending (of a kind that is not known here)."
     )
     (tmp_path / "a.jpg").unlink()
-    with pytest.raises(
-        MIVAError, match=r"There are no stills in .* There are: 0\.HEIC, 1\.HEIC, 2\.HEIC and 4 more \("
-    ):
+    with pytest.raises(MIVAError, match=r"2\.HEIC and 4 more \("):
         read_stills(tmp_path)
 
 

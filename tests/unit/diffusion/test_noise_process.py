@@ -122,10 +122,10 @@ def test_even_shares_of_a_flow_are_the_steps_that_diffusers_spaces() -> None:
 
 
 def test_processes_are_the_same_by_their_prediction_and_noise_whatever_the_sampler() -> None:
-    own = NoiseProcess(ddim("v_prediction"))
+    process = NoiseProcess(ddim("v_prediction"))
     for cls in (UniPCMultistepScheduler, DPMSolverMultistepScheduler, DDIMScheduler):
-        assert own.same_as(NoiseProcess(cls.from_config(ddim("v_prediction").config)))
+        assert process.same_as(NoiseProcess(cls.from_config(ddim("v_prediction").config)))
     for other in (ddim("epsilon"), DDIMScheduler(prediction_type="v_prediction"), *(make() for make in FLOWS.values())):
-        assert not own.same_as(NoiseProcess(other)) and not NoiseProcess(other).same_as(own)
+        assert not process.same_as(NoiseProcess(other)) and not NoiseProcess(other).same_as(process)
     euler, unipc = (NoiseProcess(make()) for make in FLOWS.values())
     assert euler.same_as(unipc) and unipc.same_as(euler)

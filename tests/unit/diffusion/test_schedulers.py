@@ -39,7 +39,7 @@ def test_thresholding_is_refused_by_name(cls: type) -> None:
 
 @pytest.mark.parametrize("steps", [0, -1, 1001, 2.5, True, "10", None])
 def test_impossible_numbers_of_steps_are_refused(steps: Any) -> None:
-    with pytest.raises(MIVAError, match="whole number from 1 to 1000"):
+    with pytest.raises(MIVAError, match="number from 1 to 1000"):
         prepare_scheduler(DDIMScheduler(clip_sample=False), steps)
 
 
@@ -67,16 +67,16 @@ OWN = {"prediction_type": "v_prediction", "timestep_spacing": "trailing", "resca
 
 
 def test_a_scheduler_for_another_noise_is_refused() -> None:
-    own = DDIMScheduler(**SD15, **OWN, clip_sample=False)
+    scheduler = DDIMScheduler(**SD15, **OWN, clip_sample=False)
     flow = FlowMatchEulerDiscreteScheduler(shift=5.0)
     flow_unipc = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
     for other in (DDIMScheduler(**SD15), UniPCMultistepScheduler(**SD15), flow, flow_unipc):
         with pytest.raises(MIVAError, match=r"\w+\.from_config"):
-            check_same_noise(other, NoiseProcess(own))
+            check_same_noise(other, NoiseProcess(scheduler))
     with pytest.raises(MIVAError, match="own noise levels"):
-        check_same_noise(DDIMScheduler(prediction_type="v_prediction"), NoiseProcess(own))
+        check_same_noise(DDIMScheduler(prediction_type="v_prediction"), NoiseProcess(scheduler))
     with pytest.raises(MIVAError, match="not for this base"):
-        check_same_noise(own, NoiseProcess(flow))
+        check_same_noise(scheduler, NoiseProcess(flow))
     for cls in (UniPCMultistepScheduler, DPMSolverMultistepScheduler, DDIMScheduler):
-        check_same_noise(cls.from_config(own.config), NoiseProcess(own))
+        check_same_noise(cls.from_config(scheduler.config), NoiseProcess(scheduler))
     check_same_noise(flow_unipc, NoiseProcess(flow))

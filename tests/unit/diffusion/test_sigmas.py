@@ -163,9 +163,9 @@ def test_a_run_along_the_levels_of_flow_matching_is_its_run(
 # --- against Euler's method ------------------------------------------------------------------------------------------
 
 
-def nearest(level: float, known: list[float]) -> int:
+def nearest(level: float, table: list[float]) -> int:
     """By angle, which tells both small and large ratios of noise and signal apart."""
-    return min(range(len(known)), key=lambda t: abs(math.atan(known[t]) - math.atan(level)))
+    return min(range(len(table)), key=lambda t: abs(math.atan(table[t]) - math.atan(level)))
 
 
 @torch.no_grad()
@@ -207,10 +207,10 @@ def test_any_levels_are_gone_along_by_eulers_method(
     unet: nn.Module, x1: Tensor, start: Tensor, text: Tensor, name: str, levels: str
 ) -> None:
     scheduler = ddim(name)
-    known = known_sigmas(scheduler).tolist()
+    table = known_sigmas(scheduler).tolist()
     # A level that comes twice is one step.
-    steps = list(dict.fromkeys(nearest(level, known) for level in SCHEDULES[levels][:-1]))
-    expected = euler(unet, scheduler.config.prediction_type, [(t, known[t]) for t in steps], x1, start, text)
+    steps = list(dict.fromkeys(nearest(level, table) for level in SCHEDULES[levels][:-1]))
+    expected = euler(unet, scheduler.config.prediction_type, [(t, table[t]) for t in steps], x1, start, text)
     process = NoiseProcess(scheduler)
     schedule = SigmaSchedule(process, torch.tensor(SCHEDULES[levels]))
     found = sample(ModelPredictor(unet, text), process, schedule, x1, start).latents
@@ -233,17 +233,17 @@ def test_any_levels_of_a_flow_are_gone_along_by_eulers_method(
 
 def test_a_model_is_told_the_time_in_the_precision_of_the_clip(x1: Tensor, start: Tensor) -> None:
     """A graphics card may know no float64."""
-    told: list[Tensor] = []
+    times: list[Tensor] = []
 
     def model(latents: Tensor, t: Tensor, encoder_hidden_states: None) -> SimpleNamespace:
-        told.append(t)
+        times.append(t)
         return SimpleNamespace(sample=latents)
 
     sigmas = torch.tensor(FLOW_SCHEDULES["ever shorter"])
     process = NoiseProcess(FLOWS["euler"]())
     sample(ModelPredictor(model), process, SigmaSchedule(process, sigmas), x1.float(), start.float())
-    assert {t.dtype for t in told} == {torch.float32}
-    torch.testing.assert_close(torch.cat(told), 1000 * sigmas[:-1])
+    assert {t.dtype for t in times} == {torch.float32}
+    torch.testing.assert_close(torch.cat(times), 1000 * sigmas[:-1])
 
 
 # --- levels ----------------------------------------------------------------------------------------------------------
@@ -259,12 +259,12 @@ def test_every_level_of_the_training_is_found_again_in_single_precision(name: st
 
 @pytest.mark.parametrize("levels", SCHEDULES)
 def test_other_levels_are_moved_to_one_of_their_two_neighbours(levels: str) -> None:
-    known = [0.0, *known_sigmas(ddim("noise")).tolist(), math.inf]
+    table = [0.0, *known_sigmas(ddim("noise")).tolist(), math.inf]
     schedule = SigmaSchedule(NoiseProcess(ddim("noise")), torch.tensor(SCHEDULES[levels]))
     for level in SCHEDULES[levels][:-1]:
-        assert any(known[t] < level < known[t + 2] for t in schedule.timesteps.tolist())
+        assert any(table[t] < level < table[t + 2] for t in schedule.timesteps.tolist())
     for t in schedule.timesteps.tolist():
-        assert any(known[t] < level < known[t + 2] for level in SCHEDULES[levels][:-1])
+        assert any(table[t] < level < table[t + 2] for level in SCHEDULES[levels][:-1])
 
 
 @pytest.mark.parametrize("shift", [1.82, 2.64, 4.03])
@@ -314,12 +314,12 @@ def test_a_laplace_schedule_is_whole_though_it_ends_above_0_and_repeats_levels(
 ) -> None:
     scheduler, sigmas = ddim(name), laplace(steps, **options)
     assert 0 < sigmas[-1] < 0.03
-    known = known_sigmas(scheduler).tolist()
-    expected = list(dict.fromkeys(nearest(level, known) for level in sigmas.tolist()))
+    table = known_sigmas(scheduler).tolist()
+    expected = list(dict.fromkeys(nearest(level, table) for level in sigmas.tolist()))
     schedule = SigmaSchedule(NoiseProcess(scheduler), sigmas)
     assert schedule.timesteps.tolist() == expected
     if steps == 4:
-        levels = [(t, known[t]) for t in expected]
+        levels = [(t, table[t]) for t in expected]
         by_euler = euler(unet, scheduler.config.prediction_type, levels, x1, start, text)
         found = sample(ModelPredictor(unet, text), NoiseProcess(scheduler), schedule, x1, start).latents
         torch.testing.assert_close(found, by_euler, **CLOSE)
@@ -366,9 +366,9 @@ NO_FLOW = "The SIGMAS begin at {}, but this base is a flow model, whose noise go
 def refusal(scheduler: Any, sigmas: Any) -> str:
     with pytest.raises(MIVAError) as raised:
         SigmaSchedule(NoiseProcess(scheduler), sigmas)
-    told = str(raised.value)
-    assert told.endswith(".") and ". " not in told and "\n" not in told
-    return told
+    message = str(raised.value)
+    assert message.endswith(".") and ". " not in message and "\n" not in message
+    return message
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -391,9 +391,9 @@ def test_what_is_no_schedule_is_refused_by_every_base(case: str) -> None:
 )
 def test_a_schedule_for_another_base_is_refused(kind: str, first: float, words: str) -> None:
     scheduler = ddim(kind) if kind in DDIMS else FLOWS[kind]()
-    told = refusal(scheduler, torch.tensor([first, 0.1, 0.0]))
-    assert told.startswith(words.format(f"{first:g}"))
-    assert "leave SIGMAS unconnected" in told
+    message = refusal(scheduler, torch.tensor([first, 0.1, 0.0]))
+    assert message.startswith(words.format(f"{first:g}"))
+    assert "leave SIGMAS unconnected" in message
 
 
 # --- clips -----------------------------------------------------------------------------------------------------------
@@ -435,14 +435,14 @@ def test_masks_go_along_the_same_levels(tiny: Base, make_adapter: Callable) -> N
 
 
 def test_steps_are_counted_by_the_levels_that_differ(tiny: Base) -> None:
-    told: list[tuple[int, int]] = []
+    counted: list[tuple[int, int]] = []
 
     def note(progress: Progress) -> None:
-        told.append((progress.step, progress.steps))
+        counted.append((progress.step, progress.steps))
 
     sigmas = torch.tensor([14.6, 14.5999, 3.0, 0.5, 0.0])
     animate(tiny, torch.rand(*tiny.size, 3), [], RunOptions(sigmas=sigmas, steps=2, frames=2), callback=note)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert counted == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_wrong_levels_are_told_before_anything_is_run(tiny: Base) -> None:

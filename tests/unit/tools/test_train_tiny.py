@@ -116,7 +116,7 @@ def test_the_rate_rises_over_fifty_steps_and_falls_in_a_line_over_the_last_share
     made: list[torch.optim.Optimizer] = []
     rates: list[list[float]] = []
     make = training.make_optimisers
-    monkeypatch.setattr(training, "make_optimisers", lambda *given: made.extend(make(*given)) or made)
+    monkeypatch.setattr(training, "make_optimisers", lambda *args: made.extend(make(*args)) or made)
     forward = ToyLosses.forward
 
     def watched(self: ToyLosses, step: int, progress: float) -> tuple[Tensor, Tensor]:

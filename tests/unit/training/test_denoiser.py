@@ -59,8 +59,8 @@ def test_the_model_sees_a_clean_frame_and_noised_ones(kind: str, centred: bool, 
 
     t = steps_of(kind)
     denoiser_of(model, kind, centred).answer(clips, t)
-    frames, told = seen[0]
-    assert torch.equal(told, t)
+    frames, steps = seen[0]
+    assert torch.equal(steps, t)
     for b in range(B):
         alpha, sigma = levels(kind, t[b].item())
         assert torch.equal(frames[b, :, 0], clips.latents[b, :, 0])
@@ -112,7 +112,7 @@ def test_the_bell_is_nothing_at_pure_noise_and_one_on_average() -> None:
 def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips: NoisedClips) -> None:
     """A model that answers 0 as the noise (or flow) leaves x / alpha (or x) as its guess of the clip."""
     latents, noise, t = clips.latents, clips.noise, steps_of(kind)
-    later = torch.tensor([500.0, 950.0]) if kind == "flow" else torch.tensor([500, 950])
+    noisier = torch.tensor([500.0, 950.0]) if kind == "flow" else torch.tensor([500, 950])
     seen = []
 
     def model(frames: Tensor, t: Tensor, encoder_hidden_states: None) -> SimpleNamespace:
@@ -120,12 +120,12 @@ def test_a_rolled_out_clip_lies_on_the_line_that_the_model_drew(kind: str, clips
         return SimpleNamespace(sample=torch.zeros_like(frames))
 
     everybody = torch.ones(B).bool()
-    draws = Draws(t, later, everybody, everybody, torch.stack([everybody, everybody]))
+    draws = Draws(t, noisier, everybody, everybody, torch.stack([everybody, everybody]))
     rolled_out_losses(denoiser_of(model, kind), clips, draws)
     for b in range(B):
-        (alpha, _), (late_alpha, late_sigma) = (levels(kind, x[b].item()) for x in (t, later))
-        start = late_alpha * latents[b, :, 1:] + late_sigma * noise[b, :, 1:]
-        expected = start if kind == "flow" else alpha / late_alpha * start
+        (alpha, _), (noisier_alpha, noisier_sigma) = (levels(kind, x[b].item()) for x in (t, noisier))
+        start = noisier_alpha * latents[b, :, 1:] + noisier_sigma * noise[b, :, 1:]
+        expected = start if kind == "flow" else alpha / noisier_alpha * start
         torch.testing.assert_close(seen[1][b, :, 1:], expected, rtol=1e-3, atol=1e-3)
 
 

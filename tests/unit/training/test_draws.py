@@ -27,9 +27,9 @@ def test_any_place_in_the_batch_meets_early_and_late_steps_alike() -> None:
 
 
 @pytest.mark.parametrize("process", [TABLE, FLOW])
-def test_later_steps_are_later_and_the_power_prefers_noise(process: NoiseProcess) -> None:
+def test_the_noisier_steps_are_noisier_and_the_power_prefers_noise(process: NoiseProcess) -> None:
     draws = draw_timesteps(4000, process, generator(), power=0.5, rolled_out=0.3, truth=0.8)
-    assert (draws.later >= draws.t).all() and (draws.later > draws.t).float().mean() > 0.95
+    assert (draws.noisier >= draws.t).all() and (draws.noisier > draws.t).float().mean() > 0.95
     if process is TABLE:  # the mean of u^p over uniform u is 1 / (1 + p)
         assert draws.t.float().mean().item() == pytest.approx(1000 / 1.5, rel=0.01)
     assert draws.rolled_out.float().mean().item() == pytest.approx(0.3, abs=0.03)
@@ -38,7 +38,7 @@ def test_later_steps_are_later_and_the_power_prefers_noise(process: NoiseProcess
 
 def test_half_of_the_early_clips_go_unguided_and_no_other() -> None:
     draws = draw_timesteps(4000, TABLE, generator(), power=1.0, rolled_out=0.0, truth=1.0)
-    for steps, unguided in zip((draws.later, draws.t), draws.unguided, strict=True):
+    for steps, unguided in zip((draws.noisier, draws.t), draws.unguided, strict=True):
         early = steps >= 1000 * EARLY
         assert not unguided[~early].any()
         assert unguided[early].float().mean().item() == pytest.approx(0.5, abs=0.07)

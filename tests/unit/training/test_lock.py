@@ -43,7 +43,7 @@ def hold_in_another_process(out: Path) -> subprocess.Popen:
 def test_another_process_is_named_and_its_lock_dies_with_it(out: Path) -> None:
     process = hold_in_another_process(out)
     try:
-        with pytest.raises(MIVAError, match=rf"a\.safetensors is being trained by process {process.pid} on .*: wait"):
+        with pytest.raises(MIVAError, match=rf"a\.safetensors .* process {process.pid} on .*:"):
             check_start(out, resume=False)
         with pytest.raises(MIVAError, match="is being trained by process"):
             check_start(out.with_name("b.safetensors"), resume=False, partner=out)
@@ -57,19 +57,19 @@ def test_another_process_is_named_and_its_lock_dies_with_it(out: Path) -> None:
 
 
 def test_a_thread_of_the_same_process_is_kept_out_too(out: Path) -> None:
-    told = []
+    refusals = []
 
     def tried() -> None:
-        with pytest.raises(MIVAError, match=rf"is being trained by process {os.getpid()} on") as caught:
+        with pytest.raises(MIVAError, match=rf"trained by process {os.getpid()} on") as caught:
             check_start(out, resume=False)
-        told.append(caught)
+        refusals.append(caught)
 
     with training_lock(training_folder(out), out):
         tried()
         thread = threading.Thread(target=tried)
         thread.start()
         thread.join(30)
-    assert len(told) == 2
+    assert len(refusals) == 2
     check_start(out, resume=False)
 
 
@@ -77,7 +77,7 @@ def test_what_stands_in_the_holders_file_is_no_text_for_a_message(out: Path) -> 
     with training_lock(training_folder(out), out):
         for text in ("<b>1</b> on x", "9" * 1000, "", "1 on " + "x" * 99):
             (training_folder(out) / "process.txt").write_text(text)
-            with pytest.raises(MIVAError, match="is being trained by another process: wait"):
+            with pytest.raises(MIVAError, match="trained by another process"):
                 check_start(out, resume=False)
 
 
@@ -100,7 +100,7 @@ def test_a_drive_without_locks_is_told_and_used(number: int, out: Path, flock: C
         raise OSError(number, os.strerror(number))
 
     flock(refuse)
-    with pytest.warns(MIVAWarning, match=r"knows no locks: take care not to train a\.safetensors twice at once"):
+    with pytest.warns(MIVAWarning, match=r"knows no locks: .* a\.safetensors"):
         check_start(out, resume=False)
     assert list(out.parent.iterdir()) == []
 
@@ -131,7 +131,7 @@ def test_a_lock_of_a_file_that_is_gone_keeps_nobody_out_and_is_not_taken(out: Pa
 
 def test_a_lock_that_cannot_be_opened_is_told_and_not_passed_over(out: Path, flock: Callable) -> None:
     (training_folder(out) / "lock").mkdir(parents=True)
-    with pytest.raises(MIVAError, match=r"a\.training.lock cannot be locked: Is a directory\. Remove it"):
+    with pytest.raises(MIVAError, match=r"locked: Is a directory\. Remove"):
         check_start(out, resume=False)
     (training_folder(out) / "lock").rmdir()
 
@@ -139,11 +139,11 @@ def test_a_lock_that_cannot_be_opened_is_told_and_not_passed_over(out: Path, flo
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     flock(refuse)
-    with pytest.raises(MIVAError, match=r"a\.training.lock cannot be locked: Operation not permitted"):
+    with pytest.raises(MIVAError, match=r"cannot be locked: Operation"):
         check_start(out, resume=False)
 
 
 def test_a_folder_that_cannot_be_made_is_told(out: Path) -> None:
     training_folder(out).touch()
-    with pytest.raises(MIVAError, match=r"The folder .*a\.training cannot be made: File exists"):
+    with pytest.raises(MIVAError, match=r"a\.training cannot be made"):
         check_start(out, resume=False)

@@ -27,7 +27,7 @@ class Stub(nn.Module):
 
     def forward(self, frames: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
         text = encoder_hidden_states
-        self.given = frames, t, text
+        self.arguments = frames, t, text
         # As a video U-Net does, the text of frame f of clip b is row b F + f.
         spoken = text.mean((1, 2)).view(frames.shape[0], 1, frames.shape[2], 1, 1)
         sample = self.gain * frames + spoken - t.view(-1, 1, 1, 1, 1) / 1000
@@ -53,10 +53,10 @@ def losses_of(model: Any, batch: dict[str, Tensor], **more: Tensor) -> Tensor:
     return clip_losses(centred(model), NoisedClips(**parts, **more), batch["t"])
 
 
-def rolled_out_of(model: Any, batch: dict[str, Tensor], later: Tensor, rolled_out: Tensor) -> Tensor:
+def rolled_out_of(model: Any, batch: dict[str, Tensor], noisier: Tensor, rolled_out: Tensor) -> Tensor:
     parts = {name: part for name, part in batch.items() if name != "t"}
     nobody = torch.zeros(CLIPS).bool()
-    draws = Draws(batch["t"], later, rolled_out, nobody, torch.stack([nobody, nobody]))
+    draws = Draws(batch["t"], noisier, rolled_out, nobody, torch.stack([nobody, nobody]))
     return rolled_out_losses(centred(model), NoisedClips(**parts), draws)
 
 
@@ -151,7 +151,7 @@ def test_almost_clean_steps_weigh_no_more_than_ten(batch: dict[str, Tensor]) -> 
 def test_the_model_is_given_the_clean_first_frame_and_the_text_of_its_clip(batch: dict[str, Tensor]) -> None:
     model = Stub()
     losses_of(model, batch)
-    frames, t, text = model.given
+    frames, t, text = model.arguments
     assert torch.equal(frames[:, :, 0], batch["latents"][:, :, 0]) and torch.equal(t, batch["t"])
     for b in range(CLIPS):
         for f in range(FRAMES):
@@ -191,18 +191,18 @@ def test_a_rolled_out_clip_is_what_a_ddim_step_of_the_model_leaves(batch: dict[s
     first, t = batch["latents"][:, :, :1], batch["t"]
     motion = batch["latents"] - first
     model = Biased(motion, 0.3)
-    later = torch.tensor([300, 800, 999])
-    losses = rolled_out_of(model, batch, later, torch.ones(CLIPS).bool())
-    (_, first_t), (met, met_t) = model.calls
-    assert torch.equal(met_t, t) and torch.equal(first_t, later)
+    noisier = torch.tensor([300, 800, 999])
+    losses = rolled_out_of(model, batch, noisier, torch.ones(CLIPS).bool())
+    (_, first_t), (seen, seen_t) = model.calls
+    assert torch.equal(seen_t, t) and torch.equal(first_t, noisier)
     for b in (1, 2):
-        step = int(later[b] - t[b])
+        step = int(noisier[b] - t[b])
         scheduler = DDIMScheduler(prediction_type="sample", clip_sample=False, num_train_timesteps=max(1, step))
         scheduler.alphas_cumprod, scheduler.num_inference_steps = ALPHAS, 1
-        start = scheduler.add_noise(motion[b], batch["noise"][b], later[b])
-        left = scheduler.step(motion[b] + 0.3, int(later[b]), start).prev_sample if step else start
-        torch.testing.assert_close(met[b, :, 1:], (first[b] + left)[:, 1:], rtol=1e-5, atol=1e-5)
-        assert torch.equal(met[b, :, 0], first[b, :, 0])
+        start = scheduler.add_noise(motion[b], batch["noise"][b], noisier[b])
+        left = scheduler.step(motion[b] + 0.3, int(noisier[b]), start).prev_sample if step else start
+        torch.testing.assert_close(seen[b, :, 1:], (first[b] + left)[:, 1:], rtol=1e-5, atol=1e-5)
+        assert torch.equal(seen[b, :, 0], first[b, :, 0])
     torch.testing.assert_close(losses[1:], torch.full_like(losses[1:], 0.09))  # weight 1
 
 

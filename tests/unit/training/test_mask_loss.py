@@ -55,7 +55,7 @@ def batch() -> dict[str, Tensor]:
         "latents": torch.randn(2 * CLIPS, CHANNELS, FRAMES, SIDE, SIDE),
         "noise": torch.randn(2 * CLIPS, CHANNELS, FRAMES, SIDE, SIDE),
         "t": torch.tensor([5, 40, 80]),
-        "later": torch.tensor([50, 40, 99]),
+        "noisier": torch.tensor([50, 40, 99]),
         "masks": torch.rand(1, CLIPS, FRAMES, SIDE, SIDE),
         "weights": 1 + torch.rand(CLIPS, FRAMES, SIDE, SIDE),
     }
@@ -85,13 +85,14 @@ def run(
     truth: Tensor = ALL,
     rolled_out: Tensor = NONE,
     unguided: tuple[Tensor, Tensor] = (NONE, NONE),
-    miva: Recorder | None = None,
+    injection: Recorder | None = None,
     model: nn.Module | None = None,
     flow: Tensor | None = None,
 ) -> tuple[Tensor, Recorder, Model]:
-    miva, model = miva or Recorder(), model or Model()
-    draws = Draws(batch["t"], batch["later"], rolled_out, truth, torch.stack(unguided))
-    return masked_losses(miva, denoise(model), noised(batch, flow), batch["masks"], draws, read_out), miva, model
+    injection, model = injection or Recorder(), model or Model()
+    draws = Draws(batch["t"], batch["noisier"], rolled_out, truth, torch.stack(unguided))
+    losses = masked_losses(injection, denoise(model), noised(batch, flow), batch["masks"], draws, read_out)
+    return losses, injection, model
 
 
 def test_the_share_of_true_masks_falls_as_half_a_cosine() -> None:
@@ -100,15 +101,15 @@ def test_the_share_of_true_masks_falls_as_half_a_cosine() -> None:
 
 
 def test_both_streams_count_at_the_same_step(batch: dict[str, Tensor]) -> None:
-    losses, miva, model = run(batch)
-    assert miva.streams
+    losses, injection, model = run(batch)
+    assert injection.streams
     expected = clip_losses(denoise(Model()), noised(batch), batch["t"].repeat(2))
     torch.testing.assert_close(losses, expected)
     assert len(model.calls) == 2
     for clips, t, _ in model.calls:
         assert torch.equal(clips[:, :, 0], batch["latents"][:, :, 0])
         assert torch.equal(t[:CLIPS], t[CLIPS:])
-    for (_, t, _), key in zip(model.calls, ("later", "t"), strict=True):
+    for (_, t, _), key in zip(model.calls, ("noisier", "t"), strict=True):
         assert torch.equal(t[:CLIPS], batch[key])
 
 
@@ -123,7 +124,7 @@ def test_masks_flow_as_their_subjects_do_and_are_not_asked_about_the_rest(batch:
     batch["weights"] = torch.ones(CLIPS, FRAMES, SIDE, SIDE)
     flow = torch.ones(CLIPS, FRAMES, 3, 2 * SIDE, 2 * SIDE)
     both = torch.cat([flow, flow_within(flow, batch["masks"][0])])
-    without, with_flow = (run(batch, model=Still(), flow=known)[0] for known in (None, both))
+    without, with_flow = (run(batch, model=Still(), flow=flow)[0] for flow in (None, both))
     subject = (batch["masks"][0, :, 1:] > 0.5).float().mean((1, 2, 3))
     torch.testing.assert_close(with_flow - without, FLOW_WEIGHT * torch.cat([torch.ones(CLIPS), subject]))
 
@@ -135,26 +136,26 @@ def test_the_first_frames_of_clip_and_mask_do_not_count(batch: dict[str, Tensor]
 
 
 def test_true_masks_guide_both_times(batch: dict[str, Tensor]) -> None:
-    _, miva, _ = run(batch)
-    for guide in miva.guides:
+    _, injection, _ = run(batch)
+    for guide in injection.guides:
         assert torch.equal(guide, batch["masks"][0])
 
 
 def test_predicted_masks_guide_and_their_first_frame_is_the_given_one(batch: dict[str, Tensor]) -> None:
-    _, miva, model = run(batch, truth=NONE)
-    assert (miva.guides[0] == 1).all()  # what predicts them has not seen the true ones
+    _, injection, model = run(batch, truth=NONE)
+    assert (injection.guides[0] == 1).all()  # what predicts them has not seen the true ones
     seen = model.calls[0][0][CLIPS:]
     predicted = batch["latents"][CLIPS:, :, :1] + 0.3 * seen
-    torch.testing.assert_close(miva.guides[1][:, 1:], predicted.mean(1)[:, 1:])
-    assert torch.equal(miva.guides[1][:, 0], batch["masks"][0, :, 0])
-    assert not miva.guides[1].requires_grad
+    torch.testing.assert_close(injection.guides[1][:, 1:], predicted.mean(1)[:, 1:])
+    assert torch.equal(injection.guides[1][:, 0], batch["masks"][0, :, 0])
+    assert not injection.guides[1].requires_grad
 
 
 def test_a_clip_without_guidance_is_guided_by_ones(batch: dict[str, Tensor]) -> None:
     """A mask of ones guides nothing; so it is before the first prediction of a run."""
     first, second = torch.tensor([True, False, False]), torch.tensor([False, False, True])
-    _, miva, _ = run(batch, unguided=(first, second))
-    for guide, without in zip(miva.guides, (first, second), strict=True):
+    _, injection, _ = run(batch, unguided=(first, second))
+    for guide, without in zip(injection.guides, (first, second), strict=True):
         assert (guide[without] == 1).all() and torch.equal(guide[~without], batch["masks"][0][~without])
 
 
@@ -168,7 +169,7 @@ def test_a_clip_and_its_mask_are_rolled_out_together(batch: dict[str, Tensor]) -
 
 
 def test_plain_adapters_are_refused(batch: dict[str, Tensor]) -> None:
-    miva = Recorder()
-    miva.weights = {"jump": 1.0, "pan": 1.0}
-    with pytest.raises(MIVAError, match="inject no adapter without a mask stream"):
-        run(batch, miva=miva)
+    injection = Recorder()
+    injection.weights = {"jump": 1.0, "pan": 1.0}
+    with pytest.raises(MIVAError, match="adapter without a mask stream"):
+        run(batch, injection=injection)

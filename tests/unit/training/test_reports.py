@@ -65,11 +65,11 @@ def test_the_report_of_a_training_shows_names_to_the_letter(tmp_path: Path) -> N
     page = Seen((tmp_path / "r.html").read_text("utf-8"))
     assert {tag for tag, _ in page.tags} == TAGS
     for tag, attributes in page.tags:
-        known = {"html": {"lang"}, "meta": {"charset"}, "img": {"alt", "src"}}
-        assert attributes.keys() <= known.get(tag, set())
+        allowed = {"html": {"lang"}, "meta": {"charset"}, "img": {"alt", "src"}}
+        assert attributes.keys() <= allowed.get(tag, set())
         assert tag != "img" or str(attributes["src"]).startswith("data:image/png;base64,")
-    for told in (info.motion, f"{info.family}, {info.fingerprint}", info.subject, *info.training):
-        assert told in page.text
+    for text in (info.motion, f"{info.family}, {info.fingerprint}", info.subject, *info.training):
+        assert text in page.text
     assert f"value {HOSTILE}" in page.text
     assert f"label {HOSTILE}" in page.text and f"clip {HOSTILE}, learnt from" in page.text
 

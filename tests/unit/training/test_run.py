@@ -83,8 +83,8 @@ def test_a_training_leaves_a_file_with_its_record_and_a_folder_to_look_at(
     info = read_info(out)
     assert (info.motion, info.subject, info.author, info.licence) == ("slide right", "a square", "somebody", "CC0-1.0")
     assert (info.frames, info.size, info.fps) == (5, (32, 32), 8)
-    told = {"steps": 6, "clips": 2, "lr": 0.01, "batch": 2, "seed": 3, "preset": "normal", "names": "a, b"}
-    assert told.items() <= info.training.items() and info.training["final loss"] == pytest.approx(
+    expected = {"steps": 6, "clips": 2, "lr": 0.01, "batch": 2, "seed": 3, "preset": "normal", "names": "a, b"}
+    assert expected.items() <= info.training.items() and info.training["final loss"] == pytest.approx(
         outcome.losses[-1], abs=1e-5
     )
     loaded = MIVAAdapter.load(out, base.backbone)
@@ -189,17 +189,17 @@ def test_nothing_is_overwritten_and_nothing_begun_twice(
     stops = iter([False, False, False, True])  # asked before each clip is encoded, and after each step
     outcome = train_and_save(base, training_set, make_recipe(), out, stop=lambda: next(stops), options=RARELY)
     assert not outcome.finished and not out.exists()
-    with pytest.raises(MIVAError, match=r"was begun in .*: go on with --resume, or remove that folder"):
+    with pytest.raises(MIVAError, match=r"begun in .*: .* --resume"):
         train_and_save(base, training_set, make_recipe(), out, options=RARELY)
     other = replace(training_set, clips=training_set.clips[:1])
-    with pytest.raises(MIVAError, match="This training was begun with another set of clips"):
+    with pytest.raises(MIVAError, match="begun with another set"):
         train_and_save(base, other, make_recipe(), out, options=AGAIN)
     assert train_and_save(base, training_set, make_recipe(), out, options=AGAIN).finished
     content = out.read_bytes()
-    with pytest.raises(MIVAError, match="exists already: name another file, or move it away"):
+    with pytest.raises(MIVAError, match="exists already"):
         train_and_save(base, training_set, make_recipe(), out, options=RARELY)
     assert out.read_bytes() == content
-    with pytest.raises(MIVAError, match="no training to go on with"):
+    with pytest.raises(MIVAError, match="no training to go on"):
         train_and_save(
             base,
             training_set,
@@ -207,7 +207,7 @@ def test_nothing_is_overwritten_and_nothing_begun_twice(
             tmp_path / "new.safetensors",
             options=AGAIN,
         )
-    with pytest.raises(MIVAError, match=r"name a file ending in \.safetensors"):
+    with pytest.raises(MIVAError, match=r"file ending in \.safetensors"):
         train_and_save(base, training_set, make_recipe(), tmp_path / "new.pt", options=RARELY)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["slide.safetensors", "slide.training"]
 
@@ -290,7 +290,7 @@ def test_presets_are_what_was_published() -> None:
         assert (paper.steps, paper.lr, paper.batch, paper.cosine) == (steps, 1e-5, 1, False)
         assert recipe(base, "quick").steps < recipe(base, "normal").steps < steps
         assert recipe(base, masked=True).config.mask and not recipe(base).config.mask
-    with pytest.raises(MIVAError, match="no preset 'fast'; known are quick, normal, paper"):
+    with pytest.raises(MIVAError, match="no preset 'fast'"):
         recipe("wan", "fast")
     with pytest.raises(MIVAError, match="no base 'big'"):
         recipe("big", "paper")
@@ -301,7 +301,7 @@ def test_samples_of_masked_adapters_need_masks_beside_them(tmp_path: Path) -> No
         Image.new("RGB", (20, 12), "red").save(tmp_path / name)
     write_png(torch.ones(12, 20, 3), tmp_path / "a_mask.png")
     assert [(s.label, s.mask) for s in read_validations(tmp_path, masked=False)] == [("a", None), ("b", None)]
-    with pytest.raises(MIVAError, match=r"b\.png has no mask: put b_mask\.png beside it"):
+    with pytest.raises(MIVAError, match=r"b\.png has no mask: .*b_mask\.png"):
         read_validations(tmp_path, masked=True)
     (sample,) = read_validations(tmp_path, masked=True, most=1)
     assert sample.mask.shape == (12, 20) and sample.mask.min() == 1

@@ -94,11 +94,11 @@ TENSORS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 
 @pytest.mark.parametrize("damage", TENSORS)
 def test_damaged_tensors_are_named(damage: str, path: Path) -> None:
-    change, told = TENSORS[damage]
+    change, message = TENSORS[damage]
     rewrite(path, lambda tensors, header: change(tensors))
-    with pytest.raises(MIVAError, match="remove its folder to begin anew") as caught:
+    with pytest.raises(MIVAError, match="to begin anew") as caught:
         restored(path)
-    assert told in str(caught.value) and str(path) in str(caught.value)
+    assert message in str(caught.value) and str(path) in str(caught.value)
 
 
 HEADERS: dict[str, Callable[[dict[str, Tensor], dict[str, Any]], object]] = {
@@ -127,14 +127,14 @@ HEADERS: dict[str, Callable[[dict[str, Tensor], dict[str, Any]], object]] = {
 @pytest.mark.parametrize("damage", HEADERS)
 def test_a_header_that_no_training_writes_is_told(damage: str, path: Path) -> None:
     rewrite(path, HEADERS[damage])
-    with pytest.raises(MIVAError, match=r"checkpoint\.safetensors holds no state .*: remove its folder to begin anew"):
+    with pytest.raises(MIVAError, match=r"checkpoint\.safetensors holds no state"):
         restored(path)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "null", "1" * 5000, "{", '{"settings": 9}'])
 def test_a_header_that_is_no_object_is_told(text: str, path: Path) -> None:
     save_file({"losses": torch.ones(1).double()}, path, {"miva_training": text})
-    with pytest.raises(MIVAError, match="holds no state of a training"):
+    with pytest.raises(MIVAError, match="holds no state"):
         read_state(path)
 
 
@@ -148,8 +148,8 @@ def test_a_header_that_claims_more_than_any_has_is_not_read(path: Path) -> None:
         "try: read_state(Path(sys.argv[1]))\n"
         "except ValueError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
-    told = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
-    assert int(told.stdout) < 50_000  # KiB; read whole it would be 99 MB and more
+    process = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert int(process.stdout) < 50_000  # KiB; read whole it would be 99 MB and more
 
 
 def test_a_stop_before_the_first_step_that_counts_goes_on(tmp_path: Path) -> None:
@@ -176,5 +176,5 @@ def test_nothing_damaged_reaches_a_step(
     rewrite(
         tmp_path / CHECKPOINT, lambda tensors, header: [t.fill_(math.nan) for n, t in tensors.items() if "cfa" in n]
     )
-    with pytest.raises(MIVAError, match="NaN or infinite values for adapter"):
+    with pytest.raises(MIVAError, match="infinite values for adapter"):
         train(base, make_clips(base), replace(recipe, steps=2), folder=tmp_path, options=TrainOptions(resume=True))

@@ -71,8 +71,8 @@ def run(folder: Path, processes: int, batch: int, subjects: int) -> dict[str, to
         )
         for rank in range(processes)
     ]
-    told = [worker.communicate(timeout=300)[0] for worker in workers]
-    assert all(worker.returncode == 0 for worker in workers), "\n".join(told)
+    outputs = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert all(worker.returncode == 0 for worker in workers), "\n".join(outputs)
     return load_file(folder / "checkpoint.safetensors")
 
 

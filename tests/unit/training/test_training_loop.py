@@ -68,7 +68,7 @@ def test_the_loss_falls(
 def test_processors_do_not_train_in_half_precision(
     base: Base, make_clips: Clips, make_recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
-    with pytest.raises(MIVAError, match="does not train in fp16: take fp32"):
+    with pytest.raises(MIVAError, match="does not train in fp16"):
         train(base, make_clips(base), make_recipe(), folder=tmp_path, options=TrainOptions(precision="fp16"))
 
 
@@ -162,7 +162,7 @@ def test_a_finished_training_is_only_read_again(
     whole = train(base, clips, recipe, folder=tmp_path)
     again = train(base, clips, recipe, folder=tmp_path, options=TrainOptions(resume=True))
     assert again.finished and again.losses == whole.losses and equal(values(again), values(whole))
-    with pytest.raises(MIVAError, match="has done 6 steps already: ask for at least as many"):
+    with pytest.raises(MIVAError, match="has done 6 steps already"):
         train(base, clips, replace(recipe, steps=4), folder=tmp_path, options=TrainOptions(resume=True))
     longer = train(base, clips, replace(recipe, steps=8), folder=tmp_path, options=TrainOptions(resume=True))
     assert longer.losses[:6] == whole.losses and len(longer.losses) == 8
@@ -189,9 +189,9 @@ class Breaks(nn.Module):
         super().__init__()
         self.model, self.left = model, calls
 
-    def forward(self, *given: Any, **named: Any) -> Any:
+    def forward(self, *args: Any, **named: Any) -> Any:
         self.left -= 1
-        answer = self.model(*given, **named)
+        answer = self.model(*args, **named)
         if self.left < 0:
             answer.sample = answer.sample * math.nan
         return answer
@@ -212,7 +212,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
     monkeypatch.setattr("miva_core.training.step.Denoiser.of", lambda base: denoiser)
     with pytest.raises(
         MIVAError,
-        match=r"no number any more at step 6: go on from the last checkpoint with a lower learning rate than 0.01",
+        match=r"step 6: go on .* than 0\.01",
     ):
         train(base, clips, recipe, folder=tmp_path, options=TrainOptions(save_every=2))
     monkeypatch.undo()
@@ -235,7 +235,7 @@ def test_a_full_disk_keeps_the_last_good_state(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("miva_core.storage.weights.save_file", full)
-    with pytest.raises(MIVAError, match="could not be written: No space left"):
+    with pytest.raises(MIVAError, match="written: No space left"):
         train(base, clips, recipe, folder=tmp_path, options=TrainOptions(resume=True))
     assert (tmp_path / CHECKPOINT).read_bytes() == good and len(list(tmp_path.iterdir())) == 1
 
@@ -252,11 +252,11 @@ def test_what_a_training_was_begun_with_must_not_change(
     train(base, clips, recipe, folder=tmp_path, stop=after(2), settings={"clips": "abc"})
 
     def resume(**changes: Any) -> None:
-        given = {"base": base, "clips": clips, "recipe": recipe, "settings": {"clips": "abc"}} | changes
-        given["options"] = replace(given.get("options", TrainOptions()), resume=True)
-        train(**given, folder=tmp_path)
+        arguments = {"base": base, "clips": clips, "recipe": recipe, "settings": {"clips": "abc"}} | changes
+        arguments["options"] = replace(arguments.get("options", TrainOptions()), resume=True)
+        train(**arguments, folder=tmp_path)
 
-    for changes, told in (
+    for changes, message in (
         ({"recipe": make_recipe(batch=3)}, "begun with batch 2, not 3"),
         ({"options": TrainOptions(seed=1)}, "begun with seed 0, not 1"),
         ({"options": TrainOptions(precision="bf16")}, "begun with precision fp32, not bf16"),
@@ -264,12 +264,12 @@ def test_what_a_training_was_begun_with_must_not_change(
         ({"options": TrainOptions(start=make_adapter(base.model))}, "begun without from"),
         ({"recipe": make_recipe(config=replace(recipe.config, ca_rank=7))}, "begun with ca_rank 4, not 7"),
     ):
-        with pytest.raises(MIVAError, match=told):
+        with pytest.raises(MIVAError, match=message):
             resume(**changes)
     other = make_base("wan")
-    with pytest.raises(MIVAError, match="This training was begun with another base"):
+    with pytest.raises(MIVAError, match="begun with another base"):
         resume(base=other, clips=make_clips(other))
-    with pytest.warns(MIVAWarning, match=r"had a learning rate of 0\.01, and goes on with 0\.001") as caught:
+    with pytest.warns(MIVAWarning, match=r"rate of 0\.01, .* with 0\.001") as caught:
         resume(recipe=make_recipe(lr=1e-3, steps=7))  # a way out of a loss that is no number
     assert len(caught) == 1
 
@@ -279,7 +279,7 @@ def test_a_checkpoint_that_is_none_is_told(
 ) -> None:
     for content in (b"", b"garbage", b"\x08\0\0\0\0\0\0\0{}      "):
         (tmp_path / CHECKPOINT).write_bytes(content)
-        with pytest.raises(MIVAError, match="holds no state of a training"):
+        with pytest.raises(MIVAError, match="holds no state"):
             train(base, make_clips(base), make_recipe(), folder=tmp_path, options=TrainOptions(resume=True))
 
 
@@ -290,8 +290,8 @@ def test_it_can_begin_with_an_adapter(
     kept = [p.clone() for p in start.parameters()]
     outcome = train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, options=TrainOptions(start=start))
     assert equal(kept, list(start.parameters()))
-    for found, given in zip(values(outcome), kept, strict=True):
-        torch.testing.assert_close(found, given, atol=1e-6, rtol=1e-5)
+    for found, expected in zip(values(outcome), kept, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     with pytest.raises(MIVAError, match="begun with from"):
         train(base, make_clips(base), make_recipe(lr=1e-9), folder=tmp_path, options=TrainOptions(resume=True))
 
