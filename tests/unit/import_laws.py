@@ -154,7 +154,7 @@ NO_BASE_BY_NAME = "the method knows no base by name"
 
 
 def broken_laws(root: Path) -> list[str]:
-    """Sentences: one for each import that breaks a law, name of a base, package without a layer and circle of imports."""
+    """One sentence for each import that breaks a law, name of a base, package without a layer and circle of imports."""
     imports = all_imports(root)
     found = [
         f"{one.module} imports {one.target}: {law}" for law, breaks in LAWS.items() for one in imports if breaks(one)
