@@ -40,8 +40,8 @@ def wan(make_base: Callable[..., Base], make_wan: Callable[..., WanTransformer3D
     """A small Wan with its own kind of autoencoder."""
     model = make_wan(in_channels=16, out_channels=16)
     vae = AutoencoderKLWan(base_dim=8, z_dim=16, num_res_blocks=1).eval().requires_grad_(False)
-    changed = {"model": model, "backbone": describe(model), "codec": WanVAE(vae), "size": SIZE, "multiple": 16}
-    return replace(make_base("wan"), **changed, adain=True)
+    changed = {"model": model, "backbone": describe(model), "codec": WanVAE(vae), "scale": 8}
+    return replace(make_base("wan"), **changed, size=SIZE, multiple=16, adain=True)
 
 
 @pytest.fixture(scope="module")
