@@ -143,6 +143,6 @@ def _masked(motion: Motion) -> list[str]:
 
 def _under_caption(base: Base) -> bool:
     """Whether the caption of a base is one of those that say a motion."""
-    if base.captions is None or base.text is None or base.captions.shape[1:] != base.text.shape[1:]:
+    if base.captions is None or base.text is None:
         return False
     return any(torch.equal(caption, base.text[0]) for caption in base.captions)
