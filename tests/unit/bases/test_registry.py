@@ -96,7 +96,7 @@ def test_the_command_line_lists_it_and_takes_its_files(toy: BaseSpec, capfd: pyt
     with pytest.raises(SystemExit):
         main(["animate", "--help"])
     told = " ".join(capfd.readouterr().out.split())
-    assert "wan or toy" in told and "--blocks FILE for toy its bricks" in told
+    assert "wan or toy" in told and "--blocks FILE for toy: its bricks" in told
 
 
 @pytest.mark.parametrize("spec", BASES.values(), ids=lambda spec: spec.name)
