@@ -1,30 +1,26 @@
 """Learn a motion."""
 
-from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.adapters.info import read_info
-from ..miva_core.bases.recipe import PRESETS
+from ..miva_core.bases.base import Base
+from ..miva_core.bases.recipe import PRESETS, Preset, Recipe
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
 from ..miva_core.training.recipes import expected_of, recipe
+from ..miva_core.training.training_set import TrainingSet, has_direction
+from ..miva_core.training.validation import Validation, first_frames
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
 from .training_run import NodeTraining
-
-if TYPE_CHECKING:
-    from ..miva_core.bases.base import Base
-    from ..miva_core.bases.recipe import Preset, Recipe
-    from ..miva_core.training.training_set import TrainingSet
-    from ..miva_core.training.validation import Validation
 
 _LossMap = io.Custom("LOSS_MAP")
 _VALIDATIONS = 4
@@ -32,30 +28,48 @@ _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
 _WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip")
 
 
-class _Results:
-    """Files that ComfyUI may hold as results, by the values of the widgets that gave them."""
+@dataclass
+class _Result:
+    """Whether a file was there when it was last looked at, and how often it was found deleted."""
 
-    def __init__(self) -> None:
-        self._files: dict[tuple[Any, ...], set[Path]] = {}
-        self._deletions: Counter[tuple[Any, ...]] = Counter()
+    exists: bool = True
+    deletions: int = 0
+
+
+class Results:
+    """The newest files that ComfyUI may hold as results, by the values of the widgets that gave them.
+
+    Args:
+        size: how many; if one that is older is deleted, ComfyUI is not told.
+    """
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._results: dict[tuple[tuple[Any, ...], Path], _Result] = {}
+
+    def __len__(self) -> int:
+        return len(self._results)
 
     def add(self, widgets: tuple[Any, ...], path: Path) -> None:
-        """Remember a result."""
-        self._files.setdefault(widgets, set()).add(path)
+        """Remember a result, as the newest."""
+        result = self._results.pop((widgets, path), _Result())
+        self._results[widgets, path] = replace(result, exists=True)
+        if len(self) > self._size:
+            del self._results[next(iter(self._results))]
 
     def deletions(self, widgets: tuple[Any, ...]) -> int:
         """How often results of these widgets were found deleted."""
-        gone = {path for path in self._files.get(widgets, ()) if not path.exists()}
-        if gone:
-            self._files[widgets] -= gone
-            self._deletions[widgets] += 1
-        return self._deletions[widgets]
+        results = {path: result for (values, path), result in self._results.items() if values == widgets}
+        for path, result in results.items():
+            if result.exists and not path.exists():
+                result.exists, result.deletions = False, result.deletions + 1
+        return sum(result.deletions for result in results.values())
 
 
 class MIVATrain(io.ComfyNode):
     """`train_and_save` as a node."""
 
-    _results: ClassVar[_Results] = _Results()
+    _results: ClassVar[Results] = Results()
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -167,7 +181,7 @@ class MIVATrain(io.ComfyNode):
         model: MivaModel,
         dataset: Dataset,
         name: str,
-        preset: "Preset",
+        preset: Preset,
         steps: int,
         seed: int,
         masked: bool,
@@ -205,7 +219,7 @@ class MIVATrain(io.ComfyNode):
         )
 
 
-def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> None:
+def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None:
     """What the artist can mend before anything is trained."""
     if dataset.base != base.name:
         raise MIVAError(
@@ -224,23 +238,19 @@ def _check(base: "Base", dataset: Dataset, masked: bool, start: MivaStack) -> No
         raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
 
 
-def _recipe(base: "Base", preset: "Preset", steps: int, learning_rate: float, masked: bool) -> "Recipe":
+def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked: bool) -> Recipe:
     chosen = recipe(base.name, preset, masked)
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 
 
-def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "TrainingSet":
-    from ..miva_core.training.training_set import TrainingSet, has_direction
-
+def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> TrainingSet:
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
     return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
 
 
-def _validations(training_set: "TrainingSet", pictures: Tensor | None, masks: Tensor | None) -> "list[Validation]":
+def _validations(training_set: TrainingSet, pictures: Tensor | None, masks: Tensor | None) -> list[Validation]:
     """What the motion is tried on while it learns."""
-    from ..miva_core.training.validation import Validation, first_frames
-
     if pictures is None:
         return first_frames(training_set, _VALIDATIONS)
     pictures = frames_of(pictures)[:_VALIDATIONS]

@@ -8,24 +8,30 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..miva_core.bases.recipe import Recipe
+from ..miva_core.media.pictures import read_picture
+from ..miva_core.media.video import write_png
 from ..miva_core.storage.files import replacing
+from ..miva_core.training.files import ENCODED, lacks_its_report, training_folder
+from ..miva_core.training.kept_encodings import count_encodings
+from ..miva_core.training.log import CURVE
+from ..miva_core.training.loop import CHECKPOINT, TrainingProgress
+from ..miva_core.training.options import Precision, TrainOptions
+from ..miva_core.training.run import train_and_save
+from ..miva_core.training.settings import training_settings
+from ..miva_core.training.state import read_state
+from ..miva_core.training.training_set import TrainingSet
+from ..miva_core.training.validation import Validation, try_on, validation_sheet
 from . import comfy_bridge, comfy_folders
 from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 
-if TYPE_CHECKING:
-    from ..miva_core.bases.recipe import Recipe
-    from ..miva_core.training.loop import TrainingProgress
-    from ..miva_core.training.options import Precision, TrainOptions
-    from ..miva_core.training.training_set import TrainingSet
-    from ..miva_core.training.validation import Validation
-
-_PRECISION: "dict[torch.dtype, Precision]" = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+_PRECISION: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 """What a base computes in, by what it was loaded in."""
 
 
@@ -42,18 +48,15 @@ class NodeTraining:
     """
 
     model: MivaModel
-    training_set: "TrainingSet"
-    recipe: "Recipe"
-    options: "TrainOptions"
+    training_set: TrainingSet
+    recipe: Recipe
+    options: TrainOptions
     out: Path
 
     @classmethod
     def of(
-        cls, model: MivaModel, training_set: "TrainingSet", recipe: "Recipe", seed: int, start: MivaStack
+        cls, model: MivaModel, training_set: TrainingSet, recipe: Recipe, seed: int, start: MivaStack
     ) -> "NodeTraining":
-        from ..miva_core.training.options import TrainOptions
-        from ..miva_core.training.settings import training_settings
-
         begun = model.adapters(start)[-1] if start else None
         options = TrainOptions(seed=seed, precision=_PRECISION[model.base.dtype], start=begun)
         settings = training_settings(model.base, recipe, options, None)
@@ -65,17 +68,11 @@ class NodeTraining:
         folder = comfy_folders.trainings_folder() / f"{stem}_{digest}"
         return cls(model, training_set, recipe, options, folder / f"{stem}.safetensors")
 
-    def run(self, validations: "list[Validation]") -> list[float]:
+    def run(self, validations: list[Validation]) -> list[float]:
         """Train unless that is done; the loss of each step.
 
         Raises ComfyUI's own exception when the user stops it, after what was learnt is kept.
         """
-        from ..miva_core.training.files import ENCODED, lacks_its_report, training_folder
-        from ..miva_core.training.kept_encodings import count_encodings
-        from ..miva_core.training.loop import CHECKPOINT
-        from ..miva_core.training.run import train_and_save
-        from ..miva_core.training.state import read_state
-
         checkpoint = training_folder(self.out) / CHECKPOINT
         if self.out.exists() and not checkpoint.is_file():
             return []
@@ -111,12 +108,8 @@ class NodeTraining:
                 shutil.copyfile(newest, temporary)
         return list(outcome.losses)
 
-    def tried_on(self, validations: "list[Validation]", made: StackedMiva) -> Tensor:
+    def tried_on(self, validations: list[Validation], made: StackedMiva) -> Tensor:
         """What the finished motion makes of the pictures, (1, H, W, 3) in [0, 1]; a sheet that is there is taken."""
-        from ..miva_core.media.pictures import read_picture
-        from ..miva_core.media.video import write_png
-        from ..miva_core.training.validation import try_on, validation_sheet
-
         path = self._sheet_of(validations)
         if not path.exists():
             base, on_progress, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
@@ -130,10 +123,8 @@ class NodeTraining:
             write_png(validation_sheet(validations, clips), path)
         return read_picture(path)[None]
 
-    def _sheet_of(self, validations: "list[Validation]") -> Path:
+    def _sheet_of(self, validations: list[Validation]) -> Path:
         """Where the sheet of these very pictures is."""
-        from ..miva_core.training.files import training_folder
-
         digest = hashlib.sha256()
         for validation in validations:
             digest.update(validation.label.encode())
@@ -143,23 +134,17 @@ class NodeTraining:
 
     def _newest_sheet(self) -> Path | None:
         """The last sheet that was made while it learnt."""
-        from ..miva_core.training.files import training_folder
-
         return max(training_folder(self.out).glob("samples_*.png"), default=None)
 
-    def _watcher(self, show: Callable[[int, Any], None]) -> "Callable[[TrainingProgress], None]":
+    def _watcher(self, show: Callable[[int, Any], None]) -> Callable[[TrainingProgress], None]:
         """Shows progress, and validation clips above the curve of the loss as often as they are made.
 
         Args:
             show: of a step, and a preview or None.
         """
-        from ..miva_core.media.pictures import read_picture
-        from ..miva_core.training.files import training_folder
-        from ..miva_core.training.log import CURVE
-
         shown: Path | None = None
 
-        def watch(progress: "TrainingProgress") -> None:
+        def watch(progress: TrainingProgress) -> None:
             nonlocal shown
             newest, preview = self._newest_sheet(), None
             if newest and newest != shown:

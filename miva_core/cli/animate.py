@@ -1,79 +1,38 @@
-"""The command that turns a picture into a clip."""
+"""The command `animate`: turns a picture into a clip."""
 
 import argparse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from torch import Tensor
+from tqdm import tqdm
+
+from ..adapters.adapter import MIVAAdapter
+from ..adapters.info import AdapterInfo, read_info
+from ..animation.animate import animate
+from ..animation.clip import Clip
+from ..animation.masks import check_masks
+from ..animation.motion import Motion, base_for, unique_names
 from ..animation.motion_text import MotionText, parse_mask, parse_motion
-from ..checks import LARGEST
+from ..animation.options import RunOptions
+from ..bases.library import resolve_adapter
+from ..diffusion.init_noise import NoiseInit
 from ..errors import MIVAError
-from .options import add_base, add_folders, check_distinct, device, load_chosen_base, share, whole
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from tqdm import tqdm
-
-    from ..adapters.info import AdapterInfo
-    from ..animation.clip import Clip
-    from ..diffusion.init_noise import NoiseInit
+from ..media.contact_sheet import contact_sheet, frames_over_masks
+from ..media.pictures import parse_size, read_large_picture, read_mask
+from ..media.video import check_writable, write_png, write_video
+from ..storage import files
+from .chosen import device, load_chosen_base
+from .file_checks import check_distinct
 
 _LARGEST_USUAL = 1024
 """No base makes larger clips of itself, along any side."""
 
 
-def add_animate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("picture", type=Path)
-    command.add_argument(
-        "--miva",
-        action="append",
-        default=[],
-        metavar="NAME[:WEIGHT][@START-END]",
-        help="a motion by name or file; repeat it to run several at once (weights that sum to 1 are the most stable); "
-        "@0.4-1 lets it act from 40 %% of the steps on",
-    )
-    command.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="NAME=PICTURE",
-        help="where the subject of a masked motion is, white on black; repeat it for each of them",
-    )
-    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
-    command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
-    command.add_argument(
-        "--save-masks",
-        action="store_true",
-        help="also write the subjects' masks as generated with the clip, each beside it as CLIP_NAME_mask",
-    )
-    add_base(command)
-    command.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
-    command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
-    command.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip (default: the base's own)")
-    command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
-    command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
-    command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
-    command.add_argument(
-        "--dct-strength",
-        type=share,
-        metavar="A",
-        help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
-    )
-    command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
-    command.add_argument(
-        "--adain",
-        action=argparse.BooleanOptionalAction,
-        help="match the frames' statistics to the picture's at the end (default: as the base wants it)",
-    )
-    add_folders(command)
-    command.set_defaults(run=_animate)
-
-
-def _animate(options: argparse.Namespace) -> None:
+def run_animate(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
-    from ..media.pictures import parse_size, read_large_picture
-
     _check_outputs(options)
     chosen = _read_motions(options)
     mask_paths = _mask_paths(options.mask, chosen)
@@ -85,11 +44,6 @@ def _animate(options: argparse.Namespace) -> None:
     masks = _read_masks(mask_paths, chosen)
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
-
-    from ..adapters.adapter import MIVAAdapter
-    from ..animation.animate import animate
-    from ..animation.motion import Motion, base_for
-    from ..animation.options import RunOptions
 
     base = load_chosen_base(options, device(options.device))
     motions = [
@@ -123,13 +77,10 @@ class _Chosen(NamedTuple):
     text: MotionText
     path: Path
     name: str
-    info: "AdapterInfo"
+    info: AdapterInfo
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    from ..media.video import check_writable
-    from ..storage import files
-
     check_writable(options.out)
     if options.sheet:
         files.check_writable(options.sheet, (".png",))
@@ -137,10 +88,6 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 def _read_motions(options: argparse.Namespace) -> list[_Chosen]:
     """The motions that were asked for; of their files only the headers are read."""
-    from ..adapters.info import read_info
-    from ..animation.motion import unique_names
-    from ..bases.library import resolve_adapter
-
     texts = [parse_motion(text) for text in options.miva]
     paths = [resolve_adapter(text.name, options.adapters) for text in texts]
     names = unique_names([path.stem for path in paths])
@@ -164,40 +111,30 @@ def _mask_paths(texts: Sequence[str], chosen: Sequence[_Chosen]) -> dict[str, Pa
 
 def _mask_outputs(options: argparse.Namespace, names: Collection[str]) -> dict[str, Path]:
     """Where masks are to be saved, by the name of their motion."""
-    from ..media.video import check_writable
-
     saved = {name: options.out.with_stem(f"{options.out.stem}_{name}_mask") for name in names}
     for path in saved.values():
         check_writable(path)
     return saved
 
 
-def _read_masks(paths: Mapping[str, Path], chosen: Sequence[_Chosen]) -> "dict[str, Tensor]":
+def _read_masks(paths: Mapping[str, Path], chosen: Sequence[_Chosen]) -> dict[str, Tensor]:
     """The masks of the motions, (H, W) in [0, 1] by name."""
-    from ..animation.masks import check_masks
-    from ..media.pictures import read_mask
-
     given = {name: read_mask(path) for name, path in paths.items()}
     return check_masks(given, {one.name: one.info.config for one in chosen})
 
 
 def _bar(steps: int) -> "tqdm":
-    from tqdm import tqdm
-
     # The delay keeps the bar away until the first step, and a refusal alone on its line.
     return tqdm(total=steps, unit="step", desc="Animating", delay=1e-3)
 
 
-def _write(clip: "Clip", options: argparse.Namespace, saved: Mapping[str, Path], label: str) -> None:
+def _write(clip: Clip, options: argparse.Namespace, saved: Mapping[str, Path], label: str) -> None:
     """Write all that was asked for, and say so.
 
     Args:
         saved: where masks go, by the name of their motion.
         label: what the sheet calls the clip; empty without motions.
     """
-    from ..media.contact_sheet import contact_sheet, frames_over_masks
-    from ..media.video import write_png, write_video
-
     write_video(clip.frames, options.out, clip.fps)
     print(f"Wrote {options.out}: {len(clip.frames)} frames at {clip.fps} a second.")
     for name, path in saved.items():
@@ -209,7 +146,7 @@ def _write(clip: "Clip", options: argparse.Namespace, saved: Mapping[str, Path],
         print(f"Wrote {options.sheet}.")
 
 
-def _noise(default: "NoiseInit", options: argparse.Namespace) -> "NoiseInit":
+def _noise(default: NoiseInit, options: argparse.Namespace) -> NoiseInit:
     return replace(
         default,
         dct=default.dct and not options.no_dct,

@@ -1,7 +1,6 @@
 """The command `camera-clips`: films stills."""
 
 import argparse
-from pathlib import Path
 
 from einops import rearrange
 from tqdm import tqdm
@@ -11,42 +10,7 @@ from ..clips.stills import read_stills
 from ..media.pictures import parse_size
 from ..media.video import write_video
 from ..storage.files import whole_folder
-from .options import check_new_folder, number, whole
-
-
-def add_camera_clips(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    command.add_argument("stills", type=Path, help="folder of pictures")
-    add_shooting(command, "--motion", required=True)
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
-    command.add_argument("--size", default="512x320", metavar="WIDTHxHEIGHT", help="default: 512x320")
-    command.add_argument("--frames", type=whole(2, 1000), default=16, help="of each clip (default: 16)")
-    command.add_argument("--fps", type=whole(1, 60), default=8, help="frames per second (default: 8)")
-    command.add_argument("--seed", type=whole(0, 2**31 - 1), default=0)
-    command.set_defaults(run=_camera_clips)
-
-
-def add_shooting(command: argparse.ArgumentParser, name: str, required: bool) -> None:
-    """Add the arguments that say how stills are filmed.
-
-    Args:
-        command: that gets them.
-        name: of the one that names the camera motion, such as "--camera".
-        required: whether that one must be given.
-    """
-    command.add_argument(
-        name,
-        metavar="MOTION",
-        dest="camera",
-        required=required,
-        help="pan-left, pan-right, pan-up, pan-down, zoom-in, zoom-out, roll-cw or roll-ccw",
-    )
-    command.add_argument(
-        "--speed",
-        type=number(0, 10),
-        help="1 (default) is a 64th of the frame's width, 2.4 %% of size or 1.5 degrees a frame",
-    )
-    command.add_argument("--easing", help="linear (default), ease-in, ease-out or ease-in-out")
+from .file_checks import check_new_folder
 
 
 def chosen_shooting(options: argparse.Namespace, size: tuple[int, int], frames: int) -> Shooting:
@@ -61,7 +25,7 @@ def chosen_shooting(options: argparse.Namespace, size: tuple[int, int], frames: 
     return Shooting(options.camera.replace("_", "-"), size, frames, **chosen)
 
 
-def _camera_clips(options: argparse.Namespace) -> None:
+def run_camera_clips(options: argparse.Namespace) -> None:
     shooting = chosen_shooting(options, parse_size(options.size), options.frames)
     check_new_folder(options.out)
     stills = read_stills(options.stills, shooting.needed_side)

@@ -1,46 +1,27 @@
-"""The command `evaluate`: measure an adapter on stills."""
+"""The command `evaluate`: measures an adapter on stills."""
 
 import argparse
-from pathlib import Path
 
+from tqdm import tqdm
+
+from ..adapters.adapter import MIVAAdapter
+from ..adapters.info import read_info
+from ..bases.library import resolve_adapter
 from ..errors import MIVAError
+from ..measure.evaluation import evaluate, medians
+from ..measure.features import load_features
+from ..measure.report import table, write_plot, write_table
+from ..media.pictures import fit_picture
+from ..media.video import write_png
 from ..storage.files import check_fillable, create_folder
-from .options import add_base, add_folders, check_parent, device, load_chosen_base, whole
+from ..training.validation import read_validations, try_on, validation_sheet
+from .chosen import device, load_chosen_base
+from .file_checks import check_parent
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 
 
-def add_evaluate(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    command.add_argument("adapter", help="its name or file")
-    command.add_argument(
-        "--stills",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="pictures it did not learn from; a masked adapter needs a mask beside each, for still.jpg still_mask.png",
-    )
-    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
-    command.add_argument("--seeds", type=whole(1, 100), default=1, help="clips of each still (default: 1)")
-    command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
-    command.add_argument("--dino", type=Path, metavar="FOLDER", help="a local copy of facebook/dino-vitb16")
-    command.add_argument("--clip", type=Path, metavar="FOLDER", help="a local copy of openai/clip-vit-base-patch32")
-    add_base(command)
-    add_folders(command)
-    command.set_defaults(run=_evaluate)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from ..adapters.adapter import MIVAAdapter
-    from ..adapters.info import read_info
-    from ..bases.library import resolve_adapter
-    from ..measure.evaluation import evaluate, medians
-    from ..measure.features import load_features
-    from ..measure.report import table, write_plot, write_table
-    from ..media.pictures import fit_picture
-    from ..media.video import write_png
-    from ..training.validation import read_validations, try_on, validation_sheet
-
+def run_evaluate(options: argparse.Namespace) -> None:
     path = resolve_adapter(options.adapter, options.adapters)
     info = read_info(path)
     samples = read_validations(options.stills, info.config.mask)
@@ -54,8 +35,6 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     create_folder(options.out)
     check_fillable(options.out)
-
-    from tqdm import tqdm
 
     base = load_chosen_base(options, device(options.device))
     adapter = MIVAAdapter.load(path, base.backbone)

@@ -12,19 +12,12 @@ from ..checks import printable
 from ..errors import MIVAError
 from ..storage.files import looks_like, require_file
 from ..storage.weights import identify_weights, open_weights
-from .options import add_folders
 
 _LONGEST_ROW = 2000
 """Characters; names of clips may fill some lines, but texts of a foreign file must not fill the screen."""
 
 
-def add_list(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `list`."""
-    add_folders(command)
-    command.set_defaults(run=_list)
-
-
-def _list(options: argparse.Namespace) -> None:
+def run_list(options: argparse.Namespace) -> None:
     print("Bases:")
     for name in BASES:
         print(f"  {name}")
@@ -39,13 +32,7 @@ def _list(options: argparse.Namespace) -> None:
             print(f"  {name:<16} cannot be used: {error}")
 
 
-def add_info(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of `info`."""
-    command.add_argument("file", type=Path)
-    command.set_defaults(run=_info)
-
-
-def _info(options: argparse.Namespace) -> None:
+def run_info(options: argparse.Namespace) -> None:
     path = require_file(options.file, "file")
     try:
         info = read_info(path)

@@ -8,39 +8,79 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..errors import MIVAError, MIVAWarning
 from ..package_fit import misfit_of
 from ..text.terminal import PlainStream
+from .arguments.animate import add_animate
+from .arguments.camera_clips import add_camera_clips
+from .arguments.convert import add_convert, add_export
+from .arguments.evaluate import add_evaluate
+from .arguments.files import add_info, add_list
+from .arguments.mask import add_mask, check_mask
+from .arguments.train import add_train, check_train
 
-_COMMANDS = {
-    "animate": (".animate:add_animate", "turn a picture into a clip"),
-    "mask": (".mask:add_mask", "find subjects in a picture or clip: by words, boxes, points or a rough mask"),
-    "train": (".train:add_train", "learn a motion from about ten clips, or a camera motion from about twenty stills"),
-    "camera-clips": (
-        ".camera_clips:add_camera_clips",
+
+class Command(NamedTuple):
+    """A command of the program.
+
+    Attributes:
+        help: what it does.
+        add_arguments: adds its arguments to its parser.
+        run: where the function that runs it stands, as ".module:function". Its module is imported once the arguments
+            are read, so that help and wrong arguments are answered before torch and all else that it needs is loaded.
+        check: refuses arguments that do not go together.
+    """
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: str
+    check: Callable[[argparse.Namespace], None] | None = None
+
+    def function(self) -> Callable[[argparse.Namespace], None]:
+        """Import the function of `run`, relatively, since in ComfyUI the package has another name."""
+        module, _, name = self.run.partition(":")
+        return getattr(import_module(module, __package__), name)
+
+
+COMMANDS = {
+    "animate": Command("turn a picture into a clip", add_animate, ".animate:run_animate"),
+    "mask": Command(
+        "find subjects in a picture or clip: by words, boxes, points or a rough mask",
+        add_mask,
+        ".mask:run_mask",
+        check_mask,
+    ),
+    "train": Command(
+        "learn a motion from about ten clips, or a camera motion from about twenty stills",
+        add_train,
+        ".train:run_train",
+        check_train,
+    ),
+    "camera-clips": Command(
         "film stills: five clips of a camera motion from each, with their exact flow",
+        add_camera_clips,
+        ".camera_clips:run_camera_clips",
     ),
-    "evaluate": (
-        ".evaluate:add_evaluate",
+    "evaluate": Command(
         "measure an adapter on stills: flow, smoothness, flickering, fidelity, consistency; a table and plots",
+        add_evaluate,
+        ".evaluate:run_evaluate",
     ),
-    "list": (".files:add_list", "show the bases and adapters that are found"),
-    "convert": (
-        ".convert:add_convert",
+    "list": Command("show the bases and adapters that are found", add_list, ".files:run_list"),
+    "convert": Command(
         "make an adapter file of a research checkpoint by MIVA's authors (AnimateDiff or Wan)",
+        add_convert,
+        ".convert:run_convert",
     ),
-    "export-motion-lora": (
-        ".convert:add_export",
+    "export-motion-lora": Command(
         "write the temporal part of an AnimateDiff adapter as a LoRA file that other programs load at strength 1",
+        add_export,
+        ".export:run_export",
     ),
-    "info": (".files:add_info", "say what a file is, and what an adapter was trained on"),
+    "info": Command("say what a file is, and what an adapter was trained on", add_info, ".files:run_info"),
 }
-"""By name: where the function stands that adds a command's arguments to its parser and sets its `run`, and its help.
-
-Modules of commands are imported when their command is given, so that they may import at their top all they need.
-"""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -57,10 +97,9 @@ class OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, or 2 after one sentence on what is wrong."""
     try:
-        words = sys.argv[1:] if arguments is None else arguments
-        options = _parser(words[0] if words else "").parse_args(words)
+        options = _parser().parse_args(arguments)
         with _plain_warnings(), contextlib.redirect_stdout(PlainStream(sys.stdout)):
-            options.run(options)
+            _run(options)
     except (MIVAError, RuntimeError, ImportError, AttributeError) as error:
         misfit = misfit_of(error)
         if not misfit and not isinstance(error, MIVAError):
@@ -96,19 +135,19 @@ def _plain_warnings() -> Iterator[None]:
         yield
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
-    """The parser of the program; of its commands only the chosen one gets its arguments."""
+def _parser() -> argparse.ArgumentParser:
     program = "miva" if Path(sys.argv[0]).stem == "miva" else "python -m miva_core"
     parser = OneLineParser(prog=program, description="Animate a still picture by motions kept in small files.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, (reference, text) in _COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        if name == chosen:
-            _function(reference)(command)
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.help, description=command.help)
+        command.add_arguments(subparser)
+        subparser.set_defaults(command=command)
     return parser
 
 
-def _function(reference: str) -> Callable[[argparse.ArgumentParser], None]:
-    """The function of a reference such as ".train:add_train", relative since ComfyUI gives the package another name."""
-    module, _, name = reference.partition(":")
-    return getattr(import_module(module, __package__), name)
+def _run(options: argparse.Namespace) -> None:
+    command: Command = options.command
+    if command.check:
+        command.check(options)
+    command.function()(options)

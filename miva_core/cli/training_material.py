@@ -12,15 +12,11 @@ from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
 from ..errors import MIVAError
 from ..subject_mask.prompt import split_prompt
-from ..subject_mask.search import SearchOptions
-from ..subject_mask.subjects import find_subjects
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
 from ..training.validation import Validation, first_frames, read_validations
+from .arguments.train import VALIDATIONS
 from .camera_clips import chosen_shooting
-from .options import chosen_confidence, load_chosen_detector, load_chosen_segmenter
-
-VALIDATIONS = 4
-"""Pictures that an adapter is tried on, at most."""
+from .chosen import chosen_confidence, load_chosen_detector, load_chosen_segmenter
 
 
 def subject_phrases(options: argparse.Namespace, partner: Path | None) -> list[str]:
@@ -73,6 +69,10 @@ def material(
     if not phrases:
         training_set = _training_set(base, options, None)
         return training_set, _validations(options, training_set, None)
+    # Late, since torchvision takes a second, for which no training without these models shall have to wait.
+    from ..subject_mask.search import SearchOptions
+    from ..subject_mask.subjects import find_subjects
+
     detector, segmenter = load_chosen_detector(options), load_chosen_segmenter(options)
     search = SearchOptions(chosen_confidence(options))
 

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comfyui_miva.nodes import MIVACameraClips, MIVADataset, MIVAInfo, MIVASampler, MIVASave, MIVATrain, comfy_bridge
+from comfyui_miva.nodes import (
+    MIVACameraClips,
+    MIVADataset,
+    MIVAInfo,
+    MIVASampler,
+    MIVASave,
+    MIVATrain,
+    comfy_bridge,
+    training,
+)
 from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import bound, motion, run, shown
 from PIL import Image
@@ -162,6 +171,20 @@ def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any,
         assert fingerprint(0) == met[-1]
     assert len(set(met)) == 3
     assert fingerprint(1) == other  # whose file is there still
+
+
+def test_results_of_a_long_time_are_not_held(tmp_path: Path) -> None:
+    results = training.Results(size=2)
+    paths = [tmp_path / f"{k}.safetensors" for k in range(4)]
+    for k, path in enumerate([*paths, paths[2]]):
+        path.touch()
+        results.add((min(k, 1),), path)
+        assert len(results) == min(k + 1, 2)
+    for count, k in enumerate((3, 2), 1):  # the newest, whose widgets are the same
+        paths[k].unlink()
+        assert results.deletions((1,)) == count
+    paths[0].unlink()
+    assert results.deletions((0,)) == 0
 
 
 def begin(comfyui: FakeComfyUI, model: Any, dataset: Any, **settings: Any) -> str:

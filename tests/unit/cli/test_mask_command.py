@@ -166,7 +166,7 @@ def test_stopped_writing_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("miva_core.subject_mask.report.boxes_json", stop)
+    monkeypatch.setattr("miva_core.cli.mask_results.boxes_json", stop)
     assert main(["mask", "clip.gif", "--box", "10,10,60,60", *MODELS[2:], "--out", "masks"]) == 2
     assert [path.name for path in folder.iterdir()] == ["clip.gif"]
 
@@ -198,7 +198,7 @@ def test_every_mask_has_a_file_of_its_own(run: Run, monkeypatch: pytest.MonkeyPa
     write_png(scene(28).frames[0], "photo.png")
     labels = ["overlay", "a b", "a_b", "a b 2", "猫", "?!"]
     found = Subjects(torch.ones(6, 1, 96, 128), [[None]] * 6, labels, [[None]] * 6)
-    monkeypatch.setattr("miva_core.subject_mask.subjects.find_subjects", lambda *_, **__: found)
+    monkeypatch.setattr("miva_core.cli.mask_results.find_subjects", lambda *_, **__: found)
     run("mask", "photo.png", "--prompt", "any", *MODELS, "--out", "masks")
     names = {path.name for path in Path("masks").glob("*.png")}
     assert names == {"overlay.png", "overlay_2.png", "a_b.png", "a_b_2.png", "a_b_2_2.png", "猫.png", "subject.png"}

@@ -50,6 +50,10 @@ def test_names_of_files_are_no_codes_in_errors_and_notes(
 ) -> None:
     assert main(["info", str(adapters / f"gone {HOSTILE}")]) == 2
     assert f"gone {SHOWN}" in capsys.readouterr().err
-    monkeypatch.setattr("miva_core.cli.files._list", lambda options: warnings.warn(HOSTILE, MIVAWarning, stacklevel=1))
+
+    def warn(_: object) -> None:
+        warnings.warn(HOSTILE, MIVAWarning, stacklevel=1)
+
+    monkeypatch.setattr("miva_core.cli.files.run_list", warn)
     assert main(["list"]) == 0
     assert capsys.readouterr().err == f"{SHOWN}\n"

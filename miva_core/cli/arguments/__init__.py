@@ -1,0 +1,1 @@
+"""The arguments of each command, which are read before anything heavy is imported."""

@@ -1,0 +1,85 @@
+"""Arguments that several commands have, and types of their values."""
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from ...bases.registry import BASES
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """The options that name a base, its files and the device it runs on."""
+    default, *others = BASES
+    names = f"{default} (default), {', '.join(others[:-1])} or {others[-1]}"
+    parser.add_argument("--base", default=default, help=f"the video model: {names}")
+    for argument, text in base_files().items():
+        parser.add_argument(f"--{argument.replace('_', '-')}", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
+
+
+def base_files() -> dict[str, str]:
+    """The help for each file that some base is loaded from, by its argument of `load_base`."""
+    uses: dict[str, dict[str, str]] = {}
+    for spec in BASES.values():
+        for file in spec.files:
+            uses.setdefault(file.argument, {})[spec.name] = file.option_help
+    return {argument: _help_of_file(texts) for argument, texts in uses.items()}
+
+
+def _help_of_file(texts: dict[str, str]) -> str:
+    colon = ":" * (len(texts) == 1)
+    return ", ".join(f"for {base}{colon} {text}" for base, text in texts.items())
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """The options that name the models which find subjects."""
+    command.add_argument(
+        "--detector", type=Path, metavar="FILE", help="Grounding DINO: groundingdino_swint_ogc.pth, or a folder"
+    )
+    command.add_argument(
+        "--segmenter", type=Path, metavar="FILE", help="SAM 2: sam2.1_hiera_tiny.pt and its kin, or a folder"
+    )
+    command.add_argument(
+        "--vocabulary", type=Path, metavar="FILE", help="bert-base-uncased's vocab.txt, if not beside the detector"
+    )
+    command.add_argument("--confidence", type=share, help="of the detector, 0 to 1; lower finds more (default: 0.3)")
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """The option that names further folders of adapters."""
+    parser.add_argument(
+        "--adapters", type=Path, action="append", default=[], metavar="FOLDER", help="look for adapters here too"
+    )
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            if low <= int(text) <= high:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+
+    return read
+
+
+def number(above: float, high: float) -> Callable[[str], float]:
+    """The type of an option that is a number above `above` and up to `high`."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if above < float(text) <= high:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above {above:g} and up to {high:g}")
+
+    return read
+
+
+def share(text: str) -> float:
+    """The type of an option that is a number from 0 to 1."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")

@@ -1,0 +1,81 @@
+"""The arguments of `train`."""
+
+import argparse
+from pathlib import Path
+
+from ...errors import MIVAError
+from ..file_checks import check_distinct
+from .camera_clips import add_shooting
+from .shared import add_base, add_models, number, whole
+
+VALIDATIONS = 4
+"""Pictures that an adapter is tried on, at most."""
+
+
+def add_train(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    command.add_argument("clips", type=Path, help="folder of videos or of folders of frames; with --camera, of stills")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the adapter, ending in .safetensors")
+    command.add_argument("--motion", help="name of the motion (default: the name of the file)")
+    add_shooting(command, "--camera", required=False)
+    command.add_argument(
+        "--masked",
+        action="store_true",
+        help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or is its alpha "
+        "channel; or --detector and --segmenter look for --subject in the first frame, at the size of the base, and "
+        "follow it",
+    )
+    add_models(command)
+    command.add_argument(
+        "--from",
+        dest="start",
+        metavar="ADAPTER",
+        help="begin with this adapter, by name or file, not with an empty one",
+    )
+    command.add_argument(
+        "--beside",
+        metavar="ADAPTER",
+        help="with --masked: another masked motion, of the clips' second subject, whose masks are in "
+        "clip_beside_masks/; both learn, so that neither holds what the other is to move",
+    )
+    command.add_argument("--beside-out", type=Path, metavar="FILE", help="with --beside: what that one becomes")
+    command.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="meet clips mirrored, too (default: not for camera motions and what is called left or right)",
+    )
+    command.add_argument("--preset", default="normal", help="quick, normal (default) or paper")
+    command.add_argument("--steps", type=whole(1, 1_000_000), help="instead of the preset's")
+    command.add_argument("--lr", type=number(0, 1), help="learning rate, instead of the preset's")
+    command.add_argument("--batch", type=whole(1, 1024), help="clips in a step, instead of the preset's")
+    command.add_argument("--seed", type=whole(0, 2**31 - 1), default=0)
+    command.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16"), help="default: bf16 or fp16 on a graphics card, fp32 elsewhere"
+    )
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoint; repeat all else")
+    command.add_argument("--save-every", type=whole(1, 1_000_000), default=100, metavar="STEPS", help="default: 100")
+    command.add_argument(
+        "--sample-every", type=whole(1, 1_000_000), metavar="STEPS", help="default: a fifth of all steps"
+    )
+    command.add_argument(
+        "--stills",
+        type=Path,
+        metavar="FOLDER",
+        help=f"pictures to try the adapter on, which it does not learn from (the first {VALIDATIONS}; a masked one "
+        "needs a mask beside each, for still.jpg still_mask.png; default: first frames of the clips)",
+    )
+    command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
+    command.add_argument("--author", default="", help="who trained it, recorded in the file")
+    command.add_argument("--licence", default="", help="of the adapter, recorded in the file")
+    add_base(command)
+
+
+def check_train(options: argparse.Namespace) -> None:
+    """Check that the options go together."""
+    if options.camera and options.masked:
+        raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
+    if options.beside and not options.masked:
+        raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
+    if (options.beside is None) != (options.beside_out is None):
+        raise MIVAError("A motion that learns beside another needs both: --beside names it, --beside-out its new file.")
+    check_distinct([options.beside_out], [options.out])
