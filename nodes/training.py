@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from comfy_api.v0_0_2 import io
@@ -14,13 +14,14 @@ from ..miva_core.bases.recipe import PRESETS, Preset, Recipe
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
 from ..miva_core.training.recipes import expected_of, recipe
-from ..miva_core.training.training_set import TrainingSet, has_direction
-from ..miva_core.training.validation import Validation, first_frames
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
-from .training_run import NodeTraining
+
+if TYPE_CHECKING:
+    from ..miva_core.training.training_set import TrainingSet
+    from ..miva_core.training.validation import Validation
 
 _LossMap = io.Custom("LOSS_MAP")
 _VALIDATIONS = 4
@@ -192,9 +193,11 @@ class MIVATrain(io.ComfyNode):
         try_on: Tensor | None = None,
         try_on_mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        # Told before the hours of training, not after them.
+        # Missing packages are found before the hours of training, not after them.
         import accelerate  # noqa: F401
         import matplotlib  # noqa: F401
+
+        from .training_run import NodeTraining
 
         base = model.base
         _check(base, dataset, masked, start)
@@ -243,14 +246,18 @@ def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 
 
-def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> TrainingSet:
+def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "TrainingSet":
+    from ..miva_core.training.training_set import TrainingSet, has_direction
+
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
     return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
 
 
-def _validations(training_set: TrainingSet, pictures: Tensor | None, masks: Tensor | None) -> list[Validation]:
+def _validations(training_set: "TrainingSet", pictures: Tensor | None, masks: Tensor | None) -> "list[Validation]":
     """What the motion is tried on while it learns."""
+    from ..miva_core.training.validation import Validation, first_frames
+
     if pictures is None:
         return first_frames(training_set, _VALIDATIONS)
     pictures = frames_of(pictures)[:_VALIDATIONS]
