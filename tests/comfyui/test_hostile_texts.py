@@ -34,7 +34,7 @@ def page(server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 def hostile(path: Path, **header: Any) -> None:
     """Write a motion whose header holds scripts and links in every text."""
-    source = ROOT / "miva_core" / "tiny" / "adapters" / "pan_left.safetensors"
+    source = ROOT / "miva_core" / "bases" / "tiny" / "adapters" / "pan_left.safetensors"
     with safe_open(source, framework="pt") as file:
         said = json.loads(file.metadata()["miva"])
     said |= {name: f"{name} {HOSTILE}" for name in FIELDS} | {"training": {f"key {HOSTILE}": HOSTILE, **LINES}} | header
