@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,13 +58,21 @@ def save_adapter(model: Any, path: Path, config: MIVAConfig = SMALL, **record: A
     adapter.save(path, adapter.info(**(RECORD | record)))
 
 
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
+    """A folder with two adapters, which take longer to make than to copy."""
+    torch.manual_seed(0)
+    made = tmp_path_factory.mktemp("mine")
+    save_adapter(base.backbone, made / "pan_left.safetensors")
+    save_adapter(base.backbone, made / "my jump.safetensors", motion="jump", subject="a frog")
+    return made
+
+
 @pytest.fixture
-def folder(tmp_path: Path, base: Base, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, mine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder a user works in: a picture, and two adapters in mine/."""
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)).save(tmp_path / "cat.png")
-    (tmp_path / "mine").mkdir()
-    save_adapter(base.backbone, tmp_path / "mine" / "pan_left.safetensors")
-    save_adapter(base.backbone, tmp_path / "mine" / "my jump.safetensors", motion="jump", subject="a frog")
+    shutil.copytree(mine, tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
