@@ -491,7 +491,8 @@ def sampler_node() -> Results:
     fake = small.from_tests("nodes", "fake_comfyui").FakeComfyUI(Path("comfyui").absolute())
     sys.modules.update(fake.modules)
     small.from_tests("nodes", "node_pack").load_pack()
-    from comfyui_miva.nodes import MIVALoadBase, MIVASampler, comfy_folders
+    from comfyui_miva.nodes import MIVALoadBase, MIVASampler
+    from comfyui_miva.nodes.comfy_bridge import comfy_folders
 
     comfy_folders.register_folders()
     nodes = small.from_tests("nodes", "node_runs")

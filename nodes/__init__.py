@@ -2,7 +2,7 @@
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
-from . import comfy_folders
+from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .loading import MIVALoad, MIVALoadBase
 from .noise import MIVADCTInitNoise

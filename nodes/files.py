@@ -12,7 +12,7 @@ from ..miva_core.adapters.info import AdapterInfo
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from ..miva_core.storage.files import FileTakenError, create_folder
-from . import comfy_folders
+from .comfy_bridge import comfy_folders
 from .file_names import fill_in, is_reserved, is_too_long
 from .messages import friendly_errors, node_text
 from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of

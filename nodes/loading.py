@@ -10,7 +10,8 @@ from ..miva_core.adapters.info import read_info
 from ..miva_core.bases.registry import BASES
 from ..miva_core.bases.spec import BaseFile
 from ..miva_core.errors import MIVAError
-from . import comfy_bridge, comfy_folders
+from . import comfy_bridge
+from .comfy_bridge import comfy_folders
 from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
 

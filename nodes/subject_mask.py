@@ -13,7 +13,8 @@ from torch import Tensor
 from ..miva_core.errors import MIVAError
 from ..miva_core.subject_mask.pointed_text import parse_box, parse_points
 from ..miva_core.subject_mask.shape_models import SHAPES
-from . import comfy_bridge, comfy_folders
+from . import comfy_bridge
+from .comfy_bridge import comfy_folders
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
 from .messages import collect_warnings, friendly_errors, node_text

@@ -12,7 +12,8 @@ from ..miva_core.checks import printable
 from ..miva_core.clips.camera import CAMERA_MOTIONS, EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
-from . import comfy_bridge, comfy_folders
+from . import comfy_bridge
+from .comfy_bridge import comfy_folders
 from .masks import frames_of, split_opacity
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of

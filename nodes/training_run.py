@@ -27,7 +27,8 @@ from ..miva_core.training.settings import training_settings
 from ..miva_core.training.state import read_state
 from ..miva_core.training.training_set import TrainingSet
 from ..miva_core.training.validation import Validation, try_on, validation_sheet
-from . import comfy_bridge, comfy_folders
+from . import comfy_bridge
+from .comfy_bridge import comfy_folders
 from .file_names import is_reserved
 from .sockets import MivaModel, MivaStack, StackedMiva
 

@@ -8,25 +8,12 @@ import pytest
 import torch
 from calls import SMALL, denoise, fresh_adapter, latents, random_adapter, words
 from torch import nn
+from traces import traces
 
 from miva_core import Base, MIVAConfig, inject
 from miva_core.errors import MIVAError
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
-
-
-def traces(model: nn.Module) -> dict[str, Any]:
-    """Everything that an injection could leave behind, module by module."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks_with_kwargs")
-    return {
-        name: (
-            list(vars(module)),
-            list(module._modules),
-            [len(getattr(module, hook)) for hook in hooks],
-            id(getattr(module, "processor", None)),
-        )
-        for name, module in model.named_modules()
-    }
 
 
 @pytest.fixture

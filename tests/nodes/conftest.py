@@ -20,7 +20,7 @@ load_pack()
 
 
 def _installed(fake: FakeComfyUI, patch: pytest.MonkeyPatch) -> FakeComfyUI:
-    from comfyui_miva.nodes import comfy_folders
+    from comfyui_miva.nodes.comfy_bridge import comfy_folders
 
     for name, module in fake.modules.items():
         patch.setitem(sys.modules, name, module)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.v0_0_2 import InputImpl
-from comfyui_miva.nodes import MIVACameraClips, MIVADataset, comfy_folders
+from comfyui_miva.nodes import MIVACameraClips, MIVADataset
+from comfyui_miva.nodes.comfy_bridge import comfy_folders
 from fake_comfyui import FakeComfyUI, Interrupted, load_picture
 from node_pack import PICTURES
 from node_runs import run, shown

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from comfyui_miva.nodes import comfy_entrypoint, comfy_folders
+from comfyui_miva.nodes import comfy_entrypoint
+from comfyui_miva.nodes.comfy_bridge import comfy_folders
 from fake_comfyui import FakeComfyUI
 from node_pack import PICTURES
 

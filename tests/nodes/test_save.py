@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError
-from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave, comfy_folders
+from comfyui_miva.nodes import MIVAInfo, MIVALoad, MIVASave
+from comfyui_miva.nodes.comfy_bridge import comfy_folders
 from comfyui_miva.nodes.file_names import fill_in
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown

@@ -81,7 +81,8 @@ from fake_comfyui import FakeComfyUI
 from node_pack import load_pack
 load_pack()
 sys.modules.update(FakeComfyUI(Path(mkdtemp()) / "comfyui").modules)
-from comfyui_miva.nodes import NODES, comfy_folders
+from comfyui_miva.nodes import NODES
+from comfyui_miva.nodes.comfy_bridge import comfy_folders
 comfy_folders.register_folders()
 for node in NODES:
     node.GET_NODE_INFO_V1()

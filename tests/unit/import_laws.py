@@ -37,7 +37,7 @@ COMFYUI = {
     "server",
 }
 """What the modules of ComfyUI are called."""
-BRIDGE, NODE_API = ("nodes.comfy_bridge", "nodes.comfy_folders"), "comfy_api.v0_0_2"
+BRIDGE, NODE_API = ("nodes.comfy_bridge",), "comfy_api.v0_0_2"
 OF_ONE_BASE = ("miva_core.bases", "miva_core.convert")
 """What may know a base by its name; `convert` reads research checkpoints, which are of one base each."""
 KNOW_DIFFUSERS = ("miva_core.bases", "miva_core.training.gradient_checkpointing")

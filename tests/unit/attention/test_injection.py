@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from traces import traces
 
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
@@ -16,20 +17,6 @@ from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
-
-
-def traces(model: nn.Module) -> dict[str, Any]:
-    """Everything an injection could leave behind, module by module."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks_with_kwargs")
-    return {
-        name: (
-            list(vars(module)),
-            list(module._modules),
-            [len(getattr(module, hook)) for hook in hooks],
-            id(getattr(module, "processor", None)),
-        )
-        for name, module in model.named_modules()
-    }
 
 
 @pytest.fixture

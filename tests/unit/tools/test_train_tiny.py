@@ -190,7 +190,7 @@ def test_two_processes_learn_from_the_clips_of_both(tmp_path: Path) -> None:
         for rank in range(2)
     ]
     assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
-    first, second = (torch.load(tmp_path / f"gradients{rank}.pt") for rank in range(2))
+    first, second = (torch.load(tmp_path / f"gradients{rank}.pt", weights_only=True) for rank in range(2))
     assert torch.equal(first, second)
     torch.testing.assert_close(first, torch.tensor([2.0, 2.0, 2.0]))
 

@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..miva_core.bases.library import shipped_folders
-from ..miva_core.clips.names import VIDEOS, is_of_masks
-from ..miva_core.errors import MIVAError
-from ..miva_core.storage.files import create_folder, replacing
-from ..miva_core.text.terminal import in_ascii
+from ...miva_core.bases.library import shipped_folders
+from ...miva_core.clips.names import VIDEOS, is_of_masks
+from ...miva_core.errors import MIVAError
+from ...miva_core.storage.files import create_folder, replacing
+from ...miva_core.text.terminal import in_ascii
 
-EXAMPLES = Path(__file__).parents[1] / "workflows" / "pictures"
+EXAMPLES = Path(__file__).parents[2] / "workflows" / "pictures"
 """Pictures and stills of the example workflows."""
 
 _LEGACY = {".ckpt", ".pt", ".pth"}

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..miva_core.bases.registry import find_base
-from ..miva_core.media.pixel_values import to_bytes
-from ..miva_core.text.markup import as_markup
-from ..miva_core.text.terminal import in_ascii
+from ...miva_core.bases.registry import find_base
+from ...miva_core.media.pixel_values import to_bytes
+from ...miva_core.text.markup import as_markup
+from ...miva_core.text.terminal import in_ascii
 
 if TYPE_CHECKING:
-    from ..miva_core.bases.base import Base
+    from ...miva_core.bases.base import Base
 
 
 class MIVANetwork(nn.Module):
