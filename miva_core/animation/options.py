@@ -1,7 +1,7 @@
 """How a run is made, apart from its picture and motions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor
@@ -11,6 +11,10 @@ from ..checks import is_whole
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
+from ..rendering.timing import Timing
+
+Render = Literal["full", "latents"]
+Edges = Literal["inside", "mirror"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +41,14 @@ class RunOptions:
         start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
             is drawn stays the same.
         readout: how masks are read off their latents, "linear" or by the "decoder".
+        render: what the frames are made of: "full" moves the original picture by the flow that the base predicts, at
+            any size; "latents" decodes what the base denoised. None is "full" where the base predicts a flow.
+        edges: what is done at full size where a camera would look beyond the picture: "inside" cuts the clip so that
+            nothing invented shows, "mirror" keeps all of the picture and mirrors it.
+        timing: rate, length and pace of a clip at full size.
 
     Raises:
-        MIVAError: the seed, the read-out or the size in the file is out of range. What depends on the base is checked
-            by `animate`.
+        MIVAError: one of them is out of range. What depends on the base is checked by `animate`.
     """
 
     seed: int = 0
@@ -55,6 +63,9 @@ class RunOptions:
     sigmas: Tensor | None = None
     start: Tensor | None = None
     readout: ReadoutName | None = None
+    render: Render | None = None
+    edges: Edges = "inside"
+    timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
         if not is_whole(self.seed) or not 0 <= self.seed < 2**64:
@@ -63,6 +74,12 @@ class RunOptions:
             raise MIVAError(f"The read-out of masks is {self.readout!r}, expected 'linear' or 'decoder'.")
         if self.size_in_file is not None and not _is_size(self.size_in_file):
             raise MIVAError(f"The size in the file is {self.size_in_file!r}, but it must be (height, width) in pixels.")
+        if self.render not in (None, "full", "latents"):
+            raise MIVAError(f"A clip is rendered from {self.render!r}, expected 'full' or 'latents'.")
+        if self.edges not in ("inside", "mirror"):
+            raise MIVAError(f"The edges are {self.edges!r}, expected 'inside' or 'mirror'.")
+        if not isinstance(self.timing, Timing):
+            raise MIVAError(f"The timing is a {type(self.timing).__name__}, expected Timing, as in Timing(fps=24).")
 
 
 def _is_size(value: Any) -> bool:
