@@ -1,0 +1,1 @@
+"""The original picture moved by the flow that a base predicts, at any size."""
