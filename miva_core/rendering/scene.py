@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 from ..errors import MIVAError
 from .background import fill_hole, hole_around
 from .compositing import Layers
+from .frame import Frame
 from .ground import Ground, MovingGround, StillGround
 from .layer_motion import fit_motions
 from .sampling import Region, sample
@@ -19,26 +19,10 @@ from .source import crop, fitted, seen_source
 from .sprite import cut_sprite
 from .staging import Staging
 from .view import View
-from .window import Window, window_inside
-
-Edges = Literal["inside", "mirror"]
-EDGES: tuple[Edges, ...] = ("inside", "mirror")
+from .window import EDGES, Edges, Window, window_inside
 
 _LEAST, _MOST = 1e-4, 0.98
 """Shares of a view that a mask covers so that there is both a subject and a ground."""
-
-
-@dataclass(frozen=True, eq=False)
-class SceneFrame:
-    """A frame of a clip.
-
-    Attributes:
-        pixels: (H, W, 3) float32 in [0, 1].
-        masks: (H, W) in [0, 1] by the name of the subject: what is seen of it.
-    """
-
-    pixels: Tensor
-    masks: dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +100,7 @@ class Scene:
     def __len__(self) -> int:
         return len(self.times)
 
-    def __iter__(self) -> Iterator[SceneFrame]:
+    def __iter__(self) -> Iterator[Frame]:
         return (self.frame(i) for i in range(len(self)))
 
     @property
@@ -124,13 +108,13 @@ class Scene:
         """(height, width) of the clip."""
         return self.view.size
 
-    def frame(self, i: int) -> SceneFrame:
+    def frame(self, i: int) -> Frame:
         """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""
         if self.times[i] == 0 and self.window.whole:
             pixels, masks = self._fitted(self.picture), {name: self._fitted(mask) for name, mask in self.masks.items()}
         else:
             pixels, masks = self.layers.composite(self.staging, self.times[i])
-        return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
+        return Frame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def _fitted(self, plane: np.ndarray) -> np.ndarray:
         return fitted(crop(plane, self.view.box), self.size)
