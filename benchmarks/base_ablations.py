@@ -153,9 +153,10 @@ def main() -> None:
         "# What made the built-in base good",
         "\n`python -m benchmarks.base_ablations --photos PHOTOS --work FOLDER`: bases trained from nothing for "
         f"{STEPS} steps on clips of {LENGTH} frames, one choice changed in each, asked for a motion by its caption, "
-        f"{AS_PAINTED}; {options.pictures} held-out pictures, {options.seeds} seeds, mean ± spread over seeds. PSNR above "
-        f"a still picture's, dB, at {' and '.join(f'frame {frame} ({motion})' for motion, frame in JUDGED.items())}. One "
-        "training each: what differs by a few tenths of a dB may be chance.\n",
+        f"{AS_PAINTED}; {options.pictures} held-out pictures, {options.seeds} seeds, mean ± spread over seeds. PSNR "
+        "above a still picture's, dB, at "
+        f"{' and '.join(f'frame {frame} ({motion})' for motion, frame in JUDGED.items())}. One training each: what "
+        "differs by a few tenths of a dB may be chance.\n",
         f"| base | million weights | {' | '.join(f'{m}: speed / ideal | PSNR' for m in JUDGED)} |",
         "|---" * (2 + 2 * len(JUDGED)) + "|",
     ]

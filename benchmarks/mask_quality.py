@@ -36,7 +36,7 @@ AWAY = 10
 the ideal clips' backgrounds seem to move."""
 
 
-latents = partial(RunOptions, render="latents")
+painted = partial(RunOptions, render="latents")
 """Options of a run by the latent route."""
 
 
@@ -120,11 +120,11 @@ def one_subject(base: Base, motion: str, pictures: Tensor, seeds: int, folder: P
         ideal.add(truth, truth, mask, None)
         for seed in range(seeds):
             if motion in adapters:
-                clip = animate(base, truth[0], [Motion(adapters[motion], name=motion)], latents(seed))
+                clip = animate(base, truth[0], [Motion(adapters[motion], name=motion)], painted(seed))
                 plain.add(clip.frames, truth, mask, None)
             for row, readout in ((masked, "decoder"), (linear, "linear")):
                 chosen = Motion(adapters[f"{motion}_masked"], mask=mask[0], name=motion)
-                clip = animate(base, truth[0], [chosen], latents(seed, readout=readout))
+                clip = animate(base, truth[0], [chosen], painted(seed, readout=readout))
                 row.add(clip.frames, truth, mask, clip.masks[motion])
                 if seed == 0 and row is masked and n % max(1, len(pictures) // SHOWN) == 0:
                     sheet.append((f"ideal, picture {n + 1}", frames_over_masks(truth, [mask])))
@@ -157,7 +157,7 @@ def two_subjects(base: Base, pictures: Tensor, seeds: int, folder: Path, out: Pa
         for n, (truth, masks) in enumerate(zip(scenes.frames, scenes.masks, strict=True)):
             motions = [Motion(adapters[name], weight, mask[0], name) for name, mask in zip(MASKED, masks, strict=True)]
             for seed in range(seeds):
-                clip = animate(base, truth[0], motions, latents(seed))
+                clip = animate(base, truth[0], motions, painted(seed))
                 ratios.append([subject_scores(clip.frames, truth, mask)[0] for mask in masks])
                 pairs = zip(MASKED, masks, strict=True)
                 ious.append([iou(clip.masks[name][-1], mask[-1]) for name, mask in pairs])
@@ -191,7 +191,7 @@ def few_and_all_mask_steps(base: Base, pictures: Tensor, folder: Path) -> list[s
             patch("miva_core.animation.animate.mask_steps", chosen),
             stopped_masks(STOP_IOU) if kind == "stopped" else nullcontext(),
         ):
-            clip = animate(base, picture, [motion], latents(seed, steps=50, scheduler=base.scheduler))
+            clip = animate(base, picture, [motion], painted(seed, steps=50, scheduler=base.scheduler))
         seconds[kind].append(time.perf_counter() - start)
         return clip
 
