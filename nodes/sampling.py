@@ -9,6 +9,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.attention.turns import take_turn
+from ..miva_core.clips.camera import EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import format_size
 from . import comfy_bridge
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 8192
 _ADAIN = {"as the base needs": None, "on": True, "off": False}
+_RENDER: dict[str, Literal["full", "latents"] | None] = {"auto": None, "full": "full", "latents": "latents"}
 
 
 class MIVASampler(io.ComfyNode):
@@ -33,8 +35,9 @@ class MIVASampler(io.ComfyNode):
             node_id="MIVASampler",
             display_name="MIVA Sampler",
             category="MIVA",
-            description="Animates a picture by motions. The first frame of the clip is the picture. There is no "
-            "prompt. Of a batch of pictures each becomes a clip, one after the other.",
+            description="Animates a picture by motions, with the built-in base at the picture's own size. The clip "
+            "begins with the picture, or with the part of it that the camera stays in. There is no prompt. Of a batch "
+            "of pictures each becomes a clip, one after the other.",
             search_aliases=["animate", "image to video", "i2v", "ksampler video", "miva", "motion"],
             inputs=[
                 ModelSocket.Input("model", tooltip="From Load MIVA Base."),
@@ -81,8 +84,10 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=_LARGEST,
-                    step=16,
-                    tooltip="Of the clip, in pixels. 0: what the base was trained on, which is best (64, 512, 832).",
+                    step=2,
+                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in base, up to 1024 on the "
+                    "longer side, or by its aspect if `height` is given; with the others what they were trained on, "
+                    "which is best (512, 832).",
                     advanced=True,
                 ),
                 io.Int.Input(
@@ -90,8 +95,10 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=_LARGEST,
-                    step=16,
-                    tooltip="Of the clip, in pixels. 0: what the base was trained on, which is best (64, 320, 480).",
+                    step=2,
+                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in base, up to 1024 on the "
+                    "longer side, or by its aspect if `width` is given; with the others what they were trained on, "
+                    "which is best (320, 480).",
                     advanced=True,
                 ),
                 io.Int.Input(
@@ -99,23 +106,70 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1024,
-                    tooltip="Length of the clip. 0: what the base was trained on (16, 16, 17). At most 16 with the "
-                    "built-in base, 32 with Stable Diffusion 1.5 (24 with the first motion modules), 81 with Wan, "
-                    "which makes 4 k + 1.",
+                    tooltip="Length of the clip. 0: by `duration` with the built-in base, which makes any length; with "
+                    "the others what they were trained on (16, 17). At most 32 with Stable Diffusion 1.5 (24 with the "
+                    "first motion modules), 81 with Wan, which makes 4 k + 1.",
                     advanced=True,
                 ),
                 io.Combo.Input(
                     "fit",
                     options=["crop", "pad"],
                     default="crop",
-                    tooltip="A picture of another aspect: crop cuts off what sticks out, pad keeps all of it. Masks "
-                    "follow.",
+                    tooltip="A picture of another aspect than the clip: crop cuts off what sticks out, pad keeps all "
+                    "of it. Masks follow.",
                 ),
                 io.Combo.Input(
                     "adain",
                     options=list(_ADAIN),
                     default="as the base needs",
-                    tooltip="Give all frames the colours of the first at the end.",
+                    tooltip="Give all frames the colours of the first at the end. It changes frames that come from "
+                    "latents alone.",
+                    advanced=True,
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=120.0,
+                    step=1.0,
+                    tooltip="Frames a second, with the built-in base: how finely the motion is shown, not how fast it "
+                    "is. 0: 24. The others make 8.",
+                ),
+                io.Float.Input(
+                    "duration",
+                    default=0.0,
+                    min=0.0,
+                    max=60.0,
+                    step=0.5,
+                    round=0.001,
+                    tooltip="Seconds, with the built-in base: how much of the motion is seen, at its own speed. 0: 2, "
+                    "there and back 4. Beyond, cameras go on and subjects move to and fro.",
+                ),
+                io.Combo.Input(
+                    "easing",
+                    options=list(EASINGS),
+                    tooltip="Whether the motion starts or stops gently, with the built-in base.",
+                    advanced=True,
+                ),
+                io.Boolean.Input(
+                    "loop",
+                    default=False,
+                    tooltip="There and back, so that the clip can be played over and over; with the built-in base.",
+                ),
+                io.Combo.Input(
+                    "edges",
+                    options=["inside", "mirror"],
+                    default="inside",
+                    tooltip="Where the camera would look beyond the picture. inside: the clip shows a part of the "
+                    "picture, with nothing invented. mirror: all of it, and what comes into view is mirrored and soft.",
+                ),
+                io.Combo.Input(
+                    "render",
+                    options=list(_RENDER),
+                    default="auto",
+                    tooltip="What frames are made of. full: the picture itself is moved by what the base says, sharp "
+                    "at any size. latents: what the base paints, at the size it works at (64×64 for the built-in "
+                    "one). auto: full where the base can.",
                     advanced=True,
                 ),
             ],
@@ -129,7 +183,7 @@ class MIVASampler(io.ComfyNode):
                     "masks",
                     tooltip="Where the subjects of masked motions are, one mask for each frame; black without any.",
                 ),
-                io.Float.Output("fps", tooltip="Frames a second that the base is made for, for Create Video."),
+                io.Float.Output("fps", tooltip="Frames a second of the clip, for Create Video or Save Animated WEBP."),
             ],
         )
 
