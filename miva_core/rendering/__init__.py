@@ -1,1 +1,1 @@
-"""The original picture moved by the flow that a base predicts, at any size."""
+"""Move a picture at its own size by the coarse flow that a base answers: camera, subjects in layers, edges, time."""
