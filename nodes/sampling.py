@@ -1,6 +1,6 @@
 """A picture and motions in, a clip out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +13,15 @@ from ..miva_core.clips.camera import EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import format_size
 from . import comfy_bridge
+from .clip_batch import ClipBatch
 from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
+from .run_progress import RunProgress
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
 
 if TYPE_CHECKING:
-    from ..miva_core.animation.clip import Clip, Progress
+    from ..miva_core.animation.clip import Clip
+    from ..miva_core.animation.options import RunOptions
     from ..miva_core.bases.base import Base
 
 _LARGEST = 8192
@@ -200,42 +203,53 @@ class MIVASampler(io.ComfyNode):
         frames: int,
         fit: Literal["crop", "pad"],
         adain: str,
+        fps: float,
+        duration: float,
+        easing: Easing,
+        loop: bool,
+        edges: Literal["inside", "mirror"],
+        render: str,
         mivas: MivaStack | None = None,
         noise: Any = None,
         sigmas: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
         from ..miva_core.animation.motion import base_for
-        from ..miva_core.animation.options import RunOptions
+        from ..miva_core.animation.options import RunOptions, denoised_shape
+        from ..miva_core.rendering.timing import Timing
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
-        size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
-        options = RunOptions(steps=steps or None, size=size, frames=frames, fit=fit, adain=_ADAIN[adain], sigmas=sigmas)
+        options = RunOptions(
+            steps=steps or None,
+            size=(height or None, width or None) if height or width else None,
+            frames=frames or None,
+            fit=fit,
+            adain=_ADAIN[adain],
+            sigmas=sigmas,
+            render=_RENDER[render],
+            edges=edges,
+            timing=Timing(fps or None, duration or None, easing, loop),
+        )
         _check_stack(mivas, model, len(pictures))
+        length, size = denoised_shape(base, options)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
-            starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
-            model.load_to_device(comfy_bridge.memory_for_sampling(base, frames, size, 1 + masked), mivas)
-            watch, parts = _Watcher(base, len(pictures)), []
+            starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, len(pictures))
+            model.load_to_device(comfy_bridge.memory_for_sampling(base, length, size, 1 + masked), mivas)
+            progress, batch = RunProgress(base, len(pictures), full), ClipBatch(len(pictures))
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
                 motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
                 moved = base_for(base, motions, chosen.seed)
-                clip = animate(moved, picture, motions, chosen, watch.of_picture(k))
-                parts.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
+                clip = animate(moved, picture, motions, chosen, progress.after_step(k))
+                batch.add(clip, progress.after_frame(k))
         # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
         # which would leave what the last run has shown on the node.
-        lines = [*clip.notes, *model.remarks, *_fitting(clip, len(parts)), *dict.fromkeys(warned)]
-        shown, masks = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
-        text = node_text("\n".join([*lines, _outcome(len(parts), frames, size, clip.fps)]))
-        return io.NodeOutput(shown, masks, float(clip.fps), ui=text)
-
-
-def _union(clip: "Clip") -> Tensor:
-    """Where the subjects are, (F, H, W); black without any."""
-    return torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
+        lines = [*clip.notes, *model.remarks, *_fitting(clip, len(pictures)), *dict.fromkeys(warned)]
+        text = node_text("\n".join([*lines, _outcome(len(pictures), clip)]))
+        return io.NodeOutput(batch.frames, batch.masks, float(clip.fps), ui=text)
 
 
 def _fitting(clip: "Clip", pictures: int) -> list[str]:
@@ -243,13 +257,11 @@ def _fitting(clip: "Clip", pictures: int) -> list[str]:
     return [f"{which} {clip.fitting}."] if clip.fitting else []
 
 
-def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
+def _outcome(pictures: int, clip: "Clip") -> str:
+    each, what = len(clip), f"frames of {format_size(clip.size)}, {clip.fps:g} a second"
     if pictures == 1:
-        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
-    return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
-        "one clip after the other."
-    )
+        return f"{each} {what}."
+    return f"{pictures} pictures × {each} frames = {pictures * each} {what}, one clip after the other."
 
 
 def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
@@ -287,24 +299,3 @@ def _starts(noise: Any, base: "Base", size: tuple[int, int], frames: int, pictur
             "connect DCTInit Noise with the same Load MIVA Base, or leave `noise` unconnected."
         )
     return starts.split(1)
-
-
-class _Watcher:
-    """Shows progress over all pictures and, step by step, one frame after the other; stops when the user wants it."""
-
-    def __init__(self, base: "Base", pictures: int) -> None:
-        self._previewer = comfy_bridge.latent_previewer(base)
-        self._bar = comfy_bridge.ProgressBar()
-        self._pictures = pictures
-
-    def of_picture(self, number: int) -> "Callable[[Progress], None]":
-        """What is called after each step of a picture, from 0."""
-
-        def watch(progress: "Progress") -> None:
-            comfy_bridge.check_interrupted()
-            length = progress.latents.shape[2]
-            frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
-            preview = self._previewer(progress.latents, frame) if self._previewer else None
-            self._bar.update(number * progress.steps + progress.step, self._pictures * progress.steps, preview)
-
-        return watch

@@ -57,7 +57,7 @@ class Graph:
 
     Attributes:
         columns: from left to right, each its nodes by name, from top to bottom. Links run to the right.
-        shown: the node whose frames are its thumbnail; None where it needs models that are not here.
+        shown: the node and output whose frames its thumbnail is made of; None where it needs models that are not here.
     """
 
     columns: list[dict[str, Node]]
@@ -433,6 +433,6 @@ The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any vid
             },
             *_outputs("start_noise", "sampler on", ("stitch", "IMAGE")),
         ],
-        ("stitch", "IMAGE"),
+        ("sampler on", "frames"),
     ),
 }
