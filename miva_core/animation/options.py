@@ -12,6 +12,7 @@ from ..diffusion.init_noise import NoiseInit
 from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
 from ..rendering.timing import Timing
+from ..rendering.view import AskedSize
 
 Render = Literal["full", "latents"]
 Edges = Literal["inside", "mirror"]
@@ -24,8 +25,10 @@ class RunOptions:
     Attributes:
         seed: of the start noise, from 0 to 2^64 - 1; the same seed gives the same clip.
         steps: denoising steps.
-        size: (height, width) of the clip in pixels.
-        frames: length of the clip.
+        size: (height, width) of the clip in pixels. At full size None is the picture's own, up to 1024 along the longer
+            side; either of the two may be None, too, and follows the picture's aspect. Sides are rounded down to even
+            numbers.
+        frames: length of the clip; at full size in place of `Timing.duration`.
         fit: how a picture of another aspect is fitted: "crop" fills the clip and cuts off what sticks out, "pad" keeps
             the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
@@ -53,7 +56,7 @@ class RunOptions:
 
     seed: int = 0
     steps: int | None = None
-    size: tuple[int, int] | None = None
+    size: AskedSize = None
     frames: int | None = None
     fit: Literal["crop", "pad"] = "crop"
     size_in_file: tuple[int, int] | None = None
@@ -86,17 +89,47 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
 
 
-def checked_size(base: Base, size: tuple[int, int] | None) -> tuple[int, int]:
-    """The (height, width) of a clip, if the base can make it; None is the size it was trained on.
+def renders_full(base: Base, options: RunOptions) -> bool:
+    """Whether the frames of a run are made of the picture itself, moved by the flow of its base.
+
+    Args:
+        base: that of the run.
+        options: those of the run.
 
     Raises:
-        MIVAError: it cannot.
+        MIVAError: it was asked for, and the base predicts no flow.
     """
-    size = base.size if size is None else size
+    if options.render == "full" and not base.predicts_flow:
+        raise MIVAError(
+            f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
+            "out, or take 'latents'."
+        )
+    return base.predicts_flow and options.render != "latents"
+
+
+def denoised_shape(base: Base, options: RunOptions) -> tuple[int, tuple[int, int]]:
+    """The length and the (height, width) of what a base denoises in a run; at full size its own.
+
+    Args:
+        base: that of the run.
+        options: those of the run.
+
+    Raises:
+        MIVAError: the base cannot make such clips.
+    """
+    if renders_full(base, options):
+        return base.frames, base.size
+    return _length(base, options.frames), _size(base, options.size)
+
+
+def _size(base: Base, size: AskedSize) -> tuple[int, int]:
+    """The (height, width) of a clip, if the base can make it; what is None is as it was trained."""
+    if size is None:
+        return base.size
     if not isinstance(size, Sequence) or len(size) != 2:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
-    height, width = size
-    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
+    height, width = (usual if side is None else side for side, usual in zip(size, base.size, strict=True))
+    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in (height, width)):
         nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
         raise MIVAError(
             f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."
@@ -104,12 +137,8 @@ def checked_size(base: Base, size: tuple[int, int] | None) -> tuple[int, int]:
     return height, width
 
 
-def checked_frames(base: Base, frames: int | None) -> int:
-    """The length of a clip, if the base can make it; None is the length it was trained on.
-
-    Raises:
-        MIVAError: it cannot.
-    """
+def _length(base: Base, frames: int | None) -> int:
+    """The number of frames of a clip, if the base can make it; None is what it was trained on."""
     frames = base.frames if frames is None else frames
     if not is_whole(frames) or not 2 <= frames <= base.longest:
         raise MIVAError(f"The {base.name} base makes clips of 2 to {base.longest} frames: {frames} cannot be made.")

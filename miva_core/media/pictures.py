@@ -173,13 +173,22 @@ def fit_picture(
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
     if min(size) < 1:
         raise MIVAError(f"The size {format_size(size)} is not possible: both sides must be at least one pixel.")
-    if how not in ("crop", "pad"):
-        raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
+    check_fit(how)
     picture = clamp_unit(picture, "The picture")
     whole = original or (picture.shape[0], picture.shape[1])
     if how == "crop":
         return crop_to(picture, size), describe_fit(whole, cropped_size(whole, size), size, how)
-    return pad_to(picture, size), describe_fit(whole, _padded_size(whole, size), size, how)
+    return pad_to(picture, size), describe_fit(whole, padded_size(whole, size), size, how)
+
+
+def check_fit(how: str) -> None:
+    """Check that a picture can be fitted in this way.
+
+    Raises:
+        MIVAError: it is neither "crop" nor "pad".
+    """
+    if how not in ("crop", "pad"):
+        raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
@@ -229,7 +238,7 @@ def crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def cropped_size(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that a crop to the aspect of a size leaves of a picture."""
+    """The (height, width) that a crop to the aspect of a `size` leaves of a `whole` picture."""
     (h, w), (height, width) = whole, size
     return max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
 
@@ -244,7 +253,7 @@ def pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (height, width, C)
     """
-    (height, width), inner = size, _padded_size(picture.shape[:2], size)
+    (height, width), inner = size, padded_size(picture.shape[:2], size)
     scaled = scale_picture(picture, inner)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     rows = torch.arange(-top, height - top, device=picture.device).clamp(0, inner[0] - 1)
@@ -252,8 +261,8 @@ def pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return scaled[rows][:, columns]
 
 
-def _padded_size(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that a whole picture has when it is scaled to fit into a size."""
+def padded_size(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) that a `whole` picture has when it is scaled to fit into a `size`."""
     (h, w), (height, width) = whole, size
     ratio = min(height / h, width / w)
     return max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))

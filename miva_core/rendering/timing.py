@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,12 +65,11 @@ def flow_times(timing: Timing, frames: int, rate: float) -> np.ndarray:
     """
     fps = timing.fps or FPS
     duration = timing.duration or frames / rate * (2 if timing.loop else 1)
-    count = max(2, round(fps * duration))
-    if timing.loop:
-        way = 1 - np.abs(2 * np.arange(count) / count - 1)
-        turning: Easing = "linear" if timing.easing == "linear" else "ease-in-out"
-        return _eased(way, turning) * (count / 2 / fps * rate)
-    return _eased(np.linspace(0, 1, count), timing.easing) * ((count - 1) / fps * rate)
+    index = np.arange(max(2, round(fps * duration)))
+    if not timing.loop:
+        return _eased(index * rate / fps, index[-1] * rate / fps, timing.easing)
+    turning: Easing = "linear" if timing.easing == "linear" else "ease-in-out"
+    return _eased(np.minimum(index, len(index) - index) * rate / fps, len(index) / 2 * rate / fps, turning)
 
 
 def back_and_forth(time: float, frames: int) -> float:
@@ -88,6 +86,8 @@ def back_and_forth(time: float, frames: int) -> float:
     return min(max(min(phase, 2 * frames - 1 - phase), 0.0), frames - 1.0)
 
 
-def _eased(way: np.ndarray, easing: Easing) -> np.ndarray:
-    curve: Any = ease(torch.from_numpy(way), easing).numpy()
-    return curve
+def _eased(times: np.ndarray, end: float, easing: Easing) -> np.ndarray:
+    """Times of constant speed, 0 to `end`, as a changing speed has them."""
+    if easing == "linear":
+        return times
+    return ease(torch.from_numpy(times / end), easing).numpy() * end
