@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import format_size

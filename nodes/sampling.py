@@ -16,6 +16,7 @@ from . import comfy_bridge
 from .clip_batch import ClipBatch
 from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
+from .noise import OPTIONS
 from .run_progress import RunProgress
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
 
@@ -131,6 +132,7 @@ class MIVASampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "fps",
+                    optional=True,
                     default=0.0,
                     min=0.0,
                     max=120.0,
@@ -140,6 +142,7 @@ class MIVASampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "duration",
+                    optional=True,
                     default=0.0,
                     min=0.0,
                     max=60.0,
@@ -150,17 +153,21 @@ class MIVASampler(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "easing",
+                    optional=True,
                     options=list(EASINGS),
+                    default="linear",
                     tooltip="Whether the motion starts or stops gently, with the built-in base.",
                     advanced=True,
                 ),
                 io.Boolean.Input(
                     "loop",
+                    optional=True,
                     default=False,
                     tooltip="There and back, so that the clip can be played over and over; with the built-in base.",
                 ),
                 io.Combo.Input(
                     "edges",
+                    optional=True,
                     options=["inside", "mirror"],
                     default="inside",
                     tooltip="Where the camera would look beyond the picture. inside: the clip shows a part of the "
@@ -168,6 +175,7 @@ class MIVASampler(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "render",
+                    optional=True,
                     options=list(_RENDER),
                     default="auto",
                     tooltip="What frames are made of. full: the picture itself is moved by what the base says, sharp "
@@ -203,19 +211,19 @@ class MIVASampler(io.ComfyNode):
         frames: int,
         fit: Literal["crop", "pad"],
         adain: str,
-        fps: float,
-        duration: float,
-        easing: Easing,
-        loop: bool,
-        edges: Literal["inside", "mirror"],
-        render: str,
         mivas: MivaStack | None = None,
         noise: Any = None,
         sigmas: Tensor | None = None,
+        fps: float = 0.0,
+        duration: float = 0.0,
+        easing: Easing = "linear",
+        loop: bool = False,
+        edges: Literal["inside", "mirror"] = "inside",
+        render: str = "auto",
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
         from ..miva_core.animation.motion import base_for
-        from ..miva_core.animation.options import RunOptions, denoised_shape
+        from ..miva_core.animation.options import RunOptions, denoised_shape, renders_full
         from ..miva_core.rendering.timing import Timing
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
@@ -231,23 +239,23 @@ class MIVASampler(io.ComfyNode):
             timing=Timing(fps or None, duration or None, easing, loop),
         )
         _check_stack(mivas, model, len(pictures))
-        length, size = denoised_shape(base, options)
+        full, shape = renders_full(base, options), denoised_shape(base, options)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
-            starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, len(pictures))
-            model.load_to_device(comfy_bridge.memory_for_sampling(base, length, size, 1 + masked), mivas)
-            progress, batch = RunProgress(base, len(pictures), full), ClipBatch(len(pictures))
+            starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, full, len(pictures))
+            model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), mivas)
+            progress, batch, notes = RunProgress(base, len(pictures), full), ClipBatch(len(pictures)), {}
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
                 motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
                 moved = base_for(base, motions, chosen.seed)
                 clip = animate(moved, picture, motions, chosen, progress.after_step(k))
                 batch.add(clip, progress.after_frame(k))
-        # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
-        # which would leave what the last run has shown on the node.
-        lines = [*clip.notes, *model.remarks, *_fitting(clip, len(pictures)), *dict.fromkeys(warned)]
+                notes |= dict.fromkeys(clip.notes)
+        # On the node the first lines are seen. There are never none, which would leave what the last run has shown.
+        lines = [*notes, *model.remarks, *_fitting(clip, len(pictures)), *dict.fromkeys(warned)]
         text = node_text("\n".join([*lines, _outcome(len(pictures), clip)]))
         return io.NodeOutput(batch.frames, batch.masks, float(clip.fps), ui=text)
 
@@ -285,14 +293,16 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
             )
 
 
-def _starts(noise: Any, base: "Base", size: tuple[int, int], frames: int, pictures: int) -> Sequence[Tensor]:
+def _starts(noise: Any, base: "Base", options: "RunOptions", full: bool, pictures: int) -> Sequence[Tensor]:
     """Start latents (1, C, F, h, w) of a NOISE for each picture.
 
     Raises:
         MIVAError: it gives others.
     """
-    empty = torch.zeros(pictures, *base.latent_shape(frames, size)[1:])
-    starts = noise.generate_noise({"samples": empty})
+    from ..miva_core.animation.options import denoised_shape
+
+    empty = torch.zeros(pictures, *base.latent_shape(*denoised_shape(base, options))[1:])
+    starts = noise.generate_noise({"samples": empty, **({OPTIONS: options} if full else {})})
     if starts.shape != empty.shape:
         raise MIVAError(
             f"The start noise is for another model or size, {tuple(starts.shape)} in place of {tuple(empty.shape)}: "

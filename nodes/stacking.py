@@ -69,7 +69,8 @@ class MIVABindMask(io.ComfyNode):
                     "mask",
                     tooltip="White on the subject, tight around it: what it takes in moves along. From Subject Mask, "
                     "from Load Image's mask editor, or from any node that makes masks. For a cut-out with a "
-                    "transparent background put Invert Mask between. One mask for all pictures of a batch, or one for each.",
+                    "transparent background put Invert Mask between. One mask for all pictures of a batch, or one "
+                    "for each.",
                 ),
                 *edge_inputs(),
             ],

@@ -47,7 +47,8 @@ class MIVASubjectMask(io.ComfyNode):
             category="MIVA/mask",
             description="Makes a mask of one subject in a picture, or in every frame of a clip; take one node for each "
             "subject. Look at it: what the mask takes in moves with the subject, so it should be tight. "
-            "Words need a Grounding DINO model in models/grounding-dino and a SAM 2 model in models/sam2, points the latter; a box or a rough drawing does without.",
+            "Words need a Grounding DINO model in models/grounding-dino and a SAM 2 model in models/sam2, points the "
+            "latter; a box or a rough drawing does without.",
             search_aliases=["segment", "grounding dino", "sam2", "text mask", "auto mask", "select subject", "grabcut"],
             is_output_node=True,
             inputs=[

@@ -191,8 +191,8 @@ def preview_of(picture: Tensor) -> Any:
 def run_previewer(base: "Base") -> Callable[["Progress", int], Any] | None:
     """Make a function that turns the state of a run and the number of a frame into a preview of that frame.
 
-    What a base paints is shown by ComfyUI's own latent previews where it has them, which are much quicker than a decoder;
-    all else as it will look.
+    What a base paints is shown by ComfyUI's own latent previews where it has them, which are much quicker than a
+    decoder; all else as it will look.
 
     Returns:
         The function, or None if the user wants no previews.
