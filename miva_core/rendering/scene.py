@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import MIVAError
 from .background import fill_hole, hole_around
 from .compositing import Layers
-from .frame import Frame
+from .frame import SceneFrame
 from .ground import Ground, MovingGround, StillGround
 from .layer_motion import fit_motions
 from .sampling import Region, sample
@@ -100,7 +100,7 @@ class Scene:
     def __len__(self) -> int:
         return len(self.times)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[SceneFrame]:
         return (self.frame(i) for i in range(len(self)))
 
     @property
@@ -108,13 +108,13 @@ class Scene:
         """(height, width) of the clip."""
         return self.view.size
 
-    def frame(self, i: int) -> Frame:
+    def frame(self, i: int) -> SceneFrame:
         """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""
         if self.times[i] == 0 and self.window.whole:
             pixels, masks = self._fitted(self.picture), {name: self._fitted(mask) for name, mask in self.masks.items()}
         else:
             pixels, masks = self.layers.composite(self.staging, self.times[i])
-        return Frame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
+        return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def _fitted(self, plane: np.ndarray) -> np.ndarray:
         return fitted(crop(plane, self.view.box), self.size)
