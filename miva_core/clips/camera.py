@@ -81,14 +81,17 @@ def eased(frames: int, easing: Easing) -> Tensor:
     Returns:
         (F,) float64, from 0 to F - 1.
     """
-    way = torch.linspace(0, 1, frames, dtype=torch.float64)
-    curve = {
+    return ease(torch.linspace(0, 1, frames, dtype=torch.float64), easing) * (frames - 1)
+
+
+def ease(way: Tensor, easing: Easing) -> Tensor:
+    """Compute how far a move has come when constant speed would have come a share `way` of it, from 0 to 1 each."""
+    return {
         "linear": way,
         "ease-in": way**2,
         "ease-out": 1 - (1 - way) ** 2,
         "ease-in-out": way**2 * (3 - 2 * way),
     }[easing]
-    return curve * (frames - 1)
 
 
 def move_transforms(move: CameraMove, speed: float, frames: int, easing: Easing = "linear") -> Tensor:

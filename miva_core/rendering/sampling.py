@@ -1,0 +1,102 @@
+"""Sample a layer where a frame sees it: bicubic, and without aliases where it is shrunk."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_SHRUNK = 1.2
+"""Pixels of a layer to one of the frame, from which on the layer is smoothed first."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a frame, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, frame: np.ndarray) -> np.ndarray:
+        """The part of a frame (H, W, …), shared with it."""
+        return frame[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The matrix (3, 3) from its pixels to the frame's."""
+        return np.array([[1.0, 0, self.left], [0, 1.0, self.top], [0, 0, 1.0]])
+
+
+@dataclass(frozen=True, eq=False)
+class Bend:
+    """A coarse flow on top of a matrix.
+
+    Attributes:
+        flow: (h, w, 2) float32, in pixels of the clip.
+        to_grid: (3, 3) from pixels of the clip to those of the flow.
+    """
+
+    flow: np.ndarray
+    to_grid: np.ndarray
+
+    @property
+    def largest(self) -> float:
+        """Its longest vector, in pixels of the clip."""
+        return float(np.linalg.norm(self.flow, axis=-1).max())
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where in the view a frame's pixels of one layer come from.
+
+    Attributes:
+        matrix: (3, 3) from pixels of the clip, the first at 0, to places of the view, off its centre in pixels of the
+            clip.
+        bend: what comes on top of it; None where the layer is stiff.
+    """
+
+    matrix: np.ndarray
+    bend: Bend | None = None
+
+
+def sample(layer: np.ndarray, from_view: np.ndarray, placement: Placement, region: Region, border: int) -> np.ndarray:
+    """Sample a layer for a region of a frame.
+
+    Args:
+        layer: (h, w, C) float32, C at most 4.
+        from_view: (3, 3) from places of the view to pixels of the layer.
+        placement: where in the view the frame's pixels come from.
+        region: of the frame.
+        border: how the layer goes on beyond its edges, one of OpenCV's border types.
+
+    Returns:
+        (region.height, region.width, C) float32.
+    """
+    matrix = from_view @ placement.matrix @ region.matrix
+    layer = _smoothed(layer, math.sqrt(abs(np.linalg.det(matrix))))
+    size, how = (region.width, region.height), cv2.INTER_CUBIC
+    if placement.bend is None:
+        return cv2.warpAffine(layer, matrix[:2], size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=border)
+    x, y = _places(matrix, from_view, placement.bend, region)
+    return cv2.remap(layer, x, y, how, borderMode=border)
+
+
+def _places(matrix: np.ndarray, from_view: np.ndarray, bend: Bend, region: Region) -> tuple[np.ndarray, np.ndarray]:
+    """The x and y (h, w) in a layer that the pixels of a region show."""
+    y, x = np.mgrid[: region.height, : region.width]
+    to_grid, how = (bend.to_grid @ region.matrix)[:2], cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    bent = cv2.warpAffine(bend.flow, to_grid, x.shape[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
+    by_row = (
+        row[0] * x + row[1] * y + row[2] + bent @ part[:2] for row, part in zip(matrix[:2], from_view[:2], strict=True)
+    )
+    across, down = (places.astype(np.float32) for places in by_row)
+    return across, down
+
+
+def _smoothed(layer: np.ndarray, shrunk: float) -> np.ndarray:
+    """A layer without details that are too fine for a frame with so many times fewer pixels along each side."""
+    if shrunk < _SHRUNK:
+        return layer
+    return cv2.GaussianBlur(layer, (0, 0), 0.4 * math.sqrt(shrunk**2 - 1), borderType=cv2.BORDER_REFLECT_101)

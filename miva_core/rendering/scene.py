@@ -1,0 +1,152 @@
+"""A picture that moves: built once, and any frame of it rendered when it is asked for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import MIVAError
+from ..media.pictures import format_size
+from .compositing import Layers
+from .frame import SceneFrame
+from .layer_motion import fit_motions
+from .layering import cut_layers
+from .source import crop, fitted
+from .staging import Staging
+from .view import View
+from .window import EDGES, Edges, Window, window_inside
+
+_LEAST, _MOST = 1e-4, 0.98
+"""Shares of a view that a mask covers so that there is both a subject and a ground."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A picture with all that is needed to render any frame of its clip; made by `Scene.of`.
+
+    `len(scene)` is the number of frames. Iterating renders one after another and keeps none.
+
+    Attributes:
+        view: what frame 1 is framed on.
+        times: (N,) in frames of the flow.
+        window: the part of the view that the clip shows.
+        bends_ground: whether something of the ground moves by itself: a subject that no mask names.
+        picture: (H, W, 3).
+        masks: (H, W) by the name of the subject.
+        staging: where each layer is at any time.
+        layers: what is there.
+    """
+
+    view: View
+    times: np.ndarray
+    window: Window
+    bends_ground: bool
+    picture: np.ndarray
+    masks: Mapping[str, np.ndarray]
+    staging: Staging
+    layers: Layers
+
+    @classmethod
+    def of(
+        cls,
+        picture: Tensor,
+        flow: Tensor,
+        masks: Mapping[str, Tensor],
+        view: View,
+        times: Sequence[float] | np.ndarray,
+        edges: Edges = "inside",
+    ) -> "Scene":
+        """Build the scene of a picture that moves by a flow.
+
+        Args:
+            picture: (H, W, 3) float in [0, 1].
+            flow: (F, 2, h, w) backward flow in pixels of its grid, which covers the view's box: pixel p of frame i
+                shows what was at p + flow in frame 1.
+            masks: (H, W) in [0, 1] of the picture, by the name of the subject; the last is in front of the others.
+                Subjects without a mask are part of the ground.
+            view: what frame 1 is framed on.
+            times: of the frames, from 0 in frames of the flow; see `flow_times`.
+            edges: "inside" shows no more than a part of the view, if need be, so that nothing from beyond the picture
+                is ever seen; "mirror" shows all of the view, and the picture mirrored beyond its edge.
+
+        Returns:
+            The scene.
+
+        Raises:
+            MIVAError: something above has another form, or the camera leaves the picture too far for "inside".
+        """
+        moments = np.asarray(times, dtype=np.float64)
+        _check(picture, flow, masks, view, moments, edges)
+        pixels, planes = _array(picture), {name: _array(mask) for name, mask in masks.items()}
+        boxed = {name: crop(mask, view.box) for name, mask in planes.items()}
+        camera, subjects = fit_motions(
+            np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
+            {name: mask for name, mask in boxed.items() if _is_subject(mask)},
+        )
+        window = Window()
+        if edges == "inside":
+            cameras = [camera.path.matrix(time, view.size) for time in moments]
+            window = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
+        moving = {name: motion for name, motion in subjects.items() if not motion.rests}
+        staging = Staging(view.size, window, camera, moving)
+        layers = cut_layers(pixels, planes, view, staging, moments)
+        return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[SceneFrame]:
+        return (self.frame(i) for i in range(len(self)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the clip."""
+        return self.view.size
+
+    def frame(self, i: int) -> SceneFrame:
+        """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""
+        if self.times[i] == 0 and self.window.whole:
+            pixels, masks = self._fitted(self.picture), {name: self._fitted(mask) for name, mask in self.masks.items()}
+        else:
+            pixels, masks = self.layers.composite(self.staging, self.times[i])
+        return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
+
+    def _fitted(self, plane: np.ndarray) -> np.ndarray:
+        # A copy, since a plane of that very size would be the caller's own.
+        return fitted(crop(plane, self.view.box), self.size).copy()
+
+
+def _check(
+    picture: Tensor, flow: Tensor, masks: Mapping[str, Tensor], view: View, times: np.ndarray, edges: Edges
+) -> None:
+    """Raise a MIVAError where the parts of a scene do not fit together."""
+    if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.numel():
+        raise MIVAError(f"The picture to be moved has the shape {tuple(picture.shape)}, expected (height, width, 3).")
+    if flow.ndim != 4 or flow.shape[1] != 2 or not flow.numel() or not flow.isfinite().all():
+        raise MIVAError(
+            f"The flow that moves the picture has the shape {tuple(flow.shape)}, expected finite numbers of shape "
+            "(frames, 2, height, width)."
+        )
+    for name, mask in masks.items():
+        if mask.shape != picture.shape[:2]:
+            raise MIVAError(
+                f"The mask of {name} is of shape {tuple(mask.shape)}, but it must have the picture's size, "
+                f"{format_size(picture.shape)}."
+            )
+    top, left, height, width = view.box
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > len(picture) or left + width > picture.shape[1]:
+        raise MIVAError(f"The view's box {view.box} is not within the picture of {format_size(picture.shape)}.")
+    if times.ndim != 1 or not times.size or not (times >= 0).all():
+        raise MIVAError("The times of a clip's frames must be a list of at least one number from 0 on.")
+    if edges not in EDGES:
+        raise MIVAError(f"The edges are {edges!r}, expected one of {', '.join(EDGES)}.")
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().float().numpy()
+
+
+def _is_subject(mask: np.ndarray) -> bool:
+    return bool(_LEAST < (mask > 0.5).mean() < _MOST)

@@ -1,0 +1,84 @@
+"""The part of the view that a clip shows, so that it never sees beyond the picture."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..errors import MIVAError
+from .view import View
+
+Edges = Literal["inside", "mirror"]
+EDGES: tuple[Edges, ...] = ("inside", "mirror")
+
+SMALLEST = 0.25
+"""Share of the view's sides below which a window shows too little to be worth a clip."""
+_KERNEL = 2.0
+"""Pixels around a place that bicubic sampling looks at."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a view, in its shape.
+
+    Attributes:
+        zoom: share of the view's sides that the clip shows; 1 is all of it.
+        x: by how much its centre is off the view's, as a share of the view's width.
+        y: as a share of the view's height.
+    """
+
+    zoom: float = 1.0
+    x: float = 0.0
+    y: float = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is the view itself."""
+        return (self.zoom, self.x, self.y) == (1.0, 0.0, 0.0)
+
+    def matrix(self, size: tuple[int, int]) -> np.ndarray:
+        """The matrix (3, 3) from places of the clip to those of the view, off their centres, in pixels of the clip."""
+        return np.array([[self.zoom, 0, self.x * size[1]], [0, self.zoom, self.y * size[0]], [0, 0, 1]])
+
+
+def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int, int]) -> Window:
+    """Choose the largest window, nearest to the view's centre, through which no frame sees beyond the picture.
+
+    Args:
+        cameras: matrices (3, 3) of all frames, see `SimilarityPath.matrix`, at the clip's size.
+        view: what the clip is framed on.
+        picture: (height, width) of the picture in pixels.
+
+    Returns:
+        The window. Where it is not the whole view, bicubic sampling stays within the picture, too.
+
+    Raises:
+        MIVAError: it would be smaller than a quarter of the view's sides.
+    """
+    height, width = view.size
+    corners = np.array([[x, y, 1] for x in (-width / 2, width / 2) for y in (-height / 2, height / 2)]).T
+    places = np.concatenate([(camera @ corners)[:2] for camera in cameras], axis=1)
+    low, high = places.min(1), places.max(1)
+    first, last = _picture_in_view(view, picture)
+    if (low >= first - 1e-6).all() and (high <= last + 1e-6).all():
+        return Window()
+    scale = np.array([width / view.box[3], height / view.box[2]])
+    first, last = first + _KERNEL * scale, last - _KERNEL * scale
+    zoom = float(min(1.0, *((last - first) / (high - low))))
+    if zoom < SMALLEST:
+        raise MIVAError(
+            f"The camera leaves the picture so far that only {max(0, zoom):.0%} of its sides could be shown: "
+            "make the clip shorter, the motion weaker, or choose the edges 'mirror'."
+        )
+    # The centre of the view, or as near to it as the picture's edges allow.
+    centre = np.clip(0.0, first - zoom * low, last - zoom * high)
+    return Window(zoom, float(centre[0] / width), float(centre[1] / height))
+
+
+def _picture_in_view(view: View, picture: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The first and last corner (x, y) of the picture, off the view's centre in pixels of the clip."""
+    (height, width), (top, left, box_height, box_width) = view.size, view.box
+    scale = np.array([width / box_width, height / box_height])
+    centre = np.array([left + box_width / 2, top + box_height / 2])
+    return -centre * scale, (np.array([picture[1], picture[0]]) - centre) * scale
