@@ -15,7 +15,7 @@ from benchmarks.full_size.runs import denoised, shipped, staged
 from benchmarks.full_size.tables import gates, header, row, span
 from miva_core import Clip, Motion
 from miva_core.bases.base import Base
-from miva_core.rendering.scene import SceneFrame
+from miva_core.rendering.frame import SceneFrame
 
 MASKED, SUFFIX = ("jump_masked", "sway_masked"), "_masked"
 LEAST = {4: 31, 11: 29, 15: 31}

@@ -13,7 +13,7 @@ from ..bases.base import Base
 from ..diffusion import init_noise
 from ..diffusion.loop import Sampled
 from ..media.pictures import fit_picture
-from .clip import StoredFrames
+from .frame_source import StoredFrames
 from .masks import fit_masks, picture_masks
 from .motion import Motion
 from .notes import size_notes, unused_options

@@ -59,7 +59,7 @@ def describe_framing(whole: Size, size: Size, how: Literal["crop", "pad"]) -> st
 
 
 def _padded(picture: Size, size: Size) -> Size:
-    """The (height, width) that a picture is padded to: its own pixels at the aspect of a clip, if not fewer than there."""
+    """The (height, width) that a picture is padded to, at the aspect of a clip and no coarser than that."""
     (h, w), (height, width) = picture, size
     scale = max(h / height, w / width)
     if scale > _FINEST:

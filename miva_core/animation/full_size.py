@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,15 +16,18 @@ from ..diffusion.loop import Sampled
 from ..errors import MIVAError
 from ..media.pictures import format_size
 from ..media.pixel_values import MIN_SIDE
-from ..rendering.scene import Scene
 from ..rendering.timing import FPS, Timing, flow_times
 from ..rendering.view import View, choose_size
+from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
 from .motion import Motion
 from .notes import scene_notes, time_notes, view_notes
-from .options import Edges, RunOptions, denoised_shape
+from .options import RunOptions, denoised_shape
 from .output import Conditioning
+
+if TYPE_CHECKING:
+    from ..rendering.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +122,8 @@ class FullSize:
         return scene.frame(frame).pixels
 
     def _scene(self, sampled: Sampled, edges: Edges) -> Scene:
+        from ..rendering.scene import Scene
+
         if sampled.flow is None:
             raise MIVAError("The base says that it predicts a flow, but answered none.")
         return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, self.times, edges)

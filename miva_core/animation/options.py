@@ -13,9 +13,9 @@ from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
 from ..rendering.timing import Timing
 from ..rendering.view import AskedSize
+from ..rendering.window import EDGES, Edges
 
 Render = Literal["full", "latents"]
-Edges = Literal["inside", "mirror"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +79,8 @@ class RunOptions:
             raise MIVAError(f"The size in the file is {self.size_in_file!r}, but it must be (height, width) in pixels.")
         if self.render not in (None, "full", "latents"):
             raise MIVAError(f"A clip is rendered from {self.render!r}, expected 'full' or 'latents'.")
-        if self.edges not in ("inside", "mirror"):
-            raise MIVAError(f"The edges are {self.edges!r}, expected 'inside' or 'mirror'.")
+        if self.edges not in EDGES:
+            raise MIVAError(f"The edges are {self.edges!r}, expected one of {', '.join(EDGES)}.")
         if not isinstance(self.timing, Timing):
             raise MIVAError(f"The timing is a {type(self.timing).__name__}, expected Timing, as in Timing(fps=24).")
 

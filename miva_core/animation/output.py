@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..diffusion.loop import Sampled
-from .clip import FrameSource
+from .frame_source import FrameSource
 
 
 @dataclass(frozen=True, eq=False)

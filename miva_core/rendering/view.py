@@ -91,12 +91,12 @@ def choose_size(asked: AskedSize, picture: Size, least: int) -> Size:
 def _asked(asked: AskedSize, picture: Size) -> Size:
     if not isinstance(asked, tuple | list) or len(asked) != 2:
         raise MIVAError(f"The size is {asked!r}, but it must be (height, width).")
-    height, width = asked
-    if not all(side is None or is_whole(side) for side in asked) or (height is None and width is None):
+    if not all(side is None or is_whole(side) for side in asked) or asked == (None, None):
         raise MIVAError(f"The size is {asked!r}, but it must be (height, width) in whole pixels.")
-    if height is None:
-        height = round(width * picture[0] / picture[1])
-    return height, round(height * picture[1] / picture[0]) if width is None else width
+    aspect, (height, width) = picture[1] / picture[0], asked
+    if width is None:
+        return height or 0, round((height or 0) * aspect)
+    return round(width / aspect) if height is None else height, width
 
 
 def _own(picture: Size, least: int) -> Size:

@@ -526,7 +526,7 @@ def interrupt(*_: Any, **__: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def half_a_clip(_: Any, path: Path, __: Any) -> NoReturn:
+def half_a_clip(path: Path, _: Any) -> NoReturn:
     path.write_bytes(b"the beginning")
     raise KeyboardInterrupt
 
@@ -537,7 +537,7 @@ def half_a_clip(_: Any, path: Path, __: Any) -> NoReturn:
     [
         ("miva_core.cli.chosen.load_base", interrupt),
         ("miva_core.bases.base.Base.decode", interrupt),
-        ("miva_core.media.video._write_h264", half_a_clip),
+        ("miva_core.media.video.encoder", half_a_clip),
     ],
 )
 def test_ctrl_c_at_any_time_leaves_nothing(
