@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..errors import MIVAError
 from .view import View
+
+Edges = Literal["inside", "mirror"]
+EDGES: tuple[Edges, ...] = ("inside", "mirror")
 
 SMALLEST = 0.25
 """Share of the view's sides below which a window shows too little to be worth a clip."""
