@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from ..errors import MIVAError
 from ..media.video import check_rate
-from ..rendering.scene import SceneFrame
+from ..rendering.frame import SceneFrame
 from ..storage import files
 from .animate_folder import animate_folder
 from .animator import Animator, Still

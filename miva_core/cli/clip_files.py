@@ -11,7 +11,7 @@ from torch import Tensor
 from ..animation.clip import Clip
 from ..media.contact_sheet import contact_sheet, frames_over_masks, shrink_to_width
 from ..media.video import check_length, check_writable, video_writer, write_png
-from ..rendering.scene import SceneFrame
+from ..rendering.frame import SceneFrame
 
 _SHEET_FRAMES, _SHEET_COLUMNS, _CELL_WIDTH = 16, 8, 240
 
