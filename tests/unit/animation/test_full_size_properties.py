@@ -145,7 +145,7 @@ def test_inside_a_camera_shows_the_picture_alone(
     """What it sees is one affine image of the picture in all frames; where that is mirrored, there is a fold."""
 
     def error(edges: Any) -> float:
-        options = RunOptions(frames=5, edges=edges, timing=Timing(fps=2.5))
+        options = RunOptions(steps=2, frames=5, edges=edges, timing=Timing(fps=2.5))
         clip = animate(base, places(height, width), [shipped(move)], options)
         return max(affine_error(frame.pixels) for frame in clip)
 
@@ -165,7 +165,7 @@ def test_a_picture_of_one_colour_stays_one(
     for k, mask in enumerate(masks):
         mask[20 + 10 * k : 45 + 10 * k, 10 + 30 * k : 50 + 30 * k] = 1
     motions = [shipped(name, mask if name in MASKED else None) for name, mask in zip(names, masks, strict=True)]
-    clip = animate(base, colour.expand(70, 110, 3), motions, RunOptions(frames=6, edges=edges, timing=Timing(fps=3)))
+    clip = animate(base, colour.expand(70, 110, 3), motions, RunOptions(steps=1, frames=6, edges=edges, timing=Timing(fps=3)))
     torch.testing.assert_close(clip.frames, colour.expand_as(clip.frames), rtol=0, atol=2e-3)
 
 
