@@ -165,7 +165,8 @@ def test_a_picture_of_one_colour_stays_one(
     for k, mask in enumerate(masks):
         mask[20 + 10 * k : 45 + 10 * k, 10 + 30 * k : 50 + 30 * k] = 1
     motions = [shipped(name, mask if name in MASKED else None) for name, mask in zip(names, masks, strict=True)]
-    clip = animate(base, colour.expand(70, 110, 3), motions, RunOptions(steps=1, frames=6, edges=edges, timing=Timing(fps=3)))
+    options = RunOptions(steps=1, frames=6, edges=edges, timing=Timing(fps=3))
+    clip = animate(base, colour.expand(70, 110, 3), motions, options)
     torch.testing.assert_close(clip.frames, colour.expand_as(clip.frames), rtol=0, atol=2e-3)
 
 
