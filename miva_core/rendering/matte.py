@@ -62,9 +62,8 @@ def without_gaps(mask: np.ndarray) -> np.ndarray:
     outside = (mask <= 0.5).astype(np.uint8)
     count, pieces = cv2.connectedComponents(outside, connectivity=4)
     distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    farthest = np.zeros(count, np.float32)
-    np.maximum.at(farthest, pieces.ravel(), distance.ravel())
-    return np.where((farthest <= MARGIN * max(mask.shape))[pieces], np.float32(1), mask)
+    farther = np.bincount(pieces.ravel(), distance.ravel() > MARGIN * max(mask.shape), count)
+    return np.where((farther == 0)[pieces], np.float32(1), mask)
 
 
 def settle(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
