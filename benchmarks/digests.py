@@ -2,10 +2,11 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.digests [NAME …] > before.txt
 
-Makes some runs of everything that gives a result: clips and masks of all bases, training, conversion, measures, the
-commands and the sampler's node. Prints a digest of each: of tensors by their bytes, of videos by their decoded frames,
-of adapter files by their tensors and header. Run it before and after a change that is to change nothing, on the same
-machine with the same versions, and compare. Digests of other machines differ, since they round in other ways.
+Makes some runs of everything that gives a result: clips and masks of all bases as their networks paint them, by the
+latent route, training, conversion, measures, the commands and the sampler's node. Prints a digest of each: of tensors
+by their bytes, of videos by their decoded frames, of adapter files by their tensors and header. Run it before and after
+a change that is to change nothing, on the same machine with the same versions, and compare. Digests of other machines
+differ, since they round in other ways.
 """
 
 import argparse
@@ -64,7 +65,7 @@ Results = Mapping[str, Result]
 SHAPES = Path(__file__).parents[1] / "miva_core/subject_mask/shapes"
 PICTURES = Path(__file__).parents[1] / "workflows/pictures"
 SHORT = {"steps": 3, "frames": 6, "seed": 7}
-QUICK = RunOptions(**SHORT)
+QUICK = RunOptions(**SHORT, render="latents")
 
 
 def digest(result: Result) -> str:
@@ -163,7 +164,7 @@ def of_clip(clip: Clip) -> Results:
 def plain() -> Results:
     """A shipped adapter, and the base alone."""
     still = small.picture("plain")
-    one = animate(tiny(), still, [shipped("pan_left")])
+    one = animate(tiny(), still, [shipped("pan_left")], RunOptions(render="latents"))
     alone = animate(tiny().with_drawn_caption(3), still, [], QUICK)
     return {"one adapter": one.frames, "no adapter": alone.frames, "rate": f"{one.fps}"}
 
@@ -181,7 +182,7 @@ def spans() -> Results:
     predicted: list[Tensor] = []
 
     def strengthen(progress: Progress) -> None:
-        predicted.append(progress.preview())
+        predicted.append(torch.stack([progress.preview(frame) for frame in range(progress.frames)]))
         progress.miva.set_weights(rise=1.3)
 
     motions = [shipped("rise", 0.6, span=(0.0, 0.7)), shipped("pan_right", 0.8, span=(0.5, 1.0))]
@@ -234,7 +235,7 @@ def levels_and_noise() -> Results:
     noise = NoiseInit(shared_ratio=0.2, strength=0.4, cutoff=0.5, shape="tri", low_band="shared")
     plain, levels = NoiseInit(shared_ratio=0, dct=False), torch.tensor([14.6, 5.0, 1.5, 0.4, 0.0])
     return {
-        "levels": animate(tiny(), still, chosen, RunOptions(sigmas=levels, frames=6, seed=1)).frames,
+        "levels": animate(tiny(), still, chosen, RunOptions(sigmas=levels, frames=6, seed=1, render="latents")).frames,
         "noise": animate(tiny(), still, chosen, replace(QUICK, noise=noise)).frames,
         "plain noise": animate(tiny(), still, chosen, replace(QUICK, noise=plain)).frames,
         "adain": animate(tiny(), still, chosen, replace(QUICK, adain=not tiny().adain)).frames,
@@ -444,7 +445,7 @@ def animate_command() -> Results:
     """The command that animates, with all it writes."""
     small.write_picture(Path("photo.png"), small.picture("photo", 150, 220))
     small.write_picture(Path("subject.png"), small.square(150, 220, 0.3, 0.25))
-    common = ("--steps", "2", "--frames", "6", "--device", "cpu")
+    common = ("--steps", "2", "--frames", "6", "--device", "cpu", "--render", "latents")
     subject = ("--miva", "jump_masked", "--mask", "jump_masked=subject.png", "--save-masks", "--sheet", "sheet.png")
     camera = ("--miva", "zoom_in:0.5@0-0.5", "--miva", "pan_left:0.4", "--fit", "pad", "--dct-strength", "0.3")
     output = run("animate", "photo.png", *subject, *common, "--size", "96x64", "--out", "clip.mp4")
@@ -501,7 +502,7 @@ def sampler_node() -> Results:
         "pan_left", weight=0.4, prev=nodes.bound("jump_masked", small.square(150, 220, 0.3, 0.25)[None])
     )
     still = small.picture("node", 150, 220)[None]
-    output = nodes.run(MIVASampler, model=model, mivas=mivas, image=still, **SHORT)
+    output = nodes.run(MIVASampler, model=model, mivas=mivas, image=still, render="latents", **SHORT)
     return {"frames": output[0], "masks": output[1], "told": nodes.shown(output)}
 
 

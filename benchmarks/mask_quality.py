@@ -2,14 +2,15 @@
 
     python -m benchmarks.mask_quality [--seeds 3] [--pictures 40] [--out benchmarks/results]
 
-Writes mask_quality.md and contact sheets. Pictures and measures are those of `tiny_quality`; the ideal masks are those
-of the drawn subjects.
+Writes mask_quality.md and contact sheets. Pictures and measures are those of `tiny_quality`, clips and masks as the
+network paints them, by the latent route; the ideal masks are those of the drawn subjects.
 """
 
 import argparse
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,7 +19,7 @@ from einops import rearrange
 from torch import Tensor
 
 from benchmarks.mask_stopping import iou, stopped_masks
-from benchmarks.tiny_quality import CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
+from benchmarks.tiny_quality import AS_PAINTED, CANVAS, SPEED, held_out_pictures, subject_scores, swept, write_jpeg
 from miva_core import Clip, MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.animation.mask_guidance import mask_steps
 from miva_core.bases.base import Base
@@ -33,6 +34,10 @@ STOP_IOU = 0.99
 AWAY = 10
 """Pixels from a subject where its own motion no longer shows in the flow, which is computed over windows: nearer, even
 the ideal clips' backgrounds seem to move."""
+
+
+painted = partial(RunOptions, render="latents")
+"""Options of a run by the latent route."""
 
 
 @dataclass
@@ -115,11 +120,11 @@ def one_subject(base: Base, motion: str, pictures: Tensor, seeds: int, folder: P
         ideal.add(truth, truth, mask, None)
         for seed in range(seeds):
             if motion in adapters:
-                clip = animate(base, truth[0], [Motion(adapters[motion], name=motion)], RunOptions(seed=seed))
+                clip = animate(base, truth[0], [Motion(adapters[motion], name=motion)], painted(seed))
                 plain.add(clip.frames, truth, mask, None)
             for row, readout in ((masked, "decoder"), (linear, "linear")):
                 chosen = Motion(adapters[f"{motion}_masked"], mask=mask[0], name=motion)
-                clip = animate(base, truth[0], [chosen], RunOptions(seed=seed, readout=readout))
+                clip = animate(base, truth[0], [chosen], painted(seed, readout=readout))
                 row.add(clip.frames, truth, mask, clip.masks[motion])
                 if seed == 0 and row is masked and n % max(1, len(pictures) // SHOWN) == 0:
                     sheet.append((f"ideal, picture {n + 1}", frames_over_masks(truth, [mask])))
@@ -152,7 +157,7 @@ def two_subjects(base: Base, pictures: Tensor, seeds: int, folder: Path, out: Pa
         for n, (truth, masks) in enumerate(zip(scenes.frames, scenes.masks, strict=True)):
             motions = [Motion(adapters[name], weight, mask[0], name) for name, mask in zip(MASKED, masks, strict=True)]
             for seed in range(seeds):
-                clip = animate(base, truth[0], motions, RunOptions(seed=seed))
+                clip = animate(base, truth[0], motions, painted(seed))
                 ratios.append([subject_scores(clip.frames, truth, mask)[0] for mask in masks])
                 pairs = zip(MASKED, masks, strict=True)
                 ious.append([iou(clip.masks[name][-1], mask[-1]) for name, mask in pairs])
@@ -186,7 +191,7 @@ def few_and_all_mask_steps(base: Base, pictures: Tensor, folder: Path) -> list[s
             patch("miva_core.animation.animate.mask_steps", chosen),
             stopped_masks(STOP_IOU) if kind == "stopped" else nullcontext(),
         ):
-            clip = animate(base, picture, [motion], RunOptions(seed, 50, scheduler=base.scheduler))
+            clip = animate(base, picture, [motion], painted(seed, steps=50, scheduler=base.scheduler))
         seconds[kind].append(time.perf_counter() - start)
         return clip
 
@@ -240,10 +245,10 @@ def main() -> None:
     base, pictures = load_base("tiny"), held_out_pictures(args.pictures)
     lines = [
         "# Masked adapters on the built-in base",
-        f"\n{len(pictures)} held-out pictures, {args.seeds} seeds, the settings of `animate`. A static mask already "
-        "overlaps the ideal one where the subject returns or moves little; its row says by how much. The background is "
-        f"what lies {AWAY} pixels or more from everything that the subject ever covers: nearer, the windows of optical "
-        "flow see its motion, too.",
+        f"\n{len(pictures)} held-out pictures, {args.seeds} seeds, the settings of `animate`, {AS_PAINTED}, masks "
+        "likewise. A static mask already overlaps the ideal one where the subject returns or moves little; its row "
+        f"says by how much. The background is what lies {AWAY} pixels or more from everything that the subject ever "
+        "covers: nearer, the windows of optical flow see its motion, too.",
     ]
     for part in args.parts:
         if part == "two":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .bases.loading import load_base
     from .diffusion.init_noise import NoiseInit
     from .errors import MIVAError, MIVAWarning
+    from .rendering.timing import Timing
 
 __all__ = [
     "AdapterInfo",
@@ -36,6 +37,7 @@ __all__ = [
     "Progress",
     "RunOptions",
     "Strength",
+    "Timing",
     "animate",
     "describe",
     "inject",
@@ -56,6 +58,7 @@ _MODULES = {
     "Progress": "animation.clip",
     "RunOptions": "animation.options",
     "Strength": "attention.strength",
+    "Timing": "rendering.timing",
     "animate": "animation.animate",
     "describe": "bases.describe",
     "inject": "bases.inject",

@@ -57,7 +57,7 @@ class MIVALoadBase(io.ComfyNode):
             display_name="Load MIVA Base",
             category="MIVA",
             description="Loads the video model that motions act on. The built-in one needs no download and no graphics "
-            "card; it makes clips of 64×64 pixels. No text encoder is loaded: there is no prompt.",
+            "card, and its clips have the picture's own size. No text encoder is loaded: there is no prompt.",
             search_aliases=["miva", "image to video", "animatediff loader", "wan loader", "animate picture", "i2v"],
             inputs=[
                 io.DynamicCombo.Input(

@@ -1,6 +1,7 @@
 """Start noise that holds the low frequencies of the picture, as one of ComfyUI's NOISE objects."""
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from comfy_api.v0_0_2 import io
@@ -13,6 +14,13 @@ from . import comfy_bridge
 from .masks import pictures_of
 from .messages import friendly_errors
 from .sockets import MivaModel, ModelSocket
+
+if TYPE_CHECKING:
+    from ..miva_core.animation.options import RunOptions
+    from ..miva_core.bases.base import Base
+
+OPTIONS = "miva_run_options"
+"""Key in what a NOISE is given: `RunOptions` of clips at full size; latents do not tell what the base is shown then."""
 
 
 class DCTInitNoise:
@@ -38,7 +46,8 @@ class DCTInitNoise:
         The first frame is plain noise; a sampler of this pack puts the clean picture there.
 
         Args:
-            input_latent: its "samples" are (B, C, F, h, w), or (F, C, h, w) where frames are a batch.
+            input_latent: its "samples" are (B, C, F, h, w), or (F, C, h, w) where frames are a batch; `OPTIONS` are
+                those of the runs where MIVA Sampler renders clips at full size.
 
         Returns:
             Noise of that shape.
@@ -59,7 +68,8 @@ class DCTInitNoise:
                 f"DCTInit Noise was made of {len(self._pictures)} pictures, but the sampler makes {made}: connect the "
                 "same pictures to both."
             )
-        priors = [self._prior(picture, shape[-2:]).float().cpu() for picture in self._pictures]
+        options = input_latent.get(OPTIONS)
+        priors = [self._prior(picture, shape[-2:], options).float().cpu() for picture in self._pictures]
         if priors[0].shape[1] != shape[1]:
             raise MIVAError(
                 f"DCTInit Noise was made for latents of {priors[0].shape[1]} channels, but the sampler's have "
@@ -77,18 +87,25 @@ class DCTInitNoise:
         first = torch.randn((1, *shape[1:]), generator=torch.Generator().manual_seed(seed))[:, :, :1]
         return torch.cat([first, start[:, :, 1:]], dim=2)
 
-    def _prior(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+    def _prior(self, picture: Tensor, size: tuple[int, int], options: "RunOptions | None") -> Tensor:
         """A picture's latent (1, C, 1, h, w) at the size of the sampler's."""
         if isinstance(self._model, MivaModel):
             base = self._model.base
-            fitted = fit_picture(picture, (size[0] * base.scale, size[1] * base.scale), self._fit)[0]
+            seen = self._seen(base, picture, (size[0] * base.scale, size[1] * base.scale), options)
             self._model.load_to_device(0)
-            latent = base.encode(fitted)
-            return base.noise_process.relative(latent)
+            return base.noise_process.relative(base.encode(seen))
         scale = comfy_bridge.native_scale(self._vae)
         fitted = fit_picture(picture, (size[0] * scale, size[1] * scale), self._fit)[0]
         latent = comfy_bridge.native_latent(self._model, self._vae, fitted[None])
         return latent if latent.ndim == 5 else latent[:, :, None]
+
+    def _seen(self, base: "Base", picture: Tensor, size: tuple[int, int], options: "RunOptions | None") -> Tensor:
+        """What the base sees of a picture: all of the clip's first frame, squashed, where that is at full size."""
+        if options is None or not base.predicts_flow:
+            return fit_picture(picture, size, self._fit)[0]
+        from ..miva_core.animation.full_size import FullSize
+
+        return FullSize.of(base, picture, {}, replace(options, fit=self._fit)).conditioning.picture
 
 
 class MIVADCTInitNoise(io.ComfyNode):

@@ -1,6 +1,6 @@
 """A picture and motions in, a clip out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,19 +9,25 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.attention.turns import take_turn
+from ..miva_core.clips.camera import EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import format_size
 from . import comfy_bridge
+from .clip_batch import ClipBatch
 from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
+from .noise import OPTIONS
+from .run_progress import RunProgress
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
 
 if TYPE_CHECKING:
-    from ..miva_core.animation.clip import Clip, Progress
+    from ..miva_core.animation.clip import Clip
+    from ..miva_core.animation.options import RunOptions
     from ..miva_core.bases.base import Base
 
 _LARGEST = 8192
 _ADAIN = {"as the base needs": None, "on": True, "off": False}
+_RENDER: dict[str, Literal["full", "latents"] | None] = {"auto": None, "full": "full", "latents": "latents"}
 
 
 class MIVASampler(io.ComfyNode):
@@ -33,8 +39,9 @@ class MIVASampler(io.ComfyNode):
             node_id="MIVASampler",
             display_name="MIVA Sampler",
             category="MIVA",
-            description="Animates a picture by motions. The first frame of the clip is the picture. There is no "
-            "prompt. Of a batch of pictures each becomes a clip, one after the other.",
+            description="Animates a picture by motions, with the built-in base at the picture's own size. The clip "
+            "begins with the picture, or with the part of it that the camera stays in. There is no prompt. Of a batch "
+            "of pictures each becomes a clip, one after the other.",
             search_aliases=["animate", "image to video", "i2v", "ksampler video", "miva", "motion"],
             inputs=[
                 ModelSocket.Input("model", tooltip="From Load MIVA Base."),
@@ -81,8 +88,10 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=_LARGEST,
-                    step=16,
-                    tooltip="Of the clip, in pixels. 0: what the base was trained on, which is best (64, 512, 832).",
+                    step=2,
+                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in base, up to 1024 on the "
+                    "longer side, or by its aspect if `height` is given; with the others what they were trained on, "
+                    "which is best (512, 832).",
                     advanced=True,
                 ),
                 io.Int.Input(
@@ -90,8 +99,10 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=_LARGEST,
-                    step=16,
-                    tooltip="Of the clip, in pixels. 0: what the base was trained on, which is best (64, 320, 480).",
+                    step=2,
+                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in base, up to 1024 on the "
+                    "longer side, or by its aspect if `width` is given; with the others what they were trained on, "
+                    "which is best (320, 480).",
                     advanced=True,
                 ),
                 io.Int.Input(
@@ -99,23 +110,77 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1024,
-                    tooltip="Length of the clip. 0: what the base was trained on (16, 16, 17). At most 16 with the "
-                    "built-in base, 32 with Stable Diffusion 1.5 (24 with the first motion modules), 81 with Wan, "
-                    "which makes 4 k + 1.",
+                    tooltip="Length of the clip. 0: by `duration` with the built-in base, which makes any length; with "
+                    "the others what they were trained on (16, 17). At most 32 with Stable Diffusion 1.5 (24 with the "
+                    "first motion modules), 81 with Wan, which makes 4 k + 1.",
                     advanced=True,
                 ),
                 io.Combo.Input(
                     "fit",
                     options=["crop", "pad"],
                     default="crop",
-                    tooltip="A picture of another aspect: crop cuts off what sticks out, pad keeps all of it. Masks "
-                    "follow.",
+                    tooltip="A picture of another aspect than the clip: crop cuts off what sticks out, pad keeps all "
+                    "of it. Masks follow.",
                 ),
                 io.Combo.Input(
                     "adain",
                     options=list(_ADAIN),
                     default="as the base needs",
-                    tooltip="Give all frames the colours of the first at the end.",
+                    tooltip="Give all frames the colours of the first at the end. It changes frames that come from "
+                    "latents alone.",
+                    advanced=True,
+                ),
+                io.Float.Input(
+                    "fps",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=120.0,
+                    step=1.0,
+                    tooltip="Frames a second, with the built-in base: how finely the motion is shown, not how fast it "
+                    "is. 0: 24. The others make 8.",
+                ),
+                io.Float.Input(
+                    "duration",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=60.0,
+                    step=0.5,
+                    round=0.001,
+                    tooltip="Seconds, with the built-in base: how much of the motion is seen, at its own speed. 0: 2, "
+                    "there and back 4. Beyond, cameras go on and subjects move to and fro.",
+                ),
+                io.Combo.Input(
+                    "easing",
+                    optional=True,
+                    options=list(EASINGS),
+                    default="linear",
+                    tooltip="Whether the motion starts or stops gently, with the built-in base.",
+                    advanced=True,
+                ),
+                io.Boolean.Input(
+                    "loop",
+                    optional=True,
+                    default=False,
+                    tooltip="There and back, so that the clip can be played over and over; with the built-in base.",
+                ),
+                io.Combo.Input(
+                    "edges",
+                    optional=True,
+                    options=["inside", "mirror"],
+                    default="inside",
+                    tooltip="Where the camera would look beyond the picture. inside: the clip shows a part of the "
+                    "picture, with nothing invented. mirror: all of it, and what comes into view is mirrored and soft.",
+                ),
+                io.Combo.Input(
+                    "render",
+                    optional=True,
+                    options=list(_RENDER),
+                    default="auto",
+                    tooltip="What frames are made of. full: the picture itself is moved by what the base says, sharp "
+                    "at any size. latents: what the base paints, at the size it works at (64×64 for the built-in "
+                    "one). auto: full where the base can.",
                     advanced=True,
                 ),
             ],
@@ -129,7 +194,7 @@ class MIVASampler(io.ComfyNode):
                     "masks",
                     tooltip="Where the subjects of masked motions are, one mask for each frame; black without any.",
                 ),
-                io.Float.Output("fps", tooltip="Frames a second that the base is made for, for Create Video."),
+                io.Float.Output("fps", tooltip="Frames a second of the clip, for Create Video or Save Animated WEBP."),
             ],
         )
 
@@ -149,39 +214,50 @@ class MIVASampler(io.ComfyNode):
         mivas: MivaStack | None = None,
         noise: Any = None,
         sigmas: Tensor | None = None,
+        fps: float = 0.0,
+        duration: float = 0.0,
+        easing: Easing = "linear",
+        loop: bool = False,
+        edges: Literal["inside", "mirror"] = "inside",
+        render: str = "auto",
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
         from ..miva_core.animation.motion import base_for
-        from ..miva_core.animation.options import RunOptions
+        from ..miva_core.animation.options import RunOptions, denoised_shape, renders_full
+        from ..miva_core.rendering.timing import Timing
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
-        size, frames = (height or base.size[0], width or base.size[1]), frames or base.frames
-        options = RunOptions(steps=steps or None, size=size, frames=frames, fit=fit, adain=_ADAIN[adain], sigmas=sigmas)
+        options = RunOptions(
+            steps=steps or None,
+            size=(height or None, width or None) if height or width else None,
+            frames=frames or None,
+            fit=fit,
+            adain=_ADAIN[adain],
+            sigmas=sigmas,
+            render=_RENDER[render],
+            edges=edges,
+            timing=Timing(fps or None, duration or None, easing, loop),
+        )
         _check_stack(mivas, model, len(pictures))
+        full, shape = renders_full(base, options), denoised_shape(base, options)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
-            starts = [None] * len(pictures) if noise is None else _starts(noise, base, size, frames, len(pictures))
-            model.load_to_device(comfy_bridge.memory_for_sampling(base, frames, size, 1 + masked), mivas)
-            watch, parts = _Watcher(base, len(pictures)), []
+            starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, full, len(pictures))
+            model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), mivas)
+            progress, batch, notes = RunProgress(base, len(pictures), full), ClipBatch(len(pictures)), {}
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
                 motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
                 moved = base_for(base, motions, chosen.seed)
-                clip = animate(moved, picture, motions, chosen, watch.of_picture(k))
-                parts.append((comfy_bridge.to_intermediate(clip.frames), comfy_bridge.to_intermediate(_union(clip))))
-        # On the node the first lines are seen. All clips have the notes of the last one, and there are never none,
-        # which would leave what the last run has shown on the node.
-        lines = [*clip.notes, *model.remarks, *_fitting(clip, len(parts)), *dict.fromkeys(warned)]
-        shown, masks = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
-        text = node_text("\n".join([*lines, _outcome(len(parts), frames, size, clip.fps)]))
-        return io.NodeOutput(shown, masks, float(clip.fps), ui=text)
-
-
-def _union(clip: "Clip") -> Tensor:
-    """Where the subjects are, (F, H, W); black without any."""
-    return torch.stack(list(clip.masks.values())).amax(0) if clip.masks else torch.zeros(clip.frames.shape[:3])
+                clip = animate(moved, picture, motions, chosen, progress.after_step(k))
+                batch.add(clip, progress.after_frame(k))
+                notes |= dict.fromkeys(clip.notes)
+        # On the node the first lines are seen. There are never none, which would leave what the last run has shown.
+        lines = [*notes, *model.remarks, *_fitting(clip, len(pictures)), *dict.fromkeys(warned)]
+        text = node_text("\n".join([*lines, _outcome(len(pictures), clip)]))
+        return io.NodeOutput(batch.frames, batch.masks, float(clip.fps), ui=text)
 
 
 def _fitting(clip: "Clip", pictures: int) -> list[str]:
@@ -189,13 +265,11 @@ def _fitting(clip: "Clip", pictures: int) -> list[str]:
     return [f"{which} {clip.fitting}."] if clip.fitting else []
 
 
-def _outcome(pictures: int, frames: int, size: tuple[int, int], fps: float) -> str:
+def _outcome(pictures: int, clip: "Clip") -> str:
+    each, what = len(clip), f"frames of {format_size(clip.size)}, {clip.fps:g} a second"
     if pictures == 1:
-        return f"{frames} frames of {format_size(size)}, {fps:g} a second."
-    return (
-        f"{pictures} pictures × {frames} frames = {pictures * frames} frames of {format_size(size)}, {fps:g} a second, "
-        "one clip after the other."
-    )
+        return f"{each} {what}."
+    return f"{pictures} pictures × {each} frames = {pictures * each} {what}, one clip after the other."
 
 
 def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
@@ -219,38 +293,19 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
             )
 
 
-def _starts(noise: Any, base: "Base", size: tuple[int, int], frames: int, pictures: int) -> Sequence[Tensor]:
+def _starts(noise: Any, base: "Base", options: "RunOptions", full: bool, pictures: int) -> Sequence[Tensor]:
     """Start latents (1, C, F, h, w) of a NOISE for each picture.
 
     Raises:
         MIVAError: it gives others.
     """
-    empty = torch.zeros(pictures, *base.latent_shape(frames, size)[1:])
-    starts = noise.generate_noise({"samples": empty})
+    from ..miva_core.animation.options import denoised_shape
+
+    empty = torch.zeros(pictures, *base.latent_shape(*denoised_shape(base, options))[1:])
+    starts = noise.generate_noise({"samples": empty, **({OPTIONS: options} if full else {})})
     if starts.shape != empty.shape:
         raise MIVAError(
             f"The start noise is for another model or size, {tuple(starts.shape)} in place of {tuple(empty.shape)}: "
             "connect DCTInit Noise with the same Load MIVA Base, or leave `noise` unconnected."
         )
     return starts.split(1)
-
-
-class _Watcher:
-    """Shows progress over all pictures and, step by step, one frame after the other; stops when the user wants it."""
-
-    def __init__(self, base: "Base", pictures: int) -> None:
-        self._previewer = comfy_bridge.latent_previewer(base)
-        self._bar = comfy_bridge.ProgressBar()
-        self._pictures = pictures
-
-    def of_picture(self, number: int) -> "Callable[[Progress], None]":
-        """What is called after each step of a picture, from 0."""
-
-        def watch(progress: "Progress") -> None:
-            comfy_bridge.check_interrupted()
-            length = progress.latents.shape[2]
-            frame = round((progress.step - 1) / max(1, progress.steps - 1) * (length - 1))
-            preview = self._previewer(progress.latents, frame) if self._previewer else None
-            self._bar.update(number * progress.steps + progress.step, self._pictures * progress.steps, preview)
-
-        return watch

@@ -67,9 +67,10 @@ class MIVABindMask(io.ComfyNode):
                 ),
                 io.Mask.Input(
                     "mask",
-                    tooltip="White on the subject: from Subject Mask, from Load Image's mask editor, or from any node "
-                    "that makes masks. For a cut-out with a transparent background put Invert Mask between. One mask "
-                    "for all pictures of a batch, or one for each.",
+                    tooltip="White on the subject, tight around it: what it takes in moves along. From Subject Mask, "
+                    "from Load Image's mask editor, or from any node that makes masks. For a cut-out with a "
+                    "transparent background put Invert Mask between. One mask for all pictures of a batch, or one "
+                    "for each.",
                 ),
                 *edge_inputs(),
             ],

@@ -46,8 +46,9 @@ class MIVASubjectMask(io.ComfyNode):
             display_name="Subject Mask",
             category="MIVA/mask",
             description="Makes a mask of one subject in a picture, or in every frame of a clip; take one node for each "
-            "subject. Words need a Grounding DINO model in models/grounding-dino and a SAM 2 model in models/sam2, "
-            "points the latter; a box or a rough drawing does without.",
+            "subject. Look at it: what the mask takes in moves with the subject, so it should be tight. "
+            "Words need a Grounding DINO model in models/grounding-dino and a SAM 2 model in models/sam2, points the "
+            "latter; a box or a rough drawing does without.",
             search_aliases=["segment", "grounding dino", "sam2", "text mask", "auto mask", "select subject", "grabcut"],
             is_output_node=True,
             inputs=[
@@ -192,7 +193,9 @@ def _box_inputs() -> list[io.Input]:
             placeholder="10,20,200,180",
             tooltip="Left, top, right and bottom edge in pixels of the image.",
         ),
-        _segmenter_input([_GRABCUT], "GrabCut cuts out by colours and needs no model; SAM 2 is better."),
+        _segmenter_input(
+            [_GRABCUT], "GrabCut cuts out by colours and needs no model, but may take in ground; SAM 2 is better."
+        ),
     ]
 
 

@@ -7,23 +7,24 @@ async ({columns, gaps, lanesAt, pack}) => {
   await app.loadGraphData(empty, true, true, 'new');
   const pause = ms => new Promise(done => setTimeout(done, ms));
   const made = {}, columnOf = {};
-  for (const [number, column] of columns.entries()) {
-    for (const [name, spec] of column) {
-      const node = LiteGraph.createNode(spec.kind);
-      if (!node) throw new Error(`no node ${spec.kind}`);
-      app.graph.add(node);
-      made[name] = node;
-      columnOf[name] = number;
-      if (spec.title) node.title = spec.title;
-      for (const [key, value] of Object.entries(spec.widgets)) {
-        const widget = key ? node.widgets.find(w => w.name === key) : node.widgets[0];
-        if (!widget) throw new Error(`${spec.kind} has no widget ${key}: ${node.widgets.map(w => w.name)}`);
-        widget.value = value;
-        widget.callback?.(value);
-        await pause(30);
-      }
-      if (spec.models.length) node.properties.models = spec.models;
+  const order = columns.flatMap((column, number) => column.map(([name, spec]) => [name, spec, number]));
+  // Ids count up: what came to a workflow later leaves those of the others as they are.
+  order.sort((a, b) => a[1].late - b[1].late);
+  for (const [name, spec, number] of order) {
+    const node = LiteGraph.createNode(spec.kind);
+    if (!node) throw new Error(`no node ${spec.kind}`);
+    app.graph.add(node);
+    made[name] = node;
+    columnOf[name] = number;
+    if (spec.title) node.title = spec.title;
+    for (const [key, value] of Object.entries(spec.widgets)) {
+      const widget = key ? node.widgets.find(w => w.name === key) : node.widgets[0];
+      if (!widget) throw new Error(`${spec.kind} has no widget ${key}: ${node.widgets.map(w => w.name)}`);
+      widget.value = value;
+      widget.callback?.(value);
+      await pause(30);
     }
+    if (spec.models.length) node.properties.models = spec.models;
   }
   const links = [];
   for (const column of columns) for (const [name, spec] of column) for (const [input, [from, output]] of Object.entries(spec.links)) {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, sync_playwright
 
 from .workflow_graphs import GRAPHS, Graph
@@ -28,7 +28,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 COLUMN_GAP, ROW_GAP = 90, 100
 LANES = 90, 30
 """Wires that pass over columns: how far above the nodes the lowest one is, and from one to the next."""
-THUMBNAIL = 384
+CELL, SEAM, LARGEST = (400, 300), 8, 60_000
+"""Of thumbnails: (width, height) of each of the two frames, pixels between them, bytes of the file."""
 SHOWN = 4
 """Workflows in the README's animation, the first ones."""
 
@@ -97,7 +98,7 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> list[
     if not thumbnail or not graph.shown:
         return []
     frames = run(page, server, graph, ids)
-    path.with_suffix(".jpg").write_bytes(sheet(frames))
+    path.with_suffix(".jpg").write_bytes(thumbnail(frames))
     return frames
 
 
@@ -125,17 +126,40 @@ def run(page: Page, server: str, graph: Graph, ids: dict[str, int]) -> list[Imag
     ]
 
 
-def sheet(frames: list[Image.Image]) -> bytes:
-    """First, middle and last frames of a clip as one JPEG: a square of four."""
-    chosen = [frames[round(k * (len(frames) - 1) / 3)] for k in range(4)]
-    wide = chosen[0].width > chosen[0].height
-    cells = chosen[1::2] if wide else chosen
-    side = (THUMBNAIL, THUMBNAIL // 2) if wide else (THUMBNAIL // 2, THUMBNAIL // 2)
-    cells = [np.asarray(cell.resize(side, Image.Resampling.LANCZOS)) for cell in cells]
-    rows = cells if wide else [np.hstack(cells[:2]), np.hstack(cells[2:])]
-    stream = io.BytesIO()
-    Image.fromarray(np.vstack(rows)).save(stream, format="JPEG", quality=88)
-    return stream.getvalue()
+def thumbnail(frames: list[Image.Image]) -> bytes:
+    """The first frame of a clip and, behind an arrow, the one that differs most from it, as a JPEG.
+
+    With cameras that is the last one; what jumps is back on the ground by then.
+    """
+    width, height = CELL
+    small = np.stack([np.asarray(frame.resize((96, 72))) for frame in frames]).astype(float)
+    farthest = int(np.abs(small - small[0]).mean((1, 2, 3)).argmax())
+    sheet = Image.new("RGB", (2 * width + SEAM, height), "white")
+    for left, frame in ((0, frames[0]), (width + SEAM, frames[farthest])):
+        sheet.paste(ImageOps.fit(frame, CELL, Image.Resampling.LANCZOS), (left, 0))
+    badge = arrow(height // 4)
+    sheet.paste(badge, ((sheet.width - badge.width) // 2, (height - badge.height) // 2), badge)
+    return small_jpeg(sheet)
+
+
+def arrow(side: int) -> Image.Image:
+    """An arrow to the right on a white disc, transparent around it."""
+    large = Image.new("RGBA", (400, 400))
+    draw = ImageDraw.Draw(large)
+    draw.ellipse((0, 0, 399, 399), fill="white")
+    draw.rectangle((80, 170, 220, 230), fill=(40, 40, 40))
+    draw.polygon(((205, 95), (330, 200), (205, 305)), fill=(40, 40, 40))
+    return large.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def small_jpeg(picture: Image.Image) -> bytes:
+    """A JPEG of the best quality within `LARGEST` bytes."""
+    for quality in range(88, 20, -4):
+        stream = io.BytesIO()
+        picture.save(stream, format="JPEG", quality=quality, optimize=True)
+        if stream.tell() <= LARGEST:
+            return stream.getvalue()
+    raise ValueError(f"{picture.size} does not fit into {LARGEST} bytes")
 
 
 def first_frame(graph: Graph) -> bytes:
@@ -144,9 +168,7 @@ def first_frame(graph: Graph) -> bytes:
         node.widgets["image"] for column in graph.columns for node in column.values() if node.kind == "LoadImage"
     )
     picture = Image.open(ROOT / "workflows" / "pictures" / name).convert("RGB")
-    stream = io.BytesIO()
-    ImageOps.fit(picture, (THUMBNAIL, THUMBNAIL * 5 // 8)).save(stream, format="JPEG", quality=88)
-    return stream.getvalue()
+    return small_jpeg(ImageOps.fit(picture, (CELL[0] * 2, CELL[1] * 2), Image.Resampling.LANCZOS))
 
 
 def write_examples(clips: list[list[Image.Image]], path: Path) -> None:

@@ -35,6 +35,8 @@ class Node:
         width: in pixels, where it is not as it comes; a column is as wide as its widest node.
         height: in pixels, where it is not as it comes.
         room: pixels to leave free below it, by which it grows when it has run.
+        late: whether it is made after all that are not, as a node that came to the workflow later: ids count up, and
+            those of the others stay.
         models: links for the missing-model dialog.
     """
 
@@ -45,6 +47,7 @@ class Node:
     width: int = 0
     height: int = 0
     room: int = 0
+    late: bool = False
     models: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -54,7 +57,7 @@ class Graph:
 
     Attributes:
         columns: from left to right, each its nodes by name, from top to bottom. Links run to the right.
-        shown: the node whose frames are its thumbnail; None where it needs models that are not here.
+        shown: the node and output whose frames its thumbnail is made of; None where it needs models that are not here.
     """
 
     columns: list[dict[str, Node]]
@@ -85,12 +88,13 @@ def _picture(name: str) -> Node:
     return Node("LoadImage", {"image": name}, width=320, height=330)
 
 
-def _mask(name: str, title: str) -> Node:
-    return Node("LoadImageMask", {"image": name, "channel": "red"}, title=title, width=320, height=330)
+def _mask(name: str, title: str, late: bool = False) -> Node:
+    return Node("LoadImageMask", {"image": name, "channel": "red"}, title=title, width=320, height=330, late=late)
 
 
-def _bind(miva: str, mask: str, output: str, title: str = "") -> Node:
-    return Node("MIVABindMask", {}, {"mivas": (miva, "mivas"), "mask": (mask, output)}, title=title, width=300)
+def _bind(miva: str, mask: str, output: str, title: str = "", late: bool = False) -> Node:
+    links = {"mivas": (miva, "mivas"), "mask": (mask, output)}
+    return Node("MIVABindMask", {}, links, title=title, width=300, late=late)
 
 
 def _stack(*mivas: str) -> Node:
@@ -108,11 +112,14 @@ def _sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
     return Node("MIVASampler", widgets, links, width=340, room=330)
 
 
-def _video(name: str, sampler: str = "sampler", frames: tuple[str, str] | None = None) -> tuple[dict[str, Node], ...]:
-    """The two nodes that make a file of a sampler's frames, a column each."""
-    video = Node("CreateVideo", {}, {"images": frames or (sampler, "frames"), "fps": (sampler, "fps")}, width=260)
-    file = Node("SaveVideo", {"filename_prefix": f"MIVA/{name}"}, {"video": ("video", "VIDEO")}, width=380, room=400)
-    return {"video": video}, {"file": file}
+def _outputs(name: str, sampler: str = "sampler", frames: tuple[str, str] | None = None) -> tuple[dict[str, Node], ...]:
+    """The nodes that make files of a sampler's frames, in two columns: one that plays by itself, and a video."""
+    prefix, links = f"MIVA/{name}", {"images": frames or (sampler, "frames"), "fps": (sampler, "fps")}
+    small = {"filename_prefix": prefix, "lossless": False, "quality": 80, "method": "fastest"}
+    return {
+        "video": Node("CreateVideo", {}, links, width=260),
+        "animation": Node("SaveAnimatedWEBP", small, links, width=380, room=330, late=True),
+    }, {"file": Node("SaveVideo", {"filename_prefix": prefix}, {"video": ("video", "VIDEO")}, width=380, room=400)}
 
 
 def _training(chosen: dict[str, Any], picture: str) -> dict[str, Node]:
@@ -135,9 +142,9 @@ def _trained(name: str) -> dict[str, Node]:
     }
 
 
-_SMALL = """
-The built-in base is a small model that runs on any computer. Its clips are **64 × 64 pixels** of 16 frames: they show
-how a motion works, not what a large model would make of it.
+_BUILT_IN = """
+The built-in base runs on any computer. It says where everything moves, and your own picture is moved that way: sharp,
+at the picture's own size. *Save Animated WEBP* plays the clip by itself, *Save Video* makes an mp4 of it.
 """
 
 GRAPHS: dict[str, Graph] = {
@@ -148,22 +155,22 @@ GRAPHS: dict[str, Graph] = {
                     f"""
 ## One motion, one picture
 
-Press **Run**. The picture becomes the first frame of a clip in which the camera moves to the left. There is no prompt:
-the motion is all that is said.
+Press **Run**. The picture becomes a clip in which the camera moves to the left. There is no prompt: the motion is all
+that is said.
 
 **Try next**
-- another motion in *Load MIVA*: **pan_right**, **zoom_in**, **rise**, **jump**
-- another **seed** in *MIVA Sampler*; the same seed gives the same clip
-- a picture of yours in *Load Image*; **fit** says whether it is cropped or padded
+- another motion in *Load MIVA*: **pan_right**, **zoom_in**, **zoom_out**, **roll_cw**
+- a picture of yours in *Load Image*
+- in *MIVA Sampler* another **duration**, **loop** for there and back, **edges** *mirror* to see all of the picture
 - **weight** 0.5 for half of the motion
-{_SMALL}
+{_BUILT_IN}
 """,
-                    290,
+                    330,
                 )
             },
             {"base": _base(), "miva": _miva("pan_left"), "picture": _picture("miva_machu_picchu.jpg")},
             {"sampler": _sampler(("miva", "mivas"), 1)},
-            *_video("one_motion"),
+            *_outputs("one_motion"),
         ],
         ("sampler", "frames"),
     ),
@@ -174,27 +181,34 @@ the motion is all that is said.
                     f"""
 ## A camera move and a subject's motion
 
-Two motions at once: the camera comes closer while the subject jumps. *Stack MIVAs* joins them; a new socket grows when
-the last one is used.
+Two motions at once: the camera comes closer while the bird jumps. *Stack MIVAs* joins them; a new socket grows when the
+last one is used.
 
-**Weights.** Keep their sum at 1, as 0.5 and 0.5 do here. With 0.3 and 0.7 one is stronger; with a sum far from 1 the
-picture breaks up, and the sampler says so.
+**The mask** says what jumps. It is tight: what it takes in moves along. Without a mask (**jump** in place of
+**jump_masked**) the built-in base bends the ground along, which shows on photographs.
+
+**Weights.** A masked motion has 1. Those of plain motions sum to 1: two camera moves have 0.5 each.
 
 Chaining by **prev** of *Load MIVA* does the same as stacking. To leave one out, select its *Load MIVA* and press
 **Ctrl+M**.
-{_SMALL}
+{_BUILT_IN}
 """,
-                    245,
+                    345,
                 )
             },
-            {"camera": _miva("zoom_in", 0.5), "subject": _miva("jump", 0.5)},
             {
-                "stack": _stack("camera", "subject"),
+                "camera": _miva("zoom_in"),
+                "subject": _miva("jump_masked"),
+                "mask": _mask("miva_kingfisher_mask.png", "Mask of the bird", late=True),
+            },
+            {"bind": _bind("subject", "mask", "MASK", late=True)},
+            {
+                "stack": _stack("camera", "bind"),
                 "base": _base(),
-                "picture": _picture("miva_red_panda.jpg"),
+                "picture": _picture("miva_kingfisher.jpg"),
             },
             {"sampler": _sampler(("stack", "mivas"), 3)},
-            *_video("camera_and_subject"),
+            *_outputs("camera_and_subject"),
         ],
         ("sampler", "frames"),
     ),
@@ -210,11 +224,12 @@ masks of all later frames are made together with the clip, and come out of the s
 
 - Give every masked motion the weight 1: it acts on its own subject only.
 - The order in *Stack MIVAs* is the depth: where masks overlap, the last one lies on top.
+- Make masks tight: each is cut out and moved over a background that is filled in behind it.
 - To leave a subject out, select its *Load MIVA* and press **Ctrl+M**.
 - Masks come from *Load Image*'s mask editor, from files as here, or from *Subject Mask* (next example).
-{_SMALL}
+{_BUILT_IN}
 """,
-                    325,
+                    370,
                 )
             },
             {
@@ -234,10 +249,10 @@ masks of all later frames are made together with the clip, and come out of the s
             },
             {"sampler": _sampler(("stack", "mivas"), 1)},
             {
-                **_video("two_subjects")[0],
+                **_outputs("two_subjects")[0],
                 "to picture": Node("MaskToImage", {}, {"mask": ("sampler", "masks")}, title="Masks as pictures"),
             },
-            {**_video("two_subjects")[1], "masks": _preview(("to picture", "IMAGE"), "Masks")},
+            {**_outputs("two_subjects")[1], "masks": _preview(("to picture", "IMAGE"), "Masks")},
         ],
         ("sampler", "frames"),
     ),
@@ -256,7 +271,7 @@ stays. Write **yellow circle** and run again.
 shapes: red, green, blue or yellow; circle, square or triangle.
 
 No models? Set **method** to *box* and **segmenter** to *by colours*.
-{_SMALL}
+{_BUILT_IN}
 """,
                     265,
                 )
@@ -279,7 +294,7 @@ No models? Set **method** to *box* and **segmenter** to *by colours*.
             },
             {"bind": _bind("miva", "subject", "mask"), "base": _base()},
             {"sampler": _sampler(("bind", "mivas"), 1)},
-            *_video("subject_by_words"),
+            *_outputs("subject_by_words"),
         ],
         ("sampler", "frames"),
     ),
@@ -298,7 +313,7 @@ where *Load MIVA* lists it after a refresh (**R**).
 - **preset** *quick* is a first try; *normal* takes four times as long.
 - The stills' content does not matter; sharpness and variety do. Put yours into a folder in **input**.
 - A subject's motion is learnt from clips: use *MIVA Dataset* in place of *Camera Clips*.
-{_SMALL}
+{_BUILT_IN}
 """,
                     350,
                 )
@@ -315,7 +330,7 @@ where *Load MIVA* lists it after a refresh (**R**).
             },
             _training({"name": "my_pan_up", "preset": "quick"}, "miva_petra.jpg"),
             _trained("my_pan_up"),
-            *_video("trained_motion"),
+            *_outputs("trained_motion"),
         ],
         ("sampler", "frames"),
     ),
@@ -366,7 +381,7 @@ folder in **input**, press **R**, and choose it in *Load Image (from Folder)*.
             },
             _training({"name": "sd15_zoom_in", "preset": "quick"}, "miva_lemurs.jpg"),
             _trained("sd15_zoom_in"),
-            *_video("sd15_zoom_in"),
+            *_outputs("sd15_zoom_in"),
         ],
         None,
     ),
@@ -385,12 +400,12 @@ video is made with, the right half without.
 1.5 and Wan the layout is steadier, and a higher **strength** holds it harder and moves less.
 
 The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any video model, its VAE and an empty latent.
-{_SMALL}
+{_BUILT_IN}
 """,
                     300,
                 )
             },
-            {"base": _base(), "picture": _picture("miva_coffee.jpg")},
+            {"base": _base(), "picture": _picture("miva_citrus.jpg")},
             {
                 **{
                     name: Node(
@@ -416,8 +431,8 @@ The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any vid
                     width=300,
                 )
             },
-            *_video("start_noise", "sampler on", ("stitch", "IMAGE")),
+            *_outputs("start_noise", "sampler on", ("stitch", "IMAGE")),
         ],
-        ("stitch", "IMAGE"),
+        ("sampler on", "frames"),
     ),
 }

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..attention.injection import Injection
@@ -13,19 +12,19 @@ from ..attention.turns import take_turn
 from ..bases.base import Base
 from ..bases.inject import check_bare, inject
 from ..bases.model_predictor import ModelPredictor
-from ..diffusion import init_noise
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.loop import Sampled, StepCallback, sample
 from ..diffusion.predictor import Predictor
 from ..errors import MIVAError
-from ..media.pictures import fit_picture
 from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
+from .decoding import Decoding
+from .full_size import FullSize
 from .mask_guidance import GuidedByMasks, MaskStream, mask_steps
-from .masks import fit_masks
 from .motion import Motion, named
 from .notes import run_notes
-from .options import RunOptions, checked_frames, checked_size
+from .options import RunOptions, renders_full
+from .output import Output
 from .predictors import FiniteAnswers, WithSpans
 from .readout import DecoderReadout, fit_readout
 from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
@@ -69,46 +68,33 @@ def animate(
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
     with take_turn(base.model), run.injected() as injection:
         sampled, masks = run.sample(injection, callback)
-    frames = base.decode(init_noise.adain(sampled.latents) if run.adain else sampled.latents)
+    frames, oddities = run.output.render(sampled, masks)
     return Clip(
         frames,
-        base.fps,
-        masks={name: _enlarge(mask, run.masks[name], len(frames)) for name, mask in masks.items()},
+        run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=tuple(run_notes(base, list(run.motions.values()), run.size)),
-        fitting=run.fitting,
+        notes=(*run_notes(base, list(run.motions.values())), *oddities),
+        fitting=run.output.fitting,
     )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that can be made: all that it was given is checked, and is of the size of the clip.
+    """A run that can be made: all that it was given is checked.
 
     Attributes:
         base: see `animate`.
         motions: by name.
         options: see `animate`.
-        size: (height, width) of the clip.
-        frames: its length.
         steps: those it makes.
-        picture: (height, width, 3) in [0, 1].
-        fitting: see `Clip`.
-        masks: (height, width) in [0, 1], of frame 1, by the name of the motion.
+        output: what it is made for.
     """
 
     base: Base
     motions: Mapping[str, Motion]
     options: RunOptions
-    size: tuple[int, int]
-    frames: int
     steps: Steps
-    picture: Tensor
-    fitting: str
-    masks: Mapping[str, Tensor]
-
-    @property
-    def adain(self) -> bool:
-        return self.base.adain if self.options.adain is None else self.options.adain
+    output: Output
 
     @property
     def noise(self) -> NoiseInit:
@@ -128,15 +114,16 @@ class _Run:
         generator = torch.Generator().manual_seed(self.options.seed)
         if injection:
             self._set_strengths(injection)
-        x1 = self.base.encode(self.picture)
+        x1, first_masks = self.base.encode(self.output.conditioning.picture), self.output.conditioning.masks
         drawn = self._drawn(x1, generator)
         start = drawn if self.options.start is None else _check_start(self.options.start, drawn)
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
         if injection:
             predictor = WithSpans(predictor, injection, self.steps.count)
-        if injection and self.masks:
-            predictor = guided = self._guided(predictor, injection, generator)
+        if injection and first_masks:
+            streams = {name: self._stream(mask, generator) for name, mask in first_masks.items()}
+            predictor = guided = self._guided(predictor, injection, streams)
         sampled = sample(
             predictor,
             self.steps.process,
@@ -146,7 +133,7 @@ class _Run:
             generator=generator,
             callback=self._reporter(injection, callback) if callback else None,
         )
-        return sampled, {name: guided.masks[name] for name in self.masks} if guided else {}
+        return sampled, {name: guided.masks[name] for name in first_masks} if guided else {}
 
     def _set_strengths(self, injection: Injection) -> None:
         injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
@@ -158,11 +145,10 @@ class _Run:
 
     def _drawn(self, x1: Tensor, generator: torch.Generator) -> Tensor:
         """Start latents (1, C, F, h, w) for a clip or mask sequence that begins with the latent (1, C, 1, h, w)."""
-        length = (self.frames - 1) // self.base.stride + 1
+        length = (self.output.conditioning.frames - 1) // self.base.stride + 1
         return self.noise.start_latents(self.base.noise_process.relative(x1), length, generator)
 
-    def _guided(self, predictor: Predictor, injection: Injection, generator: torch.Generator) -> GuidedByMasks:
-        streams = {name: self._stream(mask, generator) for name, mask in self.masks.items()}
+    def _guided(self, predictor: Predictor, injection: Injection, streams: Mapping[str, MaskStream]) -> GuidedByMasks:
         timesteps = self.steps.schedule.timesteps
         return GuidedByMasks(predictor, injection, self.steps.process, timesteps, streams, mask_steps(self.steps.count))
 
@@ -175,7 +161,7 @@ class _Run:
 
     def _reporter(self, injection: Injection | None, callback: ProgressCallback) -> StepCallback:
         def report(step: int, steps: int, now: Sampled) -> None:
-            callback(Progress(step, steps, now.latents, now.flow, injection, self.base))
+            callback(Progress(step, steps, now.latents, now.flow, injection, self.base, self.output))
 
         return report
 
@@ -186,28 +172,12 @@ def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: R
     Raises:
         MIVAError: see `animate`.
     """
-    size, frames = checked_size(base, options.size), checked_frames(base, options.frames)
     picture, by_name = _check_picture(picture), named(motions)
     if not by_name and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
     steps = choose_steps(base, options)
-    whole = options.size_in_file or (picture.shape[0], picture.shape[1])
-    fitted, fitting = fit_picture(picture, size, options.fit, whole)
-    masks = fit_masks(
-        {name: motion.mask for name, motion in by_name.items() if motion.mask is not None},
-        {name: motion.adapter.config for name, motion in by_name.items()},
-        whole,
-        size,
-        options.fit,
-    )
-    return _Run(base, by_name, options, size, frames, steps, fitted, fitting, masks)
-
-
-def _enlarge(mask: Tensor, first: Tensor, frames: int) -> Tensor:
-    """A mask sequence at the size and length of the clip, behind the given first frame."""
-    stride = (frames - 1) // (len(mask) - 1)
-    large = F.interpolate(mask[1:, None], first.shape, mode="bilinear")[:, 0].repeat_interleave(stride, dim=0)
-    return torch.cat([first[None], large.cpu().float()])
+    kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
+    return _Run(base, by_name, options, steps, kind.of(base, picture, by_name, options))
 
 
 def _check_start(start: Tensor, drawn: Tensor) -> Tensor:

@@ -1,35 +1,70 @@
 """What a run gives: the clip, and its state on the way."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from ..attention.injection import Injection
 from ..bases.base import Base
+from ..diffusion.loop import Sampled
+from ..rendering.frame import SceneFrame
+from .frame_source import FrameSource, StoredFrames
+from .output import Output
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
     """What `animate` returns; all tensors are float32 on the CPU.
 
+    A clip at full size is rendered as it is looked at. Going through it frame by frame keeps none of them; `frames` and
+    `masks` render all at first use, and keep them.
+
     Attributes:
-        frames: (F, H, W, 3) in [0, 1]; frame 0 is the decoded picture.
+        source: its frames.
         fps: frames per second to show them at.
-        masks: (F, H, W) in [0, 1] by the name of the motion: where its subject is, as generated with the clip; the
-            first is the given one.
-        flow: (F, 2, H, W) pixels, from bases that predict it: pixel p of frame i is, as far as it can be seen there,
-            pixel p + flow of frame 0. None from others.
+        flow: (F, 2, h, w) pixels of the size that the base works at, from bases that predict it: pixel p of its frame i
+            is, as far as it can be seen there, pixel p + flow of frame 0. None from others.
         notes: what is odd about the run, in sentences.
-        fitting: how the picture was brought to the size of the clip, as in "scaled 384×384 to 64×64"; empty where it
-            had that size.
+        fitting: how the picture was brought to the size of the clip, as in "scaled 1920×1080 to 1024×576"; empty where
+            it had that size.
+
+    Example:
+        >>> for frame in animate(base, picture, [Motion(pan)]):
+        ...     show(frame.pixels, frame.masks)  # (H, W, 3), and (H, W) by the name of each masked motion
     """
 
-    frames: Tensor
-    fps: int
-    masks: dict[str, Tensor] = field(default_factory=dict)
+    source: FrameSource
+    fps: float
     flow: Tensor | None = None
     notes: tuple[str, ...] = ()
     fitting: str = ""
+
+    @cached_property
+    def _stored(self) -> StoredFrames:
+        return StoredFrames.of(self.source)
+
+    @property
+    def frames(self) -> Tensor:
+        """(F, H, W, 3) in [0, 1]; frame 0 is the picture, as far as it is shown."""
+        return self._stored.frames
+
+    @property
+    def masks(self) -> dict[str, Tensor]:
+        """(F, H, W) in [0, 1] by the name of the motion: where its subject is; the first is the given one."""
+        return self._stored.masks
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of its frames."""
+        return self.source.size
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Iterator[SceneFrame]:
+        return (self.source.frame(i) for i in range(len(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +79,7 @@ class Progress:
         miva: the adapters at work, by the names of their motions; `set_weights` and `set_spans` change the steps to
             come. None where there are none.
         base: that of the run.
+        output: what the clip is made by.
     """
 
     step: int
@@ -52,7 +88,20 @@ class Progress:
     flow: Tensor | None
     miva: Injection | None
     base: Base
+    output: Output
 
-    def preview(self) -> Tensor:
-        """Decode the predicted clip: (F, H, W, 3) in [0, 1]."""
-        return self.base.decode(self.latents)
+    @property
+    def frames(self) -> int:
+        """Length of the clip."""
+        return len(self.output)
+
+    def preview(self, frame: int) -> Tensor:
+        """Show one frame of the clip as it is predicted now.
+
+        Args:
+            frame: from 0 to `frames` - 1.
+
+        Returns:
+            (H, W, 3) in [0, 1], of the clip's size.
+        """
+        return self.output.preview(Sampled(self.latents, self.flow), frame)

@@ -1,4 +1,4 @@
-"""The masks a user gives for the first frame: checked and brought to the size of the clip."""
+"""The masks a user gives for the first frame: checked and brought to the size of the picture or clip."""
 
 import warnings
 from collections.abc import Mapping
@@ -12,35 +12,62 @@ from ..adapters.config import MIVAConfig
 from ..errors import MIVAError, MIVAWarning
 from ..media.pictures import fit_mask, format_size, same_aspect
 from ..media.pixel_values import mask_batch
+from .motion import Motion
 
 
-def fit_masks(
-    masks: Mapping[str, Tensor],
-    configs: Mapping[str, MIVAConfig],
-    picture: tuple[int, int],
-    size: tuple[int, int],
-    how: Literal["crop", "pad"] = "crop",
-) -> dict[str, Tensor]:
-    """Fit subject masks to the clip's first frame.
+def picture_masks(motions: Mapping[str, Motion], picture: tuple[int, int]) -> dict[str, Tensor]:
+    """The masks of motions, at the size of the picture.
 
     Args:
-        masks: by the name of the motion, as in `check_masks`.
-        configs: as in `check_masks`.
+        motions: by name.
         picture: (height, width) of the picture; a mask of another size is scaled to it, with a warning.
-        size: (height, width) of the clip.
-        how: the picture is fitted to the clip, see `fit_picture`.
 
     Returns:
-        (height, width) float32 by name in the order of the motions, cropped and scaled like the picture. A mask that
-        nowhere exceeds 0.5 is taken for the whole frame, with a warning.
+        (height, width) float32 by name in the order of the motions.
 
     Raises:
         MIVAError: as from `check_masks`.
     """
+    masks = {name: motion.mask for name, motion in motions.items() if motion.mask is not None}
+    checked = check_masks(masks, {name: motion.adapter.config for name, motion in motions.items()})
+    return {name: match_size(name, mask, picture) for name, mask in checked.items()}
+
+
+def fit_masks(
+    masks: Mapping[str, Tensor], size: tuple[int, int], how: Literal["crop", "pad"] = "crop"
+) -> dict[str, Tensor]:
+    """Fit subject masks to the clip's first frame.
+
+    Args:
+        masks: (H, W) in [0, 1] by name, of the picture's size.
+        size: (height, width) of the clip.
+        how: the picture is fitted to the clip, see `fit_picture`.
+
+    Returns:
+        (height, width) by name, cropped and scaled like the picture. A mask that nowhere exceeds 0.5 is taken for the
+        whole frame, with a warning.
+    """
+    fitted = {name: fit_mask(mask, size, how) for name, mask in masks.items()}
     return {
-        name: _fit(name, match_size(name, mask, picture), size, how)
-        for name, mask in check_masks(masks, configs).items()
+        name: mask if shows_subject(name, masks[name], mask) else torch.ones_like(mask) for name, mask in fitted.items()
     }
+
+
+def shows_subject(name: str, mask: Tensor, fitted: Tensor) -> bool:
+    """Whether a subject is seen in a mask that was brought to another size; a warning tells where it is not.
+
+    Args:
+        name: what the warning calls it by.
+        mask: (H, W) in [0, 1], as it was given.
+        fitted: (h, w) in [0, 1], what has become of it.
+    """
+    if fitted.amax() > 0.5:
+        return True
+    where = f"shows nothing that is left at {format_size(fitted.shape)}"
+    if mask.amax() <= 0.5:
+        where = "is nowhere brighter than half" if mask.any() else "is empty"
+    _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")
+    return False
 
 
 def check_masks(masks: Mapping[str, Tensor], configs: Mapping[str, MIVAConfig]) -> dict[str, Tensor]:
@@ -91,7 +118,14 @@ def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:
         else "stretched, which shifts it off its subject,"
     )
     _warn(f"The mask of {name} was {changed} from {format_size(mask.shape)} to the picture's {format_size(picture)}.")
-    return F.interpolate(mask[None, None], picture, mode="bilinear", antialias=True)[0, 0]
+    return scale_mask(mask, picture)
+
+
+def scale_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scale a mask (H, W) in [0, 1] to a (height, width), bilinear and antialiased; its aspect may change."""
+    if mask.shape == size:
+        return mask
+    return F.interpolate(mask[None, None], size, mode="bilinear", antialias=True)[0, 0]
 
 
 def _checked(name: str, mask: Any) -> Tensor:
@@ -100,17 +134,6 @@ def _checked(name: str, mask: Any) -> Tensor:
     if len(masks) > 1:
         raise MIVAError(f"The mask of {name} is a batch of {len(masks)}, but there is one picture: give one of them.")
     return masks[0]
-
-
-def _fit(name: str, mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"]) -> Tensor:
-    fitted = fit_mask(mask, size, how)
-    if fitted.amax() <= 0.5:
-        where = f"shows nothing that is left at {format_size(size)}"
-        if mask.amax() <= 0.5:
-            where = "is nowhere brighter than half" if mask.any() else "is empty"
-        _warn(f"The mask of {name} {where}, so it is taken for the whole frame.")
-        return torch.ones_like(fitted)
-    return fitted
 
 
 def _warn(text: str) -> None:

@@ -4,37 +4,42 @@ import math
 import statistics
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from ..attention.strength import Strength
 from ..bases.base import Base
 from ..media.pictures import format_size
+from ..rendering.timing import Timing
+from ..rendering.view import USUAL_SIDE, AskedSize, Size
 from .motion import Motion
+from .options import RunOptions
 
 _FAR_FROM_ONE = 0.25
 _STRONGEST = 2.0
 """Strength above which more makes a clip move less: pans go 0.9, 1.1, 0.95 and 0.6 pixels a frame at 1, 2, 3 and 5."""
 _FAR_FROM_BASE = 2.0
 """How many times a side may be as long, or as short, as what a base was trained on."""
+_ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
+"""Shares of the picture's sides: nobody misses more than the first, and everybody more than the second."""
 
 
-def run_notes(base: Base, motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
-    """Say what is odd about a run.
+def run_notes(base: Base, motions: Sequence[Motion]) -> list[str]:
+    """Say what is odd about the motions of a run.
 
     Args:
         base: that of the run.
         motions: all of them, with their names.
-        size: (height, width) of the clip.
 
     Returns:
         Sentences, none where all is usual.
     """
     idle = [] if any(motion.acts for motion in motions) else [without_motion(_under_caption(base))]
-    return [*idle, *strength_notes(motions), *size_notes(size, base.size)]
+    return [*idle, *strength_notes(motions)]
 
 
 def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
-    """Say what is odd about the size of a clip.
+    """Say what is odd about the size that a base denoises.
 
     Args:
         size: (height, width) of it.
@@ -46,6 +51,96 @@ def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
     if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
         return []
     return [f"{format_size(size)} is far from the {format_size(usual)} that this base was trained on; it may not move."]
+
+
+def unused_options(options: RunOptions, frames: int, fps: float) -> list[str]:
+    """Say that options which are for clips at full size did nothing to one that its base painted.
+
+    Args:
+        options: those of the run.
+        frames: length of the clip.
+        fps: its frames a second.
+
+    Returns:
+        A sentence, or none.
+    """
+    if options.timing == Timing() and options.edges == "inside":
+        return []
+    return [
+        f"Frame rate, duration, easing, loop and edges are for clips at full size: this one has the {frames} frames, "
+        f"{fps:g} a second, that its base makes."
+    ]
+
+
+def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list[str]:
+    """Say why a clip at full size has not the size of its picture, or not the one that was asked for.
+
+    Args:
+        asked: see `RunOptions.size`.
+        picture: (height, width) of the picture in its file.
+        size: (height, width) of the clip.
+        usual: (height, width) that the base works at.
+
+    Returns:
+        Sentences, or none.
+    """
+    if asked is None and max(picture) > USUAL_SIDE >= max(size):
+        return [f"The longer side of a clip has {USUAL_SIDE} pixels, unless another size is asked for."]
+    if asked is None and min(picture) < min(usual):
+        return [f"The picture was enlarged, since it is smaller than the {format_size(usual)} that the base looks at."]
+    if any(side is not None and side % 2 for side in asked or picture):
+        return [f"Sides of a clip are even, as videos need them: {format_size(size)}."]
+    return []
+
+
+def time_notes(times: np.ndarray, frames: int, rate: float, masked: bool) -> list[str]:
+    """Say what a clip shows after the base's own clip has ended.
+
+    Args:
+        times: (N,) of its frames, in frames of the base's clip.
+        frames: length of the base's clip.
+        rate: its frames a second.
+        masked: whether there are subjects.
+
+    Returns:
+        A sentence, or none.
+    """
+    if times.max() <= frames:
+        return []
+    subjects = ", and what subjects do runs back and forth" if masked else ""
+    return [f"The motion lasts {frames / rate:g} s: after that the camera goes on at its speed{subjects}."]
+
+
+def scene_notes(zoom: float, bending: Sequence[str]) -> list[str]:
+    """Say what is odd about the look of a clip at full size.
+
+    Args:
+        zoom: share of the view's sides that it shows.
+        bending: names of the motions by which unmasked parts of the picture move.
+
+    Returns:
+        Sentences, or none.
+    """
+    return [*_window(zoom), *([_bends(bending)] if bending else [])]
+
+
+def _window(zoom: float) -> list[str]:
+    """Of a clip that shows a part of the picture."""
+    if zoom > _ALMOST_ALL:
+        return []
+    shown = (
+        f"The clip shows {100 * zoom:.0f} % of the picture's width and height, so that nothing invented comes into "
+        "view: the edges 'mirror' show all of it."
+    )
+    return [shown, "That is little of it: a shorter clip shows more."] if zoom < _SMALL_WINDOW else [shown]
+
+
+def _bends(names: Sequence[str]) -> str:
+    moves = "moves" if len(names) == 1 else "move"
+    return (
+        f"{' and '.join(names)} {moves} a part of the picture that no mask marks, so its edges bend: take a masked "
+        "motion, such as jump_masked, with a mask of the subject, by words, a box or a drawing."
+    )
 
 
 def without_motion(captioned: bool) -> str:

@@ -1,7 +1,7 @@
 """How a run is made, apart from its picture and motions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor
@@ -11,6 +11,11 @@ from ..checks import is_whole
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
+from ..rendering.timing import Timing
+from ..rendering.view import AskedSize
+from ..rendering.window import EDGES, Edges
+
+Render = Literal["full", "latents"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +25,10 @@ class RunOptions:
     Attributes:
         seed: of the start noise, from 0 to 2^64 - 1; the same seed gives the same clip.
         steps: denoising steps.
-        size: (height, width) of the clip in pixels.
-        frames: length of the clip.
+        size: (height, width) of the clip in pixels. At full size None is the picture's own, up to 1024 along the longer
+            side; either of the two may be None, too, and follows the picture's aspect. Sides are rounded down to even
+            numbers.
+        frames: length of the clip; at full size in place of `Timing.duration`.
         fit: how a picture of another aspect is fitted: "crop" fills the clip and cuts off what sticks out, "pad" keeps
             the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
@@ -37,15 +44,19 @@ class RunOptions:
         start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
             is drawn stays the same.
         readout: how masks are read off their latents, "linear" or by the "decoder".
+        render: what the frames are made of: "full" moves the original picture by the flow that the base predicts, at
+            any size; "latents" decodes what the base denoised. None is "full" where the base predicts a flow.
+        edges: what is done at full size where a camera would look beyond the picture: "inside" cuts the clip so that
+            nothing invented shows, "mirror" keeps all of the picture and mirrors it.
+        timing: rate, length and pace of a clip at full size.
 
     Raises:
-        MIVAError: the seed, the read-out or the size in the file is out of range. What depends on the base is checked
-            by `animate`.
+        MIVAError: one of them is out of range. What depends on the base is checked by `animate`.
     """
 
     seed: int = 0
     steps: int | None = None
-    size: tuple[int, int] | None = None
+    size: AskedSize = None
     frames: int | None = None
     fit: Literal["crop", "pad"] = "crop"
     size_in_file: tuple[int, int] | None = None
@@ -55,6 +66,9 @@ class RunOptions:
     sigmas: Tensor | None = None
     start: Tensor | None = None
     readout: ReadoutName | None = None
+    render: Render | None = None
+    edges: Edges = "inside"
+    timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
         if not is_whole(self.seed) or not 0 <= self.seed < 2**64:
@@ -63,23 +77,59 @@ class RunOptions:
             raise MIVAError(f"The read-out of masks is {self.readout!r}, expected 'linear' or 'decoder'.")
         if self.size_in_file is not None and not _is_size(self.size_in_file):
             raise MIVAError(f"The size in the file is {self.size_in_file!r}, but it must be (height, width) in pixels.")
+        if self.render not in (None, "full", "latents"):
+            raise MIVAError(f"A clip is rendered from {self.render!r}, expected 'full' or 'latents'.")
+        if self.edges not in EDGES:
+            raise MIVAError(f"The edges are {self.edges!r}, expected one of {', '.join(EDGES)}.")
+        if not isinstance(self.timing, Timing):
+            raise MIVAError(f"The timing is a {type(self.timing).__name__}, expected Timing, as in Timing(fps=24).")
 
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
 
 
-def checked_size(base: Base, size: tuple[int, int] | None) -> tuple[int, int]:
-    """The (height, width) of a clip, if the base can make it; None is the size it was trained on.
+def renders_full(base: Base, options: RunOptions) -> bool:
+    """Whether the frames of a run are made of the picture itself, moved by the flow of its base.
+
+    Args:
+        base: that of the run.
+        options: those of the run.
 
     Raises:
-        MIVAError: it cannot.
+        MIVAError: it was asked for, and the base predicts no flow.
     """
-    size = base.size if size is None else size
+    if options.render == "full" and not base.predicts_flow:
+        raise MIVAError(
+            f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
+            "out, or take 'latents'."
+        )
+    return base.predicts_flow and options.render != "latents"
+
+
+def denoised_shape(base: Base, options: RunOptions) -> tuple[int, tuple[int, int]]:
+    """The length and the (height, width) of what a base denoises in a run; at full size its own.
+
+    Args:
+        base: that of the run.
+        options: those of the run.
+
+    Raises:
+        MIVAError: the base cannot make such clips.
+    """
+    if renders_full(base, options):
+        return base.frames, base.size
+    return _length(base, options.frames), _size(base, options.size)
+
+
+def _size(base: Base, size: AskedSize) -> tuple[int, int]:
+    """The (height, width) of a clip, if the base can make it; what is None is as it was trained."""
+    if size is None:
+        return base.size
     if not isinstance(size, Sequence) or len(size) != 2:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
-    height, width = size
-    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in size):
+    height, width = (usual if side is None else side for side, usual in zip(size, base.size, strict=True))
+    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in (height, width)):
         nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
         raise MIVAError(
             f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."
@@ -87,12 +137,8 @@ def checked_size(base: Base, size: tuple[int, int] | None) -> tuple[int, int]:
     return height, width
 
 
-def checked_frames(base: Base, frames: int | None) -> int:
-    """The length of a clip, if the base can make it; None is the length it was trained on.
-
-    Raises:
-        MIVAError: it cannot.
-    """
+def _length(base: Base, frames: int | None) -> int:
+    """The number of frames of a clip, if the base can make it; None is what it was trained on."""
     frames = base.frames if frames is None else frames
     if not is_whole(frames) or not 2 <= frames <= base.longest:
         raise MIVAError(f"The {base.name} base makes clips of 2 to {base.longest} frames: {frames} cannot be made.")

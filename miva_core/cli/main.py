@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 from ..errors import MIVAError, MIVAWarning
 from ..package_fit import misfit_of
 from ..text.terminal import PlainStream
-from .arguments.animate import add_animate
+from .arguments.animate import add_animate, check_animate
 from .arguments.camera_clips import add_camera_clips
 from .arguments.convert import add_convert, add_export
 from .arguments.evaluate import add_evaluate
@@ -45,7 +45,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "animate": Command("turn a picture into a clip", add_animate, ".animate:run_animate"),
+    "animate": Command(
+        "turn a picture into a clip, or each picture of a folder", add_animate, ".animate:run_animate", check_animate
+    ),
     "mask": Command(
         "find subjects in a picture or clip: by words, boxes, points or a rough mask",
         add_mask,

@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import MIVAError, MIVAWarning
-from ..media.contact_sheet import contact_sheet
-from ..media.pictures import crop_to, format_size, read_mask
+from ..media.contact_sheet import contact_sheet, shrink_to_width
+from ..media.pictures import format_size, read_mask
 from ..media.video import write_png
 from ..storage.files import replacing
 from ..subject_mask.edits import Edits
@@ -147,15 +147,8 @@ def _sheet(frames: Tensor, found: Subjects, key_frame: int) -> Tensor:
     """Lay out some frames with what was found in them, the key frame among them."""
     spread = torch.linspace(0, len(frames) - 1, min(len(frames), _SHEET_FRAMES)).round().long().tolist()
     chosen = sorted({*spread, key_frame})
-    shown = torch.stack([_cell(overlay(frames[k], found, k)) for k in chosen])
+    shown = torch.stack([shrink_to_width(overlay(frames[k], found, k), _CELL) for k in chosen])
     return contact_sheet([(f"frames {', '.join(map(str, chosen))}", shown)], every=1)
-
-
-def _cell(picture: Tensor) -> Tensor:
-    """Scale a picture down so that several fit next to each other."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, _CELL / width)
-    return crop_to(picture, (round(height * scale), round(width * scale)))
 
 
 def _file_names(labels: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import MIVAError
+from .pictures import crop_to
 from .video import checked_bytes
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def frames_over_masks(frames: Tensor, masks: Sequence[Tensor]) -> Tensor:
     for mask, colour in zip(masks, cycle(MASK_COLOURS)):
         painted = torch.lerp(painted, torch.tensor(colour).expand_as(painted), mask[..., None])
     return torch.cat([frames, painted], dim=1)
+
+
+def shrink_to_width(picture: Tensor, width: int) -> Tensor:
+    """Scale a picture (H, W, 3) down to a width, for several beside each other; narrower ones stay as they are."""
+    scale = min(1.0, width / picture.shape[1])
+    return crop_to(picture, (max(1, round(picture.shape[0] * scale)), round(picture.shape[1] * scale)))
 
 
 def contact_sheet(rows: list[tuple[str, Tensor]], every: int = 2) -> Tensor:

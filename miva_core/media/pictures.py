@@ -173,11 +173,22 @@ def fit_picture(
         raise MIVAError(f"A picture must be a tensor (H, W, 3), but it is {tuple(picture.shape)}.")
     if min(size) < 1:
         raise MIVAError(f"The size {format_size(size)} is not possible: both sides must be at least one pixel.")
+    check_fit(how)
+    picture = clamp_unit(picture, "The picture")
+    whole = original or (picture.shape[0], picture.shape[1])
+    if how == "crop":
+        return crop_to(picture, size), describe_fit(whole, cropped_size(whole, size), size, how)
+    return pad_to(picture, size), describe_fit(whole, padded_size(whole, size), size, how)
+
+
+def check_fit(how: str) -> None:
+    """Check that a picture can be fitted in this way.
+
+    Raises:
+        MIVAError: it is neither "crop" nor "pad".
+    """
     if how not in ("crop", "pad"):
         raise MIVAError(f"A picture can be fitted by 'crop' or 'pad', but {how!r} was asked for.")
-    picture = clamp_unit(picture, "The picture")
-    fitted = (crop_to if how == "crop" else _pad_to)(picture, size)
-    return fitted, _describe_fit(original or (picture.shape[0], picture.shape[1]), size, how)
 
 
 def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = "crop") -> Tensor:
@@ -191,7 +202,7 @@ def fit_mask(mask: Tensor, size: tuple[int, int], how: Literal["crop", "pad"] = 
     Returns:
         (height, width)
     """
-    return (crop_to if how == "crop" else _pad_to)(mask[..., None], size)[..., 0]
+    return (crop_to if how == "crop" else pad_to)(mask[..., None], size)[..., 0]
 
 
 def _split_alpha(pixels: np.ndarray, path: Path) -> tuple[Tensor, Tensor | None]:
@@ -221,19 +232,28 @@ def crop_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (height, width, C)
     """
-    (h, w), inner = picture.shape[:2], _cropped(picture.shape[:2], size)
+    (h, w), inner = picture.shape[:2], cropped_size(picture.shape[:2], size)
     top, left = (h - inner[0]) // 2, (w - inner[1]) // 2
     return scale_picture(picture[top : top + inner[0], left : left + inner[1]], size)
 
 
-def _cropped(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that a crop to the aspect of a size leaves of a picture."""
+def cropped_size(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) that a crop to the aspect of a `size` leaves of a `whole` picture."""
     (h, w), (height, width) = whole, size
     return max(1, min(h, round(w * height / width))), max(1, min(w, round(h * width / height)))
 
 
-def _pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    (height, width), inner = size, _padded(picture.shape[:2], size)
+def pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scale a whole picture to fit into a size and continue its edge pixels, as `fit_picture` does, without its checks.
+
+    Args:
+        picture: (H, W, C) in [0, 1].
+        size: (height, width) of the result.
+
+    Returns:
+        (height, width, C)
+    """
+    (height, width), inner = size, padded_size(picture.shape[:2], size)
     scaled = scale_picture(picture, inner)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     rows = torch.arange(-top, height - top, device=picture.device).clamp(0, inner[0] - 1)
@@ -241,19 +261,29 @@ def _pad_to(picture: Tensor, size: tuple[int, int]) -> Tensor:
     return scaled[rows][:, columns]
 
 
-def _padded(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """The (height, width) that a whole picture has when it is scaled to fit into a size."""
+def padded_size(whole: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
+    """The (height, width) that a `whole` picture has when it is scaled to fit into a `size`."""
     (h, w), (height, width) = whole, size
     ratio = min(height / h, width / w)
     return max(1, min(height, round(h * ratio))), max(1, min(width, round(w * ratio)))
 
 
-def _describe_fit(whole: tuple[int, int], size: tuple[int, int], how: Literal["crop", "pad"]) -> str:
-    """Describe the one or two steps by which `fit_picture` brings a picture to a size."""
+def describe_fit(
+    whole: tuple[int, int], between: tuple[int, int], size: tuple[int, int], how: Literal["crop", "pad"]
+) -> str:
+    """Describe the one or two steps by which a picture is brought to a size, as in `fit_picture`.
+
+    Args:
+        whole: (height, width) of the picture.
+        between: (height, width) after the first step: of what is cropped of it, or of the whole scaled.
+        size: (height, width) of the result.
+        how: the picture is fitted.
+
+    Returns:
+        Words such as "centre-cropped 800×480 to 480×480, scaled to 64×64"; empty when nothing is done.
+    """
     first, second = ("centre-cropped", "scaled") if how == "crop" else ("scaled", "padded")
-    between, steps = (_cropped if how == "crop" else _padded)(whole, size), []
-    if between != whole:
-        steps.append(f"{first} {format_size(whole)} to {format_size(between)}")
+    steps = [f"{first} {format_size(whole)} to {format_size(between)}"] if between != whole else []
     if between != size:
         start = "" if steps else f" {format_size(between)}"
         steps.append(f"{second}{start} to {format_size(size)}")

@@ -38,7 +38,7 @@ def _clamped(values: Tensor, owner: str, lowest: float, highest: float) -> Tenso
 
 def to_bytes(values: Tensor) -> Tensor:
     """Convert floats in [0, 1] to uint8; those outside are clamped, since they would wrap around."""
-    return values.clamp(0, 1).mul(255).round().byte()
+    return values.clamp(0, 1).mul_(255).round_().byte()
 
 
 def frame_batch(images: Any, owner: str) -> Tensor:

@@ -3,13 +3,10 @@
 Clips are float tensors (F, H, W, 3), RGB in [0, 1].
 """
 
-import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,12 +18,11 @@ from ..storage.files import replacing, require_file
 from .pictures import format_size
 from .pixel_values import to_bytes
 from .video_decoding import decode
+from .video_encoding import encoder
 from .video_times import pace_of_durations, pace_of_times
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-VIDEO_EXTENSIONS = (".mp4", ".mov", ".mkv", ".gif", ".webp")
+_ANIMATIONS = (".gif", ".webp")
+VIDEO_EXTENSIONS = (".mp4", ".mov", ".mkv", *_ANIMATIONS)
 # 10 s of 1080p at 24 frames a second: 6 GB as floats.
 MAX_CLIP_PIXELS = 500_000_000
 # Common to the encoders and to what players show.
@@ -38,36 +34,102 @@ def check_writable(path: str | Path) -> Path:
     return files.check_writable(path, VIDEO_EXTENSIONS)
 
 
-def write_video(frames: Tensor, path: str | Path, fps: float) -> None:
+def check_rate(path: Path, fps: float) -> None:
+    """Check that a file can play so many frames per second.
+
+    The range is 0.1 to 240, for GIF 0.1 to 50, since players slow down faster ones.
+
+    Raises:
+        MIVAError: it cannot.
+    """
+    extension = path.suffix.lower()
+    fastest = 50 if extension == ".gif" else 240
+    if not 0.1 <= fps <= fastest:
+        raise MIVAError(f"A {extension} file cannot play {fps} frames per second: choose from 0.1 to {fastest}.")
+
+
+def check_length(path: Path, size: tuple[int, int], frames: int) -> None:
+    """Check that the memory holds an animation; a video of any length is written frame by frame.
+
+    Args:
+        path: the file; its ending selects the format.
+        size: (height, width) of the clip.
+        frames: its length.
+
+    Raises:
+        MIVAError: it is a GIF or WebP of more than `MAX_CLIP_PIXELS`.
+    """
+    extension, most = path.suffix.lower(), MAX_CLIP_PIXELS // (size[0] * size[1])
+    if extension in _ANIMATIONS and frames > most:
+        raise MIVAError(
+            f"A {extension} file of {format_size(size)} can have up to {most} frames, but more were asked for: write "
+            "an .mp4, a shorter clip or a smaller one."
+        )
+
+
+def write_video(frames: Iterable[Tensor], path: str | Path, fps: float) -> None:
     """Write a clip as a video or an animation; an older file is replaced only once the new one is complete.
 
     .mp4, .mov and .mkv are H.264 (yuv420p, crf 16; an odd side is made even by repeating the last line); .gif and .webp
     are animations that loop. GIF keeps time in hundredths of a second, so its frames last unevenly at most rates.
 
     Args:
-        frames: (F, H, W, 3) float, sides up to 8192; values are clipped to [0, 1].
+        frames: each (H, W, 3) float, sides up to 8192; values are clipped to [0, 1]. A tensor (F, H, W, 3), or what
+            makes one after another: of a video only some are held in memory, of an animation all, in bytes.
         path: the file; its ending selects the format, its folder must exist.
-        fps: frames per second, 0.1..240, for GIF at most 50 (players slow down faster ones).
+        fps: frames per second, see `check_rate`.
 
     Raises:
         MIVAError: the clip or `fps` is not as above, or the file cannot be written.
     """
+    with video_writer(path, fps) as add:
+        for frame in frames:
+            add(frame)
+
+
+@contextmanager
+def video_writer(path: str | Path, fps: float) -> Iterator[Callable[[Tensor], None]]:
+    """Write a clip as `write_video` does, frame by frame, so that several files can grow together.
+
+    The file is there once the block has ended well, and not at all otherwise.
+
+    Args:
+        path: as in `write_video`.
+        fps: as in `write_video`.
+
+    Yields:
+        A function that takes the next frame, (H, W, 3) float.
+
+    Raises:
+        MIVAError: as from `write_video`.
+    """
     path = check_writable(path)
-    pixels = checked_bytes(frames, ndim=4)
-    extension = path.suffix.lower()
-    fastest = 50 if extension == ".gif" else 240
-    if not 0.1 <= fps <= fastest:
-        raise MIVAError(f"A {extension} file cannot play {fps} frames per second: choose from 0.1 to {fastest}.")
-    height, width = pixels.shape[1:3]
+    check_rate(path, fps)
+    size: tuple[int, int] | None = None
+    count = 0
+    with replacing(path) as temporary, encoder(temporary, fps) as encode:
+
+        def add(frame: Tensor) -> None:
+            nonlocal size, count
+            pixels = checked_bytes(frame, ndim=3)
+            size = _checked_size(pixels, size)
+            count += 1
+            check_length(path, size, count)
+            encode(pixels)
+
+        yield add
+        if not count:
+            raise MIVAError("A clip (F, H, W, 3) of floats is needed, but got one without frames.")
+
+
+def _checked_size(pixels: np.ndarray, before: tuple[int, int] | None) -> tuple[int, int]:
+    """The (height, width) of a frame, which must be that of the frames before, if there were any."""
+    height, width = pixels.shape[:2]
+    if before not in (None, (height, width)):
+        raise MIVAError(f"A clip has one size, but a frame of {width}×{height} follows one of {format_size(before)}.")
     if max(height, width) > MAX_SIDE:
         raise MIVAError(f"A clip of {width}×{height} cannot be written: its sides may have up to {MAX_SIDE} pixels.")
-    with replacing(path) as temporary:
-        if extension == ".gif":
-            _write_gif(pixels, temporary, fps)
-        elif extension == ".webp":
-            _write_webp(pixels, temporary, fps)
-        else:
-            _write_h264(pixels, temporary, fps)
+    return height, width
 
 
 @dataclass(frozen=True)
@@ -211,52 +273,3 @@ def checked_bytes(values: Tensor, ndim: int) -> np.ndarray:
     if values.isnan().any():
         raise MIVAError("The frames hold NaN: the sampling failed, try float32 or fewer or weaker adapters.")
     return to_bytes(values).numpy()
-
-
-def _write_h264(pixels: np.ndarray, path: Path, fps: float) -> None:
-    import av
-
-    # H.264 with shared colour samples has even sides.
-    pixels = np.pad(pixels, ((0, 0), (0, pixels.shape[1] % 2), (0, pixels.shape[2] % 2), (0, 0)), mode="edge")
-    rate = Fraction(fps).limit_denominator(1001)
-    try:
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
-            stream.height, stream.width = pixels.shape[1:3]
-            stream.pix_fmt = "yuv420p"
-            # Written and marked as BT.709: players guess the matrix of an unmarked file by its size.
-            stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
-            stream.codec_context.color_range = 1
-            for i, image in enumerate(pixels):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                frame.pts, frame.time_base = i, 1 / rate
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO):
-            raise
-        raise MIVAError(f"The H.264 encoder refused a clip of {pixels.shape[2]}×{pixels.shape[1]}: {error}.") from error
-
-
-def _write_gif(pixels: np.ndarray, path: Path, fps: float) -> None:
-    from PIL import Image
-
-    # One palette, from frames all over the clip: palettes of their own make still backgrounds flicker.
-    chosen = pixels[np.unique(np.linspace(0, len(pixels) - 1, 8).round().astype(int))]
-    palette = Image.fromarray(np.concatenate(chosen)).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
-    images = [Image.fromarray(image).quantize(palette=palette) for image in pixels]
-    _save_animation(images, path, fps, tick=10, optimize=False)
-
-
-def _write_webp(pixels: np.ndarray, path: Path, fps: float) -> None:
-    from PIL import Image
-
-    _save_animation([Image.fromarray(image) for image in pixels], path, fps, tick=1, quality=92)
-
-
-def _save_animation(images: list["Image.Image"], path: Path, fps: float, tick: int, **options: Any) -> None:
-    """Save with durations in multiples of `tick` ms, rounded so that the clip as a whole keeps its rate."""
-    ends = [tick * round(1000 / tick * i / fps) for i in range(len(images) + 1)]
-    durations = [end - start for start, end in pairwise(ends)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)

@@ -15,9 +15,6 @@ from .sprite import corners_of, cut_sprite
 from .staging import Staging
 from .view import View
 
-_MARGIN = 4
-"""Pixels beyond what frames show that bicubic sampling and the smoothing before it look at."""
-
 
 def cut_layers(
     picture: np.ndarray, masks: Mapping[str, np.ndarray], view: View, staging: Staging, times: np.ndarray
@@ -76,10 +73,11 @@ def _moving(
     """The ground of a moving camera, continued where frames see beyond the picture."""
     height, width = picture.shape[:2]
     seen = from_view[:2, :2] @ places + from_view[:2, 2:]
-    before, behind = _MARGIN - seen.min(1), seen.max(1) + _MARGIN - [width - 1, height - 1]
+    # A pixel goes on for half its width around its place.
+    before, behind = -0.5 - seen.min(1), seen.max(1) - [width - 0.5, height - 0.5]
     wanted = ((before[1], height), (behind[1], height), (before[0], width), (behind[0], width))
     # Half a picture of mirror image on each side bounds the memory; beyond, all of that is mirrored once more.
-    top, bottom, left, right = (int(np.clip(np.ceil(rim), 0, side // 2)) for rim, side in wanted)
+    top, bottom, left, right = (int(np.clip(np.ceil(rim - 1e-6), 0, side // 2)) for rim, side in wanted)
     shift = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
     with_subjects = mirrored(picture, (top, bottom, left, right))
     without = with_subjects if plate is picture else mirrored(plate, (top, bottom, left, right))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,31 +10,16 @@ from torch import Tensor
 from ..errors import MIVAError
 from ..media.pictures import format_size
 from .compositing import Layers
+from .frame import SceneFrame
 from .layer_motion import fit_motions
 from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
 from .view import View
-from .window import Window, window_inside
-
-Edges = Literal["inside", "mirror"]
-EDGES: tuple[Edges, ...] = ("inside", "mirror")
+from .window import EDGES, Edges, Window, window_inside
 
 _LEAST, _MOST = 1e-4, 0.98
 """Shares of a view that a mask covers so that there is both a subject and a ground."""
-
-
-@dataclass(frozen=True, eq=False)
-class SceneFrame:
-    """A frame of a clip.
-
-    Attributes:
-        pixels: (H, W, 3) float32 in [0, 1].
-        masks: (H, W) in [0, 1] by the name of the subject: what is seen of it.
-    """
-
-    pixels: Tensor
-    masks: dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)

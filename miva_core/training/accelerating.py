@@ -45,27 +45,37 @@ def mixed_precision(precision: Precision, dtype: torch.dtype) -> Literal["bf16",
 
 @contextmanager
 def own_accelerator(device: torch.device, mixed: Literal["bf16", "fp16"] | None) -> Iterator["Accelerator"]:
-    """An accelerator that moves nothing to a device by itself.
-
-    What Accelerate keeps for the whole process, of which a program around this one may have its own, is put back.
+    """An accelerator that moves nothing to a device by itself, see `own_state`.
 
     Args:
         device: where the model is.
         mixed: what the model computes in, where that is not the dtype of its weights.
     """
     from accelerate import Accelerator, InitProcessGroupKwargs
-    from accelerate.state import AcceleratorState, GradientState, PartialState
 
-    kept = {state: dict(state._shared_state) for state in (AcceleratorState, PartialState, GradientState)}
-    joined = torch.distributed.is_initialized()
-    AcceleratorState._shared_state.clear()
-    try:
+    with own_state():
         yield Accelerator(
             device_placement=False,
             cpu=device.type == "cpu",
             mixed_precision=mixed or "no",
             kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
+
+
+@contextmanager
+def own_state() -> Iterator[None]:
+    """Let Accelerate be used within a block, without a trace afterwards.
+
+    What it keeps for the whole process, of which a program around this one may have its own, is put back, and a group
+    of processes that was made is left.
+    """
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    kept = {state: dict(state._shared_state) for state in (AcceleratorState, PartialState, GradientState)}
+    joined = torch.distributed.is_initialized()
+    AcceleratorState._shared_state.clear()
+    try:
+        yield
     finally:
         if not joined and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

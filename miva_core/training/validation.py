@@ -122,7 +122,7 @@ def try_on(
             validation.picture,
             # by whose name warnings call it
             [Motion(adapter, mask=validation.mask, name=validation.label)],
-            RunOptions(seed, steps),
+            RunOptions(seed, steps, render="latents"),
             callback,
         )
         for validation in validations

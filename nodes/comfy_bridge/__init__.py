@@ -4,6 +4,7 @@ No other files touch ComfyUI's own modules. They are imported inside the functio
 its tests run without ComfyUI.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from ...miva_core.text.markup import as_markup
 from ...miva_core.text.terminal import in_ascii
 
 if TYPE_CHECKING:
+    from ...miva_core.animation.clip import Progress
     from ...miva_core.bases.base import Base
 
 
@@ -93,6 +95,13 @@ def to_intermediate(tensor: Tensor) -> Tensor:
     return tensor.to(memory.intermediate_device())
 
 
+def free_intermediate_memory() -> int:
+    """Bytes that are free where ComfyUI keeps the results of nodes."""
+    import comfy.model_management as memory
+
+    return int(memory.get_free_memory(memory.intermediate_device()))
+
+
 def check_interrupted() -> None:
     """Raise ComfyUI's own exception if the user has asked to stop."""
     import comfy.model_management as memory
@@ -143,7 +152,7 @@ class ProgressBar:
         Args:
             done: steps done so far.
             total: steps in all.
-            preview: a picture from `preview_of` or a `latent_previewer`, or None.
+            preview: a picture from `preview_of` or a `run_previewer`, or None.
         """
         self._bar.update_absolute(done, total, preview)
 
@@ -179,8 +188,11 @@ def preview_of(picture: Tensor) -> Any:
     return "JPEG", Image.fromarray(to_bytes(picture).cpu().numpy()), 512
 
 
-def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
-    """Make a function that turns latents (1, C, F, h, w) and the number of a frame into a preview of that frame.
+def run_previewer(base: "Base") -> Callable[["Progress", int], Any] | None:
+    """Make a function that turns the state of a run and the number of a frame into a preview of that frame.
+
+    What a base paints is shown by ComfyUI's own latent previews where it has them, which are much quicker than a
+    decoder; all else as it will look.
 
     Returns:
         The function, or None if the user wants no previews.
@@ -192,17 +204,17 @@ def latent_previewer(base: "Base") -> Callable[[Tensor, int], Any] | None:
     if args.preview_method == LatentPreviewMethod.NoPreviews:
         return None
     latent_format = find_base(base.name).latent_format
-    if latent_format is None:
-        return lambda latents, frame: preview_of(base.decode(latents)[frame])
+    if latent_format is None or base.predicts_flow:
+        return lambda progress, frame: preview_of(progress.preview(frame))
     kind = getattr(comfy.latent_formats, latent_format)()
     # Through the module, where other packs put their own.
     previewer = latent_preview.get_previewer(base.device, kind)
     if previewer is None:
         return None
 
-    def show(latents: Tensor, frame: int) -> Any:
+    def show(progress: "Progress", frame: int) -> Any:
         # A previewer shows the first frame, some of other packs all of them.
-        turned = latents.roll(-frame, dims=2)
+        turned = progress.latents.roll(-math.ceil(frame / base.stride), dims=2)
         frames = turned if kind.latent_dimensions == 3 else turned[0].transpose(0, 1)
         return previewer.decode_latent_to_preview_image("JPEG", frames)
 

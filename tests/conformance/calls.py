@@ -20,7 +20,7 @@ CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6
 SMALL = MIVAConfig(cfa_rank=3, ca_rank=4, ta_rank=2)
 """The default config with tiny ranks."""
 GATE_STD = 0.02
-QUICK = {"steps": 2, "adain": False}
+QUICK = {"steps": 2, "adain": False, "render": "latents"}
 
 
 def fresh_adapter(base: Base, config: MIVAConfig) -> MIVAAdapter:
@@ -118,7 +118,7 @@ def run(
     callback: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Clip:
-    """A short clip, by adapters with their strengths, masks and spans, all by name."""
+    """A short clip as the network paints it, by adapters with their strengths, masks and spans, all by name."""
     motions = [
         Motion(adapter, strength, (masks or {}).get(name), name, (spans or {}).get(name, (0.0, 1.0)))
         for name, (adapter, strength) in adapters.items()

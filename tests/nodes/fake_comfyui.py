@@ -48,6 +48,7 @@ class FakeComfyUI:
         written: what was written onto nodes, with their ids.
         stop_at: what a progress bar shows when the user presses stop, (done, total), if ever.
         half: whether its device computes in half precision.
+        free_memory: bytes, on every device.
     """
 
     def __init__(self, root: Path) -> None:
@@ -60,6 +61,7 @@ class FakeComfyUI:
         self.written: list[tuple[str, str]] = []
         self.stop_at: tuple[int, int] | None = None
         self.half = False
+        self.free_memory = 10**12
         self.stopped = False
         self.modules = self._modules()
 
@@ -137,6 +139,7 @@ class FakeComfyUI:
             "get_torch_device": lambda: cpu,
             "unet_offload_device": lambda: cpu,
             "intermediate_device": lambda: cpu,
+            "get_free_memory": lambda device: self.free_memory,
             "should_use_fp16": lambda device: self.half,
             "should_use_bf16": lambda device: self.half,
             "load_models_gpu": load_models_gpu,

@@ -17,11 +17,14 @@ from node_runs import motion, run, shown
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, load_base
+from miva_core import MIVAAdapter, MIVAConfig, MIVAError, Motion, RunOptions, Timing, animate, load_base
 from miva_core.bases.animatediff import loading as animatediff
 from miva_core.bases.base import Base
 from miva_core.bases.registry import BASES
 from miva_core.bases.wan import loading as wan
+from miva_core.media.pictures import format_size
+from miva_core.rendering.timing import FPS
+from miva_core.rendering.view import USUAL_SIDE
 from tests.unit.single_files import UNET, VAE, motion_module, original_vae, stable_diffusion
 from tests.unit.single_files import WAN as WAN_SHAPE
 
@@ -180,15 +183,29 @@ def test_the_sampler_tells_the_numbers_of_every_base(files: Path) -> None:
     assert [base.name for base in bases] == list(BASES)
     texts = tooltips(MIVASampler)
     assert re.findall(r"(\d+) for", texts["steps"]) == [str(base.steps) for base in bases]
+    assert [base.predicts_flow for base in bases] == [True, False, False]
+    painting = bases[1:]
     for place, side in enumerate(("height", "width")):
-        assert in_brackets([base.size[place] for base in bases]) in texts[side]
-    assert in_brackets([base.frames for base in bases]) in texts["frames"]
+        assert in_brackets([base.size[place] for base in painting]) in texts[side]
+        assert f"up to {USUAL_SIDE} on the longer side" in texts[side]
+    assert in_brackets([base.frames for base in painting]) in texts["frames"]
     # The file of a motion module says how far it reaches; the best one reaches as far as the default.
-    longest = [bases[0].longest, animatediff.meta_unet().config.motion_max_seq_length, bases[2].longest]
-    assert re.findall(r"(\d+) with [^t]", texts["frames"]) == [str(frames) for frames in longest[1:]]
-    assert f"At most {longest[0]} with the built-in base" in texts["frames"]
+    longest = [animatediff.meta_unet().config.motion_max_seq_length, bases[2].longest]
+    assert re.findall(r"(\d+) with [^t]", texts["frames"]) == [str(frames) for frames in longest]
+    assert f"({format_size(bases[0].size)} for the built-in one)" in texts["render"]
+    assert f"0: {FPS:g}. The others make {painting[0].fps}." in texts["fps"] and painting[0].fps == painting[1].fps
+    seconds = bases[0].frames / bases[0].fps
+    assert f"0: {seconds:g}, there and back {2 * seconds:g}." in texts["duration"]
     assert f"({bases[0].frames} frames, Wan {bases[2].frames})" in MIVADataset.define_schema().description
     assert bases[1].frames == bases[0].frames
+
+
+@pytest.mark.parametrize("name", ["fps", "duration"])
+def test_no_widget_goes_beyond_what_a_clip_can_be(name: str) -> None:
+    (widget,) = (one for one in MIVASampler.define_schema().inputs if one.id == name)
+    Timing(**{name: widget.as_dict()["max"]})
+    with pytest.raises(MIVAError):
+        Timing(**{name: widget.as_dict()["max"] + 1})
 
 
 def test_a_training_tells_the_numbers_of_every_base() -> None:

@@ -88,6 +88,8 @@ def square() -> Tensor:
 def agree(base: Base, motions: list[Motion], frames: int, **options: Any) -> None:
     """A clip made on the card is the one made on the CPU."""
     picture = torch.rand(*SIZE, 3, generator=torch.Generator().manual_seed(0))
+    usual = {"render": "latents"} | ({} if "sigmas" in options else {"steps": 2})
+    chosen = RunOptions(size=SIZE, frames=frames, **(usual | options))
     clips = []
     for where in (nullcontext(), make_believe_card()):
         with where as card:
@@ -100,8 +102,8 @@ def agree(base: Base, motions: list[Motion], frames: int, **options: Any) -> Non
                 base,
                 picture,
                 motions,
-                RunOptions(size=SIZE, frames=frames, **({} if "sigmas" in options else {"steps": 2}), **options),
-                callback=lambda progress: seen.append(progress.preview()),  # noqa: B023
+                chosen,
+                callback=lambda progress: seen.append(progress.preview(1)),  # noqa: B023
             )
             assert len(seen) == 2 and {shown.device.type for shown in (clip.frames, *clip.masks.values())} == {"cpu"}
             clips.append(clip)
@@ -124,7 +126,7 @@ def test_the_card_refuses_what_lies_on_the_cpu() -> None:
     assert not torch.zeros(2).is_cuda
 
 
-@pytest.mark.parametrize("case", ["plain", "masked", "decoded masks", "two", "sigmas", "start", "caption"])
+@pytest.mark.parametrize("case", ["plain", "masked", "decoded masks", "two", "sigmas", "start", "caption", "full size"])
 def test_animating_on_a_card(case: str) -> None:
     base = load_base("tiny")
     pan, jump = (
@@ -142,6 +144,7 @@ def test_animating_on_a_card(case: str) -> None:
         "sigmas": (plain, {"sigmas": torch.tensor([14.6, 1.0, 0.0])}),
         "start": (plain, {"start": start}),
         "caption": ([], {}),
+        "full size": (plain + masked, {"render": "full"}),
     }[case]
     agree(base, motions, frames=3, **options)
 

@@ -1,14 +1,29 @@
 """The arguments of `animate`."""
 
 import argparse
+import re
 from pathlib import Path
 
 from ...checks import LARGEST
-from .shared import add_base, add_folders, share, whole
+from ...errors import MIVAError
+from ..file_checks import check_parent
+from .shared import add_base, add_folders, number, ranged, share, whole
+
+EASINGS = ("linear", "ease-in", "ease-out", "ease-in-out")
+FORMATS = ("mp4", "gif", "webp")
+SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
 
 
 def add_animate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("picture", type=Path)
+    """Add the arguments of the command."""
+    command.add_argument("source", type=Path, metavar="PICTURE|FOLDER", help="a picture, or a folder of pictures")
+    command.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="CLIP|FOLDER",
+        help="the clip: .mp4, .gif, .webp; of a folder, a folder",
+    )
     command.add_argument(
         "--miva",
         action="append",
@@ -21,33 +36,111 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         "--mask",
         action="append",
         default=[],
-        metavar="NAME=PICTURE",
-        help="where the subject of a masked motion is, white on black; repeat it for each of them",
+        metavar="NAME=PICTURE|FOLDER",
+        help="where the subject of a masked motion is, white on black; repeat it for each of them; for a folder of "
+        "pictures one mask for all, or a folder with masks of the same names",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="CLIP", help="the clip: .mp4, .gif, .webp")
-    command.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
-    command.add_argument(
+    _add_look(command)
+    _add_time(command)
+    _add_run(command)
+    add_base(command)
+    add_folders(command)
+
+
+def _add_look(command: argparse.ArgumentParser) -> None:
+    look = command.add_argument_group("what the clip shows")
+    look.add_argument(
+        "--size",
+        type=_size,
+        metavar="WIDTHxHEIGHT",
+        help="of the clip; 0 for a side that follows the picture's aspect; one number for a square (default: the "
+        "picture's own size, up to 1024 along the longer side)",
+    )
+    look.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
+    look.add_argument(
+        "--edges",
+        choices=("inside", "mirror"),
+        default="inside",
+        help="inside: a part of the picture is shown, so that a camera never looks beyond it (default); mirror: all of "
+        "it, and what comes into view is mirrored",
+    )
+    look.add_argument(
+        "--render",
+        choices=("full", "latents"),
+        help="full: the picture itself is moved; latents: what the base paints, at its size (default: full where the "
+        "base can, as tiny does)",
+    )
+    look.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
+    look.add_argument(
         "--save-masks",
         action="store_true",
-        help="also write the subjects' masks as generated with the clip, each beside it as CLIP_NAME_mask",
+        help="also write the subjects' masks as they move, each beside the clip as CLIP_NAME_mask",
     )
-    add_base(command)
-    command.add_argument("--seed", type=whole(0, 2**64 - 1), default=0, help="another seed, another clip (default: 0)")
-    command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
-    command.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip (default: the base's own)")
-    command.add_argument("--size", metavar="WIDTHxHEIGHT", help="size of the clip (default: the base's own)")
-    command.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
-    command.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
-    command.add_argument(
+    look.add_argument("--format", choices=FORMATS, help="of the clips of a folder (default: mp4)")
+
+
+def _add_time(command: argparse.ArgumentParser) -> None:
+    time = command.add_argument_group("how long and how fast")
+    time.add_argument("--fps", type=ranged(1, 120), help="frames a second (default: 24)")
+    time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
+    time.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip in frames, in place of --duration")
+    time.add_argument(
+        "--easing", choices=EASINGS, default="linear", help="how the speed changes on the way (default: linear)"
+    )
+    time.add_argument("--loop", action="store_true", help="there and back, to be repeated without a seam")
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    run = command.add_argument_group("how the base runs")
+    run.add_argument(
+        "--seed",
+        type=whole(0, 2**64 - 1),
+        default=0,
+        help="another seed, another clip; of a folder, all pictures have the same (default: 0)",
+    )
+    run.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
+    run.add_argument("--no-dct", action="store_true", help="start from plain noise in the low band, too")
+    run.add_argument(
         "--dct-strength",
         type=share,
         metavar="A",
         help="share of the picture in the low band, 0 to 1 (the tiny base hardly heeds it)",
     )
-    command.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
-    command.add_argument(
+    run.add_argument("--no-shared-noise", action="store_true", help="draw every frame's noise by itself")
+    run.add_argument(
         "--adain",
         action=argparse.BooleanOptionalAction,
         help="match the frames' statistics to the picture's at the end (default: as the base wants it)",
     )
-    add_folders(command)
+
+
+def _size(text: str) -> tuple[int | None, int | None]:
+    """The type of an option that is a size: "1280x720" gives (720, 1280), "1280x0" (None, 1280), "512" (512, 512)."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6})\s*)?", text)
+    if not match or not (int(match[1]) or int(match[2] or 0)):
+        raise argparse.ArgumentTypeError(
+            f"the size {text!r} is not understood: write width x height such as 1280x720, 1280x0 for the picture's "
+            "aspect, or one number for a square"
+        )
+    width, height = int(match[1]), int(match[2] or match[1])
+    if not all(side == 0 or SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (width, height)):
+        raise argparse.ArgumentTypeError(
+            f"the size {text!r} is out of range: each side must be from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"
+        )
+    return height or None, width or None
+
+
+def check_animate(options: argparse.Namespace) -> None:
+    """Refuse options that do not go together, before anything is loaded."""
+    if options.frames and options.duration:
+        raise MIVAError("--frames and --duration both say how long the clip is: leave one of them out.")
+    if not options.source.is_dir():
+        if options.format:
+            raise MIVAError("--format is for a folder of pictures: of one, the ending of --out says it.")
+        return
+    options.format = options.format or "mp4"
+    if options.sheet:
+        raise MIVAError("--sheet shows one clip: leave it out for a folder of pictures.")
+    if options.out.exists() and not options.out.is_dir():
+        raise MIVAError(f"{options.out} is a file, but the clips of a folder need a folder: name one in --out.")
+    check_parent(options.out)

@@ -77,9 +77,17 @@ def number(above: float, high: float) -> Callable[[str], float]:
     return read
 
 
-def share(text: str) -> float:
-    """The type of an option that is a number from 0 to 1."""
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+def ranged(low: float, high: float) -> Callable[[str], float]:
+    """The type of an option that is a number from `low` to `high`."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if low <= float(text) <= high:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+
+    return read
+
+
+share = ranged(0, 1)
+"""The type of an option that is a number from 0 to 1."""

@@ -56,8 +56,10 @@ class _Output:
 class _Widget(Input):
     """What an artist sets on the node itself."""
 
-    def __init__(self, id: str, tooltip: str | None, advanced: bool | None, default: Any, **extra: Any) -> None:
-        super().__init__(id, tooltip=tooltip)
+    def __init__(
+        self, id: str, tooltip: str | None, advanced: bool | None, default: Any, optional: bool = False, **extra: Any
+    ) -> None:
+        super().__init__(id, optional=optional, tooltip=tooltip)
         self.default = default
         self._info |= {"advanced": advanced, "default": default, **extra}
 
@@ -102,9 +104,15 @@ class Boolean:
         io_type = "BOOLEAN"
 
         def __init__(
-            self, id: str, *, default: bool | None = None, tooltip: str | None = None, advanced: bool | None = None
+            self,
+            id: str,
+            *,
+            optional: bool = False,
+            default: bool | None = None,
+            tooltip: str | None = None,
+            advanced: bool | None = None,
         ) -> None:
-            super().__init__(id, tooltip, advanced, default)
+            super().__init__(id, tooltip, advanced, default, optional)
 
 
 class Int:
@@ -139,6 +147,7 @@ class Float:
             id: str,
             *,
             display_name: str | None = None,
+            optional: bool = False,
             default: float | None = None,
             min: float | None = None,
             max: float | None = None,
@@ -148,7 +157,7 @@ class Float:
             advanced: bool | None = None,
         ) -> None:
             numbers = {"min": min, "max": max, "step": step, "round": round}
-            super().__init__(id, display_name, tooltip, advanced, default, **numbers)
+            super().__init__(id, display_name, tooltip, advanced, default, optional=optional, **numbers)
 
 
 class String:
@@ -178,11 +187,12 @@ class Combo:
             id: str,
             options: Sequence[str],
             *,
+            optional: bool = False,
             default: str | None = None,
             tooltip: str | None = None,
             advanced: bool | None = None,
         ) -> None:
-            super().__init__(id, tooltip, advanced, default, multiselect=False, options=options)
+            super().__init__(id, tooltip, advanced, default, optional, multiselect=False, options=options)
             self.options = options
             if default is not None and default not in options:
                 raise ValueError(f"{id} is {default!r} by default, which is none of {', '.join(options)}.")

@@ -1,7 +1,10 @@
+"""Runs whose frames the network paints, and what every run refuses."""
+
 import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,7 +41,9 @@ pytestmark = [
 OFF_AT_THE_END = pytest.mark.filterwarnings("ignore:.* is off at the last step")
 
 CONFIGS = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2), MIVAConfig(cfa_rank=3, ca_rank=2, ta_rank=2, ca_act="softmax")
-QUICK = RunOptions(steps=2, frames=4)
+painted = partial(RunOptions, render="latents")
+"""Options of a run whose frames the network paints."""
+QUICK = painted(steps=2, frames=4)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def assert_close(one: Clip, other: Clip) -> None:
 
 
 def test_a_clip_has_the_shape_and_rate_of_its_base(base: Base, picture: Tensor) -> None:
-    clip = animate(base, picture, [], RunOptions(steps=1))
+    clip = animate(base, picture, [], painted(steps=1))
     assert clip.frames.shape == (base.frames, *base.size, 3) and clip.fps == base.fps
     assert clip.frames.dtype == torch.float32 and clip.frames.device.type == "cpu"
     assert clip.frames.min() >= 0 and clip.frames.max() <= 1
@@ -147,7 +152,7 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
                 base,
                 picture,
                 [Motion(pair[0], name="one", span=(start, end))],
-                RunOptions(steps=4, frames=4, **options),
+                painted(steps=4, frames=4, **options),
             )
         texts = [str(warning.message) for warning in caught if warning.category is MIVAWarning]
         return [text for text in texts if " is off at " in text]
@@ -161,7 +166,7 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
 
 @OFF_AT_THE_END
 def test_spans_can_be_changed_while_running(base: Base, picture: Tensor, pair: tuple) -> None:
-    one, four = Motion(pair[0], name="one"), RunOptions(steps=4, frames=4)
+    one, four = Motion(pair[0], name="one"), painted(steps=4, frames=4)
 
     def cut(progress: Progress) -> None:
         if progress.step == 1:
@@ -193,12 +198,12 @@ def test_what_has_the_wrong_type_is_named(base: Base, picture: Tensor, arguments
 
 def test_a_span_without_a_step_is_refused(base: Base, picture: Tensor, pair: tuple) -> None:
     with pytest.raises(MIVAError, match=r"holds none of the 4"):
-        animate(base, picture, [Motion(pair[0], name="one", span=(0.3, 0.45))], RunOptions(steps=4))
+        animate(base, picture, [Motion(pair[0], name="one", span=(0.3, 0.45))], painted(steps=4))
 
 
 @pytest.mark.parametrize("name", ["a b", "v1.5", "model", "self", "weights", "", "sites/x", "größer"])
 def test_any_name_will_do(base: Base, picture: Tensor, pair: tuple, name: str) -> None:
-    tiny = RunOptions(steps=1, frames=2, size=(16, 16))
+    tiny = painted(steps=1, frames=2, size=(16, 16))
     clip = animate(base, picture, [Motion(pair[0], 0.6, name=name), Motion(pair[1], 0.4, name="other")], tiny)
     plain = [Motion(pair[0], 0.6), Motion(pair[1], 0.4)]
     assert torch.equal(clip.frames, animate(base, picture, plain, tiny).frames)
@@ -237,9 +242,10 @@ def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
     seen: list[tuple[int, int, Tensor]] = []
 
     def note(progress: Progress) -> None:
-        seen.append((progress.step, progress.steps, progress.preview()))
+        shown = torch.stack([progress.preview(frame) for frame in range(progress.frames)])
+        seen.append((progress.step, progress.steps, shown))
 
-    clip = animate(base, picture, [], RunOptions(steps=3, frames=4, adain=False), note)
+    clip = animate(base, picture, [], painted(steps=3, frames=4, adain=False), note)
     assert [(step, steps) for step, steps, _ in seen] == [(1, 3), (2, 3), (3, 3)]
     assert all(preview.shape == clip.frames.shape for *_, preview in seen)
     assert all(torch.equal(preview[0], clip.frames[0]) for *_, preview in seen)
@@ -314,9 +320,9 @@ def test_another_scheduler_comes_to_the_same_clip(base: Base, picture: Tensor) -
     """Solvers of one equation meet as steps grow."""
     options = {"frames": 3, "seed": 2}
     unipc = UniPCMultistepScheduler.from_config(base.scheduler.config)
-    reference = animate(base, picture, [], RunOptions(**options, steps=60, scheduler=base.scheduler)).frames
-    other = animate(base, picture, [], RunOptions(**options, steps=60, scheduler=unipc)).frames
-    coarse = animate(base, picture, [], RunOptions(**options, steps=2, scheduler=base.scheduler)).frames
+    reference = animate(base, picture, [], painted(**options, steps=60, scheduler=base.scheduler)).frames
+    other = animate(base, picture, [], painted(**options, steps=60, scheduler=unipc)).frames
+    coarse = animate(base, picture, [], painted(**options, steps=2, scheduler=base.scheduler)).frames
     assert (other - reference).abs().mean() < 0.02 < 4 * (coarse - reference).abs().mean()
 
 
@@ -386,7 +392,7 @@ def test_with_a_start_masks_are_drawn_as_without(base: Base, picture: Tensor, ma
                 base,
                 picture,
                 [Motion(jump, mask=mask, name="jump")],
-                RunOptions(seed=seed, start=start, steps=3, frames=4),
+                painted(seed=seed, start=start, steps=3, frames=4),
             )
         finally:
             watch.remove()
@@ -463,7 +469,7 @@ def test_other_starts_are_refused_before_the_model_runs(base: Base, picture: Ten
 )
 def test_options_out_of_range_are_refused(base: Base, picture: Tensor, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MIVAError, match=message):
-        animate(base, picture, [], RunOptions(**options))
+        animate(base, picture, [], painted(**options))
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, "1", None])
@@ -491,7 +497,7 @@ def test_other_tensors_are_refused_as_pictures(base: Base, wrong: Tensor) -> Non
 
 def test_a_scheduler_for_another_noise_is_refused(base: Base, picture: Tensor) -> None:
     with pytest.raises(MIVAError, match=r"make it by DDIMScheduler\.from_config\(base\.scheduler\.config\)"):
-        animate(base, picture, [], RunOptions(scheduler=DDIMScheduler(clip_sample=False)))
+        animate(base, picture, [], painted(scheduler=DDIMScheduler(clip_sample=False)))
 
 
 @pytest.mark.parametrize("chosen", [0, 1])
@@ -506,7 +512,7 @@ def test_values_beyond_the_range_are_refused(base: Base, picture: Tensor) -> Non
     with pytest.raises(MIVAError, match=r"values from .* to .*: scale"):
         animate(base, picture * 255, [], QUICK)
     with pytest.raises(MIVAError, match=r"must be \(height, width\)"):
-        animate(base, picture, [], RunOptions(size=(64, 64, 64)))
+        animate(base, picture, [], painted(size=(64, 64, 64)))
 
 
 def test_the_largest_values_of_a_file_still_make_a_clip(base: Base, picture: Tensor, make_adapter: Callable) -> None:

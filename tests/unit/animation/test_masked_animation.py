@@ -1,4 +1,4 @@
-"""Whole runs with masked adapters on the built-in base."""
+"""Whole runs with masked adapters on the built-in base, whose frames the network paints."""
 
 import warnings
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from miva_core.errors import MIVAError, MIVAWarning
 
 PLAIN = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2)
 MASKED = MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2, mask=True)
-QUICK = RunOptions(steps=3, frames=4)
+QUICK = RunOptions(steps=3, frames=4, render="latents")
 
 
 @pytest.fixture(scope="module")

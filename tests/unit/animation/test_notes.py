@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from miva_core.errors import MIVAWarning
 from miva_core.measure.metrics import clip_flow, median_flow
 from miva_core.media.pictures import fit_picture, read_picture
 
+painted = partial(RunOptions, render="latents")
+"""Options of a run whose frames the network paints."""
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WEAK = pytest.mark.filterwarnings("ignore:These steps end in weak noise")
@@ -39,7 +42,7 @@ def photo(tiny: Base) -> Tensor:
 def pan(tiny: Base, photo: Tensor) -> Callable[..., Tensor]:
     """pan(weight, **options): the frames of a pan to the left."""
     adapter = MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone)
-    return lambda weight, **options: animate(tiny, photo, [Motion(adapter, weight)], RunOptions(**options)).frames
+    return lambda weight, **options: animate(tiny, photo, [Motion(adapter, weight)], painted(**options)).frames
 
 
 def to_the_right(frames: Tensor) -> float:
@@ -128,7 +131,7 @@ def test_sums_of_weights_are_told_where_they_are_odd(
 
 def test_a_clip_says_what_is_odd_about_it_and_how_its_picture_was_fitted(tiny: Base) -> None:
     pan = Motion(MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone), 0.5, name="pan")
-    quick = RunOptions(steps=1, frames=2)
+    quick = painted(steps=1, frames=2)
     clip = animate(tiny, torch.rand(64, 64, 3), [pan], quick)
     assert clip.notes == ("pan runs at the weight 0.5; it was trained at 1.",) and clip.fitting == ""
     still = torch.rand(64, 192, 3)
@@ -168,7 +171,7 @@ def test_a_schedule_that_ends_in_weak_noise_breaks_frames_into_blocks(pan: Calla
 def notes_of(base: Base, **options: Any) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MIVAWarning)
-        animate(base, torch.rand(*base.size, 3), [], RunOptions(frames=base.stride + 1, **options))
+        animate(base, torch.rand(*base.size, 3), [], painted(frames=base.stride + 1, **options))
     return [str(warning.message) for warning in caught if warning.category is MIVAWarning]
 
 

@@ -15,7 +15,7 @@ def test_stopping_early_runs_fewer_masks() -> None:
     for stop, expected in ((1.1, [2] * 8 + [1] * 2), (0.0, [2] * 2 + [1] * 8)):
         rows.clear()
         with stopped_masks(stop):
-            clip = animate(base, torch.rand(64, 64, 3), [jump], RunOptions(steps=10, frames=2))
+            clip = animate(base, torch.rand(64, 64, 3), [jump], RunOptions(steps=10, frames=2, render="latents"))
         assert rows == expected
         assert clip.masks["motion"].shape == (2, 64, 64)
 

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -399,6 +400,10 @@ def test_a_schedule_for_another_base_is_refused(kind: str, first: float, words: 
 # --- clips -----------------------------------------------------------------------------------------------------------
 
 
+painted = partial(RunOptions, render="latents")
+"""Options of a run whose frames the network paints."""
+
+
 @pytest.fixture(scope="module")
 def tiny() -> Base:
     return load_base("tiny")
@@ -407,10 +412,10 @@ def tiny() -> Base:
 @pytest.mark.parametrize("steps", [1, 5])
 def test_the_built_in_bases_own_levels_make_its_clip(tiny: Base, steps: int) -> None:
     picture = torch.rand(*tiny.size, 3)
-    expected = animate(tiny, picture, [], RunOptions(steps=steps, frames=4, scheduler=tiny.scheduler))
-    found = animate(tiny, picture, [], RunOptions(sigmas=own_sigmas(tiny.scheduler, steps), frames=4))
+    expected = animate(tiny, picture, [], painted(steps=steps, frames=4, scheduler=tiny.scheduler))
+    found = animate(tiny, picture, [], painted(sigmas=own_sigmas(tiny.scheduler, steps), frames=4))
     torch.testing.assert_close(found.frames, expected.frames, **SINGLE)
-    assert (animate(tiny, picture, [], RunOptions(frames=4)).frames - expected.frames).abs().max() > 5e-3
+    assert (animate(tiny, picture, [], painted(frames=4)).frames - expected.frames).abs().max() > 5e-3
 
 
 def test_a_flow_bases_own_levels_make_its_clip(make_base: Callable[..., Base]) -> None:
@@ -426,11 +431,11 @@ def test_masks_go_along_the_same_levels(tiny: Base, make_adapter: Callable) -> N
     mask = torch.zeros(tiny.size)
     mask[16:40, 8:32] = 1
     picture, motion = torch.rand(*tiny.size, 3), Motion(jump, mask=mask, name="jump")
-    expected = animate(tiny, picture, [motion], RunOptions(steps=4, scheduler=tiny.scheduler, frames=3))
-    found = animate(tiny, picture, [motion], RunOptions(sigmas=own_sigmas(tiny.scheduler, 4), frames=3))
+    expected = animate(tiny, picture, [motion], painted(steps=4, scheduler=tiny.scheduler, frames=3))
+    found = animate(tiny, picture, [motion], painted(sigmas=own_sigmas(tiny.scheduler, 4), frames=3))
     torch.testing.assert_close(found.masks["jump"], expected.masks["jump"], rtol=0, atol=1e-4)
     torch.testing.assert_close(found.frames, expected.frames, rtol=0, atol=1e-4)
-    other = animate(tiny, picture, [motion], RunOptions(sigmas=torch.tensor([9.0, 6.0, 5.0, 4.0, 0.0]), frames=3))
+    other = animate(tiny, picture, [motion], painted(sigmas=torch.tensor([9.0, 6.0, 5.0, 4.0, 0.0]), frames=3))
     assert (other.masks["jump"] - expected.masks["jump"]).abs().max() > 1e-2
 
 
@@ -441,7 +446,7 @@ def test_steps_are_counted_by_the_levels_that_differ(tiny: Base) -> None:
         counted.append((progress.step, progress.steps))
 
     sigmas = torch.tensor([14.6, 14.5999, 3.0, 0.5, 0.0])
-    animate(tiny, torch.rand(*tiny.size, 3), [], RunOptions(sigmas=sigmas, steps=2, frames=2), callback=note)
+    animate(tiny, torch.rand(*tiny.size, 3), [], painted(sigmas=sigmas, steps=2, frames=2), callback=note)
     assert counted == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -454,6 +459,6 @@ def test_wrong_levels_are_told_before_anything_is_run(tiny: Base) -> None:
     try:
         for sigmas, words in (([14.6, 0.0], "The SIGMAS are a list"), (torch.tensor([1.0, 0.0]), "The SIGMAS begin")):
             with pytest.raises(MIVAError, match=words):
-                animate(base, torch.rand(*base.size, 3), [], RunOptions(sigmas=sigmas))
+                animate(base, torch.rand(*base.size, 3), [], painted(sigmas=sigmas))
     finally:
         watch.remove()

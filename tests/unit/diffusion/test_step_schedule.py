@@ -67,8 +67,8 @@ def test_the_built_in_base_ends_early_and_a_chosen_scheduler_does_not() -> None:
     steps: list[Tensor] = []
     tiny.model.register_forward_pre_hook(lambda _, args: steps.append(args[1][0].clone()))
     picture = torch.rand(64, 64, 3)
-    animate(tiny, picture, [], RunOptions(steps=3, frames=4))
+    animate(tiny, picture, [], RunOptions(steps=3, frames=4, render="latents"))
     assert [int(t) for t in steps] == [999, round((999 + tiny.last_timestep) / 2), tiny.last_timestep]
     steps.clear()
-    animate(tiny, picture, [], RunOptions(steps=4, frames=4, scheduler=tiny.scheduler))
+    animate(tiny, picture, [], RunOptions(steps=4, frames=4, scheduler=tiny.scheduler, render="latents"))
     assert [int(t) for t in steps] == [999, 749, 499, 249]

@@ -1,4 +1,6 @@
 import os
+import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -12,7 +14,7 @@ from miva_core.errors import MIVAError
 from miva_core.measure.metrics import psnr
 from miva_core.media import video
 from miva_core.media.contact_sheet import contact_sheet, frames_over_masks
-from miva_core.media.video import check_writable, write_png, write_video
+from miva_core.media.video import check_writable, video_writer, write_png, write_video
 from miva_core.storage import files
 
 
@@ -201,8 +203,10 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("clip", "fps", "message"),
     [
-        (torch.rand(3, 16, 16), 8, r"A clip \(F, H, W, 3\) of floats is needed"),
-        (torch.rand(0, 16, 16, 3), 8, "of floats is needed"),
+        (torch.rand(3, 16, 16), 8, r"A picture \(H, W, 3\) of floats is needed"),
+        (torch.rand(0, 16, 16, 3), 8, "without frames"),
+        ([torch.rand(16, 16, 3), torch.rand(16, 18, 3)], 8, "a frame of 18×16 follows one of 16×16"),
+        ([], 8, "without frames"),
         (torch.zeros(2, 16, 16, 3, dtype=torch.uint8), 8, "of floats is needed"),
         (torch.full((2, 16, 16, 3), float("nan")), 8, "NaN"),
         (torch.rand(1, 8, 8200, 3), 8, "A clip of 8200×8 cannot be written"),
@@ -210,10 +214,79 @@ def test_what_cannot_be_written_is_told_before_sampling(tmp_path: Path, monkeypa
         (torch.rand(2, 16, 16, 3), float("nan"), "cannot play nan frames"),
     ],
 )
-def test_wrong_clips_are_refused(tmp_path: Path, clip: torch.Tensor, fps: float, message: str):
+@pytest.mark.parametrize("ending", ["mp4", "gif", "webp"])
+def test_wrong_clips_are_refused(tmp_path: Path, clip: Iterable[torch.Tensor], fps: float, message: str, ending: str):
     with pytest.raises(MIVAError, match=message):
-        write_video(clip, tmp_path / "clip.mp4", fps)
+        write_video(clip, tmp_path / f"clip.{ending}", fps)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["clip.gif", "clip.webp"])
+def test_animations_that_would_fill_the_memory_are_refused(tmp_path: Path, name: str, monkeypatch):
+    monkeypatch.setattr(video, "MAX_CLIP_PIXELS", 4 * 48 * 64)
+    write_video(soft_clip(4), tmp_path / f"short_{name}", 8)
+    write_video(soft_clip(8), tmp_path / "clip.mp4", 8)
+    with pytest.raises(MIVAError, match=r"of 64×48 can have up to 4 frames, .*: write an \.mp4"):
+        write_video(soft_clip(8), tmp_path / name, 8)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("ending", ["mp4", "gif", "webp"])
+def test_frames_that_are_made_one_by_one_give_the_same_file(tmp_path: Path, ending: str):
+    clip = soft_clip(12)
+    write_video(clip, tmp_path / f"whole.{ending}", 8)
+    write_video((frame.clone() for frame in clip), tmp_path / f"streamed.{ending}", 8)
+    assert (tmp_path / f"whole.{ending}").read_bytes() == (tmp_path / f"streamed.{ending}").read_bytes()
+
+
+def test_frames_of_a_video_are_let_go_while_it_is_written(tmp_path: Path):
+    """However long a clip is, memory holds some of its frames."""
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = 0
+
+    def frames() -> Iterator[torch.Tensor]:
+        nonlocal most
+        for share in torch.linspace(0, 1, 100):
+            frame = share.expand(32, 32, 3).clone()
+            alive.add(frame)
+            most = max(most, len(alive))
+            yield frame
+            del frame
+
+    write_video(frames(), tmp_path / "clip.mp4", 24)
+    assert 1 <= most <= 2
+
+
+def test_frames_that_fail_on_the_way_leave_the_earlier_file(tmp_path: Path):
+    def frames() -> Iterator[torch.Tensor]:
+        yield torch.rand(16, 16, 3)
+        raise MIVAError("The second frame is missing.")
+
+    for name in ("clip.mp4", "clip.gif", "clip.webp"):
+        (tmp_path / name).write_bytes(b"earlier")
+        with pytest.raises(MIVAError, match="second frame"):
+            write_video(frames(), tmp_path / name, 8)
+        assert (tmp_path / name).read_bytes() == b"earlier"
+    assert sorted(os.listdir(tmp_path)) == ["clip.gif", "clip.mp4", "clip.webp"]
+
+
+def test_several_clips_grow_together(tmp_path: Path):
+    clip = soft_clip(6)
+    with video_writer(tmp_path / "clip.mp4", 8) as add, video_writer(tmp_path / "mask.mp4", 8) as add_mask:
+        for frame in clip:
+            add(frame)
+            add_mask(1 - frame)
+    for name, expected in (("clip.mp4", clip), ("mask.mp4", 1 - clip)):
+        assert psnr(read_at_constant_rate(tmp_path / name)[0], expected) > 32
+    with (
+        pytest.raises(MIVAError, match="one size"),
+        video_writer(tmp_path / "new.mp4", 8) as add,
+        video_writer(tmp_path / "new_mask.mp4", 8) as add_mask,
+    ):
+        add_mask(clip[0])
+        add(clip[0])
+        add(clip[0, :20])
+    assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "mask.mp4"]
 
 
 def test_gif_refuses_rates_that_players_would_slow_down(tmp_path: Path):
@@ -251,8 +324,8 @@ def test_a_truncated_video_is_told(tmp_path: Path, name: str):
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
 def test_films_that_would_fill_the_memory_are_refused(tmp_path: Path, name: str, monkeypatch):
-    monkeypatch.setattr(video, "MAX_CLIP_PIXELS", 4 * 48 * 64)
     write_video(soft_clip(8), tmp_path / name, 8)
+    monkeypatch.setattr(video, "MAX_CLIP_PIXELS", 4 * 48 * 64)
     with pytest.raises(MIVAError, match="cut it to 4 frames"):
         read_at_constant_rate(tmp_path / name)
 

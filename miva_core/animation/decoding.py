@@ -1,0 +1,84 @@
+"""Frames decoded from what a base has denoised: the method's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..bases.base import Base
+from ..diffusion import init_noise
+from ..diffusion.loop import Sampled
+from ..media.pictures import fit_picture
+from .frame_source import StoredFrames
+from .masks import fit_masks, picture_masks
+from .motion import Motion
+from .notes import size_notes, unused_options
+from .options import RunOptions, denoised_shape
+from .output import Conditioning
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """An `Output` as the base paints it, at the size and length that it denoises.
+
+    Attributes:
+        base: that of the run.
+        options: those of the run.
+        conditioning: see `Output`.
+        fitting: see `Clip`.
+    """
+
+    base: Base
+    options: RunOptions
+    conditioning: Conditioning
+    fitting: str
+
+    @classmethod
+    def of(cls, base: Base, picture: Tensor, motions: Mapping[str, Motion], options: RunOptions) -> Decoding:
+        """Fit a picture and its masks to a clip.
+
+        Args:
+            base: that of the run.
+            picture: (H, W, 3) in [0, 1].
+            motions: by name.
+            options: those of the run.
+
+        Raises:
+            MIVAError: the base cannot make such clips, or masks are not those that the motions need.
+        """
+        frames, size = denoised_shape(base, options)
+        whole = options.size_in_file or (picture.shape[0], picture.shape[1])
+        fitted, fitting = fit_picture(picture, size, options.fit, whole)
+        masks = fit_masks(picture_masks(motions, whole), size, options.fit)
+        return cls(base, options, Conditioning(fitted, masks, frames), fitting)
+
+    @property
+    def fps(self) -> float:
+        """See `Clip`."""
+        return self.base.fps
+
+    def __len__(self) -> int:
+        return self.conditioning.frames
+
+    def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[StoredFrames, list[str]]:
+        """Decode a clip; see `Output`."""
+        adain = self.base.adain if self.options.adain is None else self.options.adain
+        frames = self.base.decode(init_noise.adain(sampled.latents) if adain else sampled.latents)
+        first = self.conditioning.masks
+        stored = StoredFrames(frames, {name: _enlarge(mask, first[name], len(frames)) for name, mask in masks.items()})
+        return stored, [*size_notes(stored.size, self.base.size), *unused_options(self.options, len(frames), self.fps)]
+
+    def preview(self, sampled: Sampled, frame: int) -> Tensor:
+        """Decode one frame; see `Output`."""
+        return self.base.decode(sampled.latents)[frame]
+
+
+def _enlarge(mask: Tensor, first: Tensor, frames: int) -> Tensor:
+    """A mask sequence at the size and length of the clip, behind the given first frame."""
+    stride = (frames - 1) // (len(mask) - 1)
+    large = F.interpolate(mask[1:, None], first.shape, mode="bilinear")[:, 0].repeat_interleave(stride, dim=0)
+    return torch.cat([first[None], large.cpu().float()])

@@ -1,0 +1,149 @@
+"""Frames made of the original picture, moved by the flow that a base predicts: at any size, and as sharp as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..bases.base import Base
+from ..checks import is_whole
+from ..diffusion.loop import Sampled
+from ..errors import MIVAError
+from ..media.pictures import format_size
+from ..media.pixel_values import MIN_SIDE
+from ..rendering.timing import FPS, Timing, flow_times
+from ..rendering.view import View, choose_size
+from ..rendering.window import Edges
+from .framing import Framing, describe_framing
+from .masks import picture_masks, scale_mask, shows_subject
+from .motion import Motion
+from .notes import scene_notes, time_notes, view_notes
+from .options import RunOptions, denoised_shape
+from .output import Conditioning
+
+if TYPE_CHECKING:
+    from ..rendering.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class FullSize:
+    """An `Output` rendered of the original picture.
+
+    The base sees all that the first frame is framed on, squashed to the size that it works at.
+
+    Attributes:
+        picture: (H, W, 3) in [0, 1], padded where that was asked for.
+        masks: (H, W) in [0, 1] of its subjects, by the name of the motion; the last one is on top.
+        view: what the first frame shows of it.
+        times: (N,) of the frames, in frames of the flow.
+        edges: see `RunOptions`.
+        fps: see `Clip`.
+        conditioning: see `Output`.
+        fitting: see `Clip`.
+        plain: names of the motions that act without a mask.
+        remarks: what is odd about the size and length, in sentences.
+    """
+
+    picture: Tensor
+    masks: Mapping[str, Tensor]
+    view: View
+    times: np.ndarray
+    edges: Edges
+    fps: float
+    conditioning: Conditioning
+    fitting: str
+    plain: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, base: Base, picture: Tensor, motions: Mapping[str, Motion], options: RunOptions) -> FullSize:
+        """Choose what a clip shows, how large and when.
+
+        Args:
+            base: that of the run; it predicts a flow.
+            picture: (H, W, 3) in [0, 1].
+            motions: by name.
+            options: those of the run.
+
+        Raises:
+            MIVAError: the picture is too small, the size or length cannot be made, or masks are not those that the
+                motions need.
+        """
+        read = (picture.shape[0], picture.shape[1])
+        whole = options.size_in_file or read
+        if min(whole) < MIN_SIDE:
+            raise MIVAError(f"The picture is {format_size(whole)}: each side must have at least {MIN_SIDE} pixels.")
+        size = choose_size(options.size, whole, min(base.size))
+        (frames, small), timing = denoised_shape(base, options), _timing(options)
+        times = flow_times(timing, frames, base.fps)
+        framing = Framing.of(read, size, options.fit)
+        source = framing.to_source(picture)
+        masks = {
+            name: _subject(name, framing.to_source(scale_mask(mask, read)[..., None]), framing, small)
+            for name, mask in picture_masks(motions, whole).items()
+        }
+        plain = [name for name, motion in motions.items() if motion.acts and not motion.adapter.config.mask]
+        return cls(
+            source,
+            {name: mask[..., 0] for name, mask in masks.items()},
+            framing.view,
+            times,
+            options.edges,
+            timing.fps or FPS,
+            Conditioning(
+                framing.squashed(source, small),
+                {name: framing.squashed(mask, small)[..., 0] for name, mask in masks.items()},
+                frames,
+            ),
+            describe_framing(whole, size, options.fit),
+            tuple(plain),
+            (*view_notes(options.size, whole, size, base.size), *time_notes(times, frames, base.fps, bool(masks))),
+        )
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
+        """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
+        scene = self._scene(sampled, self.edges)
+        return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.plain if scene.bends_ground else ())]
+
+    def preview(self, sampled: Sampled, frame: int) -> Tensor:
+        """Render one frame; see `Output`."""
+        try:
+            scene = self._scene(sampled, self.edges)
+        except MIVAError:  # What is predicted on the way may leave the picture farther than the clip will.
+            scene = self._scene(sampled, "mirror")
+        return scene.frame(frame).pixels
+
+    def _scene(self, sampled: Sampled, edges: Edges) -> Scene:
+        from ..rendering.scene import Scene
+
+        if sampled.flow is None:
+            raise MIVAError("The base says that it predicts a flow, but answered none.")
+        return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, self.times, edges)
+
+
+def _timing(options: RunOptions) -> Timing:
+    """The timing of a clip, whose length may have been given in frames."""
+    timing, frames = options.timing, options.frames
+    if frames is None:
+        return timing
+    if timing.duration is not None:
+        raise MIVAError(
+            f"Both {frames} frames and a duration of {timing.duration:g} s are asked for: leave one of them out."
+        )
+    if not is_whole(frames) or frames < 2:
+        raise MIVAError(f"A clip has at least 2 frames: {frames} cannot be made.")
+    return replace(timing, duration=frames / (timing.fps or FPS))
+
+
+def _subject(name: str, mask: Tensor, framing: Framing, small: tuple[int, int]) -> Tensor:
+    """A mask (H, W, 1) of the source; all of it where the base would see nothing of the subject."""
+    seen = shows_subject(name, mask, framing.squashed(mask, small)[..., 0])
+    return mask if seen else torch.ones_like(mask)

@@ -1,0 +1,106 @@
+"""Make clips of pictures as the options of `animate` say, with a base and motions that are loaded once."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..adapters.adapter import MIVAAdapter
+from ..animation.animate import animate
+from ..animation.clip import Clip
+from ..animation.motion import Motion, base_for
+from ..animation.options import RunOptions, renders_full
+from ..bases.base import Base
+from ..diffusion.init_noise import NoiseInit
+from ..media.pictures import read_large_picture
+from ..rendering.timing import Timing
+from ..rendering.view import USUAL_SIDE
+from .chosen import load_chosen_base
+from .chosen_motions import ChosenMotion
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture to animate, as it was read.
+
+    Attributes:
+        picture: (H, W, 3) in [0, 1].
+        size_in_file: its (height, width) before it was scaled down.
+        masks: (H, W) in [0, 1] by the name of the motion.
+    """
+
+    picture: Tensor
+    size_in_file: tuple[int, int]
+    masks: Mapping[str, Tensor]
+
+    @classmethod
+    def read(cls, path: Path, masks: Mapping[str, Tensor], options: argparse.Namespace) -> "Still":
+        """Read a picture, as large as its clip needs it."""
+        needed = max(side for side in options.size if side) if options.size else USUAL_SIDE
+        return cls(*read_large_picture(path, needed), masks)
+
+
+@dataclass(frozen=True)
+class Animator:
+    """A base and motions, and how they are to be run.
+
+    Attributes:
+        base: that of all runs.
+        motions: without masks.
+        run: how each is made, apart from what depends on the picture.
+    """
+
+    base: Base
+    motions: tuple[Motion, ...]
+    run: RunOptions
+
+    @classmethod
+    def load(cls, options: argparse.Namespace, motions: Sequence[ChosenMotion], where: torch.device) -> "Animator":
+        """Load what the options name, onto a device."""
+        base = load_chosen_base(options, where)
+        run = _run_options(base.noise, options)
+        renders_full(base, run)
+        loaded = [
+            Motion(MIVAAdapter.load(one.path, base.backbone), one.text.strength, None, one.name, one.text.span)
+            for one in motions
+        ]
+        return cls(base_for(base, loaded, run.seed), tuple(loaded), run)
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps of a run."""
+        return self.run.steps or self.base.steps
+
+    def clip(self, still: Still, on_step: Callable[[], Any] = lambda: None) -> Clip:
+        """Animate a picture; `on_step` is called after each step."""
+        motions = [replace(motion, mask=still.masks.get(motion.name or "")) for motion in self.motions]
+        run = replace(self.run, size_in_file=still.size_in_file)
+        return animate(self.base, still.picture, motions, run, callback=lambda _: on_step())
+
+
+def _run_options(noise: NoiseInit, options: argparse.Namespace) -> RunOptions:
+    return RunOptions(
+        seed=options.seed,
+        steps=options.steps,
+        size=options.size,
+        frames=options.frames,
+        fit=options.fit,
+        noise=_noise(noise, options),
+        adain=options.adain,
+        render=options.render,
+        edges=options.edges,
+        timing=Timing(options.fps, options.duration, options.easing, options.loop),
+    )
+
+
+def _noise(default: NoiseInit, options: argparse.Namespace) -> NoiseInit:
+    return replace(
+        default,
+        dct=default.dct and not options.no_dct,
+        strength=default.strength if options.dct_strength is None else options.dct_strength,
+        shared_ratio=0.0 if options.no_shared_noise else default.shared_ratio,
+    )
