@@ -182,7 +182,7 @@ def spans() -> Results:
     predicted: list[Tensor] = []
 
     def strengthen(progress: Progress) -> None:
-        predicted.append(progress.preview())
+        predicted.append(torch.stack([progress.preview(frame) for frame in range(progress.frames)]))
         progress.miva.set_weights(rise=1.3)
 
     motions = [shipped("rise", 0.6, span=(0.0, 0.7)), shipped("pan_right", 0.8, span=(0.5, 1.0))]

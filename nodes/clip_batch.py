@@ -54,7 +54,7 @@ class ClipBatch:
         needed, free = _BYTES * shape[0] * shape[1] * shape[2], comfy_bridge.free_intermediate_memory()
         if needed > free:
             raise MIVAError(
-                f"{shape[0]} frames of {format_size(size)} take {needed / _GIGA:.1f} GB, and {free / _GIGA:.1f} GB of "
+                f"{shape[0]} frames of {format_size(size)} take {needed / _GIGA:.3g} GB, and {free / _GIGA:.3g} GB of "
                 "memory are free: choose a shorter `duration`, a lower `fps`, a smaller `width`, or fewer pictures."
             )
         self.frames = comfy_bridge.to_intermediate(torch.empty(*shape, 3))

@@ -405,7 +405,7 @@ The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any vid
                     300,
                 )
             },
-            {"base": _base(), "picture": _picture("miva_coffee.jpg")},
+            {"base": _base(), "picture": _picture("miva_citrus.jpg")},
             {
                 **{
                     name: Node(

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..attention.injection import Injection
 from ..bases.base import Base
 from ..diffusion.loop import Sampled
-from ..rendering.frame import Frame
+from ..rendering.frame import SceneFrame
 from .frame_source import FrameSource, StoredFrames
 from .output import Output
 
@@ -63,7 +63,7 @@ class Clip:
     def __len__(self) -> int:
         return len(self.source)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[SceneFrame]:
         return (self.source.frame(i) for i in range(len(self)))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..rendering.frame import Frame
+from ..rendering.frame import SceneFrame
 
 
 class FrameSource(Protocol):
@@ -21,7 +21,7 @@ class FrameSource(Protocol):
 
     def __len__(self) -> int: ...
 
-    def frame(self, i: int) -> Frame:
+    def frame(self, i: int) -> SceneFrame:
         """Frame i, from 0, with the masks of its subjects."""
         ...
 
@@ -59,6 +59,6 @@ class StoredFrames:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def frame(self, i: int) -> Frame:
+    def frame(self, i: int) -> SceneFrame:
         """Frame i, from 0, with the masks of its subjects."""
-        return Frame(self.frames[i], {name: mask[i] for name, mask in self.masks.items()})
+        return SceneFrame(self.frames[i], {name: mask[i] for name, mask in self.masks.items()})

@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from ..errors import MIVAError
 from ..media.video import check_rate
-from ..rendering.frame import Frame
+from ..rendering.frame import SceneFrame
 from ..storage import files
 from .animate_folder import animate_folder
 from .animator import Animator, Still
@@ -53,7 +53,7 @@ def _animate_picture(options: argparse.Namespace) -> None:
     sheet = Sheet(_label(motions), len(clip)) if options.sheet else None
     with _bar("Writing", len(clip), "frame") as bar:
 
-        def pass_by(frame: Frame) -> None:
+        def pass_by(frame: SceneFrame) -> None:
             bar.update()
             if sheet:
                 sheet.add(frame)

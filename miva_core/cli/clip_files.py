@@ -11,7 +11,7 @@ from torch import Tensor
 from ..animation.clip import Clip
 from ..media.contact_sheet import contact_sheet, frames_over_masks, shrink_to_width
 from ..media.video import check_length, check_writable, video_writer, write_png
-from ..rendering.frame import Frame
+from ..rendering.frame import SceneFrame
 
 _SHEET_FRAMES, _SHEET_COLUMNS, _CELL_WIDTH = 16, 8, 240
 
@@ -38,7 +38,7 @@ class ClipFiles:
         for path in self.paths:
             check_writable(path)
 
-    def write(self, clip: Clip, on_frame: Callable[[Frame], Any] = lambda _: None) -> None:
+    def write(self, clip: Clip, on_frame: Callable[[SceneFrame], Any] = lambda _: None) -> None:
         """Write a clip while it is rendered, the files of its masks beside it.
 
         Args:
@@ -72,7 +72,7 @@ class Sheet:
         self._cells: dict[int, Tensor] = {}
         self._passed = 0
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: SceneFrame) -> None:
         """Take the next frame, which is kept if it is one of those that are shown."""
         if self._passed in self._chosen:
             masks = [mask[None] for mask in frame.masks.values()]

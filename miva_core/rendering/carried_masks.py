@@ -3,8 +3,6 @@
 import cv2
 import numpy as np
 
-from .flow_fit import centred_grid
-
 
 def carry_mask(mask: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Carry a mask of frame 1 along a flow.
@@ -18,8 +16,8 @@ def carry_mask(mask: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """
     height, width = flow.shape[1:3]
     small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
-    places = centred_grid(height, width) + flow + np.float32([(width - 1) / 2, (height - 1) / 2])
-    return np.stack([cv2.remap(small, frame, None, cv2.INTER_LINEAR) for frame in places])
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.stack([cv2.remap(small, x + f[..., 0], y + f[..., 1], cv2.INTER_LINEAR) for f in flow])
 
 
 def away_from(masks: np.ndarray) -> np.ndarray:

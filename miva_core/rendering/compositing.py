@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .ground import Ground
-from .sampling import Region, sample
+from .sampling import Placement, Region, sample
 from .sprite import Sprite
 from .staging import Staging
 
@@ -25,12 +25,14 @@ class Layers:
         sprites: subjects by name, from back to front.
         masks: (h, w) in [0, 1] of all subjects in frame 1, also of those that are part of the ground.
         from_view: (3, 3) from places of the view to pixels of the masks.
+        size: (height, width) of the clip.
     """
 
     ground: Ground
     sprites: Mapping[str, Sprite]
     masks: Mapping[str, np.ndarray]
     from_view: np.ndarray
+    size: tuple[int, int]
 
     def composite(self, staging: Staging, time: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Render the frame at a time.
@@ -41,19 +43,25 @@ class Layers:
             (H, W, 3) in [0, 1], and masks (H, W) of what is seen of each subject; float32.
         """
         place = staging.ground(time)
-        masks = {name: self._on_ground(name, staging, time) for name in self.masks}
         apart = max((staging.apart(name, time, sprite.corners) for name, sprite in self.sprites.items()), default=0.0)
         if not apart:
-            return self.ground.with_subjects(place).clip(0, 1), masks
-        frame = self.ground.without_subjects(place)
-        for name, sprite in self.sprites.items():
-            masks[name] = sprite.drawn_on(frame, staging.subject(name, time))
-            for behind in list(masks)[: list(masks).index(name)]:
-                masks[behind] = masks[behind] * (1 - masks[name])
+            return self.ground.with_subjects(place).clip(0, 1), {
+                name: self._as_given(name, place) for name in self.masks
+            }
+        frame, masks = self.ground.without_subjects(place), dict[str, np.ndarray]()
+        for name in self.masks:
+            if name in self.sprites:
+                opacity = self.sprites[name].drawn_on(frame, staging.subject(name, time))
+                masks = {behind: mask * (1 - opacity) for behind, mask in masks.items()} | {name: opacity}
+            else:
+                masks[name] = self._as_given(name, place)
         if apart < _FAR:
-            frame += (self.ground.with_subjects(place) - frame) * math.exp(-(apart**2))
+            unmoved = math.exp(-(apart**2))
+            frame += (self.ground.with_subjects(place) - frame) * unmoved
+            masks = {name: mask + (self._as_given(name, place) - mask) * unmoved for name, mask in masks.items()}
         return frame.clip(0, 1), masks
 
-    def _on_ground(self, name: str, staging: Staging, time: float) -> np.ndarray:
-        region = Region(0, 0, staging.size[1], staging.size[0])
-        return sample(self.masks[name], self.from_view, staging.ground(time), region, cv2.BORDER_REPLICATE).clip(0, 1)
+    def _as_given(self, name: str, place: Placement) -> np.ndarray:
+        """The mask (H, W) of a subject as a part of the ground."""
+        region = Region(0, 0, self.size[1], self.size[0])
+        return sample(self.masks[name], self.from_view, place, region, cv2.BORDER_REPLICATE).clip(0, 1)

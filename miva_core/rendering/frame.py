@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class SceneFrame:
     """A frame of a clip.
 
     Attributes:

@@ -7,9 +7,10 @@ import numpy as np
 
 from .camera_path import steady_camera
 from .carried_masks import away_from, carry_mask
-from .flow_fit import fit_similarities, points_inside
+from .flow_fit import centred_grid, fit_similarities, points_inside
 from .path import SimilarityPath
 from .residual import Residual, kept_residual
+from .subject_path import subject_path
 
 _CORE = 0.7
 """Of a carried mask: what lies below is partly the ground."""
@@ -20,12 +21,17 @@ class LayerMotion:
     """The motion of a layer in the frames of a flow.
 
     Attributes:
-        path: what is stiff of it.
-        residual: what else it does; None where it is stiff.
+        path: what is stiff of it: of the ground what the camera does, of a subject what it does on that ground.
+        residual: what the flow does beside that; None where it is nothing but noise.
     """
 
     path: SimilarityPath
     residual: Residual | None
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing of it ever moves."""
+        return self.residual is None and self.path.at_rest
 
 
 def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[LayerMotion, dict[str, LayerMotion]]:
@@ -36,7 +42,7 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
         masks: (H, W) in [0, 1] of the subjects in frame 1, of any size; they cover what the flow covers.
 
     Returns:
-        The motion of the ground, which is the camera's, and those of the subjects.
+        The motion of the ground, and those of the subjects.
     """
     # A base is never asked for its first frame, so what it says there is arbitrary.
     flow = np.concatenate([np.zeros_like(flow[:1]), flow[1:]])
@@ -49,6 +55,14 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
     subjects = {}
     for name, mask in carried.items():
         weight = np.where(mask > _CORE, mask, 0) * inside
-        path = SimilarityPath(fit_similarities(flow, weight))
-        subjects[name] = LayerMotion(path, kept_residual(flow, weight, path))
-    return LayerMotion(camera, kept_residual(flow, ground, camera)), subjects
+        path = subject_path(fit_similarities(flow, weight), camera, weight)
+        subjects[name] = LayerMotion(path, kept_residual(flow, _stiff(flow, path, camera), weight))
+    return LayerMotion(camera, kept_residual(flow, _stiff(flow, camera), ground)), subjects
+
+
+def _stiff(flow: np.ndarray, *paths: SimilarityPath) -> np.ndarray:
+    """The flow (F, h, w, 2) of paths, the last one applied first."""
+    size = flow.shape[1:3]
+    grid = centred_grid(*size)
+    matrices = [np.linalg.multi_dot([np.eye(3), *(path.matrix(i, size) for path in paths)]) for i in range(len(flow))]
+    return np.stack([grid @ m[:2, :2].T + m[:2, 2] - grid for m in matrices]).astype(np.float32)

@@ -37,7 +37,7 @@ class SimilarityPath:
         if time >= last:
             return values[-1] + (time - last) * steps[-1]
         i = int(time)
-        return _hermite(values[i], values[i + 1], *(_slope(steps, k) for k in (i, i + 1)), time - i)
+        return _hermite(values[i], values[i + 1], _slope(steps, i), _slope(steps, i + 1), time - i)
 
     def matrix(self, time: float, size: tuple[int, int]) -> np.ndarray:
         """Compute the similarity as a matrix (3, 3) of places x, y, 1 in pixels off the centre of a frame.

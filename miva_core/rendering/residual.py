@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .flow_fit import centred_grid
-from .path import SimilarityPath
-
 _NOISE_SHARE = 0.35
 """Share of a flow that similarities leave over of a camera or a stiff subject, at most: it was 1 to 33 %."""
 _NOISE = 1.0
@@ -32,37 +29,25 @@ class Residual:
         share = np.float32(time - i)
         return (1 - share) * self.flow[i] + share * self.flow[i + 1]
 
-    @property
-    def largest(self) -> float:
-        """Its longest vector, in pixels of the grid."""
-        return float(np.linalg.norm(self.flow, axis=-1).max())
 
-
-def kept_residual(flow: np.ndarray, weight: np.ndarray, path: SimilarityPath) -> Residual | None:
-    """Find what a layer does beside its path, where that is more than noise.
+def kept_residual(flow: np.ndarray, stiff: np.ndarray, weight: np.ndarray) -> Residual | None:
+    """Find what a layer does beside its stiff motion, where that is more than noise.
 
     Args:
         flow: (F, h, w, 2), see `flow_fit`.
+        stiff: (F, h, w, 2), of the similarities that were fitted to it.
         weight: (F, h, w) in [0, 1], where the layer is.
-        path: what was fitted to it.
 
     Returns:
         The rest, fading in between one and two times the noise; None below.
     """
-    size = flow.shape[1:3]
-    rest = np.stack([_spread(f - similar_flow(path, i, size), weight[i]) for i, f in enumerate(flow)])
+    rest = np.stack([_spread(values, known) for values, known in zip(flow - stiff, weight, strict=True)])
     rest[0] = 0
     counted = weight[..., None]
     share = np.sqrt((counted * rest**2).sum() / ((counted * flow**2).sum() + 1e-6))
     most = np.quantile(np.linalg.norm(rest, axis=-1), 0.99)
     kept = np.clip(share / _NOISE_SHARE - 1, 0, 1) * np.clip(most / _NOISE - 1, 0, 1)
     return Residual((rest * kept).astype(np.float32)) if kept > 0 else None
-
-
-def similar_flow(path: SimilarityPath, time: float, size: tuple[int, int]) -> np.ndarray:
-    """The flow (h, w, 2) of a path at a time, on a grid of a size (h, w)."""
-    matrix, grid = path.matrix(time, size), centred_grid(*size)
-    return (grid @ matrix[:2, :2].T + matrix[:2, 2] - grid).astype(np.float32)
 
 
 def _spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -79,17 +79,20 @@ def sample(layer: np.ndarray, from_view: np.ndarray, placement: Placement, regio
     size, how = (region.width, region.height), cv2.INTER_CUBIC
     if placement.bend is None:
         return cv2.warpAffine(layer, matrix[:2], size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=border)
-    return cv2.remap(layer, _places(matrix, from_view, placement.bend, region), None, how, borderMode=border)
+    x, y = _places(matrix, from_view, placement.bend, region)
+    return cv2.remap(layer, x, y, how, borderMode=border)
 
 
-def _places(matrix: np.ndarray, from_view: np.ndarray, bend: Bend, region: Region) -> np.ndarray:
-    """The pixels (h, w, 2) of a layer that the pixels of a region show."""
-    y, x = np.mgrid[: region.height, : region.width].astype(np.float32)
-    stiff = np.stack([x, y], axis=-1) @ matrix[:2, :2].T.astype(np.float32) + matrix[:2, 2].astype(np.float32)
-    to_grid = (bend.to_grid @ region.matrix)[:2]
-    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    fine = cv2.warpAffine(bend.flow, to_grid, x.shape[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return stiff + fine @ from_view[:2, :2].T.astype(np.float32)
+def _places(matrix: np.ndarray, from_view: np.ndarray, bend: Bend, region: Region) -> tuple[np.ndarray, np.ndarray]:
+    """The x and y (h, w) in a layer that the pixels of a region show."""
+    y, x = np.mgrid[: region.height, : region.width]
+    to_grid, how = (bend.to_grid @ region.matrix)[:2], cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    bent = cv2.warpAffine(bend.flow, to_grid, x.shape[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
+    by_row = (
+        row[0] * x + row[1] * y + row[2] + bent @ part[:2] for row, part in zip(matrix[:2], from_view[:2], strict=True)
+    )
+    across, down = (places.astype(np.float32) for places in by_row)
+    return across, down
 
 
 def _smoothed(layer: np.ndarray, shrunk: float) -> np.ndarray:

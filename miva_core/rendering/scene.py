@@ -3,20 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import MIVAError
-from .background import fill_hole, hole_around
+from ..media.pictures import format_size
 from .compositing import Layers
-from .frame import Frame
-from .ground import Ground, MovingGround, StillGround
+from .frame import SceneFrame
 from .layer_motion import fit_motions
-from .sampling import Region, sample
-from .source import crop, fitted, seen_source
-from .sprite import cut_sprite
+from .layering import cut_layers
+from .source import crop, fitted
 from .staging import Staging
 from .view import View
 from .window import EDGES, Edges, Window, window_inside
@@ -78,29 +75,28 @@ class Scene:
             The scene.
 
         Raises:
-            MIVAError: the edges are unknown, or the camera leaves the picture too far for "inside".
+            MIVAError: something above has another form, or the camera leaves the picture too far.
         """
-        if edges not in EDGES:
-            raise MIVAError(f"The edges are {edges!r}, expected one of {', '.join(EDGES)}.")
+        moments = np.asarray(times, dtype=np.float64)
+        _check(picture, flow, masks, view, moments, edges)
         pixels, planes = _array(picture), {name: _array(mask) for name, mask in masks.items()}
         boxed = {name: crop(mask, view.box) for name, mask in planes.items()}
         camera, subjects = fit_motions(
             np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
             {name: mask for name, mask in boxed.items() if _is_subject(mask)},
         )
-        moments = np.asarray(times, dtype=np.float64)
-        size = (pixels.shape[0], pixels.shape[1])
-        window = Window()
-        if edges == "inside":
-            window = window_inside([camera.path.matrix(time, view.size) for time in moments], view, size)
-        staging = Staging(view.size, window, camera, subjects)
-        layers = _layers(pixels, planes, staging, view, moments)
+        cameras = [camera.path.matrix(time, view.size) for time in moments]
+        inside = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
+        window = inside if edges == "inside" else Window()
+        moving = {name: motion for name, motion in subjects.items() if not motion.rests}
+        staging = Staging(view.size, window, camera, moving)
+        layers = cut_layers(pixels, planes, view, staging, moments)
         return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
 
     def __len__(self) -> int:
         return len(self.times)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[SceneFrame]:
         return (self.frame(i) for i in range(len(self)))
 
     @property
@@ -108,16 +104,43 @@ class Scene:
         """(height, width) of the clip."""
         return self.view.size
 
-    def frame(self, i: int) -> Frame:
+    def frame(self, i: int) -> SceneFrame:
         """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""
         if self.times[i] == 0 and self.window.whole:
             pixels, masks = self._fitted(self.picture), {name: self._fitted(mask) for name, mask in self.masks.items()}
         else:
             pixels, masks = self.layers.composite(self.staging, self.times[i])
-        return Frame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
+        return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def _fitted(self, plane: np.ndarray) -> np.ndarray:
-        return fitted(crop(plane, self.view.box), self.size)
+        # A copy, since a plane of that very size would be the caller's own.
+        return fitted(crop(plane, self.view.box), self.size).copy()
+
+
+def _check(
+    picture: Tensor, flow: Tensor, masks: Mapping[str, Tensor], view: View, times: np.ndarray, edges: Edges
+) -> None:
+    """Raise a MIVAError where the parts of a scene do not fit together."""
+    if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.numel():
+        raise MIVAError(f"The picture to be moved has the shape {tuple(picture.shape)}, expected (height, width, 3).")
+    if flow.ndim != 4 or flow.shape[1] != 2 or not flow.numel() or not flow.isfinite().all():
+        raise MIVAError(
+            f"The flow that moves the picture has the shape {tuple(flow.shape)}, expected finite numbers of shape "
+            "(frames, 2, height, width)."
+        )
+    for name, mask in masks.items():
+        if mask.shape != picture.shape[:2]:
+            raise MIVAError(
+                f"The mask of {name} is of shape {tuple(mask.shape)}, but it must have the picture's size, "
+                f"{format_size(picture.shape)}."
+            )
+    top, left, height, width = view.box
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > len(picture) or left + width > picture.shape[1]:
+        raise MIVAError(f"The view's box {view.box} is not within the picture of {format_size(picture.shape)}.")
+    if times.ndim != 1 or not times.size or not (times >= 0).all():
+        raise MIVAError("The times of a clip's frames must be a list of at least one number from 0 on.")
+    if edges not in EDGES:
+        raise MIVAError(f"The edges are {edges!r}, expected one of {', '.join(EDGES)}.")
 
 
 def _array(values: Tensor) -> np.ndarray:
@@ -126,28 +149,3 @@ def _array(values: Tensor) -> np.ndarray:
 
 def _is_subject(mask: np.ndarray) -> bool:
     return bool(_LEAST < (mask > 0.5).mean() < _MOST)
-
-
-def _layers(
-    picture: np.ndarray, masks: Mapping[str, np.ndarray], staging: Staging, view: View, times: np.ndarray
-) -> Layers:
-    """Cut a picture into its layers, as finely as frames show them."""
-    source = seen_source(view, (picture.shape[0], picture.shape[1]), *staging.reach(times))
-    from_view, pixels = source.from_view(), source.taken(picture)
-    taken = {name: source.taken(mask) for name, mask in masks.items()}
-    hole = np.zeros(pixels.shape[:2], dtype=bool)
-    for name in staging.subjects:
-        hole |= hole_around(taken[name])
-    plate = fill_hole(pixels, hole)
-    sprites = {name: cut_sprite(pixels, taken[name], plate, from_view) for name in staging.subjects}
-    ground: Ground = MovingGround(pixels, plate, from_view, view.size)
-    if staging.camera.path.at_rest and staging.camera.residual is None:
-        ground = _still(ground, hole, staging, fitted(crop(picture, view.box), view.size))
-    return Layers(ground, sprites, taken, from_view)
-
-
-def _still(ground: MovingGround, hole: np.ndarray, staging: Staging, picture: np.ndarray) -> StillGround:
-    """The one frame of ground that a camera at rest shows: the fitted picture wherever no subject was."""
-    place, region = staging.ground(0), Region(0, 0, ground.size[1], ground.size[0])
-    covered = sample(hole.astype(np.float32), ground.from_view, place, region, cv2.BORDER_REPLICATE) > 0
-    return StillGround(picture, np.where(covered[..., None], ground.without_subjects(place), picture))

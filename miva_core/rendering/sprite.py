@@ -53,7 +53,9 @@ class Sprite:
         return opacity
 
 
-def cut_sprite(picture: np.ndarray, mask: np.ndarray, plate: np.ndarray, from_view: np.ndarray) -> Sprite:
+def cut_sprite(
+    picture: np.ndarray, mask: np.ndarray, plate: np.ndarray, from_view: np.ndarray, farthest: float
+) -> Sprite:
     """Cut a subject out of a picture.
 
     Args:
@@ -61,20 +63,35 @@ def cut_sprite(picture: np.ndarray, mask: np.ndarray, plate: np.ndarray, from_vi
         mask: (h, w) in [0, 1].
         plate: (h, w, 3), what is behind the subject.
         from_view: (3, 3) from places of the view to pixels of all three.
+        farthest: by how many of their pixels the subject moves. Where the picture's edge cuts the subject, it goes on
+            so far beyond: its colours mirrored.
 
     Returns:
         The sprite, no larger than the subject.
     """
     opacity = matte(picture, mask)
-    colours = cut_out(picture, opacity, plate)
     left, top, width, height = cv2.boundingRect((opacity > 0).astype(np.uint8))
     part = np.s_[top : top + height, left : left + width]
-    layer = np.dstack([colours[part] * opacity[part][..., None], opacity[part]])
-    shift = np.array([[1.0, 0, -left], [0, 1.0, -top], [0, 0, 1.0]])
-    return Sprite(layer, shift @ from_view, _corners(mask, from_view))
+    colours, opacity = cut_out(picture, opacity, plate)[part], opacity[part]
+    rim = _rim(mask.shape, left, top, width, height, math.ceil(farthest) + _MARGIN)
+    opacity = cv2.copyMakeBorder(opacity, *rim, cv2.BORDER_REPLICATE)
+    colours = cv2.copyMakeBorder(colours, *rim, cv2.BORDER_REFLECT)
+    layer = np.dstack([colours * opacity[..., None], opacity])
+    shift = np.array([[1.0, 0, rim[2] - left], [0, 1.0, rim[0] - top], [0, 0, 1.0]])
+    return Sprite(layer, shift @ from_view, corners_of(mask, from_view))
 
 
-def _corners(mask: np.ndarray, from_view: np.ndarray) -> np.ndarray:
+def _rim(size: tuple[int, ...], left: int, top: int, width: int, height: int, wanted: int) -> tuple[int, int, int, int]:
+    """By how much a box goes on at the top, bottom, left and right: only where it touches the edge of a picture."""
+    touches = (top == 0, top + height == size[0], left == 0, left + width == size[1])
+    up, down, before, behind = (
+        min(wanted, side) if touch else 0 for touch, side in zip(touches, (height, height, width, width), strict=True)
+    )
+    return up, down, before, behind
+
+
+def corners_of(mask: np.ndarray, from_view: np.ndarray) -> np.ndarray:
+    """The places (3, 4), x, y, 1 of the view, around a mask (h, w), see `cut_sprite`."""
     x, y, width, height = cv2.boundingRect((mask > _SEEN).astype(np.uint8))
     pixels = np.array([[x, y, 1], [x + width, y, 1], [x, y + height, 1], [x + width, y + height, 1]], dtype=float).T
     return np.linalg.inv(from_view) @ pixels

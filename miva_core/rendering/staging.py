@@ -32,16 +32,16 @@ class Staging:
 
     def ground(self, time: float) -> Placement:
         """Where the ground of a frame comes from."""
-        if self.camera.residual is None:
-            return Placement(self._camera(time))
-        return self._placement(self.camera, time)
+        camera = self._camera(time)
+        return Placement(camera, self._bend(self.camera, time, camera))
 
     def subject(self, name: str, time: float) -> Placement:
         """Where a subject of a frame comes from."""
-        return self._placement(self.subjects[name], time)
+        camera = self._camera(time)
+        return Placement(self._own(name, time) @ camera, self._bend(self.subjects[name], time, camera))
 
     def apart(self, name: str, time: float, points: np.ndarray) -> float:
-        """How far a subject has moved against the ground.
+        """How far a subject has moved over the ground.
 
         Args:
             name: of the subject.
@@ -51,10 +51,13 @@ class Staging:
         Returns:
             Pixels of the clip, at the point that has moved most.
         """
-        subject, ground = self.subject(name, time), self.ground(time)
-        moved = subject.matrix @ np.linalg.inv(ground.matrix) @ points - points
-        bent = sum(placement.bend.largest for placement in (subject, ground) if placement.bend)
-        return float(np.hypot(moved[0], moved[1]).max()) + bent
+        moved = self._own(name, time) @ points - points
+        bends = (self._bend(layer, time, np.eye(3)) for layer in (self.subjects[name], self.camera))
+        return float(np.hypot(moved[0], moved[1]).max()) + sum(bend.largest for bend in bends if bend)
+
+    def farthest(self, name: str, times: Iterable[float], points: np.ndarray) -> float:
+        """How far a subject ever moves over the ground, see `apart`."""
+        return max(self.apart(name, time, points) for time in times)
 
     def reach(self, times: Iterable[float]) -> tuple[np.ndarray, float]:
         """Find what all frames see.
@@ -65,13 +68,10 @@ class Staging:
         """
         height, width = self.size
         corners = np.array([[x, y, 1] for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)]).T
-        placements = [
-            placement
-            for time in times
-            for placement in (self.ground(time), *(self.subject(name, time) for name in self.subjects))
-        ]
-        places = np.concatenate([(placement.matrix @ corners)[:2] for placement in placements], axis=1)
-        return places, min(math.sqrt(abs(np.linalg.det(placement.matrix))) for placement in placements)
+        seen = [self.ground(time).matrix for time in times]
+        seen += [self.subject(name, time).matrix for time in times for name in self.subjects]
+        places = np.concatenate([(matrix @ corners)[:2] for matrix in seen], axis=1)
+        return places, min(math.sqrt(abs(np.linalg.det(matrix))) for matrix in seen)
 
     def _camera(self, time: float) -> np.ndarray:
         """The matrix from pixels of a frame to places of the view, by the camera alone."""
@@ -79,14 +79,18 @@ class Staging:
         centred = np.array([[1.0, 0, (1 - width) / 2], [0, 1.0, (1 - height) / 2], [0, 0, 1.0]])
         return self.window.matrix(self.size) @ self.camera.path.matrix(time, self.size) @ centred
 
-    def _placement(self, layer: LayerMotion, time: float) -> Placement:
-        """What a frame sees of a layer through its camera, which differs from the flow's by window and later time."""
-        within = back_and_forth(time, len(self.camera.path))
-        to_flow = np.linalg.inv(self.camera.path.matrix(within, self.size)) @ self._camera(time)
-        matrix = layer.path.matrix(within, self.size) @ to_flow
+    def _own(self, name: str, time: float) -> np.ndarray:
+        """The matrix of what a subject does on the ground."""
+        path = self.subjects[name].path
+        return path.matrix(back_and_forth(time, len(path)), self.size)
+
+    def _bend(self, layer: LayerMotion, time: float, camera: np.ndarray) -> Bend | None:
+        """What bends a layer, seen through a camera that differs from the flow's by its window and a later time."""
         if layer.residual is None:
-            return Placement(matrix)
+            return None
+        within = back_and_forth(time, len(self.camera.path))
         flow = layer.residual.at(within)
         x, y = flow.shape[1] / self.size[1], flow.shape[0] / self.size[0]
         grid = np.array([[x, 0, (flow.shape[1] - 1) / 2], [0, y, (flow.shape[0] - 1) / 2], [0, 0, 1]])
-        return Placement(matrix, Bend(flow / np.float32([x, y]), grid @ to_flow))
+        to_flow = np.linalg.inv(self.camera.path.matrix(within, self.size)) @ camera
+        return Bend((flow / [x, y]).astype(np.float32), grid @ to_flow)

@@ -79,6 +79,11 @@ class Artist:
         """MIVA_MODEL: the built-in base as if it were another."""
         return replace(self.model, base=replace(self.model.base, name=name, **changes))
 
+    def with_memory(self, free: int) -> "Artist":
+        """The same on a computer with so many bytes left."""
+        self.comfyui.free_memory = free
+        return self
+
     def base(self, base: str, **files: str) -> io.NodeOutput:
         return run_unchecked(MIVALoadBase, base={"base": base, **files})
 
@@ -89,7 +94,9 @@ class Artist:
         return run(MIVABindMask, mivas=mivas, mask=mask, **edits)
 
     def sample(self, mivas: Any = (), image: Tensor | None = None, **settings: Any) -> io.NodeOutput:
-        usual = {"model": self.model, "image": picture() if image is None else image, "steps": 1, "frames": 2}
+        shown = picture() if image is None else image
+        # The camera looks beyond the edge, so that there is no note of what it leaves out.
+        usual = {"model": self.model, "image": shown, "steps": 1, "frames": 2, "edges": "mirror"}
         return run(MIVASampler, mivas=mivas, **usual | settings)
 
     def noise(self, model: Any, **settings: Any) -> Any:

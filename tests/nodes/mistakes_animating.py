@@ -9,6 +9,8 @@ from node_runs import bound, motion
 
 from miva_core.bases.tiny.spec import SHIPPED
 
+SQUARE = {"width": 64, "height": 64}
+PAINTED = {"render": "latents", "edges": "inside"}
 SD15 = "SD 1.5 + AnimateDiff"
 WAN = "Wan 2.1 1.3B"
 ANOTHER = (
@@ -234,7 +236,7 @@ ANIMATING = [
     ),
     Mistake(
         "a mask of what is cropped off",
-        lambda artist: artist.sample(bound("jump_masked", mask(64, 256, share=0.2)), picture(64, 256)),
+        lambda artist: artist.sample(bound("jump_masked", mask(64, 256, share=0.2)), picture(64, 256), **SQUARE),
         note="The picture was centre-cropped 256×64 to 64×64.\nThe mask of jump_masked shows nothing that is left at "
         "64×64, so it is taken for the whole frame.",
     ),
@@ -276,18 +278,35 @@ ANIMATING = [
     ),
     Mistake(
         "a picture of another aspect",
-        lambda artist: artist.sample(motion(), picture(100, 200)),
+        lambda artist: artist.sample(motion(), picture(100, 200), **SQUARE),
         note="The picture was centre-cropped 200×100 to 100×100, scaled to 64×64.",
     ),
     Mistake(
         "a picture of another aspect, padded",
-        lambda artist: artist.sample(motion(), picture(100, 200), fit="pad"),
+        lambda artist: artist.sample(motion(), picture(100, 200), fit="pad", **SQUARE),
         note="The picture was scaled 200×100 to 64×32, padded to 64×64.",
     ),
     Mistake(
         "a picture of 8000 pixels",
         lambda artist: artist.sample(motion(), torch.full((1, 1, 1, 1), 0.5).expand(1, 4000, 8000, 3)),
-        note="The picture was centre-cropped 8000×4000 to 4000×4000, scaled to 64×64.",
+        note="The longer side of a clip has 1024 pixels, unless another size is asked for.\nThe picture was scaled "
+        "8000×4000 to 1024×512.",
+    ),
+    Mistake(
+        "a picture smaller than the base's",
+        lambda artist: artist.sample(motion(), picture(48, 32)),
+        note="The picture was enlarged, since it is smaller than the 64×64 that the base looks at.\nThe picture was "
+        "scaled 32×48 to 64×96.",
+    ),
+    Mistake(
+        "a picture of odd sides",
+        lambda artist: artist.sample(motion(), picture(65, 97)),
+        note="Sides of a clip are even, as videos need them: 96×64.\nThe picture was centre-cropped 97×65 to 96×64.",
+    ),
+    Mistake(
+        "a picture as narrow as a ribbon",
+        lambda artist: artist.sample(motion(), picture(8, 800)),
+        "The picture, 800×8, is too narrow for a clip of its own aspect: ask for another size.",
     ),
     Mistake("a grey picture", lambda artist: artist.sample(motion(), picture()[..., :1])),
     # The run
@@ -295,28 +314,85 @@ ANIMATING = [
     Mistake(
         "a clip of one frame",
         lambda artist: artist.sample(motion(), frames=1),
-        "The tiny base makes clips of 2 to 16 frames: 1 cannot be made.",
+        "A clip has at least 2 frames: 1 cannot be made.",
     ),
     Mistake(
-        "a clip that is too long",
-        lambda artist: artist.sample(motion(), frames=17),
+        "a length in frames and in seconds",
+        lambda artist: artist.sample(motion(), frames=16, duration=4.0),
+        "Both 16 frames and a duration of 4 s are asked for: leave one of them out.",
+    ),
+    Mistake(
+        "less than a frame a second",
+        lambda artist: artist.sample(motion(), fps=0.5),
+        "A clip of 0.5 frames a second cannot be made: choose 1 to 120.",
+    ),
+    Mistake(
+        "a clip that goes on after the motion has ended",
+        lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=3.0),
+        note="The motion lasts 2 s: after them the camera goes on at its speed.",
+    ),
+    Mistake(
+        "a clip that is larger than the memory",
+        lambda artist: artist.with_memory(10**6).sample(motion(), picture(64, 96, count=3), frames=0),
+        "144 frames of 96×64 take 0.0142 GB, and 0.001 GB of memory are free: choose a shorter `duration`, a lower "
+        "`fps`, a smaller `width`, or fewer pictures.",
+    ),
+    Mistake(
+        "a camera that leaves the picture",
+        lambda artist: artist.sample(motion("zoom_out"), frames=0, fps=1.0, duration=60.0, edges="inside"),
+        "The camera leaves the picture so far that only 0% of its sides could be shown: make the clip shorter, the "
+        "motion weaker, or choose the edges 'mirror'.",
+    ),
+    Mistake(
+        "full size of a base that only paints",
+        lambda artist: artist.sample(motion(), model=artist.named("wan", predicts_flow=False), render="full"),
+        "The wan base predicts no flow, by which a picture could be moved at full size: leave `render` out, or take "
+        "'latents'.",
+    ),
+    Mistake(
+        "a rate for frames that the base paints",
+        lambda artist: artist.sample(motion(), fps=24.0, **PAINTED),
+        note="Frame rate, duration, easing, loop and edges are for clips at full size: this one has the 2 frames, 8 a "
+        "second, that its base makes.",
+    ),
+    Mistake(
+        "a painted clip that is too long",
+        lambda artist: artist.sample(motion(), **PAINTED | {"frames": 17}),
         "The tiny base makes clips of 2 to 16 frames: 17 cannot be made.",
     ),
     Mistake(
         "a length that Wan cannot make",
-        lambda artist: artist.sample(motion(), model=artist.named("wan", stride=4, longest=81), frames=16),
+        lambda artist: artist.sample(
+            motion(), model=artist.named("wan", stride=4, longest=81, predicts_flow=False), frames=16
+        ),
         "The wan base makes clips of 4 k + 1 frames: 16 cannot be made, 17 can.",
     ),
     Mistake(
         "a size far from the base's",
-        lambda artist: artist.sample(motion(), width=160),
+        lambda artist: artist.sample(motion(), width=160, **PAINTED),
         note="160×64 is far from the 64×64 that this base was trained on; it may not move.\nThe picture was "
         "centre-cropped 64×64 to 64×26, scaled to 160×64.",
     ),
     Mistake(
-        "a width that the base cannot make",
-        lambda artist: artist.sample(motion(), width=72),
+        "a width that the base cannot paint",
+        lambda artist: artist.sample(motion(), width=72, **PAINTED),
         "The size 72×64 cannot be used: both must be multiples of 16, as in 64×64.",
+    ),
+    Mistake(
+        "a width that no video has",
+        lambda artist: artist.sample(motion(), width=5000),
+        "The size 5000×5000 cannot be used: each side of a clip must be from 8 to 4096 pixels.",
+    ),
+    Mistake(
+        "a clip of one pixel",
+        lambda artist: artist.sample(motion(), width=1, height=1),
+        "The size 1×1 cannot be used: each side of a clip must be from 8 to 4096 pixels.",
+    ),
+    Mistake(
+        "an odd width",
+        lambda artist: artist.sample(motion(), width=81, height=48),
+        note="Sides of a clip are even, as videos need them: 80×48.\nThe picture was centre-cropped 64×64 to 64×38, "
+        "scaled to 80×48.",
     ),
     Mistake(
         "a card that is full",
@@ -350,7 +426,7 @@ ANIMATING = [
     Mistake(
         "noise of another pack's model",
         lambda artist: artist.sample(motion(), noise=GivenNoise(1, 16, 2, 8, 8)),
-        "The start noise is for another model or size, (1, 16, 2, 8, 8) in place of (1, 32, 2, 8, 8): connect DCTInit "
+        "The start noise is for another model or size, (1, 16, 2, 8, 8) in place of (1, 32, 16, 8, 8): connect DCTInit "
         "Noise with the same Load MIVA Base, or leave `noise` unconnected.",
     ),
     Mistake(

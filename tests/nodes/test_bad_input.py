@@ -12,7 +12,7 @@ from mistakes_animating import ANIMATING
 from mistakes_preparing import PREPARING
 from node_runs import motion, shown
 
-ALWAYS = re.compile(r"\d+ frames of \d+×\d+, 8 a second\.|The mask covers [\d.]+% of the picture\.")
+ALWAYS = re.compile(r"\d+ frames of \d+×\d+, [\d.]+ a second\.|The mask covers [\d.]+% of the picture\.")
 """Lines that stand on a node, whatever was done."""
 MISTAKES = [*ANIMATING, *PREPARING]
 

@@ -103,7 +103,7 @@ def agree(base: Base, motions: list[Motion], frames: int, **options: Any) -> Non
                 picture,
                 motions,
                 chosen,
-                callback=lambda progress: seen.append(progress.preview()),  # noqa: B023
+                callback=lambda progress: seen.append(progress.preview(1)),  # noqa: B023
             )
             assert len(seen) == 2 and {shown.device.type for shown in (clip.frames, *clip.masks.values())} == {"cpu"}
             clips.append(clip)

@@ -242,7 +242,8 @@ def test_progress_can_be_looked_at(base: Base, picture: Tensor) -> None:
     seen: list[tuple[int, int, Tensor]] = []
 
     def note(progress: Progress) -> None:
-        seen.append((progress.step, progress.steps, progress.preview()))
+        shown = torch.stack([progress.preview(frame) for frame in range(progress.frames)])
+        seen.append((progress.step, progress.steps, shown))
 
     clip = animate(base, picture, [], painted(steps=3, frames=4, adain=False), note)
     assert [(step, steps) for step, steps, _ in seen] == [(1, 3), (2, 3), (3, 3)]

@@ -1,13 +1,13 @@
 """What users give as masks: every mistake is one sentence, before anything is sampled."""
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 
 from miva_core.adapters.config import MIVAConfig
-from miva_core.animation.masks import fit_masks
+from miva_core.animation.masks import check_masks, fit_masks, match_size
 from miva_core.errors import MIVAError, MIVAWarning
 
 CONFIGS = {"jump": MIVAConfig(mask=True), "pan": MIVAConfig(), "sway": MIVAConfig(mask=True)}
@@ -20,14 +20,18 @@ def half() -> torch.Tensor:
     return mask
 
 
-def fit(masks: Any, names: str = "jump pan") -> dict[str, torch.Tensor]:
-    return fit_masks(masks, {name: CONFIGS[name] for name in names.split()}, PICTURE, (6, 8))
+def fit(
+    masks: Any, names: str = "jump pan", size: tuple[int, int] = (6, 8), how: Literal["crop", "pad"] = "crop"
+) -> dict[str, torch.Tensor]:
+    """Masks of a picture, as a run checks them and brings them to its size."""
+    checked = check_masks(masks, {name: CONFIGS[name] for name in names.split()})
+    return fit_masks({name: match_size(name, mask, PICTURE) for name, mask in checked.items()}, size, how)
 
 
 def test_masks_are_cropped_and_scaled_like_the_picture() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted = fit_masks({"jump": half()}, {"jump": CONFIGS["jump"]}, PICTURE, (6, 6))["jump"]
+        fitted = fit({"jump": half()}, size=(6, 6))["jump"]
     assert fitted.shape == (6, 6)
     assert fitted.dtype == torch.float32
     torch.testing.assert_close(fitted[:, 0], torch.zeros(6))  # the crop keeps columns 2 to 14
@@ -81,7 +85,7 @@ def test_a_subject_that_is_cropped_away_is_told() -> None:
     mask = torch.zeros(PICTURE)
     mask[:, 0] = 1
     with pytest.warns(MIVAWarning, match="jump shows nothing .* 4×6"):
-        fitted = fit_masks({"jump": mask}, {"jump": CONFIGS["jump"]}, PICTURE, (6, 4))["jump"]
+        fitted = fit({"jump": mask}, "jump", (6, 4))["jump"]
     assert torch.equal(fitted, torch.ones(6, 4))
 
 
@@ -93,7 +97,7 @@ def test_the_order_is_that_of_the_adapters() -> None:
 def test_padding_keeps_all_of_the_mask() -> None:
     mask = torch.zeros(PICTURE)
     mask[:, 0] = 1
-    fitted = fit_masks({"jump": mask}, {"jump": CONFIGS["jump"]}, PICTURE, (16, 16), "pad")["jump"]
+    fitted = fit({"jump": mask}, "jump", (16, 16), "pad")["jump"]
     torch.testing.assert_close(fitted[:, 0], torch.ones(16))
     torch.testing.assert_close(fitted[:, 1:], torch.zeros(16, 15))
 

@@ -1,0 +1,1 @@
+"""Clips at the picture's own size, measured."""

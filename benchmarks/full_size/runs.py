@@ -1,0 +1,32 @@
+"""Runs of the base, and the scenes that move their pictures."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+
+from miva_core import Clip, MIVAAdapter, Motion, RunOptions, animate
+from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.rendering.scene import Scene
+from miva_core.rendering.view import View
+
+
+def shipped(base: Base, motion: str) -> MIVAAdapter:
+    return MIVAAdapter.load(SHIPPED / f"{motion}.safetensors", base.backbone)
+
+
+def denoised(base: Base, picture: Tensor, motion: Motion, seed: int) -> Clip:
+    """The base's own clip, and the flow it predicts."""
+    return animate(base, picture, [motion], RunOptions(seed, render="latents"))
+
+
+def staged(picture: Tensor, clip: Clip, masks: Mapping[str, Tensor] | None = None) -> Scene:
+    """A picture moved by a clip's flow, at its own size and at the times of the clip's frames.
+
+    `animate` builds the same scene of the same flow; frame by frame, only those that are measured are rendered.
+    """
+    assert clip.flow is not None
+    height, width = picture.shape[:2]
+    times = np.arange(len(clip.flow), dtype=np.float64)
+    return Scene.of(picture, clip.flow, masks or {}, View((height, width), (0, 0, height, width)), times)
