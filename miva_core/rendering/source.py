@@ -28,10 +28,8 @@ class Source:
     view: View
 
     def taken(self, plane: np.ndarray) -> np.ndarray:
-        """The part of the picture (H, W, 3) or of a mask (H, W), scaled: float32."""
-        part = np.ascontiguousarray(crop(plane, self.box), dtype=np.float32)
-        if self.box == self.view.box and self.size == self.view.size:
-            return fitted(part, self.size)
+        """The part of the picture (H, W, 3), or of a mask (H, W), scaled down by areas; a view of it if it is not."""
+        part = crop(plane, self.box)
         if self.size == part.shape[:2]:
             return part
         return cv2.resize(part, self.size[::-1], interpolation=cv2.INTER_AREA)
@@ -50,11 +48,6 @@ class Source:
                 [0, 0, 1],
             ]
         )
-
-
-def fitted_source(view: View) -> Source:
-    """The view at the clip's size: what a camera at rest shows, to the last bit."""
-    return Source(view.box, view.size, view)
 
 
 def seen_source(view: View, picture: tuple[int, int], places: np.ndarray, closest: float) -> Source:

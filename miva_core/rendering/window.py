@@ -43,7 +43,7 @@ class Window:
 
 
 def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int, int]) -> Window:
-    """Choose the largest window, nearest to the view's centre, through which no frame sees beyond the picture.
+    """Find the largest window, nearest to the view's centre, through which no frame sees beyond the picture.
 
     Args:
         cameras: matrices (3, 3) of all frames, see `SimilarityPath.matrix`, at the clip's size.
@@ -51,7 +51,7 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
         picture: (height, width) of the picture in pixels.
 
     Returns:
-        The window. Where it is not the whole view, bicubic sampling stays within the picture, too.
+        The window. Along an axis on which the whole view would see beyond, bicubic sampling stays within, too.
 
     Raises:
         MIVAError: it would be smaller than a quarter of the view's sides.
@@ -61,15 +61,16 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     places = np.concatenate([(camera @ corners)[:2] for camera in cameras], axis=1)
     low, high = places.min(1), places.max(1)
     first, last = _picture_in_view(view, picture)
-    if (low >= first - 1e-6).all() and (high <= last + 1e-6).all():
+    leaves = (low < first - 1e-6) | (high > last + 1e-6)
+    if not leaves.any():
         return Window()
-    scale = np.array([width / view.box[3], height / view.box[2]])
-    first, last = first + _KERNEL * scale, last - _KERNEL * scale
+    kernel = _KERNEL * np.array([width / view.box[3], height / view.box[2]]) * leaves
+    first, last = first + kernel, last - kernel
     zoom = float(min(1.0, *((last - first) / (high - low))))
     if zoom < SMALLEST:
         raise MIVAError(
-            f"The camera leaves the picture so far that only {max(0, zoom):.0%} of its sides could be shown: "
-            "make the clip shorter, the motion weaker, or choose the edges 'mirror'."
+            f"The camera leaves the picture so far that only {max(0, zoom):.0%} of its sides would always be in it, "
+            f"but {SMALLEST:.0%} are needed: make the clip shorter, its motions weaker, or let it loop."
         )
     # The centre of the view, or as near to it as the picture's edges allow.
     centre = np.clip(0.0, first - zoom * low, last - zoom * high)
