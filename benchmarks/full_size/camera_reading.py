@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmarks.full_size.pictures import SIDE
 from miva_core.clips.camera import UNIT_MOVES
+from miva_core.rendering.scene import SceneFrame
 
 WORKING = 64
 """Pixels of the base's frame, the unit of speeds."""
@@ -96,8 +97,23 @@ def progress(camera: Camera, move: str, height: int, width: int) -> np.ndarray:
 
 def speed_of(way: np.ndarray) -> float:
     """The constant speed that comes nearest to a way from `progress`, in unit moves."""
-    time = np.arange(len(way))
-    return float((time * way).sum() / (time**2).sum())
+    return speed_along(way, np.arange(len(way)))
+
+
+def speed_along(way: np.ndarray, unit: np.ndarray) -> float:
+    """The speed whose way comes nearest to a way (F,), real or complex, given that of unit speed."""
+    return float((unit.conj() * way).real.sum() / (np.abs(unit) ** 2).sum())
+
+
+def subject_way(frames: Sequence[SceneFrame], name: str) -> np.ndarray:
+    """(F,) complex: how far a subject of a clip of `own_places` has moved, in pixels: the mean of its inside."""
+    return np.array([_moved(frame.pixels, frame.masks[name]) for frame in frames])
+
+
+def _moved(pixels: Tensor, mask: Tensor) -> complex:
+    height, width = mask.shape
+    inside = mask[::STEP, ::STEP].numpy() > 0.999
+    return (off_centre(height, width)[::STEP, ::STEP] - _places_shown(pixels))[inside].mean()
 
 
 def tremor_of(camera: Camera) -> float:

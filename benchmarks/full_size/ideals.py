@@ -12,11 +12,11 @@ from torch import Tensor
 from benchmarks.full_size.camera_reading import WORKING, off_centre
 from benchmarks.full_size.pictures import ROOM, SIDE, Held
 from miva_core.clips.camera import UNIT_MOVES, move_transforms
+from miva_core.media.pixel_values import to_bytes
 from tools.procedural.scenes import SceneChoice, Scenes, draw_scenes
+from tools.procedural.sprites import sprite_poses
 
 FRAMES = 16
-SUBJECT_SPEED = 0.9
-"""Pixels of the base's frame, a frame."""
 SUBJECT_FRAMES = (4, 11, 15)
 
 
@@ -51,37 +51,38 @@ class Drawn:
     swept: Tensor
 
 
-def draw_subjects(motion: str, count: int) -> Scenes:
-    choice = SceneChoice(
-        moves=("still",),
-        motions=(motion,),
-        sprites=(0.0, 1.0),
-        subject_speed=(SUBJECT_SPEED * SIDE / WORKING,) * 2,
-    )
+def draw_subjects(motion: str, count: int, speed: float = 1.0) -> Scenes:
+    """Scenes of one drawn subject each, which differ in nothing but the speed, in pixels of the base's frame a frame."""
+    moving = (speed * SIDE / WORKING,) * 2
+    choice = SceneChoice(moves=("still",), motions=(motion,), sprites=(0.0, 1.0), subject_speed=moving)
     drawn = draw_scenes(count, torch.Generator().manual_seed(4321), choice, count, ROOM, SIDE, FRAMES)
     return replace(drawn, picture=torch.zeros(count, dtype=torch.long))
 
 
 def filmed(scenes: Scenes, number: int, held: Held) -> Drawn:
-    """One scene over a picture."""
+    """One of the scenes over a picture."""
     one = _taken(scenes, number)
     swept = one.sprite_masks(SIDE, SIDE)[0, 0].amax(0) > 0.02
     at = torch.tensor((0, *SUBJECT_FRAMES))
     some = replace(one, camera=one.camera[:, at], poses=[pose[:, at] for pose in one.poses])
-    picture = rearrange(torch.from_numpy(held.large * 255).round().to(torch.uint8), "h w c -> 1 c h w")
+    picture = rearrange(to_bytes(torch.from_numpy(held.large)), "h w c -> 1 c h w")
     clip, masks = some.render(picture, SIDE, SIDE)
     return Drawn(rearrange(clip[0], "f c h w -> f h w c"), masks[0, 0], swept)
 
 
-def _taken(scenes: Any, number: int) -> Any:
-    """One of the scenes, or of the looks within."""
-    values = {field.name: getattr(scenes, field.name) for field in fields(scenes)}
-    kept = slice(number, number + 1)
-    return type(scenes)(
-        **{
-            name: [_taken(v, number) if not torch.is_tensor(v) else v[kept] for v in value]
-            if isinstance(value, list)
-            else value[kept]
-            for name, value in values.items()
-        }
-    )
+def _taken(batch: Any, number: int) -> Any:
+    """One of the scenes of a batch, or of its looks."""
+
+    def one(value: Any) -> Any:
+        return value[number : number + 1] if torch.is_tensor(value) else _taken(value, number)
+
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return type(batch)(**{k: [*map(one, v)] if isinstance(v, list) else one(v) for k, v in values.items()})
+
+
+def unit_way(motion: str) -> np.ndarray:
+    """(F,) complex: where a subject of unit speed is, in pixels of a clip off its first place."""
+    angle, size = torch.zeros(1), torch.ones(1)
+    poses = sprite_poses([motion], torch.zeros(1, 2), size, angle, torch.tensor([SIDE / WORKING]), FRAMES)[0]
+    place = -poses[:, :, 2].double().numpy()
+    return place[:, 0] + 1j * place[:, 1]

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from benchmarks.full_size.camera_reading import own_places, speed_along, subject_way
 from benchmarks.full_size.cameras import enlarged
-from benchmarks.full_size.ideals import SUBJECT_FRAMES, Drawn, draw_subjects, filmed
+from benchmarks.full_size.ideals import SUBJECT_FRAMES, Drawn, draw_subjects, filmed, unit_way
 from benchmarks.full_size.measures import away_from, likeness
-from benchmarks.full_size.pictures import Held
+from benchmarks.full_size.pictures import SIDE, Held
 from benchmarks.full_size.runs import denoised, shipped, staged
-from benchmarks.full_size.tables import gates, header, row
+from benchmarks.full_size.tables import gates, header, row, span
 from miva_core import Clip, Motion
 from miva_core.bases.base import Base
 from miva_core.rendering.frame import SceneFrame
 
-MASKED = ("jump_masked", "sway_masked")
+MASKED, SUFFIX = ("jump_masked", "sway_masked"), "_masked"
 LEAST = {4: 31, 11: 29, 15: 31}
 """dB of the whole frame that the mean over all clips must reach."""
 
@@ -30,6 +31,7 @@ class SubjectScore:
         swept: PSNR where the subject is at some time.
         enlarged: PSNR of the base's own clip, enlarged.
         enlarged_swept: the same where the subject is at some time.
+        speed: of the subject, in pixels of the base's frame a frame; that of the drawn clip it is compared with.
         ground: the most that the ground, away from the subject, differs from frame 1 in these frames.
         start: the most that frame 1 differs from the picture.
     """
@@ -38,23 +40,31 @@ class SubjectScore:
     swept: list[float]
     enlarged: list[float]
     enlarged_swept: list[float]
+    speed: float
     ground: float
     start: float
 
 
-def score_subject(drawn: Drawn, clip: Clip, name: str) -> SubjectScore:
-    scene = staged(drawn.frames[0], clip, {name: drawn.mask})
-    first, *frames = (scene.frame(k) for k in (0, *SUBJECT_FRAMES))
+def score_subject(held: Held, number: int, count: int, first: Drawn, clip: Clip, motion: str) -> SubjectScore:
+    """Score the scene of one run against the drawn clip of the speed that comes nearest."""
+    drawn_motion = motion.removesuffix(SUFFIX)
+    masks = {motion: first.mask}
+    way = subject_way([*staged(own_places(SIDE, SIDE), clip, masks)], motion)
+    speed = speed_along(way, unit_way(drawn_motion))
+    drawn = filmed(draw_subjects(drawn_motion, count, speed), number, held)
+    scene = staged(first.frames[0], clip, masks)
+    start, *frames = (scene.frame(k) for k in (0, *SUBJECT_FRAMES))
     ideals, old = drawn.frames[1:], [enlarged(clip.frames[k]) for k in SUBJECT_FRAMES]
     shown = [frame.pixels for frame in frames]
-    ground = away_from(drawn.swept | covered([first, *frames]))
+    ground = away_from(drawn.swept | covered([start, *frames]))
     return SubjectScore(
         [likeness(*pair) for pair in zip(shown, ideals, strict=True)],
         [likeness(*pair, drawn.swept) for pair in zip(shown, ideals, strict=True)],
         [likeness(*pair) for pair in zip(old, ideals, strict=True)],
         [likeness(*pair, drawn.swept) for pair in zip(old, ideals, strict=True)],
-        max(largest_difference(pixels[ground], first.pixels[ground]) for pixels in shown),
-        largest_difference(first.pixels, drawn.frames[0]),
+        speed,
+        max(largest_difference(pixels[ground], start.pixels[ground]) for pixels in shown),
+        largest_difference(start.pixels, first.frames[0]),
     )
 
 
@@ -74,6 +84,7 @@ HEADER = header(
     "swept area: mean",
     "enlarged clip: whole frame",
     "swept area",
+    "speed",
     "clips whose ground is bit-equal to frame 1",
     "whose frame 1 is the picture",
 )
@@ -89,6 +100,7 @@ def subject_row(motion: str, scores: Sequence[SubjectScore]) -> str:
             joined(means([score.swept for score in scores])),
             joined(means([score.enlarged for score in scores])),
             joined(means([score.enlarged_swept for score in scores])),
+            span([score.speed for score in scores]),
             f"{statistics.fmean(score.ground == 0 for score in scores):.0%}",
             f"{statistics.fmean(score.start == 0 for score in scores):.0%}",
         ]
@@ -121,10 +133,10 @@ def subjects_section(base: Base, pictures: Sequence[Held], seeds: int) -> list[s
 
 def motion_scores(base: Base, motion: str, pictures: Sequence[Held], seeds: int) -> list[SubjectScore]:
     adapter, scores = shipped(base, motion), []
-    scenes = draw_subjects(motion.removesuffix("_masked"), len(pictures))
+    scenes = draw_subjects(motion.removesuffix(SUFFIX), len(pictures))
     for number, held in enumerate(pictures):
-        drawn = filmed(scenes, number, held)
+        first = filmed(scenes, number, held)
         for seed in range(seeds):
-            clip = denoised(base, drawn.frames[0], Motion(adapter, mask=drawn.mask, name=motion), seed)
-            scores.append(score_subject(drawn, clip, motion))
+            clip = denoised(base, first.frames[0], Motion(adapter, mask=first.mask, name=motion), seed)
+            scores.append(score_subject(held, number, len(pictures), first, clip, motion))
     return scores

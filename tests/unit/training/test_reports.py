@@ -11,6 +11,7 @@ from PIL import Image
 
 from miva_core.adapters.info import AdapterInfo, read_info
 from miva_core.animation.clip import Clip
+from miva_core.animation.frame_source import StoredFrames
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.training_clip import TrainingClip
 from miva_core.measure.report import write_plot, write_table
@@ -59,9 +60,8 @@ def test_the_report_of_a_training_shows_names_to_the_letter(tmp_path: Path) -> N
     validations = [Validation(f"label {HOSTILE}", frames[0]), *first_frames(training_set, 1)]
     write_png(frames[0], tmp_path / "loss.png")
     info = hostile_info()
-    write_report(
-        tmp_path / "r.html", info, training_set, validations, [Clip(frames, 8), Clip(frames, 8)], tmp_path / "loss.png"
-    )
+    clips = [Clip(StoredFrames(frames), 8)] * 2
+    write_report(tmp_path / "r.html", info, training_set, validations, clips, tmp_path / "loss.png")
     page = Seen((tmp_path / "r.html").read_text("utf-8"))
     assert {tag for tag, _ in page.tags} == TAGS
     for tag, attributes in page.tags:
