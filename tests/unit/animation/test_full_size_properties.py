@@ -63,7 +63,7 @@ def drawn_mask(chance: random.Random, height: int, width: int) -> Tensor:
 
 
 def drawn_size(chance: random.Random) -> tuple[int | None, int | None] | None:
-    height, width = chance.randint(8, 160), chance.randint(8, 160)
+    height, width = chance.randint(16, 160), chance.randint(16, 160)
     return chance.choice((None, (height, width), (max(height, 60), None), (None, max(width, 60))))
 
 
