@@ -3,15 +3,10 @@
 import cv2
 import numpy as np
 
-from .matte import REACH
+from .matte import MARGIN
 from .push_pull import push_pull
 from .texture import texture
 
-MARGIN = 1.5 * REACH
-"""How far the hole in the ground reaches beyond a mask, as a share of the picture's longer side.
-
-A mask that misses a rim of the subject would leave it in the ground as a ghost.
-"""
 _NOTHING = 0.05
 """Of a mask: what is no more than this is no subject."""
 _LONGEST_SIDE = 512

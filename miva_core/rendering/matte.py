@@ -5,6 +5,11 @@ import numpy as np
 
 REACH = 0.006
 """How far the edge of a good mask may be off the subject's, as a share of the picture's longer side."""
+MARGIN = 1.5 * REACH
+"""How far the hole in the ground reaches beyond a mask, as a share of the picture's longer side.
+
+A mask that misses a rim of the subject would leave it in the ground as a ghost.
+"""
 _LOOSE, _AROUND = 0.016, 0.025
 """The same for the edge of a loose mask, and for the colours around, by which it is settled."""
 _DOUBT = 0.05
@@ -37,10 +42,28 @@ def matte(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     scale = min(1.0, _LONGEST_SIDE / max(mask.shape))
     size = max(1, round(scale * width)), max(1, round(scale * height))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    settled = settle(small, cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
+    settled = settle(small, without_gaps(cv2.resize(mask, size, interpolation=cv2.INTER_AREA)))
     lines = fit_lines(small, settled, np.ones_like(settled), _pixels(REACH, settled), _SMOOTHNESS)
     refined = on_lines(picture, cv2.resize(lines, (width, height), interpolation=cv2.INTER_LINEAR))
     return np.clip((refined - 0.5) * _STRETCH + 0.5, 0, 1)
+
+
+def without_gaps(mask: np.ndarray) -> np.ndarray:
+    """Fill small holes of a mask, as GrabCut leaves in what is painted on a subject.
+
+    Through those the ground would be seen where nothing of it is known, see `hole_around`.
+
+    Args:
+        mask: (H, W) float32 in [0, 1].
+
+    Returns:
+        (H, W) float32, 1 in each piece outside of the mask whose every pixel is within `MARGIN` of the mask.
+    """
+    outside = (mask <= 0.5).astype(np.uint8)
+    count, pieces = cv2.connectedComponents(outside, connectivity=4)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    farther = np.bincount(pieces.ravel(), distance.ravel() > MARGIN * max(mask.shape), count)
+    return np.where((farther == 0)[pieces], np.float32(1), mask)
 
 
 def settle(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -17,8 +17,8 @@ _PATCH = 0.03
 """Within this share of the longer side detail comes from one place."""
 _UNKNOWN = 0.3
 """Added to a mean squared difference of colours where a place is not known."""
-_OUTLIER = 2.5
-"""Detail is held within so many times its usual contrast."""
+_OUTLIER = 3
+"""Detail is held within so many times its usual size."""
 
 
 def texture(picture: np.ndarray, smooth: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -41,8 +41,10 @@ def texture(picture: np.ndarray, smooth: np.ndarray, hole: np.ndarray) -> np.nda
     detail = (picture - low) * known[..., None]
     small = _small_size(hole)
     known_small = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
-    contrast = cv2.resize((detail**2).mean(-1), small, interpolation=cv2.INTER_AREA) / np.maximum(known_small, 1e-3)
-    contrast = np.sqrt(push_pull(contrast[..., None], known_small < 0.5))[..., 0]
+    # Means of roots: an outline somewhere makes no texture.
+    roots = cv2.resize(np.sqrt(np.abs(detail).mean(-1)), small, interpolation=cv2.INTER_AREA)
+    roots = roots / np.maximum(known_small, 1e-3)
+    contrast = cv2.blur(push_pull(roots[..., None], known_small < 0.5), (5, 5)) ** 2
     colours = cv2.resize(np.where(hole[..., None], smooth, low), small, interpolation=cv2.INTER_AREA)
     shifts = best_shifts(np.dstack([colours, contrast]), known_small > 1 - 1e-3)
     rows, columns = np.nonzero(hole)

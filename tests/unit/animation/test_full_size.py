@@ -284,7 +284,7 @@ def test_a_clip_that_shows_a_part_of_the_picture_says_how_much(base: Base) -> No
 def test_a_small_window_is_told_and_a_smaller_one_refused(base: Base) -> None:
     _, notes = output(base, smooth(96, 128), timing=Timing(duration=4)).render(pan(speed=2.2), {})
     assert notes[-1] == "That is little of it: a shorter clip shows more."
-    with pytest.raises(MIVAError, match=r"could be shown: make the clip shorter.* or choose the edges 'mirror'\."):
+    with pytest.raises(MIVAError, match=r"The camera leaves the picture so far .*: make the clip shorter"):
         output(base, smooth(96, 128), timing=Timing(duration=15)).render(pan(speed=2.2), {})
 
 
@@ -392,9 +392,10 @@ def test_previews_are_frames_as_they_will_be(base: Base, shipped: Callable[..., 
     assert torch.equal(seen[-1][1], clip.frames[7]) and not torch.equal(seen[0][1], clip.frames[7])
 
 
-def test_a_preview_shows_what_a_clip_could_not(base: Base) -> None:
-    made = output(base, smooth(96, 128), timing=Timing(duration=15))
-    assert made.preview(pan(speed=2.2), 300).shape == (96, 128, 3)
+def test_a_preview_of_a_camera_that_leaves_the_picture_is_the_picture(base: Base) -> None:
+    """On the way it may be farther off than in the end, so that it is no reason to stop a run."""
+    still = smooth(96, 128)
+    assert torch.equal(output(base, still, timing=Timing(duration=15)).preview(pan(speed=2.2), 300), still)
 
 
 def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Callable[..., Motion]) -> None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from miva_core.rendering.matte import fit_lines, matte, on_lines
+from miva_core.rendering.matte import fit_lines, matte, on_lines, without_gaps
 
 RED, GREEN = np.float32([0.7, 0.3, 0.2]), np.float32([0.3, 0.6, 0.3])
 
@@ -78,6 +78,23 @@ def test_a_good_mask_is_kept_where_its_subject_has_the_colours_of_the_ground() -
     hidden = np.where((subject & foot)[..., None], np.roll(picture, 180, 1), picture)
     alpha = matte(hidden, subject.astype(np.float32))
     assert alpha[subject & foot].mean() > 0.8
+
+
+def test_small_holes_of_a_mask_are_filled_and_large_or_open_ones_are_not() -> None:
+    mask = np.zeros((200, 400), np.float32)
+    mask[:, 100:300] = 1
+    closed = mask.copy()
+    closed[50:56, 150:190] = 1
+    mask[50:56, 150:190] = mask[100:110, 200:240] = mask[150:156, 280:300] = 0
+    closed[100:110, 200:240] = closed[150:156, 280:300] = 0
+    assert np.array_equal(without_gaps(mask), closed)
+
+
+def test_what_is_painted_on_a_subject_stays_on_it() -> None:
+    picture, subject = scene()
+    badge = np.hypot(*(np.mgrid[:300, :500] - np.array([150, 250])[:, None, None])) < 4
+    picture[badge] = 1, 1, 1
+    assert matte(picture, (subject & ~badge).astype(np.float32))[badge].min() > 0.9
 
 
 def test_a_mask_of_nothing_and_one_of_all_stay() -> None:
