@@ -89,20 +89,23 @@ class FullSize:
         }
         plain = [name for name, motion in motions.items() if motion.acts and not motion.adapter.config.mask]
         return cls(
-            source,
-            {name: mask[..., 0] for name, mask in masks.items()},
-            framing.view,
-            times,
-            options.edges,
-            timing.fps or FPS,
-            Conditioning(
+            picture=source,
+            masks={name: mask[..., 0] for name, mask in masks.items()},
+            view=framing.view,
+            times=times,
+            edges=options.edges,
+            fps=timing.fps or FPS,
+            conditioning=Conditioning(
                 framing.squashed(source, small),
                 {name: framing.squashed(mask, small)[..., 0] for name, mask in masks.items()},
                 frames,
             ),
-            describe_framing(whole, size, options.fit),
-            tuple(plain),
-            (*view_notes(options.size, whole, size, base.size), *time_notes(times, frames, base.fps, bool(masks))),
+            fitting=describe_framing(whole, size, options.fit),
+            plain=tuple(plain),
+            remarks=(
+                *view_notes(options.size, whole, size, base.size),
+                *time_notes(times, frames, base.fps, bool(masks)),
+            ),
         )
 
     def __len__(self) -> int:
@@ -110,23 +113,22 @@ class FullSize:
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
-        scene = self._scene(sampled, self.edges)
+        scene = self._scene(sampled, self.times)
         return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.plain if scene.bends_ground else ())]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
-        """Render one frame; see `Output`."""
+        """Render one frame; see `Output`. It is the first where the camera leaves the picture, as it may for now."""
         try:
-            scene = self._scene(sampled, self.edges)
-        except MIVAError:  # What is predicted on the way may leave the picture farther than the clip will.
-            scene = self._scene(sampled, "mirror")
-        return scene.frame(frame).pixels
+            return self._scene(sampled, self.times).frame(frame).pixels
+        except MIVAError:
+            return self._scene(sampled, np.zeros(1)).frame(0).pixels
 
-    def _scene(self, sampled: Sampled, edges: Edges) -> Scene:
+    def _scene(self, sampled: Sampled, times: np.ndarray) -> Scene:
         from ..rendering.scene import Scene
 
         if sampled.flow is None:
             raise MIVAError("The base says that it predicts a flow, but answered none.")
-        return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, self.times, edges)
+        return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, times, self.edges)
 
 
 def _timing(options: RunOptions) -> Timing:

@@ -84,7 +84,7 @@ def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list
     Returns:
         Sentences, or none.
     """
-    if asked is None and max(picture) > USUAL_SIDE:
+    if asked is None and max(picture) > USUAL_SIDE >= max(size):
         return [f"The longer side of a clip has {USUAL_SIDE} pixels, unless another size is asked for."]
     if asked is None and min(picture) < min(usual):
         return [f"The picture was enlarged, since it is smaller than the {format_size(usual)} that the base looks at."]
@@ -105,10 +105,10 @@ def time_notes(times: np.ndarray, frames: int, rate: float, masked: bool) -> lis
     Returns:
         A sentence, or none.
     """
-    if times.max() < frames:
+    if times.max() <= frames:
         return []
     subjects = ", and what subjects do runs back and forth" if masked else ""
-    return [f"The motion lasts {frames / rate:g} s: after them the camera goes on at its speed{subjects}."]
+    return [f"The motion lasts {frames / rate:g} s: after that the camera goes on at its speed{subjects}."]
 
 
 def scene_notes(zoom: float, bending: Sequence[str]) -> list[str]:

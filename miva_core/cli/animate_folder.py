@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
 from .clip_files import ClipFiles
+from .file_checks import check_distinct
 from .processes import Processes, launched_processes
 
 
@@ -62,22 +63,38 @@ def animate_folder(options: argparse.Namespace) -> None:
     motions = read_motions(options)
     masks = FolderMasks.of(options, motions)
     where = device(options.device)
-    jobs = find_jobs(options) if is_first_process() else []
+    saved = masks.names if options.save_masks else []
+    jobs = find_jobs(options, saved) if is_first_process() else []
     with launched_processes(where) as processes:
         jobs = processes.agreed(jobs)
         outcomes: list[Outcome] = []
         if jobs:
             create_folder(options.out)
-            run = FolderRun(Animator.load(options, motions, where), masks, options)
-            outcomes = processes.gathered(run.do(jobs, processes))
+            run = FolderRun(Animator.load(options, motions, where), masks, options, saved)
+            try:
+                outcomes = processes.gathered(run.do(jobs, processes))
+            except KeyboardInterrupt:
+                if processes.is_first:
+                    print("\nThe same command goes on with what is missing.")
+                raise
     if processes.is_first:
         _report(sorted(outcomes), options)
 
 
-def find_jobs(options: argparse.Namespace) -> list[Job]:
-    """The clips to make, in the order of the pictures' names."""
+def find_jobs(options: argparse.Namespace, saved: Iterable[str]) -> list[Job]:
+    """Find the clips to make: of all pictures in the folder those that are not there.
+
+    Args:
+        options: of the command `animate`.
+        saved: names of the motions whose masks are saved, too.
+
+    Returns:
+        In the order of the pictures' names.
+
+    Raises:
+        MIVAError: there are no pictures, or the clips cannot be written.
+    """
     ending = f".{options.format}"
-    pictures = list(find_stills(options.source))
     if options.format != "mp4" and _same(options.source, options.out):
         raise MIVAError(
             f"{ending} clips in {options.source} would be taken for pictures the next time: name another folder in "
@@ -86,10 +103,11 @@ def find_jobs(options: argparse.Namespace) -> list[Job]:
     if options.fps:
         check_rate(Path(f"clip{ending}"), options.fps)
     check_fillable(options.out if options.out.exists() else options.out.parent)
-    names = clip_names(pictures)
+    names = clip_names(list(find_stills(options.source)))
     if kept := [name for path, name in names.items() if name != path.stem]:
         print(f"Clips of pictures that differ in their endings alone keep these, as in {kept[0]}{ending}.")
     jobs = [Job(path, options.out / f"{name}{ending}") for path, name in names.items()]
+    check_distinct([path for job in jobs for path in ClipFiles(job.clip, saved).paths], [])
     missing = [job for job in jobs if not job.clip.exists()]
     if there := len(jobs) - len(missing):
         print(f"Of {len(jobs)} clips {there} are in {options.out} already, and are not made again.")
@@ -174,6 +192,7 @@ class FolderRun:
     animator: Animator
     masks: FolderMasks
     options: argparse.Namespace
+    saved: Sequence[str]
 
     def do(self, jobs: Sequence[Job], processes: Processes) -> list[Outcome]:
         """Do the jobs that are this process's share."""
@@ -205,7 +224,7 @@ class FolderRun:
         """Make a clip; what there is to be said about it."""
         still = Still.read(job.picture, self.masks.read(job.picture), self.options)
         clip = self.animator.clip(still)
-        ClipFiles(job.clip, self.masks.names if self.options.save_masks else ()).write(clip)
+        ClipFiles(job.clip, self.saved).write(clip)
         return [*([f"The picture was {clip.fitting}."] if clip.fitting else []), *clip.notes]
 
 
@@ -214,7 +233,8 @@ def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
     failed = [outcome for outcome in outcomes if outcome.failure]
     for line in _notes(outcomes):
         print(line)
-    print(f"Wrote {len(outcomes) - len(failed)} clips into {options.out}.")
+    made = len(outcomes) - len(failed)
+    print(f"Wrote {made} clip{'s' * (made != 1)} into {options.out}.")
     if not failed:
         return
     errors = PlainStream(sys.stderr)

@@ -26,9 +26,8 @@ def check_new_folder(folder: Path) -> None:
 
 def check_distinct(written: Sequence[Path | None], read: Sequence[Path]) -> None:
     """Nothing that is read is to be replaced, nor one result by another."""
-    taken = list(read)
+    taken = {os.path.realpath(path): path for path in read}
     for path in filter(None, written):
-        for other in taken:
-            if os.path.realpath(path) == os.path.realpath(other):
-                raise MIVAError(f"{path} would be written over {other}: name another file.")
-        taken.append(path)
+        other = taken.setdefault(os.path.realpath(path), path)
+        if other is not path:
+            raise MIVAError(f"{path} would be written over {other}: name another file.")

@@ -3,18 +3,18 @@
 import cv2
 import numpy as np
 
-from .matte import REACH
+from .matte import MARGIN
+from .push_pull import push_pull
+from .texture import texture
 
-MARGIN = 1.5 * REACH
-"""How far the hole in the ground reaches beyond a mask, as a share of the picture's longer side.
-
-A mask that misses a rim of the subject would leave it in the ground as a ghost.
-"""
-_LONGEST_SIDE = 512
-"""Pixels; structures are continued at this size, since inpainting gets slow and streaky with the width of a hole."""
-_RADIUS = 4
 _NOTHING = 0.05
 """Of a mask: what is no more than this is no subject."""
+_LONGEST_SIDE = 512
+"""Pixels; what lines continue is smooth, and inpainting slow."""
+_RADIUS = 4
+"""Pixels around each filled one, at that size, that it is made of."""
+_CONTINUED = 0.08
+"""How deep into a hole lines are continued, as a share of the longer side: farther in, those of all sides collide."""
 
 
 def hole_around(mask: np.ndarray) -> np.ndarray:
@@ -32,10 +32,7 @@ def hole_around(mask: np.ndarray) -> np.ndarray:
 
 
 def fill_hole(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Fill a hole smoothly with what surrounds it.
-
-    Lines of equal colour are continued into the hole: Bertalmio, Bertozzi and Sapiro, "Navier-Stokes, Fluid Dynamics,
-    and Image and Video Inpainting", CVPR 2001, at no more than 512 pixels a side.
+    """Fill a hole with the colours around it and with detail from elsewhere in the picture.
 
     Args:
         picture: (H, W, 3) float32 in [0, 1].
@@ -46,33 +43,36 @@ def fill_hole(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     if not hole.any() or hole.all():
         return picture
+    filled = fill_smoothly(picture, hole)
+    filled[hole] = np.clip(filled[hole] + texture(picture, filled, hole), 0, 1)
+    return filled
+
+
+def fill_smoothly(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Fill a hole with the colours around it.
+
+    Near its edge lines of equal colour are continued (Bertalmio, Bertozzi and Sapiro, "Navier-Stokes, Fluid Dynamics,
+    and Image and Video Inpainting", CVPR 2001), farther in there are means of what is known, see `push_pull`; both at
+    no more than 512 pixels a side.
+
+    Args:
+        picture: (H, W, 3) float32 in [0, 1].
+        hole: (H, W) bool, neither nothing nor all of the picture.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], the picture itself outside of the hole; a new array.
+    """
     height, width = hole.shape
     scale = min(1.0, _LONGEST_SIDE / max(hole.shape))
     size = max(1, round(scale * width)), max(1, round(scale * height))
     known = (~hole).astype(np.float32)
-    small = cv2.resize(push_pull(picture, hole), size, interpolation=cv2.INTER_AREA)
-    gap = (cv2.resize(known, size, interpolation=cv2.INTER_AREA) < 1).astype(np.uint8)
+    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture * known[..., None], size, interpolation=cv2.INTER_AREA)
+    means = push_pull(small / np.maximum(share, 1e-6)[..., None], share <= 0)
+    gap = (share < 1).astype(np.uint8)
     # Plane by plane, since three at once are taken as bytes only, which would leave steps in a sky.
-    planes = [cv2.inpaint(np.ascontiguousarray(plane), gap, _RADIUS, cv2.INPAINT_NS) for plane in cv2.split(small)]
-    filled = cv2.resize(np.dstack(planes), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.where(hole[..., None], np.clip(filled, 0, 1), picture)
-
-
-def push_pull(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Fill a hole with means of what is known, coarser the farther it is: Gortler et al., "The Lumigraph", 1996.
-
-    Args:
-        picture: (H, W, 3) float32.
-        hole: (H, W) bool.
-
-    Returns:
-        (H, W, 3) float32, the picture itself outside of the hole.
-    """
-    height, width = hole.shape
-    if not hole.any() or height * width == 1:
-        return picture
-    half, known = ((width + 1) // 2, (height + 1) // 2), (~hole).astype(np.float32)
-    weight = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
-    means = cv2.resize(picture * known[..., None], half, interpolation=cv2.INTER_AREA)
-    coarse = push_pull(means / np.maximum(weight, 1e-6)[..., None], weight <= 0)
-    return np.where(hole[..., None], cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), picture)
+    lines = [cv2.inpaint(np.ascontiguousarray(plane), gap, _RADIUS, cv2.INPAINT_NS) for plane in cv2.split(means)]
+    depth = cv2.distanceTransform(gap, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / (_CONTINUED * max(gap.shape))
+    mixed = np.dstack(lines) + (means - np.dstack(lines)) * np.minimum(depth, 1)[..., None]
+    filled = np.clip(cv2.resize(mixed, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+    return np.where(hole[..., None], filled, picture)

@@ -3,6 +3,11 @@
 import cv2
 import numpy as np
 
+_MOVING = 1.0
+"""Pixels of the grid: what moves less uncovers no more than a rim."""
+_SLOW = 0.4
+"""Share of a subject's own speed below which a pixel belongs to what it uncovered."""
+
 
 def carry_mask(mask: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Carry a mask of frame 1 along a flow.
@@ -34,3 +39,21 @@ def away_from(masks: np.ndarray) -> np.ndarray:
     first = cv2.dilate(masks[0], np.ones((3, 3)))
     near = np.stack([np.maximum(cv2.dilate(mask, np.ones((5, 5))), first) for mask in masks])
     return 1 - np.clip(2 * near, 0, 1)
+
+
+def without_uncovered(weight: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Leave out the ground that a subject has uncovered: it still points to where the subject was in frame 1.
+
+    Args:
+        weight: (F, h, w), where the subject is, as carried along.
+        own: (F, h, w), by how many pixels the flow differs from the ground's.
+
+    Returns:
+        (F, h, w): none of it where a subject moves and a pixel does not.
+    """
+    kept = weight.copy()
+    for frame, speed in zip(kept, own, strict=True):
+        typical = np.quantile(speed[frame > 0], 0.75) if frame.any() else 0.0
+        if typical > _MOVING:
+            frame[speed < _SLOW * typical] = 0
+    return kept

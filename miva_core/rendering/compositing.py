@@ -44,21 +44,22 @@ class Layers:
         """
         place = staging.ground(time)
         apart = max((staging.apart(name, time, sprite.corners) for name, sprite in self.sprites.items()), default=0.0)
+        as_given = {
+            name: self._as_given(name, place) for name in self.masks if apart < _FAR or name not in self.sprites
+        }
         if not apart:
-            return self.ground.with_subjects(place).clip(0, 1), {
-                name: self._as_given(name, place) for name in self.masks
-            }
+            return self.ground.with_subjects(place).clip(0, 1), as_given
         frame, masks = self.ground.without_subjects(place), dict[str, np.ndarray]()
         for name in self.masks:
             if name in self.sprites:
                 opacity = self.sprites[name].drawn_on(frame, staging.subject(name, time))
                 masks = {behind: mask * (1 - opacity) for behind, mask in masks.items()} | {name: opacity}
             else:
-                masks[name] = self._as_given(name, place)
+                masks[name] = as_given[name]
         if apart < _FAR:
             unmoved = math.exp(-(apart**2))
             frame += (self.ground.with_subjects(place) - frame) * unmoved
-            masks = {name: mask + (self._as_given(name, place) - mask) * unmoved for name, mask in masks.items()}
+            masks = {name: mask + (as_given[name] - mask) * unmoved for name, mask in masks.items()}
         return frame.clip(0, 1), masks
 
     def _as_given(self, name: str, place: Placement) -> np.ndarray:

@@ -8,15 +8,13 @@ import numpy as np
 from .background import fill_hole, hole_around
 from .compositing import Layers
 from .ground import Ground, MovingGround, StillGround
+from .matte import matte
 from .mirror import mirrored
 from .sampling import Region, sample
 from .source import crop, fitted, seen_source
-from .sprite import corners_of, cut_sprite
+from .sprite import SEEN, corners_of, cut_sprite
 from .staging import Staging
 from .view import View
-
-_MARGIN = 4
-"""Pixels beyond what frames show that bicubic sampling and the smoothing before it look at."""
 
 
 def cut_layers(
@@ -38,13 +36,15 @@ def cut_layers(
     source = seen_source(view, (picture.shape[0], picture.shape[1]), places, closest)
     from_view, pixels = source.from_view(), source.taken(picture)
     taken = {name: source.taken(mask) for name, mask in masks.items()}
-    moved = {name: mask for name, mask in taken.items() if name in staging.subjects}
-    hole = _holes(moved.values(), pixels.shape[:2])
+    mattes = {name: matte(pixels, mask) for name, mask in taken.items() if name in staging.subjects}
+    # What is too thin to be seen at this size stays a part of the ground.
+    mattes = {name: opacity for name, opacity in mattes.items() if opacity.max() > SEEN}
+    hole = _holes((taken[name] for name in mattes), pixels.shape[:2])
     plate = fill_hole(pixels, hole)
     sprites = {}
-    for name, mask in moved.items():
-        farthest = staging.farthest(name, times, corners_of(mask, from_view)) / closest
-        sprites[name] = cut_sprite(pixels, mask, plate, from_view, farthest)
+    for name, opacity in mattes.items():
+        farthest = staging.farthest(name, times, corners_of(opacity, from_view)) / closest
+        sprites[name] = cut_sprite(pixels, opacity, plate, from_view, farthest)
     if staging.camera.rests:
         ground: Ground = _still(plate, hole, from_view, staging, fitted(crop(picture, view.box), view.size))
     else:
@@ -76,10 +76,11 @@ def _moving(
     """The ground of a moving camera, continued where frames see beyond the picture."""
     height, width = picture.shape[:2]
     seen = from_view[:2, :2] @ places + from_view[:2, 2:]
-    before, behind = _MARGIN - seen.min(1), seen.max(1) + _MARGIN - [width - 1, height - 1]
+    # A pixel goes on for half its width around its place.
+    before, behind = -0.5 - seen.min(1), seen.max(1) - [width - 0.5, height - 0.5]
     wanted = ((before[1], height), (behind[1], height), (before[0], width), (behind[0], width))
     # Half a picture of mirror image on each side bounds the memory; beyond, all of that is mirrored once more.
-    top, bottom, left, right = (int(np.clip(np.ceil(rim), 0, side // 2)) for rim, side in wanted)
+    top, bottom, left, right = (int(np.clip(np.ceil(rim - 1e-6), 0, side // 2)) for rim, side in wanted)
     shift = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
     with_subjects = mirrored(picture, (top, bottom, left, right))
     without = with_subjects if plate is picture else mirrored(plate, (top, bottom, left, right))

@@ -11,6 +11,8 @@ _NOISE = 1.0
 """Pixels of the grid that they leave over, at most: as much leaks from subjects into a ground at rest."""
 _REACH = 3.0
 """Pixels of the grid over which a rest is smoothed, and continued to where it is not known."""
+_HARDLY = 0.05
+"""Share of known pixels in reach, below which a rest fades out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ def kept_residual(flow: np.ndarray, stiff: np.ndarray, weight: np.ndarray) -> Re
     rest[0] = 0
     counted = weight[..., None]
     share = np.sqrt((counted * rest**2).sum() / ((counted * flow**2).sum() + 1e-6))
-    most = np.quantile(np.linalg.norm(rest, axis=-1), 0.99)
+    most = np.quantile(np.linalg.norm(rest, axis=-1)[weight > 0.5], 0.99) if (weight > 0.5).any() else 0.0
     kept = np.clip(share / _NOISE_SHARE - 1, 0, 1) * np.clip(most / _NOISE - 1, 0, 1)
     return Residual((rest * kept).astype(np.float32)) if kept > 0 else None
 
@@ -54,4 +56,4 @@ def _spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """A field (h, w, 2) that is known where the weight (h, w) is, smoothed and continued, to nothing far away."""
     known = cv2.GaussianBlur(weight, (0, 0), _REACH, borderType=cv2.BORDER_REFLECT)
     summed = cv2.GaussianBlur(values * weight[..., None], (0, 0), _REACH, borderType=cv2.BORDER_REFLECT)
-    return summed / (known + 0.05)[..., None]
+    return summed / np.maximum(known, _HARDLY)[..., None]

@@ -68,10 +68,12 @@ class Staging:
         """
         height, width = self.size
         corners = np.array([[x, y, 1] for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)]).T
-        seen = [self.ground(time).matrix for time in times]
-        seen += [self.subject(name, time).matrix for time in times for name in self.subjects]
-        places = np.concatenate([(matrix @ corners)[:2] for matrix in seen], axis=1)
-        return places, min(math.sqrt(abs(np.linalg.det(matrix))) for matrix in seen)
+        seen = [self.ground(time) for time in times]
+        seen += [self.subject(name, time) for time in times for name in self.subjects]
+        places = np.concatenate([(placement.matrix @ corners)[:2] for placement in seen], axis=1)
+        bent = max(placement.bend.largest if placement.bend else 0.0 for placement in seen)
+        closest = min(math.sqrt(abs(np.linalg.det(placement.matrix))) for placement in seen)
+        return np.concatenate([places - bent, places + bent], axis=1), closest
 
     def _camera(self, time: float) -> np.ndarray:
         """The matrix from pixels of a frame to places of the view, by the camera alone."""

@@ -14,8 +14,8 @@ EDGES: tuple[Edges, ...] = ("inside", "mirror")
 
 SMALLEST = 0.25
 """Share of the view's sides below which a window shows too little to be worth a clip."""
-_KERNEL = 2.0
-"""Pixels around a place that bicubic sampling looks at."""
+_KERNEL = 3.0
+"""Pixels around a place that bicubic sampling looks at, and what shrinking the picture before mixes into them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     leaves = (low < first - 1e-6) | (high > last + 1e-6)
     if not leaves.any():
         return Window()
-    kernel = _KERNEL * np.array([width / view.box[3], height / view.box[2]]) * leaves
+    # Pixels of what is sampled are those of the picture, or those of the clip where the picture is finer.
+    kernel = _KERNEL * np.maximum([width / view.box[3], height / view.box[2]], 1.0) * leaves
     first, last = first + kernel, last - kernel
     zoom = float(min(1.0, *((last - first) / (high - low))))
     if zoom < SMALLEST:

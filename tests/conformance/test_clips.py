@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from calls import SMALL, denoise, latents, random_adapter, run, words
 from torch import Tensor
 
@@ -52,6 +53,30 @@ def test_the_model_is_shown_the_clean_first_frame_at_every_step(base: Base, pict
         watch.remove()
     assert len(shown) == 3
     assert all(torch.equal(clips[:, :, :1], base.encode(picture)) for clips in shown)
+
+
+FULL = {"render": "full", "frames": 5, "edges": "mirror"}
+
+
+def test_a_flow_moves_the_picture_itself_at_its_own_size_and_without_one_that_is_refused(base: Base) -> None:
+    still, adapters = torch.rand(48, 80, 3), {"hop": (random_adapter(base, MASKED), 1.0)}
+    masks = {"hop": F.interpolate(subject(base)[None, None], (48, 80))[0, 0]}
+    if not base.predicts_flow:
+        with pytest.raises(MIVAError, match=f"The {base.name} base predicts no flow"):
+            run(base, still, adapters, masks, **FULL)
+        return
+    clip = run(base, still, adapters, masks, **FULL)
+    assert len(clip) == 5 and clip.size == (48, 80) and clip.flow.shape[1:] == (2, *base.size)
+    assert torch.equal(clip.frames[0], still) and torch.equal(clip.masks["hop"][0], masks["hop"])
+    assert clip.frames.isfinite().all() and clip.masks["hop"].shape == (5, 48, 80)
+
+
+def test_by_itself_a_base_makes_what_it_can(base: Base, picture: Tensor) -> None:
+    """Clips at full size where it predicts a flow, and what it paints where it does not."""
+    pan = {"pan": (random_adapter(base), 1.0)}
+    painted, usual = run(base, picture, pan), run(base, picture, pan, render=None)
+    assert usual.fps == (24 if base.predicts_flow else base.fps)
+    assert torch.equal(usual.frames, painted.frames) != base.predicts_flow
 
 
 # --- what a run leaves behind ----------------------------------------------------------------------------------------

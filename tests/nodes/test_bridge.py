@@ -51,8 +51,8 @@ def test_half_precision_is_taken_where_the_device_has_it(comfyui: FakeComfyUI, h
 
 
 def named(model: Any, name: str) -> Any:
-    """The built-in base under the name of another."""
-    return dataclasses.replace(model, base=dataclasses.replace(model.base, name=name))
+    """The built-in base under the name of another, which paints its frames."""
+    return dataclasses.replace(model, base=dataclasses.replace(model.base, name=name, predicts_flow=False))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("animatediff", "SD15"), ("wan", "Wan21")])
@@ -84,7 +84,7 @@ def test_previews_can_be_switched_off(model: Any, shapes: Any, comfyui: FakeComf
     arguments = comfyui.modules["comfy.cli_args"].args
     arguments.preview_method = comfyui.modules["comfy.cli_args"].LatentPreviewMethod.NoPreviews
     run_unchecked(MIVASampler, model=model, mivas=motion(), image=shapes, steps=2, frames=2)
-    assert comfyui.previews == [] and comfyui.progress == [(1, 2), (2, 2)]
+    assert comfyui.previews == [] and comfyui.progress == [(done, 4) for done in range(1, 5)]
 
 
 def test_a_comfyui_without_previewer_shows_progress_alone(model: Any, shapes: Any, comfyui: FakeComfyUI) -> None:

@@ -91,7 +91,7 @@ def test_a_full_card_is_told_by_the_same_exception(
     def full(*_: Any) -> None:
         raise torch.cuda.OutOfMemoryError("Tried to allocate 20 GiB")
 
-    monkeypatch.setattr(model.base.codec, "decode", full)
+    monkeypatch.setattr(model.base.codec, "encode", full)
     with pytest.raises(torch.cuda.OutOfMemoryError) as said:
         run_unchecked(MIVASampler, model=model, mivas=motion(), image=shapes, steps=1, frames=2)
     assert str(said.value) == (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from miva_core.media.pictures import fit_picture
 
-SHORT: dict[str, Any] = {"steps": 2, "frames": 3}
+SHORT: dict[str, Any] = {"steps": 2, "frames": 3, "edges": "mirror"}
 
 
 @pytest.fixture
@@ -62,10 +62,21 @@ def test_without_a_motion_each_picture_has_a_move_of_its_own_seed(model: Any, th
 
 def test_frames_and_pictures_are_counted_on_the_node(model: Any, three: Tensor, shapes: Tensor) -> None:
     text = shown(run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT))
-    assert text == "3 pictures × 3 frames = 9 frames of 64×64, 8 a second, one clip after the other."
+    assert text == "3 pictures × 3 frames = 9 frames of 64×64, 24 a second, one clip after the other."
     two = torch.cat([shapes, shapes])
-    text = shown(run(MIVASampler, model=model, mivas=motion(weight=0.0), image=two, **SHORT)).splitlines()
-    assert text[2] == "The pictures were scaled 384×384 to 64×64." and text[3].startswith("2 pictures × 3 frames = 6")
+    small = {"width": 96, **SHORT}
+    text = shown(run(MIVASampler, model=model, mivas=motion(weight=0.0), image=two, **small)).splitlines()
+    assert text[2] == "The pictures were scaled 384×384 to 96×96." and text[3].startswith("2 pictures × 3 frames = 6")
+
+
+def test_notes_of_all_clips_are_told(model: Any, three: Tensor) -> None:
+    """Without a motion the seed chooses a camera move, and so how much of each picture is shown."""
+    chosen = {"model": model, "frames": 16, "fps": 8.0, "steps": 2}
+    moves = range(8)
+    text = shown(run(MIVASampler, image=three[:1].expand(8, -1, -1, -1), seed=0, **chosen)).splitlines()
+    alone = [shown(run(MIVASampler, image=three[:1], seed=seed, **chosen)).splitlines()[:-1] for seed in moves]
+    assert len({tuple(lines) for lines in alone}) > 1
+    assert text[:-1] == list(dict.fromkeys(line for lines in alone for line in lines))
 
 
 def test_a_mask_for_each_picture_or_one_for_all(model: Any, three: Tensor) -> None:
@@ -99,7 +110,7 @@ def test_a_mask_of_a_batch_that_is_empty_is_named(three: Tensor) -> None:
 
 def test_one_bar_runs_over_all_pictures(model: Any, three: Tensor, comfyui: FakeComfyUI) -> None:
     run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT)
-    assert comfyui.progress == [(done, 6) for done in range(1, 7)]
+    assert comfyui.progress == [(done, 15) for done in range(1, 16)]  # of each two steps, and then three frames
 
 
 def test_a_stop_in_the_second_picture_leaves_the_model_as_it_was(
@@ -107,10 +118,10 @@ def test_a_stop_in_the_second_picture_leaves_the_model_as_it_was(
 ) -> None:
     before = run(MIVASampler, model=model, mivas=motion(), image=three[:1], **SHORT)[0]
     comfyui.progress.clear()
-    comfyui.stop_at = (3, 6)
+    comfyui.stop_at = (6, 15)
     with pytest.raises(Interrupted):
         run(MIVASampler, model=model, mivas=motion(), image=three, **SHORT)
-    assert comfyui.progress[-1] == (3, 6)
+    assert comfyui.progress[-1] == (6, 15)
     comfyui.stop_at = None
     assert torch.equal(run(MIVASampler, model=model, mivas=motion(), image=three[:1], **SHORT)[0], before)
 
@@ -123,7 +134,7 @@ def test_dctinit_noise_of_a_batch_is_what_the_sampler_draws(model: Any, three: T
 
 def test_noise_of_one_picture_serves_all_and_of_another_number_is_refused(model: Any, three: Tensor) -> None:
     one = run(MIVADCTInitNoise, model=model, image=three[:1], noise_seed=7)[0]
-    shape = {"samples": torch.zeros(3, *model.base.latent_shape(3, (64, 64))[1:])}
+    shape = {"samples": torch.zeros(3, *model.base.latent_shape(16, (64, 64))[1:])}
     several = one.generate_noise(shape)
     for k, start in enumerate(several):
         alone = run(MIVADCTInitNoise, model=model, image=three[:1], noise_seed=7 + k)[0]

@@ -39,8 +39,8 @@ def small(shapes: Tensor) -> Tensor:
     return fit_picture(shapes[0], (64, 64))[0][None]
 
 
-def test_a_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor) -> None:
-    output = run(MIVASampler, model=model, mivas=motion(), image=shapes, steps=2)
+def test_a_painted_clip_begins_with_the_picture(model: Any, engine: Base, shapes: Tensor) -> None:
+    output = run(MIVASampler, model=model, mivas=motion(), image=shapes, steps=2, render="latents")
     frames, masks, fps = output
     assert frames.shape == (16, 64, 64, 3)
     decoded = engine.decode(engine.encode(fit_picture(shapes[0], (64, 64))[0]))[0]
@@ -88,15 +88,17 @@ def test_a_motion_of_no_weight_does_nothing(model: Any, small: Tensor) -> None:
     assert (full - without).abs().max() > 0.1
 
 
-def test_size_length_fit_and_adain_are_those_of_the_engine(model: Any, engine: Base, shapes: Tensor) -> None:
+def test_size_length_fit_and_adain_of_a_painted_clip_are_those_of_the_engine(
+    model: Any, engine: Base, shapes: Tensor
+) -> None:
     wide = shapes[:, 64:256]
-    chosen = {"width": 80, "height": 48, "frames": 3, "steps": 1, "fit": "pad", "adain": "on"}
+    chosen = {"width": 80, "height": 48, "frames": 3, "steps": 1, "fit": "pad", "adain": "on", "render": "latents"}
     clip = run(MIVASampler, model=model, mivas=motion(), image=wide, **chosen)[0]
     assert clip.shape == (3, 48, 80, 3)
     fitted = fit_picture(wide[0], (48, 80), "pad")[0]
     pan = Motion(adapter(engine, "pan_left"))
-    same = animate(engine, fitted, [pan], RunOptions(size=(48, 80), frames=3, steps=1, adain=True))
-    assert torch.equal(clip, same.frames)
+    options = RunOptions(size=(48, 80), frames=3, steps=1, adain=True, render="latents")
+    assert torch.equal(clip, animate(engine, fitted, [pan], options).frames)
     off = run(MIVASampler, model=model, mivas=motion(), image=wide, **chosen | {"adain": "off"})[0]
     assert not torch.equal(clip, off)
 
@@ -142,7 +144,8 @@ def test_a_mask_is_fitted_as_its_picture_is(model: Any, shapes: Tensor) -> None:
     wide, mask = shapes[:, :192], torch.zeros(1, 192, 384)
     mask[:, 48:144, 96:192] = 1  # the left half of what is left of the picture
     mivas = bound("jump_masked", mask)
-    masks = run(MIVASampler, model=model, mivas=mivas, image=wide, steps=1, frames=2)[1]
+    small = {"width": 64, "height": 64, "edges": "mirror", "steps": 1, "frames": 2}
+    masks = run(MIVASampler, model=model, mivas=mivas, image=wide, **small)[1]
     assert masks[0, 16:48, :32].mean() > 0.99
     assert masks[0, :, 34:].max() < 0.01
 
@@ -151,7 +154,7 @@ def test_a_mask_is_fitted_as_its_picture_is(model: Any, shapes: Tensor) -> None:
 def test_levels_of_noise_that_are_given_count(model: Any, engine: Base, small: Tensor, comfyui: FakeComfyUI) -> None:
     sigmas = torch.tensor([14.6, 5.0, 1.0, 0.0])
     clip = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)[0]
-    assert comfyui.progress[-1] == (3, 3)
+    assert comfyui.progress[-1] == (3 + 5, 3 + 5)
     pan = Motion(adapter(engine, "pan_left"))
     assert torch.equal(clip, animate(engine, small[0], [pan], RunOptions(sigmas=sigmas, seed=7, frames=5)).frames)
 
@@ -167,7 +170,7 @@ def test_noise_that_is_connected_is_used(model: Any, engine: Base, small: Tensor
 
     clip = run(MIVASampler, model=model, mivas=motion(), image=small, noise=Still(), **SHORT)[0]
     latent = engine.encode(small[0])
-    start = torch.zeros(1, latent.shape[1], 5, *latent.shape[-2:])
+    start = torch.zeros(1, latent.shape[1], engine.frames, *latent.shape[-2:])
     pan = Motion(adapter(engine, "pan_left"))
     assert torch.equal(clip, animate(engine, small[0], [pan], RunOptions(start=start, **SHORT)).frames)
 
@@ -185,8 +188,8 @@ def test_dctinit_noise_at_its_defaults_is_what_the_sampler_draws(model: Any, sma
 def test_what_is_told_replaces_what_the_last_run_told(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
     """The browser passes over a text that is empty."""
     for weight in (0.0, 1.0):
-        run(MIVASampler, model=model, mivas=motion(weight=weight), image=small, steps=1, frames=3)
-    summary = "3 frames of 64×64, 8 a second."
+        run(MIVASampler, model=model, mivas=motion(weight=weight), image=small, steps=1, frames=3, edges="mirror")
+    summary = "3 frames of 64×64, 24 a second."
     odd, usual = ([line.strip() for line in text.splitlines()] for _, text in comfyui.written)
     assert odd[0].startswith("No motion acts") and odd[1:] == ["pan_left has the weight 0 and does nothing.", summary]
     assert usual == [summary]
@@ -219,16 +222,16 @@ def test_two_threads_get_the_clips_that_each_would_get_alone(model: Any, small: 
 
 def test_progress_and_a_frame_of_each_step_are_shown(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
     run(MIVASampler, model=model, mivas=motion(), image=small, steps=4, frames=5)
-    assert comfyui.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert comfyui.progress == [(done, 4 + 5) for done in range(1, 10)]
     assert [(kind, picture.size) for kind, picture, _ in comfyui.previews] == [("JPEG", (64, 64))] * 4
 
 
 def test_the_previews_run_through_the_clip(model: Any, small: Tensor, comfyui: FakeComfyUI) -> None:
     """They end at the last frame of the clip as it comes out, which is one of all frames."""
-    clip = run(MIVASampler, model=model, mivas=motion(), image=small, steps=2, frames=5)[0]
+    clip = run(MIVASampler, model=model, mivas=motion(), image=small, steps=2, fps=3.0)[0]
     last = torch.from_numpy(np.array(comfyui.previews[-1][1])) / 255
     errors = (clip - last).abs().flatten(1).mean(1)
-    assert errors.argmin() == 4 and errors[4] < 0.01
+    assert errors.argmin() == len(clip) - 1 and errors[-1] < 0.01
 
 
 @pytest.mark.parametrize("previews", ["auto", "none"])
@@ -238,10 +241,10 @@ def test_a_stop_takes_a_step_and_leaves_the_model_as_it_was(
     comfyui.modules["comfy.cli_args"].args.preview_method = previews
     before = run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0]
     comfyui.progress.clear()
-    comfyui.stop_at = (2, 6)
+    comfyui.stop_at = (2, 6 + 5)
     with pytest.raises(Interrupted):
         run(MIVASampler, model=model, mivas=motion(), image=small, steps=6, frames=5)
-    assert comfyui.progress == [(1, 6), (2, 6)]
+    assert comfyui.progress == [(1, 11), (2, 11)]
     assert torch.equal(run(MIVASampler, model=model, mivas=motion(), image=small, **SHORT)[0], before)
 
 
@@ -295,7 +298,12 @@ def test_networks_are_brought_whole_with_room_to_work(model: Any, small: Tensor,
     assert networks[:2] == list(model.base.networks)
     assert [type(network).__name__ for network in networks[2:]] == ["MIVAAdapter"]
     assert options == {"force_full_load": True}
+    # At full size the base works at its own size and length, whatever those of the clip.
+    run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT | {"frames": 10, "width": 128})
+    assert comfyui.loads[-1][1] == needed
     # Decoding is the larger need of so few pixels, frame by frame: it grows with the picture, not with the clip.
-    for changed, factor in (({"frames": 10}, 1), ({"width": 128}, 2)):
-        run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT | changed)
-        assert comfyui.loads[-1][1] == pytest.approx(factor * needed) and needed > 0
+    painted: list[int] = []
+    for changed in ({}, {"frames": 10}, {"width": 128}):
+        run(MIVASampler, model=model, mivas=motion("rise"), image=small, **SHORT | {"render": "latents"} | changed)
+        painted.append(comfyui.loads[-1][1])
+    assert painted == pytest.approx([painted[0], painted[0], 2 * painted[0]]) and 0 < painted[0] < needed

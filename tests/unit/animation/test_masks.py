@@ -1,14 +1,13 @@
 """What users give as masks: every mistake is one sentence, before anything is sampled."""
 
 import warnings
-from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 import torch
 
 from miva_core.adapters.config import MIVAConfig
-from miva_core.animation.masks import fit_masks, picture_masks
+from miva_core.animation.masks import check_masks, fit_masks, match_size
 from miva_core.errors import MIVAError, MIVAWarning
 
 CONFIGS = {"jump": MIVAConfig(mask=True), "pan": MIVAConfig(), "sway": MIVAConfig(mask=True)}
@@ -24,15 +23,15 @@ def half() -> torch.Tensor:
 def fit(
     masks: Any, names: str = "jump pan", size: tuple[int, int] = (6, 8), how: Literal["crop", "pad"] = "crop"
 ) -> dict[str, torch.Tensor]:
-    adapters = {name: SimpleNamespace(config=CONFIGS[name]) for name in names.split()}
-    motions = {name: SimpleNamespace(mask=masks.get(name), adapter=adapter) for name, adapter in adapters.items()}
-    return fit_masks(picture_masks(motions, PICTURE), size, how)
+    """Masks of a picture, as a run checks them and brings them to its size."""
+    checked = check_masks(masks, {name: CONFIGS[name] for name in names.split()})
+    return fit_masks({name: match_size(name, mask, PICTURE) for name, mask in checked.items()}, size, how)
 
 
 def test_masks_are_cropped_and_scaled_like_the_picture() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted = fit({"jump": half()}, "jump", (6, 6))["jump"]
+        fitted = fit({"jump": half()}, size=(6, 6))["jump"]
     assert fitted.shape == (6, 6)
     assert fitted.dtype == torch.float32
     torch.testing.assert_close(fitted[:, 0], torch.zeros(6))  # the crop keeps columns 2 to 14

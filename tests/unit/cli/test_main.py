@@ -21,9 +21,10 @@ from video_files import read_at_constant_rate
 
 import miva_core
 from miva_core import MIVAAdapter, MIVAConfig, describe, load_base, read_info
+from miva_core.animation.clip import Clip
 from miva_core.bases.base import Base
+from miva_core.cli.clip_files import ClipFiles
 from miva_core.cli.main import COMMANDS, main
-from miva_core.media.video import write_video
 from miva_core.storage import files
 
 ROOT = Path(miva_core.__file__).parent.parent
@@ -107,16 +108,16 @@ def test_a_picture_becomes_a_clip_and_a_sheet(folder: Path, base: Base) -> None:
     said, errors = run.communicate(timeout=300)
     assert run.returncode == 0, errors
     lines = [line for line in errors.splitlines() if line]
-    assert "2/2" in lines[-1] and all(line.startswith("Animating") for line in lines)  # the progress bar is alone
+    assert "2/2" in errors and "48/48" in lines[-1]
+    assert all(line.startswith(("Animating", "Writing")) for line in lines)  # the progress bars are alone
     clip, fps = read_at_constant_rate(folder / "clip.mp4")
-    assert clip.shape == (base.frames, 64, 96, 3) and fps == base.fps
+    assert clip.shape == (48, 64, 96, 3) and fps == 24
     with Image.open(folder / "sheet.png") as sheet:
-        assert sheet.width > 8 * 160  # every other frame
-    assert said.splitlines() == [
-        "The picture was centre-cropped 90×70 to 90×60, scaled to 96×64.",
-        f"Wrote clip.mp4: {base.frames} frames at {base.fps} a second.",
-        "Wrote sheet.png.",
-    ]
+        assert sheet.width > 8 * 160 and sheet.height < 16 * 160
+    first, *notes, written, laid_out = said.splitlines()
+    assert first == "The picture was centre-cropped 90×70 to 90×60, scaled to 96×64."
+    assert (written, laid_out) == ("Wrote clip.mp4: 48 frames of 96×64 at 24 a second.", "Wrote sheet.png.")
+    assert all(note.startswith("The clip shows ") for note in notes)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell")
@@ -176,17 +177,18 @@ def animate(*arguments: str) -> int:
 
 @pytest.fixture
 def frames_of(folder: Path, quick_base: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., torch.Tensor]:
-    """frames_of(*options, picture="cat.png"): the frames of a run as they went to the writer, without its losses."""
+    """frames_of(*options, picture="cat.png"): the frames that a base painted in a run, without the writer's losses."""
     written = []
+    write = ClipFiles.write
 
-    def write(frames: torch.Tensor, *to: Any) -> None:
-        written.append(frames)
-        write_video(frames, *to)
+    def kept(self: ClipFiles, clip: Clip, *how: Any) -> None:
+        written.append(clip.frames)
+        write(self, clip, *how)
 
-    monkeypatch.setattr("miva_core.cli.animate.write_video", write)
+    monkeypatch.setattr(ClipFiles, "write", kept)
 
     def run(*options: str, picture: str = "cat.png") -> torch.Tensor:
-        assert animate(picture, "--out", "clip.mp4", *QUICK, *options) == 0
+        assert animate(picture, "--out", "clip.mp4", "--render", "latents", *QUICK, *options) == 0
         return written[-1]
 
     return run
@@ -316,11 +318,9 @@ def test_masks_reach_their_motions_and_are_saved(masked: Path, capsys: pytest.Ca
     assert captured.err.splitlines()[0] == "The mask of sway was scaled from 45×35 to the picture's 90×70."
     assert "Wrote clip_hop_mask.mp4." in captured.out and "Wrote clip_sway_mask.mp4." in captured.out
     frames, _ = read_at_constant_rate(Path("clip_hop_mask.mp4"))
-    # The middle 70 of 90 columns are kept and scaled to 64.
-    expected = np.zeros((64, 64))
-    expected[19:45, 19:45] = 1
-    assert np.abs(frames[0, ..., 0].numpy() - expected).mean() < 0.05
-    assert np.asarray(Image.open("sheet.png")).shape[0] > 2 * 160
+    expected = np.asarray(Image.open("subject.png")) / 255
+    assert frames.shape[1:3] == expected.shape and np.abs(frames[0, ..., 0].numpy() - expected).mean() < 0.05
+    assert np.asarray(Image.open("sheet.png")).shape[0] > 2 * 2 * 70  # frames and masks, enlarged
 
 
 @pytest.mark.usefixtures("quick_base")
@@ -394,6 +394,7 @@ def clutter(folder: Path, make_unet: Callable) -> Path:
     (folder / "empty.png").touch()
     (folder / "empty.safetensors").touch()
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    Image.new("RGB", (1000, 8)).save(folder / "wide.png")
     whole = (folder / "cat.png").read_bytes()
     (folder / "half.png").write_bytes(whole[: len(whole) // 2])
     adapter = (folder / "mine" / "pan_left.safetensors").read_bytes()
@@ -410,11 +411,11 @@ def wrong(picture: str = "cat.png", out: str = "clip.mp4", *options: str) -> lis
 WRONG = {
     "no command": ([], "required"),
     "unknown command": (["animat"], "invalid choice"),
-    "no picture": (["animate", "--out", "clip.mp4"], "required: picture"),
+    "no picture": (["animate", "--out", "clip.mp4"], "required: PICTURE"),
     "no output": (["animate", "cat.png"], "required: --out"),
     "unknown option": (wrong("cat.png", "clip.mp4", "--frobnicate"), "--frobnicate"),
     "missing picture": (wrong("dog.png"), "There is no picture dog.png"),
-    "folder as picture": (wrong("mine"), "mine is a folder"),
+    "a folder without pictures": (wrong("mine", "clips"), "There are no stills in mine"),
     "text as picture": (wrong("text.png"), "text.png is not a picture"),
     "empty picture": (wrong("empty.png"), "empty.png is empty"),
     "half a picture": (wrong("half.png"), "half.png is damaged"),
@@ -460,15 +461,36 @@ WRONG = {
     "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "--steps: '1001'"),
     "steps 2.5": (wrong("cat.png", "clip.mp4", "--steps", "2.5"), "--steps"),
     "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "--frames: '1'"),
-    "frames 99": (wrong("cat.png", "clip.mp4", "--frames", "99"), "2 to 16 frames: 99 cannot"),
+    "frames 99": (wrong("cat.png", "clip.mp4", "--render", "latents", "--frames", "99"), "2 to 16 frames: 99 cannot"),
+    "frames 5000": (wrong("cat.png", "clip.mp4", "--frames", "5000"), "seconds cannot be made"),
+    "frames and duration": (wrong("cat.png", "clip.mp4", "--duration", "1"), "--frames and --duration both"),
+    **{
+        f"fps {fps}": (wrong("cat.png", "clip.mp4", "--fps", fps), f"--fps: '{fps}' is not a number from 1 to 120")
+        for fps in ("0", "1000", "-1", "nan", "fast")
+    },
+    "fps 60 for a gif": (wrong("cat.png", "clip.gif", "--fps", "60"), "cannot play 60.0 frames"),
+    **{
+        f"duration {time}": (
+            ["animate", "cat.png", "--out", "clip.mp4", "--duration", time],
+            f"--duration: '{time}' is not a number above 0 and up to 60",
+        )
+        for time in ("0", "-2", "nan", "inf", "61", "1e9")
+    },
+    "unknown easing": (wrong("cat.png", "clip.mp4", "--easing", "bounce"), "--easing"),
+    "unknown edges": (wrong("cat.png", "clip.mp4", "--edges", "wrap"), "--edges"),
+    "unknown render": (wrong("cat.png", "clip.mp4", "--render", "best"), "--render"),
+    "a format for one picture": (wrong("cat.png", "clip.mp4", "--format", "gif"), "--format is for a folder"),
     "negative seed": (wrong("cat.png", "clip.mp4", "--seed", "-1"), "--seed: '-1'"),
     "huge seed": (wrong("cat.png", "clip.mp4", "--seed", str(2**64)), "--seed: '18446744073709551616'"),
     "seed as text": (wrong("cat.png", "clip.mp4", "--seed", "x"), "--seed"),
     "size as text": (wrong("cat.png", "clip.mp4", "--size", "big"), "size 'big'"),
     "size half given": (wrong("cat.png", "clip.mp4", "--size", "64x"), "size '64x'"),
     "size empty": (wrong("cat.png", "clip.mp4", "--size", ""), "size ''"),
-    "size zero": (wrong("cat.png", "clip.mp4", "--size", "0x64"), "size '0x64'"),
-    "size not a multiple": (wrong("cat.png", "clip.mp4", "--size", "70x64"), "70×64"),
+    "size zero": (wrong("cat.png", "clip.mp4", "--size", "0x0"), "size '0x0'"),
+    "size 1": (wrong("cat.png", "clip.mp4", "--size", "1"), "each side must be from 8 to 4096 pixels"),
+    "size 16000": (wrong("cat.png", "clip.mp4", "--size", "0x16000"), "each side must be from 8 to 4096 pixels"),
+    "size of a wide picture": (wrong("wide.png", "clip.mp4", "--size", "0x64"), "must be from 8 to 4096 pixels"),
+    "size not a multiple": (wrong("cat.png", "clip.mp4", "--render", "latents", "--size", "70x64"), "70×64"),
     "DCT strength 2": (
         wrong("cat.png", "clip.mp4", "--dct-strength", "2"),
         "--dct-strength: '2' is not a number from 0 to 1",
@@ -536,7 +558,7 @@ def half_a_clip(path: Path, _: Any) -> NoReturn:
     ("place", "act"),
     [
         ("miva_core.cli.chosen.load_base", interrupt),
-        ("miva_core.bases.base.Base.decode", interrupt),
+        ("miva_core.rendering.scene.Scene.frame", interrupt),
         ("miva_core.media.video.encoder", half_a_clip),
     ],
 )

@@ -47,14 +47,16 @@ def test_no_pixel_of_any_frame_lies_beyond_the_picture(name: str, box: tuple[int
     assert window.whole == (overhang(Window(), moves, view, (120, 180)) <= 0)
     if window.whole:
         return
-    assert overhang(window, moves, view, (120, 180)) < -2 + 1e-6
+    # Three pixels of the picture, or of the clip where those are larger.
+    margin = 3 * max(1, box[3] / SIZE[1])
+    assert overhang(window, moves, view, (120, 180)) < -margin + 1e-6
     # No larger one would do, wherever it is.
     larger = [
         overhang(Window(window.zoom * 1.03, x, y), moves, view, (120, 180))
         for x in np.linspace(-0.5, 0.5, 41)
         for y in np.linspace(-0.5, 0.5, 41)
     ]
-    assert window.zoom == 1 or min(larger) > -2
+    assert window.zoom == 1 or min(larger) > -margin
 
 
 def test_a_camera_that_stays_inside_sees_all() -> None:
@@ -68,20 +70,25 @@ def test_what_was_cut_off_may_be_seen() -> None:
     assert window_inside(cameras((0, 0, 0.25, 0)), middle, (120, 300)).whole
     beside = window_inside(cameras((0, 0, 0.45, 0)), middle, (120, 300))
     # It looks a little to the other side before it becomes smaller.
-    assert beside.zoom == 1 and -0.15 < beside.x < -0.1 and beside.y == 0
+    assert beside.zoom == 1 and beside.x == pytest.approx(1 / 3 - 0.45 - 3 / 90) and beside.y == 0
 
 
 def test_a_window_is_where_the_way_is() -> None:
     window = window_inside(cameras((0, 0, 0.25, 0)), WHOLE, (120, 180))
-    assert window.zoom == pytest.approx((180 - 4) / 180 / 1.25) and window.x < 0 and window.y == 0
+    assert window.zoom == pytest.approx((90 - 6) / 90 / 1.25) and window.x < 0 and window.y == 0
     np.testing.assert_allclose(
         window.matrix(SIZE) @ [10, 20, 1], [10 * window.zoom + 90 * window.x, 20 * window.zoom, 1]
     )
 
 
+def test_an_enlarged_picture_keeps_its_own_pixels_off_the_edge() -> None:
+    window = window_inside(cameras((0, 0, 0.25, 0)), View(SIZE, (0, 0, 30, 45)), (30, 45))
+    assert window.zoom == pytest.approx((45 - 6) / 45 / 1.25)
+
+
 def test_a_window_that_shows_next_to_nothing_is_refused() -> None:
     assert window_inside(cameras((0, 0, 2.5, 0)), WHOLE, (120, 180)).zoom > 0.25
-    with pytest.raises(MIVAError, match=r"only 24 % of its sides|only 24% of its sides"):
+    with pytest.raises(MIVAError, match="only 23% of its sides"):
         window_inside(cameras((0, 0, 3.0, 0)), WHOLE, (120, 180))
     with pytest.raises(MIVAError, match="only 0%"):
         window_inside(cameras((9.0, 0, 0, 0)), WHOLE, (120, 180))

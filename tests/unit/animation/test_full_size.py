@@ -1,0 +1,457 @@
+"""Clips at the picture's own size: what they show, how large, how long, and what is told of them."""
+
+import gc
+import math
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, Progress, RunOptions, Timing, animate, load_base
+from miva_core.animation.full_size import FullSize
+from miva_core.bases.base import Base
+from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.diffusion.loop import Sampled
+from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.media.pictures import fit_mask, fit_picture, scale_picture
+
+SHORT = Timing(duration=0.5)
+"""12 frames."""
+
+
+@pytest.fixture(scope="module")
+def base() -> Base:
+    return load_base("tiny")
+
+
+@pytest.fixture(scope="module")
+def shipped(base: Base) -> Callable[..., Motion]:
+    """shipped("pan_left", **options): a motion that comes with the package."""
+
+    def load(file: str, **options: Any) -> Motion:
+        adapter = MIVAAdapter.load(SHIPPED / f"{file}.safetensors", base.backbone)
+        return Motion(adapter, **({"name": file} | options))
+
+    return load
+
+
+def smooth(height: int, width: int) -> Tensor:
+    """A picture (H, W, 3) that a warp of a fraction of a pixel does not change much."""
+    return F.interpolate(torch.rand(1, 3, 8, 8), (height, width), mode="bicubic")[0].movedim(0, -1).clamp(0, 1)
+
+
+def square(height: int, width: int) -> Tensor:
+    """A mask (H, W) of the middle."""
+    mask = torch.zeros(height, width)
+    mask[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = 1
+    return mask
+
+
+def output(base: Base, picture: Tensor, *motions: Motion, **options: Any) -> FullSize:
+    """What a run is made for, without one."""
+    return FullSize.of(base, picture, {motion.name or "": motion for motion in motions}, RunOptions(**options))
+
+
+def pan(frames: int = 16, speed: float = 1.0) -> Sampled:
+    """What a base would answer of a camera that goes right, by a speed in pixels of its 64 a frame."""
+    flow = torch.zeros(1, frames, 2, 64, 64)
+    flow[:, :, 0] = speed * torch.arange(frames)[:, None, None]
+    return Sampled(torch.zeros(1, 1, frames, 1, 1), flow)
+
+
+# --- what it shows ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("picture", "options"),
+    [
+        ((96, 128), {}),
+        ((96, 128), {"size": (48, 64)}),
+        ((96, 128), {"size": (96, 96)}),
+        ((96, 128), {"size": (120, 80)}),
+        ((96, 128), {"size": (192, None)}),
+        ((20, 30), {}),
+        ((64, 80), {"size": (96, 96), "fit": "pad"}),
+    ],
+)
+def test_the_first_frame_is_the_fitted_picture_to_the_bit(
+    base: Base, picture: tuple[int, int], options: dict[str, Any], shipped: Callable[..., Motion]
+) -> None:
+    still = torch.rand(*picture, 3)
+    clip = animate(base, still, [shipped("pan_left")], RunOptions(steps=1, edges="mirror", timing=SHORT, **options))
+    expected, fitting = fit_picture(still, clip.size, options.get("fit", "crop"))
+    assert torch.equal(clip.frames[0], expected) and clip.fitting == fitting
+    assert (clip.frames[-1] - clip.frames[0]).abs().max() > 0.05
+
+
+def test_an_odd_row_and_column_are_cut_off_and_nothing_is_scaled(base: Base) -> None:
+    still = torch.rand(97, 129, 3)
+    scene, _ = output(base, still, edges="mirror").render(pan(), {})
+    assert torch.equal(scene.frame(0).pixels, still[:96, :128])
+
+
+def test_a_padded_picture_keeps_its_own_pixels(base: Base) -> None:
+    """Zooming in on a picture that was first made as small as the clip would blur it."""
+    still = torch.rand(100, 60, 3)
+    made = output(base, still, fit="pad", size=(80, 80))
+    assert torch.equal(made.picture[:, 20:80], still)
+    assert torch.equal(made.picture[:, :20], still[:, :1].expand(-1, 20, -1))
+    scene, _ = made.render(Sampled(pan().latents, 0 * pan().flow), {})
+    assert torch.equal(scene.frame(5).pixels, scale_picture(made.picture, (80, 80)))
+
+
+@pytest.mark.parametrize(("clip", "at_most"), [((80, 80), (160, 160)), ((400, 400), (400, 400))])
+def test_a_padded_picture_is_as_fine_as_can_be_seen(
+    base: Base, clip: tuple[int, int], at_most: tuple[int, int]
+) -> None:
+    assert output(base, torch.rand(300, 200, 3), fit="pad", size=clip).picture.shape[:2] == at_most
+
+
+def test_the_flow_moves_the_picture_itself(base: Base) -> None:
+    """A pixel of the base's 64 is two of the clip's 128, and its frame three of the clip's."""
+    still = smooth(96, 128)
+    scene, _ = output(base, still, edges="mirror").render(pan(), {})
+    for frame in (3, 24, 45):
+        shift = 2 * frame // 3
+        torch.testing.assert_close(scene.frame(frame).pixels[:, : -shift - 4], still[:, shift:-4], atol=0.01, rtol=0)
+
+
+def test_what_was_cut_off_comes_into_view(base: Base) -> None:
+    """A camera that goes along a wide picture needs no narrower window than the clip."""
+    still = smooth(96, 288)
+    scene, notes = output(base, still, size=(96, 96)).render(pan(), {})
+    assert scene.window.zoom == 1 and notes == []
+    # 96 / 64 pixels of the picture for each of the base's, from the middle third.
+    torch.testing.assert_close(scene.frame(30).pixels, still[:, 96 + 15 : 192 + 15], atol=0.01, rtol=0)
+
+
+def test_the_base_sees_all_that_is_framed_squashed(base: Base) -> None:
+    still = smooth(96, 288)
+    whole, middle = output(base, still), output(base, still, size=(96, 96))
+    assert torch.equal(whole.conditioning.picture, scale_picture(still, (64, 64)))
+    assert torch.equal(middle.conditioning.picture, scale_picture(still[:, 96:192], (64, 64)))
+    assert whole.conditioning.frames == base.frames
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jump(base: Base, make_adapter: Callable) -> MIVAAdapter:
+    return make_adapter(base.model, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2, mask=True))
+
+
+def test_masks_follow_at_the_size_of_the_clip(base: Base, shipped: Callable[..., Motion]) -> None:
+    still, mask = torch.rand(96, 128, 3), square(96, 128)
+    motions = [shipped("jump_masked", mask=mask, name="a jump")]
+    options = RunOptions(size=(60, 80), edges="mirror", timing=SHORT)
+    clip = animate(base, still, motions, options)
+    assert clip.masks.keys() == {"a jump"} and clip.masks["a jump"].shape == (12, 60, 80)
+    assert clip.masks["a jump"].dtype == torch.float32
+    torch.testing.assert_close(clip.masks["a jump"][0], fit_mask(mask, (60, 80)), atol=1e-6, rtol=0)
+    assert (clip.masks["a jump"][-1] - clip.masks["a jump"][0]).abs().max() > 0.5
+    seen = [frame.masks["a jump"] for frame in clip]
+    assert torch.equal(torch.stack(seen), clip.masks["a jump"])
+
+
+def test_masks_belong_to_the_picture_in_its_file(base: Base, jump: MIVAAdapter) -> None:
+    """One that was read at a quarter of its size, with a mask of the whole."""
+    still, mask = torch.rand(120, 160, 3), torch.zeros(480, 640)
+    mask[:, 320:] = 1
+    made = output(base, still, Motion(jump, mask=mask, name="jump"), size_in_file=(480, 640))
+    assert made.masks["jump"].shape == (120, 160) and made.view.size == (480, 640)
+    assert made.masks["jump"][:, :78].max() < 0.1 and made.masks["jump"][:, 82:].min() > 0.9
+    first = made.conditioning.masks["jump"]
+    assert first.shape == (64, 64) and first[:, :30].max() < 0.1 and first[:, 34:].min() > 0.9
+    assert made.fitting == "" and made.remarks == ()
+
+
+def test_a_mask_of_another_picture_is_told(base: Base, jump: MIVAAdapter) -> None:
+    motion = Motion(jump, mask=square(50, 100), name="jump")
+    with pytest.warns(MIVAWarning, match="jump was stretched, which shifts it off its subject, from 100×50 to .*96×96"):
+        output(base, torch.rand(96, 96, 3), motion)
+
+
+def test_a_padded_picture_keeps_all_of_its_mask(base: Base, jump: MIVAAdapter) -> None:
+    mask = torch.zeros(32, 128)
+    mask[:, :64] = 1
+    made = output(base, torch.rand(32, 128, 3), Motion(jump, mask=mask, name="jump"), fit="pad", size=(128, 128))
+    assert made.masks["jump"].shape == made.picture.shape[:2] == (128, 128)
+    assert made.masks["jump"][:, :62].min() > 0.9 and made.masks["jump"][:, 66:].max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        ((0, 0), "jump is empty, so it is taken for the whole frame"),
+        ((2, 2), "jump shows nothing that is left at 64×64"),
+    ],
+)
+def test_a_mask_in_which_the_base_would_see_nothing_is_the_whole_frame(
+    base: Base, jump: MIVAAdapter, subject: tuple[int, int], message: str
+) -> None:
+    mask = torch.zeros(256, 256)
+    mask[: subject[0], : subject[1]] = 1
+    with pytest.warns(MIVAWarning, match=message):
+        made = output(base, torch.rand(256, 256, 3), Motion(jump, mask=mask, name="jump"))
+    assert made.masks["jump"].min() == 1
+    torch.testing.assert_close(made.conditioning.masks["jump"], torch.ones(64, 64))
+
+
+# --- size and length -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "fps"),
+    [
+        ({}, 48, 24),
+        ({"timing": Timing(fps=8)}, 16, 8),
+        ({"timing": Timing(fps=30, duration=1.5)}, 45, 30),
+        ({"timing": Timing(loop=True)}, 96, 24),
+        ({"frames": 17}, 17, 24),
+        ({"frames": 50, "timing": Timing(fps=12.5)}, 50, 12.5),
+        ({"timing": Timing(duration=0.01)}, 2, 24),
+    ],
+)
+def test_a_clip_is_as_long_and_quick_as_it_was_asked_for(
+    base: Base, options: dict[str, Any], frames: int, fps: float
+) -> None:
+    clip = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=1, **options))
+    assert len(clip) == frames and clip.fps == fps
+    assert len(clip.frames) == sum(1 for _ in clip) == frames
+    assert clip.flow is not None and clip.flow.shape == (16, 2, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("picture", "options", "fitting", "notes"),
+    [
+        ((96, 128), {}, "", ()),
+        (
+            (97, 128),
+            {},
+            "centre-cropped 128×97 to 128×96",
+            ("Sides of a clip are even, as videos need them: 128×96.",),
+        ),
+        (
+            (96, 128),
+            {"size": (61, 91)},
+            "centre-cropped 128×96 to 128×85, scaled to 90×60",
+            ("Sides of a clip are even, as videos need them: 90×60.",),
+        ),
+        (
+            (48, 60),
+            {},
+            "scaled 60×48 to 80×64",
+            ("The picture was enlarged, since it is smaller than the 64×64 that the base looks at.",),
+        ),
+        (
+            (30, 40),
+            {"size_in_file": (3000, 4000)},
+            "scaled 4000×3000 to 1024×768",
+            ("The longer side of a clip has 1024 pixels, unless another size is asked for.",),
+        ),
+        ((30, 40), {"size_in_file": (3000, 4000), "size": (1500, None)}, "scaled 4000×3000 to 2000×1500", ()),
+        ((48, 60), {"size": (48, 60)}, "", ()),
+        ((64, 96), {"size": (96, 96), "fit": "pad"}, "padded 96×64 to 96×96", ()),
+    ],
+)
+def test_what_becomes_of_the_size_is_told(
+    base: Base, picture: tuple[int, int], options: dict[str, Any], fitting: str, notes: tuple[str, ...]
+) -> None:
+    made = output(base, torch.rand(*picture, 3), **options)
+    assert (made.fitting, made.remarks) == (fitting, notes)
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_that_shows_a_part_of_the_picture_says_how_much(base: Base) -> None:
+    made = output(base, smooth(96, 128))
+    scene, notes = made.render(pan(), {})
+    share = round(100 * scene.window.zoom)
+    assert 75 < share < 85
+    assert notes == [
+        f"The clip shows {share} % of the picture's width and height, so that nothing invented comes into view: the "
+        "edges 'mirror' show all of it."
+    ]
+    assert output(base, smooth(96, 128), edges="mirror").render(pan(), {})[1] == []
+
+
+def test_a_small_window_is_told_and_a_smaller_one_refused(base: Base) -> None:
+    _, notes = output(base, smooth(96, 128), timing=Timing(duration=4)).render(pan(speed=2.2), {})
+    assert notes[-1] == "That is little of it: a shorter clip shows more."
+    with pytest.raises(MIVAError, match=r"The camera leaves the picture so far .*: make the clip shorter"):
+        output(base, smooth(96, 128), timing=Timing(duration=15)).render(pan(speed=2.2), {})
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, False),
+        ({"timing": Timing(loop=True)}, False),
+        ({"timing": Timing(duration=4, loop=True)}, False),
+        ({"timing": Timing(fps=120)}, False),
+        ({"timing": Timing(duration=2.2)}, True),
+        ({"timing": Timing(duration=5, loop=True)}, True),
+        ({"frames": 60}, True),
+    ],
+)
+def test_what_goes_on_after_the_motion_is_told(
+    base: Base, jump: MIVAAdapter, options: dict[str, Any], told: bool
+) -> None:
+    still, subject = torch.rand(64, 64, 3), Motion(jump, mask=square(64, 64), name="jump")
+    goes_on = "The motion lasts 2 s: after that the camera goes on at its speed"
+    assert output(base, still, **options).remarks == ((f"{goes_on}.",) if told else ())
+    subjects = (f"{goes_on}, and what subjects do runs back and forth.",) if told else ()
+    assert output(base, still, subject, **options).remarks == subjects
+
+
+def bulging() -> Sampled:
+    """A camera at rest, and a part of the picture that rises by itself."""
+    sampled = pan(speed=0.0)
+    assert sampled.flow is not None
+    sampled.flow[:, :, 1, 16:48, 16:48] = torch.linspace(0, 10, 16)[:, None, None]
+    return sampled
+
+
+def test_subjects_without_a_mask_are_told_by_the_names_of_their_motions(
+    base: Base, shipped: Callable[..., Motion], jump: MIVAAdapter
+) -> None:
+    still, masked = smooth(96, 96), Motion(jump, mask=square(96, 96), name="hop")
+    bends = (
+        "a part of the picture that no mask marks, so its edges bend: take a masked motion, such as jump_masked, with "
+        "a mask of the subject, by words, a box or a drawing."
+    )
+
+    def notes(*motions: Motion) -> list[str]:
+        return output(base, still, *motions).render(bulging(), {})[1]
+
+    assert notes(shipped("jump")) == [f"jump moves {bends}"]
+    assert notes(shipped("pan_left"), shipped("rise")) == [f"pan_left and rise move {bends}"]
+    assert notes(shipped("jump"), shipped("rise", strength=0.0)) == [f"jump moves {bends}"]
+    assert notes(masked) == notes() == []
+
+
+@pytest.mark.parametrize("options", [{"timing": Timing(fps=12)}, {"timing": Timing(loop=True)}, {"edges": "mirror"}])
+def test_options_that_a_painted_clip_has_no_use_for_are_told(
+    base: Base, make_base: Callable[..., Base], options: dict[str, Any]
+) -> None:
+    told = "Frame rate, duration, easing, loop and edges are for clips at full size: this one has the "
+    painted = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=1, frames=4, render="latents", **options))
+    assert painted.notes[-1] == f"{told}4 frames, 8 a second, that its base makes."
+    other = animate(make_base("wan"), torch.rand(16, 16, 3), [], RunOptions(steps=1, **options))
+    assert other.notes[-1].startswith(told)
+
+
+# --- frames when they are asked for ----------------------------------------------------------------------------------
+
+
+def short_clip(base: Base) -> Clip:
+    return animate(base, smooth(96, 128), [], RunOptions(steps=1, timing=SHORT))
+
+
+def test_going_through_a_clip_gives_its_frames_and_keeps_none(base: Base) -> None:
+    clip = short_clip(base)
+    alive: list[weakref.ref] = []
+    first: list[Tensor] = []
+    for frame in clip:
+        first.append(frame.pixels.clone())
+        alive.append(weakref.ref(frame.pixels))
+        del frame
+    gc.collect()
+    assert len(alive) == 12 and not any(reference() is not None for reference in alive)
+    assert torch.equal(torch.stack(first), clip.frames)
+
+
+def test_all_frames_are_rendered_once_and_kept(base: Base) -> None:
+    clip = short_clip(base)
+    assert clip.frames is clip.frames and clip.masks is clip.masks
+    assert clip.frames.shape == (12, 96, 128, 3) and clip.size == (96, 128)
+    assert clip.frames.dtype == torch.float32 and 0 <= clip.frames.min() <= clip.frames.max() <= 1
+
+
+def test_a_painted_clip_is_gone_through_likewise(base: Base) -> None:
+    clip = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=1, frames=4, render="latents"))
+    assert torch.equal(torch.stack([frame.pixels for frame in clip]), clip.frames)
+    assert len(clip) == 4 and clip.size == (64, 64)
+
+
+def test_previews_are_frames_as_they_will_be(base: Base, shipped: Callable[..., Motion]) -> None:
+    seen: list[tuple[int, Tensor]] = []
+
+    def look(progress: Progress) -> None:
+        seen.append((progress.frames, progress.preview(7)))
+
+    options = RunOptions(steps=2, size=(60, 80), timing=SHORT)
+    clip = animate(base, smooth(96, 128), [shipped("zoom_out")], options, look)
+    assert [frames for frames, _ in seen] == [12, 12] and all(shown.shape == (60, 80, 3) for _, shown in seen)
+    assert torch.equal(seen[-1][1], clip.frames[7]) and not torch.equal(seen[0][1], clip.frames[7])
+
+
+def test_a_preview_of_a_camera_that_leaves_the_picture_is_the_picture(base: Base) -> None:
+    """On the way it may be farther off than in the end, so that it is no reason to stop a run."""
+    still = smooth(96, 128)
+    assert torch.equal(output(base, still, timing=Timing(duration=15)).preview(pan(speed=2.2), 300), still)
+
+
+def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Callable[..., Motion]) -> None:
+    def frames(seed: int) -> Tensor:
+        return animate(base, still, [shipped("pan_left")], RunOptions(seed=seed, steps=1, timing=SHORT)).frames
+
+    still = smooth(96, 128)
+    assert torch.equal(frames(1), frames(1)) and not torch.equal(frames(1), frames(2))
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("picture", "options", "message"),
+    [
+        (torch.rand(1, 1, 3), {}, "The picture is 1×1: each side must have at least 8 pixels."),
+        (torch.rand(64, 7, 3), {}, "The picture is 7×64: each side must have at least 8 pixels."),
+        (torch.full((64, 64, 3), math.nan), {}, "The picture holds NaN or infinite values"),
+        (torch.rand(64, 64, 3), {"size": (1, 1)}, "The size 1×1 cannot be used: each side .* 8 to 4096 pixels."),
+        (torch.rand(64, 64, 3), {"size": (16_000, 16_000)}, "The size 16000×16000 cannot be used"),
+        (torch.rand(64, 64, 3), {"size": (8, 4096)}, "would show no more than 64×1"),
+        (torch.rand(64, 64, 3), {"frames": 1}, "A clip has at least 2 frames: 1 cannot be made."),
+        (torch.rand(64, 64, 3), {"frames": 2.5}, "A clip has at least 2 frames: 2.5 cannot be made."),
+        (torch.rand(64, 64, 3), {"frames": 24 * 61}, "A clip of 61.* seconds cannot be made"),
+        (
+            torch.rand(64, 64, 3),
+            {"frames": 30, "timing": Timing(duration=1.5)},
+            "Both 30 frames and a duration of 1.5 s are asked for: leave one of them out.",
+        ),
+        (torch.rand(64, 64, 3), {"fit": "stretch"}, "by 'crop' or 'pad', but 'stretch' was asked for"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_the_model_runs(
+    base: Base, picture: Tensor, options: dict[str, Any], message: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the model was run")
+
+    watch = base.model.register_forward_pre_hook(refuse)
+    try:
+        with pytest.raises(MIVAError, match=message) as raised:
+            animate(base, picture, [], RunOptions(**options))
+    finally:
+        watch.remove()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"render": "both"}, "A clip is rendered from 'both', expected 'full' or 'latents'."),
+        ({"edges": "black"}, "The edges are 'black', expected one of inside, mirror."),
+        ({"timing": 24}, r"The timing is a int, expected Timing, as in Timing\(fps=24\)."),
+    ],
+)
+def test_options_of_another_kind_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(MIVAError, match=message):
+        RunOptions(**options)

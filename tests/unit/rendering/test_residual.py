@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from miva_core.rendering.residual import Residual, kept_residual
+
+FRAMES, SIDE = 6, 32
+EVERYWHERE = np.ones((FRAMES, SIDE, SIDE), np.float32)
+
+
+def bump(height: float) -> np.ndarray:
+    """A flow (F, h, w, 2) that grows in time and is widest in the middle."""
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    shape = np.exp(-(x**2 + y**2) / 2 / 9**2)
+    flow = np.zeros((FRAMES, SIDE, SIDE, 2), np.float32)
+    flow[..., 0] = np.linspace(0, height, FRAMES)[:, None, None] * shape
+    return flow
+
+
+def test_noise_of_a_stiff_motion_is_dropped() -> None:
+    stiff = np.linspace(0, 9, FRAMES, dtype=np.float32)[:, None, None, None] * np.ones(
+        (FRAMES, SIDE, SIDE, 2), np.float32
+    )
+    noise = np.random.default_rng(0).normal(size=stiff.shape).astype(np.float32)
+    assert kept_residual(stiff + noise, stiff, EVERYWHERE) is None
+    # Smooth and twice the noise, but little beside what moves.
+    assert kept_residual(stiff + bump(3), stiff, EVERYWHERE) is None
+
+
+def test_a_leak_into_a_ground_at_rest_is_dropped() -> None:
+    assert kept_residual(bump(1), np.zeros_like(bump(1)), EVERYWHERE) is None
+
+
+def test_what_bends_is_kept_without_its_noise() -> None:
+    noise = np.random.default_rng(0).normal(scale=0.3, size=bump(9).shape).astype(np.float32)
+    kept = kept_residual(bump(9) + noise, np.zeros_like(noise), EVERYWHERE)
+    assert kept is not None and not kept.flow[0].any()
+    assert np.abs(kept.flow - bump(9)).max() < 1.2
+    roughness = [np.abs(np.diff(flow, 2, axis=1)).mean() for flow in (kept.flow, bump(9) + noise)]
+    assert roughness[0] < 0.1 * roughness[1]
+
+
+def test_it_is_continued_from_where_it_is_known_and_ends_far_away() -> None:
+    weight = np.zeros_like(EVERYWHERE)
+    weight[:, 12:20, 12:20] = 1
+    flow = bump(9) + (1 - weight[..., None]) * 50
+    kept = kept_residual(flow, np.zeros_like(flow), weight)
+    assert kept is not None
+    known = bump(9)[-1, 12:20, 12:20, 0].mean()
+    assert kept.flow[-1, 16, 22, 0] == pytest.approx(known, rel=0.1) and np.abs(kept.flow[-1, 0]).max() < 0.1
+
+
+def test_it_is_linear_in_time() -> None:
+    rest = Residual(bump(9))
+    np.testing.assert_allclose(rest.at(2.25), 0.75 * bump(9)[2] + 0.25 * bump(9)[3], rtol=1e-5)
+    np.testing.assert_array_equal(rest.at(FRAMES - 1), bump(9)[-1])
