@@ -329,7 +329,7 @@ ANIMATING = [
     Mistake(
         "a clip that goes on after the motion has ended",
         lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=3.0),
-        note="The motion lasts 2 s: after them the camera goes on at its speed.",
+        note="The motion lasts 2 s: after that the camera goes on at its speed.",
     ),
     Mistake(
         "a clip that is larger than the memory",
