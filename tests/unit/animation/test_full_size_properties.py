@@ -170,6 +170,19 @@ def test_a_picture_of_one_colour_stays_one(
     torch.testing.assert_close(clip.frames, colour.expand_as(clip.frames), rtol=0, atol=2e-3)
 
 
+def test_a_clip_stays_as_it_is_when_what_it_was_made_of_changes(base: Base, shipped: Callable[..., Motion]) -> None:
+    picture, mask = torch.rand(64, 96, 3), torch.zeros(64, 96)
+    mask[20:50, 30:60] = 1
+    options = RunOptions(steps=1, frames=3, edges="mirror")
+    clip = animate(base, picture, [shipped("jump_masked", mask)], options)
+    before = list(clip)
+    picture.zero_()
+    mask.zero_()
+    for one, other in zip(before, clip, strict=True):
+        assert torch.equal(one.pixels, other.pixels) and one.pixels.max() > 0.5
+        assert torch.equal(one.masks["jump_masked"], other.masks["jump_masked"])
+
+
 def test_a_loop_comes_back_by_the_way_it_went(base: Base, shipped: Callable[..., Motion]) -> None:
     picture, mask = torch.rand(64, 96, 3), torch.zeros(64, 96)
     mask[20:50, 30:60] = 1
