@@ -328,7 +328,7 @@ ANIMATING = [
     ),
     Mistake(
         "a clip that goes on after the motion has ended",
-        lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=3.0),
+        lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=4.0),
         note="The motion lasts 2 s: after that the camera goes on at its speed.",
     ),
     Mistake(
