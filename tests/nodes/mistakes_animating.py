@@ -381,12 +381,12 @@ ANIMATING = [
     Mistake(
         "a width that no video has",
         lambda artist: artist.sample(motion(), width=5000),
-        "The size 5000×5000 cannot be used: each side of a clip must be from 8 to 4096 pixels.",
+        "The size 5000×5000 cannot be used: each side of a clip must be from 16 to 4096 pixels.",
     ),
     Mistake(
         "a clip of one pixel",
         lambda artist: artist.sample(motion(), width=1, height=1),
-        "The size 1×1 cannot be used: each side of a clip must be from 8 to 4096 pixels.",
+        "The size 1×1 cannot be used: each side of a clip must be from 16 to 4096 pixels.",
     ),
     Mistake(
         "an odd width",
