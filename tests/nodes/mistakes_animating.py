@@ -304,9 +304,14 @@ ANIMATING = [
         note="Sides of a clip are even, as videos need them: 96×64.\nThe picture was centre-cropped 97×65 to 96×64.",
     ),
     Mistake(
+        "a picture of a few pixels",
+        lambda artist: artist.sample(motion(), picture(12, 12)),
+        "The picture is 12×12: each side must have at least 16 pixels.",
+    ),
+    Mistake(
         "a picture as narrow as a ribbon",
-        lambda artist: artist.sample(motion(), picture(8, 800)),
-        "The picture, 800×8, is too narrow for a clip of its own aspect: ask for another size.",
+        lambda artist: artist.sample(motion(), picture(16, 1600)),
+        "The picture, 1600×16, is too narrow for a clip of its own aspect: ask for another size.",
     ),
     Mistake("a grey picture", lambda artist: artist.sample(motion(), picture()[..., :1])),
     # The run
