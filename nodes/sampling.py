@@ -239,6 +239,7 @@ class MIVASampler(io.ComfyNode):
             timing=Timing(fps or None, duration or None, easing, loop),
         )
         _check_stack(mivas, model, len(pictures))
+        notes: list[str] = []
         full, shape = renders_full(base, options), denoised_shape(base, options)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
@@ -246,17 +247,17 @@ class MIVASampler(io.ComfyNode):
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, full, len(pictures))
             model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), mivas)
-            progress, batch, notes = RunProgress(base, len(pictures), full), ClipBatch(len(pictures)), {}
+            progress, batch = RunProgress(base, len(pictures), full), ClipBatch(len(pictures))
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
                 motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
                 moved = base_for(base, motions, chosen.seed)
                 clip = animate(moved, picture, motions, chosen, progress.after_step(k))
                 batch.add(clip, progress.after_frame(k))
-                notes |= dict.fromkeys(clip.notes)
+                notes += clip.notes
         # On the node the first lines are seen. There are never none, which would leave what the last run has shown.
-        lines = [*notes, *model.remarks, *_fitting(clip, len(pictures)), *dict.fromkeys(warned)]
-        text = node_text("\n".join([*lines, _outcome(len(pictures), clip)]))
+        lines = [*notes, *model.remarks, *_fitting(clip, len(pictures)), *warned, _outcome(len(pictures), clip)]
+        text = node_text("\n".join(dict.fromkeys(lines)))
         return io.NodeOutput(batch.frames, batch.masks, float(clip.fps), ui=text)
 
 

@@ -118,7 +118,8 @@ def _outputs(name: str, sampler: str = "sampler", frames: tuple[str, str] | None
     small = {"filename_prefix": prefix, "lossless": False, "quality": 70, "method": "fastest"}
     return {
         "video": Node("CreateVideo", {}, links, width=260),
-        "animation": Node("SaveAnimatedWEBP", small, links, width=380, room=330, late=True),
+        # It grows in Nodes 2.0 alone; elsewhere its animation is as large as the room that it has.
+        "animation": Node("SaveAnimatedWEBP", small, links, width=380, height=380, room=60, late=True),
     }, {"file": Node("SaveVideo", {"filename_prefix": prefix}, {"video": ("video", "VIDEO")}, width=380, room=400)}
 
 

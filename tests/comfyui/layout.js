@@ -27,8 +27,8 @@
   };
   const wires = [...app.graph._links.values(), ...app.graph.reroutes.values()].map(wire => wire.path).filter(Boolean);
   const crossed = boxes.filter(box => frame(box).some(([u, v]) => wires.some(wire => pen.isPointInStroke(wire, u, v))));
-  // Notes are measured by their text, and pictures are shown from the start.
-  const needed = node => /Note|LoadImage/.test(node.type) ? Infinity : node.computeSize()[1] + 100;
+  // Notes are measured by their text, pictures are shown from the start, and an animation is shown in the room it finds.
+  const needed = node => /Note|LoadImage|SaveAnimatedWEBP/.test(node.type) ? Infinity : node.computeSize()[1] + 100;
   const halfEmpty = app.graph._nodes.filter(node => node.size[1] > needed(node));
   const note = document.querySelector('.comfy-markdown-content, .comfy-markdown .tiptap');
   const outer = note.getBoundingClientRect(), last = note.lastElementChild.getBoundingClientRect();

@@ -304,9 +304,14 @@ ANIMATING = [
         note="Sides of a clip are even, as videos need them: 96×64.\nThe picture was centre-cropped 97×65 to 96×64.",
     ),
     Mistake(
+        "a picture of a few pixels",
+        lambda artist: artist.sample(motion(), picture(12, 12)),
+        "The picture is 12×12: each side must have at least 16 pixels.",
+    ),
+    Mistake(
         "a picture as narrow as a ribbon",
-        lambda artist: artist.sample(motion(), picture(8, 800)),
-        "The picture, 800×8, is too narrow for a clip of its own aspect: ask for another size.",
+        lambda artist: artist.sample(motion(), picture(16, 1600)),
+        "The picture, 1600×16, is too narrow for a clip of its own aspect: ask for another size.",
     ),
     Mistake("a grey picture", lambda artist: artist.sample(motion(), picture()[..., :1])),
     # The run
@@ -328,7 +333,7 @@ ANIMATING = [
     ),
     Mistake(
         "a clip that goes on after the motion has ended",
-        lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=3.0),
+        lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=4.0),
         note="The motion lasts 2 s: after that the camera goes on at its speed.",
     ),
     Mistake(
@@ -381,12 +386,12 @@ ANIMATING = [
     Mistake(
         "a width that no video has",
         lambda artist: artist.sample(motion(), width=5000),
-        "The size 5000×5000 cannot be used: each side of a clip must be from 8 to 4096 pixels.",
+        "The size 5000×5000 cannot be used: each side of a clip must be from 16 to 4096 pixels.",
     ),
     Mistake(
         "a clip of one pixel",
         lambda artist: artist.sample(motion(), width=1, height=1),
-        "The size 1×1 cannot be used: each side of a clip must be from 8 to 4096 pixels.",
+        "The size 1×1 cannot be used: each side of a clip must be from 16 to 4096 pixels.",
     ),
     Mistake(
         "an odd width",
