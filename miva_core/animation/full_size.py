@@ -15,9 +15,8 @@ from ..checks import is_whole
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
 from ..media.pictures import format_size
-from ..media.pixel_values import MIN_SIDE
 from ..rendering.timing import FPS, Timing, flow_times
-from ..rendering.view import View, choose_size
+from ..rendering.view import SMALLEST_SIDE, View, choose_size
 from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
@@ -76,8 +75,8 @@ class FullSize:
         """
         read = (picture.shape[0], picture.shape[1])
         whole = options.size_in_file or read
-        if min(whole) < MIN_SIDE:
-            raise MIVAError(f"The picture is {format_size(whole)}: each side must have at least {MIN_SIDE} pixels.")
+        if min(read) < SMALLEST_SIDE:
+            raise MIVAError(f"The picture is {format_size(read)}: each side must have at least {SMALLEST_SIDE} pixels.")
         size = choose_size(options.size, whole, min(base.size))
         (frames, small), timing = denoised_shape(base, options), _timing(options)
         times = flow_times(timing, frames, base.fps)

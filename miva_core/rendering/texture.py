@@ -47,13 +47,30 @@ def texture(picture: np.ndarray, smooth: np.ndarray, hole: np.ndarray) -> np.nda
     contrast = cv2.blur(push_pull(roots[..., None], known_small < 0.5), (5, 5)) ** 2
     colours = cv2.resize(np.where(hole[..., None], smooth, low), small, interpolation=cv2.INTER_AREA)
     shifts = best_shifts(np.dstack([colours, contrast]), known_small > 1 - 1e-3)
-    rows, columns = np.nonzero(hole)
-    scale = np.array(small[::-1]) / hole.shape
-    places = (rows * scale[0]).astype(int), (columns * scale[1]).astype(int)
-    moved = np.rint(shifts[places] / scale).astype(int) + np.stack([rows, columns], 1)
-    moved = np.clip(moved, 0, np.array(hole.shape) - 1)
-    limit = _OUTLIER * contrast[places][:, None]
-    return _STRENGTH * np.clip(detail[moved[:, 0], moved[:, 1]], -limit, limit)
+    taken, usual = _taken(detail, shifts, contrast, hole)
+    return _STRENGTH * np.clip(taken, -_OUTLIER * usual, _OUTLIER * usual)
+
+
+def _taken(
+    detail: np.ndarray, shifts: np.ndarray, contrast: np.ndarray, hole: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The detail (N, 3) for the pixels of a hole, and its usual size (N, 1).
+
+    Both are mixed from the four nearest shifts, which lie on a coarser grid, so that no seam is straight.
+    """
+    pixels = np.stack(np.nonzero(hole), 1)
+    scale = np.array(contrast.shape) / hole.shape
+    place = np.clip((pixels + 0.5) * scale - 0.5, 0, np.array(contrast.shape) - 1)
+    first = place.astype(int)
+    share = (place - first).astype(np.float32)
+    taken, usual = np.zeros((len(pixels), 3), np.float32), np.zeros((len(pixels), 1), np.float32)
+    for corner in np.ndindex(2, 2):
+        cell = tuple(np.minimum(first + corner, np.array(contrast.shape) - 1).T)
+        weight = np.abs(1 - np.array(corner) - share).prod(1, keepdims=True)
+        there = np.clip(np.rint(pixels + shifts[cell] / scale).astype(int), 0, np.array(hole.shape) - 1)
+        taken += weight * detail[tuple(there.T)]
+        usual += weight * contrast[cell][:, None]
+    return taken, usual
 
 
 def best_shifts(features: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -412,12 +412,12 @@ def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Calla
 @pytest.mark.parametrize(
     ("picture", "options", "message"),
     [
-        (torch.rand(1, 1, 3), {}, "The picture is 1×1: each side must have at least 8 pixels."),
-        (torch.rand(64, 7, 3), {}, "The picture is 7×64: each side must have at least 8 pixels."),
+        (torch.rand(1, 1, 3), {}, "The picture is 1×1: each side must have at least 16 pixels."),
+        (torch.rand(64, 15, 3), {}, "The picture is 15×64: each side must have at least 16 pixels."),
         (torch.full((64, 64, 3), math.nan), {}, "The picture holds NaN or infinite values"),
-        (torch.rand(64, 64, 3), {"size": (1, 1)}, "The size 1×1 cannot be used: each side .* 8 to 4096 pixels."),
+        (torch.rand(64, 64, 3), {"size": (1, 1)}, "The size 1×1 cannot be used: each side .* 16 to 4096 pixels."),
         (torch.rand(64, 64, 3), {"size": (16_000, 16_000)}, "The size 16000×16000 cannot be used"),
-        (torch.rand(64, 64, 3), {"size": (8, 4096)}, "would show no more than 64×1"),
+        (torch.rand(64, 64, 3), {"size": (16, 4096)}, "would show no more than 64×1"),
         (torch.rand(64, 64, 3), {"frames": 1}, "A clip has at least 2 frames: 1 cannot be made."),
         (torch.rand(64, 64, 3), {"frames": 2.5}, "A clip has at least 2 frames: 2.5 cannot be made."),
         (torch.rand(64, 64, 3), {"frames": 24 * 61}, "A clip of 61.* seconds cannot be made"),
