@@ -30,8 +30,6 @@ LANES = 90, 30
 """Wires that pass over columns: how far above the nodes the lowest one is, and from one to the next."""
 CELL, SEAM, LARGEST = (400, 300), 8, 60_000
 """Of thumbnails: (width, height) of each of the two frames, pixels between them, bytes of the file."""
-SHOWN = 4
-"""Workflows in the README's animation, the first ones."""
 
 BUILD = (Path(__file__).parent / "build_graph.js").read_text("utf-8")
 SAVE = "() => JSON.stringify(app.graph.serialize())"
@@ -64,9 +62,8 @@ def main() -> None:
         if options.node_pictures:
             picture_nodes(page, ROOT / "web" / "docs" / "pictures")
         else:
-            clips = [write_workflow(page, name, options.server, options.thumbnails) for name in options.only or GRAPHS]
-            if options.thumbnails and not options.only:
-                write_examples([clip for clip in clips if clip][:SHOWN], ROOT / "docs" / "examples.webp")
+            for name in options.only or GRAPHS:
+                write_workflow(page, name, options.server, options.thumbnails)
         browser.close()
 
 
@@ -83,8 +80,8 @@ def open_page(page: Page, server: str) -> None:
     page.wait_for_timeout(2500)
 
 
-def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> list[Image.Image]:
-    """Write a workflow; the frames that it makes, if it is run for its thumbnail."""
+def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
+    """Write a workflow, and its thumbnail, for which it is run."""
     graph, path = GRAPHS[name], ROOT / "workflows" / f"{name}.json"
     columns = [[(key, vars(node)) for key, node in column.items()] for column in graph.columns]
     ids = page.evaluate(BUILD, {"columns": columns, "gaps": [COLUMN_GAP, ROW_GAP], "lanesAt": LANES, "pack": PACK_ID})
@@ -93,13 +90,9 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> list[
     saved.get("extra", {}).pop("ds", None)
     path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(saved['nodes'])} nodes")
-    if thumbnail and not graph.shown:
-        path.with_suffix(".jpg").write_bytes(first_frame(graph))
-    if not thumbnail or not graph.shown:
-        return []
-    frames = run(page, server, graph, ids)
-    path.with_suffix(".jpg").write_bytes(thumbnail(frames))
-    return frames
+    if thumbnail:
+        shown = before_and_after(run(page, server, graph, ids)) if graph.shown else first_frame(graph)
+        path.with_suffix(".jpg").write_bytes(shown)
 
 
 def run(page: Page, server: str, graph: Graph, ids: dict[str, int]) -> list[Image.Image]:
@@ -126,7 +119,7 @@ def run(page: Page, server: str, graph: Graph, ids: dict[str, int]) -> list[Imag
     ]
 
 
-def thumbnail(frames: list[Image.Image]) -> bytes:
+def before_and_after(frames: list[Image.Image]) -> bytes:
     """The first frame of a clip and, behind an arrow, the one that differs most from it, as a JPEG.
 
     With cameras that is the last one; what jumps is back on the ground by then.
@@ -169,15 +162,6 @@ def first_frame(graph: Graph) -> bytes:
     )
     picture = Image.open(ROOT / "workflows" / "pictures" / name).convert("RGB")
     return small_jpeg(ImageOps.fit(picture, (CELL[0] * 2, CELL[1] * 2), Image.Resampling.LANCZOS))
-
-
-def write_examples(clips: list[list[Image.Image]], path: Path) -> None:
-    """Clips of one size beside each other, as an animation that rests a moment on the pictures it begins with."""
-    side = (THUMBNAIL // 2, THUMBNAIL // 2)
-    scaled = [[np.asarray(frame.resize(side, Image.Resampling.LANCZOS)) for frame in clip] for clip in clips]
-    frames = [Image.fromarray(np.hstack(row)) for row in zip(*scaled, strict=True)]
-    pace = [800] + [125] * (len(frames) - 1)
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=pace, loop=0, quality=85)
 
 
 def picture_nodes(page: Page, folder: Path) -> None:

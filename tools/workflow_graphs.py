@@ -115,7 +115,7 @@ def _sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
 def _outputs(name: str, sampler: str = "sampler", frames: tuple[str, str] | None = None) -> tuple[dict[str, Node], ...]:
     """The nodes that make files of a sampler's frames, in two columns: one that plays by itself, and a video."""
     prefix, links = f"MIVA/{name}", {"images": frames or (sampler, "frames"), "fps": (sampler, "fps")}
-    small = {"filename_prefix": prefix, "lossless": False, "quality": 80, "method": "fastest"}
+    small = {"filename_prefix": prefix, "lossless": False, "quality": 70, "method": "fastest"}
     return {
         "video": Node("CreateVideo", {}, links, width=260),
         "animation": Node("SaveAnimatedWEBP", small, links, width=380, room=330, late=True),
@@ -420,7 +420,7 @@ The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any vid
                 "miva": _miva("zoom_in"),
             },
             {
-                f"sampler {name}": _sampler(("miva", "mivas"), 3, links={"noise": (name, "noise")})
+                f"sampler {name}": _sampler(("miva", "mivas"), 3, width=512, links={"noise": (name, "noise")})
                 for name in ("on", "off")
             },
             {

@@ -16,8 +16,8 @@ from miva_core.rendering.scene import SceneFrame
 
 WORKING = 64
 """Pixels of the base's frame, the unit of speeds."""
-STEP = 7
-"""Every so many pixels of a frame are read."""
+READ = 20_000
+"""So many pixels of a frame are read, scattered: a grid of them would beat with the steps that sampling rounds to."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def read_camera(frames: Sequence[Tensor]) -> Camera:
     """The camera of a clip of `own_places` that has the size of that picture."""
     height, width = frames[0].shape[:2]
     z = off_centre(height, width)
-    corners, read = z[:: height - 1, :: width - 1], z[::STEP, ::STEP]
-    fits = np.array([_similarity(read, _places_shown(frame)) for frame in frames])
+    corners, read = z[:: height - 1, :: width - 1], _scattered(height, width)
+    fits = np.array([_similarity(z.flat[read], _places_shown(frame, read)) for frame in frames])
     ends = np.multiply.outer(fits[:, 0], corners) + fits[:, 1, None, None]
     over = max(np.abs(ends.real).max() - (width - 1) / 2, np.abs(ends.imag).max() - (height - 1) / 2)
     scale, shift = fits[:, 0], fits[:, 1]
@@ -70,10 +70,15 @@ def read_camera(frames: Sequence[Tensor]) -> Camera:
     )
 
 
-def _places_shown(frame: Tensor) -> np.ndarray:
-    """(h, w) complex: where some pixels of a frame come from, off the picture's centre."""
+def _scattered(height: int, width: int) -> np.ndarray:
+    """(READ,) indices of pixels."""
+    return np.random.default_rng(0).integers(height * width, size=READ)
+
+
+def _places_shown(frame: Tensor, read: np.ndarray) -> np.ndarray:
+    """(READ,) complex: where pixels of a frame come from, off the picture's centre."""
     height, width = frame.shape[:2]
-    red, green = (frame[::STEP, ::STEP, channel].double().numpy() - 0.5 for channel in (0, 1))
+    red, green = frame.reshape(-1, 3)[read, :2].double().numpy().T - 0.5
     return red * width + 1j * green * height
 
 
@@ -112,8 +117,9 @@ def subject_way(frames: Sequence[SceneFrame], name: str) -> np.ndarray:
 
 def _moved(pixels: Tensor, mask: Tensor) -> complex:
     height, width = mask.shape
-    inside = mask[::STEP, ::STEP].numpy() > 0.999
-    return (off_centre(height, width)[::STEP, ::STEP] - _places_shown(pixels))[inside].mean()
+    read = _scattered(height, width)
+    read = read[mask.numpy().flat[read] > 0.999]
+    return (off_centre(height, width).flat[read] - _places_shown(pixels, read)).mean()
 
 
 def tremor_of(camera: Camera) -> float:

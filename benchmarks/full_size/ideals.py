@@ -52,7 +52,7 @@ class Drawn:
 
 
 def draw_subjects(motion: str, count: int, speed: float = 1.0) -> Scenes:
-    """Scenes of one drawn subject each, which differ in nothing but the speed, in pixels of the base's frame a frame."""
+    """Scenes of one drawn subject each, whose speed is in pixels of the base's frame a frame; all else is the same."""
     moving = (speed * SIDE / WORKING,) * 2
     choice = SceneChoice(moves=("still",), motions=(motion,), sprites=(0.0, 1.0), subject_speed=moving)
     drawn = draw_scenes(count, torch.Generator().manual_seed(4321), choice, count, ROOM, SIDE, FRAMES)

@@ -13,7 +13,7 @@ from miva_core.media.pictures import read_picture
 from tools.procedural.backdrops import paint_backdrops
 
 SIDE, ROOM = 512, 768
-"""Pixels of a clip's side, and of the picture that it is the middle of: so what lies beyond the clip's edge is known."""
+"""Pixels of a clip's side, and of the picture it is the middle of, so that what lies beyond its edge is known."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Held:
 
 
 def held_out(folder: Path, count: int) -> list[Held]:
-    """The middle squares of the photographs of a folder, then painted backdrops of unseen seeds."""
-    photographs = [squared(path) for path in sorted([*folder.glob("*.jpg"), *folder.glob("*.png")])][:count]
+    """The middle squares of the JPEG pictures of a folder, then painted ones of unseen seeds."""
+    photographs = [squared(path) for path in sorted(folder.glob("*.jpg"))[:count]]
     return photographs + painted(count - len(photographs))
 
 
@@ -41,7 +41,7 @@ def squared(path: Path) -> Held:
     short = min(picture.shape[:2])
     top, left = ((side - short) // 2 for side in picture.shape[:2])
     square = picture[top : top + short, left : left + short]
-    how, kind = (cv2.INTER_AREA, "photograph") if short >= ROOM else (cv2.INTER_CUBIC, "enlarged photograph")
+    how, kind = (cv2.INTER_AREA, "of full size") if short >= ROOM else (cv2.INTER_CUBIC, "enlarged")
     return Held(path.stem, cv2.resize(square, (ROOM, ROOM), interpolation=how).clip(0, 1), kind)
 
 
@@ -49,4 +49,6 @@ def painted(count: int) -> list[Held]:
     if count <= 0:
         return []
     pictures = rearrange(paint_backdrops(count, ROOM, seed=987_654), "n c h w -> n h w c")
-    return [Held(f"painted {k + 1}", picture.numpy() / np.float32(255), "painted") for k, picture in enumerate(pictures)]
+    return [
+        Held(f"painted {k + 1}", picture.numpy() / np.float32(255), "painted") for k, picture in enumerate(pictures)
+    ]

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from benchmarks.full_size.camera_reading import own_places, speed_along, subject_way
@@ -70,7 +71,7 @@ def score_subject(held: Held, number: int, count: int, first: Drawn, clip: Clip,
 
 def covered(frames: Sequence[SceneFrame]) -> Tensor:
     """(H, W) bool: where a subject is seen in one of the frames."""
-    return sum((mask > 0.02 for frame in frames for mask in frame.masks.values())) > 0  # type: ignore[return-value]
+    return torch.stack([mask > 0.02 for frame in frames for mask in frame.masks.values()]).any(0)
 
 
 def largest_difference(frame: Tensor, other: Tensor) -> float:

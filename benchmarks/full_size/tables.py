@@ -41,6 +41,5 @@ def write_section(path: Path, introduction: str, part: str, lines: Sequence[str]
 def sections(text: str) -> dict[str, str]:
     """The sections of a report by the names of their parts."""
     return {
-        name: body.strip("\n") + "\n"
-        for name, body in (section.split("\n", 1) for section in _HEADING.split(text)[1:])
+        name: body.strip("\n") + "\n" for name, body in (section.split("\n", 1) for section in _HEADING.split(text)[1:])
     }

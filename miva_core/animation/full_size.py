@@ -15,9 +15,8 @@ from ..checks import is_whole
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
 from ..media.pictures import format_size
-from ..media.pixel_values import MIN_SIDE
 from ..rendering.timing import FPS, Timing, flow_times
-from ..rendering.view import View, choose_size
+from ..rendering.view import SMALLEST_SIDE, View, choose_size
 from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
@@ -76,8 +75,8 @@ class FullSize:
         """
         read = (picture.shape[0], picture.shape[1])
         whole = options.size_in_file or read
-        if min(whole) < MIN_SIDE:
-            raise MIVAError(f"The picture is {format_size(whole)}: each side must have at least {MIN_SIDE} pixels.")
+        if min(read) < SMALLEST_SIDE:
+            raise MIVAError(f"The picture is {format_size(read)}: each side must have at least {SMALLEST_SIDE} pixels.")
         size = choose_size(options.size, whole, min(base.size))
         (frames, small), timing = denoised_shape(base, options), _timing(options)
         times = flow_times(timing, frames, base.fps)
@@ -89,20 +88,23 @@ class FullSize:
         }
         plain = [name for name, motion in motions.items() if motion.acts and not motion.adapter.config.mask]
         return cls(
-            source,
-            {name: mask[..., 0] for name, mask in masks.items()},
-            framing.view,
-            times,
-            options.edges,
-            timing.fps or FPS,
-            Conditioning(
+            picture=source,
+            masks={name: mask[..., 0] for name, mask in masks.items()},
+            view=framing.view,
+            times=times,
+            edges=options.edges,
+            fps=timing.fps or FPS,
+            conditioning=Conditioning(
                 framing.squashed(source, small),
                 {name: framing.squashed(mask, small)[..., 0] for name, mask in masks.items()},
                 frames,
             ),
-            describe_framing(whole, size, options.fit),
-            tuple(plain),
-            (*view_notes(options.size, whole, size, base.size), *time_notes(times, frames, base.fps, bool(masks))),
+            fitting=describe_framing(whole, size, options.fit),
+            plain=tuple(plain),
+            remarks=(
+                *view_notes(options.size, whole, size, base.size),
+                *time_notes(times, frames, base.fps, bool(masks)),
+            ),
         )
 
     def __len__(self) -> int:
@@ -110,23 +112,22 @@ class FullSize:
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
-        scene = self._scene(sampled, self.edges)
+        scene = self._scene(sampled, self.times)
         return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.plain if scene.bends_ground else ())]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
-        """Render one frame; see `Output`."""
+        """Render one frame; see `Output`. It is the first where the camera leaves the picture, as it may for now."""
         try:
-            scene = self._scene(sampled, self.edges)
-        except MIVAError:  # What is predicted on the way may leave the picture farther than the clip will.
-            scene = self._scene(sampled, "mirror")
-        return scene.frame(frame).pixels
+            return self._scene(sampled, self.times).frame(frame).pixels
+        except MIVAError:
+            return self._scene(sampled, np.zeros(1)).frame(0).pixels
 
-    def _scene(self, sampled: Sampled, edges: Edges) -> Scene:
+    def _scene(self, sampled: Sampled, times: np.ndarray) -> Scene:
         from ..rendering.scene import Scene
 
         if sampled.flow is None:
             raise MIVAError("The base says that it predicts a flow, but answered none.")
-        return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, self.times, edges)
+        return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, times, self.edges)
 
 
 def _timing(options: RunOptions) -> Timing:

@@ -71,7 +71,12 @@ def animate_folder(options: argparse.Namespace) -> None:
         if jobs:
             create_folder(options.out)
             run = FolderRun(Animator.load(options, motions, where), masks, options, saved)
-            outcomes = processes.gathered(run.do(jobs, processes))
+            try:
+                outcomes = processes.gathered(run.do(jobs, processes))
+            except KeyboardInterrupt:
+                if processes.is_first:
+                    print("\nThe same command goes on with what is missing.")
+                raise
     if processes.is_first:
         _report(sorted(outcomes), options)
 
@@ -90,7 +95,6 @@ def find_jobs(options: argparse.Namespace, saved: Iterable[str]) -> list[Job]:
         MIVAError: there are no pictures, or the clips cannot be written.
     """
     ending = f".{options.format}"
-    pictures = list(find_stills(options.source))
     if options.format != "mp4" and _same(options.source, options.out):
         raise MIVAError(
             f"{ending} clips in {options.source} would be taken for pictures the next time: name another folder in "
@@ -99,7 +103,7 @@ def find_jobs(options: argparse.Namespace, saved: Iterable[str]) -> list[Job]:
     if options.fps:
         check_rate(Path(f"clip{ending}"), options.fps)
     check_fillable(options.out if options.out.exists() else options.out.parent)
-    names = clip_names(pictures)
+    names = clip_names(list(find_stills(options.source)))
     if kept := [name for path, name in names.items() if name != path.stem]:
         print(f"Clips of pictures that differ in their endings alone keep these, as in {kept[0]}{ending}.")
     jobs = [Job(path, options.out / f"{name}{ending}") for path, name in names.items()]

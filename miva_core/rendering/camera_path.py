@@ -5,9 +5,9 @@ import numpy as np
 from .path import SimilarityPath
 
 _STILL = 0.35
-"""Pixels of the grid: a camera that moves the frame's edge by less stands still."""
-_OFF = 1.0
-"""Pixels of the grid: a cubic that is off by more is not what the camera does."""
+"""Pixels of the grid: growing, turning or shifting that moves the frame's edge by less is an error of the fit."""
+_OFF = 0.5
+"""Pixels of the grid: a polynomial that is off by more is not what the camera does."""
 _LOCAL_MEAN = np.array([-3, 12, 17, 12, -3]) / 35
 """The middle of a parabola fitted to five frames (Savitzky and Golay 1964)."""
 
@@ -20,27 +20,33 @@ def steady_camera(similarities: np.ndarray, size: tuple[int, int]) -> Similarity
         size: (height, width) of the flow's grid in pixels.
 
     Returns:
-        A cubic in time, where that is what the camera does; else a local mean. All zero where it stands still.
+        For each of the four numbers the simplest curve that explains it: none, constant speed, a parabola or a cubic in
+        time; a local mean where it is none of these.
     """
     # By how many pixels each of the four numbers moves the edge of the frame.
     reach = np.array([size[1] / 2, size[1] / 2, size[1], size[0]])
-    smooth = _cubic(similarities)
-    if np.abs((smooth - similarities) * reach).max() > _OFF:
-        smooth = _local_means(similarities)
-    moves = np.abs(smooth * reach).sum(1).max() > _STILL
-    return SimilarityPath(smooth if moves else np.zeros_like(smooth))
+    steadied = [_steadied(way) for way in (similarities * reach).T]
+    return SimilarityPath(np.stack(steadied, axis=1) / reach)
 
 
-def _cubic(values: np.ndarray) -> np.ndarray:
-    """The cubic in time through 0 at the first frame that fits values (F, 4) best."""
-    time = np.arange(len(values)) / len(values)
-    powers = np.stack([time, time**2, time**3], axis=1)
-    return powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
+def _steadied(way: np.ndarray) -> np.ndarray:
+    """The simplest curve that explains a way (F,) in pixels, from 0 at the first frame."""
+    curves = (_polynomial(way, degree) for degree in (1, 2, 3))
+    smooth = next((curve for curve in curves if np.abs(curve - way).max() <= _OFF), None)
+    if smooth is None:
+        smooth = _local_means(way)
+    return smooth if np.abs(smooth).max() >= _STILL else np.zeros_like(smooth)
 
 
-def _local_means(values: np.ndarray) -> np.ndarray:
-    """Values (F, 4), at least six, smoothed in time; the first frame stays at rest."""
-    before, after = -values[2:0:-1], 2 * values[-1] - values[-2:-4:-1]
-    padded = np.concatenate([before, values, after])
-    smooth = np.stack([np.convolve(column, _LOCAL_MEAN, "valid") for column in padded.T], axis=1)
+def _polynomial(way: np.ndarray, degree: int) -> np.ndarray:
+    """The polynomial in time through 0 at the first frame that fits a way (F,) best."""
+    time = np.arange(len(way)) / len(way)
+    powers = np.stack([time**n for n in range(1, degree + 1)], axis=1)
+    return powers @ np.linalg.lstsq(powers, way, rcond=None)[0]
+
+
+def _local_means(way: np.ndarray) -> np.ndarray:
+    """A way (F,), at least six frames long, smoothed in time; the first frame stays at rest."""
+    before, after = -way[2:0:-1], 2 * way[-1] - way[-2:-4:-1]
+    smooth = np.convolve(np.concatenate([before, way, after]), _LOCAL_MEAN, "valid")
     return smooth - smooth[0]

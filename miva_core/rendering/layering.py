@@ -8,10 +8,11 @@ import numpy as np
 from .background import fill_hole, hole_around
 from .compositing import Layers
 from .ground import Ground, MovingGround, StillGround
+from .matte import matte
 from .mirror import mirrored
 from .sampling import Region, sample
 from .source import crop, fitted, seen_source
-from .sprite import corners_of, cut_sprite
+from .sprite import SEEN, corners_of, cut_sprite
 from .staging import Staging
 from .view import View
 
@@ -35,13 +36,15 @@ def cut_layers(
     source = seen_source(view, (picture.shape[0], picture.shape[1]), places, closest)
     from_view, pixels = source.from_view(), source.taken(picture)
     taken = {name: source.taken(mask) for name, mask in masks.items()}
-    moved = {name: mask for name, mask in taken.items() if name in staging.subjects}
-    hole = _holes(moved.values(), pixels.shape[:2])
+    mattes = {name: matte(pixels, mask) for name, mask in taken.items() if name in staging.subjects}
+    # What is too thin to be seen at this size stays a part of the ground.
+    mattes = {name: opacity for name, opacity in mattes.items() if opacity.max() > SEEN}
+    hole = _holes((taken[name] for name in mattes), pixels.shape[:2])
     plate = fill_hole(pixels, hole)
     sprites = {}
-    for name, mask in moved.items():
-        farthest = staging.farthest(name, times, corners_of(mask, from_view)) / closest
-        sprites[name] = cut_sprite(pixels, mask, plate, from_view, farthest)
+    for name, opacity in mattes.items():
+        farthest = staging.farthest(name, times, corners_of(opacity, from_view)) / closest
+        sprites[name] = cut_sprite(pixels, opacity, plate, from_view, farthest)
     if staging.camera.rests:
         ground: Ground = _still(plate, hole, from_view, staging, fitted(crop(picture, view.box), view.size))
     else:

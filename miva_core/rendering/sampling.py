@@ -75,6 +75,8 @@ def sample(layer: np.ndarray, from_view: np.ndarray, placement: Placement, regio
         (region.height, region.width, C) float32.
     """
     matrix = from_view @ placement.matrix @ region.matrix
+    layer, to_coarse = _coarse(layer, math.sqrt(abs(np.linalg.det(matrix))))
+    matrix, from_view = to_coarse @ matrix, to_coarse @ from_view
     layer = _smoothed(layer, math.sqrt(abs(np.linalg.det(matrix))))
     size, how = (region.width, region.height), cv2.INTER_CUBIC
     if placement.bend is None:
@@ -93,6 +95,21 @@ def _places(matrix: np.ndarray, from_view: np.ndarray, bend: Bend, region: Regio
     )
     across, down = (places.astype(np.float32) for places in by_row)
     return across, down
+
+
+def _coarse(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:
+    """A layer with half of its pixels along each side, or a quarter and so on, where that many are left.
+
+    Returns:
+        The layer, and the matrix (3, 3) to its pixels from those of the given one.
+    """
+    factor = 2 ** int(math.log2(max(1.0, min(shrunk, *layer.shape[:2]))))
+    if factor == 1:
+        return layer, np.eye(3)
+    size = tuple(max(1, side // factor) for side in layer.shape[1::-1])
+    x, y = (coarse / fine for coarse, fine in zip(size, layer.shape[1::-1], strict=True))
+    to_coarse = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    return cv2.resize(layer, size, interpolation=cv2.INTER_AREA), to_coarse
 
 
 def _smoothed(layer: np.ndarray, shrunk: float) -> np.ndarray:

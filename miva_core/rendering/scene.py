@@ -75,7 +75,7 @@ class Scene:
             The scene.
 
         Raises:
-            MIVAError: something above has another form, or the camera leaves the picture too far.
+            MIVAError: something above has another form, or the camera leaves the picture too far for "inside".
         """
         moments = np.asarray(times, dtype=np.float64)
         _check(picture, flow, masks, view, moments, edges)
@@ -85,9 +85,10 @@ class Scene:
             np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
             {name: mask for name, mask in boxed.items() if _is_subject(mask)},
         )
-        cameras = [camera.path.matrix(time, view.size) for time in moments]
-        inside = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
-        window = inside if edges == "inside" else Window()
+        window = Window()
+        if edges == "inside":
+            cameras = [camera.path.matrix(time, view.size) for time in moments]
+            window = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
         moving = {name: motion for name, motion in subjects.items() if not motion.rests}
         staging = Staging(view.size, window, camera, moving)
         layers = cut_layers(pixels, planes, view, staging, moments)

@@ -7,13 +7,12 @@ import cv2
 import numpy as np
 
 from .cut_out import cut_out
-from .matte import matte
 from .sampling import Placement, Region, sample
 
 _MARGIN = 3
 """Pixels around a sprite that bicubic sampling reaches."""
-_SEEN = 0.5
-"""Of a mask: what is above belongs to the subject for sure."""
+SEEN = 0.5
+"""Opacity above which a pixel belongs to the subject for sure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +53,13 @@ class Sprite:
 
 
 def cut_sprite(
-    picture: np.ndarray, mask: np.ndarray, plate: np.ndarray, from_view: np.ndarray, farthest: float
+    picture: np.ndarray, opacity: np.ndarray, plate: np.ndarray, from_view: np.ndarray, farthest: float
 ) -> Sprite:
     """Cut a subject out of a picture.
 
     Args:
         picture: (h, w, 3) float32 in [0, 1].
-        mask: (h, w) in [0, 1].
+        opacity: (h, w) in [0, 1], how much of each pixel is the subject's, see `matte`; not 0 everywhere.
         plate: (h, w, 3), what is behind the subject.
         from_view: (3, 3) from places of the view to pixels of all three.
         farthest: by how many of their pixels the subject moves. Where the picture's edge cuts the subject, it goes on
@@ -69,16 +68,14 @@ def cut_sprite(
     Returns:
         The sprite, no larger than the subject.
     """
-    opacity = matte(picture, mask)
     left, top, width, height = cv2.boundingRect((opacity > 0).astype(np.uint8))
     part = np.s_[top : top + height, left : left + width]
-    colours, opacity = cut_out(picture, opacity, plate)[part], opacity[part]
-    rim = _rim(mask.shape, left, top, width, height, math.ceil(farthest) + _MARGIN)
-    opacity = cv2.copyMakeBorder(opacity, *rim, cv2.BORDER_REPLICATE)
-    colours = cv2.copyMakeBorder(colours, *rim, cv2.BORDER_REFLECT)
-    layer = np.dstack([colours * opacity[..., None], opacity])
+    rim = _rim(opacity.shape, left, top, width, height, math.ceil(farthest) + _MARGIN)
+    colours = cv2.copyMakeBorder(cut_out(picture, opacity, plate)[part], *rim, cv2.BORDER_REFLECT)
+    own = cv2.copyMakeBorder(opacity[part], *rim, cv2.BORDER_REPLICATE)
+    layer = np.dstack([colours * own[..., None], own])
     shift = np.array([[1.0, 0, rim[2] - left], [0, 1.0, rim[0] - top], [0, 0, 1.0]])
-    return Sprite(layer, shift @ from_view, corners_of(mask, from_view))
+    return Sprite(layer, shift @ from_view, corners_of(opacity, from_view))
 
 
 def _rim(size: tuple[int, ...], left: int, top: int, width: int, height: int, wanted: int) -> tuple[int, int, int, int]:
@@ -90,9 +87,9 @@ def _rim(size: tuple[int, ...], left: int, top: int, width: int, height: int, wa
     return up, down, before, behind
 
 
-def corners_of(mask: np.ndarray, from_view: np.ndarray) -> np.ndarray:
-    """The places (3, 4), x, y, 1 of the view, around a mask (h, w), see `cut_sprite`."""
-    x, y, width, height = cv2.boundingRect((mask > _SEEN).astype(np.uint8))
+def corners_of(opacity: np.ndarray, from_view: np.ndarray) -> np.ndarray:
+    """The places (3, 4), x, y, 1 of the view, around a subject's opacity (h, w), see `cut_sprite`."""
+    x, y, width, height = cv2.boundingRect((opacity > SEEN).astype(np.uint8))
     pixels = np.array([[x, y, 1], [x + width, y, 1], [x, y + height, 1], [x + width, y + height, 1]], dtype=float).T
     return np.linalg.inv(from_view) @ pixels
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from ..checks import is_whole
 from ..errors import MIVAError
 from ..media.pictures import cropped_size, format_size
-from ..media.pixel_values import MIN_SIDE
 
+SMALLEST_SIDE = 16
+"""Pixels, of a picture and of its clip: of fewer, sampling within the picture leaves hardly any to show."""
 USUAL_SIDE = 1024
 """Pixels of a clip's longer side at most, where no size is asked for."""
 LARGEST_SIDE = 4096
@@ -42,7 +43,7 @@ class View:
             MIVAError: hardly anything of the picture would be left.
         """
         height, width = framed_size(picture, size)
-        if min(height, width) < MIN_SIDE:
+        if min(height, width) < SMALLEST_SIDE:
             raise MIVAError(
                 f"Of the picture, {format_size(picture)}, a clip of {format_size(size)} would show no more than "
                 f"{format_size((height, width))}: take a larger picture, or a size nearer to its aspect."
@@ -77,12 +78,12 @@ def choose_size(asked: AskedSize, picture: Size, least: int) -> Size:
         (height, width); sides are rounded down to even numbers, which videos need.
 
     Raises:
-        MIVAError: it is no size, or a side of it is below 8 or above 4096 pixels.
+        MIVAError: it is no size, or a side of it is below 16 or above 4096 pixels.
     """
     height, width = _asked(asked, picture) if asked is not None else _own(picture, least)
-    if not all(MIN_SIDE <= side <= LARGEST_SIDE for side in (height, width)):
+    if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (height, width)):
         raise MIVAError(
-            f"The size {format_size((height, width))} cannot be used: each side of a clip must be from {MIN_SIDE} to "
+            f"The size {format_size((height, width))} cannot be used: each side of a clip must be from {SMALLEST_SIDE} to "
             f"{LARGEST_SIDE} pixels."
         )
     return height // 2 * 2, width // 2 * 2

@@ -70,8 +70,8 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     zoom = float(min(1.0, *((last - first) / (high - low))))
     if zoom < SMALLEST:
         raise MIVAError(
-            f"The camera leaves the picture so far that only {max(0, zoom):.0%} of its sides would always be in it, "
-            f"but {SMALLEST:.0%} are needed: make the clip shorter, its motions weaker, or let it loop."
+            f"The camera leaves the picture so far that only {max(0, zoom):.0%} of its sides could be shown: "
+            "make the clip shorter, the motion weaker, or choose the edges 'mirror'."
         )
     # The centre of the view, or as near to it as the picture's edges allow.
     centre = np.clip(0.0, first - zoom * low, last - zoom * high)

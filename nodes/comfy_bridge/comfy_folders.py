@@ -3,6 +3,7 @@
 Like `comfy_bridge`, it imports ComfyUI's own modules inside the functions.
 """
 
+import hashlib
 import logging
 import os
 import shutil
@@ -17,6 +18,16 @@ from ...miva_core.text.terminal import in_ascii
 
 EXAMPLES = Path(__file__).parents[2] / "workflows" / "pictures"
 """Pictures and stills of the example workflows."""
+EARLIER = {
+    "miva_balloon.jpg": "0167eff17ecc4b9bb9600359358fb2c74294a637b70f8567266f35cc64869e19",
+    "miva_lemur_back.png": "1777f3c95149c3182a40b82959dee140e48711da1512cbe8e2ed5dbc3485531e",
+    "miva_lemur_front.png": "a7649ac07937d7b600e6d1da04f0019b66eca787e5c21ef05bbbad9445e967f9",
+    "miva_lemurs.jpg": "4eb5886e8093fcbb4e39ac58550c82debc7cbcd87df991cc07ff19e03264abd7",
+    "miva_machu_picchu.jpg": "52273ce87307a16b82e65e1d9da83ac9c3bf88963c215f184f978da288267992",
+    "miva_petra.jpg": "b2727e8b2d00faa4f8b3f1fd10d3738c9a186698fed08333da8ecee111f8db59",
+    "miva_red_panda.jpg": "0595fcc9400b7b2c918b4f252c38a8d1b96e535f85831b39331f493493c5c01b",
+}
+"""SHA-256 of pictures that earlier releases have put into input folders, too small for clips of their own size."""
 
 _LEGACY = {".ckpt", ".pt", ".pth"}
 _SAFE = {".safetensors"}
@@ -50,15 +61,18 @@ def register_folders() -> None:
 
 
 def copy_example_pictures() -> None:
-    """Copy the pictures of the example workflows to the input folder, where Load Image finds them, if missing there."""
+    """Copy the pictures of the example workflows to the input folder, where Load Image finds them.
+
+    What is there stays, but for pictures that an earlier release has put there and nobody has changed since.
+    """
     import folder_paths
 
     target = Path(folder_paths.get_input_directory())
     for source in sorted(path for path in EXAMPLES.rglob("*") if path.is_file()):
         path = target / source.relative_to(EXAMPLES)
-        if path.exists():
-            continue
         try:
+            if path.exists() and not _is_earlier(path):
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
                 shutil.copyfile(source, temporary)
@@ -66,6 +80,12 @@ def copy_example_pictures() -> None:
             text = in_ascii(f"The example picture {path.name} could not be put into the input folder: {error}.")
             _log.warning("%s", text)
             return
+
+
+def _is_earlier(picture: Path) -> bool:
+    """Whether an earlier release has put a picture there."""
+    earlier = EARLIER.get(picture.name)
+    return earlier is not None and picture.is_file() and hashlib.sha256(picture.read_bytes()).hexdigest() == earlier
 
 
 def files_in(folder: str) -> list[str]:

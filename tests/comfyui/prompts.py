@@ -15,8 +15,16 @@ def motion(name: str, weight: float = 1.0, **more: Any) -> dict[str, Any]:
 
 
 def sampler(**changed: Any) -> dict[str, Any]:
+    """A clip of 16 frames, small to be quick, unless that is changed; what is None is left out."""
     inputs = {"model": ["base", 0], "mivas": ["miva", 0], "image": ["picture", 0], "seed": 1, "steps": 0}
-    inputs |= {"width": 0, "height": 0, "frames": 0, "fit": "crop", "adain": "as the base needs"} | changed
+    inputs |= {
+        "width": 160,
+        "height": 0,
+        "frames": 0,
+        "fit": "crop",
+        "adain": "as the base needs",
+        "fps": 8.0,
+    } | changed
     return node("MIVASampler", **{name: value for name, value in inputs.items() if value is not None})
 
 

@@ -33,17 +33,26 @@ def test_the_pack_loads_with_all_its_nodes(server: Server) -> None:
 
 
 def test_a_motion_animates_a_picture_and_shows_how_it_goes(server: Server) -> None:
-    run = server.run(animate())
+    run = server.run(animate(width=0, fps=None))
     assert run.status == "success", run.error
     clip = frames(server, run.outputs)
-    assert clip.shape == (16, 64, 64, 3)
+    assert clip.shape == (48, 576, 1024, 3)
     # The scene drifts to the right: later frames match the first one best when they are moved back.
-    first, later = clip[0].astype(float), clip[6].astype(float)
-    errors = {shift: np.abs(np.roll(later, -shift, axis=1) - first)[:, 8:-8].mean() for shift in range(-8, 9)}
-    assert min(errors, key=errors.get) > 2
-    assert run.progress[-1] == (4, 4)
+    first, later = clip[0, ::8, ::8].astype(float), clip[18, ::8, ::8].astype(float)
+    errors = {shift: np.abs(np.roll(later, -shift, axis=1) - first)[:, 16:-16].mean() for shift in range(-16, 17)}
+    assert min(errors, key=errors.get) > 4
+    assert run.progress[-1] == (4 + 48, 4 + 48)
     assert run.previews == 4
-    changed = "The picture was centre-cropped 341×192 to 192×192, scaled to 64×64."
+    note, summary = run.outputs["sampler"]["text"][0].split("\n")
+    assert note.startswith("The clip shows ") and summary == "48 frames of 1024×576, 24 a second."
+
+
+def test_a_clip_may_be_what_the_base_paints(server: Server) -> None:
+    run = server.run(animate(width=0, fps=None, render="latents"))
+    assert run.status == "success", run.error
+    assert frames(server, run.outputs).shape == (16, 64, 64, 3)
+    assert run.progress[-1] == (4, 4)
+    changed = "The picture was centre-cropped 1024×576 to 576×576, scaled to 64×64."
     assert run.outputs["sampler"]["text"] == [f"{changed}\n16 frames of 64×64, 8 a second."]
 
 
@@ -71,7 +80,7 @@ def test_stopping_takes_a_step_and_the_next_prompt_works(server: Server) -> None
     assert stopped.progress[-1][0] < 50
     after = server.run(animate(seed=32))
     assert after.status == "success"
-    assert after.progress[-1] == (4, 4)
+    assert after.progress[-1] == (4 + 16, 4 + 16)
 
 
 def test_two_motions_stacked_are_two_motions_chained(server: Server) -> None:
@@ -112,15 +121,15 @@ def test_a_batch_of_pictures_becomes_one_clip_after_the_other(server: Server) ->
     assert run.status == "success", run.error
     alone = [frames(server, server.run(animate(seed=seed, **short)).outputs) for seed in (41, 42)]
     assert (frames(server, run.outputs) == np.concatenate(alone)).all()
-    assert run.progress[-1] == (4, 4)
-    assert "2 pictures × 4 frames = 8 frames of 64×64" in run.outputs["sampler"]["text"][0]
+    assert run.progress[-1] == (2 * (2 + 4), 2 * (2 + 4))
+    assert "2 pictures × 4 frames = 8 frames of 160×90" in run.outputs["sampler"]["text"][0]
 
 
 def test_a_laplace_schedule_is_taken_and_told_to_be_none_for_this_base(server: Server) -> None:
     laplace = node("LaplaceScheduler", steps=6, sigma_max=14.614642, sigma_min=0.0291675, mu=0.0, beta=0.5)
     run = server.run(animate(sigmas=["levels", 0], frames=4) | {"levels": laplace})
     assert run.status == "success", run.error
-    assert run.progress[-1] == (6, 6)
+    assert run.progress[-1] == (6 + 4, 6 + 4)
     assert run.outputs["sampler"]["text"][0].count("These steps end in weak noise") == 1
 
 
@@ -146,7 +155,7 @@ def test_noise_and_sigmas_of_other_nodes_are_used(server: Server) -> None:
     sigmas = node("ManualSigmas", sigmas="3.0, 2.0, 1.0, 0.5, 0.0")
     short = server.run(animate(sigmas=["sigmas", 0]) | {"sigmas": sigmas})
     assert short.status == "success", short.error
-    assert short.progress[-1] == (4, 4)
+    assert short.progress[-1] == (4 + 16, 4 + 16)
 
 
 def test_a_motion_is_trained_saved_and_found_again(server: Server) -> None:

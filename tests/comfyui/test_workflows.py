@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from .browser import Page, chromium, open_page
 from .server import PACK, ROOT, Server
@@ -64,8 +65,12 @@ def test_it_opens_and_runs(server: Server, page: Page, path: Path) -> None:
     # Nodes have grown by what they show.
     layout = page.layout()
     assert layout.overlapping == layout.crossed == []
-    videos = sorted((server.base / "output" / "MIVA").glob("*.mp4"))
+    made = server.base / "output" / "MIVA"
+    videos, animations = (sorted(made.glob(f"*.{ending}")) for ending in ("mp4", "webp"))
     assert videos and all(video.stat().st_size > 1000 for video in videos)
+    # Those play by themselves, once a frame and no faster or slower than the video.
+    with Image.open(animations[-1]) as animation:
+        assert animation.n_frames > 16 and animation.info["duration"] == round(1000 / 24)
 
 
 def test_missing_models_come_with_links(page: Page) -> None:

@@ -329,7 +329,7 @@ ANIMATING = [
     Mistake(
         "a clip that goes on after the motion has ended",
         lambda artist: artist.sample(motion(), frames=0, fps=1.0, duration=3.0),
-        note="The motion lasts 2 s: after them the camera goes on at its speed.",
+        note="The motion lasts 2 s: after that the camera goes on at its speed.",
     ),
     Mistake(
         "a clip that is larger than the memory",
@@ -340,8 +340,8 @@ ANIMATING = [
     Mistake(
         "a camera that leaves the picture",
         lambda artist: artist.sample(motion("zoom_out"), frames=0, fps=1.0, duration=60.0, edges="inside"),
-        "The camera leaves the picture so far that only 0% of its sides would always be in it, but 25% are needed: make "
-        "the clip shorter, its motions weaker, or let it loop.",
+        "The camera leaves the picture so far that only 0% of its sides could be shown: make the clip shorter, the "
+        "motion weaker, or choose the edges 'mirror'.",
     ),
     Mistake(
         "full size of a base that only paints",

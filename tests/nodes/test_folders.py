@@ -1,6 +1,7 @@
 """What the pack does with ComfyUI's folders."""
 
 import asyncio
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -88,6 +89,23 @@ def test_pictures_of_the_examples_are_laid_out_where_they_are_missing(comfyui: F
     changed = other.stat().st_mtime_ns
     load_pack_into_comfyui()
     assert other.stat().st_mtime_ns == changed
+
+
+def test_pictures_of_an_earlier_release_are_renewed(comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were smaller; a picture of the artist's own by such a name is none of them."""
+    names = ("miva_petra.jpg", "miva_lemurs.jpg")
+    monkeypatch.setitem(comfy_folders.EARLIER, names[0], hashlib.sha256(b"a small picture").hexdigest())
+    for name, content in zip(names, (b"a small picture", b"the artist's own"), strict=True):
+        (comfyui.input / name).write_bytes(content)
+    load_pack_into_comfyui()
+    assert (comfyui.input / names[0]).read_bytes() == (PICTURES / names[0]).read_bytes()
+    assert (comfyui.input / names[1]).read_bytes() == b"the artist's own"
+
+
+def test_no_picture_is_taken_for_an_earlier_one_of_itself() -> None:
+    """Or it would be put there again at each start."""
+    for name, digest in comfy_folders.EARLIER.items():
+        assert hashlib.sha256((PICTURES / name).read_bytes()).hexdigest() != digest
 
 
 def test_an_input_folder_that_cannot_be_written_stops_nothing(

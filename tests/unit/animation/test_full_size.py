@@ -284,7 +284,7 @@ def test_a_clip_that_shows_a_part_of_the_picture_says_how_much(base: Base) -> No
 def test_a_small_window_is_told_and_a_smaller_one_refused(base: Base) -> None:
     _, notes = output(base, smooth(96, 128), timing=Timing(duration=4)).render(pan(speed=2.2), {})
     assert notes[-1] == "That is little of it: a shorter clip shows more."
-    with pytest.raises(MIVAError, match=r"could be shown: make the clip shorter.* or choose the edges 'mirror'\."):
+    with pytest.raises(MIVAError, match=r"The camera leaves the picture so far .*: make the clip shorter"):
         output(base, smooth(96, 128), timing=Timing(duration=15)).render(pan(speed=2.2), {})
 
 
@@ -392,9 +392,10 @@ def test_previews_are_frames_as_they_will_be(base: Base, shipped: Callable[..., 
     assert torch.equal(seen[-1][1], clip.frames[7]) and not torch.equal(seen[0][1], clip.frames[7])
 
 
-def test_a_preview_shows_what_a_clip_could_not(base: Base) -> None:
-    made = output(base, smooth(96, 128), timing=Timing(duration=15))
-    assert made.preview(pan(speed=2.2), 300).shape == (96, 128, 3)
+def test_a_preview_of_a_camera_that_leaves_the_picture_is_the_picture(base: Base) -> None:
+    """On the way it may be farther off than in the end, so that it is no reason to stop a run."""
+    still = smooth(96, 128)
+    assert torch.equal(output(base, still, timing=Timing(duration=15)).preview(pan(speed=2.2), 300), still)
 
 
 def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Callable[..., Motion]) -> None:
@@ -411,12 +412,12 @@ def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Calla
 @pytest.mark.parametrize(
     ("picture", "options", "message"),
     [
-        (torch.rand(1, 1, 3), {}, "The picture is 1×1: each side must have at least 8 pixels."),
-        (torch.rand(64, 7, 3), {}, "The picture is 7×64: each side must have at least 8 pixels."),
+        (torch.rand(1, 1, 3), {}, "The picture is 1×1: each side must have at least 16 pixels."),
+        (torch.rand(64, 15, 3), {}, "The picture is 15×64: each side must have at least 16 pixels."),
         (torch.full((64, 64, 3), math.nan), {}, "The picture holds NaN or infinite values"),
-        (torch.rand(64, 64, 3), {"size": (1, 1)}, "The size 1×1 cannot be used: each side .* 8 to 4096 pixels."),
+        (torch.rand(64, 64, 3), {"size": (1, 1)}, "The size 1×1 cannot be used: each side .* 16 to 4096 pixels."),
         (torch.rand(64, 64, 3), {"size": (16_000, 16_000)}, "The size 16000×16000 cannot be used"),
-        (torch.rand(64, 64, 3), {"size": (8, 4096)}, "would show no more than 64×1"),
+        (torch.rand(64, 64, 3), {"size": (16, 4096)}, "would show no more than 64×1"),
         (torch.rand(64, 64, 3), {"frames": 1}, "A clip has at least 2 frames: 1 cannot be made."),
         (torch.rand(64, 64, 3), {"frames": 2.5}, "A clip has at least 2 frames: 2.5 cannot be made."),
         (torch.rand(64, 64, 3), {"frames": 24 * 61}, "A clip of 61.* seconds cannot be made"),

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-MODULES = sorted(path.stem for path in (Path(__file__).parents[3] / "benchmarks").glob("*.py"))
+FOLDER = Path(__file__).parents[3] / "benchmarks"
+MODULES = {path.stem: f"benchmarks.{path.stem}" for path in sorted(FOLDER.glob("*.py"))}
+MODULES |= {
+    path.parent.name: f"benchmarks.{path.parent.name}.__main__" for path in sorted(FOLDER.glob("*/__main__.py"))
+}
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_benchmark_says_what_it_does(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = import_module(f"benchmarks.{name}")
+    module = import_module(MODULES[name])
     if not hasattr(module, "main"):
         return  # of use to others alone
     monkeypatch.setattr(sys, "argv", [name, "--help"])

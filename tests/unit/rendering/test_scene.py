@@ -144,6 +144,17 @@ def test_a_loop_closes() -> None:
     assert max(steps) < 2 * min(steps)
 
 
+@pytest.mark.parametrize("time", [40, 200])
+def test_a_mirror_shows_the_picture_from_afar(time: int) -> None:
+    """However far: e^4 times smaller all that is left of it is its mean."""
+    scene = Scene.of(PICTURE, exact_flow(MOVES["zoom out"], GRID, GRID), {}, WHOLE, [0, time], "mirror")
+    frame, scale = scene.frame(1).pixels, math.exp(0.02 * time)
+    half = [max(1, round(side / scale / 2)) for side in SIZE]
+    middle = frame[24 - half[0] : 24 + half[0], 36 - half[1] : 36 + half[1]]
+    small = scale_picture(PICTURE, (2 * half[0], 2 * half[1]))
+    assert (middle - small).abs().mean() < 0.06 and torch.isfinite(frame).all()
+
+
 # --- subjects --------------------------------------------------------------------------------------------------------
 
 

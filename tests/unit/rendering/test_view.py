@@ -17,13 +17,13 @@ OWN = [
     ((683, 1025), (682, 1024)),
     ((64, 64), (64, 64)),
     ((30, 40), (64, 84)),  # 85.33 wide
-    ((8, 8), (64, 64)),
+    ((16, 16), (64, 64)),
     ((65, 2000), (64, 1968)),  # 2000 / 65 * 64 = 1969.2: the longer side gives way to what the base needs
 ]
 ASKED = [
     ((480, 640), (480, 640)),
     ((481, 639), (480, 638)),
-    ((8, 4096), (8, 4096)),
+    ((16, 4096), (16, 4096)),
     ([300, 200], (300, 200)),
     ((None, 300), (200, 300)),  # of a picture of 600×400
     ((300, None), (300, 450)),
@@ -47,9 +47,9 @@ def test_a_size_that_is_asked_for_is_made_with_even_sides(asked: Any, expected: 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ((1, 1), "The size 1×1 cannot be used: each side of a clip must be from 8 to 4096 pixels."),
+        ((1, 1), "The size 1×1 cannot be used: each side of a clip must be from 16 to 4096 pixels."),
         ((16_000, 16_000), "The size 16000×16000 cannot be used"),
-        ((7, 64), "The size 64×7 cannot be used"),
+        ((15, 64), "The size 64×15 cannot be used"),
         ((4098, 64), "The size 64×4098 cannot be used"),
         ((None, 4096 * 2), "The size 8192×5461 cannot be used"),
         ((0, 64), "The size 64×0 cannot be used"),
@@ -92,5 +92,5 @@ def test_a_clip_begins_with_the_middle_of_its_picture(
 
 
 def test_a_sliver_of_a_picture_is_refused() -> None:
-    with pytest.raises(MIVAError, match=r"Of the picture, 100×100, a clip of 4096×8 would show no more than 100×1"):
-        View.of((100, 100), (8, 4096))
+    with pytest.raises(MIVAError, match=r"Of the picture, 100×100, a clip of 4096×16 would show no more than 100×1"):
+        View.of((100, 100), (16, 4096))
