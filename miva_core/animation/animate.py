@@ -46,7 +46,7 @@ def animate(
 
     Args:
         base: from `load_base`.
-        picture: (H, W, 3) in [0, 1], any size; it is brought to the size of the clip, see `RunOptions.fit`.
+        picture: (H, W, 3) in [0, 1], any size; it is fitted to the clip, see `RunOptions.fit`.
         motions: to act together; none lets the base move as it likes.
         options: how the run is made; default all as the base has it, with the seed 0.
         callback: called after every step; raising an exception in it stops the run.
@@ -55,13 +55,14 @@ def animate(
         The clip.
 
     Raises:
-        MIVAError: something above is out of range, found before sampling starts; or the run became NaN. Nothing stays
-            injected in the model, whatever happens.
+        MIVAError: something above is out of range, found before sampling starts; or the run became NaN, or its camera
+            leaves the picture too far. Nothing stays injected in the model, whatever happens.
 
     Example:
         >>> base = load_base("tiny")
         >>> pan = MIVAAdapter.load("pan_left.safetensors", base.backbone)
-        >>> frames = animate(base, read_picture("photo.jpg"), [Motion(pan, 0.8)], RunOptions(seed=3)).frames
+        >>> clip = animate(base, read_picture("photo.jpg"), [Motion(pan, 0.8)], RunOptions(seed=3))
+        >>> write_video((frame.pixels for frame in clip), "clip.mp4", clip.fps)
     """
     run = _prepared(base, picture, motions, _check_options(options))
     if callback is not None and not callable(callback):

@@ -39,8 +39,10 @@ class Framing:
             MIVAError: there is no such way, or hardly anything of the picture would be left.
         """
         check_fit(how)
-        source = _padded(picture, size) if how == "pad" else picture
-        return cls(source, View.of(source, size))
+        if how == "crop":
+            return cls(picture, View.of(picture, size))
+        source = _padded(picture, size)
+        return cls(source, View(size, (0, 0, *source)))
 
     def to_source(self, pixels: Tensor) -> Tensor:
         """Pad a picture (H, W, C), or a mask of it, to the source."""

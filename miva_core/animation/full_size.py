@@ -88,8 +88,9 @@ class FullSize:
         }
         plain = [name for name, motion in motions.items() if motion.acts and not motion.adapter.config.mask]
         return cls(
-            picture=source,
-            masks={name: mask[..., 0] for name, mask in masks.items()},
+            # Copies, since frames are rendered when they are asked for, and what was given may have changed by then.
+            picture=source.clone(),
+            masks={name: mask[..., 0].clone() for name, mask in masks.items()},
             view=framing.view,
             times=times,
             edges=options.edges,

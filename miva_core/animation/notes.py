@@ -187,8 +187,8 @@ def _below_0(motion: Motion) -> list[str]:
     if strength >= 0:
         return []
     return [
-        f"{motion.name} has the weight {strength:g}: below 0 a motion is not reversed, the clip breaks into "
-        "noise. Take the opposite motion."
+        f"{motion.name} has the weight {strength:g}: below 0 a motion is not reversed, the clip stands still or breaks "
+        "into noise. Take the opposite motion."
     ]
 
 

@@ -34,7 +34,8 @@ class RunOptions:
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
             compared with this, and `Clip.fitting` speaks of it.
         noise: how the start noise is drawn.
-        adain: whether frames 2..F get the latent statistics of frame 1 after the last step (AdaIN, section 3.3).
+        adain: whether frames 2..F get the latent statistics of frame 1 after the last step (AdaIN, section 3.3), which
+            is seen where frames are decoded.
         scheduler: a diffusers scheduler in place of the base's own, for the same noise; get one by
             `UniPCMultistepScheduler.from_config(base.scheduler.config)`. It spaces its steps itself, and may need
             more: `Base.last_timestep`, and `Base.steps` with it, are for the base's own alone.

@@ -8,7 +8,6 @@ from ..errors import MIVAError
 from ..media.video import check_rate
 from ..rendering.frame import SceneFrame
 from ..storage import files
-from .animate_folder import animate_folder
 from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
@@ -20,6 +19,9 @@ def run_animate(options: argparse.Namespace) -> None:
     """Run the command."""
     # Everything that can be wrong is found before the model is loaded.
     if options.source.is_dir():
+        # Late, since what processes are shared by takes half a second.
+        from .animate_folder import animate_folder
+
         animate_folder(options)
     else:
         _animate_picture(options)

@@ -200,7 +200,9 @@ class FolderRun:
         # The first process, which is as fast as the others, counts for all.
         with tqdm(total=len(jobs), unit="clip", desc="Animating", disable=not processes.is_first) as bar:
             for job in processes.share(jobs):
-                outcomes.append(self._tried(job))
+                # On another machine, or by another command, it may have been made.
+                if not job.clip.exists():
+                    outcomes.append(self._tried(job))
                 bar.update(min(processes.count, len(jobs) - bar.n))
         return outcomes
 

@@ -103,7 +103,7 @@ def _webp(path: Path, fps: float) -> Iterator[AddFrame]:
 
     images: list[Image.Image] = []
     yield lambda pixels: images.append(Image.fromarray(pixels))
-    _save_animation(iter(images), len(images), path, fps, tick=1, quality=75, method=4)
+    _save_animation(iter(images), len(images), path, fps, tick=1, quality=80)
 
 
 def _save_animation(

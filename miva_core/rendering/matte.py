@@ -14,7 +14,9 @@ _LOOSE, _AROUND = 0.016, 0.025
 """The same for the edge of a loose mask, and for the colours around, by which it is settled."""
 _DOUBT = 0.05
 """What the pixels at a mask's edge weigh, where those of the subject's middle and far from it weigh 1."""
-_OVERRULED = 0.5, 0.8
+_RARE = 0.01
+"""Share of a window below which a side of the mask no longer weighs as much as the other."""
+_OVERRULED = 0.5, 0.7
 """How far colours and mask must disagree on a pixel so that the colours begin to count, and count alone."""
 _SMOOTHNESS, _LOOSE_SMOOTHNESS = 1e-4, 1e-3
 """Variance of colours in [0, 1] below which a window has no edge."""
@@ -86,10 +88,18 @@ def settle(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * loose + 1, 2 * loose + 1))
     middle = sum(cv2.dilate(depth * side, disc) * side for side in (inside, 1 - inside))
     weight = np.clip(depth / np.clip(middle, 1, loose), 0, 1) + np.float32(_DOUBT)
-    lines = fit_lines(picture, mask, weight, _pixels(_AROUND, mask), _LOOSE_SMOOTHNESS)
+    around = _pixels(_AROUND, mask)
+    lines = fit_lines(picture, mask, _balanced(weight, inside, around), around, _LOOSE_SMOOTHNESS)
     other = np.clip(on_lines(picture, lines), 0, 1)
     overruled = np.interp(np.abs(other - mask), _OVERRULED, (0, 1)) * np.interp(depth / loose, (0.7, 1), (1, 0))
     return (mask + (np.rint(other) - mask) * overruled).astype(np.float32)
+
+
+def _balanced(weight: np.ndarray, inside: np.ndarray, radius: int) -> np.ndarray:
+    """Weigh both sides of a mask alike in each window, or else the larger one would claim what is like neither."""
+    window = (2 * radius + 1, 2 * radius + 1)
+    sides = (weight * inside, weight * (1 - inside))
+    return sum((side / np.maximum(cv2.blur(side, window), _RARE) for side in sides), np.zeros_like(weight))
 
 
 def fit_lines(guide: np.ndarray, values: np.ndarray, weight: np.ndarray, radius: int, smoothness: float) -> np.ndarray:

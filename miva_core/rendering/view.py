@@ -43,7 +43,7 @@ class View:
             MIVAError: hardly anything of the picture would be left.
         """
         height, width = framed_size(picture, size)
-        if min(height, width) < SMALLEST_SIDE:
+        if min(height, width) < SMALLEST_SIDE / 2:
             raise MIVAError(
                 f"Of the picture, {format_size(picture)}, a clip of {format_size(size)} would show no more than "
                 f"{format_size((height, width))}: take a larger picture, or a size nearer to its aspect."
@@ -83,8 +83,8 @@ def choose_size(asked: AskedSize, picture: Size, least: int) -> Size:
     height, width = _asked(asked, picture) if asked is not None else _own(picture, least)
     if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (height, width)):
         raise MIVAError(
-            f"The size {format_size((height, width))} cannot be used: each side of a clip must be from {SMALLEST_SIDE} to "
-            f"{LARGEST_SIDE} pixels."
+            f"The size {format_size((height, width))} cannot be used: each side of a clip must be from "
+            f"{SMALLEST_SIDE} to {LARGEST_SIDE} pixels."
         )
     return height // 2 * 2, width // 2 * 2
 

@@ -22,7 +22,7 @@ PAINT = "right-click the picture, open the mask editor and paint over the subjec
 OR_CONNECT = f"{PAINT}, or connect Subject Mask."
 NO_ALPHA = f"(64×64, what Load Image gives for a picture without a mask): {PAINT}"
 NO_MOTION = "No motion acts: the base makes one of its camera moves, which the seed chooses."
-NOISE = "below 0 a motion is not reversed, the clip breaks into noise. Take the opposite motion."
+NOISE = "below 0 a motion is not reversed, the clip stands still or breaks into noise. Take the opposite motion."
 BACK = "put it back, or choose another one (R refreshes menus)."
 
 ANIMATING = [

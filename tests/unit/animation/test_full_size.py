@@ -257,6 +257,7 @@ def test_a_clip_is_as_long_and_quick_as_it_was_asked_for(
         ((30, 40), {"size_in_file": (3000, 4000), "size": (1500, None)}, "scaled 4000×3000 to 2000×1500", ()),
         ((48, 60), {"size": (48, 60)}, "", ()),
         ((64, 96), {"size": (96, 96), "fit": "pad"}, "padded 96×64 to 96×96", ()),
+        ((97, 129), {"size": (96, 128), "fit": "pad"}, "scaled 129×97 to 128×96", ()),
     ],
 )
 def test_what_becomes_of_the_size_is_told(

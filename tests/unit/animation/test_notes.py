@@ -199,6 +199,15 @@ def test_steps_in_weak_noise_are_told_where_they_are_made(tiny: Base, name: str)
     assert all("breaks later frames into blocks: it is made for its own 4 steps in strong noise" in n for n in notes)
 
 
+@WEAK
+def test_at_full_size_weak_noise_leaves_less_of_some_motions(tiny: Base, photo: Tensor) -> None:
+    zoom = Motion(MIVAAdapter.load(SHIPPED / "zoom_out.safetensors", tiny.backbone))
+    usual = animate(tiny, photo, [zoom]).flow
+    with pytest.warns(MIVAWarning, match="in weak noise, where this base weakens some motions: it is made"):
+        weak = animate(tiny, photo, [zoom], RunOptions(sigmas=karras(8))).flow
+    assert weak[1:].abs().mean() < 0.7 * usual[1:].abs().mean()
+
+
 def test_a_base_that_is_made_for_all_noise_is_not_warned_of(make_base: Callable[..., Base]) -> None:
     base = make_base("wan")
     assert notes_of(base, sigmas=torch.tensor([1.0, 0.5, 0.01, 0.0])) == []

@@ -11,7 +11,7 @@ from miva_core.bases.library import find_adapters
 from miva_core.bases.tiny.spec import SHIPPED, WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.storage.json_files import read_json
-from tools.motion_gallery import FOLDER, ROOT, commands
+from tools.motion_gallery import FOLDER, LIMIT, ROOT, commands
 from tools.tiny_base.model import SETTINGS
 
 CAMERA = {name for name in UNIT_MOVES if name != "still"}
@@ -36,7 +36,8 @@ def test_readme_shows_each_of_them_by_a_command_that_works() -> None:
     for name, command in made.items():
         assert command[command.index("--miva") + 1] == name
         assert (ROOT / command[command.index("animate") + 1]).is_file()
-        assert (FOLDER / f"{name}.gif").read_bytes().startswith(b"GIF8")
+        shown = (FOLDER / f"{name}.webp").read_bytes()
+        assert shown[:4] + shown[8:12] == b"RIFFWEBP" and len(shown) <= LIMIT
 
 
 def test_the_base_has_the_settings_of_what_trains_it() -> None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from miva_core.rendering.matte import fit_lines, matte, on_lines, without_gaps
+from miva_core.rendering.matte import fit_lines, matte, on_lines, settle, without_gaps
 
 RED, GREEN = np.float32([0.7, 0.3, 0.2]), np.float32([0.3, 0.6, 0.3])
 
@@ -78,6 +78,13 @@ def test_a_good_mask_is_kept_where_its_subject_has_the_colours_of_the_ground() -
     hidden = np.where((subject & foot)[..., None], np.roll(picture, 180, 1), picture)
     alpha = matte(hidden, subject.astype(np.float32))
     assert alpha[subject & foot].mean() > 0.8
+
+
+def test_a_mask_stays_where_the_picture_has_no_edge_at_all() -> None:
+    """However small its subject is beside what is around it."""
+    mask = np.hypot(*(np.mgrid[:300, :500] - np.array([150, 250])[:, None, None])) < 5
+    mask = mask.astype(np.float32)
+    assert np.abs(settle(np.full((300, 500, 3), 0.4, np.float32), mask) - mask).max() < 0.2
 
 
 def test_small_holes_of_a_mask_are_filled_and_large_or_open_ones_are_not() -> None:

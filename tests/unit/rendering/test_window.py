@@ -16,10 +16,12 @@ def cameras(*similarities: tuple[float, float, float, float], size: tuple[int, i
     return [np.eye(3), *(similarity_matrix(np.array(one), size) for one in similarities)]
 
 
-def overhang(window: Window, moves: list[np.ndarray], view: View, picture: tuple[int, int]) -> float:
-    """By how many pixels of the picture a frame sees beyond it, at most; negative: what is left. All pixels tried."""
+def overhang(
+    window: Window, moves: list[np.ndarray], view: View, picture: tuple[int, int], step: tuple[int, int] = (1, 1)
+) -> float:
+    """By how many pixels of the picture a frame sees beyond it, at most; negative: what is left. Pixels are tried."""
     (height, width), (top, left, box_height, box_width) = view.size, view.box
-    y, x = np.mgrid[: height + 1, : width + 1]
+    y, x = np.mgrid[: height + 1 : step[0], : width + 1 : step[1]]
     points = np.stack([x - width / 2, y - height / 2, np.ones_like(x)], -1)
     worst = -math.inf
     for move in moves:
@@ -52,7 +54,7 @@ def test_no_pixel_of_any_frame_lies_beyond_the_picture(name: str, box: tuple[int
     assert overhang(window, moves, view, (120, 180)) < -margin + 1e-6
     # No larger one would do, wherever it is.
     larger = [
-        overhang(Window(window.zoom * 1.03, x, y), moves, view, (120, 180))
+        overhang(Window(window.zoom * 1.03, x, y), moves, view, (120, 180), SIZE)
         for x in np.linspace(-0.5, 0.5, 41)
         for y in np.linspace(-0.5, 0.5, 41)
     ]
