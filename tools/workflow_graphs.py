@@ -119,8 +119,8 @@ def _outputs(name: str, sampler: str = "sampler", frames: tuple[str, str] | None
     return {
         "video": Node("CreateVideo", {}, links, width=260),
         # It grows in Nodes 2.0 alone; elsewhere its animation is as large as the room that it has.
-        "animation": Node("SaveAnimatedWEBP", small, links, width=380, height=380, room=60, late=True),
-    }, {"file": Node("SaveVideo", {"filename_prefix": prefix}, {"video": ("video", "VIDEO")}, width=380, room=400)}
+        "animation": Node("SaveAnimatedWEBP", small, links, width=320, height=360, room=60, late=True),
+    }, {"file": Node("SaveVideo", {"filename_prefix": prefix}, {"video": ("video", "VIDEO")}, width=320, room=400)}
 
 
 def _training(chosen: dict[str, Any], picture: str) -> dict[str, Node]:

@@ -11,7 +11,7 @@ from .shared import add_base, add_folders, number, ranged, share, whole
 
 EASINGS = ("linear", "ease-in", "ease-out", "ease-in-out")
 FORMATS = ("mp4", "gif", "webp")
-SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
+SMALLEST_SIDE, LARGEST_SIDE = 16, 4096
 
 
 def add_animate(command: argparse.ArgumentParser) -> None:

@@ -18,7 +18,6 @@ from miva_core.clips.camera import EASINGS
 from miva_core.measure.metrics import psnr
 from miva_core.media import video
 from miva_core.media.pictures import read_picture
-from miva_core.media.pixel_values import MIN_SIDE
 from miva_core.rendering import view
 
 Size = tuple[int, int]
@@ -173,7 +172,7 @@ def test_a_base_without_flow_does_not_render_at_full_size(
 def test_the_arguments_know_the_limits_of_what_they_ask_for() -> None:
     """They are written down a second time, since they are read before anything heavy is loaded."""
     assert arguments.EASINGS == EASINGS
-    assert (arguments.SMALLEST_SIDE, arguments.LARGEST_SIDE) == (MIN_SIDE, view.LARGEST_SIDE)
+    assert (arguments.SMALLEST_SIDE, arguments.LARGEST_SIDE) == (view.SMALLEST_SIDE, view.LARGEST_SIDE)
 
 
 def test_help_names_the_choices(capsys: pytest.CaptureFixture) -> None:

@@ -394,7 +394,7 @@ def clutter(folder: Path, make_unet: Callable) -> Path:
     (folder / "empty.png").touch()
     (folder / "empty.safetensors").touch()
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
-    Image.new("RGB", (1000, 8)).save(folder / "wide.png")
+    Image.new("RGB", (2000, 20)).save(folder / "wide.png")
     whole = (folder / "cat.png").read_bytes()
     (folder / "half.png").write_bytes(whole[: len(whole) // 2])
     adapter = (folder / "mine" / "pan_left.safetensors").read_bytes()
@@ -487,9 +487,9 @@ WRONG = {
     "size half given": (wrong("cat.png", "clip.mp4", "--size", "64x"), "size '64x'"),
     "size empty": (wrong("cat.png", "clip.mp4", "--size", ""), "size ''"),
     "size zero": (wrong("cat.png", "clip.mp4", "--size", "0x0"), "size '0x0'"),
-    "size 1": (wrong("cat.png", "clip.mp4", "--size", "1"), "each side must be from 8 to 4096 pixels"),
-    "size 16000": (wrong("cat.png", "clip.mp4", "--size", "0x16000"), "each side must be from 8 to 4096 pixels"),
-    "size of a wide picture": (wrong("wide.png", "clip.mp4", "--size", "0x64"), "must be from 8 to 4096 pixels"),
+    "size 1": (wrong("cat.png", "clip.mp4", "--size", "1"), "each side must be from 16 to 4096 pixels"),
+    "size 16000": (wrong("cat.png", "clip.mp4", "--size", "0x16000"), "each side must be from 16 to 4096 pixels"),
+    "size of a wide picture": (wrong("wide.png", "clip.mp4", "--size", "0x64"), "must be from 16 to 4096 pixels"),
     "size not a multiple": (wrong("cat.png", "clip.mp4", "--render", "latents", "--size", "70x64"), "70×64"),
     "DCT strength 2": (
         wrong("cat.png", "clip.mp4", "--dct-strength", "2"),
