@@ -116,7 +116,7 @@ def rendering_seconds(base: Base, motion: str) -> float:
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
-        for _frame in staged(picture, clip, masks):
+        for _frame in staged(picture, clip.flow, masks):
             pass
         seconds.append(time.perf_counter() - start)
     return seconds[-1]
