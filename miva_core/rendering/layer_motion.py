@@ -7,7 +7,7 @@ import numpy as np
 
 from .camera_path import steady_camera
 from .carried_masks import away_from, carry_mask, without_uncovered
-from .flow_fit import centred_grid, fit_similarities, points_inside
+from .flow_fit import centred_grid, fit_similarities, held, points_inside
 from .path import SimilarityPath
 from .residual import Residual, kept_residual
 from .subject_path import subject_path
@@ -51,7 +51,7 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
     ground = inside
     for mask in carried.values():
         ground = ground * away_from(mask)
-    camera = steady_camera(fit_similarities(flow, ground), flow.shape[1:3])
+    camera = steady_camera(held(fit_similarities(flow, ground)), flow.shape[1:3])
     of_camera, subjects = _stiff(flow, camera), {}
     own = np.linalg.norm(flow - of_camera, axis=-1)
     for name, mask in carried.items():
