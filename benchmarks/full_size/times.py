@@ -94,7 +94,7 @@ def command_cost(folder: Path, clip: tuple[str, int, int], motion: str) -> Cost:
     command += ["--size", size, "--fps", str(fps), "--frames", str(frames), "--out", str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
