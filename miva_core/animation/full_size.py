@@ -11,18 +11,17 @@ import torch
 from torch import Tensor
 
 from ..bases.base import Base
-from ..checks import is_whole
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
 from ..media.pictures import format_size
-from ..rendering.timing import FPS, Timing, flow_times
+from ..rendering.timing import FPS, flow_times
 from ..rendering.view import SMALLEST_SIDE, Size, View, choose_size
 from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
 from .motion import Motion
 from .notes import scene_notes, time_notes, view_notes
-from .options import RunOptions, denoised_shape
+from .options import RunOptions, clip_timing, denoised_shape
 from .output import Conditioning
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class FullSize:
         if min(read) < SMALLEST_SIDE:
             raise MIVAError(f"The picture is {format_size(read)}: each side must have at least {SMALLEST_SIDE} pixels.")
         size = choose_size(options.size, whole, min(base.size))
-        (frames, small), timing = denoised_shape(base, options), _timing(options)
+        (frames, small), timing = denoised_shape(base, options), clip_timing(options)
         times = flow_times(timing, frames, base.fps)
         framing = Framing.of(read, size, options.fit)
         source = framing.to_source(picture)
@@ -143,20 +142,6 @@ def _preview_size(size: Size) -> Size:
     """The (height, width) of a clip, scaled down where it is larger than previews are."""
     scale = min(1.0, _PREVIEW_SIDE / max(size))
     return max(2, round(size[0] * scale / 2) * 2), max(2, round(size[1] * scale / 2) * 2)
-
-
-def _timing(options: RunOptions) -> Timing:
-    """The timing of a clip, whose length may have been given in frames."""
-    timing, frames = options.timing, options.frames
-    if frames is None:
-        return timing
-    if timing.duration is not None:
-        raise MIVAError(
-            f"Both {frames} frames and a duration of {timing.duration:g} s are asked for: leave one of them out."
-        )
-    if not is_whole(frames) or frames < 2:
-        raise MIVAError(f"A clip has at least 2 frames: {frames} cannot be made.")
-    return replace(timing, duration=frames / (timing.fps or FPS))
 
 
 def _subject(name: str, mask: Tensor, framing: Framing, small: tuple[int, int]) -> Tensor:

@@ -24,8 +24,8 @@ _ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
 """Shares of the picture's sides: nobody misses more than the first, and everybody more than the second."""
 
 _BENDS = (
-    "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, with "
-    "a mask of the subject, by words, a box or a drawing."
+    "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, "
+    "with a mask of the subject, by words, a box or a drawing."
 )
 
 
