@@ -102,6 +102,7 @@ class Progress:
             frame: from 0 to `frames` - 1.
 
         Returns:
-            (H, W, 3) in [0, 1], of the clip's size.
+            (H, W, 3) in [0, 1], of the clip's size; at full size of at most 512 pixels along the longer side, and with
+            subjects as the flow moves them, without layers of their own.
         """
         return self.output.preview(Sampled(self.latents, self.flow), frame)

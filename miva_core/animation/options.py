@@ -1,17 +1,18 @@
 """How a run is made, apart from its picture and motions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor
 
 from ..bases.base import Base, ReadoutName
+from ..bases.spec import BaseSpec
 from ..checks import is_whole
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
-from ..rendering.timing import Timing
+from ..rendering.timing import FPS, Timing
 from ..rendering.view import AskedSize
 from ..rendering.window import EDGES, Edges
 
@@ -90,6 +91,63 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
 
 
+def check_render(base: Base | BaseSpec, render: Render | None) -> None:
+    """Check, even before a base is loaded, that frames can be made as they are asked for.
+
+    Args:
+        base: that of the run, or its spec.
+        render: see `RunOptions`.
+
+    Raises:
+        MIVAError: "full" was asked for, and the base predicts no flow.
+    """
+    if render == "full" and not base.predicts_flow:
+        raise MIVAError(
+            f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
+            "out, or take 'latents'."
+        )
+
+
+def check_run(base: Base, options: RunOptions) -> None:
+    """Check all of a run that does not depend on its picture.
+
+    Args:
+        base: that of the run.
+        options: those of the run.
+
+    Raises:
+        MIVAError: the base cannot make such clips.
+    """
+    denoised_shape(base, options)
+    if renders_full(base, options):
+        clip_timing(options)
+
+
+def clip_timing(options: RunOptions) -> Timing:
+    """The timing of a clip at full size, whose length may have been given in frames.
+
+    Args:
+        options: those of the run.
+
+    Raises:
+        MIVAError: it was given twice, or cannot be made.
+    """
+    timing, frames = options.timing, options.frames
+    if frames is None:
+        return timing
+    if timing.duration is not None:
+        raise MIVAError(
+            f"Both {frames} frames and a duration of {timing.duration:g} s are asked for: leave one of them out."
+        )
+    if not is_whole(frames) or frames < 2:
+        raise MIVAError(f"A clip has at least 2 frames: {frames} cannot be made.")
+    fps = timing.fps or FPS
+    try:
+        return replace(timing, duration=frames / fps)
+    except MIVAError as error:
+        raise MIVAError(f"{frames} frames, {fps:g} a second, are too many for a clip: {error}") from error
+
+
 def renders_full(base: Base, options: RunOptions) -> bool:
     """Whether the frames of a run are made of the picture itself, moved by the flow of its base.
 
@@ -100,11 +158,7 @@ def renders_full(base: Base, options: RunOptions) -> bool:
     Raises:
         MIVAError: it was asked for, and the base predicts no flow.
     """
-    if options.render == "full" and not base.predicts_flow:
-        raise MIVAError(
-            f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
-            "out, or take 'latents'."
-        )
+    check_render(base, options.render)
     return base.predicts_flow and options.render != "latents"
 
 
@@ -130,7 +184,9 @@ def _size(base: Base, size: AskedSize) -> tuple[int, int]:
     if not isinstance(size, Sequence) or len(size) != 2:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
     height, width = (usual if side is None else side for side, usual in zip(size, base.size, strict=True))
-    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in (height, width)):
+    if not all(is_whole(side) for side in (height, width)):
+        raise MIVAError(f"The size is {size!r}, but it must be (height, width) in whole pixels.")
+    if not all(side > 0 and side % base.multiple == 0 for side in (height, width)):
         nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
         raise MIVAError(
             f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."

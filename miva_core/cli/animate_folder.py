@@ -17,12 +17,11 @@ from tqdm import tqdm
 
 from ..checks import printable
 from ..clips.skipped import shorten_list, visible_entries
-from ..clips.stills import find_stills, is_picture
+from ..clips.stills import find_stills, is_still, mask_stems
 from ..errors import MIVAError, MIVAWarning
 from ..media.video import check_rate
 from ..storage.files import check_fillable, create_folder
 from ..text.terminal import PlainStream
-from ..training.files import is_first_process
 from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
@@ -64,13 +63,12 @@ def animate_folder(options: argparse.Namespace) -> None:
     masks = FolderMasks.of(options, motions)
     where = device(options.device)
     saved = masks.names if options.save_masks else []
-    jobs = find_jobs(options, saved) if is_first_process() else []
     with launched_processes(where) as processes:
-        jobs = processes.agreed(jobs)
+        jobs = processes.agreed(lambda: find_jobs(options, saved))
         outcomes: list[Outcome] = []
         if jobs:
-            create_folder(options.out)
             run = FolderRun(Animator.load(options, motions, where), masks, options, saved)
+            create_folder(options.out)
             try:
                 outcomes = processes.gathered(run.do(jobs, processes))
             except KeyboardInterrupt:
@@ -169,8 +167,8 @@ class FolderMasks:
 
 def _mask_in(folder: Path, picture: Path) -> Path:
     """The mask of a picture in a folder, which may be the one that the picture is in."""
-    names = (picture.stem, f"{picture.stem}_mask")
-    named = [path for path in visible_entries(folder) if path.stem in names and is_picture(path)]
+    names = (picture.stem.lower(), *mask_stems(picture))
+    named = [path for path in visible_entries(folder) if path.stem.lower() in names and is_still(path)]
     found = [path for path in named if not _same(path, picture)]
     if len(found) != 1:
         are = f"are {shorten_list([printable(path.name) for path in found])}" if found else "is none"
@@ -187,7 +185,14 @@ def _same(path: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class FolderRun:
-    """What all clips of a folder have in common."""
+    """What all clips of a folder have in common.
+
+    Attributes:
+        animator: makes them.
+        masks: of their subjects.
+        options: of the command `animate`.
+        saved: names of the motions whose masks are saved, too.
+    """
 
     animator: Animator
     masks: FolderMasks
