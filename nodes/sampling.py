@@ -80,8 +80,8 @@ class MIVASampler(io.ComfyNode):
                     "sigmas",
                     optional=True,
                     tooltip="Noise levels in place of `steps`, from a scheduler node: falling from about 14.6 (Wan: 1) "
-                    "and ending at 0. Leave it free with the built-in base: other steps than its own break later "
-                    "frames into blocks.",
+                    "and ending at 0. Leave it free with the built-in base: other steps than its own weaken some "
+                    "motions.",
                 ),
                 io.Int.Input(
                     "width",

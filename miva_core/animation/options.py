@@ -201,7 +201,9 @@ def _size(base: Base, size: AskedSize) -> tuple[int, int]:
     if not isinstance(size, Sequence) or len(size) != 2:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
     height, width = (usual if side is None else side for side, usual in zip(size, base.size, strict=True))
-    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in (height, width)):
+    if not all(is_whole(side) for side in (height, width)):
+        raise MIVAError(f"The size is {size!r}, but it must be (height, width) in whole pixels.")
+    if not all(side > 0 and side % base.multiple == 0 for side in (height, width)):
         nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
         raise MIVAError(
             f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."

@@ -46,7 +46,7 @@ def _polynomial(way: np.ndarray, degree: int) -> np.ndarray:
 
 
 def _local_means(way: np.ndarray) -> np.ndarray:
-    """A way (F,), at least six frames long, smoothed in time; the first frame stays at rest."""
+    """A way (F,), at least three frames long, smoothed in time; the first frame stays at rest."""
     before, after = -way[2:0:-1], 2 * way[-1] - way[-2:-4:-1]
     smooth = np.convolve(np.concatenate([before, way, after]), _LOCAL_MEAN, "valid")
     return smooth - smooth[0]

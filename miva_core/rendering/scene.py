@@ -124,11 +124,12 @@ def _check(
     """Raise a MIVAError where the parts of a scene do not fit together."""
     if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.numel():
         raise MIVAError(f"The picture to be moved has the shape {tuple(picture.shape)}, expected (height, width, 3).")
-    if flow.ndim != 4 or flow.shape[1] != 2 or not flow.numel() or not flow.isfinite().all():
+    if flow.ndim != 4 or flow.shape[1] != 2 or not flow.numel():
         raise MIVAError(
-            f"The flow that moves the picture has the shape {tuple(flow.shape)}, expected finite numbers of shape "
-            "(frames, 2, height, width)."
+            f"The flow that moves the picture has the shape {tuple(flow.shape)}, expected (frames, 2, height, width)."
         )
+    if not flow.isfinite().all():
+        raise MIVAError("The flow that moves the picture holds NaN or infinite numbers, expected finite ones.")
     for name, mask in masks.items():
         if mask.shape != picture.shape[:2]:
             raise MIVAError(

@@ -65,7 +65,8 @@ def seen_source(view: View, picture: tuple[int, int], places: np.ndarray, closes
     scale = np.array([view.box[3] / view.size[1], view.box[2] / view.size[0]])
     centre = np.array([view.box[1] + view.box[3] / 2, view.box[0] + view.box[2] / 2])
     margin = 4 * max(1.0, closest) * scale
-    low = np.floor(np.clip(centre + scale * places.min(1) - margin, 0, None)).astype(int)
+    # Where all frames see is beyond the picture, its last pixels are what is mirrored.
+    low = np.floor(np.clip(centre + scale * places.min(1) - margin, 0, np.array(picture[::-1]) - 1)).astype(int)
     high = np.ceil(np.clip(centre + scale * places.max(1) + margin, None, picture[::-1])).astype(int)
     left, top = (int(edge) for edge in low)
     width, height = (int(side) for side in np.maximum(high - low, 1))

@@ -12,6 +12,7 @@ from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, RunOptions, Timing,
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.checks import LARGEST_VALUE
+from miva_core.errors import MIVAError
 from miva_core.media.pictures import fit_picture
 
 # A mask that is empty, or so small that the base sees nothing of it, is told.
@@ -234,16 +235,43 @@ def test_the_wildest_adapter_makes_a_clip(
     assert clip.frames.isfinite().all() and all(values.isfinite().all() for values in clip.masks.values())
 
 
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 300), (500, 9), (64, 64), (65, 63), (1, 40), (3000, 40)])
-def test_the_oddest_pictures_become_clips_or_are_refused(base: Base, height: int, width: int) -> None:
-    picture = torch.rand(height, width, 3)
-    for size in (None, (40, 60)):
-        options = RunOptions(steps=1, frames=3, size=size, edges="mirror")
-        try:
-            clip = animate(base, picture, [], options)
-        except Exception as error:
-            refused = str(error)
-            assert min(height, width) < 16 or max(height, width) > 1000, refused
-            assert type(error).__name__ == "MIVAError" and refused.endswith(".") and "\n" not in refused
-        else:
-            assert clip.frames.shape == (3, *clip.size, 3) and clip.frames.isfinite().all()
+TOO_SMALL = r"^The picture is \d+×\d+: each side must have at least 16 pixels\.$"
+TOO_NARROW = r"^The picture, 40×3000, is too narrow for a clip of its own aspect: ask for another size\.$"
+
+
+@pytest.mark.parametrize(
+    ("picture", "asked", "size"),
+    [
+        ((64, 64), None, (64, 64)),
+        ((65, 63), None, (66, 64)),  # 66.03 high at the base's 64
+        ((16, 16), None, (64, 64)),
+        ((2000, 40), None, (3200, 64)),
+        ((64, 64), (40, 60), (40, 60)),
+        ((17, 1000), (40, 60), (40, 60)),
+        ((3000, 40), (40, 60), (40, 60)),
+    ],
+    ids=str,
+)
+def test_the_oddest_pictures_become_clips(base: Base, picture: tuple[int, int], asked: Any, size: Any) -> None:
+    options = RunOptions(steps=1, frames=3, size=asked, edges="mirror")
+    clip = animate(base, torch.rand(*picture, 3), [], options)
+    assert clip.frames.shape == (3, *size, 3) and clip.size == size and clip.frames.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("picture", "asked", "sentence"),
+    [
+        *(
+            (picture, asked, TOO_SMALL)
+            for picture in ((8, 8), (8, 300), (500, 9), (1, 40), (15, 16))
+            for asked in (None, (40, 60))
+        ),
+        ((3000, 40), None, TOO_NARROW),
+    ],
+    ids=str,
+)
+def test_pictures_that_nothing_can_be_made_of_are_refused(
+    base: Base, picture: tuple[int, int], asked: Any, sentence: str
+) -> None:
+    with pytest.raises(MIVAError, match=sentence):
+        animate(base, torch.rand(*picture, 3), [], RunOptions(steps=1, frames=3, size=asked, edges="mirror"))

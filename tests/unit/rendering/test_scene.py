@@ -275,7 +275,7 @@ GOOD: dict[str, Any] = {
     [
         ({"picture": torch.rand(3, 8, 8)}, "picture"),
         ({"flow": torch.zeros(16, GRID, GRID, 2)}, "flow"),
-        ({"flow": torch.full((16, 2, GRID, GRID), math.nan)}, "finite"),
+        ({"flow": torch.full((16, 2, GRID, GRID), math.nan)}, "flow .* holds NaN or infinite numbers"),
         ({"masks": {"dog": torch.zeros(8, 8)}}, "mask of dog.*72×48"),
         ({"view": View(SIZE, (1, 0, *SIZE))}, "box"),
         ({"times": []}, "times"),

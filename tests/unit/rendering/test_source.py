@@ -49,3 +49,17 @@ def test_a_view_of_a_part_may_see_what_is_around_it() -> None:
     source = seen_source(view, (60, 80), np.array([[-20, 30], [-15, 15]]), 1.0)
     assert source.box == (10 - 4, 20 - 4, 30 + 8, 50 + 8)
     np.testing.assert_allclose(source.from_view() @ [-20, -15, 1], [4 - 0.5, 4 - 0.5, 1])
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_a_camera_that_sees_nothing_of_the_picture_takes_its_last_pixels(way: int) -> None:
+    """As a mirror camera that has left it in all frames of a clip."""
+    away = way * np.array([[300], [200]])
+    for off in (away, away * [[1], [0]], away * [[0], [1]]):
+        source = seen_source(View((60, 80), (0, 0, 60, 80)), (60, 80), FRAME * 2 + off, 1.0)
+        top, left, height, width = source.box
+        assert min(top, left) >= 0 and min(height, width) >= 1 and top + height <= 60 and left + width <= 80
+        assert source.taken(PICTURE).shape == (*source.size, 3)
+        nearest = [top + height if way > 0 else top, left + width if way > 0 else left]
+        at_edge = [60 if way > 0 else 0, 80 if way > 0 else 0]
+        assert all(n == e for n, e, o in zip(nearest, at_edge, off[::-1], strict=True) if o)

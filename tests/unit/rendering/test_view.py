@@ -94,3 +94,9 @@ def test_a_clip_begins_with_the_middle_of_its_picture(
 def test_a_sliver_of_a_picture_is_refused() -> None:
     with pytest.raises(MIVAError, match=r"Of the picture, 100×100, a clip of 4096×16 would show no more than 100×1"):
         View.of((100, 100), (16, 4096))
+
+
+def test_a_sliver_is_made_of_a_larger_picture_or_at_another_aspect() -> None:
+    """As its refusal says: 8 of 2048 rows are enough."""
+    assert View.of((2048, 2048), (16, 4096)).box == (1020, 0, 8, 2048)
+    assert View.of((100, 100), (16, 200)).box == (46, 0, 8, 100)
