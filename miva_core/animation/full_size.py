@@ -20,7 +20,7 @@ from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
 from .motion import Motion
-from .notes import scene_notes, time_notes, view_notes
+from .notes import mask_notes, scene_notes, sight_notes, time_notes, view_notes
 from .options import RunOptions, clip_timing, denoised_shape
 from .output import Conditioning
 
@@ -47,6 +47,7 @@ class FullSize:
         conditioning: see `Output`.
         fitting: see `Clip`.
         unmasked: whether a motion acts without a mask.
+        subjects: names of the masks whose motion acts.
         remarks: what is odd about the size and length, in sentences.
     """
 
@@ -59,6 +60,7 @@ class FullSize:
     conditioning: Conditioning
     fitting: str
     unmasked: bool
+    subjects: tuple[str, ...]
     remarks: tuple[str, ...]
 
     @classmethod
@@ -103,6 +105,7 @@ class FullSize:
             ),
             fitting=describe_framing(whole, size, options.fit),
             unmasked=any(motion.acts and not motion.adapter.config.mask for motion in motions.values()),
+            subjects=tuple(name for name in masks if motions[name].acts),
             remarks=(
                 *view_notes(options.size, whole, size, base.size),
                 *time_notes(times, frames, base.fps, bool(masks)),
@@ -115,7 +118,14 @@ class FullSize:
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
         scene = self._scene(sampled, self.view, self.masks, self.edges)
-        return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.unmasked and scene.bends_ground)]
+        top, left, height, width = self.view.box
+        marked = {name: scene.masks[name][top : top + height, left : left + width] for name in self.subjects}
+        return scene, [
+            *self.remarks,
+            *scene_notes(scene.window.zoom, self.unmasked and scene.bends_ground),
+            *sight_notes(scene.shares_seen(), self.fps),
+            *mask_notes(marked, scene.resting),
+        ]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
         """Render one frame, small and without layers; see `Output`.

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..attention.strength import Strength
 from ..bases.base import Base
 from ..media.pictures import format_size
 from ..rendering.timing import Timing
-from ..rendering.view import USUAL_SIDE, AskedSize, Size
+from ..rendering.view import LARGEST_SUBJECT, USUAL_SIDE, AskedSize, Size
 from .motion import Motion
 from .options import RunOptions
 
@@ -21,6 +21,11 @@ _FAR_FROM_BASE = 2.0
 """How many times a side may be as long, or as short, as what a base was trained on."""
 _ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
 """Shares of the picture's sides: nobody misses more than the first, and everybody more than the second."""
+
+_LITTLE_SEEN = 0.25
+"""Shares below which a frame shows too little: of the picture's sides, and of its own area that is the picture."""
+_BOX = 0.97
+"""How much of the smallest box around it a mask fills that has been drawn as one; an ellipse fills 0.79."""
 
 _BENDS = (
     "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, "
@@ -126,6 +131,59 @@ def scene_notes(zoom: float, bends: bool) -> list[str]:
         Sentences, or none.
     """
     return [*_window(zoom), *([_BENDS] if bends else [])]
+
+
+def sight_notes(seen: np.ndarray, fps: float) -> list[str]:
+    """Say that the camera of a clip at full size goes so far that next to nothing of the picture is left to see.
+
+    Args:
+        seen: (N, 2) of the frames, see `Scene.shares_seen`.
+        fps: frames a second.
+
+    Returns:
+        Sentences, or none.
+    """
+    lost = (
+        "the camera is so close that less than a quarter of the picture's width and height is seen",
+        "less than a quarter of what the clip shows is the picture, the rest is made up from its edges",
+    )
+    return [
+        f"After {little.argmax() / fps:.2g} s {what}: a shorter clip ends before."
+        for little, what in zip(seen.T < _LITTLE_SEEN, lost, strict=True)
+        if little.any()
+    ]
+
+
+def mask_notes(masks: Mapping[str, np.ndarray], resting: Collection[str]) -> list[str]:
+    """Say which masks of a clip at full size do not mark a subject alone.
+
+    Args:
+        masks: (H, W) in [0, 1] of what the first frame shows, by the name of their motion, which acts.
+        resting: names of those that nothing moves in, beside the ground.
+
+    Returns:
+        A sentence for each of them.
+    """
+    asked = ((name, _odd_mask(mask > 0.5, name in resting)) for name, mask in masks.items())
+    return [what.format(name) for name, what in asked if what]
+
+
+def _odd_mask(subject: np.ndarray, rests: bool) -> str:
+    """What is odd about a mask (H, W) of truth values, with {} for its name, or nothing."""
+    if subject.mean() >= LARGEST_SUBJECT:
+        return (
+            "With the mask of {} nothing is left beside the subject for it to move over, so the picture bends: mark "
+            "the subject alone, or invert the mask."
+        )
+    if rests:
+        return "The mask of {} marks nothing that moves: it should be white on all of one subject, and black around it."
+    down, across = (np.ptp(places) + 1 for places in subject.nonzero())
+    if subject.sum() < _BOX * down * across:
+        return ""
+    return (
+        "The mask of {} is a box: what it holds beside the subject moves, too. Refine it by Subject Mask, by the "
+        "command mask with --box and --grabcut, or by drawing."
+    )
 
 
 def _window(zoom: float) -> list[str]:
