@@ -10,10 +10,10 @@ _NOISE_SHARE = 0.35
 _NOISE = 1.0
 """Pixels of the grid that they leave over, at most: as much leaks from subjects into a ground at rest."""
 _STIFF_SHARE, _TYPICAL = 0.4, 6.0
-"""A part of the ground stands out where its rest is more than this share of what the camera moves, on an average, and
-so many times the rest of a typical pixel: what is left over of two cameras at once is large everywhere."""
+"""A part of the ground stands out where its rest is more than this share of what the camera moves on average, and so
+many times the rest of a typical pixel: what is left over of two cameras at once is large everywhere."""
 _PART = 0.01
-"""Share of the ground, at least, that stands out."""
+"""Share of the frame, at least, that stands out."""
 _LASTING = 0.2
 """Share of a flow's frames, at least, in which it does."""
 _REACH = 3.0
@@ -91,17 +91,19 @@ def _overall(rest: np.ndarray, flow: np.ndarray, weight: np.ndarray) -> np.ndarr
 
 def _standing_out(rest: np.ndarray, stiff: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """How much of a rest is kept in each place (h, w), in [0, 1]: near what stands out for long enough."""
-    long, moved, known = np.linalg.norm(rest, axis=-1), np.linalg.norm(stiff, axis=-1), weight > 0.5
-    ratio, most = np.zeros_like(long), np.zeros(len(long))
-    for i in range(len(long)):
-        if known[i].any():
-            here = long[i][known[i]]
-            average = np.sqrt((moved[i][known[i]] ** 2).mean())
-            ratio[i] = long[i] * known[i] / max(_NOISE, _STIFF_SHARE * average, _TYPICAL * np.median(here))
-            most[i] = np.quantile(ratio[i][known[i]], 1 - _PART)
-    share = np.clip(np.quantile(most, 1 - _LASTING) - 1, 0, 1)
+    ratio = np.stack([_beside_typical(*frame) for frame in zip(rest, stiff, weight > 0.5, strict=True)])
+    lasting = np.quantile(np.quantile(ratio, 1 - _PART, axis=(1, 2)), 1 - _LASTING)
     around = cv2.dilate((ratio.max(0) > 1).astype(np.float32), np.ones((4 * int(_REACH) + 1,) * 2))
-    return share * cv2.GaussianBlur(around, (0, 0), _REACH, borderType=cv2.BORDER_REFLECT)
+    return np.clip(lasting - 1, 0, 1) * cv2.GaussianBlur(around, (0, 0), _REACH, borderType=cv2.BORDER_REFLECT)
+
+
+def _beside_typical(rest: np.ndarray, stiff: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """By how much the rest (h, w, 2) of a frame exceeds what is no part: (h, w), 1 is as much; 0 where not known."""
+    if not known.any():
+        return np.zeros(known.shape)
+    length = np.linalg.norm(rest, axis=-1) * known
+    moved = np.sqrt((stiff[known] ** 2).sum(-1).mean())
+    return length / max(_NOISE, _STIFF_SHARE * moved, _TYPICAL * np.median(length[known]))
 
 
 def _spread(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

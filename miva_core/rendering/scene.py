@@ -16,7 +16,7 @@ from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
 from .view import View
-from .window import EDGES, Edges, Window, window_inside
+from .window import EDGES, Edges, Window, picture_in_view, window_inside
 
 _LEAST, _MOST = 1e-4, 0.98
 """Shares of a view that a mask covers so that there is both a subject and a ground."""
@@ -85,12 +85,13 @@ class Scene:
             np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
             {name: mask for name, mask in boxed.items() if _is_subject(mask)},
         )
-        window = Window()
+        window, within = Window(), None
         if edges == "inside":
             cameras = [camera.path.matrix(time, view.size) for time in moments]
             window = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
+            within = picture_in_view(view, (pixels.shape[0], pixels.shape[1]))
         moving = {name: motion for name, motion in subjects.items() if not motion.rests}
-        staging = Staging(view.size, window, camera, moving)
+        staging = Staging(view.size, window, camera, moving, within)
         layers = cut_layers(pixels, planes, view, staging, moments)
         return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
 

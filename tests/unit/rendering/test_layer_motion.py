@@ -72,3 +72,20 @@ def panned_in(speed: float) -> np.ndarray:
     y, x = (np.mgrid[:64, :64] - 31.5).astype(np.float32)
     closer = np.exp(-0.01 * np.arange(FRAMES))[:, None, None] - 1
     return np.stack([closer * x + speed * np.arange(FRAMES)[:, None, None], closer * y], axis=-1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (512, 910), (600, 400)], ids=str)
+def test_a_subject_that_turns_about_itself_stays_where_it_is(size: tuple[int, int]) -> None:
+    """Off the centre, and at any aspect: its middle is the only place that does not move."""
+    y, x = np.mgrid[:64, :64] - 31.5
+    places, middle = x + 1j * y, 16 + 10j
+    subject = np.abs(places - middle) < 9
+    turns = np.exp(0.25j * np.sin(np.arange(FRAMES) * np.pi / 8))[:, None, None]
+    moves = (turns - 1) * (places - middle) * subject
+    flow = np.stack([moves.real, moves.imag], axis=-1).astype(np.float32)
+    _, subjects = fit_motions(flow, {"it": subject.astype(np.float32)})
+    scale = np.array([size[1] / 64, size[0] / 64, 1])
+    matrix = subjects["it"].path.matrix(4, size)
+    np.testing.assert_allclose(np.angle(matrix[0, 0] + 1j * matrix[1, 0]), 0.25, atol=0.01)
+    # A tenth of a pixel of the flow, which one of the subject's edge makes of its middle.
+    np.testing.assert_allclose(matrix @ ([16, 10, 1] * scale), [16, 10, 1] * scale, atol=0.1 * scale.max())
