@@ -13,7 +13,7 @@ from ..storage import files
 from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
-from .clip_files import ClipFiles, Sheet
+from .clip_files import ClipFiles, ContactSheet
 from .file_checks import check_distinct
 
 
@@ -59,7 +59,7 @@ def _check_written(options: argparse.Namespace) -> None:
 
 def _write(clip: Clip, target: ClipFiles, sheet_file: Path | None, label: str) -> None:
     """Render a clip into its files, and say which they are."""
-    sheet = Sheet(label, len(clip))
+    sheet = ContactSheet(label, len(clip))
     with _bar("Writing", len(clip), "frame") as bar:
 
         def pass_by(frame: SceneFrame) -> None:
