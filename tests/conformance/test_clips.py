@@ -11,6 +11,7 @@ from calls import SMALL, denoise, latents, random_adapter, run, words
 from torch import Tensor
 
 from miva_core import Base, MIVAConfig, Progress
+from miva_core.bases.registry import find_base
 from miva_core.errors import MIVAError, MIVAWarning
 
 JOINT = MIVAConfig(cfa_rank=2, ca_rank=3, ta_rank=1, cfa_softmax="joint")

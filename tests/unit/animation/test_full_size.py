@@ -373,6 +373,12 @@ def test_all_frames_are_rendered_once_and_kept(base: Base) -> None:
     assert clip.frames.dtype == torch.float32 and 0 <= clip.frames.min() <= clip.frames.max() <= 1
 
 
+def test_a_clip_whose_frames_are_kept_is_not_rendered_again(base: Base) -> None:
+    clip = short_clip(base)
+    kept = clip.frames
+    assert [frame.pixels.data_ptr() for frame in clip] == [frame.data_ptr() for frame in kept]
+
+
 def test_a_painted_clip_is_gone_through_likewise(base: Base) -> None:
     clip = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=1, frames=4, render="latents"))
     assert torch.equal(torch.stack([frame.pixels for frame in clip]), clip.frames)

@@ -1,5 +1,6 @@
 """The command `animate` on a folder of pictures: alone, stopped on the way, and shared by two processes."""
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -123,6 +125,51 @@ def test_what_fails_is_listed_while_the_others_are_made(capsys: pytest.CaptureFi
     assert [line.split(":")[0] for line in failures] == ["  a.jpg", "  d.png"]
     assert "is not a picture" in failures[0] and "is empty" in failures[1]
     assert names("clips") == ["b.mp4", "c.mp4"]
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [
+        (lambda: torch.empty(2**50), "There is not enough memory for it"),
+        (lambda: cv2.resize(np.zeros((4, 4), np.float32), (2**20, 2**20)), "There is not enough memory for it"),
+        (lambda: cv2.resize(np.zeros((4, 0), np.float32), (2, 2)), "It cannot be rendered: !ssize.empty()."),
+    ],
+)
+def test_a_picture_that_takes_too_much_fails_alone(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], Any], message: str
+) -> None:
+    fail_for(monkeypatch, "b.mp4", fail)
+    with pytest.raises(SystemExit):
+        main(animate())
+    assert f"  b.png: {message}" in capsys.readouterr().err and names("clips") == ["a.mp4", "c.mp4"]
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_full_disk_ends_the_run_with_what_was_made(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fail_for(monkeypatch, "b.mp4", full)
+    with pytest.raises(SystemExit):
+        main(animate())
+    said, errors = capsys.readouterr()
+    assert "Wrote 1 clip into clips." in said and names("clips") == ["a.mp4"]
+    assert "  b.png: No space left on device: make room, and give the same command again." in errors
+
+
+def fail_for(monkeypatch: pytest.MonkeyPatch, clip: str, fail: Callable[[], Any]) -> None:
+    """Let a clip of a name fail as it is written."""
+    write = ClipFiles.write
+
+    def written(self: ClipFiles, *what: Any) -> None:
+        if self.out.name == clip:
+            fail()
+        write(self, *what)
+
+    monkeypatch.setattr(ClipFiles, "write", written)
 
 
 def test_pictures_of_one_name_have_clips_of_two() -> None:

@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from scenes import waves, wavy_picture
 
+from miva_core.media.pictures import scale_picture
 from miva_core.rendering.sampling import Bend, Placement, Region, sample
 
 LAYER = wavy_picture(60, 80).numpy()
@@ -43,3 +45,16 @@ def test_a_bend_stays_within_what_it_may_show() -> None:
     expected = waves((x + 3).clip(-6.5, 0.5) + 39.5, y.clip(-29.5, 1.5) + 29.5)
     np.testing.assert_allclose(found, expected, atol=0.01)
     assert ((x + 3 < -6.5) | (x + 3 > 0.5)).any() and (y > 1.5).any()
+
+
+@pytest.mark.parametrize("shrunk", [1.1, 1.25, 1.5, 1.9])
+def test_a_layer_that_is_shrunk_is_as_soft_as_a_scaled_picture(shrunk: float) -> None:
+    """Else a clip whose picture was scaled down would get sharper, or softer, from its first frame to the second."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).random((200, 300, 3), np.float32), (0, 0), 0.8)
+    size = (round(200 / shrunk), round(300 / shrunk))
+    scaled = scale_picture(torch.from_numpy(noise), size).numpy()
+    x, y = 300 / size[1], 200 / size[0]
+    to_layer = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])
+    whole = Region(0, 0, size[1], size[0])
+    found = sample(noise, to_layer, Placement(np.eye(3)), whole, cv2.BORDER_REFLECT)
+    assert cv2.Laplacian(found, cv2.CV_32F).std() == pytest.approx(cv2.Laplacian(scaled, cv2.CV_32F).std(), rel=0.1)
