@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..animation.clip import Clip
+from ..animation.clip import Clip, Progress
 from ..errors import MIVAError
 from ..media.video import check_rate
 from ..rendering.frame import SceneFrame
@@ -41,8 +41,13 @@ def _animate_picture(options: argparse.Namespace) -> None:
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
     animator = Animator.load(options, motions, device(options.device))
-    with _bar("Animating", animator.steps, "step") as bar:
-        clip = animator.clip(still, on_step=bar.update)
+    with _bar("Animating", None, "step") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total = progress.steps
+            bar.update()
+
+        clip = animator.clip(still, on_step=show)
     for line in [*([f"The picture was {clip.fitting}."] if clip.fitting else []), *clip.notes]:
         print(line)
     _write(clip, target, options.sheet, _label(motions))
@@ -77,7 +82,7 @@ def _write(clip: Clip, target: ClipFiles, sheet_file: Path | None, label: str) -
         print(f"Wrote {sheet_file}.")
 
 
-def _bar(what: str, total: int, unit: str) -> "tqdm[None]":
+def _bar(what: str, total: int | None, unit: str) -> "tqdm[None]":
     # The delay keeps the bar away until there is something to show, and a refusal alone on its line.
     return tqdm(total=total, unit=unit, desc=what, delay=1e-3)
 
