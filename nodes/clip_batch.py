@@ -23,12 +23,21 @@ class ClipBatch:
     Joining clips would need twice their memory.
 
     Args:
-        clips: how many there will be; all have the length and size of the first.
+        clips: how many there will be.
+        length: frames of each.
+        size: (height, width) of each.
+        rendered: whether they are made frame by frame, rather than painted as a whole.
+
+    Raises:
+        MIVAError: all clips together are larger than the memory.
     """
 
-    def __init__(self, clips: int) -> None:
-        self._clips, self._filled = clips, 0
+    def __init__(self, clips: int, length: int, size: tuple[int, int], rendered: bool) -> None:
+        self._shape, self._filled = (clips * length, *size), 0
+        # A single painted clip is in memory as it is.
+        self._taken_whole = clips == 1 and not rendered
         self.frames = self.masks = torch.empty(0)
+        _check_memory(self._shape, "a shorter `duration`, a lower `fps`" if rendered else "fewer `frames`")
 
     def add(self, clip: "Clip", on_frame: Callable[[int], None]) -> None:
         """Render a clip behind those that are there.
@@ -36,26 +45,25 @@ class ClipBatch:
         Args:
             clip: it; masks of several subjects become one.
             on_frame: called after each frame with the number of frames that this clip has so far.
-
-        Raises:
-            MIVAError: all clips together are larger than the memory.
         """
         if not self._filled:
-            self._make_room(len(clip), clip.size)
+            room = clip.frames if self._taken_whole else torch.empty(*self._shape, 3)
+            self.frames = comfy_bridge.to_intermediate(room)
+            self.masks = comfy_bridge.to_intermediate(torch.zeros(self._shape))
         for number, frame in enumerate(clip, start=1):
-            self.frames[self._filled] = frame.pixels
+            if not self._taken_whole:
+                self.frames[self._filled] = frame.pixels
             for mask in frame.masks.values():
                 torch.maximum(self.masks[self._filled], mask.to(self.masks), out=self.masks[self._filled])
             self._filled += 1
             on_frame(number)
 
-    def _make_room(self, length: int, size: tuple[int, int]) -> None:
-        shape = (self._clips * length, *size)
-        needed, free = _BYTES * shape[0] * shape[1] * shape[2], comfy_bridge.free_intermediate_memory()
-        if needed > free:
-            raise MIVAError(
-                f"{shape[0]} frames of {format_size(size)} take {needed / _GIGA:.3g} GB, and {free / _GIGA:.3g} GB of "
-                "memory are free: choose a shorter `duration`, a lower `fps`, a smaller `width`, or fewer pictures."
-            )
-        self.frames = comfy_bridge.to_intermediate(torch.empty(*shape, 3))
-        self.masks = comfy_bridge.to_intermediate(torch.zeros(shape))
+
+def _check_memory(shape: tuple[int, int, int], shorter: str) -> None:
+    """Refuse clips (F, H, W) that are larger than the memory; `shorter` is how they become so."""
+    needed, free = _BYTES * shape[0] * shape[1] * shape[2], comfy_bridge.free_intermediate_memory()
+    if needed > free:
+        raise MIVAError(
+            f"{shape[0]} frames of {format_size(shape[1:])} take {needed / _GIGA:.3g} GB, and {free / _GIGA:.3g} GB of "
+            f"memory are free: choose {shorter}, a smaller `width`, or fewer pictures."
+        )

@@ -80,8 +80,8 @@ class MIVASampler(io.ComfyNode):
                     "sigmas",
                     optional=True,
                     tooltip="Noise levels in place of `steps`, from a scheduler node: falling from about 14.6 (Wan: 1) "
-                    "and ending at 0. Leave it free with the built-in base: other steps than its own break later "
-                    "frames into blocks.",
+                    "and ending at 0. Leave it free with the built-in base: other steps than its own weaken some "
+                    "motions.",
                 ),
                 io.Int.Input(
                     "width",
@@ -223,7 +223,7 @@ class MIVASampler(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
         from ..miva_core.animation.motion import base_for
-        from ..miva_core.animation.options import RunOptions, denoised_shape, renders_full
+        from ..miva_core.animation.options import RunOptions, clip_shape, denoised_shape, renders_full
         from ..miva_core.rendering.timing import Timing
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
@@ -241,13 +241,14 @@ class MIVASampler(io.ComfyNode):
         _check_stack(mivas, model, len(pictures))
         notes: list[str] = []
         full, shape = renders_full(base, options), denoised_shape(base, options)
+        batch = ClipBatch(len(pictures), *clip_shape(base, (pictures.shape[1], pictures.shape[2]), options), full)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, full, len(pictures))
             model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), mivas)
-            progress, batch = RunProgress(base, len(pictures), full), ClipBatch(len(pictures))
+            progress = RunProgress(base, len(pictures), full)
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
                 motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)

@@ -1,12 +1,13 @@
-"""Collect the photographs the built-in base is trained on from packages of Debian 12.
+"""Collect the photographs the built-in base is trained on, or measured on, from packages of Debian 12.
 
     apt-get download gcompris-qt-data lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 palapeli-data
     for package in *.deb; do dpkg-deb -x "$package" packages; done
     python -m tools.training_photographs packages --out photos
+    python -m tools.training_photographs packages --out held_out --held-out   # for python -m benchmarks.full_size
 
 Takes those that PHOTOGRAPHS.md lists as training pictures, the stills of the example workflows included, scaled to a
-short side of 320 pixels. What is in none of the packages (pictures that come with scikit-image and scipy) is named at
-the end.
+short side of 320 pixels; or the held-out ones, at their full size. What is in none of the packages (pictures that come
+with scikit-image, scikit-learn and SciPy) is named at the end.
 """
 
 import argparse
@@ -77,9 +78,9 @@ def available(packages: Path) -> dict[str, bytes]:
     return found
 
 
-def wanted() -> list[str]:
-    """Names of the training pictures that are not shipped."""
-    listed = (ROOT / "PHOTOGRAPHS.md").read_text(encoding="utf-8").partition("## Not shipped")[2]
+def wanted(heading: str) -> list[str]:
+    """Names of the pictures in the section of PHOTOGRAPHS.md whose heading begins so."""
+    listed = (ROOT / "PHOTOGRAPHS.md").read_text(encoding="utf-8").partition(f"## {heading}")[2].partition("\n## ")[0]
     return re.findall(r"^\| ([a-z]+-[a-z0-9-]+) \|", listed, re.MULTILINE)
 
 
@@ -87,19 +88,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packages", type=Path, help="folder the packages were unpacked into")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--held-out", action="store_true", help="the held-out photographs, at their full size")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     pictures, missing = available(args.packages), []
-    for name in wanted():
+    for name in wanted("Shipped: held-out" if args.held_out else "Not shipped"):
         if name not in pictures:
             missing.append(name)
             continue
         picture = cv2.imdecode(np.frombuffer(pictures[name], np.uint8), cv2.IMREAD_COLOR)
-        factor = min(1.0, SHORT_SIDE / min(picture.shape[:2]))
+        factor = 1.0 if args.held_out else min(1.0, SHORT_SIDE / min(picture.shape[:2]))
         scaled = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(args.out / f"{name}.jpg"), scaled, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    for path in (ROOT / "workflows" / "pictures" / "miva_stills").glob("*.jpg"):
-        shutil.copy(path, args.out)
+    if not args.held_out:
+        for path in (ROOT / "workflows" / "pictures" / "miva_stills").glob("*.jpg"):
+            shutil.copy(path, args.out)
     print(f"{len(list(args.out.glob('*.jpg')))} photographs; not in the packages: {', '.join(missing) or 'none'}.")
 
 

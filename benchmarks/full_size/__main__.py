@@ -3,7 +3,7 @@
     python -m benchmarks.full_size [PART ...] [--photographs FOLDER] [--pictures 40] [--seeds 3]
         [--out benchmarks/results]
 
-Parts: cameras, aspects, subjects, times, sheets; all by default. All but the last write their section of full_size.md.
+Parts: cameras, aspects, subjects, times, sheets; all by default. Each writes its section of full_size.md.
 The photographs are the held-out ones at their full size, JPEG files from where PHOTOGRAPHS.md says; painted pictures
 fill up the count. Without a folder, as in a fresh clone, those of the example workflows are taken, which are held-out
 ones, too.
@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.full_size.cameras import aspects_section, cameras_section
 from benchmarks.full_size.pictures import ROOM, SIDE, Held, held_out
-from benchmarks.full_size.sheets import PHOTOGRAPHS, write_sheets
+from benchmarks.full_size.sheets import PHOTOGRAPHS, sheets_section
 from benchmarks.full_size.subjects import subjects_section
 from benchmarks.full_size.tables import PARTS, write_section
 from benchmarks.full_size.times import times_section
@@ -39,7 +39,7 @@ def introduction(pictures: Sequence[Held], seeds: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}, sheets (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--photographs", type=Path, default=PHOTOGRAPHS)
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
@@ -53,11 +53,9 @@ def main() -> None:
         "aspects": lambda: aspects_section(base, pictures),
         "subjects": lambda: subjects_section(base, pictures, args.seeds),
         "times": lambda: times_section(base),
+        "sheets": lambda: sheets_section(base, args.out),
     }
-    for part in args.parts or [*PARTS, "sheets"]:
-        if part == "sheets":
-            write_sheets(base, args.out)
-            continue
+    for part in args.parts or PARTS:
         section = measures[part]()
         print("\n".join(section), flush=True)
         write_section(args.out / "full_size.md", introduction(pictures, args.seeds), part, section)

@@ -77,8 +77,8 @@ class CameraScore:
 
 def score_camera(held: Held, move: str, clip: Clip) -> CameraScore:
     picture = held.middle()
-    scene = staged(picture, clip)
-    camera = read_camera([frame.pixels for frame in staged(own_places(SIDE, SIDE), clip)])
+    scene = staged(picture, clip.flow)
+    camera = read_camera([frame.pixels for frame in staged(own_places(SIDE, SIDE), clip.flow)])
     speed = speed_of(progress(camera, move, SIDE, SIDE))
     first, *seen = (ideal_frame(held, move, speed, k, camera.zoom, camera.centre) for k in (0, EARLY, LATE))
     return CameraScore(
@@ -217,5 +217,5 @@ def aspects_section(base: Base, pictures: Sequence[Held]) -> list[str]:
 def aspect_speed(base: Base, held: Held, motion: Motion, move: str, size: tuple[int, int]) -> float:
     """The speed of a clip of another aspect, in unit moves of its own width and height."""
     clip = denoised(base, held.middle(*size), motion, 0)
-    camera = read_camera([frame.pixels for frame in staged(own_places(*size), clip)])
+    camera = read_camera([frame.pixels for frame in staged(own_places(*size), clip.flow)])
     return speed_of(progress(camera, move, *size))

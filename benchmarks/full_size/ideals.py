@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
@@ -78,6 +79,12 @@ def _taken(batch: Any, number: int) -> Any:
 
     values = {field.name: getattr(batch, field.name) for field in fields(batch)}
     return type(batch)(**{k: [*map(one, v)] if isinstance(v, list) else one(v) for k, v in values.items()})
+
+
+def exact_flow(scenes: Scenes, number: int) -> Tensor:
+    """(F, 2, h, w): the flow of one of the scenes, as a base would predict it that made no mistake."""
+    fine = _taken(scenes, number).flow_to_first(SIDE, SIDE)[0, :, :2]
+    return F.interpolate(fine, (WORKING, WORKING), mode="area") * (WORKING / SIDE)
 
 
 def unit_way(motion: str) -> np.ndarray:

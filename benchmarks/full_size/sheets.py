@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.full_size.runs import shipped
+from benchmarks.full_size.tables import header, row
 from miva_core import Motion, RunOptions, animate
 from miva_core.bases.base import Base
 from miva_core.media.pictures import read_mask, read_picture
@@ -48,7 +49,8 @@ SHEETS = (
 )
 
 
-def write_sheets(base: Base, out: Path) -> None:
+def sheets_section(base: Base, out: Path) -> list[str]:
+    """Write the sheets, and tell what is on them."""
     for sheet in SHEETS:
         frames = animated(base, sheet)
         tall, wide = frames[0].shape[:2]
@@ -57,6 +59,8 @@ def write_sheets(base: Base, out: Path) -> None:
         content = compressed(np.vstack(rows)[:-GAP, :-GAP])
         (out / sheet.name).write_bytes(content)
         print(f"{sheet.name}: {len(content) // 1000} kB", flush=True)
+    rows = [row([f"[{s.name}]({s.name})", s.photograph, " + ".join(s.motions)]) for s in SHEETS]
+    return [f"Frames {', '.join(map(str, SHOWN))} of 16.\n", header("sheet", "photograph", "motions"), *rows]
 
 
 def animated(base: Base, sheet: Sheet) -> list[Tensor]:

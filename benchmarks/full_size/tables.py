@@ -7,7 +7,7 @@ from pathlib import Path
 
 from miva_core.storage.files import replacing
 
-PARTS = ("cameras", "aspects", "subjects", "times")
+PARTS = ("cameras", "aspects", "subjects", "times", "sheets")
 _HEADING = re.compile(r"^## ", re.MULTILINE)
 
 

@@ -94,7 +94,7 @@ def command_cost(folder: Path, clip: tuple[str, int, int], motion: str) -> Cost:
     command += ["--size", size, "--fps", str(fps), "--frames", str(frames), "--out", str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -116,7 +116,7 @@ def rendering_seconds(base: Base, motion: str) -> float:
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
-        for _frame in staged(picture, clip, masks):
+        for _frame in staged(picture, clip.flow, masks):
             pass
         seconds.append(time.perf_counter() - start)
     return seconds[-1]

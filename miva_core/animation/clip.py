@@ -64,7 +64,9 @@ class Clip:
         return len(self.source)
 
     def __iter__(self) -> Iterator[SceneFrame]:
-        return (self.source.frame(i) for i in range(len(self)))
+        # What was rendered for `frames` is not rendered once more.
+        source = self.__dict__.get("_stored", self.source)
+        return (source.frame(i) for i in range(len(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,7 @@ class Progress:
             frame: from 0 to `frames` - 1.
 
         Returns:
-            (H, W, 3) in [0, 1], of the clip's size.
+            (H, W, 3) in [0, 1], of the clip's size; at full size of at most 512 pixels along the longer side, and with
+            subjects as the flow moves them, without layers of their own.
         """
         return self.output.preview(Sampled(self.latents, self.flow), frame)

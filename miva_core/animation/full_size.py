@@ -11,22 +11,24 @@ import torch
 from torch import Tensor
 
 from ..bases.base import Base
-from ..checks import is_whole
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
 from ..media.pictures import format_size
-from ..rendering.timing import FPS, Timing, flow_times
-from ..rendering.view import SMALLEST_SIDE, View, choose_size
+from ..rendering.timing import FPS, flow_times
+from ..rendering.view import SMALLEST_SIDE, Size, View, choose_size
 from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
 from .motion import Motion
 from .notes import scene_notes, time_notes, view_notes
-from .options import RunOptions, denoised_shape
+from .options import RunOptions, clip_timing, denoised_shape
 from .output import Conditioning
 
 if TYPE_CHECKING:
     from ..rendering.scene import Scene
+
+_PREVIEW_SIDE = 512
+"""Pixels of a preview's longer side at most: no more of it is shown, and a frame at full size takes seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class FullSize:
         fps: see `Clip`.
         conditioning: see `Output`.
         fitting: see `Clip`.
-        plain: names of the motions that act without a mask.
+        unmasked: whether a motion acts without a mask.
         remarks: what is odd about the size and length, in sentences.
     """
 
@@ -56,7 +58,7 @@ class FullSize:
     fps: float
     conditioning: Conditioning
     fitting: str
-    plain: tuple[str, ...]
+    unmasked: bool
     remarks: tuple[str, ...]
 
     @classmethod
@@ -77,8 +79,8 @@ class FullSize:
         whole = options.size_in_file or read
         if min(read) < SMALLEST_SIDE:
             raise MIVAError(f"The picture is {format_size(read)}: each side must have at least {SMALLEST_SIDE} pixels.")
-        size = choose_size(options.size, whole, min(base.size))
-        (frames, small), timing = denoised_shape(base, options), _timing(options)
+        size = choose_size(options.asked_size, whole, min(base.size))
+        (frames, small), timing = denoised_shape(base, options), clip_timing(options)
         times = flow_times(timing, frames, base.fps)
         framing = Framing.of(read, size, options.fit)
         source = framing.to_source(picture)
@@ -86,7 +88,6 @@ class FullSize:
             name: _subject(name, framing.to_source(scale_mask(mask, read)[..., None]), framing, small)
             for name, mask in picture_masks(motions, whole).items()
         }
-        plain = [name for name, motion in motions.items() if motion.acts and not motion.adapter.config.mask]
         return cls(
             # Copies, since frames are rendered when they are asked for, and what was given may have changed by then.
             picture=source.clone(),
@@ -101,9 +102,9 @@ class FullSize:
                 frames,
             ),
             fitting=describe_framing(whole, size, options.fit),
-            plain=tuple(plain),
+            unmasked=any(motion.acts and not motion.adapter.config.mask for motion in motions.values()),
             remarks=(
-                *view_notes(options.size, whole, size, base.size),
+                *view_notes(options.asked_size, whole, size, base.size),
                 *time_notes(times, frames, base.fps, bool(masks)),
             ),
         )
@@ -113,39 +114,37 @@ class FullSize:
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
-        scene = self._scene(sampled, self.times)
-        return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.plain if scene.bends_ground else ())]
+        scene = self._scene(sampled, self.view, self.masks, self.edges)
+        return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.unmasked and scene.bends_ground)]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
-        """Render one frame; see `Output`. It is the first where the camera leaves the picture, as it may for now."""
-        try:
-            return self._scene(sampled, self.times).frame(frame).pixels
-        except MIVAError:
-            return self._scene(sampled, np.zeros(1)).frame(0).pixels
+        """Render one frame, small and without layers; see `Output`.
 
-    def _scene(self, sampled: Sampled, times: np.ndarray) -> Scene:
+        Where the camera leaves the picture, as it may on the way, what lies beyond is mirrored.
+        """
+        small = replace(self.view, size=_preview_size(self.view.size))
+        try:
+            scene = self._scene(sampled, small, {}, self.edges)
+        except MIVAError:
+            # Only "inside" asks how far the camera goes: all other reasons are raised once more.
+            scene = self._scene(sampled, small, {}, "mirror")
+        return scene.frame(frame).pixels
+
+    def _scene(self, sampled: Sampled, view: View, masks: Mapping[str, Tensor], edges: Edges) -> Scene:
         from ..rendering.scene import Scene
 
         if sampled.flow is None:
             raise MIVAError("The base says that it predicts a flow, but answered none.")
-        return Scene.of(self.picture, sampled.flow[0].float().cpu(), self.masks, self.view, times, self.edges)
+        return Scene.of(self.picture, sampled.flow[0].float().cpu(), masks, view, self.times, edges)
 
 
-def _timing(options: RunOptions) -> Timing:
-    """The timing of a clip, whose length may have been given in frames."""
-    timing, frames = options.timing, options.frames
-    if frames is None:
-        return timing
-    if timing.duration is not None:
-        raise MIVAError(
-            f"Both {frames} frames and a duration of {timing.duration:g} s are asked for: leave one of them out."
-        )
-    if not is_whole(frames) or frames < 2:
-        raise MIVAError(f"A clip has at least 2 frames: {frames} cannot be made.")
-    return replace(timing, duration=frames / (timing.fps or FPS))
+def _preview_size(size: Size) -> Size:
+    """The (height, width) of a clip, scaled down where it is larger than previews are."""
+    scale = min(1.0, _PREVIEW_SIDE / max(size))
+    return max(2, round(size[0] * scale / 2) * 2), max(2, round(size[1] * scale / 2) * 2)
 
 
 def _subject(name: str, mask: Tensor, framing: Framing, small: tuple[int, int]) -> Tensor:
     """A mask (H, W, 1) of the source; all of it where the base would see nothing of the subject."""
-    seen = shows_subject(name, mask, framing.squashed(mask, small)[..., 0])
+    seen = shows_subject(name, mask[..., 0], framing.squashed(mask, small)[..., 0])
     return mask if seen else torch.ones_like(mask)

@@ -23,6 +23,11 @@ _FAR_FROM_BASE = 2.0
 _ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
 """Shares of the picture's sides: nobody misses more than the first, and everybody more than the second."""
 
+_BENDS = (
+    "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, "
+    "with a mask of the subject, by words, a box or a drawing."
+)
+
 
 def run_notes(base: Base, motions: Sequence[Motion]) -> list[str]:
     """Say what is odd about the motions of a run.
@@ -111,17 +116,17 @@ def time_notes(times: np.ndarray, frames: int, rate: float, masked: bool) -> lis
     return [f"The motion lasts {frames / rate:g} s: after that the camera goes on at its speed{subjects}."]
 
 
-def scene_notes(zoom: float, bending: Sequence[str]) -> list[str]:
+def scene_notes(zoom: float, bends: bool) -> list[str]:
     """Say what is odd about the look of a clip at full size.
 
     Args:
         zoom: share of the view's sides that it shows.
-        bending: names of the motions by which unmasked parts of the picture move.
+        bends: whether a motion moves a part of the picture that no mask marks.
 
     Returns:
         Sentences, or none.
     """
-    return [*_window(zoom), *([_bends(bending)] if bending else [])]
+    return [*_window(zoom), *([_BENDS] if bends else [])]
 
 
 def _window(zoom: float) -> list[str]:
@@ -133,14 +138,6 @@ def _window(zoom: float) -> list[str]:
         "view: the edges 'mirror' show all of it."
     )
     return [shown, "That is little of it: a shorter clip shows more."] if zoom < _SMALL_WINDOW else [shown]
-
-
-def _bends(names: Sequence[str]) -> str:
-    moves = "moves" if len(names) == 1 else "move"
-    return (
-        f"{' and '.join(names)} {moves} a part of the picture that no mask marks, so its edges bend: take a masked "
-        "motion, such as jump_masked, with a mask of the subject, by words, a box or a drawing."
-    )
 
 
 def without_motion(captioned: bool) -> str:

@@ -1,18 +1,19 @@
 """How a run is made, apart from its picture and motions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor
 
 from ..bases.base import Base, ReadoutName
+from ..bases.spec import BaseSpec
 from ..checks import is_whole
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.schedulers import SettableScheduler
 from ..errors import MIVAError
-from ..rendering.timing import Timing
-from ..rendering.view import AskedSize
+from ..rendering.timing import FPS, Timing, flow_times
+from ..rendering.view import AskedSize, Size, choose_size
 from ..rendering.window import EDGES, Edges
 
 Render = Literal["full", "latents"]
@@ -85,9 +86,71 @@ class RunOptions:
         if not isinstance(self.timing, Timing):
             raise MIVAError(f"The timing is a {type(self.timing).__name__}, expected Timing, as in Timing(fps=24).")
 
+    @property
+    def asked_size(self) -> AskedSize:
+        """`size`, or None where neither of its sides is given."""
+        return None if isinstance(self.size, Sequence) and [*self.size] == [None, None] else self.size
+
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
+
+
+def check_render(base: Base | BaseSpec, render: Render | None) -> None:
+    """Check, even before a base is loaded, that frames can be made as they are asked for.
+
+    Args:
+        base: that of the run, or its spec.
+        render: see `RunOptions`.
+
+    Raises:
+        MIVAError: "full" was asked for, and the base predicts no flow.
+    """
+    if render == "full" and not base.predicts_flow:
+        raise MIVAError(
+            f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
+            "out, or take 'latents'."
+        )
+
+
+def check_run(base: Base, options: RunOptions) -> None:
+    """Check all of a run that does not depend on its picture.
+
+    Args:
+        base: that of the run.
+        options: those of the run.
+
+    Raises:
+        MIVAError: the base cannot make such clips.
+    """
+    denoised_shape(base, options)
+    if renders_full(base, options):
+        clip_timing(options)
+
+
+def clip_timing(options: RunOptions) -> Timing:
+    """The timing of a clip at full size, whose length may have been given in frames.
+
+    Args:
+        options: those of the run.
+
+    Raises:
+        MIVAError: it was given twice, or cannot be made.
+    """
+    timing, frames = options.timing, options.frames
+    if frames is None:
+        return timing
+    if timing.duration is not None:
+        raise MIVAError(
+            f"Both {frames} frames and a duration of {timing.duration:g} s are asked for: leave one of them out."
+        )
+    if not is_whole(frames) or frames < 2:
+        raise MIVAError(f"A clip has at least 2 frames: {frames} cannot be made.")
+    fps = timing.fps or FPS
+    try:
+        return replace(timing, duration=frames / fps)
+    except MIVAError as error:
+        raise MIVAError(f"{frames} frames, {fps:g} a second, are too many for a clip: {error}") from error
 
 
 def renders_full(base: Base, options: RunOptions) -> bool:
@@ -100,11 +163,7 @@ def renders_full(base: Base, options: RunOptions) -> bool:
     Raises:
         MIVAError: it was asked for, and the base predicts no flow.
     """
-    if options.render == "full" and not base.predicts_flow:
-        raise MIVAError(
-            f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
-            "out, or take 'latents'."
-        )
+    check_render(base, options.render)
     return base.predicts_flow and options.render != "latents"
 
 
@@ -123,6 +182,23 @@ def denoised_shape(base: Base, options: RunOptions) -> tuple[int, tuple[int, int
     return _length(base, options.frames), _size(base, options.size)
 
 
+def clip_shape(base: Base, picture: Size, options: RunOptions) -> tuple[int, Size]:
+    """The length and the (height, width) of the clip that a run makes.
+
+    Args:
+        base: that of the run.
+        picture: (height, width) of the picture, as it was read.
+        options: those of the run.
+
+    Raises:
+        MIVAError: there is no such clip.
+    """
+    if not renders_full(base, options):
+        return denoised_shape(base, options)
+    times = flow_times(clip_timing(options), base.frames, base.fps)
+    return len(times), choose_size(options.asked_size, options.size_in_file or picture, min(base.size))
+
+
 def _size(base: Base, size: AskedSize) -> tuple[int, int]:
     """The (height, width) of a clip, if the base can make it; what is None is as it was trained."""
     if size is None:
@@ -130,7 +206,9 @@ def _size(base: Base, size: AskedSize) -> tuple[int, int]:
     if not isinstance(size, Sequence) or len(size) != 2:
         raise MIVAError(f"The size is {size!r}, but it must be (height, width).")
     height, width = (usual if side is None else side for side, usual in zip(size, base.size, strict=True))
-    if not all(is_whole(side) and side > 0 and side % base.multiple == 0 for side in (height, width)):
+    if not all(is_whole(side) for side in (height, width)):
+        raise MIVAError(f"The size is {size!r}, but it must be (height, width) in whole pixels.")
+    if not all(side > 0 and side % base.multiple == 0 for side in (height, width)):
         nearest = "×".join(str(max(1, round(side / base.multiple)) * base.multiple) for side in (width, height))
         raise MIVAError(
             f"The size {width}×{height} cannot be used: both must be multiples of {base.multiple}, as in {nearest}."

@@ -61,5 +61,5 @@ class Output(Protocol):
         ...
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
-        """One frame (H, W, 3) in [0, 1] of a clip as it is predicted on the way."""
+        """One frame (H, W, 3) in [0, 1] of a clip as it is predicted on the way; it may be smaller than the clip."""
         ...

@@ -104,6 +104,7 @@ class BaseSpec:
             does not know, which the base decodes for previews, too.
         decoding_memory: bytes that its decoder takes for each pixel of a frame and each byte of its dtype, as ComfyUI
             reckons them.
+        predicts_flow: see `Base`.
         adapters: folder of the adapters that come with it, or None.
     """
 
@@ -118,4 +119,5 @@ class BaseSpec:
     fits_float16: bool
     latent_format: str | None
     decoding_memory: int = 2178
+    predicts_flow: bool = False
     adapters: Path | None = None

@@ -1,6 +1,7 @@
 """Turn every picture of a folder into a clip, by one process or by all of a launch."""
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -11,24 +12,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from ..checks import printable
 from ..clips.skipped import shorten_list, visible_entries
-from ..clips.stills import find_stills, is_picture
+from ..clips.stills import find_stills, is_still, mask_stems
 from ..errors import MIVAError, MIVAWarning
 from ..media.video import check_rate
 from ..storage.files import check_fillable, create_folder
 from ..text.terminal import PlainStream
-from ..training.files import is_first_process
 from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
 from .clip_files import ClipFiles
 from .file_checks import check_distinct
 from .processes import Processes, launched_processes
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk answers."""
+_NO_MEMORY = "There is not enough memory for it: ask for a smaller --size."
 
 
 class Job(NamedTuple):
@@ -64,13 +69,12 @@ def animate_folder(options: argparse.Namespace) -> None:
     masks = FolderMasks.of(options, motions)
     where = device(options.device)
     saved = masks.names if options.save_masks else []
-    jobs = find_jobs(options, saved) if is_first_process() else []
     with launched_processes(where) as processes:
-        jobs = processes.agreed(jobs)
+        jobs = processes.agreed(lambda: find_jobs(options, saved))
         outcomes: list[Outcome] = []
         if jobs:
-            create_folder(options.out)
             run = FolderRun(Animator.load(options, motions, where), masks, options, saved)
+            create_folder(options.out)
             try:
                 outcomes = processes.gathered(run.do(jobs, processes))
             except KeyboardInterrupt:
@@ -169,8 +173,8 @@ class FolderMasks:
 
 def _mask_in(folder: Path, picture: Path) -> Path:
     """The mask of a picture in a folder, which may be the one that the picture is in."""
-    names = (picture.stem, f"{picture.stem}_mask")
-    named = [path for path in visible_entries(folder) if path.stem in names and is_picture(path)]
+    names = (picture.stem.lower(), *mask_stems(picture))
+    named = [path for path in visible_entries(folder) if path.stem.lower() in names and is_still(path)]
     found = [path for path in named if not _same(path, picture)]
     if len(found) != 1:
         are = f"are {shorten_list([printable(path.name) for path in found])}" if found else "is none"
@@ -187,7 +191,14 @@ def _same(path: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class FolderRun:
-    """What all clips of a folder have in common."""
+    """What all clips of a folder have in common.
+
+    Attributes:
+        animator: makes them.
+        masks: of their subjects.
+        options: of the command `animate`.
+        saved: names of the motions whose masks are saved, too.
+    """
 
     animator: Animator
     masks: FolderMasks
@@ -201,13 +212,22 @@ class FolderRun:
         with tqdm(total=len(jobs), unit="clip", desc="Animating", disable=not processes.is_first) as bar:
             for job in processes.share(jobs):
                 # On another machine, or by another command, it may have been made.
-                if not job.clip.exists():
-                    outcomes.append(self._tried(job))
+                try:
+                    if not job.clip.exists():
+                        outcomes.append(self._tried(job))
+                except OSError as full:
+                    why = f"{full.strerror}: make room, and give the same command again. All other pictures wait."
+                    outcomes.append(Outcome(printable(job.picture.name), why, ()))
+                    break
                 bar.update(min(processes.count, len(jobs) - bar.n))
         return outcomes
 
     def _tried(self, job: Job) -> Outcome:
-        """Make a clip, or say why there is none."""
+        """Make a clip, or say why there is none.
+
+        Raises:
+            OSError: the disk is full, as it will be for all other clips.
+        """
         failure, notes = "", list[str]()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MIVAWarning)
@@ -216,9 +236,18 @@ class FolderRun:
             except MIVAError as error:
                 failure = str(error)
             except OSError as error:
+                if error.errno in _FULL:
+                    raise
                 failure = f"{error.filename or 'A file'} cannot be used: {error.strerror or error}."
             except (MemoryError, torch.cuda.OutOfMemoryError):
-                failure = "There is not enough memory for it: ask for a smaller --size."
+                failure = _NO_MEMORY
+            except cv2.error as error:
+                failure = _NO_MEMORY if error.code == cv2.Error.StsNoMem else f"It cannot be rendered: {error.err}."
+            except RuntimeError as error:
+                # Torch has no exception of its own for the memory of a CPU.
+                if "DefaultCPUAllocator" not in str(error):
+                    raise
+                failure = _NO_MEMORY
         told = [str(one.message) for one in caught if issubclass(one.category, MIVAWarning)]
         return Outcome(printable(job.picture.name), failure, (*told, *notes))
 

@@ -13,8 +13,9 @@ from ..adapters.adapter import MIVAAdapter
 from ..animation.animate import animate
 from ..animation.clip import Clip
 from ..animation.motion import Motion, base_for
-from ..animation.options import RunOptions, renders_full
+from ..animation.options import RunOptions, check_render, check_run
 from ..bases.base import Base
+from ..bases.registry import find_base
 from ..diffusion.init_noise import NoiseInit
 from ..media.pictures import read_large_picture
 from ..rendering.timing import Timing
@@ -61,9 +62,10 @@ class Animator:
     @classmethod
     def load(cls, options: argparse.Namespace, motions: Sequence[ChosenMotion], where: torch.device) -> "Animator":
         """Load what the options name, onto a device."""
+        check_render(find_base(options.base), options.render)
         base = load_chosen_base(options, where)
         run = _run_options(base.noise, options)
-        renders_full(base, run)
+        check_run(base, run)
         loaded = [
             Motion(MIVAAdapter.load(one.path, base.backbone), one.text.strength, None, one.name, one.text.span)
             for one in motions

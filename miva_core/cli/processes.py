@@ -2,13 +2,14 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 
+from ..errors import MIVAError
 from ..training.accelerating import own_state
 
 _PATIENCE = timedelta(days=7)
@@ -33,11 +34,24 @@ class Processes:
         """Whether this is the one that talks."""
         return self.index == 0
 
-    def agreed(self, value: T) -> T:
-        """The value that the first process has, in all of them."""
+    def agreed(self, find: Callable[[], T]) -> T:
+        """What the first process finds, in all of them.
+
+        Raises:
+            MIVAError: it is refused; also in all of them, since those on other machines would wait for days.
+        """
         from accelerate.utils import broadcast_object_list
 
-        return broadcast_object_list([value])[0]
+        found: list[T | Exception | None] = [None]
+        if self.is_first:
+            try:
+                found = [find()]
+            except (MIVAError, OSError) as refusal:
+                found = [refusal]
+        answer = broadcast_object_list(found)[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def share(self, items: Sequence[T]) -> list[T]:
         """The part of the items that this process takes: every n-th of them."""

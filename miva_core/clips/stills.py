@@ -40,21 +40,26 @@ def find_stills(folder: Path) -> dict[Path, Path | None]:
     if not folder.is_dir():
         raise MIVAError(f"{folder} is no folder: name one that holds stills.")
     entries = visible_entries(folder)
-    found = list(filter(_is_still, entries))
-    skipped = describe_skipped(sorted({*entries} - {*found}), _is_still, _NO_STILLS)
+    found = list(filter(is_still, entries))
+    skipped = describe_skipped(sorted({*entries} - {*found}), is_still, _NO_STILLS)
     if not found:
         there = f" There are: {skipped}." if skipped else ""
         raise MIVAError(f"There are no stills in {folder}: put pictures such as .png, .jpg or .webp into it.{there}")
     if skipped:
         warnings.warn(f"Passed over in {folder}, which is read for stills: {skipped}.", MIVAWarning, stacklevel=2)
-    names = {path: path.stem.lower() for path in found}
-    masks = {name: path for path, name in names.items() if _MASK.search(name)}
-    mask_of = {path: masks.get(f"{name}_mask") or masks.get(f"{name}_masks") for path, name in names.items()}
+    masks = {path.stem.lower(): path for path in found if _MASK.search(path.stem.lower())}
+    mask_of = {path: next((masks[stem] for stem in mask_stems(path) if stem in masks), None) for path in found}
     taken = set(mask_of.values())
     return {path: mask for path, mask in mask_of.items() if path not in taken}
 
 
-def _is_still(path: Path) -> bool:
+def mask_stems(still: Path) -> tuple[str, str]:
+    """What the mask of a still may be called, in lower case and without its ending."""
+    return f"{still.stem.lower()}_mask", f"{still.stem.lower()}_masks"
+
+
+def is_still(path: Path) -> bool:
+    """Whether a path is that of a still picture, to judge by its ending."""
     # The first frame of an animation is read.
     return path.suffix.lower() in (*PICTURES, ".gif") and not path.is_dir()
 

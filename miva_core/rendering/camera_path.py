@@ -6,8 +6,10 @@ from .path import SimilarityPath
 
 _STILL = 0.35
 """Pixels of the grid: growing, turning or shifting that moves the frame's edge by less is an error of the fit."""
-_OFF = 0.5
-"""Pixels of the grid: a polynomial that is off by more is not what the camera does."""
+_EXACT = 0.25
+"""Pixels of the grid: a curve that is off by no more is what the camera does; the fit's errors are half of that."""
+_WAVERING = 1.5
+"""Pixels of the grid: beside a subject that moves, a base's camera of constant speed wavers by as much."""
 _LOCAL_MEAN = np.array([-3, 12, 17, 12, -3]) / 35
 """The middle of a parabola fitted to five frames (Savitzky and Golay 1964)."""
 
@@ -21,7 +23,7 @@ def steady_camera(similarities: np.ndarray, size: tuple[int, int]) -> Similarity
 
     Returns:
         For each of the four numbers the simplest curve that explains it: none, constant speed, a parabola or a cubic in
-        time; a local mean where it is none of these.
+        time. What is none of these is a constant speed that wavers, or else a local mean.
     """
     # By how many pixels each of the four numbers moves the edge of the frame.
     reach = np.array([size[1] / 2, size[1] / 2, size[1], size[0]])
@@ -31,10 +33,11 @@ def steady_camera(similarities: np.ndarray, size: tuple[int, int]) -> Similarity
 
 def _steadied(way: np.ndarray) -> np.ndarray:
     """The simplest curve that explains a way (F,) in pixels, from 0 at the first frame."""
-    curves = (_polynomial(way, degree) for degree in (1, 2, 3))
-    smooth = next((curve for curve in curves if np.abs(curve - way).max() <= _OFF), None)
+    curves = [_polynomial(way, degree) for degree in (1, 2, 3)]
+    errors = [np.abs(curve - way).max() for curve in curves]
+    smooth = next((curve for curve, error in zip(curves, errors, strict=True) if error <= _EXACT), None)
     if smooth is None:
-        smooth = _local_means(way)
+        smooth = curves[0] if errors[0] <= _WAVERING else _local_means(way)
     return smooth if np.abs(smooth).max() >= _STILL else np.zeros_like(smooth)
 
 
@@ -46,7 +49,7 @@ def _polynomial(way: np.ndarray, degree: int) -> np.ndarray:
 
 
 def _local_means(way: np.ndarray) -> np.ndarray:
-    """A way (F,), at least six frames long, smoothed in time; the first frame stays at rest."""
+    """A way (F,), at least three frames long, smoothed in time; the first frame stays at rest."""
     before, after = -way[2:0:-1], 2 * way[-1] - way[-2:-4:-1]
     smooth = np.convolve(np.concatenate([before, way, after]), _LOCAL_MEAN, "valid")
     return smooth - smooth[0]

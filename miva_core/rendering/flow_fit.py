@@ -38,10 +38,10 @@ def fit_similarities(flow: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
     Args:
         flow: (F, h, w, 2).
-        weight: (F, h, w) in [0, 1], how much a pixel counts. A frame with hardly any takes the similarity before it.
+        weight: (F, h, w) in [0, 1], how much a pixel counts.
 
     Returns:
-        (F, 4) float64; the first frame is at rest.
+        (F, 4) float64; the first frame is at rest, and a frame in which hardly anything counts is NaN.
     """
     height, width = flow.shape[1:3]
     points = centred_grid(height, width).reshape(-1, 2).astype(np.float64)
@@ -49,8 +49,18 @@ def fit_similarities(flow: np.ndarray, weight: np.ndarray) -> np.ndarray:
     for i in range(1, len(flow)):
         counts = weight[i].reshape(-1).astype(np.float64)
         enough = counts.sum() >= _FEWEST
-        fitted[i] = _fit(points, flow[i].reshape(-1, 2).astype(np.float64), counts) if enough else fitted[i - 1]
+        fitted[i] = _fit(points, flow[i].reshape(-1, 2).astype(np.float64), counts) if enough else np.nan
     return fitted / np.array([1, 1, width, height])
+
+
+def held(values: np.ndarray) -> np.ndarray:
+    """Take the last known values before frames in which they are NaN; the first frame is known.
+
+    Args:
+        values: (F,) or (F, N), real or complex.
+    """
+    known = ~np.isnan(values.reshape(len(values), -1)).any(1)
+    return values[np.maximum.accumulate(np.where(known, np.arange(len(values)), 0))]
 
 
 def _fit(points: np.ndarray, moves: np.ndarray, counts: np.ndarray) -> np.ndarray:

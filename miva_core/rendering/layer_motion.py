@@ -7,9 +7,9 @@ import numpy as np
 
 from .camera_path import steady_camera
 from .carried_masks import away_from, carry_mask, without_uncovered
-from .flow_fit import centred_grid, fit_similarities, points_inside
+from .flow_fit import centred_grid, fit_similarities, held, points_inside
 from .path import SimilarityPath
-from .residual import Residual, kept_residual
+from .residual import Residual, ground_residual, kept_residual
 from .subject_path import subject_path
 
 _CORE = 0.7
@@ -51,14 +51,15 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
     ground = inside
     for mask in carried.values():
         ground = ground * away_from(mask)
-    camera = steady_camera(fit_similarities(flow, ground), flow.shape[1:3])
+    fitted = SimilarityPath(held(fit_similarities(flow, ground)))
+    camera = steady_camera(fitted.similarities, flow.shape[1:3])
     of_camera, subjects = _stiff(flow, camera), {}
     own = np.linalg.norm(flow - of_camera, axis=-1)
     for name, mask in carried.items():
         weight = without_uncovered(np.where(mask > _CORE, mask, 0) * inside, own)
         path = subject_path(fit_similarities(flow, weight), camera, weight)
         subjects[name] = LayerMotion(path, kept_residual(flow, _stiff(flow, path, camera), weight))
-    return LayerMotion(camera, kept_residual(flow, of_camera, ground)), subjects
+    return LayerMotion(camera, ground_residual(flow, of_camera, _stiff(flow, fitted), ground)), subjects
 
 
 def _stiff(flow: np.ndarray, *paths: SimilarityPath) -> np.ndarray:

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-_SHRUNK = 1.2
-"""Pixels of a layer to one of the frame, from which on the layer is smoothed first."""
-
 
 @dataclass(frozen=True)
 class Region:
@@ -36,10 +33,12 @@ class Bend:
     Attributes:
         flow: (h, w, 2) float32, in pixels of the clip.
         to_grid: (3, 3) from pixels of the clip to those of the flow.
+        within: (2, 2) first and last corner x, y of the part of the view that it may lead to; None for all.
     """
 
     flow: np.ndarray
     to_grid: np.ndarray
+    within: np.ndarray | None = None
 
     @property
     def largest(self) -> float:
@@ -112,11 +111,14 @@ def _places(matrix: np.ndarray, from_view: np.ndarray, bend: Bend, region: Regio
     y, x = np.mgrid[: region.height, : region.width]
     to_grid, how = (bend.to_grid @ region.matrix)[:2], cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     bent = cv2.warpAffine(bend.flow, to_grid, x.shape[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
-    by_row = (
+    across, down = (
         row[0] * x + row[1] * y + row[2] + bent @ part[:2] for row, part in zip(matrix[:2], from_view[:2], strict=True)
     )
-    across, down = (places.astype(np.float32) for places in by_row)
-    return across, down
+    if bend.within is not None:
+        # A pixel goes on for half its width around its place.
+        low, high = bend.within @ from_view[:2, :2].T + from_view[:2, 2] + [[0.5], [-0.5]]
+        across, down = across.clip(low[0], high[0]), down.clip(low[1], high[1])
+    return across.astype(np.float32), down.astype(np.float32)
 
 
 def _coarse(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:
@@ -136,6 +138,8 @@ def _coarse(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _smoothed(layer: np.ndarray, shrunk: float) -> np.ndarray:
     """A layer without details that are too fine for a frame with so many times fewer pixels along each side."""
-    if shrunk < _SHRUNK:
+    if shrunk <= 1:
         return layer
-    return cv2.GaussianBlur(layer, (0, 0), 0.4 * math.sqrt(shrunk**2 - 1), borderType=cv2.BORDER_REFLECT_101)
+    # What is then sampled is nearest to antialiased bicubic scaling, by which frame 1 is made: at factors of 1.25, 1.5
+    # and 1.9 they differ by 46 to 54 dB on four photographs. Near 1 the spread is too small to do anything.
+    return cv2.GaussianBlur(layer, (0, 0), math.sqrt(0.35 * shrunk - 0.25), borderType=cv2.BORDER_REFLECT_101)

@@ -17,7 +17,7 @@ from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
 from .view import View
-from .window import EDGES, Edges, Window, window_inside
+from .window import EDGES, Edges, Window, picture_in_view, window_inside
 
 _LEAST, _MOST = 1e-4, 0.98
 """Shares of a view that a mask covers so that there is both a subject and a ground."""
@@ -86,13 +86,14 @@ class Scene:
             np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
             {name: mask for name, mask in boxed.items() if _is_subject(mask)},
         )
-        window = Window()
+        window, within = Window(), None
         if edges == "inside":
             cameras = [camera.path.matrix(time, view.size) for time in moments]
             window = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
+            within = picture_in_view(view, (pixels.shape[0], pixels.shape[1]))
         # What rests behind all that moves is part of the ground; what it moves behind hides it.
         layered = dict(dropwhile(lambda item: item[1].rests, subjects.items()))
-        staging = Staging(view.size, window, camera, layered)
+        staging = Staging(view.size, window, camera, layered, within)
         layers = cut_layers(pixels, planes, view, staging, moments)
         return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
 

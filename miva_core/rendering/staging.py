@@ -23,17 +23,20 @@ class Staging:
         window: the part of the view that it shows.
         camera: the motion of the ground.
         subjects: the motions of what is in front of it, by name.
+        within: (2, 2) first and last corner x, y of the part of the view that the ground may be taken from, off the
+            view's centre in pixels of the clip: where it bends beyond, its edge is stretched. None for all.
     """
 
     size: tuple[int, int]
     window: Window
     camera: LayerMotion
     subjects: Mapping[str, LayerMotion]
+    within: np.ndarray | None = None
 
     def ground(self, time: float) -> Placement:
         """Where the ground of a frame comes from."""
         camera = self._camera(time)
-        return Placement(camera, self._bend(self.camera, time, camera))
+        return Placement(camera, self._bend(self.camera, time, camera, self.within))
 
     def subject(self, name: str, time: float) -> Placement:
         """Where a subject of a frame comes from."""
@@ -73,7 +76,8 @@ class Staging:
         places = np.concatenate([(placement.matrix @ corners)[:2] for placement in seen], axis=1)
         bent = max(placement.bend.largest if placement.bend else 0.0 for placement in seen)
         closest = min(math.sqrt(abs(np.linalg.det(placement.matrix))) for placement in seen)
-        return np.concatenate([places - bent, places + bent], axis=1), closest
+        around = np.concatenate([places - bent, places + bent], axis=1)
+        return (around if self.within is None else around.clip(*self.within[..., None])), closest
 
     def _camera(self, time: float) -> np.ndarray:
         """The matrix from pixels of a frame to places of the view, by the camera alone."""
@@ -86,13 +90,15 @@ class Staging:
         path = self.subjects[name].path
         return path.matrix(back_and_forth(time, len(path)), self.size)
 
-    def _bend(self, layer: LayerMotion, time: float, camera: np.ndarray) -> Bend | None:
+    def _bend(
+        self, layer: LayerMotion, time: float, camera: np.ndarray, within: np.ndarray | None = None
+    ) -> Bend | None:
         """What bends a layer, seen through a camera that differs from the flow's by its window and a later time."""
         if layer.residual is None:
             return None
-        within = back_and_forth(time, len(self.camera.path))
-        flow = layer.residual.at(within)
+        moment = back_and_forth(time, len(self.camera.path))
+        flow = layer.residual.at(moment)
         x, y = flow.shape[1] / self.size[1], flow.shape[0] / self.size[0]
         grid = np.array([[x, 0, (flow.shape[1] - 1) / 2], [0, y, (flow.shape[0] - 1) / 2], [0, 0, 1]])
-        to_flow = np.linalg.inv(self.camera.path.matrix(within, self.size)) @ camera
-        return Bend((flow / [x, y]).astype(np.float32), grid @ to_flow)
+        to_flow = np.linalg.inv(self.camera.path.matrix(moment, self.size)) @ camera
+        return Bend((flow / [x, y]).astype(np.float32), grid @ to_flow, within)

@@ -1,15 +1,41 @@
 """The way of a subject over the ground: as far as its few pixels of flow can tell."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from .flow_fit import centred_grid
-from .path import SimilarityPath
+from .flow_fit import centred_grid, held
+from .path import SimilarityPath, similarity_matrix
 
 _STILL = 0.5
 """Pixels of the grid: growing or turning at its edge, or shifting, by less is an error of the fit."""
 
 
-def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.ndarray) -> SimilarityPath:
+@dataclass(frozen=True, eq=False)
+class SubjectPath(SimilarityPath):
+    """The way of a subject, which grows and turns about its own middle.
+
+    Only so does its middle stay in place where the grid of the flow shows the frame squashed.
+
+    Attributes:
+        pivot: (2,) x, y of its middle in frame 1, off the frame's centre as shares of width and height.
+    """
+
+    pivot: np.ndarray
+
+    def matrix(self, time: float, size: tuple[int, int]) -> np.ndarray:
+        """Compute the matrix (3, 3) from a place of the ground to the one of frame 1 that is seen there.
+
+        Args:
+            time: from 0 on, in frames.
+            size: (height, width) of the frame in pixels.
+        """
+        log_scale, angle, *shift = self.at(time)
+        turned = similarity_matrix(np.array([log_scale, angle, 0, 0]), size)
+        return _shifted(self.pivot, size) @ turned @ _shifted(shift - self.pivot, size)
+
+
+def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.ndarray) -> SubjectPath:
     """Find what a subject does by itself.
 
     Unlike a camera it may jump, so that nothing is smoothed in time.
@@ -20,8 +46,8 @@ def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.nd
         weight: (F, h, w), where the subject is in each frame.
 
     Returns:
-        Similarities that send a place of the ground where the subject is now to where it was in frame 1; without what
-        of growing, turning and shifting along each axis the subject hardly does.
+        Its way, without what of growing, turning and shifting along each axis the subject hardly does. Where its flow
+        is not known it stays on the ground as it was before.
     """
     height, width = weight.shape[1:]
     scales, shifts = _complex(similarities, (height, width))
@@ -30,16 +56,17 @@ def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.nd
     points = grid[..., 0] + 1j * grid[..., 1]
     total = np.maximum(weight.sum((1, 2)), 1e-6)
     middle = (weight * points).sum((1, 2)) / total
+    pivot = middle[0]
     # That of a disc with the same spread.
-    radius = np.sqrt(2 * (weight[0] * np.abs(points - middle[0]) ** 2).sum() / total[0])
+    radius = np.sqrt(2 * (weight[0] * np.abs(points - pivot) ** 2).sum() / total[0])
 
-    turns = np.exp(_significant(np.log(scales / ground_scales), radius))
-    # The subject's middle goes where it was fitted to go.
+    own = _significant(held(np.log(scales / ground_scales)), radius)
+    # The middle of what is seen goes where it was fitted to go.
     on_ground = ground_scales * middle + ground_shifts
-    moved = on_ground + _significant(scales * middle + shifts - on_ground, 1)
-    own = np.log(turns)
-    shift = moved - turns * on_ground
-    return SimilarityPath(np.stack([own.real, own.imag, shift.real / width, shift.imag / height], axis=1))
+    in_frame_1 = scales * middle + shifts
+    shift = _significant(held(pivot + (in_frame_1 - pivot) / np.exp(own) - on_ground), 1)
+    values = np.stack([own.real, own.imag, shift.real / width, shift.imag / height], axis=1)
+    return SubjectPath(values, np.array([pivot.real / width, pivot.imag / height]))
 
 
 def _significant(values: np.ndarray, reach: float) -> np.ndarray:
@@ -57,3 +84,8 @@ def _complex(similarities: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarra
     """Similarities (F, 4) as z -> scale z + shift of complex places, in pixels of a grid of a size (h, w)."""
     log_scale, angle, x, y = similarities.T
     return np.exp(log_scale + 1j * angle), x * size[1] + 1j * y * size[0]
+
+
+def _shifted(share: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The matrix (3, 3) that shifts by shares (x, y) of a size (h, w)."""
+    return similarity_matrix(np.array([0, 0, *share]), size)

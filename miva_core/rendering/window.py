@@ -60,7 +60,7 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     corners = np.array([[x, y, 1] for x in (-width / 2, width / 2) for y in (-height / 2, height / 2)]).T
     places = np.concatenate([(camera @ corners)[:2] for camera in cameras], axis=1)
     low, high = places.min(1), places.max(1)
-    first, last = _picture_in_view(view, picture)
+    first, last = picture_in_view(view, picture)
     leaves = (low < first - 1e-6) | (high > last + 1e-6)
     if not leaves.any():
         return Window()
@@ -78,9 +78,9 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     return Window(zoom, float(centre[0] / width), float(centre[1] / height))
 
 
-def _picture_in_view(view: View, picture: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The first and last corner (x, y) of the picture, off the view's centre in pixels of the clip."""
+def picture_in_view(view: View, picture: tuple[int, int]) -> np.ndarray:
+    """The first and last corner x, y of a picture (height, width): (2, 2), off the view's centre in clip pixels."""
     (height, width), (top, left, box_height, box_width) = view.size, view.box
     scale = np.array([width / box_width, height / box_height])
     centre = np.array([left + box_width / 2, top + box_height / 2])
-    return -centre * scale, (np.array([picture[1], picture[0]]) - centre) * scale
+    return np.stack([-centre * scale, (np.array([picture[1], picture[0]]) - centre) * scale])

@@ -11,6 +11,7 @@ from calls import SMALL, denoise, latents, random_adapter, run, words
 from torch import Tensor
 
 from miva_core import Base, MIVAConfig, Progress
+from miva_core.bases.registry import find_base
 from miva_core.errors import MIVAError, MIVAWarning
 
 JOINT = MIVAConfig(cfa_rank=2, ca_rank=3, ta_rank=1, cfa_softmax="joint")
@@ -73,6 +74,7 @@ def test_a_flow_moves_the_picture_itself_at_its_own_size_and_without_one_that_is
 
 def test_by_itself_a_base_makes_what_it_can(base: Base, picture: Tensor) -> None:
     """Clips at full size where it predicts a flow, and what it paints where it does not."""
+    assert find_base(base.name).predicts_flow == base.predicts_flow
     pan = {"pan": (random_adapter(base), 1.0)}
     painted, usual = run(base, picture, pan), run(base, picture, pan, render=None)
     assert usual.fps == (24 if base.predicts_flow else base.fps)

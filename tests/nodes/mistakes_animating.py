@@ -343,6 +343,12 @@ ANIMATING = [
         "`fps`, a smaller `width`, or fewer pictures.",
     ),
     Mistake(
+        "a painted clip that is larger than the memory",
+        lambda artist: artist.with_memory(10**5).sample(motion(), **PAINTED | {"frames": 16}),
+        "16 frames of 64×64 take 0.00105 GB, and 0.0001 GB of memory are free: choose fewer `frames`, a smaller "
+        "`width`, or fewer pictures.",
+    ),
+    Mistake(
         "a camera that leaves the picture",
         lambda artist: artist.sample(motion("zoom_out"), frames=0, fps=1.0, duration=60.0, edges="inside"),
         "The camera leaves the picture so far that only 0% of its sides could be shown: make the clip shorter, the "

@@ -101,7 +101,7 @@ def test_masks_are_of_the_size_of_the_clip(model: Any, engine: Base, wide: Tenso
     assert far.float().mean() > 0.1 and (frames[:, far] == frames[0, far]).all()
 
 
-def test_previews_have_the_size_of_the_clip(model: Any, wide: Tensor, comfyui: FakeComfyUI) -> None:
+def test_previews_of_a_small_clip_have_its_size(model: Any, wide: Tensor, comfyui: FakeComfyUI) -> None:
     run(MIVASampler, model=model, mivas=motion(), image=wide, **QUICK)
     assert [(kind, picture.size, largest) for kind, picture, largest in comfyui.previews] == [
         ("JPEG", (160, 96), 512)
@@ -137,3 +137,16 @@ def test_prompts_from_before_there_were_such_clips_still_run(model: Any, wide: T
     with torch.inference_mode():
         output = MIVASampler.execute(model=model, image=wide, mivas=motion(), **old)
     assert torch.equal(output[0], run(MIVASampler, model=model, mivas=motion(), image=wide, steps=2, frames=8)[0])
+
+
+@pytest.mark.parametrize("render", ["full", "latents"])
+def test_clips_that_the_memory_cannot_hold_are_refused_before_they_are_made(
+    model: Any, wide: Tensor, monkeypatch: pytest.MonkeyPatch, render: str
+) -> None:
+    monkeypatch.setattr("comfyui_miva.nodes.comfy_bridge.free_intermediate_memory", lambda: 1000)
+    watch = model.base.model.register_forward_pre_hook(lambda *_: pytest.fail("the base was run"))
+    try:
+        with pytest.raises(ValueError, match="of memory are free"):
+            run(MIVASampler, model=model, mivas=motion(), image=wide, render=render)
+    finally:
+        watch.remove()

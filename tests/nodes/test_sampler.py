@@ -195,11 +195,14 @@ def test_what_is_told_replaces_what_the_last_run_told(model: Any, small: Tensor,
     assert usual == [summary]
 
 
-def test_steps_in_weak_noise_are_told_on_the_node(model: Any, small: Tensor) -> None:
-    note = "These steps end in weak noise, where this base breaks later frames into blocks"
+@pytest.mark.parametrize(
+    ("render", "harm"), [("full", "weakens some motions"), ("latents", "breaks later frames into blocks")]
+)
+def test_steps_in_weak_noise_are_told_on_the_node(model: Any, small: Tensor, render: str, harm: str) -> None:
+    note = f"These steps end in weak noise, where this base {harm}"
     for levels, odd in (([14.6, 5.0, 0.7, 0.0], True), ([14.6, 9.0, 0.0], False)):
         sigmas = torch.tensor(levels)
-        output = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, **SHORT)
+        output = run(MIVASampler, model=model, mivas=motion(), image=small, sigmas=sigmas, render=render, **SHORT)
         assert (note in shown(output)) == odd
 
 

@@ -142,7 +142,7 @@ def test_other_pictures_to_try_are_tried_when_it_has_learnt(
     other = run(MIVATrain, try_on=pictures[1:], **settings)
     assert other[0] == first[0] and path.stat().st_mtime_ns == changed
     assert comfyui.progress == [(1, 1)]  # the one step of this base
-    clip = run(MIVASampler, model=quick_model, mivas=first[0], image=pictures[1:], seed=0)[0]
+    clip = run(MIVASampler, model=quick_model, mivas=first[0], image=pictures[1:], seed=0, render="latents")[0]
     sheet = contact_sheet([("picture 1", clip)], 1).float() / 255
     assert torch.equal(other[2][0], sheet) and not torch.equal(other[2], first[2])
     comfyui.progress.clear()

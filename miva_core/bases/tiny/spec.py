@@ -45,5 +45,6 @@ TINY = BaseSpec(
     half_precision=None,
     fits_float16=True,
     latent_format=None,
+    predicts_flow=True,
     adapters=SHIPPED,
 )

@@ -230,6 +230,8 @@ def test_a_clip_is_as_long_and_quick_as_it_was_asked_for(
     ("picture", "options", "fitting", "notes"),
     [
         ((96, 128), {}, "", ()),
+        ((96, 128), {"size": (None, None)}, "", ()),
+        ((96, 128), {"size": [None, None]}, "", ()),
         (
             (97, 128),
             {},
@@ -319,22 +321,20 @@ def bulging() -> Sampled:
     return sampled
 
 
-def test_subjects_without_a_mask_are_told_by_the_names_of_their_motions(
+def test_subjects_without_a_mask_are_told_and_no_motion_is_accused(
     base: Base, shipped: Callable[..., Motion], jump: MIVAAdapter
 ) -> None:
     still, masked = smooth(96, 96), Motion(jump, mask=square(96, 96), name="hop")
-    bends = (
-        "a part of the picture that no mask marks, so its edges bend: take a masked motion, such as jump_masked, with "
-        "a mask of the subject, by words, a box or a drawing."
-    )
+    bends = [
+        "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, "
+        "with a mask of the subject, by words, a box or a drawing."
+    ]
 
     def notes(*motions: Motion) -> list[str]:
         return output(base, still, *motions).render(bulging(), {})[1]
 
-    assert notes(shipped("jump")) == [f"jump moves {bends}"]
-    assert notes(shipped("pan_left"), shipped("rise")) == [f"pan_left and rise move {bends}"]
-    assert notes(shipped("jump"), shipped("rise", strength=0.0)) == [f"jump moves {bends}"]
-    assert notes(masked) == notes() == []
+    assert notes(shipped("jump")) == notes(shipped("pan_left"), shipped("rise")) == bends
+    assert notes(masked) == notes(shipped("rise", strength=0.0)) == notes() == []
 
 
 @pytest.mark.parametrize("options", [{"timing": Timing(fps=12)}, {"timing": Timing(loop=True)}, {"edges": "mirror"}])
@@ -375,6 +375,12 @@ def test_all_frames_are_rendered_once_and_kept(base: Base) -> None:
     assert clip.frames.dtype == torch.float32 and 0 <= clip.frames.min() <= clip.frames.max() <= 1
 
 
+def test_a_clip_whose_frames_are_kept_is_not_rendered_again(base: Base) -> None:
+    clip = short_clip(base)
+    kept = clip.frames
+    assert [frame.pixels.data_ptr() for frame in clip] == [frame.data_ptr() for frame in kept]
+
+
 def test_a_painted_clip_is_gone_through_likewise(base: Base) -> None:
     clip = animate(base, torch.rand(64, 64, 3), [], RunOptions(steps=1, frames=4, render="latents"))
     assert torch.equal(torch.stack([frame.pixels for frame in clip]), clip.frames)
@@ -393,10 +399,42 @@ def test_previews_are_frames_as_they_will_be(base: Base, shipped: Callable[..., 
     assert torch.equal(seen[-1][1], clip.frames[7]) and not torch.equal(seen[0][1], clip.frames[7])
 
 
-def test_a_preview_of_a_camera_that_leaves_the_picture_is_the_picture(base: Base) -> None:
+def test_a_preview_of_a_camera_that_leaves_the_picture_shows_it_mirrored(base: Base) -> None:
     """On the way it may be farther off than in the end, so that it is no reason to stop a run."""
-    still = smooth(96, 128)
-    assert torch.equal(output(base, still, timing=Timing(duration=15)).preview(pan(speed=2.2), 300), still)
+    still, timing = smooth(96, 128), Timing(duration=15)
+    seen = output(base, still, timing=timing).preview(pan(speed=2.2), 30)
+    assert torch.equal(seen, output(base, still, timing=timing, edges="mirror").preview(pan(speed=2.2), 30))
+    torch.testing.assert_close(seen[:, :70], still[:, 44:114], atol=0.01, rtol=0)
+
+
+def test_a_preview_is_small_and_cuts_out_no_subjects(
+    base: Base, jump: MIVAAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mattes and what is filled behind them take seconds, at every step."""
+    still = smooth(900, 1200)
+    made = output(base, still, Motion(jump, mask=square(900, 1200), name="jump"))
+    with monkeypatch.context() as patched:
+        patched.setattr("miva_core.rendering.layering.matte", lambda *_: pytest.fail("a subject was cut out"))
+        seen = made.preview(pan(), 20)
+    assert seen.shape == (384, 512, 3)
+    assert torch.equal(seen, output(base, still).preview(pan(), 20))
+    shown = output(base, still).render(pan(), {})[0].frame(20).pixels
+    torch.testing.assert_close(seen, scale_picture(shown, (384, 512)), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "shown"), [((4096, 64), (512, 8)), ((16, 768), (10, 512)), ((20, 30), (20, 30))])
+def test_previews_keep_the_aspect_of_the_clip(base: Base, size: tuple[int, int], shown: tuple[int, int]) -> None:
+    made = output(base, torch.rand(*(max(64, side) for side in size), 3), size=size, fit="pad")
+    assert made.preview(pan(), 3).shape == (*shown, 3)
+
+
+def test_what_a_base_must_not_answer_stops_a_run_at_its_first_preview(base: Base) -> None:
+    made, answered = output(base, smooth(96, 128)), pan()
+    assert answered.flow is not None
+    with pytest.raises(MIVAError, match="but answered none"):
+        made.preview(Sampled(answered.latents, None), 3)
+    with pytest.raises(MIVAError, match="flow that moves the picture"):
+        made.preview(Sampled(answered.latents, answered.flow * math.nan), 3)
 
 
 def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Callable[..., Motion]) -> None:
@@ -421,7 +459,11 @@ def test_a_seed_makes_one_clip_and_others_make_others(base: Base, shipped: Calla
         (torch.rand(64, 64, 3), {"size": (16, 4096)}, "would show no more than 64×1"),
         (torch.rand(64, 64, 3), {"frames": 1}, "A clip has at least 2 frames: 1 cannot be made."),
         (torch.rand(64, 64, 3), {"frames": 2.5}, "A clip has at least 2 frames: 2.5 cannot be made."),
-        (torch.rand(64, 64, 3), {"frames": 24 * 61}, "A clip of 61.* seconds cannot be made"),
+        (
+            torch.rand(64, 64, 3),
+            {"frames": 24 * 61},
+            "1464 frames, 24 a second, are too many for a clip: A clip of 61.0 seconds",
+        ),
         (
             torch.rand(64, 64, 3),
             {"frames": 30, "timing": Timing(duration=1.5)},

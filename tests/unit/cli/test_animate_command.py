@@ -1,7 +1,6 @@
 """The command `animate` at full size: what its options make of a picture."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,12 +160,13 @@ def test_an_animation_that_would_fill_the_memory_is_refused(
     assert [path.name for path in folder.iterdir()] == ["cat.png"]
 
 
-def test_a_base_without_flow_does_not_render_at_full_size(
-    fail: Callable[..., str], base: Base, monkeypatch: pytest.MonkeyPatch
+def test_a_base_without_flow_is_not_loaded_to_render_at_full_size(
+    fail: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smooth(80, 120).save("cat.png")
-    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: replace(base, predicts_flow=False))
-    assert "predicts no flow" in fail("animate", "cat.png", "--out", "clip.mp4", "--render", "full")
+    monkeypatch.setattr("miva_core.cli.animator.load_chosen_base", lambda *_: pytest.fail("the base was loaded"))
+    said = fail("animate", "cat.png", "--out", "clip.mp4", "--render", "full", "--base", "wan")
+    assert "The wan base predicts no flow" in said
 
 
 def test_the_arguments_know_the_limits_of_what_they_ask_for() -> None:

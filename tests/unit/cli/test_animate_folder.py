@@ -1,25 +1,33 @@
 """The command `animate` on a folder of pictures: alone, stopped on the way, and shared by two processes."""
 
+import errno
+import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from video_files import read_at_constant_rate
 
 import miva_core
 from miva_core import load_base
 from miva_core.bases.base import Base
-from miva_core.cli.animate_folder import clip_names
+from miva_core.cli.animate_folder import clip_names, find_jobs
 from miva_core.cli.clip_files import ClipFiles
 from miva_core.cli.main import main
+from miva_core.cli.processes import launched_processes
+from miva_core.errors import MIVAError
 from miva_core.measure.metrics import psnr
 from miva_core.media.pictures import read_picture
 
@@ -119,6 +127,51 @@ def test_what_fails_is_listed_while_the_others_are_made(capsys: pytest.CaptureFi
     assert names("clips") == ["b.mp4", "c.mp4"]
 
 
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [
+        (lambda: torch.empty(2**50), "There is not enough memory for it"),
+        (lambda: cv2.resize(np.zeros((4, 4), np.float32), (2**20, 2**20)), "There is not enough memory for it"),
+        (lambda: cv2.resize(np.zeros((4, 0), np.float32), (2, 2)), "It cannot be rendered: !ssize.empty()."),
+    ],
+)
+def test_a_picture_that_takes_too_much_fails_alone(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, fail: Callable[[], Any], message: str
+) -> None:
+    fail_for(monkeypatch, "b.mp4", fail)
+    with pytest.raises(SystemExit):
+        main(animate())
+    assert f"  b.png: {message}" in capsys.readouterr().err and names("clips") == ["a.mp4", "c.mp4"]
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_full_disk_ends_the_run_with_what_was_made(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fail_for(monkeypatch, "b.mp4", full)
+    with pytest.raises(SystemExit):
+        main(animate())
+    said, errors = capsys.readouterr()
+    assert "Wrote 1 clip into clips." in said and names("clips") == ["a.mp4"]
+    assert "  b.png: No space left on device: make room, and give the same command again." in errors
+
+
+def fail_for(monkeypatch: pytest.MonkeyPatch, clip: str, fail: Callable[[], Any]) -> None:
+    """Let a clip of a name fail as it is written."""
+    write = ClipFiles.write
+
+    def written(self: ClipFiles, *what: Any) -> None:
+        if self.out.name == clip:
+            fail()
+        write(self, *what)
+
+    monkeypatch.setattr(ClipFiles, "write", written)
+
+
 def test_pictures_of_one_name_have_clips_of_two() -> None:
     def named(*paths: str) -> list[str]:
         return list(clip_names([Path(path) for path in paths]).values())
@@ -174,8 +227,9 @@ def test_each_picture_has_its_mask_in_a_folder(masked: tuple[str, ...], run: Cal
 
 
 def test_masks_may_lie_beside_their_pictures(masked: tuple[str, ...], run: Callable[..., str]) -> None:
-    for name in "abc":
-        shutil.copy(f"masks/{name if name < 'c' else 'c_mask'}.png", f"pics/{name}_mask.png")
+    Image.open("masks/a.png").save("pics/A_Mask.gif")
+    shutil.copy("masks/b.png", "pics/b_masks.PNG")
+    shutil.copy("masks/c_mask.png", "pics/c_mask.png")
     run(*masked, "jump_masked=pics")
     assert len(names("clips")) == 6
 
@@ -233,6 +287,22 @@ def test_mistakes_are_told_before_any_picture(
 
 
 @pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--render", "latents", "--size", "70x70"), "The size 70×70 cannot be used"),
+        (("--render", "latents", "--frames", "99"), "99 cannot be made"),
+        (("--frames", "1464"), "1464 frames, 24 a second, are too many for a clip: A clip of 61.0 seconds"),
+    ],
+)
+def test_what_the_base_cannot_make_is_told_once(
+    fail: Callable[..., str], options: tuple[str, ...], message: str
+) -> None:
+    said = fail("animate", "pics", "--out", "clips", *options)
+    assert message in said and "a.jpg" not in said
+
+
+@pytest.mark.usefixtures("pictures")
 def test_a_mask_file_that_would_replace_a_clip(fail: Callable[..., str]) -> None:
     picture(64, 64).save("m.png")
     picture(64, 64).save("pics/b_jump_masked_mask.jpg")
@@ -283,3 +353,31 @@ def test_a_launch_shares_the_pictures(pictures: Path) -> None:
     assert run.stderr.count("Error: 2 of 5 pictures could not be animated:") == 1
     assert "  d.png: " in run.stderr and "  e.png: " in run.stderr
     assert names("clips") == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def refused(rank: int, port: int, answers: Any) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with launched_processes(torch.device("cpu")) as processes:
+        try:
+            processes.agreed(lambda: find_jobs(Namespace(source=Path("no"), out=Path("o"), format="mp4", fps=0), []))
+        except MIVAError as error:
+            answers.put(str(error))
+
+
+def test_a_refusal_reaches_all_processes() -> None:
+    """One that waits for the others' answer on another machine is ended by no launcher."""
+    context = multiprocessing.get_context("spawn")
+    answers, port = context.Queue(), free_port()
+    processes = [context.Process(target=refused, args=(rank, port, answers)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    told = [answers.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join()
+    assert told[0] == told[1] and told[0].startswith("no is no folder")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from miva_core.rendering.flow_fit import centred_grid, fit_similarities, points_inside
+from miva_core.rendering.flow_fit import centred_grid, fit_similarities, held, points_inside
 
 
 def similar_flow(log_scale: float, angle: float, x: float, y: float, height: int, width: int) -> np.ndarray:
@@ -36,12 +36,20 @@ def test_only_what_counts_is_looked_at() -> None:
     np.testing.assert_allclose(fit_similarities(flow, weight)[1], wanted, atol=1e-3)
 
 
-def test_a_frame_in_which_nothing_counts_goes_on_as_before() -> None:
-    flow = np.stack([np.zeros((8, 8, 2), np.float32), similar_flow(0, 0, 0.25, 0, 8, 8), np.full((8, 8, 2), 9.0)])
-    weight = np.ones((3, 8, 8), np.float32)
-    weight[2] = 0
-    found = fit_similarities(flow.astype(np.float32), weight)
-    assert found[1, 2] == pytest.approx(0.25, abs=1e-4) and (found[2] == found[1]).all()
+def test_a_frame_in_which_hardly_anything_counts_is_not_known() -> None:
+    flow, weight = np.stack([similar_flow(0, 0, 0.25, 0, 8, 8)] * 3), np.ones((3, 8, 8), np.float32)
+    weight[2, :, 1:] = weight[2, 3:] = 0
+    found = fit_similarities(flow, weight)
+    assert found[1, 2] == pytest.approx(0.25, abs=1e-4) and np.isnan(found[2]).all() and not found[0].any()
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 4)], ids=str)
+@pytest.mark.parametrize("unit", [1, 1j])
+def test_what_is_not_known_stays_as_it_was(shape: tuple[int, ...], unit: complex) -> None:
+    values = np.arange(6).reshape(6, *[1] * (len(shape) - 1)) * unit * np.ones(shape)
+    expected = values[[0, 0, 0, 3, 4, 4]]
+    values[[1, 2, 5]] = np.nan
+    assert (held(values) == expected).all()
 
 
 def test_a_few_pixels_turn_nothing() -> None:

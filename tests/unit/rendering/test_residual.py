@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from miva_core.rendering.residual import Residual, kept_residual
+from miva_core.rendering.residual import Residual, ground_residual, kept_residual
 
 FRAMES, SIDE = 6, 32
 EVERYWHERE = np.ones((FRAMES, SIDE, SIDE), np.float32)
@@ -24,6 +24,23 @@ def test_noise_of_a_stiff_motion_is_dropped() -> None:
     assert kept_residual(stiff + noise, stiff, EVERYWHERE) is None
     # Smooth and twice the noise, but little beside what moves.
     assert kept_residual(stiff + bump(3), stiff, EVERYWHERE) is None
+
+
+def test_a_part_that_stands_out_of_a_moving_ground_is_kept_and_nothing_else() -> None:
+    y, x = np.mgrid[:64, :64]
+    stiff = np.linspace(0, 12, 16, dtype=np.float32)[:, None, None, None] * np.ones((16, 64, 64, 2), np.float32)
+    rest, noise = np.zeros_like(stiff), np.random.default_rng(0).normal(scale=0.3, size=stiff.shape)
+    rest[2:, np.hypot(x - 14, y - 20) < 9, 1] = 9
+    flow, weight = stiff + rest + noise.astype(np.float32), np.ones(stiff.shape[:3], np.float32)
+    assert kept_residual(flow, stiff, weight) is None
+    # The steadied camera is two pixels beside what was fitted, which the part does not show.
+    kept = ground_residual(flow, stiff + 2, stiff, weight)
+    assert kept is not None
+    np.testing.assert_allclose(kept.flow[8, 20, 14], [0, 9], atol=0.7)
+    assert not kept.flow[:, :, -16:].any() and not kept.flow[0].any()
+    # In fewer frames than a fifth it is a fit that failed.
+    flow[2:-2] = (stiff + noise)[2:-2]
+    assert ground_residual(flow, stiff + 2, stiff, weight) is None
 
 
 def test_a_leak_into_a_ground_at_rest_is_dropped() -> None:
