@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from ..attention.strength import Strength
 from ..bases.base import Base
@@ -39,7 +38,7 @@ def run_notes(base: Base, motions: Sequence[Motion]) -> list[str]:
     Returns:
         Sentences, none where all is usual.
     """
-    idle = [] if any(motion.acts for motion in motions) else [without_motion(_under_caption(base))]
+    idle = [] if any(motion.acts for motion in motions) else [without_motion(base.under_caption)]
     return [*idle, *strength_notes(motions)]
 
 
@@ -231,10 +230,3 @@ def _masked(motion: Motion) -> list[str]:
     if math.isclose(strength, 1) or not 0 < strength <= _STRONGEST:
         return []
     return [f"{motion.name} runs at the weight {strength:g}; masked motions are made for 1."]
-
-
-def _under_caption(base: Base) -> bool:
-    """Whether the caption of a base is one of those that say a motion."""
-    if base.captions is None or base.text is None:
-        return False
-    return any(torch.equal(caption, base.text[0]) for caption in base.captions)
