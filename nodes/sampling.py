@@ -240,7 +240,7 @@ class MIVASampler(io.ComfyNode):
         _check_stack(mivas, model, len(pictures))
         notes: list[str] = []
         full, shape = renders_full(base, options), denoised_shape(base, options)
-        batch = ClipBatch(len(pictures), *clip_shape(base, pictures[0].shape[:2], options), full)
+        batch = ClipBatch(len(pictures), *clip_shape(base, (pictures.shape[1], pictures.shape[2]), options), full)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)

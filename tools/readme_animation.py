@@ -13,6 +13,7 @@ from PIL import Image
 from miva_core import Base, MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.media.pictures import read_mask, read_picture
+from miva_core.media.pixel_values import to_bytes
 from miva_core.rendering.timing import Timing
 
 from .motion_gallery import ROOT, animation
@@ -47,7 +48,7 @@ def clip_frames(base: Base, picture: str, masks: dict[str, str | None], timing: 
     ]
     options = RunOptions(size=SIZE, timing=timing)
     for frame in animate(base, read_picture(PICTURES / f"miva_{picture}.jpg"), motions, options):
-        yield (255 * frame.pixels).round().byte().numpy()
+        yield to_bytes(frame.pixels).numpy()
 
 
 def beside(clips: tuple[np.ndarray, ...]) -> Image.Image:

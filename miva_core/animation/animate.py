@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from ..diffusion.init_noise import NoiseInit
 from ..diffusion.loop import Sampled, StepCallback, sample
 from ..diffusion.predictor import Predictor
 from ..errors import MIVAError
+from ..media.flow_warp import warp
 from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
 from .decoding import Decoding
@@ -40,6 +42,8 @@ def animate(
     callback: ProgressCallback | None = None,
 ) -> Clip:
     """Animate a picture by motions.
+
+    At full size masked motions are denoised apart from all others, and put together by their flows.
 
     Threads may share a base: its model makes one clip at a time, and a second thread waits until the first is done.
     A `MIVAWarning` tells of masks that were changed, of steps in weak noise and of motions whose span loses them.
@@ -68,8 +72,8 @@ def animate(
     run = _prepared(base, picture, motions, _check_options(options))
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
-    with take_turn(base.model), run.injected() as injection:
-        sampled, masks = run.sample(injection, callback)
+    with take_turn(base.model):
+        sampled, masks = _denoised(run, callback)
     frames, oddities = run.output.render(sampled, masks)
     return Clip(
         frames,
@@ -78,6 +82,33 @@ def animate(
         notes=(*run_notes(run.base, list(run.motions.values())), *oddities),
         fitting=run.output.fitting,
     )
+
+
+def _denoised(run: "_Run", callback: ProgressCallback | None) -> tuple[Sampled, dict[str, Tensor]]:
+    """Denoise all parts of a run: the clip, and the masks of its subjects, (F, H, W) on the grid of their read-out."""
+    parts, steps = run.parts(), run.steps.count
+    clips: list[Sampled] = []
+    masks: dict[str, Tensor] = {}
+    for k, part in enumerate(parts):
+        with part.injected() as injection:
+            clip, of_subjects = part.sample(
+                injection, _counted(callback, k * steps, len(parts) * steps) if callback else None
+            )
+        clips.append(clip)
+        masks |= of_subjects
+    return reduce(_on_ground, clips), masks
+
+
+def _counted(callback: ProgressCallback, before: int, steps: int) -> ProgressCallback:
+    """A callback of one part of a run, that counts the steps of all."""
+    return lambda progress: callback(replace(progress, step=before + progress.step, steps=steps))
+
+
+def _on_ground(ground: Sampled, subjects: Sampled) -> Sampled:
+    """A clip of subjects that move on a moving ground, by the flows of both."""
+    if ground.flow is None or subjects.flow is None:
+        return subjects
+    return Sampled(subjects.latents, ground.flow + warp(subjects.flow[0], ground.flow[0])[None])
 
 
 @dataclass(frozen=True)
@@ -102,6 +133,20 @@ class _Run:
     def noise(self) -> NoiseInit:
         return self.options.noise or self.base.noise
 
+    def parts(self) -> tuple["_Run", ...]:
+        """The runs of the base that this one takes.
+
+        At full size each layer moves by itself. So what moves the ground is denoised apart from what moves masked
+        subjects: together, a camera takes them along in part only, and wavers with their jumps.
+        """
+        masks = self.output.conditioning.masks
+        ground = {name: motion for name, motion in self.motions.items() if name not in masks}
+        subjects = {name: motion for name, motion in self.motions.items() if name in masks}
+        both = all(any(motion.acts for motion in motions.values()) for motions in (ground, subjects))
+        if not both or not renders_full(self.base, self.options):
+            return (self,)
+        return replace(self, motions=ground), replace(self, motions=subjects)
+
     def injected(self) -> AbstractContextManager[Injection | None]:
         """The adapters at work; without any the model must be bare, since it would act by those of somebody else."""
         if self.motions:
@@ -116,7 +161,9 @@ class _Run:
         generator = torch.Generator().manual_seed(self.options.seed)
         if injection:
             self._set_strengths(injection)
-        x1, first_masks = self.base.encode(self.output.conditioning.picture), self.output.conditioning.masks
+        conditioning = self.output.conditioning
+        x1 = self.base.encode(conditioning.picture)
+        first_masks = {name: mask for name, mask in conditioning.masks.items() if name in self.motions}
         drawn = self._drawn(x1, generator)
         start = drawn if self.options.start is None else _check_start(self.options.start, drawn)
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))

@@ -22,7 +22,14 @@ class FrameSource(Protocol):
     def __len__(self) -> int: ...
 
     def frame(self, i: int) -> SceneFrame:
-        """Frame i, from 0, with the masks of its subjects."""
+        """Make a frame, or give one that is there.
+
+        Args:
+            i: from 0 to the length - 1.
+
+        Returns:
+            Its pixels (H, W, 3), and the masks (H, W) of its subjects.
+        """
         ...
 
 

@@ -49,7 +49,7 @@ class Framing:
         return pixels if pixels.shape[:2] == self.source else pad_to(pixels, self.source)
 
     def squashed(self, source: Tensor, size: Size) -> Tensor:
-        """What the first frame shows of a source (H, W, C), squashed to a (height, width)."""
+        """What the first frame shows of a source (H, W, C), a mask with C = 1, squashed to a (height, width)."""
         top, left, height, width = self.view.box
         return scale_picture(source[top : top + height, left : left + width], size)
 

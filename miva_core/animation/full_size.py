@@ -81,7 +81,7 @@ class FullSize:
         whole = options.size_in_file or read
         if min(read) < SMALLEST_SIDE:
             raise MIVAError(f"The picture is {format_size(read)}: each side must have at least {SMALLEST_SIDE} pixels.")
-        size = choose_size(options.size, whole, min(base.size))
+        size = choose_size(options.asked_size, whole, min(base.size))
         (frames, small), timing = denoised_shape(base, options), clip_timing(options)
         times = flow_times(timing, frames, base.fps)
         framing = Framing.of(read, size, options.fit)
@@ -107,7 +107,7 @@ class FullSize:
             unmasked=any(motion.acts and not motion.adapter.config.mask for motion in motions.values()),
             subjects=tuple(name for name in masks if motions[name].acts),
             remarks=(
-                *view_notes(options.size, whole, size, base.size),
+                *view_notes(options.asked_size, whole, size, base.size),
                 *time_notes(times, frames, base.fps, bool(masks)),
             ),
         )
@@ -156,5 +156,5 @@ def _preview_size(size: Size) -> Size:
 
 def _subject(name: str, mask: Tensor, framing: Framing, small: tuple[int, int]) -> Tensor:
     """A mask (H, W, 1) of the source; all of it where the base would see nothing of the subject."""
-    seen = shows_subject(name, mask, framing.squashed(mask, small)[..., 0])
+    seen = shows_subject(name, mask[..., 0], framing.squashed(mask, small)[..., 0])
     return mask if seen else torch.ones_like(mask)

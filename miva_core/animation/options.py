@@ -86,6 +86,11 @@ class RunOptions:
         if not isinstance(self.timing, Timing):
             raise MIVAError(f"The timing is a {type(self.timing).__name__}, expected Timing, as in Timing(fps=24).")
 
+    @property
+    def asked_size(self) -> AskedSize:
+        """`size`, or None where neither of its sides is given."""
+        return None if isinstance(self.size, Sequence) and [*self.size] == [None, None] else self.size
+
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
@@ -191,7 +196,7 @@ def clip_shape(base: Base, picture: Size, options: RunOptions) -> tuple[int, Siz
     if not renders_full(base, options):
         return denoised_shape(base, options)
     times = flow_times(clip_timing(options), base.frames, base.fps)
-    return len(times), choose_size(options.size, options.size_in_file or picture, min(base.size))
+    return len(times), choose_size(options.asked_size, options.size_in_file or picture, min(base.size))
 
 
 def _size(base: Base, size: AskedSize) -> tuple[int, int]:

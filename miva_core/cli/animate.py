@@ -1,9 +1,11 @@
 """The command `animate`: turns a picture into a clip, or each picture of a folder."""
 
 import argparse
+from pathlib import Path
 
 from tqdm import tqdm
 
+from ..animation.clip import Clip, Progress
 from ..errors import MIVAError
 from ..media.video import check_rate
 from ..rendering.frame import SceneFrame
@@ -11,7 +13,7 @@ from ..storage import files
 from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
-from .clip_files import ClipFiles, Sheet
+from .clip_files import ClipFiles, ContactSheet
 from .file_checks import check_distinct
 
 
@@ -28,49 +30,59 @@ def run_animate(options: argparse.Namespace) -> None:
 
 
 def _animate_picture(options: argparse.Namespace) -> None:
-    target = ClipFiles(options.out, ())
-    target.check_writable()
-    if options.fps:
-        check_rate(options.out, options.fps)
-    if options.sheet:
-        files.check_writable(options.sheet, (".png",))
+    _check_written(options)
     motions = read_motions(options)
     masks = mask_paths(options.mask, motions)
-    if options.save_masks:
-        target = ClipFiles(options.out, masks)
-        target.check_writable()
+    target = ClipFiles(options.out, masks if options.save_masks else ())
+    target.check_writable()
     read = [options.source, *(one.path for one in motions), *masks.values()]
     check_distinct([options.out, options.sheet, *target.masks.values()], read)
     still = Still.read(options.source, check_chosen_masks(read_masks(masks), motions), options)
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
-
     animator = Animator.load(options, motions, device(options.device))
-    with _bar("Animating", animator.steps, "step") as bar:
-        clip = animator.clip(still, on_step=bar.update)
-    if clip.fitting:
-        print(f"The picture was {clip.fitting}.")
-    for note in clip.notes:
-        print(note)
-    sheet = Sheet(_label(motions), len(clip)) if options.sheet else None
+    with _bar("Animating", None, "step") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total = progress.steps
+            bar.update()
+
+        clip = animator.clip(still, on_step=show)
+    for line in [*([f"The picture was {clip.fitting}."] if clip.fitting else []), *clip.notes]:
+        print(line)
+    _write(clip, target, options.sheet, _label(motions))
+
+
+def _check_written(options: argparse.Namespace) -> None:
+    """Check that what is asked for can be written."""
+    ClipFiles(options.out, ()).check_writable()
+    if options.fps:
+        check_rate(options.out, options.fps)
+    if options.sheet:
+        files.check_writable(options.sheet, (".png",))
+
+
+def _write(clip: Clip, target: ClipFiles, sheet_file: Path | None, label: str) -> None:
+    """Render a clip into its files, and say which they are."""
+    sheet = ContactSheet(label, len(clip))
     with _bar("Writing", len(clip), "frame") as bar:
 
         def pass_by(frame: SceneFrame) -> None:
             bar.update()
-            if sheet:
+            if sheet_file:
                 sheet.add(frame)
 
         target.write(clip, pass_by)
     height, width = clip.size
-    print(f"Wrote {options.out}: {len(clip)} frames of {width}×{height} at {clip.fps:g} a second.")
+    print(f"Wrote {target.out}: {len(clip)} frames of {width}×{height} at {clip.fps:g} a second.")
     for path in target.masks.values():
         print(f"Wrote {path}.")
-    if sheet:
-        sheet.write(options.sheet)
-        print(f"Wrote {options.sheet}.")
+    if sheet_file:
+        sheet.write(sheet_file)
+        print(f"Wrote {sheet_file}.")
 
 
-def _bar(what: str, total: int, unit: str) -> "tqdm[None]":
+def _bar(what: str, total: int | None, unit: str) -> "tqdm[None]":
     # The delay keeps the bar away until there is something to show, and a refusal alone on its line.
     return tqdm(total=total, unit=unit, desc=what, delay=1e-3)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
 from ..animation.animate import animate
-from ..animation.clip import Clip
+from ..animation.clip import Clip, Progress
 from ..animation.motion import Motion
 from ..animation.options import RunOptions, check_render, check_run
 from ..bases.base import Base
@@ -72,16 +72,11 @@ class Animator:
         ]
         return cls(base, tuple(loaded), run)
 
-    @property
-    def steps(self) -> int:
-        """Denoising steps of a run."""
-        return self.run.steps or self.base.steps
-
-    def clip(self, still: Still, on_step: Callable[[], Any] = lambda: None) -> Clip:
+    def clip(self, still: Still, on_step: Callable[[Progress], Any] | None = None) -> Clip:
         """Animate a picture; `on_step` is called after each step."""
         motions = [replace(motion, mask=still.masks.get(motion.name or "")) for motion in self.motions]
         run = replace(self.run, size_in_file=still.size_in_file)
-        return animate(self.base, still.picture, motions, run, callback=lambda _: on_step())
+        return animate(self.base, still.picture, motions, run, callback=on_step)
 
 
 def _run_options(noise: NoiseInit, options: argparse.Namespace) -> RunOptions:

@@ -58,7 +58,7 @@ class ClipFiles:
                 on_frame(frame)
 
 
-class Sheet:
+class ContactSheet:
     """A contact sheet of a clip, which is made while its frames pass by: of some, scaled down, in rows.
 
     Args:

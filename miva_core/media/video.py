@@ -72,7 +72,8 @@ def write_video(frames: Iterable[Tensor], path: str | Path, fps: float) -> None:
     """Write a clip as a video or an animation; an older file is replaced only once the new one is complete.
 
     .mp4, .mov and .mkv are H.264 (yuv420p, crf 16; an odd side is made even by repeating the last line); .gif and .webp
-    are animations that loop. GIF keeps time in hundredths of a second, so its frames last unevenly at most rates.
+    are animations that loop. GIF keeps time in hundredths of a second, so its frames last unevenly at most rates. WebP
+    is lossy, of quality 80: 92 would make two seconds at full size 8 MB, too much for a page.
 
     Args:
         frames: each (H, W, 3) float, sides up to 8192; values are clipped to [0, 1]. A tensor (F, H, W, 3), or what

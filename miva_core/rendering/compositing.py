@@ -22,7 +22,7 @@ class Layers:
 
     Attributes:
         ground: behind all subjects.
-        sprites: subjects by name, from back to front.
+        sprites: subjects by name, from back to front: those that move, and those at rest that they move behind.
         masks: (h, w) in [0, 1] of all subjects in frame 1, also of those that are part of the ground.
         from_view: (3, 3) from places of the view to pixels of the masks.
         size: (height, width) of the clip.
@@ -43,19 +43,22 @@ class Layers:
             (H, W, 3) in [0, 1], and masks (H, W) of what is seen of each subject; float32.
         """
         place = staging.ground(time)
-        apart = max((staging.apart(name, time, sprite.corners) for name, sprite in self.sprites.items()), default=0.0)
-        as_given = {
-            name: self._as_given(name, place) for name in self.masks if apart < _FAR or name not in self.sprites
-        }
+        moving = {name: sprite for name, sprite in self.sprites.items() if not staging.subjects[name].rests}
+        apart = max((staging.apart(name, time, sprite.corners) for name, sprite in moving.items()), default=0.0)
+        as_given = {name: self._as_given(name, place) for name in self.masks if apart < _FAR or name not in moving}
         if not apart:
             return self.ground.with_subjects(place).clip(0, 1), as_given
         frame, masks = self.ground.without_subjects(place), dict[str, np.ndarray]()
+        resting = {name: sprite for name, sprite in self.sprites.items() if name not in moving}
         for name in self.masks:
-            if name in self.sprites:
-                opacity = self.sprites[name].drawn_on(frame, staging.subject(name, time))
-                masks = {behind: mask * (1 - opacity) for behind, mask in masks.items()} | {name: opacity}
+            if name in moving:
+                opacity = moving[name].drawn_on(frame, staging.subject(name, time), resting.values(), place)
             else:
-                masks[name] = as_given[name]
+                resting.pop(name, None)
+                opacity = as_given[name]
+            if name in self.sprites:
+                masks = {behind: mask * (1 - opacity) for behind, mask in masks.items()}
+            masks[name] = opacity
         if apart < _FAR:
             unmoved = math.exp(-(apart**2))
             frame += (self.ground.with_subjects(place) - frame) * unmoved

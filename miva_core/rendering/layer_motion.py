@@ -51,14 +51,15 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
     ground = inside
     for mask in carried.values():
         ground = ground * away_from(mask)
-    camera = steady_camera(held(fit_similarities(flow, ground)), flow.shape[1:3])
+    fitted = SimilarityPath(held(fit_similarities(flow, ground)))
+    camera = steady_camera(fitted.similarities, flow.shape[1:3])
     of_camera, subjects = _stiff(flow, camera), {}
     own = np.linalg.norm(flow - of_camera, axis=-1)
     for name, mask in carried.items():
         weight = without_uncovered(np.where(mask > _CORE, mask, 0) * inside, own)
         path = subject_path(fit_similarities(flow, weight), camera, weight)
         subjects[name] = LayerMotion(path, kept_residual(flow, _stiff(flow, path, camera), weight))
-    return LayerMotion(camera, ground_residual(flow, of_camera, ground)), subjects
+    return LayerMotion(camera, ground_residual(flow, of_camera, _stiff(flow, fitted), ground)), subjects
 
 
 def _stiff(flow: np.ndarray, *paths: SimilarityPath) -> np.ndarray:

@@ -39,17 +39,29 @@ def cut_layers(
     mattes = {name: matte(pixels, mask) for name, mask in taken.items() if name in staging.subjects}
     # What is too thin to be seen at this size stays a part of the ground.
     mattes = {name: opacity for name, opacity in mattes.items() if opacity.max() > SEEN}
-    hole = _holes((taken[name] for name in mattes), pixels.shape[:2])
-    plate = fill_hole(pixels, hole)
+    resting = [name for name in mattes if staging.subjects[name].rests]
+    hole = _holes((taken[name] for name in mattes if name not in resting), pixels.shape[:2])
+    plate = fill_hole(pixels, hole | _holes((taken[name] for name in resting), pixels.shape[:2]))
+    beyond = max(0, *_beyond(pixels.shape[:2], from_view, places)) if not staging.camera.rests else 0
     sprites = {}
     for name, opacity in mattes.items():
-        farthest = staging.farthest(name, times, corners_of(opacity, from_view)) / closest
+        farthest = staging.farthest(name, times, corners_of(opacity, from_view)) / closest + beyond
         sprites[name] = cut_sprite(pixels, opacity, plate, from_view, farthest)
+    if resting:
+        plate = _with_resting(plate, pixels, hole, [mattes[name] for name in resting])
     if staging.camera.rests:
         ground: Ground = _still(plate, hole, from_view, staging, fitted(crop(picture, view.box), view.size))
     else:
         ground = _moving(pixels, plate, from_view, view, places)
     return Layers(ground, sprites, taken, from_view, view.size)
+
+
+def _with_resting(plate: np.ndarray, picture: np.ndarray, hole: np.ndarray, mattes: Iterable[np.ndarray]) -> np.ndarray:
+    """The plate (H, W, 3) behind what moves: with subjects at rest, and the picture itself outside of the hole."""
+    filled = plate
+    for opacity in mattes:
+        filled = filled + (picture - filled) * opacity[..., None]
+    return np.where(hole[..., None], filled, picture)
 
 
 def _holes(masks: Iterable[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
@@ -75,13 +87,18 @@ def _moving(
 ) -> MovingGround:
     """The ground of a moving camera, continued where frames see beyond the picture."""
     height, width = picture.shape[:2]
-    seen = from_view[:2, :2] @ places + from_view[:2, 2:]
-    # A pixel goes on for half its width around its place.
-    before, behind = -0.5 - seen.min(1), seen.max(1) - [width - 0.5, height - 0.5]
-    wanted = ((before[1], height), (behind[1], height), (before[0], width), (behind[0], width))
+    wanted = zip(_beyond((height, width), from_view, places), (height, height, width, width), strict=True)
     # Half a picture of mirror image on each side bounds the memory; beyond, all of that is mirrored once more.
     top, bottom, left, right = (int(np.clip(np.ceil(rim - 1e-6), 0, side // 2)) for rim, side in wanted)
     shift = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
     with_subjects = mirrored(picture, (top, bottom, left, right))
     without = with_subjects if plate is picture else mirrored(plate, (top, bottom, left, right))
     return MovingGround(with_subjects, without, shift @ from_view, view.size)
+
+
+def _beyond(size: tuple[int, ...], from_view: np.ndarray, places: np.ndarray) -> tuple[float, float, float, float]:
+    """How many pixels frames see beyond the top, bottom, left and right of a picture (height, width)."""
+    seen = from_view[:2, :2] @ places + from_view[:2, 2:]
+    # A pixel goes on for half its width around its place.
+    before, behind = -0.5 - seen.min(1), seen.max(1) - [size[1] - 0.5, size[0] - 0.5]
+    return before[1], behind[1], before[0], behind[0]

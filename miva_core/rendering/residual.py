@@ -54,19 +54,21 @@ def kept_residual(flow: np.ndarray, stiff: np.ndarray, weight: np.ndarray) -> Re
     return _kept(rest, _overall(rest, flow, weight))
 
 
-def ground_residual(flow: np.ndarray, stiff: np.ndarray, weight: np.ndarray) -> Residual | None:
+def ground_residual(flow: np.ndarray, stiff: np.ndarray, fitted: np.ndarray, weight: np.ndarray) -> Residual | None:
     """Find what of the ground bends: all of it, or a part that a moving camera passes.
 
     Args:
         flow: as in `kept_residual`.
-        stiff: of the camera.
-        weight: where the ground is.
+        stiff: (F, h, w, 2), of the camera, steadied.
+        fitted: likewise as it was fitted frame by frame: a part moves beside a ground that wavers.
+        weight: (F, h, w) in [0, 1], where the ground is.
 
     Returns:
         As `kept_residual`; or of a part that stands out, the rest there and none elsewhere.
     """
-    rest = _rest(flow, stiff, weight)
-    return _kept(rest, np.maximum(_overall(rest, flow, weight), _standing_out(rest, stiff, weight)))
+    rest, beside = _rest(flow, stiff, weight), _rest(flow, fitted, weight)
+    everywhere, part = _overall(rest, flow, weight), _standing_out(beside, fitted, weight)
+    return _kept(beside, part) if part.max() > everywhere else _kept(rest, everywhere)
 
 
 def _kept(rest: np.ndarray, share: np.ndarray) -> Residual | None:

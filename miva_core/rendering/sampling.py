@@ -77,11 +77,33 @@ def sample(layer: np.ndarray, from_view: np.ndarray, placement: Placement, regio
     layer, to_coarse = _coarse(layer, math.sqrt(abs(np.linalg.det(matrix))))
     matrix, from_view = to_coarse @ matrix, to_coarse @ from_view
     layer = _smoothed(layer, math.sqrt(abs(np.linalg.det(matrix))))
+    if border == cv2.BORDER_REFLECT_101:
+        # A side of one pixel has no mirror image: OpenCV 5 never comes back from it.
+        for axis in (0, 1):
+            layer = np.repeat(layer, 2, axis) if layer.shape[axis] == 1 else layer
+        matrix = _in_first_image(matrix, region, layer.shape[:2])
     size, how = (region.width, region.height), cv2.INTER_CUBIC
     if placement.bend is None:
         return cv2.warpAffine(layer, matrix[:2], size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=border)
     x, y = _places(matrix, from_view, placement.bend, region)
     return cv2.remap(layer, x, y, how, borderMode=border)
+
+
+def _in_first_image(matrix: np.ndarray, region: Region, size: tuple[int, ...]) -> np.ndarray:
+    """Shift a matrix by whole periods of a mirrored layer, to where a region's middle is next to the layer itself.
+
+    OpenCV holds places in 16 bits, so that those farther than 32767 pixels would all be the same.
+
+    Args:
+        matrix: (3, 3) from pixels of the region to those of the layer.
+        region: of a frame.
+        size: (h, w) of the layer.
+    """
+    middle = (matrix @ [region.width / 2, region.height / 2, 1])[:2]
+    periods = np.array([max(1, 2 * (side - 1)) for side in (size[1], size[0])])
+    shifted = matrix.copy()
+    shifted[:2, 2] -= periods * np.rint(middle / periods)
+    return shifted
 
 
 def _places(matrix: np.ndarray, from_view: np.ndarray, bend: Bend, region: Region) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 
 import numpy as np
 import torch
@@ -90,8 +91,9 @@ class Scene:
             cameras = [camera.path.matrix(time, view.size) for time in moments]
             window = window_inside(cameras, view, (pixels.shape[0], pixels.shape[1]))
             within = picture_in_view(view, (pixels.shape[0], pixels.shape[1]))
-        moving = {name: motion for name, motion in subjects.items() if not motion.rests}
-        staging = Staging(view.size, window, camera, moving, within)
+        # What rests behind all that moves is part of the ground; what it moves behind hides it.
+        layered = dict(dropwhile(lambda item: item[1].rests, subjects.items()))
+        staging = Staging(view.size, window, camera, layered, within)
         layers = cut_layers(pixels, planes, view, staging, moments)
         return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
 

@@ -11,6 +11,8 @@ from .view import View
 
 _TOO_FINE = 1.25
 """Picture pixels to a pixel of the closest frame, from which on the picture is scaled down."""
+_LARGEST_SIDE = 8192
+"""Pixels, as many as the largest clip has twice over; with its mirror image it is within what OpenCV can sample."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def seen_source(view: View, picture: tuple[int, int], places: np.ndarray, closes
         closest: how large a pixel of the closest frame is there, in pixels of the clip.
 
     Returns:
-        Its source, at the picture's own resolution unless that is far finer than the closest frame can show.
+        Its source, at the picture's own resolution unless that is far finer than the closest frame can show, or more
+        than 8192 a side.
     """
     scale = np.array([view.box[3] / view.size[1], view.box[2] / view.size[0]])
     centre = np.array([view.box[1] + view.box[3] / 2, view.box[0] + view.box[2] / 2])
@@ -71,7 +74,7 @@ def seen_source(view: View, picture: tuple[int, int], places: np.ndarray, closes
     left, top = (int(edge) for edge in low)
     width, height = (int(side) for side in np.maximum(high - low, 1))
     finer = float(scale.min()) * closest
-    shrink = 1 / finer if finer > _TOO_FINE else 1.0
+    shrink = min(1 / finer if finer > _TOO_FINE else 1.0, _LARGEST_SIDE / max(width, height))
     return Source((top, left, height, width), (max(1, round(height * shrink)), max(1, round(width * shrink))), view)
 
 

@@ -1,6 +1,7 @@
 """A subject as a layer of its own: its colours, and how much of each pixel is its own."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -40,16 +41,36 @@ class Sprite:
         last_x, last_y = min(size[1], math.ceil(x.max() + spread) + 1), min(size[0], math.ceil(y.max() + spread) + 1)
         return Region(left, top, max(0, last_x - left), max(0, last_y - top))
 
-    def drawn_on(self, frame: np.ndarray, placement: Placement) -> np.ndarray:
-        """Draw the sprite on a frame (H, W, 3), in place, and return its opacity (H, W) there."""
+    def drawn_on(
+        self, frame: np.ndarray, placement: Placement, in_front: Iterable["Sprite"], ground: Placement
+    ) -> np.ndarray:
+        """Draw the sprite on a frame, in place.
+
+        Args:
+            frame: (H, W, 3).
+            placement: of the sprite.
+            in_front: subjects at rest that hide it. They are on the frame already, which stays as it is where the
+                sprite is not.
+            ground: where those come from.
+
+        Returns:
+            Its opacity (H, W), also where it is hidden.
+        """
         opacity, region = np.zeros(frame.shape[:2], np.float32), self.region(placement, frame.shape[:2])
         if region.width and region.height:
-            seen = sample(self.layer, self.from_view, placement, region, cv2.BORDER_CONSTANT)
+            seen = self._seen(placement, region)
+            for sprite in in_front:
+                hides = sprite._seen(ground, region)
+                seen[..., :3] += hides[..., :3] * seen[..., 3:] - seen[..., :3] * hides[..., 3:]
             below = region.of(frame)
             below *= 1 - seen[..., 3:]
             below += seen[..., :3]
             region.of(opacity)[:] = seen[..., 3].clip(0, 1)
         return opacity
+
+    def _seen(self, placement: Placement, region: Region) -> np.ndarray:
+        """Its layer (h, w, 4) in a region of a frame."""
+        return sample(self.layer, self.from_view, placement, region, cv2.BORDER_CONSTANT)
 
 
 def cut_sprite(

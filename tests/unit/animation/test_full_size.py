@@ -237,6 +237,8 @@ def test_a_clip_is_as_long_and_quick_as_it_was_asked_for(
     ("picture", "options", "fitting", "notes"),
     [
         ((96, 128), {}, "", ()),
+        ((96, 128), {"size": (None, None)}, "", ()),
+        ((96, 128), {"size": [None, None]}, "", ()),
         (
             (97, 128),
             {},

@@ -206,6 +206,61 @@ def test_the_last_subject_is_in_front() -> None:
     assert min(shares) > 1.5
 
 
+@pytest.mark.parametrize("order", [("mover", "rester"), ("rester", "mover")], ids=str)
+@pytest.mark.parametrize("pan", [0.0, -0.1])
+def test_the_order_is_depth_also_where_one_of_them_rests(order: tuple[str, str], pan: float) -> None:
+    """A red one slides over or behind a green one, by a pixel of the clip a frame."""
+    masks = {"mover": disc(16, 24, 7), "rester": disc(40, 24, 9)}
+    colours = {"mover": torch.tensor([1.0, 0.0, 0.0]), "rester": torch.tensor([0.0, 1.0, 0.0])}
+    picture = 0.3 * PICTURE
+    for name, mask in masks.items():
+        picture = torch.where(mask[..., None] > 0, colours[name], picture)
+    flow = exact_flow(CameraMove(pan=(pan, 0.0)), GRID, GRID)
+    columns = torch.arange(GRID)[None, :]
+    rows = torch.arange(GRID)[:, None]
+    for i in range(16):
+        x, y = columns * 3 + 1 + 3 * flow[i, 0], rows * 2 + 0.5
+        flow[i, 0] -= (((x - 16 - 1.5 * i) / 7) ** 2 + ((y - 24) / 7) ** 2 < 1) * 0.5 * i
+    scene = Scene.of(picture, flow, {name: masks[name] for name in order}, WHOLE, TIMES, "mirror")
+    frame, shift = scene.frame(15), round(3 * 15 * pan)
+    front, behind = order[1], order[0]
+    # Both discs hold these pixels: the one has come from 16 to 38, the other is at 40.
+    both = np.s_[21:28, 36 - shift : 41 - shift]
+    np.testing.assert_allclose(frame.pixels[both], colours[front].expand(7, 5, 3), atol=0.05)
+    assert frame.masks[front][both].min() > 0.95 and frame.masks[behind][both].max() < 0.05
+    assert (frame.masks[front] + frame.masks[behind]).max() < 1.1
+    if not pan:
+        away = np.s_[:, 54:]
+        assert torch.equal(frame.pixels[away], picture[away])
+
+
+def test_what_rests_in_front_is_the_picture_where_nothing_passes() -> None:
+    mover, rester = disc(14, 30, 6), disc(56, 30, 9)
+    scene = Scene.of(PICTURE, jumping(mover), {"mover": mover, "rester": rester}, WHOLE, TIMES)
+    for frame in scene:
+        assert torch.equal(frame.pixels[:, 36:], PICTURE[:, 36:])
+        np.testing.assert_allclose(frame.masks["rester"], rester, atol=1e-6)
+
+
+def test_the_mirror_image_of_a_subject_at_the_edge_stays_with_it() -> None:
+    """Half of it is in the picture: the camera looks beyond that edge while it jumps off."""
+    mask = torch.zeros(SIZE)
+    mask[14:40, :12] = 1
+    red = torch.tensor([1.0, 0.0, 0.0])
+    picture = torch.where(mask[..., None] > 0, red, 0.3 * PICTURE)
+    flow = exact_flow(CameraMove(pan=(-0.25, 0.0)), GRID, GRID)
+    for i in range(16):
+        x = torch.arange(GRID)[None, :] + flow[i, 0]
+        y = torch.arange(GRID)[:, None] + 0.1 * i
+        flow[i, 1] += ((x < 4) & (y > 7) & (y < 20)) * 0.1 * i
+    scene = Scene.of(picture, flow, {"it": mask}, WHOLE, TIMES, "mirror")
+    for i in (4, 9, 15):
+        # What came into view, where the subject is after its jump of 0.2 pixels of the clip a frame.
+        strip = np.s_[20:32, : round(0.75 * i) + 8]
+        assert scene.frame(i).masks["it"][strip].min() > 0.95
+        np.testing.assert_allclose(scene.frame(i).pixels[strip], red.expand_as(scene.frame(i).pixels[strip]), atol=0.06)
+
+
 @pytest.mark.parametrize("mask", [torch.zeros(SIZE), torch.ones(SIZE), 0.4 * torch.ones(SIZE)], ids=["0", "1", "0.4"])
 def test_a_mask_of_nothing_or_of_all_makes_no_layer(mask: torch.Tensor) -> None:
     flow = exact_flow(MOVES["pan"], GRID, GRID)

@@ -63,3 +63,10 @@ def test_a_camera_that_sees_nothing_of_the_picture_takes_its_last_pixels(way: in
         nearest = [top + height if way > 0 else top, left + width if way > 0 else left]
         at_edge = [60 if way > 0 else 0, 80 if way > 0 else 0]
         assert all(n == e for n, e, o in zip(nearest, at_edge, off[::-1], strict=True) if o)
+
+
+def test_a_source_is_no_larger_than_can_be_sampled() -> None:
+    """A camera that sees all of a scan of 20000 pixels, and at last comes close."""
+    wide = np.zeros((50, 20_000), np.float32)
+    source = seen_source(View((64, 1024), (0, 0, 50, 20_000)), wide.shape, np.array([[-512, 512], [-32, 32]]), 0.01)
+    assert source.taken(wide).shape == source.size == (20, 8192)
