@@ -48,7 +48,8 @@ class FullSize:
         fitting: see `Clip`.
         unmasked: whether a motion acts without a mask.
         subjects: names of the masks whose motion acts.
-        remarks: what is odd about the size and length, in sentences.
+        rate: frames a second of the flow.
+        remarks: what is odd about the size, in sentences.
     """
 
     picture: Tensor
@@ -61,6 +62,7 @@ class FullSize:
     fitting: str
     unmasked: bool
     subjects: tuple[str, ...]
+    rate: float
     remarks: tuple[str, ...]
 
     @classmethod
@@ -106,10 +108,8 @@ class FullSize:
             fitting=describe_framing(whole, size, options.fit),
             unmasked=any(motion.acts and not motion.adapter.config.mask for motion in motions.values()),
             subjects=tuple(name for name in masks if motions[name].acts),
-            remarks=(
-                *view_notes(options.asked_size, whole, size, base.size),
-                *time_notes(times, frames, base.fps, bool(masks)),
-            ),
+            rate=base.fps,
+            remarks=tuple(view_notes(options.asked_size, whole, size, base.size)),
         )
 
     def __len__(self) -> int:
@@ -118,13 +118,19 @@ class FullSize:
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
         scene = self._scene(sampled, self.view, self.masks, self.edges)
+        return scene, [*self.remarks, *self._told(scene)]
+
+    def _told(self, scene: Scene) -> list[str]:
+        """What is odd about what the flow has made of the picture, in sentences."""
         top, left, height, width = self.view.box
         marked = {name: scene.masks[name][top : top + height, left : left + width] for name in self.subjects}
-        return scene, [
-            *self.remarks,
-            *scene_notes(scene.window.zoom, self.unmasked and scene.bends_ground),
+        picture = (self.picture.shape[0], self.picture.shape[1])
+        moves, acts = not scene.staging.camera.path.at_rest, bool(scene.moving) or scene.bends_ground
+        return [
+            *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts),
+            *scene_notes(scene.window.zoom, picture, self.unmasked and scene.bends_ground),
             *sight_notes(scene.shares_seen(), self.fps),
-            *mask_notes(marked, scene.resting),
+            *mask_notes(marked, scene.moving),
         ]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:

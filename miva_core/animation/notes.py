@@ -22,6 +22,8 @@ _FAR_FROM_BASE = 2.0
 _ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
 """Shares of the picture's sides: nobody misses more than the first, and everybody more than the second."""
 
+_SMALL_PICTURE = 64
+"""Pixels of a side, of which the margin that sampling needs is a tenth or more."""
 _LITTLE_SEEN = 0.25
 """Shares below which a frame shows too little: of the picture's sides, and of its own area that is the picture."""
 _BOX = 0.97
@@ -102,35 +104,38 @@ def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list
     return []
 
 
-def time_notes(times: np.ndarray, frames: int, rate: float, masked: bool) -> list[str]:
+def time_notes(times: np.ndarray, frames: int, rate: float, camera: bool, subjects: bool) -> list[str]:
     """Say what a clip shows after the base's own clip has ended.
 
     Args:
         times: (N,) of its frames, in frames of the base's clip.
         frames: length of the base's clip.
         rate: its frames a second.
-        masked: whether there are subjects.
+        camera: whether it moves.
+        subjects: whether something moves on the ground, or bends it.
 
     Returns:
         A sentence, or none.
     """
-    if times.max() <= frames:
+    goes_on = ["the camera goes on at its speed"] if camera else []
+    goes_on += ["what subjects do runs back and forth"] if subjects else []
+    if times.max() <= frames or not goes_on:
         return []
-    subjects = ", and what subjects do runs back and forth" if masked else ""
-    return [f"The motion lasts {frames / rate:g} s: after that the camera goes on at its speed{subjects}."]
+    return [f"The motion lasts {frames / rate:g} s: after that {', and '.join(goes_on)}."]
 
 
-def scene_notes(zoom: float, bends: bool) -> list[str]:
+def scene_notes(zoom: float, picture: Size, bends: bool) -> list[str]:
     """Say what is odd about the look of a clip at full size.
 
     Args:
         zoom: share of the view's sides that it shows.
+        picture: (height, width) of the picture.
         bends: whether a motion moves a part of the picture that no mask marks.
 
     Returns:
         Sentences, or none.
     """
-    return [*_window(zoom), *([_BENDS] if bends else [])]
+    return [*_window(zoom, picture), *([_BENDS] if bends else [])]
 
 
 def sight_notes(seen: np.ndarray, fps: float) -> list[str]:
@@ -154,17 +159,17 @@ def sight_notes(seen: np.ndarray, fps: float) -> list[str]:
     ]
 
 
-def mask_notes(masks: Mapping[str, np.ndarray], resting: Collection[str]) -> list[str]:
+def mask_notes(masks: Mapping[str, np.ndarray], moving: Collection[str]) -> list[str]:
     """Say which masks of a clip at full size do not mark a subject alone.
 
     Args:
         masks: (H, W) in [0, 1] of what the first frame shows, by the name of their motion, which acts.
-        resting: names of those that nothing moves in, beside the ground.
+        moving: names of those whose subject moves over the ground.
 
     Returns:
         A sentence for each of them.
     """
-    asked = ((name, _odd_mask(mask > 0.5, name in resting)) for name, mask in masks.items())
+    asked = ((name, _odd_mask(mask > 0.5, name not in moving)) for name, mask in masks.items())
     return [what.format(name) for name, what in asked if what]
 
 
@@ -186,7 +191,7 @@ def _odd_mask(subject: np.ndarray, rests: bool) -> str:
     )
 
 
-def _window(zoom: float) -> list[str]:
+def _window(zoom: float, picture: Size) -> list[str]:
     """Of a clip that shows a part of the picture."""
     if zoom > _ALMOST_ALL:
         return []
@@ -194,7 +199,10 @@ def _window(zoom: float) -> list[str]:
         f"The clip shows {100 * zoom:.0f} % of the picture's width and height, so that nothing invented comes into "
         "view: the edges 'mirror' show all of it."
     )
-    return [shown, "That is little of it: a shorter clip shows more."] if zoom < _SMALL_WINDOW else [shown]
+    if zoom >= _SMALL_WINDOW:
+        return [shown]
+    larger = ", and so does a larger picture" if min(picture) < _SMALL_PICTURE else ""
+    return [shown, f"That is little of it: a shorter clip shows more{larger}."]
 
 
 def without_motion(captioned: bool) -> str:

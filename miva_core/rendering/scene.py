@@ -115,9 +115,9 @@ class Scene:
         return np.array([shares_seen(camera, self.window, self.view, picture) for camera in cameras])
 
     @property
-    def resting(self) -> tuple[str, ...]:
-        """The names of masks that nothing moves in, beside the ground."""
-        return tuple(name for name in self.masks if name not in self.staging.subjects)
+    def moving(self) -> tuple[str, ...]:
+        """The names of the subjects that move over the ground."""
+        return tuple(name for name, motion in self.staging.subjects.items() if not motion.rests)
 
     def frame(self, i: int) -> SceneFrame:
         """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""

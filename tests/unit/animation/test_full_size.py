@@ -5,6 +5,7 @@ import math
 import warnings
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -299,7 +300,7 @@ def test_a_small_window_is_told_and_a_smaller_one_refused(base: Base) -> None:
 
 
 def closer(frames: int = 16, factor: float = 0.5) -> Sampled:
-    """A camera whose view shrinks by a factor over the clip, at constant speed of its logarithm."""
+    """A camera whose view shrinks, or grows, by a factor over the clip, at constant speed of its logarithm."""
     places = torch.stack(torch.meshgrid(torch.arange(64) - 31.5, torch.arange(64) - 31.5, indexing="xy"))
     scale = factor ** (torch.arange(frames) / (frames - 1))
     return Sampled(torch.zeros(1, 1, frames, 1, 1), ((scale - 1)[:, None, None, None] * places)[None])
@@ -353,6 +354,16 @@ def test_a_mask_that_does_not_mark_a_subject_alone_is_told(base: Base, jump: MIV
     assert idle.render(bulging(), {})[1] == []
 
 
+def test_of_a_tiny_picture_a_larger_one_shows_more(base: Base) -> None:
+    """Sampling keeps off its edges by three pixels on each side, of 16 more than a third."""
+    for side, told in (
+        (96, []),
+        (16, ["That is little of it: a shorter clip shows more, and so does a larger picture."]),
+    ):
+        notes = output(base, smooth(side, side), size=(96, 96)).render(closer(factor=1.37), {})[1]
+        assert [note for note in notes if note.startswith("That")] == told
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -368,11 +379,25 @@ def test_a_mask_that_does_not_mark_a_subject_alone_is_told(base: Base, jump: MIV
 def test_what_goes_on_after_the_motion_is_told(
     base: Base, jump: MIVAAdapter, options: dict[str, Any], told: bool
 ) -> None:
-    still, subject = torch.rand(64, 64, 3), Motion(jump, mask=square(64, 64), name="jump")
-    goes_on = "The motion lasts 2 s: after that the camera goes on at its speed"
-    assert output(base, still, **options).remarks == ((f"{goes_on}.",) if told else ())
-    subjects = (f"{goes_on}, and what subjects do runs back and forth.",) if told else ()
-    assert output(base, still, subject, **options).remarks == subjects
+    """Of what moves alone: a camera, a subject with its mask or without, both, or nothing."""
+    still, subject = smooth(64, 64), Motion(jump, mask=disc(64, 64), name="jump")
+    camera, rising = pan(speed=0.3), bulging()
+    assert camera.flow is not None and rising.flow is not None
+    both = replace(camera, flow=camera.flow + rising.flow)
+
+    def goes_on(sampled: Sampled, *motions: Motion) -> list[str]:
+        notes = output(base, still, *motions, edges="mirror", **options).render(sampled, {})[1]
+        return [note for note in notes if note.startswith("The motion lasts")]
+
+    after, camera_does, subjects_do = (
+        "The motion lasts 2 s: after that",
+        "the camera goes on at its speed",
+        "what subjects do runs back and forth",
+    )
+    assert goes_on(camera) == [f"{after} {camera_does}."] * told
+    assert goes_on(rising) == goes_on(rising, subject) == [f"{after} {subjects_do}."] * told
+    assert goes_on(both, subject) == [f"{after} {camera_does}, and {subjects_do}."] * told
+    assert goes_on(pan(speed=0.0)) == []
 
 
 def bulging() -> Sampled:
