@@ -29,8 +29,7 @@ THERE_AND_BACK = Timing(FPS, 4.0, "ease-in-out", loop=True)
 CLIPS: tuple[tuple[str, dict[str, str | None], Timing], ...] = (
     ("machu_picchu", {"pan_left": None}, THERE_AND_BACK),
     ("red_panda", {"zoom_in": None}, THERE_AND_BACK),
-    # Subjects go back by themselves after two seconds.
-    ("lemurs", {"sway_masked": "lemur_back", "jump_masked": "lemur_front"}, Timing(FPS, 4.0)),
+    ("lemurs", {"sway_masked": "lemur_back", "jump_masked": "lemur_front"}, Timing(FPS, 4.0, loop=True)),
     ("crab", {"zoom_in": None, "jump_masked": "crab_mask"}, THERE_AND_BACK),
 )
 """Pictures, their motions with masks of their subjects, and times; the first two in the upper row."""
