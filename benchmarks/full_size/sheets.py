@@ -45,7 +45,7 @@ SHEETS = (
         ("sway_masked", "jump_masked"),
         {"sway_masked": "miva_lemur_back.png", "jump_masked": "miva_lemur_front.png"},
     ),
-    Sheet("miva_kingfisher.jpg", ("pan_left", "jump_masked"), {"jump_masked": "miva_kingfisher_mask.png"}),
+    Sheet("miva_lemurs.jpg", ("pan_left", "jump_masked"), {"jump_masked": "miva_lemur_front.png"}),
 )
 
 

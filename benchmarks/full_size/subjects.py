@@ -152,8 +152,8 @@ def subjects_section(base: Base, pictures: Sequence[Held], seeds: int) -> list[s
     }
     met["ground bit-equal"] = all(score.ground == 0 for score in clips)
     met["frame 1 is the picture"] = all(score.start == 0 for score in clips)
-    introduction = f"{seeded(seeds)}; speeds, in pixels of the base a frame, are the drawn clips', nearest to the runs'.\n"
-        "The drawn subject goes at the speed that comes nearest to the clip's, pixels of the base's a frame.\n"
+    introduction = (
+        f"{seeded(seeds)}; the drawn subject has the speed nearest to the run's, pixels of the base a frame.\n"
     )
     rows = [subject_row(motion, some) for motion, some in scores.items()]
     return [introduction, HEADER, *rows, "", gates(met)]
