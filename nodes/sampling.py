@@ -222,7 +222,6 @@ class MIVASampler(io.ComfyNode):
         render: str = "auto",
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
-        from ..miva_core.animation.motion import base_for
         from ..miva_core.animation.options import RunOptions, clip_shape, denoised_shape, renders_full
         from ..miva_core.rendering.timing import Timing
 
@@ -252,8 +251,7 @@ class MIVASampler(io.ComfyNode):
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
                 motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
-                moved = base_for(base, motions, chosen.seed)
-                clip = animate(moved, picture, motions, chosen, progress.after_step(k))
+                clip = animate(base, picture, motions, chosen, progress.after_step(k))
                 batch.add(clip, progress.after_frame(k))
                 notes += clip.notes
         # On the node the first lines are seen. There are never none, which would leave what the last run has shown.

@@ -23,7 +23,7 @@ from .clip import Clip, Progress
 from .decoding import Decoding
 from .full_size import FullSize
 from .mask_guidance import GuidedByMasks, MaskStream, mask_steps
-from .motion import Motion, named
+from .motion import Motion, base_for, named
 from .notes import run_notes
 from .options import RunOptions, renders_full
 from .output import Output
@@ -51,7 +51,8 @@ def animate(
     Args:
         base: from `load_base`.
         picture: (H, W, 3) in [0, 1], any size; it is fitted to the clip, see `RunOptions.fit`.
-        motions: to act together; none lets the base move as it likes.
+        motions: to act together; without any that acts, a base with captions of motions runs under one of them, which
+            the seed draws, and another base moves as it likes.
         options: how the run is made; default all as the base has it, with the seed 0.
         callback: called after every step; raising an exception in it stops the run.
 
@@ -78,7 +79,7 @@ def animate(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run_notes(base, list(run.motions.values())), *oddities),
+        notes=(*run_notes(run.base, list(run.motions.values())), *oddities),
         fitting=run.output.fitting,
     )
 
@@ -225,7 +226,8 @@ def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: R
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
     steps = choose_steps(base, options)
     kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
-    return _Run(base, by_name, options, steps, kind.of(base, picture, by_name, options))
+    captioned = base_for(base, list(by_name.values()), options.seed)
+    return _Run(captioned, by_name, options, steps, kind.of(base, picture, by_name, options))
 
 
 def _check_start(start: Tensor, drawn: Tensor) -> Tensor:

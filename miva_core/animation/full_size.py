@@ -20,7 +20,7 @@ from ..rendering.window import Edges
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
 from .motion import Motion
-from .notes import scene_notes, time_notes, view_notes
+from .notes import mask_notes, scene_notes, sight_notes, time_notes, view_notes
 from .options import RunOptions, clip_timing, denoised_shape
 from .output import Conditioning
 
@@ -47,7 +47,9 @@ class FullSize:
         conditioning: see `Output`.
         fitting: see `Clip`.
         unmasked: whether a motion acts without a mask.
-        remarks: what is odd about the size and length, in sentences.
+        subjects: names of the masks whose motion acts.
+        rate: frames a second of the flow.
+        remarks: what is odd about the size, in sentences.
     """
 
     picture: Tensor
@@ -59,6 +61,8 @@ class FullSize:
     conditioning: Conditioning
     fitting: str
     unmasked: bool
+    subjects: tuple[str, ...]
+    rate: float
     remarks: tuple[str, ...]
 
     @classmethod
@@ -103,10 +107,9 @@ class FullSize:
             ),
             fitting=describe_framing(whole, size, options.fit),
             unmasked=any(motion.acts and not motion.adapter.config.mask for motion in motions.values()),
-            remarks=(
-                *view_notes(options.asked_size, whole, size, base.size),
-                *time_notes(times, frames, base.fps, bool(masks)),
-            ),
+            subjects=tuple(name for name in masks if motions[name].acts),
+            rate=base.fps,
+            remarks=tuple(view_notes(options.asked_size, whole, size, base.size)),
         )
 
     def __len__(self) -> int:
@@ -115,7 +118,20 @@ class FullSize:
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
         scene = self._scene(sampled, self.view, self.masks, self.edges)
-        return scene, [*self.remarks, *scene_notes(scene.window.zoom, self.unmasked and scene.bends_ground)]
+        return scene, [*self.remarks, *self._told(scene)]
+
+    def _told(self, scene: Scene) -> list[str]:
+        """What is odd about what the flow has made of the picture, in sentences."""
+        top, left, height, width = self.view.box
+        marked = {name: scene.masks[name][top : top + height, left : left + width] for name in self.subjects}
+        picture = (self.picture.shape[0], self.picture.shape[1])
+        moves, acts = not scene.staging.camera.path.at_rest, bool(scene.moving) or scene.bends_ground
+        return [
+            *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts),
+            *scene_notes(scene.window.zoom, picture, self.unmasked and scene.bends_ground),
+            *sight_notes(scene.shares_seen(), self.fps),
+            *mask_notes(marked, scene.moving),
+        ]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
         """Render one frame, small and without layers; see `Output`.

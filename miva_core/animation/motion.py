@@ -83,9 +83,11 @@ def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
         seed: of the run; it draws the caption.
 
     Returns:
-        The base itself; where no motion acts, under one of its captions, see `Base.with_drawn_caption`.
+        The base itself; where no motion acts, under one of its captions, unless it has one already, see
+        `Base.with_drawn_caption`.
     """
-    return base if any(motion.acts for motion in motions) else base.with_drawn_caption(seed)
+    idle = not any(motion.acts for motion in motions)
+    return base.with_drawn_caption(seed) if idle and not base.under_caption else base
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

@@ -2,16 +2,15 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-import torch
 
 from ..attention.strength import Strength
 from ..bases.base import Base
 from ..media.pictures import format_size
 from ..rendering.timing import Timing
-from ..rendering.view import USUAL_SIDE, AskedSize, Size
+from ..rendering.view import LARGEST_SUBJECT, USUAL_SIDE, AskedSize, Size
 from .motion import Motion
 from .options import RunOptions
 
@@ -22,6 +21,13 @@ _FAR_FROM_BASE = 2.0
 """How many times a side may be as long, or as short, as what a base was trained on."""
 _ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
 """Shares of the picture's sides: nobody misses more than the first, and everybody more than the second."""
+
+_SMALL_PICTURE = 64
+"""Pixels of a side, of which the margin that sampling needs is a tenth or more."""
+_LITTLE_SEEN = 0.25
+"""Shares below which a frame shows too little: of the picture's sides, and of its own area that is the picture."""
+_BOX = 0.97
+"""How much of the smallest box around it a mask fills that has been drawn as one; an ellipse fills 0.79."""
 
 _BENDS = (
     "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, "
@@ -39,7 +45,7 @@ def run_notes(base: Base, motions: Sequence[Motion]) -> list[str]:
     Returns:
         Sentences, none where all is usual.
     """
-    idle = [] if any(motion.acts for motion in motions) else [without_motion(_under_caption(base))]
+    idle = [] if any(motion.acts for motion in motions) else [without_motion(base.under_caption)]
     return [*idle, *strength_notes(motions)]
 
 
@@ -98,38 +104,94 @@ def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list
     return []
 
 
-def time_notes(times: np.ndarray, frames: int, rate: float, masked: bool) -> list[str]:
+def time_notes(times: np.ndarray, frames: int, rate: float, camera: bool, subjects: bool) -> list[str]:
     """Say what a clip shows after the base's own clip has ended.
 
     Args:
         times: (N,) of its frames, in frames of the base's clip.
         frames: length of the base's clip.
         rate: its frames a second.
-        masked: whether there are subjects.
+        camera: whether it moves.
+        subjects: whether something moves on the ground, or bends it.
 
     Returns:
         A sentence, or none.
     """
-    if times.max() <= frames:
+    goes_on = ["the camera goes on at its speed"] if camera else []
+    goes_on += ["what subjects do runs back and forth"] if subjects else []
+    if times.max() <= frames or not goes_on:
         return []
-    subjects = ", and what subjects do runs back and forth" if masked else ""
-    return [f"The motion lasts {frames / rate:g} s: after that the camera goes on at its speed{subjects}."]
+    return [f"The motion lasts {frames / rate:g} s: after that {', and '.join(goes_on)}."]
 
 
-def scene_notes(zoom: float, bends: bool) -> list[str]:
+def scene_notes(zoom: float, picture: Size, bends: bool) -> list[str]:
     """Say what is odd about the look of a clip at full size.
 
     Args:
         zoom: share of the view's sides that it shows.
+        picture: (height, width) of the picture.
         bends: whether a motion moves a part of the picture that no mask marks.
 
     Returns:
         Sentences, or none.
     """
-    return [*_window(zoom), *([_BENDS] if bends else [])]
+    return [*_window(zoom, picture), *([_BENDS] if bends else [])]
 
 
-def _window(zoom: float) -> list[str]:
+def sight_notes(seen: np.ndarray, fps: float) -> list[str]:
+    """Say that the camera of a clip at full size goes so far that next to nothing of the picture is left to see.
+
+    Args:
+        seen: (N, 2) of the frames, see `Scene.shares_seen`.
+        fps: frames a second.
+
+    Returns:
+        Sentences, or none.
+    """
+    lost = (
+        "the camera is so close that less than a quarter of the picture's width and height is seen",
+        "less than a quarter of what the clip shows is the picture, the rest is made up from its edges",
+    )
+    return [
+        f"After {little.argmax() / fps:.2g} s {what}: a shorter clip ends before."
+        for little, what in zip(seen.T < _LITTLE_SEEN, lost, strict=True)
+        if little.any()
+    ]
+
+
+def mask_notes(masks: Mapping[str, np.ndarray], moving: Collection[str]) -> list[str]:
+    """Say which masks of a clip at full size do not mark a subject alone.
+
+    Args:
+        masks: (H, W) in [0, 1] of what the first frame shows, by the name of their motion, which acts.
+        moving: names of those whose subject moves over the ground.
+
+    Returns:
+        A sentence for each of them.
+    """
+    asked = ((name, _odd_mask(mask > 0.5, name not in moving)) for name, mask in masks.items())
+    return [what.format(name) for name, what in asked if what]
+
+
+def _odd_mask(subject: np.ndarray, rests: bool) -> str:
+    """What is odd about a mask (H, W) of truth values, with {} for its name, or nothing."""
+    if subject.mean() >= LARGEST_SUBJECT:
+        return (
+            "With the mask of {} nothing is left beside the subject for it to move over, so the picture bends: mark "
+            "the subject alone, or invert the mask."
+        )
+    if rests:
+        return "The mask of {} marks nothing that moves: it should be white on all of one subject, and black around it."
+    down, across = (np.ptp(places) + 1 for places in subject.nonzero())
+    if subject.sum() < _BOX * down * across:
+        return ""
+    return (
+        "The mask of {} is a box: what it holds beside the subject moves, too. Refine it by Subject Mask, by the "
+        "command mask with --box and --grabcut, or by drawing."
+    )
+
+
+def _window(zoom: float, picture: Size) -> list[str]:
     """Of a clip that shows a part of the picture."""
     if zoom > _ALMOST_ALL:
         return []
@@ -137,7 +199,10 @@ def _window(zoom: float) -> list[str]:
         f"The clip shows {100 * zoom:.0f} % of the picture's width and height, so that nothing invented comes into "
         "view: the edges 'mirror' show all of it."
     )
-    return [shown, "That is little of it: a shorter clip shows more."] if zoom < _SMALL_WINDOW else [shown]
+    if zoom >= _SMALL_WINDOW:
+        return [shown]
+    larger = ", and so does a larger picture" if min(picture) < _SMALL_PICTURE else ""
+    return [shown, f"That is little of it: a shorter clip shows more{larger}."]
 
 
 def without_motion(captioned: bool) -> str:
@@ -231,10 +296,3 @@ def _masked(motion: Motion) -> list[str]:
     if math.isclose(strength, 1) or not 0 < strength <= _STRONGEST:
         return []
     return [f"{motion.name} runs at the weight {strength:g}; masked motions are made for 1."]
-
-
-def _under_caption(base: Base) -> bool:
-    """Whether the caption of a base is one of those that say a motion."""
-    if base.captions is None or base.text is None:
-        return False
-    return any(torch.equal(caption, base.text[0]) for caption in base.captions)

@@ -126,6 +126,13 @@ class Base:
         return replace(self, text=self.captions[drawn.to(self.captions.device)])
 
     @property
+    def under_caption(self) -> bool:
+        """Whether its caption is one of those that say a motion."""
+        if self.captions is None or self.text is None:
+            return False
+        return any(torch.equal(caption, self.text[0]) for caption in self.captions)
+
+    @property
     def noise_process(self) -> NoiseProcess:
         """The noise that it was trained on."""
         return NoiseProcess(self.scheduler, self.centred)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..adapters.adapter import MIVAAdapter
 from ..animation.animate import animate
 from ..animation.clip import Clip, Progress
-from ..animation.motion import Motion, base_for
+from ..animation.motion import Motion
 from ..animation.options import RunOptions, check_render, check_run
 from ..bases.base import Base
 from ..bases.registry import find_base
@@ -70,7 +70,7 @@ class Animator:
             Motion(MIVAAdapter.load(one.path, base.backbone), one.text.strength, None, one.name, one.text.span)
             for one in motions
         ]
-        return cls(base_for(base, loaded, run.seed), tuple(loaded), run)
+        return cls(base, tuple(loaded), run)
 
     def clip(self, still: Still, on_step: Callable[[Progress], Any] | None = None) -> Clip:
         """Animate a picture; `on_step` is called after each step."""

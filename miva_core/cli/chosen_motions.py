@@ -45,7 +45,8 @@ def mask_paths(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[st
         meant = [one.name for one in motions if asked in (one.name, one.text.name)]
         if len(meant) != 1:
             names = ", ".join(one.name for one in motions)
-            raise MIVAError(f"A mask is given for {asked!r}, but the motions are {names or 'none'}.")
+            advice = f': write --mask "{meant[0]}={path.name}", for example' if meant else ""
+            raise MIVAError(f"A mask is given for {asked!r}, but the motions are {names or 'none'}{advice}.")
         if meant[0] in paths:
             raise MIVAError(f"Two masks are given for {asked}: give one, which may show several places.")
         paths[meant[0]] = path

@@ -45,7 +45,8 @@ def check_rate(path: Path, fps: float) -> None:
     extension = path.suffix.lower()
     fastest = 50 if extension == ".gif" else 240
     if not 0.1 <= fps <= fastest:
-        raise MIVAError(f"A {extension} file cannot play {fps} frames per second: choose from 0.1 to {fastest}.")
+        nearest = f"at most {fastest}" if fps > fastest else "at least 0.1"
+        raise MIVAError(f"A {extension} file cannot play {fps:g} frames per second: choose {nearest}.")
 
 
 def check_length(path: Path, size: tuple[int, int], frames: int) -> None:

@@ -59,7 +59,13 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
         weight = without_uncovered(np.where(mask > _CORE, mask, 0) * inside, own)
         path = subject_path(fit_similarities(flow, weight), camera, weight)
         subjects[name] = LayerMotion(path, kept_residual(flow, _stiff(flow, path, camera), weight))
-    return LayerMotion(camera, ground_residual(flow, of_camera, _stiff(flow, fitted), ground)), subjects
+    # Beside masked subjects a part of the ground that stands out is what leaks from them.
+    rest = (
+        kept_residual(flow, of_camera, ground)
+        if subjects
+        else ground_residual(flow, of_camera, _stiff(flow, fitted), ground)
+    )
+    return LayerMotion(camera, rest), subjects
 
 
 def _stiff(flow: np.ndarray, *paths: SimilarityPath) -> np.ndarray:

@@ -16,11 +16,11 @@ from .layer_motion import fit_motions
 from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
-from .view import View
-from .window import EDGES, Edges, Window, picture_in_view, window_inside
+from .view import LARGEST_SUBJECT, View
+from .window import EDGES, Edges, Window, picture_in_view, shares_seen, window_inside
 
-_LEAST, _MOST = 1e-4, 0.98
-"""Shares of a view that a mask covers so that there is both a subject and a ground."""
+_SMALLEST_SUBJECT = 1e-4
+"""Share of a view that a mask covers at least, so that there is a subject."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,17 @@ class Scene:
         """(height, width) of the clip."""
         return self.view.size
 
+    def shares_seen(self) -> np.ndarray:
+        """How much each frame sees of the picture: (N, 2), see `window.shares_seen`."""
+        cameras = [self.staging.camera.path.matrix(time, self.size) for time in self.times]
+        picture = (self.picture.shape[0], self.picture.shape[1])
+        return np.array([shares_seen(camera, self.window, self.view, picture) for camera in cameras])
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """The names of the subjects that move over the ground."""
+        return tuple(name for name, motion in self.staging.subjects.items() if not motion.rests)
+
     def frame(self, i: int) -> SceneFrame:
         """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""
         if self.times[i] == 0 and self.window.whole:
@@ -153,4 +164,4 @@ def _array(values: Tensor) -> np.ndarray:
 
 
 def _is_subject(mask: np.ndarray) -> bool:
-    return bool(_LEAST < (mask > 0.5).mean() < _MOST)
+    return bool(_SMALLEST_SUBJECT < (mask > 0.5).mean() < LARGEST_SUBJECT)

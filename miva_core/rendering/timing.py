@@ -69,7 +69,11 @@ def flow_times(timing: Timing, frames: int, rate: float) -> np.ndarray:
     if not timing.loop:
         return _eased(index * rate / fps, index[-1] * rate / fps, timing.easing)
     turning: Easing = "linear" if timing.easing == "linear" else "ease-in-out"
-    return _eased(np.minimum(index, len(index) - index) * rate / fps, len(index) / 2 * rate / fps, turning)
+    end = len(index) / 2 * rate / fps
+    if frames - 1 < end <= frames:
+        # There and back again at the base's own length turns where the flow ends, not while its last frame is seen.
+        end = frames - 1.0
+    return _eased(np.minimum(index, len(index) - index) / len(index) * 2 * end, end, turning)
 
 
 def back_and_forth(time: float, frames: int) -> float:
@@ -77,13 +81,16 @@ def back_and_forth(time: float, frames: int) -> float:
 
     Args:
         time: in frames, from 0.
-        frames: length F of the motion; it rests for a frame at each turn.
+        frames: length F of the motion.
 
     Returns:
         The time within the motion, from 0 to F - 1.
     """
-    phase = math.fmod(time, 2 * frames)
-    return min(max(min(phase, 2 * frames - 1 - phase), 0.0), frames - 1.0)
+    last = frames - 1.0
+    if not last:
+        return 0.0
+    phase = math.fmod(time, 2 * last)
+    return min(phase, 2 * last - phase)
 
 
 def _eased(times: np.ndarray, end: float, easing: Easing) -> np.ndarray:

@@ -12,6 +12,8 @@ USUAL_SIDE = 1024
 """Pixels of a clip's longer side at most, where no size is asked for."""
 LARGEST_SIDE = 4096
 """Pixels; what plays videos takes no larger ones."""
+LARGEST_SUBJECT = 0.98
+"""Share of a view from which on a mask leaves no ground for its subject to move over."""
 
 Size = tuple[int, int]
 AskedSize = tuple[int | None, int | None] | None

@@ -1,5 +1,6 @@
 """The part of the view that a clip shows, so that it never sees beyond the picture."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,8 @@ SMALLEST = 0.25
 """Share of the view's sides below which a window shows too little to be worth a clip."""
 _KERNEL = 3.0
 """Pixels around a place that bicubic sampling looks at, and what shrinking the picture before mixes into them."""
+_TRIED = 32
+"""Places along each side of a frame at which it is asked whether they are in the picture."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,28 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     # The centre of the view, or as near to it as the picture's edges allow.
     centre = np.clip(0.0, first - zoom * low, last - zoom * high)
     return Window(zoom, float(centre[0] / width), float(centre[1] / height))
+
+
+def shares_seen(camera: np.ndarray, window: Window, view: View, picture: tuple[int, int]) -> tuple[float, float]:
+    """Compute how much a frame sees of its picture.
+
+    Args:
+        camera: the matrix (3, 3) of the frame, as for `window_inside`.
+        window: what the clip shows of the view.
+        view: what the clip is framed on.
+        picture: (height, width) of the picture in pixels.
+
+    Returns:
+        How long the frame's sides are, as a share of the view's; and how much of its area is the picture itself, not
+        what lies beyond the edges.
+    """
+    (height, width), seen = view.size, window.matrix(view.size) @ camera
+    middles = (np.arange(_TRIED) + 0.5) / _TRIED - 0.5
+    points = np.stack([*(axis.ravel() for axis in np.meshgrid(width * middles, height * middles)), np.ones(_TRIED**2)])
+    first, last = picture_in_view(view, picture)
+    places = (seen @ points)[:2].T
+    within = ((places >= first) & (places <= last)).all(1)
+    return math.sqrt(np.linalg.det(seen)), float(within.mean())
 
 
 def picture_in_view(view: View, picture: tuple[int, int]) -> np.ndarray:

@@ -23,6 +23,17 @@ OR_CONNECT = f"{PAINT}, or connect Subject Mask."
 NO_ALPHA = f"(64×64, what Load Image gives for a picture without a mask): {PAINT}"
 NO_MOTION = "No motion acts: the base makes one of its camera moves, which the seed chooses."
 NOISE = "below 0 a motion is not reversed, the clip stands still or breaks into noise. Take the opposite motion."
+STILL = (
+    "The mask of jump_masked marks nothing that moves: it should be white on all of one subject, and black around it."
+)
+BOX = (
+    "The mask of jump_masked is a box: what it holds beside the subject moves, too. Refine it by Subject Mask, by the "
+    "command mask with --box and --grabcut, or by drawing."
+)
+BENDS = (
+    "With the mask of jump_masked nothing is left beside the subject for it to move over, so the picture bends: mark "
+    "the subject alone, or invert the mask."
+)
 BACK = "put it back, or choose another one (R refreshes menus)."
 
 ANIMATING = [
@@ -155,7 +166,7 @@ ANIMATING = [
     Mistake(
         "a masked motion at another weight than 1",
         lambda artist: artist.sample(bound("jump_masked", mask(), weight=0.5)),
-        note="jump_masked runs at the weight 0.5; masked motions are made for 1.",
+        note=f"jump_masked runs at the weight 0.5; masked motions are made for 1.\n{STILL}",
     ),
     Mistake(
         "an end that is not after the start",
@@ -220,13 +231,13 @@ ANIMATING = [
     Mistake(
         "a mask of another size than the picture",
         lambda artist: artist.sample(bound("jump_masked", mask(32, 32))),
-        note="The mask of jump_masked was scaled from 32×32 to the picture's 64×64.",
+        note=f"{BOX}\nThe mask of jump_masked was scaled from 32×32 to the picture's 64×64.",
     ),
     Mistake(
         "a mask of another aspect than the picture",
         lambda artist: artist.sample(bound("jump_masked", mask(32, 96))),
-        note="The mask of jump_masked was stretched, which shifts it off its subject, from 96×32 to the picture's "
-        "64×64.",
+        note=f"{BOX}\nThe mask of jump_masked was stretched, which shifts it off its subject, from 96×32 to the "
+        "picture's 64×64.",
     ),
     Mistake(
         "a mask that shrinks to nothing before it is bound",
@@ -237,8 +248,8 @@ ANIMATING = [
     Mistake(
         "a mask of what is cropped off",
         lambda artist: artist.sample(bound("jump_masked", mask(64, 256, share=0.2)), picture(64, 256), **SQUARE),
-        note="The picture was centre-cropped 256×64 to 64×64.\nThe mask of jump_masked shows nothing that is left at "
-        "64×64, so it is taken for the whole frame.",
+        note=f"{BENDS}\nThe picture was centre-cropped 256×64 to 64×64.\nThe mask of jump_masked shows nothing that is "
+        "left at 64×64, so it is taken for the whole frame.",
     ),
     # Pictures
     Mistake(

@@ -85,7 +85,10 @@ def _add_time(command: argparse.ArgumentParser) -> None:
     time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
     time.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip in frames, in place of --duration")
     time.add_argument(
-        "--easing", choices=EASINGS, default="linear", help="how the speed changes on the way (default: linear)"
+        "--easing",
+        choices=EASINGS,
+        default="linear",
+        help="how the speed changes on the way; with --loop all but linear slow down at both turns (default: linear)",
     )
     time.add_argument("--loop", action="store_true", help="there and back, to be repeated without a seam")
 

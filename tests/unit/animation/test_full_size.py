@@ -2,8 +2,10 @@
 
 import gc
 import math
+import warnings
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +51,12 @@ def square(height: int, width: int) -> Tensor:
     mask = torch.zeros(height, width)
     mask[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = 1
     return mask
+
+
+def disc(height: int, width: int) -> Tensor:
+    """A round mask (H, W) of the middle."""
+    y, x = torch.meshgrid(torch.linspace(-2, 2, height), torch.linspace(-2, 2, width), indexing="ij")
+    return (x.square() + y.square() < 1).float()
 
 
 def output(base: Base, picture: Tensor, *motions: Motion, **options: Any) -> FullSize:
@@ -291,6 +299,71 @@ def test_a_small_window_is_told_and_a_smaller_one_refused(base: Base) -> None:
         output(base, smooth(96, 128), timing=Timing(duration=15)).render(pan(speed=2.2), {})
 
 
+def closer(frames: int = 16, factor: float = 0.5) -> Sampled:
+    """A camera whose view shrinks, or grows, by a factor over the clip, at constant speed of its logarithm."""
+    places = torch.stack(torch.meshgrid(torch.arange(64) - 31.5, torch.arange(64) - 31.5, indexing="xy"))
+    scale = factor ** (torch.arange(frames) / (frames - 1))
+    return Sampled(torch.zeros(1, 1, frames, 1, 1), ((scale - 1)[:, None, None, None] * places)[None])
+
+
+def test_a_camera_that_goes_on_until_little_is_seen_is_told(base: Base) -> None:
+    """The base's 15 steps of 1/8 s make a view of half the size, or go on by the share of it that is given."""
+
+    def lost(sampled: Sampled, duration: float, **options: Any) -> list[str]:
+        made = output(base, smooth(96, 128), size=(24, 32), timing=Timing(fps=8, duration=duration), **options)
+        return [note for note in made.render(sampled, {})[1] if note.startswith("After")]
+
+    close = "the camera is so close that less than a quarter of the picture's width and height is seen"
+    beyond = "less than a quarter of what the clip shows is the picture, the rest is made up from its edges"
+    for edges in ("inside", "mirror"):
+        assert lost(closer(), 3.875, edges=edges) == []
+        assert lost(closer(), 5, edges=edges) == [f"After 3.9 s {close}: a shorter clip ends before."]
+    # 48 of 64 pixels are reached at frame 30 when 1.6 a frame are gone, and passed at frame 31.
+    assert lost(pan(speed=1.6), 3.75, edges="mirror") == []
+    for duration in (4, 40):
+        found = lost(pan(speed=1.6), duration, edges="mirror")
+        assert found == [f"After 3.9 s {beyond}: a shorter clip ends before."]
+
+
+@pytest.mark.parametrize("marked", ["all", "nearly all", "nothing", "scraps", "box", "turned box", "disc"])
+def test_a_mask_that_does_not_mark_a_subject_alone_is_told(base: Base, jump: MIVAAdapter, marked: str) -> None:
+    y, x = torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")
+    masks = {
+        "all": torch.ones(96, 96),
+        "nearly all": (y + x > 10).float(),
+        "nothing": torch.zeros(96, 96),
+        "scraps": ((y + x) % 8 < 5).float() * (y < 8),
+        "box": square(96, 96),
+        "turned box": ((y - 48).abs() + (x - 48).abs() < 25).float(),
+        "disc": disc(96, 96),
+    }
+    bends = "With the mask of hop nothing is left beside the subject for it to move over, so the picture bends: "
+    told = {
+        "all": bends,
+        "nearly all": bends,
+        "nothing": bends,
+        "scraps": "The mask of hop marks nothing that moves: ",
+        "box": "The mask of hop is a box: what it holds beside the subject moves, too. ",
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The mask of hop is empty", MIVAWarning)
+        made = output(base, smooth(96, 96), Motion(jump, mask=masks[marked], name="hop"))
+    notes = made.render(bulging(), {})[1]
+    assert len(notes) == (marked in told) and all(note.startswith(told[marked]) for note in notes)
+    idle = output(base, smooth(96, 96), Motion(jump, 0.0, mask=square(96, 96), name="hop"))
+    assert idle.render(bulging(), {})[1] == []
+
+
+def test_of_a_tiny_picture_a_larger_one_shows_more(base: Base) -> None:
+    """Sampling keeps off its edges by three pixels on each side, of 16 more than a third."""
+    for side, told in (
+        (96, []),
+        (16, ["That is little of it: a shorter clip shows more, and so does a larger picture."]),
+    ):
+        notes = output(base, smooth(side, side), size=(96, 96)).render(closer(factor=1.37), {})[1]
+        assert [note for note in notes if note.startswith("That")] == told
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -306,11 +379,25 @@ def test_a_small_window_is_told_and_a_smaller_one_refused(base: Base) -> None:
 def test_what_goes_on_after_the_motion_is_told(
     base: Base, jump: MIVAAdapter, options: dict[str, Any], told: bool
 ) -> None:
-    still, subject = torch.rand(64, 64, 3), Motion(jump, mask=square(64, 64), name="jump")
-    goes_on = "The motion lasts 2 s: after that the camera goes on at its speed"
-    assert output(base, still, **options).remarks == ((f"{goes_on}.",) if told else ())
-    subjects = (f"{goes_on}, and what subjects do runs back and forth.",) if told else ()
-    assert output(base, still, subject, **options).remarks == subjects
+    """Of what moves alone: a camera, a subject with its mask or without, both, or nothing."""
+    still, subject = smooth(64, 64), Motion(jump, mask=disc(64, 64), name="jump")
+    camera, rising = pan(speed=0.3), bulging()
+    assert camera.flow is not None and rising.flow is not None
+    both = replace(camera, flow=camera.flow + rising.flow)
+
+    def goes_on(sampled: Sampled, *motions: Motion) -> list[str]:
+        notes = output(base, still, *motions, edges="mirror", **options).render(sampled, {})[1]
+        return [note for note in notes if note.startswith("The motion lasts")]
+
+    after, camera_does, subjects_do = (
+        "The motion lasts 2 s: after that",
+        "the camera goes on at its speed",
+        "what subjects do runs back and forth",
+    )
+    assert goes_on(camera) == [f"{after} {camera_does}."] * told
+    assert goes_on(rising) == goes_on(rising, subject) == [f"{after} {subjects_do}."] * told
+    assert goes_on(both, subject) == [f"{after} {camera_does}, and {subjects_do}."] * told
+    assert goes_on(pan(speed=0.0)) == []
 
 
 def bulging() -> Sampled:
@@ -324,7 +411,7 @@ def bulging() -> Sampled:
 def test_subjects_without_a_mask_are_told_and_no_motion_is_accused(
     base: Base, shipped: Callable[..., Motion], jump: MIVAAdapter
 ) -> None:
-    still, masked = smooth(96, 96), Motion(jump, mask=square(96, 96), name="hop")
+    still, masked = smooth(96, 96), Motion(jump, mask=disc(96, 96), name="hop")
     bends = [
         "A part of the picture moves that no mask marks, so its edges bend: take a masked motion, such as jump_masked, "
         "with a mask of the subject, by words, a box or a drawing."

@@ -137,13 +137,24 @@ def test_a_clip_says_what_is_odd_about_it_and_how_its_picture_was_fitted(tiny: B
     still = torch.rand(64, 192, 3)
     clip = animate(tiny, still, [replace(pan, strength=0.0)], replace(quick, size=(64, 144)))
     assert clip.notes == (
-        "No motion acts: the base moves as it likes.",
+        "No motion acts: the base makes one of its camera moves, which the seed chooses.",
         "pan has the weight 0 and does nothing.",
         "144×64 is far from the 64×64 that this base was trained on; it may not move.",
     )
     assert clip.fitting == "centre-cropped 192×64 to 144×64"
-    drawn = animate(tiny.with_drawn_caption(3), still[:, :64], [], quick)
-    assert drawn.notes == ("No motion acts: the base makes one of its camera moves, which the seed chooses.",)
+
+
+def test_without_a_motion_the_seed_draws_a_camera_move_unless_the_base_has_one(tiny: Base) -> None:
+    still, options = torch.rand(64, 64, 3), painted(steps=1, frames=2, seed=4)
+    seeded, another = (tiny.with_drawn_caption(seed) for seed in (4, 5))
+    assert not torch.equal(seeded.text, another.text)
+    clips = [animate(base, still, [], options) for base in (tiny, seeded, another)]
+    assert all(
+        clip.notes == ("No motion acts: the base makes one of its camera moves, which the seed chooses.",)
+        for clip in clips
+    )
+    assert torch.equal(clips[0].frames, clips[1].frames)
+    assert not torch.equal(clips[0].frames, clips[2].frames)
 
 
 def test_a_base_with_captions_moves_by_one_of_them() -> None:

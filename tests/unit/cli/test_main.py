@@ -246,7 +246,10 @@ def test_without_a_motion_the_base_moves_as_the_seed_likes(frames_of: Callable) 
         ((), "No motion acts: the base makes one of its camera moves, which the seed chooses."),
         (("--miva", "pan_left:2"), "pan_left runs at the weight 2; it was trained at 1."),
         (("--miva", "pan_left:3"), "pan_left runs at the weight 3: above 2 a motion turns back, and breaks"),
-        (("--miva", "pan_left:-1"), "pan_left has the weight -1: below 0 a motion is not reversed, the clip breaks"),
+        (
+            ("--miva", "pan_left:-1"),
+            "pan_left has the weight -1: below 0 a motion is not reversed, the clip stands still",
+        ),
         (("--miva", "pan_left", "--size", "144x64"), "144×64 is far from the 64×64 that this base was trained on"),
         (("--miva", "pan_left", "--size", "128x64"), ""),
     ],
@@ -361,7 +364,8 @@ def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> N
         ("--miva pan_left --save-masks", "There are no masks to save"),
         (
             "--miva hop --miva hop --mask hop=subject.png",
-            "A mask is given for 'hop', but the motions are hop (1), hop (2)",
+            "A mask is given for 'hop', but the motions are hop (1), hop (2): "
+            'write --mask "hop (1)=subject.png", for example.',
         ),
         ("--miva hop --mask hop=nowhere.png", "nowhere.png"),
         ("--miva hop --mask hop=mine", "mine is a folder"),
@@ -468,7 +472,10 @@ WRONG = {
         f"fps {fps}": (wrong("cat.png", "clip.mp4", "--fps", fps), f"--fps: '{fps}' is not a number from 1 to 120")
         for fps in ("0", "1000", "-1", "nan", "fast")
     },
-    "fps 60 for a gif": (wrong("cat.png", "clip.gif", "--fps", "60"), "cannot play 60.0 frames"),
+    "fps 60 for a gif": (
+        wrong("cat.png", "clip.gif", "--fps", "60"),
+        "cannot play 60 frames per second: choose at most 50.",
+    ),
     **{
         f"duration {time}": (
             ["animate", "cat.png", "--out", "clip.mp4", "--duration", time],

@@ -6,7 +6,7 @@ import pytest
 from miva_core.errors import MIVAError
 from miva_core.rendering.path import similarity_matrix
 from miva_core.rendering.view import View
-from miva_core.rendering.window import Window, window_inside
+from miva_core.rendering.window import Window, shares_seen, window_inside
 
 SIZE = (60, 90)
 WHOLE = View(SIZE, (0, 0, 120, 180))
@@ -94,3 +94,30 @@ def test_a_window_that_shows_next_to_nothing_is_refused() -> None:
         window_inside(cameras((0, 0, 3.0, 0)), WHOLE, (120, 180))
     with pytest.raises(MIVAError, match="only 0%"):
         window_inside(cameras((9.0, 0, 0, 0)), WHOLE, (120, 180))
+
+
+@pytest.mark.parametrize(
+    ("move", "window", "sides", "area"),
+    [
+        ((0, 0, 0, 0), Window(), 1, 1),
+        ((0, 0, 0.5, 0), Window(), 1, 0.5),
+        ((0, 0, 0.5, -0.5), Window(), 1, 0.25),
+        ((0, 0, -1.5, 0), Window(), 1, 0),
+        ((math.log(0.2), 0, 0, 0), Window(), 0.2, 1),
+        ((math.log(2), 0, 0, 0), Window(), 2, 0.25),
+        ((math.log(0.5), 0.3, 0, 0), Window(0.5, 0.1, 0), 0.25, 1),
+        ((0, math.pi / 2, 0, 0), Window(), 1, 2 / 3),
+    ],
+)
+def test_how_much_is_seen_of_a_picture(
+    move: tuple[float, float, float, float], window: Window, sides: float, area: float
+) -> None:
+    """The picture is 3:2; turned by a quarter it covers a square of the frame."""
+    found = shares_seen(cameras(move)[1], window, WHOLE, (120, 180))
+    assert found == pytest.approx((sides, area), abs=1 / 30)
+
+
+def test_what_was_cut_off_is_seen_as_the_picture() -> None:
+    move, crop = cameras((0, 0, 0.5, 0), size=(60, 60))[1], View((60, 60), (0, 30, 120, 120))
+    assert shares_seen(move, Window(), crop, (120, 180))[1] == pytest.approx(0.5 + 0.25, abs=1 / 30)
+    assert shares_seen(move, Window(), View((60, 60), (0, 0, 120, 120)), (120, 180))[1] == 1
