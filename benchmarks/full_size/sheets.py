@@ -60,7 +60,10 @@ def sheets_section(base: Base, out: Path) -> list[str]:
         (out / sheet.name).write_bytes(content)
         print(f"{sheet.name}: {len(content) // 1000} kB", flush=True)
     rows = [row([f"[{s.name}]({s.name})", s.photograph, " + ".join(s.motions)]) for s in SHEETS]
-    return [f"Frames {', '.join(map(str, SHOWN))} of 16.\n", header("sheet", "photograph", "motions"), *rows]
+    introduction = (
+        f"Frames {', '.join(map(str, SHOWN))} of 16; photographs were chosen so that their subject stays in view.\n"
+    )
+    return [introduction, header("sheet", "photograph", "motions"), *rows]
 
 
 def animated(base: Base, sheet: Sheet) -> list[Tensor]:
