@@ -34,8 +34,8 @@ def introduction(pictures: Sequence[Held]) -> str:
         f"counted from 0. Ideals are filmed from {ROOM}×{ROOM}, of which the run gets the middle; smaller photographs "
         "were enlarged to that, which makes them softer. Cameras are read off a picture whose pixels say where they "
         "are, moved by the same flow. Ideals go at the constant speed that comes nearest to the clip's own, so that "
-        "the distances judge shape, steadiness and sampling, not speed, which stands beside them. The limits within which "
-        "the renderer takes a camera for a constant one were chosen on some of these pictures.\n"
+        "the distances judge shape, steadiness and sampling, not speed, which stands beside them. The limits within "
+        "which the renderer takes a camera for a constant one were chosen on some of these pictures.\n"
     )
 
 
