@@ -25,15 +25,17 @@ from benchmarks.full_size.times import times_section
 from miva_core import load_base
 
 
-def introduction(pictures: Sequence[Held], seeds: int) -> str:
+def introduction(pictures: Sequence[Held]) -> str:
     kinds = [held.kind for held in pictures]
     counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     return (
         "# Clips at full size\n\n"
-        f"`python -m benchmarks.full_size`: {len(pictures)} pictures ({counted}), {seeds} seeds, {SIDE}×{SIDE}, frames "
+        f"`python -m benchmarks.full_size`: {len(pictures)} pictures ({counted}), {SIDE}×{SIDE}, frames "
         f"counted from 0. Ideals are filmed from {ROOM}×{ROOM}, of which the run gets the middle; smaller photographs "
         "were enlarged to that, which makes them softer. Cameras are read off a picture whose pixels say where they "
-        "are, moved by the same flow.\n"
+        "are, moved by the same flow. Ideals go at the constant speed that comes nearest to the clip's own, so that "
+        "the distances judge shape, steadiness and sampling, not speed, which stands beside them. The limits within "
+        "which the renderer takes a camera for a constant one were chosen on some of these pictures.\n"
     )
 
 
@@ -58,7 +60,7 @@ def main() -> None:
     for part in args.parts or PARTS:
         section = measures[part]()
         print("\n".join(section), flush=True)
-        write_section(args.out / "full_size.md", introduction(pictures, args.seeds), part, section)
+        write_section(args.out / "full_size.md", introduction(pictures), part, section)
     print(f"{time.time() - start:.0f} s")
 
 

@@ -13,7 +13,7 @@ from benchmarks.full_size.ideals import FRAMES, ideal_frame
 from benchmarks.full_size.measures import likeness, sharpness, structure
 from benchmarks.full_size.pictures import SIDE, Held
 from benchmarks.full_size.runs import denoised, shipped, staged
-from benchmarks.full_size.tables import gates, header, row, span
+from benchmarks.full_size.tables import gates, header, row, seeded, span
 from miva_core import Clip, Motion
 from miva_core.bases.base import Base
 from miva_core.clips.camera import UNIT_MOVES
@@ -165,7 +165,9 @@ def cameras_section(base: Base, pictures: Sequence[Held], seeds: int) -> list[st
     for move in MOVES:
         scores[move] = move_scores(base, move, pictures, seeds)
         print(camera_row(move, scores[move]), flush=True)
-    return [HEADER, *(camera_row(move, some) for move, some in scores.items()), "", camera_gates([*scores.values()])]
+    introduction = f"{seeded(seeds)}; of the base's own clip, enlarged, the first.\n"
+    rows = [camera_row(move, some) for move, some in scores.items()]
+    return [introduction, HEADER, *rows, "", camera_gates([*scores.values()])]
 
 
 def move_scores(base: Base, move: str, pictures: Sequence[Held], seeds: int) -> MoveScores:

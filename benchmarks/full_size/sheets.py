@@ -45,7 +45,7 @@ SHEETS = (
         ("sway_masked", "jump_masked"),
         {"sway_masked": "miva_lemur_back.png", "jump_masked": "miva_lemur_front.png"},
     ),
-    Sheet("miva_kingfisher.jpg", ("pan_left", "jump_masked"), {"jump_masked": "miva_kingfisher_mask.png"}),
+    Sheet("miva_lemurs.jpg", ("pan_left", "jump_masked"), {"jump_masked": "miva_lemur_front.png"}),
 )
 
 
@@ -60,7 +60,10 @@ def sheets_section(base: Base, out: Path) -> list[str]:
         (out / sheet.name).write_bytes(content)
         print(f"{sheet.name}: {len(content) // 1000} kB", flush=True)
     rows = [row([f"[{s.name}]({s.name})", s.photograph, " + ".join(s.motions)]) for s in SHEETS]
-    return [f"Frames {', '.join(map(str, SHOWN))} of 16.\n", header("sheet", "photograph", "motions"), *rows]
+    introduction = (
+        f"Frames {', '.join(map(str, SHOWN))} of 16; photographs were chosen so that their subject stays in view.\n"
+    )
+    return [introduction, header("sheet", "photograph", "motions"), *rows]
 
 
 def animated(base: Base, sheet: Sheet) -> list[Tensor]:

@@ -13,7 +13,7 @@ from benchmarks.full_size.ideals import SUBJECT_FRAMES, Drawn, draw_subjects, ex
 from benchmarks.full_size.measures import away_from, likeness
 from benchmarks.full_size.pictures import SIDE, Held
 from benchmarks.full_size.runs import denoised, shipped, staged
-from benchmarks.full_size.tables import gates, header, row, span
+from benchmarks.full_size.tables import gates, header, row, seeded, span
 from miva_core import Clip, Motion
 from miva_core.bases.base import Base
 from miva_core.rendering.frame import SceneFrame
@@ -153,7 +153,7 @@ def subjects_section(base: Base, pictures: Sequence[Held], seeds: int) -> list[s
     met["ground bit-equal"] = all(score.ground == 0 for score in clips)
     met["frame 1 is the picture"] = all(score.start == 0 for score in clips)
     introduction = (
-        "The drawn subject goes at the speed that comes nearest to the clip's, pixels of the base's a frame.\n"
+        f"{seeded(seeds)}; the drawn subject has the speed nearest to the run's, pixels of the base a frame.\n"
     )
     rows = [subject_row(motion, some) for motion, some in scores.items()]
     return [introduction, HEADER, *rows, "", gates(met)]

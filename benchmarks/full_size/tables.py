@@ -24,6 +24,10 @@ def span(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
+def seeded(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''} a picture"
+
+
 def gates(met: Mapping[str, bool]) -> str:
     """Which gates are met, in one line."""
     return "Gates: " + "; ".join(f"{name}: {'met' if is_met else '**missed**'}" for name, is_met in met.items()) + "."
