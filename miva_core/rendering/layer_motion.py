@@ -59,12 +59,11 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
         weight = without_uncovered(np.where(mask > _CORE, mask, 0) * inside, own)
         path = subject_path(fit_similarities(flow, weight), camera, weight)
         subjects[name] = LayerMotion(path, kept_residual(flow, _stiff(flow, path, camera), weight))
-    # Beside masked subjects a part of the ground that stands out is what leaks from them.
-    rest = (
-        kept_residual(flow, of_camera, ground)
-        if subjects
-        else ground_residual(flow, of_camera, _stiff(flow, fitted), ground)
-    )
+    if not subjects:
+        rest = ground_residual(flow, of_camera, _stiff(flow, fitted), ground)
+    else:
+        # Beside masked subjects what bends a ground at rest, and a part that stands out, leaks from them.
+        rest = None if camera.at_rest else kept_residual(flow, of_camera, ground)
     return LayerMotion(camera, rest), subjects
 
 
