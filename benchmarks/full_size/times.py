@@ -1,7 +1,6 @@
 """How long clips take from starting Python, and how much memory; and the rendering alone."""
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,13 @@ ROOT = Path(__file__).parents[2]
 SMALL, LARGE = ("512x512", 8, 16), ("1920x1080", 24, 48)
 """Size, frames a second and frames of clips of two seconds."""
 MOTIONS = ("pan_left", "jump_masked")
+
+_PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Runs a command, and prints the peak of its memory."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +100,15 @@ def command_cost(folder: Path, clip: tuple[str, int, int], motion: str) -> Cost:
     command += ["--size", size, "--fps", str(fps), "--frames", str(frames), "--out", str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    # A process counts as its own peak what the one that started it held: so that one is a small one.
+    run = subprocess.run(
+        [sys.executable, "-c", _PEAK, *command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed")
-    return Cost(seconds, mebibytes(usage))
-
-
-def mebibytes(usage: resource.struct_rusage) -> float:
-    """The peak of a process's memory: told in bytes on macOS, in KiB elsewhere."""
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    if run.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {run.stderr}")
+    # Told in bytes on macOS, in KiB elsewhere.
+    return Cost(seconds, int(run.stdout) / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def rendering_seconds(base: Base, motion: str) -> float:
