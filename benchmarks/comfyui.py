@@ -57,7 +57,7 @@ def main() -> None:
         server.stop()
     rows = [
         ("start of ComfyUI until it answers", f"{server.start_seconds:.1f} s", ""),
-        ("first clip, from the prompt to the video", f"{first.seconds:.1f} s", ""),
+        ("first clip, from the prompt to both files", f"{first.seconds:.1f} s", "5 s"),
         ("both together", f"{server.start_seconds + first.seconds:.1f} s", "60 s"),
         ("second clip, another seed", f"{second.seconds:.1f} s", "15 s"),
         (f"memory after {SETTLED} prompts", f"{early / 2**20:.0f} MB", ""),
@@ -70,7 +70,8 @@ def main() -> None:
     RESULTS.write_text(
         f"# The pack in ComfyUI {version()}, on {os.cpu_count()} processor cores\n\n"
         f"`python -m benchmarks.comfyui`, Python {platform.python_version()}. The clip is the workflow "
-        "`1_one_motion`; memory is what the server's process holds.\n\n"
+        "`1_one_motion`, 48 frames of 1024×576, as a video and as an animation; memory is what the server's "
+        "process holds.\n\n"
         f"| what | measured | goal |\n|---|---|---|\n{table}\n\n"
         f"Packages that the import loads: {', '.join(packages) or 'none'}.\n",
         "utf-8",
@@ -79,9 +80,19 @@ def main() -> None:
 
 
 def clip(seed: int) -> Prompt:
-    return animate(seed=seed) | {
+    """The workflow `1_one_motion`, with its two ways to keep a clip."""
+    return animate(seed=seed, width=0, fps=0.0) | {
         "shown": node("CreateVideo", images=["sampler", 0], fps=["sampler", 2]),
         "file": node("SaveVideo", video=["shown", 0], filename_prefix="clip", format="auto", codec="auto"),
+        "animation": node(
+            "SaveAnimatedWEBP",
+            images=["sampler", 0],
+            fps=["sampler", 2],
+            filename_prefix="clip",
+            lossless=False,
+            quality=70,
+            method="fastest",
+        ),
     }
 
 
