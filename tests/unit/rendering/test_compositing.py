@@ -100,11 +100,11 @@ def test_a_subject_that_bends_is_where_its_bend_says() -> None:
 
 @pytest.mark.parametrize("time", [3.5, 6.0])
 def test_subjects_turn_where_their_flow_ends(time: float) -> None:
-    """Three frames, each end held for one: at 3.5 it is on its way back to the second, at 6 the first again."""
+    """Three frames: at 3.5 it is on its way back from the second to the first, at 6 in the third once more."""
     generator = np.random.default_rng(0)
     plate = generator.random((*SIZE, 3), dtype=np.float32)
     subject, layer = sprite(generator, 8, 6, 7, 5)
     layers = Layers(StillGround(plate, plate), {"it": subject}, {"it": layer[..., 3]}, TO_PIXELS, SIZE)
     staging = Staging(SIZE, Window(), shifting(0, 0), {"it": shifting(4, 0)})
-    earlier = {3.5: 1.5, 6.0: 0.0}[time]
+    earlier = {3.5: 0.5, 6.0: 2.0}[time]
     assert np.array_equal(layers.composite(staging, time)[0], layers.composite(staging, earlier)[0])
