@@ -108,7 +108,8 @@ def test_a_picture_becomes_a_clip_and_a_sheet(folder: Path, base: Base) -> None:
     said, errors = run.communicate(timeout=300)
     assert run.returncode == 0, errors
     lines = [line for line in errors.splitlines() if line]
-    assert "2/2" in errors and "48/48" in lines[-1]
+    # Frames that are written within a tenth of a second show no bar.
+    assert "2/2" in errors and ("Writing" not in errors or "48/48" in lines[-1])
     assert all(line.startswith(("Animating", "Writing")) for line in lines)  # the progress bars are alone
     clip, fps = read_at_constant_rate(folder / "clip.mp4")
     assert clip.shape == (48, 64, 96, 3) and fps == 24
