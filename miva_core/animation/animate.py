@@ -22,7 +22,8 @@ from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
 from .decoding import Decoding
 from .full_size import FullSize
-from .mask_guidance import GuidedByMasks, MaskStream, mask_steps
+from .mask_guidance import GuidedByMasks, mask_steps
+from .mask_sequences import MaskStream
 from .motion import Motion, base_for, named
 from .notes import run_notes
 from .options import RunOptions, renders_full
