@@ -1,0 +1,1 @@
+"""Motions in models that ComfyUI itself has loaded. Its modules import ComfyUI's own, so import them in functions."""
