@@ -1,1 +1,1 @@
-"""Motions in models that ComfyUI itself has loaded. Its modules import ComfyUI's own, so import them in functions."""
+"""Motions on ComfyUI's own MODELs. These modules import ComfyUI's at their top: import them inside functions."""
