@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
@@ -11,6 +12,8 @@ from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.diffusion.init_noise import adain
 from ....miva_core.errors import MIVAError
 from .host_protocol import Host
+from .mask_limits import check_masked_run
+from .mask_rows import mask_rows
 from .plan import KEY, Plan
 from .run import Run
 
@@ -34,16 +37,24 @@ class OuterSample:
         self._check(latent)
         picture = guider.model_patcher.model.process_latent_in(plan.picture)
         options = guider.model_options["transformer_options"]  # of this call alone
-        options[KEY] = Run(plan, host, self._backbone, picture)
+        run = options[KEY] = Run(plan, host, self._backbone, picture)
+        if run.masked:
+            check_masked_run(guider, latent, sigmas, plan.frames)
+            run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
         _put_innermost(options["wrappers"])
         # Before the call, since some samplers write into the levels that they are given.
         ends_clean = float(sigmas[-1]) == 0
-        clip = host.to_clips(executor(noise, latent, sampler, sigmas, *rest, **named), 1)
-        if not ends_clean:
-            return host.to_model(clip)
-        clip = clip.clone()
-        clip[:, :, :1] = plan.picture.to(clip)
-        return host.to_model(adain(clip) if plan.adain else clip)
+        ended = executor(noise, latent, sampler, sigmas, *rest, **named)
+        result = self._completed(ended) if ends_clean else ended
+        if plan.record is not None and run.mask_rows is not None:
+            plan.record.fill(result, run.mask_rows.subjects(), (plan.frames - 1) * host.stride + 1)
+        return result
+
+    def _completed(self, ended: Tensor) -> Tensor:
+        """What a sampler has ended with, with the picture itself and AdaIN."""
+        clip = self._host.to_clips(ended, 1).clone()
+        clip[:, :, :1] = self._plan.picture.to(clip)
+        return self._host.to_model(adain(clip) if self._plan.adain else clip)
 
     def _check(self, latent: Tensor) -> None:
         plan = self._plan
@@ -74,4 +85,19 @@ def calc_cond_batch(
     run: Run = options["transformer_options"][KEY]
     # the one value of a step that is read back from the device
     run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
-    return executor(model, conds, x, timestep, options)
+    denoised: list[Tensor] = executor(model, conds, x, timestep, options)
+    run.guide_by_masks()
+    return denoised
+
+
+def prepare_sampling(executor: Any, model: Any, shape: Sequence[int], *rest: Any, **named: Any) -> Any:
+    """PREPARE_SAMPLING: memory is asked for the masks' rows, too."""
+    run: Run = named["model_options"]["transformer_options"][KEY]
+    rows = 1 if run.mask_rows is None else 1 + len(run.mask_rows)
+    return executor(model, [shape[0] * rows, *shape[1:]], *rest, **named)
+
+
+def _seed(rest: Sequence[Any], named: Mapping[str, Any]) -> int:
+    """The seed of a sampling call: behind the mask of what is denoised, the callback and whether a bar is hidden."""
+    seed = named.get("seed", rest[3] if len(rest) > 3 else None)
+    return 0 if seed is None else int(seed)

@@ -105,9 +105,7 @@ def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_fil
     stack = NODES["MIVALoad"].execute(miva_name=path.name, weight=weight, start_percent=0.0, end_percent=1.0)[0]
     size = {"height": SIZE[0], "width": SIZE[1], "length": files.frames, "fit": "crop"}
     apply = NODES["MIVAApply"].execute
-    applied = apply(
-        model=files.model, vae=files.vae, image=picture, mivas=stack, dct_init=False, adain=adain, **size
-    )
+    applied = apply(model=files.model, vae=files.vae, image=picture, mivas=stack, dct_init=False, adain=adain, **size)
     model, positive, negative, latent = (applied[k] for k in range(4))
     result = sample(
         *(model, latent["samples"], positive, negative), steps=files.levels, noise=files.to_native(start), cfg=2.0
