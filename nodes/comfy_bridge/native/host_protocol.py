@@ -50,6 +50,10 @@ class Host(Protocol):
             MIVAError: they cannot, with the reason.
         """
 
+    def prepare(self, model: Any) -> Any:
+        """A MODEL of this kind, made for one run of motions or more: itself, perhaps with something set."""
+        ...
+
     def notes(self, model: Any) -> tuple[str, ...]:
         """What is odd about a MODEL on which motions can act, for who uses it."""
         ...

@@ -39,6 +39,9 @@ class WanHost:
     def check(self, model: Any) -> None:
         pass
 
+    def prepare(self, model: Any) -> Any:
+        return model
+
     def notes(self, model: Any) -> tuple[str, ...]:
         return ()
 
