@@ -12,8 +12,7 @@ from .call_rows import call_for_each_clip, call_with_more
 from .first_frame import clean_places, with_picture
 from .mask_limits import windows_with_masks
 from .mask_rows import MaskRows
-from .plan import KEY
-from .run import Run
+from .run import Run, run_of
 
 _SEEN = 4
 """Channels that tell an image-to-video model which frames of the latents after them it is given."""
@@ -22,7 +21,7 @@ _SEEN = 4
 def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     """DIFFUSION_MODEL: the picture is clean in the batch, and adapters act for this pass alone."""
     call, net = Call(arguments, named), executor.class_obj
-    run: Run = call.options[KEY]
+    run = run_of(call.options)
     clips = len(call.options["cond_or_uncond"])
     frames, window = run.host.to_clips(call.x, clips).shape[2], run.host.window(call.options)
     call = call.with_x(with_picture(run.host, call.x, clips, run.picture, clean_places(window, frames)))

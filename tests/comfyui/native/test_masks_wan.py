@@ -72,17 +72,13 @@ class Subjects:
 
     def by_engine(self) -> Steps:
         drawn = torch.Generator().manual_seed(SEED)
-        starts = {
-            name: torch.randn(1, 16, FRAMES, HEIGHT, WIDTH, generator=drawn) for name in ("clip", *FIRSTS)
-        }
+        starts = {name: torch.randn(1, 16, FRAMES, HEIGHT, WIDTH, generator=drawn) for name in ("clip", *FIRSTS)}
         process, seen = NoiseProcess(self.schedule), Steps()
         with inject(self.wan.reference, **self.adapters) as injection:
             injection.set_weights(**STRENGTHS)
             streams = {n: MaskStream(FIRSTS[n], self.x1[n], starts[n], self.readouts[n]) for n in FIRSTS}
             predictor = ModelPredictor(self.wan.reference, self.text[0][0], False, torch.float32)
-            guided = GuidedByMasks(
-                predictor, injection, process, self.schedule.timesteps, streams, mask_steps(STEPS)
-            )
+            guided = GuidedByMasks(predictor, injection, process, self.schedule.timesteps, streams, mask_steps(STEPS))
 
             def see(step: int, steps: int, now: loop.Sampled) -> None:
                 seen.clips.append(now.latents.clone())
@@ -98,8 +94,12 @@ class Subjects:
             planned(adapter, (STRENGTHS | strengths)[name], name=name) for name, adapter in self.adapters.items()
         ]
         motions = [
-            replace(motion, mask=PlannedMask(FIRSTS[motion.name], unscaled(self.x1[motion.name]), self.readouts[motion.name]))
-            if motion.name in FIRSTS else motion
+            replace(
+                motion,
+                mask=PlannedMask(FIRSTS[motion.name], unscaled(self.x1[motion.name]), self.readouts[motion.name]),
+            )
+            if motion.name in FIRSTS
+            else motion
             for motion in motions
         ]
         case = Case.of("wan", self.wan.model, self.wan.reference, self.wan.backbone)
@@ -108,7 +108,12 @@ class Subjects:
     def by_comfyui(self, **settings: Any) -> Steps:
         model, seen, runs = self.applied(), Steps(), []
         model.add_wrapper_with_key(
-            "sampler_sample", "test", lambda executor, guider, *a, **k: (runs.append(guider.model_options["transformer_options"]["miva"]), executor(guider, *a, **k))[1]
+            "sampler_sample",
+            "test",
+            lambda executor, guider, *a, **k: (
+                runs.append(guider.model_options["transformer_options"]["miva"]),
+                executor(guider, *a, **k),
+            )[1],
         )
 
         def see(step: int, x0: Tensor, x: Tensor, steps: int) -> None:
@@ -116,7 +121,12 @@ class Subjects:
             seen.masks.append(dict(runs[0].mask_rows.masks))
 
         ended = sample(
-            model, torch.zeros(1, 16, FRAMES, HEIGHT, WIDTH), self.text, steps=self.schedule.sigmas, callback=see, **settings
+            model,
+            torch.zeros(1, 16, FRAMES, HEIGHT, WIDTH),
+            self.text,
+            steps=self.schedule.sigmas,
+            callback=see,
+            **settings,
         )
         seen.end = model.get_model_object("latent_format").process_in(ended)
         return seen
@@ -126,6 +136,18 @@ class Subjects:
 def test_masked_motions_are_those_of_the_engine(wan: SmallWan, name: str) -> None:
     subjects = Subjects(wan, CONFIGS[name])
     expected, got = subjects.by_engine(), subjects.by_comfyui()
-    print(name, "x0", [f"{error(a,b):.0e}" for a,b in zip(got.clips, expected.clips, strict=True)], "end", f"{error(got.end, expected.end):.1e}")
-    print("masks", [f"{max((a[n]-b[n]).abs().max().item() for n in FIRSTS):.0e}" for a,b in zip(got.masks, expected.masks, strict=True)])
+    print(
+        name,
+        "x0",
+        [f"{error(a, b):.0e}" for a, b in zip(got.clips, expected.clips, strict=True)],
+        "end",
+        f"{error(got.end, expected.end):.1e}",
+    )
+    print(
+        "masks",
+        [
+            f"{max((a[n] - b[n]).abs().max().item() for n in FIRSTS):.0e}"
+            for a, b in zip(got.masks, expected.masks, strict=True)
+        ],
+    )
     assert error(got.end, expected.end) < 2e-5
