@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor
 
 from ..miva_core.animation.masks import fit_masks, picture_masks
 from ..miva_core.animation.motion import Motion, named
-from ..miva_core.animation.readout import fit_readout
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
+from .comfy_bridge.native.mask_preparation import prepare_mask
 from .comfy_bridge.native.plan import PlannedMask, PlannedMotion
-from .comfy_bridge.native_vae import encode_picture, encoder, last_picture
+from .comfy_bridge.native_vae import encode_picture, last_picture
 from .kept_adapters import KeptAdapters, LoadedAdapter
 from .masks import pictures_of
 from .native_clip import NativeClip
 from .sockets import MivaStack
 
+Fit = Literal["crop", "pad"]
 _ADAPTERS = KeptAdapters()
 
 
@@ -36,7 +38,7 @@ class FirstFrame:
     fitting: str = ""
 
     @classmethod
-    def of_image(cls, image: Tensor, vae: Any, clip: NativeClip, fit: Literal["crop", "pad"]) -> "FirstFrame":
+    def of_image(cls, image: Tensor, vae: Any, clip: NativeClip, fit: Fit) -> "FirstFrame":
         """Fit a picture to the clip, and encode it.
 
         Args:
@@ -101,14 +103,9 @@ def planned(
 
 
 def planned_masks(
-    motions: Mapping[str, Motion],
-    first: FirstFrame,
-    clip: NativeClip,
-    model: Any,
-    vae: Any,
-    fit: Literal["crop", "pad"],
+    motions: Mapping[str, Motion], first: FirstFrame, clip: NativeClip, model: Any, vae: Any, fit: Fit
 ) -> dict[str, PlannedMask]:
-    """Encode the masks of motions as pictures, and fit what reads them off their latents again.
+    """Prepare the masks of motions for runs.
 
     A `MIVAWarning` tells what was done to a mask of another size than the picture.
 
@@ -120,10 +117,5 @@ def planned_masks(
         vae: its VAE.
         fit: how masks are fitted, as the picture is.
     """
-    encode = encoder(model, vae)
-    planned: dict[str, PlannedMask] = {}
-    for name, mask in fit_masks(picture_masks(motions, first.picture), clip.size, fit).items():
-        picture = mask[..., None].expand(-1, -1, 3)
-        readout = fit_readout(encode, encode(picture), mask)
-        planned[name] = PlannedMask(mask, encode_picture(vae, picture), readout)
-    return planned
+    fitted = fit_masks(picture_masks(motions, first.picture), clip.size, fit)
+    return {name: prepare_mask(model, partial(encode_picture, vae), mask) for name, mask in fitted.items()}
