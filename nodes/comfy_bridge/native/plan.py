@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ....miva_core.adapters.adapter import MIVAAdapter
-from ....miva_core.attention.strength import Strength
-from ....miva_core.diffusion.init_noise import NoiseInit
 from ....miva_core.errors import MIVAError
 
 if TYPE_CHECKING:
+    from ....miva_core.adapters.adapter import MIVAAdapter
     from ....miva_core.animation.readout import LinearReadout
+    from ....miva_core.attention.strength import Strength
+    from ....miva_core.diffusion.init_noise import NoiseInit
 
 KEY = "miva"
 """Of wrappers, additional models and attachments of a MODEL, and of the run in `transformer_options`."""
