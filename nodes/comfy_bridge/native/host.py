@@ -6,9 +6,10 @@ from typing import Any
 
 from ....miva_core.errors import MIVAError
 from .host_protocol import Host, network_of
+from .unet_host import UNetHost
 from .wan_host import WanHost
 
-HOSTS: tuple[Host, ...] = (WanHost(),)
+HOSTS: tuple[Host, ...] = (WanHost(), UNetHost())
 """All kinds of MODEL that motions act on."""
 
 
