@@ -56,9 +56,9 @@ class MIVALoadBase(io.ComfyNode):
             node_id="MIVALoadBase",
             display_name="Load MIVA Base",
             category="MIVA",
-            description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in one needs no download "
-            "and no graphics card, and its clips have the picture's own size. There is no prompt. Wan and Stable "
-            "Diffusion 1.5 as ComfyUI itself loads them take motions by Apply MIVA.",
+            description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in one needs no "
+            "download and no graphics card, and its clips have the picture's own size. There is no prompt. Wan and "
+            "Stable Diffusion 1.5 as ComfyUI itself loads them take motions by Apply MIVA.",
             search_aliases=["miva", "image to video", "animatediff loader", "wan loader", "animate picture", "i2v"],
             inputs=[
                 io.DynamicCombo.Input(
