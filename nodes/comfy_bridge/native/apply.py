@@ -26,7 +26,8 @@ def apply_plan(model: Any, plan: Plan) -> Any:
     Raises:
         MIVAError: motions cannot act on it, or it has motions for another picture or clip.
     """
-    host, clone = find_host(model), model.clone()
+    host = find_host(model)
+    clone = host.prepare(model.clone())
     plan = plan.after(clone.get_attachment(KEY))
     wrappers = {
         WrappersMP.OUTER_SAMPLE: OuterSample(plan, host, host.backbone(model)),

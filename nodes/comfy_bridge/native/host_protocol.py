@@ -51,6 +51,10 @@ class Host(Protocol):
         """
         ...
 
+    def prepare(self, model: Any) -> Any:
+        """A MODEL of this kind, made for one run of motions or more: itself, perhaps with something set."""
+        ...
+
     def notes(self, model: Any) -> tuple[str, ...]:
         """What is odd about a MODEL on which motions can act, for who uses it."""
         ...

@@ -62,6 +62,9 @@ class WanHost:
                 "2.2 14B."
             )
 
+    def prepare(self, model: Any) -> Any:
+        return model
+
     def notes(self, model: Any) -> tuple[str, ...]:
         net, notes = network_of(model), []
         if net.in_dim != net.out_dim:
