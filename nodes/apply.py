@@ -159,7 +159,7 @@ class MIVAApply(io.ComfyNode):
         notes = _notes(list(motions.values()), positive is not None or negative is not None, clip)
         fitting = [f"The picture was {first.fitting}."] if first.fitting else []
         lines = [*notes, *host.notes(model), *fitting, *warned, f"{clip.length} frames of {format_size(clip.size)}."]
-        silence = [[torch.zeros(host.text), {}]]
+        silence = [[torch.zeros(1, *host.text), {}]]
         return io.NodeOutput(
             apply_plan(model, plan),
             positive or silence,

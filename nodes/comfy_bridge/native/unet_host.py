@@ -32,7 +32,7 @@ class UNetHost:
     stride = 1
     scale = 8
     channels = 4
-    text = (1, 77, 768)
+    text = (77, 768)
     prepends = False
 
     def owns(self, net: nn.Module) -> bool:
