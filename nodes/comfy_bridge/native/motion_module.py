@@ -84,10 +84,15 @@ def motion_networks(model: Any) -> list[nn.Module]:
     ]
 
 
+def positions_of(network: nn.Module) -> int:
+    """How many frames a motion module has positions for."""
+    encoder: Any = next(module.pos_encoder for module in network.modules() if hasattr(module, "pos_encoder"))
+    return int(encoder.pe.shape[1])
+
+
 def pools_all_norms(network: nn.Module) -> bool:
     """Whether AnimateDiff-Evolved runs it with all norms of the U-Net over all frames, as it does version 1."""
-    positions: Any = next(module.pos_encoder for module in network.modules() if hasattr(module, "pos_encoder"))
-    layout = MotionLayout(positions.pe.shape[1], getattr(network, "mid_block", None) is not None)
+    layout = MotionLayout(positions_of(network), getattr(network, "mid_block", None) is not None)
     return layout.pools_frames and not isinstance(network, MotionNetwork)
 
 

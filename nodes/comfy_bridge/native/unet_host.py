@@ -16,7 +16,7 @@ from .call import Call
 from .forwards import with_forwards
 from .host_protocol import core_window, not_called
 from .installer import NativeInstaller
-from .motion_module import motion_networks, pools_all_norms, with_scaled_linear_betas
+from .motion_module import motion_networks, pools_all_norms, positions_of, with_scaled_linear_betas
 from .unet_layout import TWO_MOTION_MODELS, describe_native_unet, is_sd15, temporal_attentions
 from .unet_patches import SpatialPatches
 from .unet_port import TemporalSite
@@ -58,6 +58,10 @@ class UNetHost:
 
     def notes(self, model: Any) -> tuple[str, ...]:
         return ()
+
+    def longest(self, model: Any) -> int | None:
+        (network,) = motion_networks(model)
+        return positions_of(network)
 
     def backbone(self, model: Any) -> Backbone:
         (network,) = motion_networks(model)
