@@ -13,7 +13,13 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SHOTS = Path(os.environ.get("COMFYUI_SHOTS", "out/comfyui"))
 """Where screenshots are put for a person to look at."""
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.VueNodes.Enabled": False}
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.VueNodes.Enabled": False,
+    # Or else texts are left out where a large graph is drawn small.
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+}
 _WATCH = """() => {
   window.__run = {status: null, error: null};
   for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])

@@ -212,7 +212,7 @@ The same noise also works in ComfyUI's own *SamplerCustomAdvanced*, with any vid
                     width=300,
                 )
             },
-            *outputs("start_noise", "sampler on", ("stitch", "IMAGE")),
+            *outputs("start_noise", ("stitch", "IMAGE"), ("sampler on", "fps")),
         ],
         ("sampler on", "frames"),
     ),

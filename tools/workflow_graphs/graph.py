@@ -17,6 +17,7 @@ class Node:
         room: pixels to leave free below it, by which it grows when it has run.
         late: whether it is made after all that are not, as a node that came to the workflow later: ids count up, and
             those of the others stay.
+        bypassed: whether what comes in goes on as it is, as if it were not there.
         models: links for the missing-model dialog.
     """
 
@@ -28,6 +29,7 @@ class Node:
     height: int = 0
     room: int = 0
     late: bool = False
+    bypassed: bool = False
     models: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -38,7 +40,9 @@ class Graph:
     Attributes:
         columns: from left to right, each its nodes by name, from top to bottom. Links run to the right.
         shown: the node and output whose frames its thumbnail is made of; None where it needs models that are not here.
+        groups: titles of frames around nodes, each with the names of its nodes.
     """
 
     columns: list[dict[str, Node]]
     shown: tuple[str, str] | None
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)

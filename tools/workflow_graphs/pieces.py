@@ -4,10 +4,12 @@ import re
 from typing import Any
 
 from .graph import Node
-from .model_files import CHECKPOINT, CHECKPOINT_LINK, MOTION_MODULE, MOTION_MODULE_LINK
+from .model_files import CHECKPOINT, MOTION_MODULE
 
 TINY = "tiny (built in)"
 AD = "SD 1.5 + AnimateDiff"
+Link = tuple[str, str]
+"""A node and one of its outputs, by name."""
 
 
 def note(text: str, height: int) -> Node:
@@ -22,8 +24,8 @@ def load_base(**chosen: str) -> Node:
 
 
 def load_sd15(room: int = 0) -> Node:
-    files = {"base": AD, "base.checkpoint": CHECKPOINT, "base.motion_module": MOTION_MODULE}
-    return Node("MIVALoadBase", files, width=400, room=room, models=[CHECKPOINT_LINK, MOTION_MODULE_LINK])
+    files = {"base": AD, "base.checkpoint": CHECKPOINT["name"], "base.motion_module": MOTION_MODULE["name"]}
+    return Node("MIVALoadBase", files, width=400, room=room, models=[CHECKPOINT, MOTION_MODULE])
 
 
 def load_miva(name: str, weight: float = 1.0) -> Node:
@@ -58,35 +60,22 @@ def miva_sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
     return Node("MIVASampler", widgets, links, width=340, room=330)
 
 
-def outputs(name: str, sampler: str = "sampler", frames: tuple[str, str] | None = None) -> tuple[dict[str, Node], ...]:
-    """The nodes that make files of a sampler's frames, in two columns: one that plays by itself, and a video."""
-    prefix, links = f"MIVA/{name}", {"images": frames or (sampler, "frames"), "fps": (sampler, "fps")}
+def outputs(
+    name: str, frames: Link = ("sampler", "frames"), fps: Link | float = ("sampler", "fps")
+) -> tuple[dict[str, Node], dict[str, Node]]:
+    """The nodes that make files of frames, in two columns: one that plays by itself, and a video."""
+    prefix = f"MIVA/{name}"
+    links, widgets = {"images": frames}, {}
+    if isinstance(fps, tuple):
+        links["fps"] = fps
+    else:
+        widgets["fps"] = fps
     small = {"filename_prefix": prefix, "lossless": False, "quality": 70, "method": "fastest"}
     return {
-        "video": Node("CreateVideo", {}, links, width=260),
+        "video": Node("CreateVideo", widgets, links, width=260),
         # It grows in Nodes 2.0 alone; elsewhere its animation is as large as the room that it has.
-        "animation": Node("SaveAnimatedWEBP", small, links, width=320, height=360, room=60, late=True),
+        "animation": Node("SaveAnimatedWEBP", small | widgets, links, width=320, height=360, room=60, late=True),
     }, {"file": Node("SaveVideo", {"filename_prefix": prefix}, {"video": ("video", "VIDEO")}, width=320, room=400)}
-
-
-def training(chosen: dict[str, Any], picture: str) -> dict[str, Node]:
-    """A training, and beside it the picture on which its motion is then used."""
-    links = {"model": ("base", "model"), "dataset": ("clips", "dataset")}
-    return {
-        # Room for the samples and the curve that it shows while it learns.
-        "train": Node("MIVATrain", chosen, links, width=360, room=330),
-        "picture": load_picture(picture),
-        "clip": preview(("clips", "preview"), "One of the clips"),
-    }
-
-
-def trained(name: str) -> dict[str, Node]:
-    """What is done with a motion that has been learnt."""
-    return {
-        "sampler": miva_sampler(("train", "mivas"), 1),
-        "save": Node("MIVASave", {"filename_prefix": name}, {"mivas": ("train", "mivas")}, room=80),
-        "samples": preview(("train", "samples"), "What it has learnt"),
-    }
 
 
 BUILT_IN = """
