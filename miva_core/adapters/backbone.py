@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["sa", "ca", "ta"]
 
@@ -44,6 +44,7 @@ class Backbone:
         time_id: canonical name of the module whose output is the time embedding, see `Site.id`.
         time_path: dotted name of that module in the model at hand, see `Site.path`.
         time_dim: width d_t of that embedding.
+        latent_space: name of the latents that it denoises, where a family has several; empty for the family's first.
         revision: name of the weights, where adapters fit just these; empty for bases whose fine-tunes share adapters.
     """
 
@@ -52,13 +53,17 @@ class Backbone:
     time_id: str
     time_path: str = field(compare=False)
     time_dim: int
+    latent_space: str = ""
     revision: str = field(default="", compare=False)
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits, equal for two bases of the same structure and revision."""
+        """Twelve hex digits, equal for two bases of the same structure, latent space and revision."""
         sites = [[site.id, site.kind, site.dim, site.heads] for site in self.sites]
-        description = [self.family, self.time_id, self.time_dim, sites]
+        description: list[Any] = [self.family, self.time_id, self.time_dim, sites]
+        # What is empty leaves no trace, so that files from before it was there keep their fingerprints.
+        if self.latent_space:
+            description.append({"latent_space": self.latent_space})
         if self.revision:
             description.append(self.revision)
         return hashlib.sha256(json.dumps(description).encode()).hexdigest()[:12]

@@ -39,8 +39,9 @@ COMFYUI = {
 }
 """What the modules of ComfyUI are called."""
 BRIDGE, NODE_API = ("nodes.comfy_bridge",), "comfy_api.v0_0_2"
-OF_ONE_BASE = ("miva_core.bases", "miva_core.convert")
-"""What may know a base by its name; `convert` reads research checkpoints, which are of one base each."""
+OF_ONE_BASE = ("miva_core.bases", "miva_core.convert", "nodes.comfy_bridge.native")
+"""What may know a base by its name; `convert` reads research checkpoints, and `native` holds the networks of another
+program, which are of one base each."""
 KNOW_DIFFUSERS = ("miva_core.bases", "miva_core.training.gradient_checkpointing")
 """What of the engine may know the library whose models most bases are; its switch for gradients is one of theirs."""
 

@@ -1,7 +1,8 @@
 """Where a Stable Diffusion U-Net with motion modules is adapted."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ...adapters.backbone import Backbone, Kind, Site
@@ -9,6 +10,26 @@ from ...errors import MIVAError
 
 _SPATIAL = re.compile(r"\.attentions\.\d+\.transformer_blocks\.\d+\.(attn[12])$")
 _TEMPORAL = re.compile(r"\.motion_modules\.\d+\.transformer_blocks\.\d+\.attn[12]$")
+_TIME = "time_embedding"
+
+
+@dataclass(frozen=True)
+class Level:
+    """A resolution of a U-Net.
+
+    Args:
+        width: of its tokens.
+        heads: attention heads of every attention there.
+        attends: whether it has spatial attention; its motion modules are there in any case.
+    """
+
+    width: int
+    heads: int
+    attends: bool = True
+
+
+SD15_LEVELS = (Level(320, 8), Level(640, 8), Level(1280, 8), Level(1280, 8, attends=False))
+"""Those of Stable Diffusion 1.5, the finest first."""
 
 
 def describe_unet(model: Any) -> Backbone:
@@ -27,8 +48,36 @@ def describe_unet(model: Any) -> Backbone:
     sites = tuple(_unet_sites(model))
     if not any(site.kind == "ta" for site in sites):
         raise MIVAError("This UNetMotionModel has no motion modules; load an AnimateDiff motion module into it.")
-    time_module = "time_embedding"
-    return Backbone("animatediff", sites, time_module, time_module, model.time_embedding.linear_2.out_features)
+    return Backbone("animatediff", sites, _TIME, _TIME, model.time_embedding.linear_2.out_features)
+
+
+def unet_backbone(levels: Sequence[Level] = SD15_LEVELS, layers: int = 2, *, middle_motion: bool) -> Backbone:
+    """The attention sites of a Stable Diffusion U-Net with motion modules, by the names of diffusers.
+
+    Args:
+        levels: its resolutions, the finest first.
+        layers: ResNets of each level on the way down; on the way up there is one more.
+        middle_motion: whether there is a motion module in the middle, as AnimateDiff v2 has.
+    """
+    sites = [site for i, level in enumerate(levels) for site in _block_sites(f"down_blocks.{i}", level, layers)]
+    for i, level in enumerate(reversed(levels)):
+        sites.extend(_block_sites(f"up_blocks.{i}", level, layers + 1))
+    middle = Level(levels[-1].width, levels[-1].heads)
+    sites.extend(_block_sites("mid_block", middle, 1, motion=middle_motion))
+    return Backbone("animatediff", tuple(sites), _TIME, _TIME, 4 * levels[0].width)
+
+
+def _block_sites(block: str, level: Level, layers: int, motion: bool = True) -> Iterator[Site]:
+    lists: dict[str, tuple[Kind, Kind]] = {}
+    if level.attends:
+        lists["attentions"] = "sa", "ca"
+    if motion:
+        lists["motion_modules"] = "ta", "ta"
+    for modules, kinds in lists.items():
+        for layer in range(layers):
+            for number, kind in enumerate(kinds, 1):
+                path = f"{block}.{modules}.{layer}.transformer_blocks.0.attn{number}"
+                yield Site(path, path, kind, level.width, level.heads)
 
 
 def _unet_sites(model: Any) -> Iterator[Site]:

@@ -2,31 +2,43 @@
 
 from typing import Any
 
-from ...adapters.backbone import Backbone, Kind, Site
+from ...adapters.backbone import Backbone, Site
 from ...errors import MIVAError
+
+_FIRST_CHANNELS = 16
+"""Channels of the latents of Wan 2.1, which the 14B models of Wan 2.2 share."""
 
 
 def describe_wan(model: Any) -> Backbone:
     """The attention sites of diffusers' `WanTransformer3DModel`, text-to-video, in any size.
 
-    Its self-attention spans space and time, so there are no temporal sites.
-
     Raises:
         MIVAError: it is an image-to-video model, or its patches hold several frames.
     """
-    if model.config.image_dim is not None:
+    config = model.config
+    if config.image_dim is not None or config.in_channels != config.out_channels:
         raise MIVAError("This is an image-to-video Wan model; use the text-to-video one, which adapters start from.")
-    frames_per_patch, _, _ = model.config.patch_size
-    if frames_per_patch != 1:
-        raise MIVAError(f"This Wan model has patches of {model.config.patch_size}, expected one frame to a patch.")
+    if config.patch_size[0] != 1:
+        raise MIVAError(f"This Wan model has patches of {config.patch_size}, expected one frame to a patch.")
+    heads = config.num_attention_heads
+    return wan_backbone(heads * config.attention_head_dim, heads, config.num_layers, config.out_channels)
+
+
+def wan_backbone(dim: int, heads: int, blocks: int, latents: int) -> Backbone:
+    """The attention sites of a Wan of some size, by the names of diffusers.
+
+    Its self-attention spans space and time, so there are no temporal sites.
+
+    Args:
+        dim: width of its tokens, and of its time embedding.
+        heads: attention heads of every attention.
+        blocks: number of its blocks.
+        latents: channels of the latents that it makes, which tell Wan's latent spaces apart.
+    """
     sites: list[Site] = []
-    for i, block in enumerate(model.blocks):
-        sites.append(_site(f"blocks.{i}.attn1", "sa", block.attn1))
-        sites.append(_site(f"blocks.{i}.attn2", "ca", block.attn2))
+    for i in range(blocks):
+        sites.append(Site(f"blocks.{i}.attn1", f"blocks.{i}.attn1", "sa", dim, heads))
+        sites.append(Site(f"blocks.{i}.attn2", f"blocks.{i}.attn2", "ca", dim, heads))
     time_module = "condition_embedder.time_embedder"
-    time_dim = model.get_submodule(time_module).linear_2.out_features
-    return Backbone("wan", tuple(sites), time_module, time_module, time_dim)
-
-
-def _site(name: str, kind: Kind, attention: Any) -> Site:
-    return Site(name, name, kind, attention.inner_dim, attention.heads)
+    space = "" if latents == _FIRST_CHANNELS else f"{latents} channels"
+    return Backbone("wan", tuple(sites), time_module, time_module, dim, space)

@@ -1,0 +1,30 @@
+"""Which kind of MODEL is at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....miva_core.errors import MIVAError
+from .host_protocol import Host
+from .wan_host import WanHost
+
+HOSTS: tuple[Host, ...] = (WanHost(),)
+"""All kinds of MODEL that motions act on."""
+
+
+def find_host(model: Any) -> Host:
+    """The kind of a MODEL.
+
+    Raises:
+        MIVAError: motions cannot act on it, with the reason.
+    """
+    net = model.get_model_object("diffusion_model")
+    for host in HOSTS:
+        if host.owns(net):
+            host.check(model)
+            return host
+    kinds = " and on ".join(host.name for host in HOSTS)
+    raise MIVAError(
+        f"Apply MIVA works on {kinds}, but this MODEL is a {type(model.model).__name__}: load another model, or use "
+        "MIVA Sampler with a base of Load MIVA Base."
+    )
