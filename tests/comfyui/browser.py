@@ -1,5 +1,6 @@
 """ComfyUI's own frontend in a headless Chromium."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +132,10 @@ class Page:
             ".forEach(n => { n.widgets.find(w => w.name === name).value = value; })",
             [kind, widget, value],
         )
+
+    def prompt(self) -> dict[str, Any]:
+        """What would be sent to the server."""
+        return json.loads(self._page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
 
     def queue(self, timeout: float = 300) -> tuple[str, str | None]:
         """Press Run and wait: "success", "error", "interrupted" or "refused", and the error's text."""
