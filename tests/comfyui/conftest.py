@@ -41,7 +41,7 @@ def server_with_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 
 def _small_pack(folder: Path) -> Path:
-    """A copy of the pack that expects a smaller Stable Diffusion and films smaller clips; all else of it is as it is."""
+    """A copy of the pack that expects a smaller Stable Diffusion and films smaller clips; all else is as it is."""
     from tests.unit.single_files import UNET, VAE
 
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "benchmarks", "docs", "tests", "out"))

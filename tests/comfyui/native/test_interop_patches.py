@@ -157,10 +157,7 @@ def test_patches_of_attention_are_called(case: Case, order: str, count_sites: Ca
 
 def test_motions_of_mixed_configs_act_beside_a_text(case: Case) -> None:
     """The reason why the tests above may compare single calls."""
-    adapters = {
-        "one": (random_adapter(case.backbone, SMALL, 1), 0.5),
-        "two": (random_adapter(case.backbone, seed=2), 0.3),
-    }
+    adapters = {"one": (random_adapter(case.backbone, SMALL, 1), 0.5), "two": (random_adapter(case.backbone, seed=2), 0.3)}
     model = case.applied(*(planned(adapter, weight, name=name) for name, (adapter, weight) in adapters.items()))
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, steps=2)
