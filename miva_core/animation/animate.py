@@ -161,6 +161,7 @@ class _Run:
         """Denoise the clip, and the masks of its subjects: (F, H, W) on the grid of their read-out."""
         generator = torch.Generator().manual_seed(self.options.seed)
         if injection:
+            injection.freeze()
             self._set_strengths(injection)
         conditioning = self.output.conditioning
         x1 = self.base.encode(conditioning.picture)
