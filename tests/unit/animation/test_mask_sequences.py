@@ -38,7 +38,7 @@ def test_sequences_go_from_level_to_level_along_their_noise() -> None:
     clean = torch.randn(2, 4, 2, 6, 8)
     noise = (torch.cat([stream.start for stream in given.values()])[:, :, 1:] - clean) / 2**5
     output = torch.cat([torch.full((2, 4, 1, 6, 8), torch.nan), noise], dim=2)
-    for level, to in ((5, 3), (3, 0)):
+    for level, to in ((5.0, 3.0), (3.0, 0.0)):
         latents = sequences.latents
         for row, stream in zip(latents, given.values(), strict=True):
             assert torch.equal(row[:, :1], stream.x1[0])
@@ -52,7 +52,7 @@ def test_sequences_go_from_level_to_level_along_their_noise() -> None:
 def test_masks_guide_on_the_grid_of_latents_from_the_given_first_frame_on() -> None:
     given = streams("jump")
     sequences = MaskSequences(given, Doubling())
-    masks = sequences.advance(torch.randn(SHAPE), torch.tensor(1), None)
+    masks = sequences.advance(torch.randn(SHAPE), torch.tensor(1.0), None)
     (guide,) = sequences.on_latents({"jump": torch.rand(3, 12, 16)}).values()
     assert guide.shape == (1, 3, 6, 8)
     for y in range(6):
