@@ -4,7 +4,6 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .messages import friendly_errors
 
@@ -35,10 +34,6 @@ class MIVAMasks(io.ComfyNode):
     @classmethod
     @friendly_errors
     def execute(cls, latent: dict[str, Any]) -> io.NodeOutput:
-        record = latent.get("miva_masks")
-        if record is None:
-            raise MIVAError(
-                "This clip has no masks: connect the LATENT of a sampler whose Apply MIVA has a masked motion, such as "
-                "jump_masked, with its mask."
-            )
-        return io.NodeOutput(comfy_bridge.to_intermediate(record.masks()))
+        from .comfy_bridge.native.mask_record import masks_of
+
+        return io.NodeOutput(comfy_bridge.to_intermediate(masks_of(latent)))

@@ -22,8 +22,8 @@ class MIVAMotionModule(io.ComfyNode):
             node_id="MIVAMotionModule",
             display_name="Load Motion Module",
             category="MIVA",
-            description="Puts an AnimateDiff motion module into Stable Diffusion 1.5, so that it makes clips, for Apply "
-            "MIVA. No other pack is needed for that.",
+            description="Puts an AnimateDiff motion module into Stable Diffusion 1.5, so that it makes clips; for "
+            "Apply MIVA. No other pack is needed for that.",
             search_aliases=["animatediff", "motion model", "animatediff loader", "mm_sd", "sd 1.5 video"],
             inputs=[
                 io.Model.Input("model", tooltip="Stable Diffusion 1.5, from Load Checkpoint, also with LoRAs."),

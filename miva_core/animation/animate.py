@@ -22,7 +22,8 @@ from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
 from .decoding import Decoding
 from .full_size import FullSize
-from .mask_guidance import GuidedByMasks, MaskStream, mask_steps
+from .mask_guidance import GuidedByMasks, mask_steps
+from .mask_sequences import MaskStream
 from .motion import Motion, base_for, named
 from .notes import run_notes
 from .options import RunOptions, renders_full
@@ -205,7 +206,7 @@ class _Run:
         """The mask sequence that begins with a mask, drawn as the clip is."""
         x1 = self.base.encode(mask[..., None].expand(-1, -1, 3))
         linear = (self.options.readout or self.base.readout) == "linear"
-        readout = fit_readout(self.base, x1, mask) if linear else DecoderReadout(self.base)
+        readout = fit_readout(self.base.encode, x1, mask) if linear else DecoderReadout(self.base)
         return MaskStream(mask, x1, self._drawn(x1, generator), readout)
 
     def _reporter(self, injection: Injection | None, callback: ProgressCallback) -> StepCallback:

@@ -1,6 +1,5 @@
 """ComfyUI's own VAEs: latents of pictures for its own models, and the last picture of a clip."""
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -46,12 +45,6 @@ def encode_picture(vae: Any, picture: Tensor) -> Tensor:
     """
     latent: Tensor = vae.encode(picture[None])
     return latent if latent.ndim == 5 else latent[:, :, None]
-
-
-def encoder(model: Any, vae: Any) -> Callable[[Tensor], Tensor]:
-    """Make a function from a picture (H, W, 3) to its latent (1, C, 1, h, w) as a model sees it inside a sampler."""
-    scaled = model.get_model_object("latent_format").process_in
-    return lambda picture: scaled(encode_picture(vae, picture))
 
 
 def last_picture(vae: Any, clip: Tensor) -> Tensor:
