@@ -159,15 +159,8 @@ def test_patches_of_attention_are_called_and_what_they_give_is_used(case: Case, 
 
 def test_motions_of_mixed_configs_act_beside_a_text(case: Case) -> None:
     """The reason why the tests above may compare single calls."""
-<<<<<<< HEAD
-    adapters = {
-        "one": (random_adapter(case.backbone, SMALL, 1), 0.5),
-        "two": (random_adapter(case.backbone, seed=2), 0.3),
-    }
-=======
     joint = random_adapter(case.backbone, CONFIGS["joint"], 1)
     adapters = {"one": (joint, 0.5), "two": (random_adapter(case.backbone, SMALL, 2), 0.3)}
->>>>>>> wip-verify
     model = case.applied(*(planned(adapter, weight, name=name) for name, (adapter, weight) in adapters.items()))
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, steps=2)
