@@ -8,14 +8,13 @@ from torch import Tensor, nn
 
 from .call import Call
 from .first_frame import clean_places, with_picture
-from .plan import KEY
-from .run import Run
+from .run import Run, run_of
 
 
 def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     """DIFFUSION_MODEL: the picture is clean in the batch, and adapters act for this pass alone."""
     call, net = Call(arguments, named), executor.class_obj
-    run: Run = call.options[KEY]
+    run = run_of(call.options)
     clips = len(call.options["cond_or_uncond"])
     frames = run.host.to_clips(call.x, clips).shape[2]
     places = clean_places(run.host.window(call.options), frames)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,10 @@ from ....miva_core.animation.motion import unique_names
 from ....miva_core.attention.injection import Injection
 from ....miva_core.attention.strength import Part, Strength
 from ....miva_core.bases.registry import find_architecture
+from ....miva_core.errors import MIVAError
 from .host_protocol import Host
 from .installer import NativeInstaller
-from .plan import Plan, PlannedMotion
+from .plan import KEY, Plan, PlannedMotion
 
 _EARLIER = 0.0012
 """Share of a schedule by which spans begin and end early, since ComfyUI's schedules are rounded to 1/1000."""
@@ -54,6 +56,23 @@ class Run:
         self._motions = dict(zip(names, plan.motions, strict=True))
         self._strengths: dict[str, float | Strength] = dict.fromkeys(names, 0.0)
         self._installations: dict[nn.Module, Installation] = {}
+
+    def check_spans(self, sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> None:
+        """Check that every motion acts at some step.
+
+        Args:
+            sigmas: noise levels of all steps.
+            percent_to_sigma: of the MODEL's schedule.
+
+        Raises:
+            MIVAError: one does not.
+        """
+        for name, motion in self._motions.items():
+            if not any(_is_in(motion.span, sigma, percent_to_sigma) for sigma in sigmas):
+                start, end = motion.span
+                raise MIVAError(
+                    f"The span {start:g} to {end:g} of {name} holds none of the {len(sigmas)} steps: widen it."
+                )
 
     @property
     def masked(self) -> bool:
@@ -137,6 +156,24 @@ class Run:
 
     def _strengths_of_members(self) -> dict[str, float | Strength]:
         return {name: self._strengths[name] for name in self._members()}
+
+
+def run_of(options: dict[str, Any]) -> Run:
+    """The sampling call that a model is called in.
+
+    Args:
+        options: `transformer_options` of the call.
+
+    Raises:
+        MIVAError: there is none, so that what acts is not known.
+    """
+    run: Run | None = options.get(KEY)
+    if run is None:
+        raise MIVAError(
+            "A MODEL with motions was called outside of a sampler of ComfyUI: connect it to KSampler, KSampler "
+            "Advanced or SamplerCustomAdvanced."
+        )
+    return run
 
 
 def _is_in(span: tuple[float, float], sigma: float, percent_to_sigma: PercentToSigma) -> bool:
