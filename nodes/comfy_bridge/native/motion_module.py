@@ -84,16 +84,15 @@ def motion_networks(model: Any) -> list[nn.Module]:
     ]
 
 
-def positions_of(network: nn.Module) -> int:
-    """How many frames a motion module has positions for."""
-    encoder: Any = next(module.pos_encoder for module in network.modules() if hasattr(module, "pos_encoder"))
-    return int(encoder.pe.shape[1])
+def layout_of(network: nn.Module) -> MotionLayout:
+    """Which version of AnimateDiff motion modules are, whoever loaded them."""
+    positions: Any = next(module.pos_encoder for module in network.modules() if hasattr(module, "pos_encoder"))
+    return MotionLayout(positions.pe.shape[1], getattr(network, "mid_block", None) is not None)
 
 
 def pools_all_norms(network: nn.Module) -> bool:
     """Whether AnimateDiff-Evolved runs it with all norms of the U-Net over all frames, as it does version 1."""
-    layout = MotionLayout(positions_of(network), getattr(network, "mid_block", None) is not None)
-    return layout.pools_frames and not isinstance(network, MotionNetwork)
+    return layout_of(network).pools_frames and not isinstance(network, MotionNetwork)
 
 
 def with_scaled_linear_betas(model: Any) -> Any:

@@ -14,9 +14,9 @@ from ....miva_core.attention.temporal_attention import TemporalAttention
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .forwards import with_forwards
-from .host_protocol import core_window, not_called
+from .host_protocol import core_window, network_of, not_called
 from .installer import NativeInstaller
-from .motion_module import motion_networks, pools_all_norms, positions_of, with_scaled_linear_betas
+from .motion_module import layout_of, motion_networks, pools_all_norms, with_scaled_linear_betas
 from .unet_layout import TWO_MOTION_MODELS, describe_native_unet, is_sd15, temporal_attentions
 from .unet_patches import SpatialPatches
 from .unet_port import TemporalSite
@@ -61,12 +61,11 @@ class UNetHost:
 
     def longest(self, model: Any) -> int | None:
         (network,) = motion_networks(model)
-        return positions_of(network)
+        return layout_of(network).frames
 
     def backbone(self, model: Any) -> Backbone:
         (network,) = motion_networks(model)
-        unet: Any = model.get_model_object("diffusion_model")
-        return describe_native_unet(unet, getattr(network, "mid_block", None) is not None)
+        return describe_native_unet(network_of(model), layout_of(network).middle)
 
     def to_clips(self, x: Tensor, clips: int) -> Tensor:
         return x.unflatten(0, (clips, -1)).transpose(1, 2)
