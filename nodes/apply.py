@@ -148,18 +148,18 @@ class MIVAApply(io.ComfyNode):
         _check_stack(mivas, backbone)
         check_vae(vae, host.channels)
         before = None if previous is None else previous_clip(host, previous)
-        clip = NativeClip.of(host, (height, width), length, before)
+        clip = NativeClip.of(host, model, (height, width), length, before)
         with collect_warnings() as warned:
             first = FirstFrame.of(image, vae, clip, fit) if before is None else FirstFrame.after(before, vae, clip)
             motions, adapters = load_motions(mivas, backbone)
             masks = plan_masks(motions, first, clip, model, vae, fit)
         planned, noise = plan_motions(motions, adapters, masks), NoiseInit() if dct_init else None
-        record = MaskRecord(clip.length) if masks else None
+        record = MaskRecord() if masks else None
         plan = Plan(planned, first.latent, clip.latent_frames, noise, adain, record)
         notes = _notes(list(motions.values()), positive is not None or negative is not None, clip)
         fitting = [f"The picture was {first.fitting}."] if first.fitting else []
         lines = [*notes, *host.notes(model), *fitting, *warned, f"{clip.length} frames of {format_size(clip.size)}."]
-        silence = [[torch.zeros(host.text), {}]]
+        silence = [[torch.zeros(1, *host.text), {}]]
         return io.NodeOutput(
             apply_plan(model, plan),
             positive or silence,

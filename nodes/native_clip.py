@@ -31,11 +31,12 @@ class NativeClip:
     length: int
 
     @classmethod
-    def of(cls, host: Host, size: tuple[int, int], length: int, before: Tensor | None) -> NativeClip:
+    def of(cls, host: Host, model: Any, size: tuple[int, int], length: int, before: Tensor | None) -> NativeClip:
         """Complete what an artist has set.
 
         Args:
             host: kind of the MODEL that makes it.
+            model: the MODEL.
             size: (height, width) in pixels; 0 is that of `before`, or what the MODEL was trained on.
             length: frames; 0 is what the MODEL was trained on.
             before: (1, C, F, h, w), the clip that it goes on from, if any.
@@ -51,7 +52,9 @@ class NativeClip:
                 f"`previous` is a clip of {format_size(usual)}, which cannot go on as {format_size((height, width))}: "
                 "set `width` and `height` to 0."
             )
-        _check_length(length or host.frames, host.stride)
+        # With ComfyUI's own context windows it is made in pieces.
+        longest = None if "context_handler" in model.model_options else host.longest(model)
+        _check_length(length or host.frames, host.stride, longest)
         return cls(host, (height, width), length or host.frames)
 
     @property
@@ -75,7 +78,12 @@ def _check_size(size: tuple[int, int], multiple: int) -> None:
         )
 
 
-def _check_length(length: int, stride: int) -> None:
+def _check_length(length: int, stride: int, longest: int | None) -> None:
+    if longest is not None and length > longest:
+        raise MIVAError(
+            f"{length} frames are more than the {longest} that this motion module has positions for: set `length` "
+            "lower, or go on with a second Apply MIVA by its `previous`."
+        )
     if length > stride and (length - 1) % stride == 0:
         return
     lengths = "at least 2" if stride == 1 else f"{stride} k + 1"

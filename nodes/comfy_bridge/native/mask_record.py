@@ -40,16 +40,12 @@ class MaskRecord:
     and gives masks for the very same latents alone. Of these it keeps a digest, and masks are small.
 
     Args:
-        others: further records to fill, of motions that were planned before.
+        others: records to fill as well, of several Apply MIVA whose motions act in one run.
     """
 
     def __init__(self, others: Iterable[MaskRecord] = ()) -> None:
         self._others = tuple(others)
         self._runs: dict[str, tuple[list[SubjectMasks], int]] = {}
-
-    def joined(self, earlier: MaskRecord) -> MaskRecord:
-        """A record that fills both, for runs that make the masks of both."""
-        return MaskRecord((self, earlier))
 
     def fill(self, samples: Tensor, subjects: Sequence[SubjectMasks], frames: int) -> None:
         """Keep the masks of a run.

@@ -13,7 +13,7 @@ from ....miva_core.animation.mask_sequences import MaskSequences, MaskStream
 from ....miva_core.diffusion.init_noise import NoiseInit
 from .mask_record import SubjectMasks
 from .network_noise import NetworkNoise
-from .plan import PlannedMask
+from .plan import Plan, PlannedMask
 
 _ROUNDED = 1 + 1e-5
 """Factor by which samplers may round a noise level up."""
@@ -55,8 +55,7 @@ class MaskRows:
     @property
     def timestep(self) -> Tensor:
         """(m,), what the network is to be told of their level."""
-        latents = self.latents
-        return self._noise.timestep(latents.new_full((len(latents),), self._levels[0]))
+        return self._noise.timestep(self.latents.new_full((len(self),), self._levels[0]))
 
     def hear(self, output: Tensor) -> None:
         """Take what the network returned for them, (m, C, F, h, w), until `advance`."""
@@ -85,6 +84,21 @@ class MaskRows:
             SubjectMasks(self._streams[name].first.cpu().float(), mask.cpu().float())
             for name, mask in self.masks.items()
         ]
+
+
+def mask_rows(masks: Mapping[str, PlannedMask], plan: Plan, patcher: Any, sigmas: Tensor, seed: int) -> MaskRows:
+    """Make the mask rows of a run.
+
+    Args:
+        masks: by name of their motion, in the order of rows.
+        plan: of the MODEL.
+        patcher: the MODEL.
+        sigmas: (steps + 1,), noise levels of the run.
+        seed: of the run.
+    """
+    noise = plan.noise or NoiseInit(shared_ratio=0, dct=False)
+    streams = mask_streams(masks, patcher, plan.frames, noise, seed)
+    return MaskRows(streams, NetworkNoise(patcher.get_model_object("model_sampling")), mask_levels(sigmas))
 
 
 def mask_levels(sigmas: Tensor) -> list[float]:

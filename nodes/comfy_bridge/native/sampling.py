@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
@@ -11,6 +12,8 @@ from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.diffusion.init_noise import adain
 from ....miva_core.errors import MIVAError
 from .host_protocol import Host
+from .mask_limits import check_masked_run
+from .mask_rows import mask_rows
 from .plan import KEY, STRUCTURED, Plan
 from .run import Run, run_of
 from .unheard_text import differ_in_text_alone
@@ -41,14 +44,17 @@ class OuterSample:
         *rest: Any,
         **named: Any,
     ) -> Tensor:
-        guider = executor.class_obj
+        guider, plan = executor.class_obj, self._plan
         self._check_latent(latent)
         _check_areas(guider.conds)
-        picture = guider.model_patcher.get_model_object("latent_format").process_in(self._plan.picture)
-        run = Run(self._plan, self._host, self._backbone, picture)
+        picture = guider.model_patcher.get_model_object("latent_format").process_in(plan.picture)
+        run = Run(plan, self._host, self._backbone, picture)
         # Before the call, since some samplers write into the levels that they are given.
         begins = _begins(guider.model_patcher, noise, latent, float(sigmas[0]))
         ends = float(sigmas[-1]) == 0
+        if run.masked:
+            check_masked_run(begins, guider.model_options, plan.frames)
+            run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
         if begins and ends:
             run.check_spans(sigmas[:-1].tolist(), _percent_to_sigma(guider.model_patcher))
         if begins:
@@ -57,7 +63,10 @@ class OuterSample:
         options[KEY] = run
         _put_innermost(options["wrappers"])
         result: Tensor = executor(noise, latent, sampler, sigmas, *rest, **named)
-        return self._finished(result) if ends else result
+        result = self._finished(result) if ends else result
+        if plan.record is not None and run.mask_rows is not None:
+            plan.record.fill(result, run.mask_rows.subjects(), (plan.frames - 1) * self._host.stride + 1)
+        return result
 
     def _check_latent(self, latent: Tensor) -> None:
         plan, host = self._plan, self._host
@@ -92,10 +101,16 @@ def _in_words(size: tuple[int, ...]) -> str:
 
 
 def _check_areas(conds: dict[str, list[dict[str, Any]]]) -> None:
-    if any("area" in cond for one in conds.values() for cond in one):
+    if any("area" in cond or cond.get("set_area_to_bounds") for one in conds.values() for cond in one):
         raise MIVAError(
             "A prompt is set to an area, which cuts the clip that motions need whole: use Conditioning (Set Mask)."
         )
+
+
+def _seed(rest: Sequence[Any], named: Mapping[str, Any]) -> int:
+    """The seed of a sampling call: it comes behind a mask of what is denoised, a callback and whether a bar is shown."""
+    seed = named.get("seed", rest[3] if len(rest) > 3 else None)
+    return 0 if seed is None else int(seed)
 
 
 def _percent_to_sigma(patcher: Any) -> Any:
@@ -130,6 +145,7 @@ def calc_cond_batch(
     run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
     if run.masked or run.hears_text or not differ_in_text_alone(conds, options):
         answers: list[Tensor] = executor(model, conds, x, timestep, options)
+        run.guide_by_masks()
         return answers
     answer = executor(model, [conds[0], None], x, timestep, options)[0]
     return [answer, answer.clone()]

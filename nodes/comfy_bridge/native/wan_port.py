@@ -104,7 +104,7 @@ class Replacement(ABC):
 
 
 class SelfAttentionForward(Replacement):
-    """The module's own attention, and cross-frame attention behind its output map."""
+    """The module's own attention, or what another node has put in its place, and cross-frame attention behind it."""
 
     def __init__(self, module: nn.Module, name: str, processor: SelfAttention) -> None:
         super().__init__(module, name)
@@ -115,10 +115,17 @@ class SelfAttentionForward(Replacement):
         port = WanPort(self.module, transformer_options, freqs)
         query, v, key = port.query(x), port.value(x), port.key(x)
         q, k = port.rotate(port.norm_query(query)), port.rotate(key)
-        y = port.output(self._patched(self.processor.attend(port, q, k, v), q, k, transformer_options))
+        if self._is_own or self.processor.context.guidance is not None:
+            y = port.output(self._patched(self.processor.attend(port, q, k, v), q, k, transformer_options))
+        else:
+            y = self.found(x, freqs, transformer_options=transformer_options)
         part, of_part = self.part, WanPort(self.module, transformer_options, freqs[:, self.part])
         change = self.processor.change(of_part, *(tokens[:, part] for tokens in (x, query, key, k, v)))
         return y + change if change.shape == y.shape else _added(y, part, change)
+
+    @property
+    def _is_own(self) -> bool:
+        return getattr(self.found, "__func__", None) is type(self.module).forward
 
     def _patched(self, y: Tensor, q: Tensor, k: Tensor, options: dict[str, Any]) -> Tensor:
         """With what other nodes do to the attention before its output map."""
