@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import torch
-from comfyui_miva.miva_core import MIVAAdapter, MIVAConfig, inject
+from comfyui_miva.miva_core import MIVAConfig, inject
 from comfyui_miva.miva_core.animation.mask_guidance import GuidedByMasks, mask_steps
 from comfyui_miva.miva_core.animation.mask_sequences import MaskStream
 from comfyui_miva.miva_core.animation.readout import LinearReadout
@@ -22,7 +20,7 @@ from comfyui_miva.nodes.comfy_bridge.native.plan import PlannedMask
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from .adapters import MASKED, SMALL, planned, random_adapter
+from .adapters import MASKED, planned, random_adapter
 from .cases import Case
 from .runs import error, sample, text
 from .wan_models import SmallWan
