@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from comfyui_miva.miva_core.adapters.adapter import MIVAAdapter
 
-from .adapters import SMALL, random_adapter
+from .adapters import random_adapter
 from .real_comfyui import MODELS, NODES
 from .runs import ksampler
 from .wan_models import SmallWan
