@@ -103,20 +103,6 @@ def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_fil
         return animate(files.base, picture[0], motions, options, lambda now: latents.append(now.latents)).frames
 
     stack = NODES["MIVALoad"].execute(miva_name=path.name, weight=weight, start_percent=0.0, end_percent=1.0)[0]
-<<<<<<< HEAD
-    size = {"height": SIZE[0], "width": SIZE[1], "length": files.frames, "fit": "crop"}
-    apply = NODES["MIVAApply"].execute
-    applied = apply(model=files.model, vae=files.vae, image=picture, mivas=stack, dct_init=False, adain=adain, **size)
-    model, positive, negative, latent = (applied[k] for k in range(4))
-    result = sample(
-        *(model, latent["samples"], positive, negative), steps=files.levels, noise=files.to_native(start), cfg=2.0
-    )
-    got = nodes.VAEDecode().decode(files.vae, {"samples": result})[0]
-    assert error(got, expected) < 2e-5
-    # What was learnt is far larger than what is allowed to differ.
-    weaker = clip_of_engine([Motion(MIVAAdapter.load(path, files.base.backbone), 0.5)])
-    assert error(weaker, expected) > 1e-3
-=======
     for adain in (False, True):
         applied = NODES["MIVAApply"].execute(
             **{"model": files.model, "vae": files.vae, "image": picture, "mivas": stack},
@@ -133,4 +119,3 @@ def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_fil
             # What was learnt is far larger than what is allowed to differ.
             clip_of_engine(0.5, adain)
             assert error(latents[-1], latents[-1 - STEPS]) > 1e-2
->>>>>>> wip-verify
