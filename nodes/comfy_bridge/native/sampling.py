@@ -108,7 +108,7 @@ def _check_areas(conds: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _seed(rest: Sequence[Any], named: Mapping[str, Any]) -> int:
-    """The seed of a sampling call: it comes behind a mask of what is denoised, a callback and whether a bar is shown."""
+    """The seed of a sampling call, which comes fourth behind the levels."""
     seed = named.get("seed", rest[3] if len(rest) > 3 else None)
     return 0 if seed is None else int(seed)
 
