@@ -54,7 +54,7 @@ def _save_lora(weights: dict[str, tuple[int, int]], names: tuple[str, str], fold
 def _wan_vae() -> dict[str, Tensor]:
     """Weights that let a picture through, unlike those of `vaes`, which are for shapes."""
     generator = torch.Generator().manual_seed(2)
-    shapes = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16).state_dict()
+    shapes = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
     return {
         name: torch.ones(like.shape)
         if name.endswith("gamma")
