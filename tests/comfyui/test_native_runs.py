@@ -70,7 +70,7 @@ def test_the_clip_begins_with_the_picture_and_the_motion_is_seen(
     clip = frames(server_with_models, prompts[name])
     (picture,) = frames(server_with_models, through_the_vae(prompts[name]))
     assert len(clip) == LENGTHS[name]
-    assert picture.std() > 10
+    assert picture.std() > 5
     assert np.abs(clip[0] - picture).max() <= 1
     assert (np.abs(clip[1:] - picture).mean((1, 2, 3)) > 2).all()
     weaker = frames(server_with_models, changed(prompts[name], "MIVALoad", weight=0.5))
