@@ -1,5 +1,6 @@
 """Motions in ComfyUI's own models: a MODEL in, a MODEL out."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -17,6 +18,7 @@ from .stack_checks import check_base, check_masks
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
+    from ..miva_core.animation.motion import Motion
 
 _LARGEST = 8192
 
@@ -135,46 +137,44 @@ class MIVAApply(io.ComfyNode):
         negative: Any = None,
         previous: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
-        from ..miva_core.animation.notes import size_notes, strength_notes
         from .comfy_bridge.native.apply import apply_plan
         from .comfy_bridge.native.host import find_host
-        from .comfy_bridge.native.mask_record import MaskRecord
+        from .comfy_bridge.native.mask_record import MASKS, MaskRecord
         from .comfy_bridge.native.plan import Plan
-        from .native_plan import FirstFrame, loaded_motions, planned, planned_masks
+        from .native_plan import FirstFrame, load_motions, plan_masks, plan_motions
 
         host = find_host(model)
-        _check_stack(mivas, host.backbone(model))
+        backbone = host.backbone(model)
+        _check_stack(mivas, backbone)
         check_vae(vae, host.channels)
         before = None if previous is None else previous_clip(host, previous)
-        clip = NativeClip.of(host, model, (height, width), length)
+        clip = NativeClip.of(host, model, (height, width), length, before)
         with collect_warnings() as warned:
-            first = (
-                FirstFrame.of_image(image, vae, clip, fit)
-                if before is None
-                else FirstFrame.after(before, vae, clip, host.stride)
-            )
-            motions, adapters = loaded_motions(mivas, host.backbone(model))
-            masks = planned_masks(motions, first, clip, model, vae, fit)
+            first = FirstFrame.of(image, vae, clip, fit) if before is None else FirstFrame.after(before, vae, clip)
+            motions, adapters = load_motions(mivas, backbone)
+            masks = plan_masks(motions, first, clip, model, vae, fit)
+        planned, noise = plan_motions(motions, adapters, masks), NoiseInit() if dct_init else None
         record = MaskRecord() if masks else None
-        noise = NoiseInit() if dct_init else None
-        plan = Plan(planned(motions, adapters, masks), first.latent, clip.latent[2], noise, adain, record)
-        latent = clip.empty_latent(host) | ({"miva_masks": record} if record else {})
-        empty = [[torch.zeros(1, *host.text), {}]]
-        lines = [
-            *strength_notes(list(motions.values())),
-            *host.notes(model),
-            *size_notes(clip.size, host.size),
-            *([f"The picture was {first.fitting}."] if first.fitting else []),
-            *warned,
-            f"{clip.length} frames of {format_size(clip.size)}.",
-        ]
+        plan = Plan(planned, first.latent, clip.latent_frames, noise, adain, record)
+        notes = _notes(list(motions.values()), positive is not None or negative is not None, clip)
+        fitting = [f"The picture was {first.fitting}."] if first.fitting else []
+        lines = [*notes, *host.notes(model), *fitting, *warned, f"{clip.length} frames of {format_size(clip.size)}."]
+        silence = [[torch.zeros(1, *host.text), {}]]
         return io.NodeOutput(
             apply_plan(model, plan),
-            empty if positive is None else positive,
-            empty if negative is None else negative,
-            latent,
-            ui=node_text("\n".join(lines)),
+            positive or silence,
+            negative or silence,
+            clip.empty_latent() | ({MASKS: record} if record else {}),
+            ui=node_text("\n".join(dict.fromkeys(lines))),
         )
+
+
+def _notes(motions: "Sequence[Motion]", prompted: bool, clip: NativeClip) -> list[str]:
+    """What is odd about the run, and what prompt and CFG do in it."""
+    from ..miva_core.animation.notes import size_notes, strength_notes
+    from .native_notes import prompt_notes
+
+    return [*strength_notes(motions), *size_notes(clip.size, clip.host.size), *prompt_notes(motions, prompted)]
 
 
 def _check_stack(mivas: MivaStack, backbone: "Backbone") -> None:

@@ -53,7 +53,7 @@ class KeptAdapters:
         keys = [(file, backbone.fingerprint) for file in files]
         for key in dict.fromkeys(keys):
             # The newest stand at the end.
-            self._kept[key] = self._kept.pop(key, None) or _loaded(key[0][0], backbone)
+            self._kept[key] = self._kept.pop(key) if key in self._kept else _loaded(key[0][0], backbone)
         for key in list(self._kept)[: -max(_MOST, len(set(keys)))]:
             del self._kept[key]
         return [self._kept[key] for key in keys]

@@ -42,7 +42,8 @@ class MIVASampler(io.ComfyNode):
             category="MIVA",
             description="Animates a picture by motions, with the built-in base at the picture's own size. The clip "
             "begins with the picture, or with the part of it that the camera stays in. There is no prompt. Of a batch "
-            "of pictures each becomes a clip, one after the other.",
+            "of pictures each becomes a clip, one after the other. For ComfyUI's own Wan and Stable Diffusion 1.5 take "
+            "Apply MIVA and KSampler.",
             search_aliases=["animate", "image to video", "i2v", "ksampler video", "miva", "motion"],
             inputs=[
                 ModelSocket.Input("model", tooltip="From Load MIVA Base."),

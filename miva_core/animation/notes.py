@@ -46,7 +46,18 @@ def run_notes(base: Base, motions: Sequence[Motion]) -> list[str]:
         Sentences, none where all is usual.
     """
     idle = [] if any(motion.acts for motion in motions) else [without_motion(base.under_caption)]
-    return [*idle, *strength_notes(motions)]
+    return [*_expert(base), *idle, *strength_notes(motions)]
+
+
+def _expert(base: Base) -> list[str]:
+    """Of a base that is meant for a part of a run."""
+    lowest, highest = (level * base.noise_process.length for level in base.levels)
+    if (lowest, highest) == (0, base.noise_process.length):
+        return []
+    return [
+        f"{base.release} was trained on the timesteps from {lowest:g} to {highest:g} alone, and runs at others, too: "
+        "whole clips are made in ComfyUI, where it takes turns with its other expert, Apply MIVA on each of them."
+    ]
 
 
 def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:

@@ -71,7 +71,8 @@ class LinearReadout:
         return cls(weight.to(latent), (change[-1] - weight @ black.double()).to(latent))
 
     def __call__(self, latents: Tensor) -> Tensor:
-        return (torch.einsum("c,cfhw->fhw", self.weight, latents[0]) + self.bias).clamp(0, 1)
+        weight, bias = self.weight.to(latents), self.bias.to(latents)
+        return (torch.einsum("c,cfhw->fhw", weight, latents[0]) + bias).clamp(0, 1)
 
 
 @dataclass(frozen=True)

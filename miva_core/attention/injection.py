@@ -51,7 +51,7 @@ class Injection:
         spans_frames: bool,
     ) -> None:
         self._order = list(adapters)
-        self._adapters = _by_config(adapters)
+        self._adapters = by_config(adapters)
         self._backbone = backbone
         self._installer = installer
         self._grids, self._spans_frames = grids, spans_frames
@@ -236,8 +236,8 @@ def _ones(count: int, installer: Installer) -> Tensor:
         return torch.ones(len(Part), count, device=installer.device, dtype=dtype)
 
 
-def _by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
-    """The same adapters, those of equal config side by side."""
+def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
+    """The same adapters, those of equal config side by side, as an injection has them; see `Injection.masked`."""
     configs = list(dict.fromkeys(adapter.config for adapter in adapters.values()))
     return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
 

@@ -219,17 +219,33 @@ class NoiseInit:
         if generator.device.type != "cpu":
             raise MIVAError(f"The noise generator is on {generator.device}, but it must be a CPU torch.Generator.")
         b, c, _, h, w = x1.shape
-        noise = shared_noise(torch.randn(b, c, frames, h, w, generator=generator), self.shared_ratio)
+        noise = self.structure(x1, torch.randn(b, c, frames, h, w, generator=generator))
+        return torch.cat([x1, noise[:, :, 1:].to(x1)], dim=2)
+
+    def structure(self, x1: Tensor, noise: Tensor) -> Tensor:
+        """Give noise that is drawn already the structure of `start_latents`.
+
+        Args:
+            x1: (B, C, 1, h, w) clean latent of the picture, any float dtype and device.
+            noise: (B, C, F, h, w) independent standard normal noise.
+
+        Returns:
+            (B, C, F, h, w) like `noise`; frame 1 as it came.
+
+        Raises:
+            MIVAError: shapes do not fit each other.
+        """
+        mixed = shared_noise(noise.float().cpu(), self.shared_ratio)
         if self.dct:
-            noise = dct_init(
+            mixed = dct_init(
                 x1.float().cpu(),
-                noise,
+                mixed,
                 strength=self.strength,
                 cutoff=self.cutoff,
                 shape=self.shape,
                 low_band=self.low_band,
             )
-        return torch.cat([x1, noise[:, :, 1:].to(x1)], dim=2)
+        return mixed.to(noise)
 
 
 def _check_share(name: str, value: float) -> None:

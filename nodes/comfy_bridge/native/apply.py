@@ -10,7 +10,7 @@ from .first_frame import apply_model
 from .forward import diffusion_model
 from .host import find_host
 from .plan import KEY, Plan
-from .sampling import OuterSample, calc_cond_batch
+from .sampling import OuterSample, calc_cond_batch, prepare_sampling
 
 
 def apply_plan(model: Any, plan: Plan) -> Any:
@@ -26,10 +26,12 @@ def apply_plan(model: Any, plan: Plan) -> Any:
     Raises:
         MIVAError: motions cannot act on it, or it has motions for another picture or clip.
     """
-    host, clone = find_host(model), model.clone()
+    host = find_host(model)
+    clone = host.prepare(model.clone())
     plan = plan.after(clone.get_attachment(KEY))
     wrappers = {
         WrappersMP.OUTER_SAMPLE: OuterSample(plan, host, host.backbone(model)),
+        WrappersMP.PREPARE_SAMPLING: prepare_sampling,
         WrappersMP.CALC_COND_BATCH: calc_cond_batch,
         WrappersMP.APPLY_MODEL: apply_model,
         WrappersMP.DIFFUSION_MODEL: diffusion_model,

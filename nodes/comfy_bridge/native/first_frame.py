@@ -11,10 +11,9 @@ from torch import Tensor
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .host_protocol import Host
-from .plan import KEY
-from .run import Run
+from .run import Run, run_of
 
-_NOT_SLICED = ("c_concat", "vace_context")
+_OF_FRAMES = ("c_concat", "vace_context")
 """Conditioning with a frame for each of the clip's."""
 
 
@@ -49,12 +48,12 @@ def with_picture(host: Host, x: Tensor, clips: int, picture: Tensor, places: Seq
 def apply_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     """APPLY_MODEL: the answer holds the picture, whatever the network makes of it; a later window begins with it."""
     call = Call(arguments, named)
-    run: Run = call.options[KEY]
+    run = run_of(call.options)
     host, clips, window = run.host, len(call.options["cond_or_uncond"]), run.host.window(call.options)
     frames = host.to_clips(call.x, clips).shape[2]
     if clean_places(window, frames):
         return _answered(run, executor, call, clips, window)
-    if not host.prepends or any(call.named.get(name) is not None for name in _NOT_SLICED):
+    if not host.prepends or _has_frames_beside(call):
         raise MIVAError(
             "Motions need the picture in front of each context window: switch causal_window_fix on in the node that "
             "makes the windows."
@@ -62,6 +61,12 @@ def apply_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     parts = host.to_clips(call.x, clips)
     longer = host.to_model(torch.cat([run.picture.to(parts).expand(len(parts), -1, -1, -1, -1), parts], dim=2))
     return host.to_model(host.to_clips(_answered(run, executor, call.with_x(longer), clips, window), clips)[:, :, 1:])
+
+
+def _has_frames_beside(call: Call) -> bool:
+    """Whether there is conditioning with as many frames as the batch, which would all have to grow."""
+    concat = call.arguments[2] if len(call.arguments) > 2 else None
+    return concat is not None or any(call.named.get(name) is not None for name in _OF_FRAMES)
 
 
 def _answered(run: Run, executor: Any, call: Call, clips: int, window: Sequence[int] | None) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ....miva_core.errors import MIVAError
-from .host_protocol import Host
+from .host_protocol import Host, network_of
+from .unet_host import UNetHost
 from .wan_host import WanHost
 
-HOSTS: tuple[Host, ...] = (WanHost(),)
+HOSTS: tuple[Host, ...] = (WanHost(), UNetHost())
 """All kinds of MODEL that motions act on."""
 
 
@@ -18,7 +19,7 @@ def find_host(model: Any) -> Host:
     Raises:
         MIVAError: motions cannot act on it, with the reason.
     """
-    net = model.get_model_object("diffusion_model")
+    net = network_of(model)
     for host in HOSTS:
         if host.owns(net):
             host.check(model)

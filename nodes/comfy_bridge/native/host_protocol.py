@@ -25,7 +25,7 @@ class Host(Protocol):
         stride: frames of a clip for each latent frame after the first.
         scale: pixels for each place of the latents, along one side.
         channels: of the latents.
-        text: shape (1, words, channels) of the zeros that stand for no prompt.
+        text: words and channels of the zeros that stand for no prompt.
         prepends: whether a window without frame 1 may get the picture in front of it, as one more frame.
     """
 
@@ -36,7 +36,7 @@ class Host(Protocol):
     stride: int
     scale: int
     channels: int
-    text: tuple[int, int, int]
+    text: tuple[int, int]
     prepends: bool
 
     def owns(self, net: nn.Module) -> bool:
@@ -49,9 +49,18 @@ class Host(Protocol):
         Raises:
             MIVAError: they cannot, with the reason.
         """
+        ...
+
+    def prepare(self, model: Any) -> Any:
+        """A MODEL of this kind, made for one run of motions or more: itself, perhaps with something set."""
+        ...
 
     def notes(self, model: Any) -> tuple[str, ...]:
         """What is odd about a MODEL on which motions can act, for who uses it."""
+        ...
+
+    def longest(self, model: Any) -> int | None:
+        """The most frames of a clip that a MODEL makes; None where there is no limit."""
         ...
 
     def backbone(self, model: Any) -> Backbone:
@@ -97,6 +106,12 @@ def core_window(options: dict[str, Any]) -> Sequence[int] | None:
     """`Host.window` by the windows that ComfyUI itself makes."""
     window = options.get("context_window")
     return None if window is None else list(window.index_list)
+
+
+def network_of(model: Any) -> Any:
+    """The network of a MODEL, compiled or not."""
+    net = model.get_model_object("diffusion_model")
+    return getattr(net, "_orig_mod", net)
 
 
 def not_called(sites: Sequence[str]) -> MIVAError:

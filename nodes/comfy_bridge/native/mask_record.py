@@ -40,28 +40,24 @@ class MaskRecord:
     and gives masks for the very same latents alone. Of these it keeps a digest, and masks are small.
 
     Args:
-        frames: of the clip.
-        others: further records to fill, of motions that were planned before.
+        others: records to fill as well, of several Apply MIVA whose motions act in one run.
     """
 
-    def __init__(self, frames: int, others: Iterable[MaskRecord] = ()) -> None:
-        self._frames, self._others = frames, tuple(others)
-        self._runs: dict[str, list[SubjectMasks]] = {}
+    def __init__(self, others: Iterable[MaskRecord] = ()) -> None:
+        self._others = tuple(others)
+        self._runs: dict[str, tuple[list[SubjectMasks], int]] = {}
 
-    def joined(self, earlier: MaskRecord) -> MaskRecord:
-        """A record that fills both, for runs that make the masks of both."""
-        return MaskRecord(self._frames, (self, earlier))
-
-    def fill(self, samples: Tensor, subjects: Sequence[SubjectMasks]) -> None:
+    def fill(self, samples: Tensor, subjects: Sequence[SubjectMasks], frames: int) -> None:
         """Keep the masks of a run.
 
         Args:
             samples: the latents that the run has ended with, as its sampler returns them.
             subjects: one for each masked motion, at least one.
+            frames: of the clip.
         """
         for record in self._others:
-            record.fill(samples, subjects)
-        self._runs[_digest(samples)] = list(subjects)
+            record.fill(samples, subjects, frames)
+        self._runs[_digest(samples)] = list(subjects), frames
         for oldest in list(self._runs)[:-_KEPT]:
             del self._runs[oldest]
 
@@ -82,13 +78,14 @@ class MaskRecord:
                 "This latent was not sampled yet, so it has no masks: connect the `LATENT` of the sampler that the "
                 "`model` and the `latent` of Apply MIVA go to."
             )
-        subjects = self._runs.get(_digest(samples))
-        if subjects is None:
+        run = self._runs.get(_digest(samples))
+        if run is None:
             raise MIVAError(
                 "These latents are not those that a sampler has made masks for, since they were changed behind it: "
                 "connect the sampler's own `LATENT`, that is `output` of SamplerCustomAdvanced."
             )
-        return torch.stack([enlarge(subject.masks, subject.first, self._frames) for subject in subjects]).amax(0)
+        subjects, frames = run
+        return torch.stack([enlarge(subject.masks, subject.first, frames) for subject in subjects]).amax(0)
 
 
 def masks_of(latent: Mapping[str, Any]) -> Tensor:

@@ -15,9 +15,11 @@ from comfy.model_sampling import EPS, ModelSamplingDiscrete
 from comfy.patcher_extension import PatcherInjection, WrappersMP
 from torch import Tensor, nn
 
+from ....miva_core.bases.animatediff.files import MotionLayout
 from ....miva_core.errors import MIVAError
 from .motion_network import FRAMES, MotionModule, MotionNetwork, load_motion_network
 from .pooled_norms import pooled_norms
+from .unet_layout import is_sd15, width_of
 
 KEY = "miva_motion"
 """Of what Load Motion Module puts into a MODEL."""
@@ -58,7 +60,9 @@ def apply_motion_module(model: Any, patcher: Any) -> Any:
     Raises:
         MIVAError: the MODEL is none of Stable Diffusion 1.5, or has a motion module already.
     """
-    check_sd15(model)
+    if not is_sd15(model.model.diffusion_model):
+        kind = type(model.model.model_config).__name__
+        raise MIVAError(f"The MODEL is {kind}, but motion modules need Stable Diffusion 1.5: load such a checkpoint.")
     if motion_networks(model):
         raise MIVAError("The MODEL has a motion module already: connect the MODEL from before that one was loaded.")
     network = patcher.model
@@ -71,28 +75,6 @@ def apply_motion_module(model: Any, patcher: Any) -> Any:
     return changed
 
 
-def check_sd15(model: Any) -> None:
-    """Check that a MODEL is Stable Diffusion 1.5, text to image.
-
-    Raises:
-        MIVAError: it is not; the message says what it is.
-    """
-    unet = model.model.diffusion_model
-    if not (
-        type(unet) is UNetModel
-        and (len(unet.input_blocks), len(unet.output_blocks)) == (12, 12)
-        and unet.in_channels == 4
-        and unet.num_classes is None
-        and _text_width(unet) == 768
-    ):
-        kind = type(model.model.model_config).__name__
-        raise MIVAError(f"The MODEL is {kind}, but motion modules need Stable Diffusion 1.5: load such a checkpoint.")
-
-
-def _text_width(unet: UNetModel) -> int:
-    return unet.middle_block[1].transformer_blocks[0].attn2.to_k.in_features
-
-
 def motion_networks(model: Any) -> list[nn.Module]:
     """The motion modules' networks in a MODEL, found by AnimateDiff's names for their parts, whoever put them there."""
     return [
@@ -100,6 +82,17 @@ def motion_networks(model: Any) -> list[nn.Module]:
         for patcher in model.get_additional_models()
         if any(hasattr(module, "temporal_transformer") for module in patcher.model.modules())
     ]
+
+
+def layout_of(network: nn.Module) -> MotionLayout:
+    """Which version of AnimateDiff motion modules are, whoever loaded them."""
+    positions: Any = next(module.pos_encoder for module in network.modules() if hasattr(module, "pos_encoder"))
+    return MotionLayout(positions.pe.shape[1], getattr(network, "mid_block", None) is not None)
+
+
+def pools_all_norms(network: nn.Module) -> bool:
+    """Whether AnimateDiff-Evolved runs it with all norms of the U-Net over all frames, as it does version 1."""
+    return layout_of(network).pools_frames and not isinstance(network, MotionNetwork)
 
 
 def with_scaled_linear_betas(model: Any) -> Any:
@@ -114,16 +107,12 @@ def with_scaled_linear_betas(model: Any) -> Any:
 
 def _check_widths(unet: UNetModel, network: MotionNetwork) -> None:
     for block, module in _places(unet, network):
-        width, expected = module.temporal_transformer.proj_in.in_features, _width_of(block)
+        width, expected = module.temporal_transformer.proj_in.in_features, width_of(block)
         if width != expected:
             raise MIVAError(
                 f"The motion module has {width} channels where the MODEL has {expected}: take one that was made for "
                 "Stable Diffusion 1.5."
             )
-
-
-def _width_of(block: nn.Sequential) -> int:
-    return next(layer.out_channels for layer in block if isinstance(layer, ResBlock))
 
 
 def _places(unet: UNetModel, network: MotionNetwork) -> Iterator[tuple[nn.Sequential, MotionModule]]:

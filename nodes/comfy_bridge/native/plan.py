@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ....miva_core.adapters.adapter import MIVAAdapter
-from ....miva_core.attention.strength import Strength
-from ....miva_core.diffusion.init_noise import NoiseInit
 from ....miva_core.errors import MIVAError
+from .mask_record import MaskRecord
 
 if TYPE_CHECKING:
+    from ....miva_core.adapters.adapter import MIVAAdapter
     from ....miva_core.animation.readout import LinearReadout
+    from ....miva_core.attention.strength import Strength
+    from ....miva_core.diffusion.init_noise import NoiseInit
 
 KEY = "miva"
 """Of wrappers, additional models and attachments of a MODEL, and of the run in `transformer_options`."""
@@ -68,7 +69,7 @@ class Plan:
         frames: latent frames of the clip.
         noise: how the sampler's noise is structured; None leaves it as it is.
         adain: whether a run ends with AdaIN.
-        record: is filled by a run with masked motions.
+        record: is filled by a run with masked motions; None where there are none.
     """
 
     motions: tuple[PlannedMotion, ...]
@@ -76,7 +77,7 @@ class Plan:
     frames: int
     noise: NoiseInit | None = None
     adain: bool = True
-    record: Any = None
+    record: MaskRecord | None = None
 
     def after(self, earlier: Plan | None) -> Plan:
         """Merge with the plan that the MODEL holds already, whose motions lie below these.
@@ -97,7 +98,9 @@ class Plan:
                 "This MODEL comes from another Apply MIVA with another picture: connect the same picture and VAE to "
                 "both, or put all motions into one stack."
             )
-        return replace(self, motions=(*earlier.motions, *self.motions), record=self.record or earlier.record)
+        records = [plan.record for plan in (self, earlier) if plan.record is not None]
+        record = MaskRecord(records) if len(records) > 1 else next(iter(records), None)
+        return replace(self, motions=(*earlier.motions, *self.motions), record=record)
 
 
 def _size(plan: Plan) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from comfy.ldm.wan.model import WanModel
+import comfy.ldm.wan.model as wan
 from torch import Tensor, nn
 
 from ....miva_core.adapters.backbone import Backbone
@@ -14,10 +14,18 @@ from ....miva_core.attention.cross_attention import CrossAttention
 from ....miva_core.attention.self_attention import SelfAttention
 from ....miva_core.attention.strength import Part
 from ....miva_core.bases.wan.sites import wan_backbone
+from ....miva_core.errors import MIVAError
 from .call import Call
-from .host_protocol import core_window, not_called
+from .forwards import with_forwards
+from .host_protocol import core_window, network_of, not_called
 from .installer import NativeInstaller
 from .wan_port import CrossAttentionForward, Replacement, SelfAttentionForward, TimeEmbeddingForward
+
+_KNOWN = ("WanModel", "VaceWanModel", "CameraWanModel")
+"""Classes of networks whose tokens are those of the clip, in its order, but for references before and behind them."""
+_PARTS = ("q", "k", "v", "o", "norm_q", "norm_k", "num_heads", "head_dim")
+_SHIFT = 5.0
+"""Of the noise schedule that motions are trained on."""
 
 
 class WanHost:
@@ -30,23 +38,56 @@ class WanHost:
     stride = 4
     scale = 8
     channels = 16
-    text = (1, 1, 4096)
+    text = (1, 4096)
     prepends = True
 
     def owns(self, net: nn.Module) -> bool:
-        return isinstance(net, WanModel)
+        return isinstance(net, wan.WanModel)
 
     def check(self, model: Any) -> None:
-        pass
+        net, kind = network_of(model), type(model.model).__name__
+        if type(net).__name__ == "CausalWanModel":
+            raise MIVAError(
+                "This Wan makes its frames one after the other, while a motion needs all of them at once: load a Wan "
+                "model that is not autoregressive."
+            )
+        if _channels(model) != self.channels:
+            raise MIVAError(
+                "Wan 2.2 5B is not supported yet: it is shown its first frame without noise at a step of its own, and "
+                "there are no motions trained that way. Load Wan 2.1, or Wan 2.2 14B."
+            )
+        if type(net).__name__ not in _KNOWN or net.patch_size[0] != 1 or not all(map(_is_plain, net.blocks)):
+            raise MIVAError(
+                f"{kind} arranges its frames in a way of its own, for which there are no motions: load Wan 2.1, or Wan "
+                "2.2 14B."
+            )
+
+    def prepare(self, model: Any) -> Any:
+        return model
 
     def notes(self, model: Any) -> tuple[str, ...]:
-        return ()
+        net, notes = network_of(model), []
+        if net.in_dim != net.out_dim:
+            notes.append(
+                "This is an image-to-video Wan, which is shown the picture in a way of its own, too; motions are "
+                "trained on text-to-video."
+            )
+        if isinstance(net, wan.VaceWanModel):
+            notes.append("The blocks that VACE adds to Wan hear a prompt, and nothing of the motions.")
+        shift = getattr(model.get_model_object("model_sampling"), "shift", _SHIFT)
+        if shift != _SHIFT:
+            notes.append(
+                f"Its noise schedule has shift {shift:g}, and motions are trained with {_SHIFT:g}: put "
+                "ModelSamplingSD3 with that before this node."
+            )
+        return tuple(notes)
+
+    def longest(self, model: Any) -> int | None:
+        return None
 
     def backbone(self, model: Any) -> Backbone:
-        net = model.get_model_object("diffusion_model")
-        return wan_backbone(
-            net.dim, net.num_heads, len(net.blocks), model.get_model_object("latent_format").latent_channels
-        )
+        net = network_of(model)
+        return wan_backbone(net.dim, net.num_heads, len(net.blocks), _channels(model))
 
     def to_clips(self, x: Tensor, clips: int) -> Tensor:
         return x
@@ -66,22 +107,24 @@ class WanHost:
         part = _clip_tokens(net, call)
         for replacement in acting:
             _set_up(replacement, adapters, call, part)
-        replaced: list[tuple[Replacement, Any]] = []
-        try:
-            for replacement in acting:
-                replaced.append((replacement, replacement.module.__dict__.get("forward")))
-                replacement.module.__dict__["forward"] = replacement
+        with with_forwards((replacement.module, replacement) for replacement in acting):
             yield call
-        finally:
-            for replacement, before in replaced:
-                del replacement.module.__dict__["forward"]
-                if before is not None:
-                    replacement.module.__dict__["forward"] = before
         if not adapters.proven:
             missed = [replacement.name for replacement in acting if not replacement.called]
             if missed:
                 raise not_called(missed)
             adapters.proven = True
+
+
+def _channels(model: Any) -> int:
+    channels: int = model.get_model_object("latent_format").latent_channels
+    return channels
+
+
+def _is_plain(block: Any) -> bool:
+    """Whether a block's attentions have the parts that the adapters' processors see."""
+    attentions = [getattr(block, name, None) for name in ("self_attn", "cross_attn")]
+    return all(hasattr(attention, part) for attention in attentions for part in _PARTS)
 
 
 def _replacements(net: Any, adapters: NativeInstaller) -> list[Replacement]:

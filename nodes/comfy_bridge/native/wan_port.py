@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +77,7 @@ class WanPort:
         return self._attend_text(x, text)
 
 
-class Replacement:
+class Replacement(ABC):
     """Stands in place of a module's `forward` while adapters act.
 
     Args:
@@ -93,24 +94,38 @@ class Replacement:
         self.found: Forward = module.forward
         self.called = False
 
+    def __call__(self, *args: Any, **named: Any) -> Tensor:
+        self.called = True
+        return self.answer(*args, **named)
+
+    @abstractmethod
+    def answer(self, *args: Any, **named: Any) -> Tensor:
+        """What the module is to answer."""
+
 
 class SelfAttentionForward(Replacement):
-    """The module's own attention, and cross-frame attention behind its output map."""
+    """The module's own attention, or what another node has put in its place, and cross-frame attention behind it."""
 
     def __init__(self, module: nn.Module, name: str, processor: SelfAttention) -> None:
         super().__init__(module, name)
         self.processor = processor
         self.part = slice(None)
 
-    def __call__(self, x: Tensor, freqs: Tensor, transformer_options: dict[str, Any] = {}, **_: Any) -> Tensor:  # noqa: B006 (as in ComfyUI)
-        self.called = True
+    def answer(self, x: Tensor, freqs: Tensor, transformer_options: dict[str, Any] = {}, **_: Any) -> Tensor:  # noqa: B006 (as in ComfyUI)
         port = WanPort(self.module, transformer_options, freqs)
         query, v, key = port.query(x), port.value(x), port.key(x)
         q, k = port.rotate(port.norm_query(query)), port.rotate(key)
-        y = port.output(self._patched(self.processor.attend(port, q, k, v), q, k, transformer_options))
+        if self._is_own or self.processor.context.guidance is not None:
+            y = port.output(self._patched(self.processor.attend(port, q, k, v), q, k, transformer_options))
+        else:
+            y = self.found(x, freqs, transformer_options=transformer_options)
         part, of_part = self.part, WanPort(self.module, transformer_options, freqs[:, self.part])
         change = self.processor.change(of_part, *(tokens[:, part] for tokens in (x, query, key, k, v)))
         return y + change if change.shape == y.shape else _added(y, part, change)
+
+    @property
+    def _is_own(self) -> bool:
+        return getattr(self.found, "__func__", None) is type(self.module).forward
 
     def _patched(self, y: Tensor, q: Tensor, k: Tensor, options: dict[str, Any]) -> Tensor:
         """With what other nodes do to the attention before its output map."""
@@ -135,8 +150,7 @@ class CrossAttentionForward(Replacement):
         self.part = slice(None)
         self.hears_text = True
 
-    def __call__(self, x: Tensor, context: Tensor, *args: Any, **named: Any) -> Tensor:
-        self.called = True
+    def answer(self, x: Tensor, context: Tensor, *args: Any, **named: Any) -> Tensor:
         port = WanPort(self.module, {}, attend_text=lambda x, text: self.found(x, text, *args, **named))
         part = x[:, self.part]
         y = self.processor(port, part, context if self.hears_text else None)
@@ -157,8 +171,7 @@ class TimeEmbeddingForward(Replacement):
         self.context = context
         self.rows = 1
 
-    def __call__(self, sinusoid: Tensor) -> Tensor:
-        self.called = True
+    def answer(self, sinusoid: Tensor) -> Tensor:
         embedding = self.found(sinusoid)
         # Where each frame has a timestep of its own, that of the last, which is noisy, counts.
         self.context.temb = embedding.unflatten(0, (self.rows, -1))[:, -1]

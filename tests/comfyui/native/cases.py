@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from comfyui_miva.miva_core import MIVAAdapter, Strength, inject
@@ -17,6 +17,8 @@ from .runs import Conditioning, Seen, text
 
 Acting = Mapping[str, tuple[MIVAAdapter, float | Strength]]
 """Adapters by name, in the order of depth, and how strongly each acts."""
+Order = Literal["before", "after"]
+"""Where another node stands, as seen from Apply MIVA."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,16 @@ class Case:
         """
         fields = {"picture": self.picture, "frames": self.frames, "noise": None, "adain": False, "record": None}
         return apply_plan(self.model if model is None else model, Plan(motions, **fields | plan))
+
+    def beside(self, change: Callable[[Any], Any], order: Order, *motions: Any, **plan: Any) -> Any:
+        """The MODEL with motions and with what another node does to a MODEL, before Apply MIVA or after it."""
+        if order == "before":
+            return self.applied(*motions, model=change(self.model), **plan)
+        return change(self.applied(*motions, **plan))
+
+    def count(self, kind: str) -> int:
+        """How many attentions of a kind ("sa", "ca", "ta") the model has."""
+        return sum(site.kind == kind for site in self.backbone.sites)
 
     def first_frame(self, result: Tensor) -> Tensor:
         """(1, C, 1, h, w) of what a sampler gave."""

@@ -11,6 +11,7 @@ import pytest
 from ..server import COMFYUI_PATH
 
 if TYPE_CHECKING:
+    from .cases import Case
     from .sd15_models import SmallSD15
     from .wan_models import SmallWan
 
@@ -78,3 +79,29 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> SmallSD15:
     from .sd15_models import SmallSD15
 
     return SmallSD15.make(tmp_path_factory.mktemp("sd15"))
+
+
+@pytest.fixture(params=["wan", "sd15"])
+def case(request: pytest.FixtureRequest) -> Case:
+    """Each kind of MODEL, and the diffusers model of the same weights."""
+    return request.getfixturevalue(f"{request.param}_case")
+
+
+@pytest.fixture(scope="session")
+def wan_case(wan: SmallWan) -> Case:
+    """Wan 2.1 text-to-video."""
+    from .cases import Case
+
+    return Case.of("wan", wan.model, wan.reference, wan.backbone)
+
+
+@pytest.fixture(scope="session")
+def sd15_case(sd15: SmallSD15) -> Case:
+    """Stable Diffusion 1.5 with motion module v3 by Load Motion Module."""
+    from comfyui_miva.nodes.comfy_bridge.native.motion_module import apply_motion_module, load_motion_module
+
+    from .cases import Case
+
+    base = sd15.base("v3")
+    model = apply_motion_module(sd15.model, load_motion_module(sd15.motion("v3")))
+    return Case.of("sd15", model, base.model, base.backbone)

@@ -76,10 +76,14 @@ class SmallSD15:
             patch.setattr(loading, "CONFIGS", self.folder)
             yield
 
-    def base(self, version: str = "v3") -> Base:
-        """The engine's base by these files, of diffusers models."""
+    def base(self, version: str = "v3", checkpoint: Path | None = None) -> Base:
+        """The engine's base by these files, of diffusers models.
+
+        Args:
+            version: of the motion module. checkpoint: another file than `checkpoint`.
+        """
         with self.configured(), torch.inference_mode(False):
-            return loading.load_animatediff(self.checkpoint, self.motion(version))
+            return loading.load_animatediff(checkpoint or self.checkpoint, self.motion(version))
 
 
 def _random(model: nn.Module, generator: torch.Generator) -> Any:

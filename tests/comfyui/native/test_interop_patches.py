@@ -1,84 +1,82 @@
 """What other nodes attach to the same MODEL still acts, before Apply MIVA and after it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import comfy.sd
 import pytest
 import torch
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from .adapters import SMALL, planned, random_adapter
-from .cases import Case
+from .adapters import CONFIGS, SMALL, planned, random_adapter
+from .cases import Case, Order
 from .runs import error, sample, seeing
+from .sd15_models import SmallSD15
 from .wan_models import SmallWan, diffusers_wan
 
 CLOSE = 2e-5
-RANK = 4
+STRENGTH, RANK = 0.7, 4
+"""Of LoRAs."""
+BOTH = pytest.mark.parametrize("order", ["before", "after"])
 
 
-def lora(names: list[str], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A LoRA file of random low ranks on these weights, given by their names in the network."""
+def lora(net: nn.Module) -> dict[str, Tensor]:
+    """A LoRA file of random low ranks on every linear map of the attentions of a network."""
     generator = torch.Generator().manual_seed(9)
     file = {}
-    for name in names:
-        out, width = weights[name].shape[:2]
-        stem = f"diffusion_model.{name.removesuffix('.weight')}"
-        file[f"{stem}.lora_A.weight"] = torch.randn(RANK, width, generator=generator) * width**-0.5
-        file[f"{stem}.lora_B.weight"] = torch.randn(out, RANK, generator=generator) * 0.5
+    for name, module in net.named_modules():
+        if "attn" in name and isinstance(module, nn.Linear):
+            out, width = module.weight.shape
+            file[f"diffusion_model.{name}.lora_A.weight"] = torch.randn(RANK, width, generator=generator) * width**-0.5
+            file[f"diffusion_model.{name}.lora_B.weight"] = torch.randn(out, RANK, generator=generator) * 0.5
     return file
 
 
-def merged(weights: dict[str, Tensor], file: dict[str, Tensor], strength: float) -> dict[str, Tensor]:
-    """The weights with the LoRA in them."""
+def merged(weights: dict[str, Tensor], file: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    """Weights with the LoRA in them, whose names have a prefix in front of those in the network."""
     weights = dict(weights)
-    for key in file:
-        if key.endswith(".lora_A.weight"):
-            stem = key.removesuffix(".lora_A.weight")
-            name = stem.removeprefix("diffusion_model.") + ".weight"
-            change = file[f"{stem}.lora_B.weight"] @ file[key]
-            weights[name] = weights[name] + strength * change
+    for key in [key for key in file if key.endswith(".lora_A.weight")]:
+        stem = key.removesuffix(".lora_A.weight")
+        name = f"{prefix}{stem.removeprefix('diffusion_model.')}.weight"
+        weights[name] = weights[name] + STRENGTH * file[f"{stem}.lora_B.weight"] @ file[key]
     return weights
 
 
-def is_linear_of_a_block(name: str, weight: Tensor) -> bool:
-    return name.startswith("blocks.") and weight.ndim == 2 and name.endswith(".weight")
+def reference_with(file: dict[str, Tensor], case: Case, wan: SmallWan, sd15: SmallSD15, folder: Path) -> nn.Module:
+    """The diffusers model with the LoRA merged into its weights."""
+    if case.name == "wan":
+        return diffusers_wan(merged(wan.state, file))
+    save_file(merged(load_file(sd15.checkpoint), file, "model.diffusion_model."), folder / "merged.safetensors")
+    return sd15.base("v3", folder / "merged.safetensors").model
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_a_lora_acts_with_a_motion_as_if_merged_into_the_weights(wan: SmallWan, order: str) -> None:
-    case = Case.of("wan", wan.model, wan.reference, wan.backbone)
-    adapter = random_adapter(wan.backbone)
-    file = lora([name for name, weight in wan.state.items() if is_linear_of_a_block(name, weight)], wan.state)
+@BOTH
+def test_a_lora_acts_with_a_motion_as_if_it_were_merged_into_the_weights(
+    case: Case, order: Order, wan: SmallWan, sd15: SmallSD15, tmp_path: Path
+) -> None:
+    adapter, file = random_adapter(case.backbone), lora(case.net)
+    acting = {"miva": (adapter, 0.6)}
 
     def with_lora(model: Any) -> Any:
-        return comfy.sd.load_lora_for_models(model, None, file, 0.7, 0.0)[0]
+        return comfy.sd.load_lora_for_models(model, None, file, STRENGTH, 0.0)[0]
 
-    if order == "before":
-        model = case.applied(planned(adapter, 0.6), model=with_lora(wan.model))
-    else:
-        model = with_lora(case.applied(planned(adapter, 0.6)))
+    model = case.beside(with_lora, order, planned(adapter, 0.6))
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, steps=2)
-    both = diffusers_wan(merged(wan.state, file, 0.7))
+    reference = reference_with(file, case, wan, sd15, tmp_path)
     for call in range(2):
-        expected = case.expected(seen, call, {"miva": (adapter, 0.6)}, both)
-        assert error(seen.output[call], expected) < CLOSE
-        # and neither alone would do
-        assert error(seen.output[call], case.expected(seen, call, {"miva": (adapter, 0.6)})) > 0.01
+        assert error(seen.output[call], case.expected(seen, call, acting, reference)) < CLOSE
+        assert error(seen.output[call], case.expected(seen, call, acting)) > 0.01, "the LoRA does not act"
 
 
-def doubled(module: Any, args: Any, output: Tensor) -> Tensor:
-    return 2 * output
-
-
-@pytest.mark.parametrize("order", ["before", "after"])
+@BOTH
 @pytest.mark.parametrize("kind", ["patch", "replace"])
-def test_patches_of_blocks_act_on_what_a_motion_made(wan: SmallWan, kind: str, order: str) -> None:
-    case = Case.of("wan", wan.model, wan.reference, wan.backbone)
-    adapter = random_adapter(wan.backbone)
+def test_patches_of_blocks_act_on_what_a_motion_made(wan_case: Case, kind: str, order: Order) -> None:
+    adapter = random_adapter(wan_case.backbone)
 
-    def additive(args: dict[str, Any]) -> dict[str, Any]:
+    def patch(args: dict[str, Any]) -> dict[str, Any]:
         return {"img": 2 * args["img"]} if args["block_index"] == 1 else args
 
     def replacing(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
@@ -87,34 +85,29 @@ def test_patches_of_blocks_act_on_what_a_motion_made(wan: SmallWan, kind: str, o
     def patched(model: Any) -> Any:
         model = model.clone()
         if kind == "patch":
-            model.set_model_patch(additive, "double_block")
+            model.set_model_patch(patch, "double_block")
         else:
             model.set_model_patch_replace(replacing, "dit", "double_block", 1)
         return model
 
-    if order == "before":
-        model = case.applied(planned(adapter, 0.6), model=patched(wan.model))
-    else:
-        model = patched(case.applied(planned(adapter, 0.6)))
+    model = wan_case.beside(patched, order, planned(adapter, 0.6))
     with seeing(model) as seen:
-        sample(model, case.latent, case.positive, steps=1)
-    hook = wan.reference.blocks[1].register_forward_hook(doubled)
+        sample(model, wan_case.latent, wan_case.positive, steps=1)
+    hook = wan_case.reference.blocks[1].register_forward_hook(lambda module, args, output: 2 * output)
     try:
-        expected = case.expected(seen, 0, {"miva": (adapter, 0.6)})
+        expected = wan_case.expected(seen, 0, {"miva": (adapter, 0.6)})
     finally:
         hook.remove()
     assert error(seen.output[0], expected) < CLOSE
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_an_attention_that_artists_chose_is_asked_for_the_motion_too(
-    case: Case, order: str, count_sites: Callable[[str], int]
-) -> None:
+@BOTH
+def test_an_attention_that_artists_chose_is_asked_for_the_motion_too(case: Case, order: Order) -> None:
     adapter = random_adapter(case.backbone)
-    calls: list[int] = []
+    calls: list[tuple[int, ...]] = []
 
     def override(attention: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, *args: Any, **rest: Any) -> Tensor:
-        calls.append(q.shape[1])
+        calls.append(q.shape)
         return attention(q, k, v, *args, **rest)
 
     def overridden(model: Any) -> Any:
@@ -122,42 +115,52 @@ def test_an_attention_that_artists_chose_is_asked_for_the_motion_too(
         model.model_options["transformer_options"]["optimized_attention_override"] = override
         return model
 
-    plain = case.applied(planned(adapter))
-    expected = sample(plain, case.latent, case.positive, steps=1)
-    model = overridden(plain) if order == "after" else case.applied(planned(adapter), model=overridden(case.model))
+    expected = sample(case.applied(planned(adapter)), case.latent, case.positive, steps=1)
+    model = case.beside(overridden, order, planned(adapter))
     assert torch.equal(sample(model, case.latent, case.positive, steps=1), expected)
     # Self-attention and cross-frame attention of every site; nothing hears the text.
-    assert len(calls) >= 2 * count_sites("sa")
+    assert len(calls) >= 2 * case.count("sa")
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_patches_of_attention_are_called(case: Case, order: str, count_sites: Callable[[str], int]) -> None:
+@BOTH
+def test_patches_of_attention_are_called_and_what_they_give_is_used(case: Case, order: Order) -> None:
     adapter = random_adapter(case.backbone)
-    called: dict[str, int] = {"attn1_patch": 0, "attn2_patch": 0}
+    called = {"attn1_patch": 0, "attn2_patch": 0}
 
-    def counting(name: str) -> Callable[..., Any]:
-        def patch(*args: Any) -> Any:
+    def counting(name: str, factor: float) -> Callable[..., Any]:
+        def on_wan(args: dict[str, Any]) -> Tensor:
             called[name] += 1
-            return args[0]["x"] if len(args) == 1 else args[:3]
+            return factor * args["x"]
 
-        return patch
+        def on_unet(query: Tensor, key: Tensor, value: Tensor, extra: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+            called[name] += 1
+            return query, key, factor * value
 
-    def patched(model: Any) -> Any:
-        model = model.clone()
-        for name in called:
-            model.set_model_patch(counting(name), name)
-        return model
+        return on_wan if case.name == "wan" else on_unet
 
-    plain = case.applied(planned(adapter, 0.6))
-    expected = sample(plain, case.latent, case.positive, steps=1)
-    model = patched(plain) if order == "after" else case.applied(planned(adapter, 0.6), model=patched(case.model))
-    assert torch.equal(sample(model, case.latent, case.positive, steps=1), expected)
-    assert called == {"attn1_patch": count_sites("sa"), "attn2_patch": count_sites("ca")}
+    def patched_by(factor: float) -> Callable[[Any], Any]:
+        def patched(model: Any) -> Any:
+            model = model.clone()
+            for name in called:
+                model.set_model_patch(counting(name, factor), name)
+            return model
+
+        return patched
+
+    def run(factor: float) -> Tensor:
+        model = case.beside(patched_by(factor), order, planned(adapter, 0.6))
+        return sample(model, case.latent, case.positive, steps=1)
+
+    plain = sample(case.applied(planned(adapter, 0.6)), case.latent, case.positive, steps=1)
+    assert torch.equal(run(1.0), plain)
+    assert called == {"attn1_patch": case.count("sa"), "attn2_patch": case.count("ca")}
+    assert error(run(0.5), plain) > 0.01
 
 
 def test_motions_of_mixed_configs_act_beside_a_text(case: Case) -> None:
     """The reason why the tests above may compare single calls."""
-    adapters = {"one": (random_adapter(case.backbone, SMALL, 1), 0.5), "two": (random_adapter(case.backbone, seed=2), 0.3)}
+    joint = random_adapter(case.backbone, CONFIGS["joint"], 1)
+    adapters = {"one": (joint, 0.5), "two": (random_adapter(case.backbone, SMALL, 2), 0.3)}
     model = case.applied(*(planned(adapter, weight, name=name) for name, (adapter, weight) in adapters.items()))
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, steps=2)

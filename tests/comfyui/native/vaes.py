@@ -6,18 +6,29 @@ import comfy.ldm.wan.vae
 import comfy.sd
 import torch
 from diffusers import AutoencoderKL
+from torch import Tensor
 
 from tests.unit.single_files import VAE, original_vae
 
 
+def wan_vae_state(width: int = 8, seed: int = 0) -> dict[str, Tensor]:
+    """Weights of a VAE of Wan 2.1 by ComfyUI's names."""
+    generator = torch.Generator().manual_seed(seed)
+    net = comfy.ldm.wan.vae.WanVAE(dim=width, z_dim=16, temperal_downsample=[False, True, True])
+    return {name: _random(name, value, generator) for name, value in net.state_dict().items()}
+
+
+def _random(name: str, like: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(like.shape, generator=generator)
+    if name.endswith("gamma"):
+        return 1 + 0.1 * noise
+    return 0.05 * noise if like.ndim == 1 else noise * like[0].numel() ** -0.5
+
+
 def wan_vae(seed: int = 0) -> Any:
     """VAE of Wan 2.1: 16 channels, an eighth of the size, a fourth of the frames."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16).state_dict()
     with torch.inference_mode():
-        return comfy.sd.VAE(
-            sd={name: 0.05 * torch.randn(value.shape, generator=generator) for name, value in shapes.items()}
-        )
+        return comfy.sd.VAE(sd=wan_vae_state(seed=seed))
 
 
 def sd15_vae(vae: AutoencoderKL | None = None) -> Any:
