@@ -51,9 +51,9 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.bases.known import name_base
+    from ..miva_core.bases.known import name_base, say_trained_on
 
-    info = entry.info
+    info, trained_on = entry.info, say_trained_on(entry.info)
     bound = "bound to a mask" if entry.mask is not None else "needs a mask of its subject"
     lines = [
         f"{info.motion} ({entry.path.name})",
@@ -62,6 +62,7 @@ def _described(entry: StackedMiva) -> str:
         f"masked: {bound if info.config.mask else 'no'}",
         f"weight: {entry.strength:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
     ]
+    lines += [trained_on] * bool(trained_on)
     lines += [f"subject: {info.subject}"] * bool(info.subject)
     lines += [f"{name}: {value}" for name, value in info.training.items()]
     lines += [f"licence: {info.licence}"] * bool(info.licence) + [f"author: {info.author}"] * bool(info.author)

@@ -86,6 +86,9 @@ class Base:
         predicts_flow: whether the model also predicts where in the first frame each pixel comes from, see
             `WarpingUNet`.
         captions: (n, words, dim) embeddings of captions that name a motion, or None if it has none.
+        levels: the part of its timesteps that it was trained on, as shares of all, of which 0 is clean and 1 noise. Of
+            models that share a run, as the experts of Wan 2.2 do, each has a part; an adapter is trained on it alone.
+        release: what people call it, recorded in adapters that are trained on it; empty where `backbone` says it.
     """
 
     name: str
@@ -110,6 +113,8 @@ class Base:
     last_timestep: int | None = None
     predicts_flow: bool = False
     captions: Tensor | None = None
+    levels: tuple[float, float] = (0.0, 1.0)
+    release: str = ""
 
     def with_drawn_caption(self, seed: int) -> "Base":
         """This base with one of its captions, drawn by the seed, for runs without a motion.

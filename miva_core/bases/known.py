@@ -1,11 +1,14 @@
 """Which base an adapter file belongs to, by its header alone."""
 
 from collections.abc import Iterator
-from functools import cache
 
 from ..adapters.backbone import Backbone
 from ..adapters.info import AdapterInfo
 from .registry import BASES
+from .spec import BaseSpec
+
+TRAINED_ON = "trained on"
+"""Entry of `AdapterInfo.training`: `Base.release`, where several bases have one structure."""
 
 
 def find_backbone(info: AdapterInfo) -> Backbone | None:
@@ -14,22 +17,35 @@ def find_backbone(info: AdapterInfo) -> Backbone | None:
     Returns:
         None if it is none of the bases that there are, or of another size.
     """
-    return next((backbone for _, backbone in _releases() if _key(backbone) == _key(info)), None)
+    return next((backbone for _, _, backbone in _releases() if _key(backbone) == _key(info)), None)
 
 
 def name_base(info: AdapterInfo | Backbone) -> str:
-    """What people call a base, or the base of an adapter, such as "Wan 2.1 1.3B"; empty if there is none."""
-    return _names().get(_key(info), "")
+    """What people call a base, or the base of an adapter, such as "Wan 2.1 1.3B"; empty if there is none.
+
+    Bases of one structure are named together, as "Wan 2.1 14B or Wan 2.2 14B".
+    """
+    return " or ".join(dict.fromkeys(name for _, name, backbone in _releases() if _key(backbone) == _key(info)))
 
 
-@cache
-def _names() -> dict[tuple[str, str], str]:
-    return {_key(backbone): name for name, backbone in _releases()}
+def say_trained_on(info: AdapterInfo) -> str:
+    """Say which of several bases of one structure an adapter was trained on, and which others take it.
+
+    Returns:
+        A sentence; empty where its file does not record it, as for bases that share their structure with no other.
+    """
+    menus = [spec.menu for spec, _, backbone in _releases() if _key(backbone) == _key(info)]
+    trained_on = info.training.get(TRAINED_ON)
+    if trained_on not in menus:
+        return ""
+    others = [menu for menu in menus if menu != trained_on]
+    return f"It was trained on {trained_on}, and has not seen {' and '.join(others)}, which take it as well."
 
 
-def _releases() -> Iterator[tuple[str, Backbone]]:
+def _releases() -> Iterator[tuple[BaseSpec, str, Backbone]]:
     for spec in BASES.values():
-        yield from spec.backbones()
+        for name, backbone in spec.backbones():
+            yield spec, name, backbone
 
 
 def _key(info: AdapterInfo | Backbone) -> tuple[str, str]:

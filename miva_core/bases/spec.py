@@ -95,7 +95,7 @@ class BaseSpec:
         architecture: of its network.
         files: what it is loaded from, in the order of the node's menus.
         load: loads it from (device, dtype, **files by `BaseFile.argument`).
-        backbones: gives the backbones of all its releases, each after what people call it. It may take seconds.
+        backbones: gives the backbones of all its releases, each after what people call it, without their weights.
         recipes: how its adapters are trained, by preset.
         half_precision: the 16-bit type that its weights are loaded in where the device computes in it; None for a base
             that always runs in float32.

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.info import count_parameters, read_info
-from ..bases.known import find_backbone, name_base
+from ..adapters.info import AdapterInfo, count_parameters, read_info
+from ..bases.known import find_backbone, name_base, say_trained_on
 from ..bases.library import find_adapters
 from ..bases.registry import BASES
 from ..checks import printable
@@ -47,7 +47,7 @@ def run_info(options: argparse.Namespace) -> None:
     rows = {
         "motion": info.motion,
         "subject": info.subject or "none",
-        "base": f"{name_base(info) or 'unknown'} ({info.family}, fingerprint {info.fingerprint})",
+        "base": _base_of(info),
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",
         "licence": info.licence or "not recorded",
@@ -57,6 +57,12 @@ def run_info(options: argparse.Namespace) -> None:
     }
     for name, value in rows.items():
         print(f"  {name:<10} {printable(value, _LONGEST_ROW)}")
+
+
+def _base_of(info: AdapterInfo) -> str:
+    named = f"{name_base(info) or 'unknown'} ({info.family}, fingerprint {info.fingerprint})"
+    said = say_trained_on(info)
+    return f"{named}. {said}" if said else named
 
 
 def _print_other_file(path: Path, error: MIVAError) -> None:

@@ -201,6 +201,18 @@ class NoiseProcess:
             return self.length * shift * share / (1 + (shift - 1) * share)
         return (self.length * share).long().clamp(max=self.length - 1)
 
+    def share_at(self, t: float) -> float:
+        """The share of the noise schedule at a step; the inverse of `steps_at`.
+
+        Args:
+            t: step in [0, T], T being all noise.
+
+        Returns:
+            u in [0, 1].
+        """
+        shift = self.scheduler.config.shift if self.is_flow else 1
+        return t / (shift * self.length - (shift - 1) * t)
+
     def same_as(self, other: "NoiseProcess") -> bool:
         """Whether both have the same kind of prediction and, but for rounding, the same table of noise levels."""
         ours, theirs = self.alphas_cumprod, other.alphas_cumprod

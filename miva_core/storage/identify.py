@@ -159,6 +159,11 @@ def _is_wan_vae(shapes: Shapes) -> bool:
     return _has("encoder.conv1.weight", "decoder.conv1.weight")(shapes) or len(first) == 5
 
 
+def _is_wan_5b_vae(shapes: Shapes) -> bool:
+    """It makes latents of 48 channels, of pixels in blocks of 2 x 2."""
+    return _size(shapes, "encoder.conv1.weight", 1) == 12 or _size(shapes, "encoder.conv_in.weight", 1) == 12
+
+
 def _is_stable_diffusion(context: int, channels: int) -> Callable[[Shapes], bool]:
     return lambda shapes: (
         _size(shapes, "attn2.to_k.weight", 1) == context and _size(shapes, "input_blocks.0.0.weight", 1) == channels
@@ -174,9 +179,10 @@ _MODELS: dict[str, Callable[[Shapes], bool]] = {
     "a motion LoRA": lambda shapes: _has("motion_modules")(shapes) and (_has("lora_")(shapes) or _has("lora.")(shapes)),
     "a LoRA": lambda shapes: _has("lora_")(shapes) or _has("lora.")(shapes),
     "an image-to-video Wan model": _is_image_to_video_wan,
+    "a Wan VACE model": _has("vace_blocks.0.", "patch_embedding."),
     "a Wan 2.1 1.3B text-to-video model": _is_wan(1536),
     "a Wan 2.2 5B model": _is_wan(3072),
-    "a Wan 14B model": _is_wan(5120),
+    "a Wan 14B text-to-video model": _is_wan(5120),
     "an SDXL checkpoint": lambda shapes: _has("label_emb.0.0.weight")(shapes) or _has("conditioner.embedders.")(shapes),
     "a Flux checkpoint": _has("double_blocks.0."),
     "a Stable Diffusion 3 checkpoint": _has("joint_blocks.0."),
@@ -187,6 +193,7 @@ _MODELS: dict[str, Callable[[Shapes], bool]] = {
     "a U-Net in the diffusers layout": _has("down_blocks.0.resnets", "time_embedding.linear_1"),
     "an AnimateDiff motion module": _has("motion_modules", "down_blocks.3."),
     "an SDXL motion module": _has("motion_modules"),
+    "the VAE of Wan 2.2 5B": _is_wan_5b_vae,
     "a Wan VAE": _is_wan_vae,
     "a VAE": _has("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "a Grounding DINO checkpoint": _has("transformer.level_embed", "feat_map."),

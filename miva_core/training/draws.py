@@ -30,7 +30,14 @@ class Draws(NamedTuple):
 
 
 def draw_timesteps(
-    count: int, process: NoiseProcess, generator: torch.Generator, *, power: float, rolled_out: float, truth: float
+    count: int,
+    process: NoiseProcess,
+    generator: torch.Generator,
+    *,
+    power: float,
+    rolled_out: float,
+    truth: float,
+    levels: tuple[float, float] = (0.0, 1.0),
 ) -> Draws:
     """Draw the timesteps of `count` clips, and how each of them is noised and guided there.
 
@@ -42,13 +49,15 @@ def draw_timesteps(
             steps are preferred.
         rolled_out: chance of each clip to be brought to its step by the model, in [0, 1].
         truth: chance of each clip to be guided by its true masks, in [0, 1].
+        levels: the part of the timesteps that is drawn from, see `Base.levels`; all else is as if it were the whole.
     """
+    lowest, highest = (process.share_at(level * process.length) for level in levels)
     u = stratified(count, generator) ** power
     noisier = u + (1 - u) * torch.rand(count, generator=generator)
     chances = torch.rand(4, count, generator=generator)
     return Draws(
-        t=process.steps_at(u),
-        noisier=process.steps_at(noisier),
+        t=process.steps_at(lowest + (highest - lowest) * u),
+        noisier=process.steps_at(lowest + (highest - lowest) * noisier),
         rolled_out=chances[0] < rolled_out,
         truth=chances[1] < truth,
         unguided=(torch.stack([noisier, u]) > EARLY) & (chances[2:] < 0.5),

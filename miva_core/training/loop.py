@@ -277,5 +277,6 @@ def draw_step(clips: Clips, base: Base, recipe: Recipe, step: int, seed: int, pr
         power=recipe.power,
         rolled_out=recipe.rolled_out,
         truth=ground_truth_share(step, recipe.steps),
+        levels=base.levels,
     )
     return batch, draws

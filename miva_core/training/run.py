@@ -12,6 +12,7 @@ from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip, Progress
 from ..bases.base import Base
+from ..bases.known import TRAINED_ON
 from ..bases.recipe import Recipe
 from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
@@ -125,7 +126,8 @@ def train_and_save(
             info = replace(info, training={**info.training, "final loss": _last(outcome.losses)})
             placed = {out: _place(outcome.adapter, info, out)}
             if partner and outcome.partner:
-                placed[partner.out] = _place(outcome.partner, _info_after(partner, training_set, recipe), partner.out)
+                after = _info_after(partner, base, training_set, recipe)
+                placed[partner.out] = _place(outcome.partner, after, partner.out)
             # A training that was killed between its last step and its report has nothing left to log.
             made = _tried_on(base, outcome.adapter, validations, stop) if log.clips is None else log.clips
             draw_curve(outcome.losses, folder / CURVE)
@@ -211,6 +213,7 @@ def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainO
             "preset": recipe.preset,
             "precision": options.precision,
             "flip": training_set.flip,
+            **_release(base),
             **training_set.source,
         },
         licence=options.author.licence,
@@ -218,10 +221,15 @@ def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainO
     )
 
 
-def _info_after(partner: Partner, training_set: TrainingSet, recipe: Recipe) -> AdapterInfo:
+def _info_after(partner: Partner, base: Base, training_set: TrainingSet, recipe: Recipe) -> AdapterInfo:
     """What the file of a partner will say of itself."""
-    record = {**partner.info.training, "then beside": training_set.motion, "for steps": recipe.steps}
+    record = {**partner.info.training, **_release(base), "then beside": training_set.motion, "for steps": recipe.steps}
     return replace(partner.info, training=record)
+
+
+def _release(base: Base) -> dict[str, str]:
+    """What a record says of a base that shares its structure with others."""
+    return {TRAINED_ON: base.release} if base.release else {}
 
 
 def _last(losses: Sequence[float]) -> float:

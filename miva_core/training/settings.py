@@ -35,6 +35,8 @@ def training_settings(base: Base, recipe: Recipe, options: TrainOptions, partner
     adapters = {"from": options.start, "beside": partner}
     return {
         "base": base.backbone.fingerprint,
+        # Only where it says more than that, so that trainings of older versions go on.
+        **({"release": base.release} if base.release else {}),
         "seed": options.seed,
         "precision": options.precision,
         "processes": int(os.environ.get("WORLD_SIZE", 1)),

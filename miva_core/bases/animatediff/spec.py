@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...adapters.backbone import Backbone, Kind
 from ..recipe import full_size_recipes
 from ..spec import Architecture, BaseFile, BaseSpec, for_diffusers
-from .sites import describe_unet
+from .sites import describe_unet, unet_backbone
 
 if TYPE_CHECKING:
     from ...attention.processor import Processor
@@ -36,10 +36,8 @@ def _load(**arguments: Any) -> Base:
 
 
 def _backbones() -> Iterator[tuple[str, Backbone]]:
-    from .loading import meta_unet
-
-    yield "Stable Diffusion 1.5 with AnimateDiff v1 or v3", describe_unet(meta_unet())
-    yield "Stable Diffusion 1.5 with AnimateDiff v2", describe_unet(meta_unet(use_motion_mid_block=True))
+    yield "Stable Diffusion 1.5 with AnimateDiff v1 or v3", unet_backbone(middle_motion=False)
+    yield "Stable Diffusion 1.5 with AnimateDiff v2", unet_backbone(middle_motion=True)
 
 
 UNET = Architecture(

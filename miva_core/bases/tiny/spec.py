@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...adapters.backbone import Backbone
+from ...storage.json_files import read_json
+from ..animatediff.sites import Level, unet_backbone
 from ..animatediff.spec import UNET
 from ..spec import BaseSpec
 from .recipe import RECIPES
@@ -29,9 +32,10 @@ def _load(device: torch.device | str, dtype: torch.dtype) -> Base:
 
 
 def _backbones() -> Iterator[tuple[str, Backbone]]:
-    from .loading import load_tiny
-
-    yield "the built-in base", load_tiny(WEIGHTS).backbone
+    config = read_json(WEIGHTS / "unet" / "config.json")
+    levels = [Level(*level) for level in zip(config["block_out_channels"], config["num_attention_heads"], strict=True)]
+    structure = unet_backbone(levels, config["layers_per_block"], middle_motion=config["use_motion_mid_block"])
+    yield "the built-in base", replace(structure, revision=read_json(WEIGHTS / "settings.json")["revision"])
 
 
 TINY = BaseSpec(

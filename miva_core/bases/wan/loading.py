@@ -1,6 +1,8 @@
-"""The base people have on disk: Wan 2.1 text-to-video, 1.3 billion parameters, with its VAE."""
+"""The bases people have on disk: text-to-video models of Wan 2.1 and 2.2, with their VAE."""
 
 import os
+import re
+import warnings
 from pathlib import Path
 
 import torch
@@ -11,21 +13,18 @@ from torch import Tensor, nn
 
 from ...attention.turns import take_turn
 from ...diffusion.init_noise import NoiseInit
-from ...errors import MIVAError
+from ...errors import MIVAError, MIVAWarning
 from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import identify_weights, open_weights
 from ..base import Base
-from .sites import describe_wan
+from .releases import CONFIGS, WAN_2_1_1_3B, Release
+from .sites import NOT_THE_5B, describe_wan
 
-CONFIGS = Path(__file__).parent / "configs"
 _PREFIX = "model.diffusion_model."
-_MODEL = "a Wan 2.1 1.3B text-to-video model"
 _VAE = "a Wan VAE"
-_WHERE = {
-    _MODEL: "such as wan2.1_t2v_1.3B_fp16.safetensors from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged",
-    _VAE: "such as wan_2.1_vae.safetensors from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged",
-}
+_WHERE_VAE = "wan_2.1_vae.safetensors from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged, also for Wan 2.2 14B"
+_EXPERT = re.compile(r"(high|low)[ _-]?noise", re.IGNORECASE)
 
 
 class WanVAE:
@@ -75,16 +74,20 @@ def load_wan(
     checkpoint: str | os.PathLike[str],
     vae: str | os.PathLike[str],
     *,
+    release: Release = WAN_2_1_1_3B,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
 ) -> Base:
-    """Load Wan 2.1 text-to-video 1.3B, frozen, without a text encoder.
+    """Load a text-to-video Wan, frozen, without a text encoder.
 
-    The time embedding, the modulation tables and the norms stay in float32, as Wan was trained.
+    The time embedding, the modulation tables and the norms stay in float32, as Wan was trained. All releases run, and
+    are trained on, with the noise schedule of 1.3B, shifted by 5.
 
     Args:
-        checkpoint: the original file, the one repacked for ComfyUI, or the one of diffusers.
+        checkpoint: the original file, the one repacked for ComfyUI, or the one of diffusers; a `MIVAWarning` says so if
+            it is called like the other expert.
         vae: the Wan 2.1 VAE, original, for ComfyUI or of diffusers.
+        release: which of them; experts of Wan 2.2 cannot be told from Wan 2.1 14B, nor from each other.
         device: where the networks are to be.
         dtype: of the rest of the transformer and of the VAE.
 
@@ -93,10 +96,11 @@ def load_wan(
     """
     if dtype == torch.float16:
         raise MIVAError("Wan cannot run in float16, whose range its activations leave: take bfloat16 or float32.")
-    tensors = read_transformer(checkpoint)
-    pictures = _open(vae, _VAE)
+    tensors = read_transformer(checkpoint, release)
+    pictures = _open(vae, _VAE, _WHERE_VAE)
+    _warn_of_another_expert(Path(checkpoint).name, release)
 
-    model = meta_transformer()
+    model = meta_transformer(release)
     kept = tuple(model._keep_in_fp32_modules)
     fill(
         model,
@@ -112,7 +116,7 @@ def load_wan(
     fill(autoencoder, pictures, str(vae), device, lambda _: dtype)
 
     return Base(
-        name="wan",
+        name=release.name,
         model=model,
         codec=WanVAE(autoencoder),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
@@ -131,12 +135,15 @@ def load_wan(
         steps=50,
         noise=NoiseInit(),
         adain=True,
+        levels=release.levels,
+        # The other releases have one structure between them.
+        release="" if release is WAN_2_1_1_3B else release.menu,
     )
 
 
-def meta_transformer() -> WanTransformer3DModel:
-    """Build the transformer without weights."""
-    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(CONFIGS / "transformer.json")))
+def meta_transformer(release: Release = WAN_2_1_1_3B) -> WanTransformer3DModel:
+    """Build the transformer of a release without weights."""
+    return on_meta(lambda: WanTransformer3DModel.from_config(read_json(CONFIGS / f"{release.config}.json")))
 
 
 def place_rope(model: WanTransformer3DModel, device: torch.device | str) -> None:
@@ -146,21 +153,31 @@ def place_rope(model: WanTransformer3DModel, device: torch.device | str) -> None
     ).to(device)
 
 
-def read_transformer(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a Wan 2.1 1.3B file by the names of diffusers, mapped rather than read.
+def read_transformer(checkpoint: str | os.PathLike[str], release: Release = WAN_2_1_1_3B) -> dict[str, Tensor]:
+    """The tensors of the file of a release by the names of diffusers, mapped rather than read.
 
     Raises:
         MIVAError: the file is missing, damaged or something else.
     """
-    tensors = _open(checkpoint, _MODEL)
+    tensors = _open(checkpoint, release.kind, f"{release.file} from huggingface.co/{release.repository}")
     if any(name.startswith("condition_embedder.") for name in tensors):
         return tensors
     return convert_wan_transformer_to_diffusers(tensors)
 
 
-def _open(path: str | os.PathLike[str], wanted: str) -> dict[str, Tensor]:
+def _open(path: str | os.PathLike[str], wanted: str, example: str) -> dict[str, Tensor]:
     tensors = open_weights(path, wanted.removeprefix("a "))
     kind = identify_weights(tensors)
+    if kind.startswith("a Wan 2.2 5B model"):
+        raise MIVAError(f"{path} cannot be used: {NOT_THE_5B}")
     if kind != wanted:
-        raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
+        raise MIVAError(f"{path} is {kind}, but {wanted} was expected, such as {example}.")
     return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
+
+
+def _warn_of_another_expert(name: str, release: Release) -> None:
+    """Files of both experts have the same shapes: only their names tell which is which."""
+    named = _EXPERT.search(name)
+    if named and named[1].lower() != release.expert:
+        text = f"{name} is called {named[1].lower()} noise, but is loaded as {release.menu}"
+        warnings.warn(f"{text}: choose another base, unless the name is wrong.", MIVAWarning, stacklevel=3)

@@ -1,5 +1,6 @@
 """Where Wan is adapted."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ...adapters.backbone import Backbone, Site
@@ -7,6 +8,12 @@ from ...errors import MIVAError
 
 _FIRST_CHANNELS = 16
 """Channels of the latents of Wan 2.1, which the 14B models of Wan 2.2 share."""
+
+NOT_THE_5B = (
+    "Wan 2.2 5B is not supported yet: it knows its first frame by a timestep of 0, where a MIVA has one timestep for "
+    "all frames, and its latents of 48 channels need motions of their own; take Wan 2.1, or Wan 2.2 14B."
+)
+"""Why the only Wan of another latent space has no adapters."""
 
 
 def describe_wan(model: Any) -> Backbone:
@@ -20,8 +27,17 @@ def describe_wan(model: Any) -> Backbone:
         raise MIVAError("This is an image-to-video Wan model; use the text-to-video one, which adapters start from.")
     if config.patch_size[0] != 1:
         raise MIVAError(f"This Wan model has patches of {config.patch_size}, expected one frame to a patch.")
-    heads = config.num_attention_heads
-    return wan_backbone(heads * config.attention_head_dim, heads, config.num_layers, config.out_channels)
+    return config_backbone(config)
+
+
+def config_backbone(config: Mapping[str, Any]) -> Backbone:
+    """The attention sites of a `WanTransformer3DModel` by its config alone.
+
+    Args:
+        config: of diffusers.
+    """
+    heads = config["num_attention_heads"]
+    return wan_backbone(heads * config["attention_head_dim"], heads, config["num_layers"], config["out_channels"])
 
 
 def wan_backbone(dim: int, heads: int, blocks: int, latents: int) -> Backbone:

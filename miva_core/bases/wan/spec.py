@@ -1,13 +1,14 @@
-"""Wan 2.1 text-to-video, as the rest of the package sees it."""
+"""Wan 2.1 and 2.2 text-to-video, as the rest of the package sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...adapters.backbone import Backbone, Kind
+from ...adapters.backbone import Kind
 from ..recipe import full_size_recipes
 from ..spec import Architecture, BaseFile, BaseSpec, for_diffusers
+from .releases import WAN_2_1_1_3B, WAN_2_1_14B, WAN_2_2_HIGH, WAN_2_2_LOW, Release
 from .sites import describe_wan
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ def _patches(height: int, width: int) -> list[tuple[int, int]]:
     return [(height // 2, width // 2)]
 
 
-def _load(**arguments: Any) -> Base:
-    from .loading import load_wan
-
-    return load_wan(**arguments)
-
-
-def _backbones() -> Iterator[tuple[str, Backbone]]:
-    from .loading import meta_transformer
-
-    yield "Wan 2.1 1.3B", describe_wan(meta_transformer())
-
-
 TRANSFORMER = Architecture(
     family="wan",
     model_class="WanTransformer3DModel",
@@ -48,14 +37,6 @@ TRANSFORMER = Architecture(
     attention_grids=_patches,
 )
 
-_CHECKPOINT = BaseFile(
-    "checkpoint",
-    "Wan 2.1",
-    input="diffusion_model",
-    folder="diffusion_models",
-    what="Wan model",
-    tooltip="wan2.1_t2v_1.3B_fp16.safetensors, in models/diffusion_models. Not the 14B, image-to-video or fp8 files.",
-)
 _VAE = BaseFile(
     "vae",
     "its VAE",
@@ -65,17 +46,40 @@ _VAE = BaseFile(
     tooltip="wan_2.1_vae.safetensors, in models/vae.",
 )
 
-WAN = BaseSpec(
-    name="wan",
-    menu="Wan 2.1 1.3B",
-    architecture=TRANSFORMER,
-    files=(_CHECKPOINT, _VAE),
-    load=_load,
-    backbones=_backbones,
-    recipes=full_size_recipes(paper_steps=8_000),
-    half_precision="bfloat16",
-    fits_float16=False,
-    latent_format="Wan21",
-    # It decodes a clip as a whole, the others frame by frame.
-    decoding_memory=7000,
-)
+
+def _spec(release: Release, not_these: str) -> BaseSpec:
+    """A release as a base; `not_these` names files of the same folder that it cannot be loaded from."""
+
+    def load(**arguments: Any) -> Base:
+        from .loading import load_wan
+
+        return load_wan(release=release, **arguments)
+
+    checkpoint = BaseFile(
+        "checkpoint",
+        release.menu,
+        input="diffusion_model",
+        folder="diffusion_models",
+        what="Wan model",
+        tooltip=f"{release.file}, in models/diffusion_models. Not the {not_these} files.",
+    )
+    return BaseSpec(
+        name=release.name,
+        menu=release.menu,
+        architecture=TRANSFORMER,
+        files=(checkpoint, _VAE),
+        load=load,
+        backbones=lambda: [(release.known_as, release.backbone)],
+        recipes=full_size_recipes(paper_steps=8_000),
+        half_precision="bfloat16",
+        fits_float16=False,
+        latent_format="Wan21",
+        # It decodes a clip as a whole, the others frame by frame.
+        decoding_memory=7000,
+    )
+
+
+WAN = _spec(WAN_2_1_1_3B, "14B, image-to-video or fp8")
+WAN_14B = _spec(WAN_2_1_14B, "image-to-video or fp8")
+WAN_HIGH = _spec(WAN_2_2_HIGH, "5B, image-to-video or fp8")
+WAN_LOW = _spec(WAN_2_2_LOW, "5B, image-to-video or fp8")

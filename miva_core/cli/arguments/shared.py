@@ -28,8 +28,17 @@ def base_files() -> dict[str, str]:
 
 
 def _help_of_file(texts: dict[str, str]) -> str:
-    colon = ":" * (len(texts) == 1)
-    return ", ".join(f"for {base}{colon} {text}" for base, text in texts.items())
+    """What a file is, by the names of the bases; those for which it is the same are named together."""
+    bases: dict[str, list[str]] = {}
+    for base, text in texts.items():
+        bases.setdefault(text, []).append(base)
+    return "; ".join(f"for {_listed(names)}: {text}" for text, names in bases.items())
+
+
+def _listed(names: list[str]) -> str:
+    """One name, or several as in "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def add_models(command: argparse.ArgumentParser) -> None:

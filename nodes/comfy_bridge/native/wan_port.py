@@ -114,9 +114,9 @@ class SelfAttentionForward(Replacement):
     def answer(self, x: Tensor, freqs: Tensor, transformer_options: dict[str, Any] = {}, **_: Any) -> Tensor:  # noqa: B006 (as in ComfyUI)
         port = WanPort(self.module, transformer_options, freqs)
         query, v, key = port.query(x), port.value(x), port.key(x)
-        q, k = port.rotate(port.norm_query(query)), port.rotate(key)
+        k = port.rotate(key)
         if self._is_own or self.processor.context.guidance is not None:
-            y = port.output(self._patched(self.processor.attend(port, q, k, v), q, k, transformer_options))
+            y = self._attended(port, query, k, v, transformer_options)
         else:
             y = self.found(x, freqs, transformer_options=transformer_options)
         part, of_part = self.part, WanPort(self.module, transformer_options, freqs[:, self.part])
@@ -127,12 +127,14 @@ class SelfAttentionForward(Replacement):
     def _is_own(self) -> bool:
         return getattr(self.found, "__func__", None) is type(self.module).forward
 
-    def _patched(self, y: Tensor, q: Tensor, k: Tensor, options: dict[str, Any]) -> Tensor:
-        """With what other nodes do to the attention before its output map."""
+    def _attended(self, port: WanPort, query: Tensor, k: Tensor, v: Tensor, options: dict[str, Any]) -> Tensor:
+        """The module's own attention, with what other nodes do to it before its output map."""
+        q = port.rotate(port.norm_query(query))
+        y = self.processor.attend(port, q, k, v)
         for patch in options.get("patches", {}).get("attn1_patch", ()):
             by_head = (tokens.unflatten(-1, (self.module.num_heads, -1)) for tokens in (q, k))
             y = patch({"x": y, **dict(zip("qk", by_head, strict=True)), "transformer_options": options})
-        return y
+        return port.output(y)
 
 
 def _added(y: Tensor, part: slice, change: Tensor) -> Tensor:

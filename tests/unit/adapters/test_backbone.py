@@ -11,6 +11,7 @@ from miva_core.adapters.backbone import Backbone, Site
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.info import count_parameters
 from miva_core.bases.describe import describe
+from miva_core.bases.wan.sites import wan_backbone
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,23 @@ def test_real_sites(real: Backbone) -> None:
 def test_parameter_counts_of_the_paper(real: Backbone, config: MIVAConfig, component: str | None, count: int) -> None:
     with torch.device("meta"):
         assert MIVAAdapter(real, config).num_parameters(component) == count
+
+
+@pytest.mark.parametrize(("dim", "blocks"), [(1536, 30), (5120, 40)], ids=["1.3B", "14B"])
+def test_parameter_counts_of_wan_follow_from_its_sizes(dim: int, blocks: int) -> None:
+    """Two pairs of rank 128 for cross-frame attention, one of 64 and its norm for the prompt, a gate for two."""
+    with torch.device("meta"):
+        adapter = MIVAAdapter(wan_backbone(dim, dim // 128, blocks, 16), MIVAConfig.default())
+    counts = {name: adapter.num_parameters(name) for name in ("cfa", "ca", "gate", "ta")}
+    assert counts == {
+        "cfa": blocks * 2 * (128 * dim + dim * 128),
+        "ca": blocks * (64 * dim + dim * 64 + 2 * 64),
+        "gate": blocks * (2 * dim + 2),
+        "ta": 0,
+    }
+    if blocks == 40:
+        assert counts == {"cfa": 104_857_600, "ca": 26_219_520, "gate": 409_680, "ta": 0}
+    assert adapter.num_parameters() == sum(counts.values())
 
 
 def test_counts_by_component(real: Backbone) -> None:

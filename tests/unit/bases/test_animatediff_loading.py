@@ -236,7 +236,7 @@ WRONG: dict[str, tuple[dict[str, Tensor], str]] = {
         "a Stable Diffusion 1.5 inpainting checkpoint",
     ),
     "LoRA": (shaped(lora_unet_x__lora_up__weight=(2, 2)), "a LoRA"),
-    "Wan 14B": (shaped(model__diffusion_model__blocks__0__self_attn__q__weight=(5120, 1)), "a Wan 14B model"),
+    "Wan 14B": (shaped(model__diffusion_model__blocks__0__self_attn__q__weight=(5120, 1)), "a Wan 14B text"),
     "Wan I2V": (
         shaped(blocks__0__self_attn__q__weight=(1536, 1), patch_embedding__weight=(1, 36, 1, 2, 2)),
         "an image-to-video Wan model",

@@ -246,7 +246,7 @@ def test_the_command_line_lists_it_and_takes_its_files(toy: BaseSpec, capfd: pyt
     with pytest.raises(SystemExit):
         main(["animate", "--help"])
     output = " ".join(capfd.readouterr().out.split())
-    assert "wan or toy" in output and "--blocks FILE for toy: its bricks" in output
+    assert "wan-2.2-low or toy" in output and "--blocks FILE for toy: its bricks" in output
 
 
 @pytest.mark.parametrize("spec", BASES.values(), ids=lambda spec: spec.name)

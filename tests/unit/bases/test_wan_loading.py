@@ -1,7 +1,6 @@
 """Wan files: the layouts people have, at a small size, and what is not one."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,67 +10,14 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTran
 from safetensors.torch import save_file
 from single_files import WAN
 from torch import Tensor
+from wan_files import WAN_VAE as VAE
+from wan_files import original, original_wan_vae
 
 from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
 from miva_core.bases.base import Base
 from miva_core.bases.wan import loading
 from miva_core.bases.wan.loading import CONFIGS, load_wan
 from miva_core.errors import MIVAError
-
-VAE = {
-    "base_dim": 8,
-    "z_dim": 4,
-    "num_res_blocks": 2,
-    "latents_mean": [0.1, -0.2, 0.3, 0.0],
-    "latents_std": [1.5, 2, 1, 3],
-}
-
-
-def original(model: WanTransformer3DModel) -> dict[str, Tensor]:
-    """The names of the authors' own file."""
-    file = {}
-    for name, tensor in model.state_dict().items():
-        name = re.sub(r"\.norm2\.", ".norm3.", name)  # theirs count the norm without parameters as the second
-        name = name.replace("attn1.", "self_attn.").replace("attn2.", "cross_attn.")
-        name = re.sub(r"_attn\.to_([qkv])\.", r"_attn.\1.", name).replace("_attn.to_out.0.", "_attn.o.")
-        name = name.replace("ffn.net.0.proj.", "ffn.0.").replace("ffn.net.2.", "ffn.2.")
-        name = name.replace("condition_embedder.time_embedder.linear_1", "time_embedding.0")
-        name = name.replace("condition_embedder.time_embedder.linear_2", "time_embedding.2")
-        name = name.replace("condition_embedder.text_embedder.linear_1", "text_embedding.0")
-        name = name.replace("condition_embedder.text_embedder.linear_2", "text_embedding.2")
-        name = name.replace("condition_embedder.time_proj", "time_projection.1")
-        name = "head.modulation" if name == "scale_shift_table" else name.replace("scale_shift_table", "modulation")
-        file[name.replace("proj_out.", "head.head.")] = tensor
-    return file
-
-
-def original_vae(vae: AutoencoderKLWan) -> dict[str, Tensor]:
-    """The names of the authors' own VAE: blocks are counted through all levels, layers by their place in a sequence."""
-    file = {}
-    starts = [k * (VAE["num_res_blocks"] + 2) for k in range(4)]  # blocks of a level, then its upsampler
-    for name, tensor in vae.state_dict().items():
-        name = re.sub(r"^quant_conv\.", "conv1.", name)
-        name = re.sub(r"^post_quant_conv\.", "conv2.", name)
-        name = name.replace("coder.conv_in.", "coder.conv1.")
-        name = name.replace("coder.norm_out.", "coder.head.0.").replace("coder.conv_out.", "coder.head.2.")
-        name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"middle.{2 * int(m[1])}", name)
-        name = name.replace("mid_block.attentions.0", "middle.1").replace("down_blocks.", "downsamples.")
-        name = re.sub(r"up_blocks\.(\d)\.resnets\.(\d)", lambda m: f"upsamples.{starts[int(m[1])] + int(m[2])}", name)
-        name = re.sub(
-            r"up_blocks\.(\d)\.upsamplers\.0",
-            lambda m: f"upsamples.{starts[int(m[1])] + VAE['num_res_blocks'] + 1}",
-            name,
-        )
-        for ours, theirs in (
-            ("norm1.", "residual.0."),
-            ("conv1.", "residual.2."),
-            ("norm2.", "residual.3."),
-            ("conv2.", "residual.6."),
-            ("conv_shortcut.", "shortcut."),
-        ):
-            name = re.sub(rf"(middle|samples)\.(\d+)\.{ours}", rf"\1.\2.{theirs}", name)
-        file[name] = tensor
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: WanTransformer3DMode
     save_file({f"model.diffusion_model.{k}": v for k, v in original(model).items()}, folder / "comfyui.safetensors")
     save_file(model.state_dict(), folder / "diffusers.safetensors")
     save_file(vae.state_dict(), folder / "vae.safetensors")
-    save_file(original_vae(vae), folder / "original_vae.safetensors")
+    save_file(original_wan_vae(vae), folder / "original_vae.safetensors")
     return folder
 
 
@@ -127,7 +73,7 @@ def test_every_layout_gives_the_model_it_was_saved_from(
 
 
 def test_the_vae_in_its_original_layout(folder: Path, vae: AutoencoderKLWan) -> None:
-    names = original_vae(vae)
+    names = original_wan_vae(vae)
     assert {"conv1.weight", "encoder.conv1.weight", "decoder.upsamples.3.time_conv.weight"} < names.keys()
     assert {"encoder.downsamples.2.resample.1.weight", "decoder.middle.1.to_qkv.bias"} < names.keys()
     base = load_wan(folder / "original.safetensors", folder / "original_vae.safetensors", dtype=torch.float32)
@@ -189,7 +135,7 @@ def test_the_schedule_is_shifted_by_five(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "kind"),
     [
-        ({"blocks.0.self_attn.q.weight": (5120, 1)}, "a Wan 14B model"),
+        ({"blocks.0.self_attn.q.weight": (5120, 1)}, "a Wan 14B text-to-video model"),
         ({"blocks.0.self_attn.q.weight": (1536, 1), "patch_embedding.weight": (1, 36, 1)}, "an image-to-video Wan"),
         ({"encoder.conv1.weight": (1,), "decoder.conv1.weight": (1,)}, "a Wan VAE"),
     ],

@@ -129,3 +129,11 @@ def test_processes_are_the_same_by_their_prediction_and_noise_whatever_the_sampl
         assert not process.same_as(NoiseProcess(other)) and not NoiseProcess(other).same_as(process)
     euler, unipc = (NoiseProcess(make()) for make in FLOWS.values())
     assert euler.same_as(unipc) and unipc.same_as(euler)
+
+
+@pytest.mark.parametrize("process", [NoiseProcess(FLOWS["euler"]()), NoiseProcess(ddim("epsilon"))])
+def test_the_share_of_a_step_leads_back_to_it(process: NoiseProcess) -> None:
+    assert process.share_at(0) == 0 and process.share_at(process.length) == 1
+    for t in (1, 250, 875, 999):
+        there = process.steps_at(torch.tensor([process.share_at(t) + 1e-9], dtype=torch.float64))
+        assert there.item() == pytest.approx(t, abs=1e-4)
