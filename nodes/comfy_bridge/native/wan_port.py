@@ -15,6 +15,7 @@ from ....miva_core.attention.context import Context
 from ....miva_core.attention.cross_attention import CrossAttention
 from ....miva_core.attention.self_attention import SelfAttention
 from ....miva_core.attention.softmax_attention import Bias, attend
+from .mask_limits import references_with_masks
 
 Forward = Callable[..., Tensor]
 
@@ -112,6 +113,7 @@ class SelfAttentionForward(Replacement):
         self.part = slice(None)
 
     def answer(self, x: Tensor, freqs: Tensor, transformer_options: dict[str, Any] = {}, **_: Any) -> Tensor:  # noqa: B006 (as in ComfyUI)
+        self._check_masks(x.shape[1])
         port = WanPort(self.module, transformer_options, freqs)
         query, v, key = port.query(x), port.value(x), port.key(x)
         k = port.rotate(key)
@@ -122,6 +124,11 @@ class SelfAttentionForward(Replacement):
         part, of_part = self.part, WanPort(self.module, transformer_options, freqs[:, self.part])
         change = self.processor.change(of_part, *(tokens[:, part] for tokens in (x, query, key, k, v)))
         return y + change if change.shape == y.shape else _added(y, part, change)
+
+    def _check_masks(self, tokens: int) -> None:
+        context, part = self.processor.context, self.part
+        if (context.streams or context.guidance is not None) and tokens > part.stop - part.start:
+            raise references_with_masks()
 
     @property
     def _is_own(self) -> bool:

@@ -136,7 +136,7 @@ class MaskedCase:
                 seen.masks.append(runs[-1].mask_rows.masks)
 
             ended = sample(
-                *(model, self.case.latent, self.case.positive, self.case.negative),
+                *(model, self.case.latent, self.case.positive),
                 **{"steps": self.levels, "noise": noise, "seed": SEED, "callback": see} | settings,
             )
         seen.end = self._latent_format.process_in(self.as_clip(ended))
