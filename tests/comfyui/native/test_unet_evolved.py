@@ -19,8 +19,10 @@ from torch import Tensor
 
 from .adapters import planned, random_adapter
 from .cases import Case
+from .masked_cases import MaskedCase
 from .runs import error, overridden, sample, seeing
 from .sd15_models import SmallSD15
+from .test_masks import check_run
 
 ADE_PATH = os.environ.get("ADE_PATH", "")
 pytestmark = pytest.mark.skipif(not ADE_PATH, reason="ADE_PATH does not name a checkout of AnimateDiff-Evolved")
@@ -86,6 +88,11 @@ def chunks(case: Case, seen: Any) -> Iterator[tuple[Tensor, Any]]:
         for parts in zip(*(part.split(case.frames) for part in rows), strict=True):
             output, x, timestep, context = parts
             yield output, type(seen)(x=[x], timestep=[timestep], context=[context])
+
+
+def test_a_masked_run_is_the_engines(evolved: dict[str, Any], sd15: SmallSD15) -> None:
+    """Mask sequences are further clips to its motion modules."""
+    check_run(MaskedCase(make_case(evolved, sd15)))
 
 
 def test_a_scale_of_motions_is_that_of_keys(
