@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import torch
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ....miva_core.adapters.backbone import Backbone
@@ -20,6 +22,16 @@ from .motion_module import layout_of, motion_networks, pools_all_norms, with_sca
 from .unet_layout import TWO_MOTION_MODELS, describe_native_unet, is_sd15, temporal_attentions
 from .unet_patches import SpatialPatches
 from .unet_port import TemporalSite
+
+_EAGER = "miva_eager"
+
+
+@torch.compiler.disable
+def _run_eagerly(executor: Any, *arguments: Any, **named: Any) -> Tensor:
+    """Run a U-Net as it is, though another node compiles it: what is compiled does not look whether patches in
+    `transformer_options` have changed, so that it would go on to use those of the first pass."""
+    output: Tensor = executor(*arguments, **named)
+    return output
 
 
 class UNetHost:
@@ -54,6 +66,8 @@ class UNetHost:
             )
 
     def prepare(self, model: Any) -> Any:
+        model.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, _EAGER)
+        model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, _EAGER, _run_eagerly)
         return with_scaled_linear_betas(model)
 
     def notes(self, model: Any) -> tuple[str, ...]:
