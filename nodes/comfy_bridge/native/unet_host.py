@@ -16,8 +16,8 @@ from ....miva_core.attention.temporal_attention import TemporalAttention
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .forwards import with_forwards
-from .host_protocol import core_window, network_of, not_called
-from .installer import NativeInstaller
+from .host_protocol import core_window, network_of
+from .installer import NativeInstaller, not_called
 from .motion_module import (
     has_scaled_linear_betas,
     layout_of,
@@ -113,10 +113,7 @@ class UNetHost:
         with with_forwards((site.module, site) for site in temporal):
             yield call.with_options(spatial.in_options())
         if not adapters.proven:
-            missed = [*spatial.missed(), *(site.name for site in temporal if not site.called)]
-            if missed:
-                raise not_called(missed)
-            adapters.proven = True
+            adapters.judge([*spatial.missed(), *(site.name for site in temporal if not site.called)])
 
 
 def _temporal_sites(adapters: NativeInstaller, net: Any) -> list[TemporalSite]:

@@ -83,3 +83,23 @@ def test_a_motion_that_is_not_heard_is_an_error(case: Case) -> None:
         "blocks. Take that node out, or use MIVA Sampler with a base of Load MIVA Base."
     )
     assert overridden(case.net) == []
+
+
+@pytest.mark.parametrize("skipped_at_last", [False, True])
+def test_caches_may_leave_out_blocks_but_not_to_the_end(case: Case, skipped_at_last: bool) -> None:
+    """A motion that begins at step 3, where a cache that takes the place of blocks answers, as TeaCache does."""
+    model = case.applied(planned(random_adapter(case.backbone), span=(0.5, 1.0)))
+    step = [0]
+
+    def cached(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        step[0] += 1
+        skip = step[0] == 3 or (step[0] == 4 and skipped_at_last)
+        return {"img": args["img"]} if skip else extra["original_block"](args)
+
+    model.set_model_patch_replace(cached, "dit", "double_block", 2)
+    if skipped_at_last:
+        with pytest.raises(MIVAError, match=r"^The motions were not heard at blocks\.2\.self_attn and 1 more: "):
+            sample(model, case.latent, case.positive, steps=4)
+    else:
+        sample(model, case.latent, case.positive, steps=4)
+    assert step == [4]
