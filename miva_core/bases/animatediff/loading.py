@@ -182,7 +182,10 @@ def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> 
 def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     tensors = open_weights(path, "Stable Diffusion 1.5 checkpoint")
     _check_kind(tensors, path, _CHECKPOINT)
-    return tensors
+    if any(name.startswith(_UNET) for name in tensors):
+        return tensors
+    # A file of a U-Net alone has no need to tell it from other parts.
+    return {f"{_UNET}{name}": tensor for name, tensor in tensors.items()}
 
 
 def _check_kind(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], wanted: str) -> None:

@@ -223,16 +223,28 @@ def test_code_in_a_checkpoint_is_not_run(files: Path, tmp_path: Path, capsys: py
     assert "this ran" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("names", [original_vae, AutoencoderKL.state_dict], ids=["original", "diffusers"])
+def alone(unet: UNetMotionModel) -> dict[str, Tensor]:
+    """The U-Net of a checkpoint, as files of models/diffusion_models have it."""
+    prefix = "model.diffusion_model."
+    parts = stable_diffusion(unet, None).items()
+    return {name.removeprefix(prefix): tensor for name, tensor in parts if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize(
+    ("names", "write"),
+    [(original_vae, alone), (AutoencoderKL.state_dict, lambda unet: stable_diffusion(unet, None))],
+    ids=["original", "diffusers"],
+)
 def test_another_vae_takes_the_place_of_the_checkpoints(
-    files: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable
+    files: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable, write: Callable
 ) -> None:
     other = AutoencoderKL(**VAE).eval()
     save_file(names(other), tmp_path / "vae.safetensors")
-    save_file(stable_diffusion(unet, None), tmp_path / "pruned.safetensors")
+    save_file(write(unet), tmp_path / "pruned.safetensors")
     with pytest.raises(MIVAError, match=r"pruned.safetensors has no VAE"):
         load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt")
     base = load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt", tmp_path / "vae.safetensors")
+    assert all(torch.equal(tensor, base.model.state_dict()[name]) for name, tensor in unet.state_dict().items())
     picture = torch.rand(16, 16, 3)
     expected = other.encode(picture.permute(2, 0, 1)[None] * 2 - 1).latent_dist.mean * 0.18215
     torch.testing.assert_close(base.encode(picture)[:, :, 0], expected)
