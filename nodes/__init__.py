@@ -2,9 +2,12 @@
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
+from .apply import MIVAApply
+from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .loading import MIVALoad, MIVALoadBase
+from .motion_module import MIVAMotionModule
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
 from .stacking import MIVABindMask, MIVAStack
@@ -20,6 +23,9 @@ NODES: list[type[io.ComfyNode]] = [
     MIVASubjectMask,
     MIVADCTInitNoise,
     MIVASampler,
+    MIVAApply,
+    MIVAMotionModule,
+    MIVAMasks,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,

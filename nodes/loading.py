@@ -56,8 +56,9 @@ class MIVALoadBase(io.ComfyNode):
             node_id="MIVALoadBase",
             display_name="Load MIVA Base",
             category="MIVA",
-            description="Loads the video model that motions act on. The built-in one needs no download and no graphics "
-            "card, and its clips have the picture's own size. No text encoder is loaded: there is no prompt.",
+            description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in one needs no "
+            "download and no graphics card, and its clips have the picture's own size. There is no prompt. Wan and "
+            "Stable Diffusion 1.5 as ComfyUI itself loads them take motions by Apply MIVA.",
             search_aliases=["miva", "image to video", "animatediff loader", "wan loader", "animate picture", "i2v"],
             inputs=[
                 io.DynamicCombo.Input(
@@ -123,7 +124,8 @@ class MIVALoad(io.ComfyNode):
             display_name="Load MIVA",
             category="MIVA",
             description="Loads one motion. Chain several by `prev`, as LoRA loaders are chained, or join them with "
-            "Stack MIVAs. Files are in models/miva; pan_left, zoom_in, jump and their kin come with this pack, for the "
+            "Stack MIVAs, and give them to MIVA Sampler for the built-in base, or to Apply MIVA for ComfyUI's own "
+            "models. Files are in models/miva; pan_left, zoom_in, jump and their kin come with this pack, for the "
             "built-in base.",
             search_aliases=["motion", "motion lora", "camera move", "miva adapter", "load motion"],
             inputs=[

@@ -11,6 +11,7 @@ from ..miva_core.diffusion.init_noise import SD15_STRENGTH, LowBand, NoiseInit, 
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
 from . import comfy_bridge
+from .comfy_bridge.native.plan import STRUCTURED
 from .masks import pictures_of
 from .messages import friendly_errors
 from .sockets import MivaModel, ModelSocket
@@ -50,7 +51,7 @@ class DCTInitNoise:
                 those of the runs where MIVA Sampler renders clips at full size.
 
         Returns:
-            Noise of that shape.
+            Noise of that shape, with `STRUCTURED` as an attribute, so that Apply MIVA leaves it as it is.
 
         Raises:
             MIVAError: it is for another model, or for another number of clips than there are pictures.
@@ -78,7 +79,9 @@ class DCTInitNoise:
         clips = [self._of_clip(priors[k % len(priors)], shape, (self.seed + k) % 2**64) for k in range(shape[0])]
         noise = torch.cat(clips)
         noise = noise[0].transpose(0, 1) if frames_first else noise
-        return noise.to(samples.dtype).contiguous()
+        noise = noise.to(samples.dtype).contiguous()
+        setattr(noise, STRUCTURED, True)
+        return noise
 
     def _of_clip(self, prior: Tensor, shape: tuple[int, ...], seed: int) -> Tensor:
         """(1, C, F, h, w) of one clip."""
@@ -118,9 +121,9 @@ class MIVADCTInitNoise(io.ComfyNode):
             display_name="DCTInit Noise",
             category="MIVA",
             description="Start noise whose low frequencies come from the picture, which keeps its layout steady. MIVA "
-            "Sampler makes such noise by itself; connect this to change how. On the built-in base there is little to "
-            "see. It works in SamplerCustomAdvanced, too, with any video model and an empty latent; the first frame is "
-            "plain noise there.",
+            "Sampler and Apply MIVA make such noise by themselves; connect this to change how. On the built-in base "
+            "there is little to see. It works in SamplerCustomAdvanced, too, with any video model and an empty latent; "
+            "without Apply MIVA the first frame is plain noise there.",
             search_aliases=["dct", "init noise", "random noise", "structured noise", "low frequency noise"],
             inputs=[
                 io.MultiType.Input(

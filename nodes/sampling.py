@@ -19,6 +19,7 @@ from .messages import collect_warnings, friendly_errors, node_text
 from .noise import OPTIONS
 from .run_progress import RunProgress
 from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
+from .stack_checks import check_masks
 
 if TYPE_CHECKING:
     from ..miva_core.animation.clip import Clip
@@ -41,7 +42,8 @@ class MIVASampler(io.ComfyNode):
             category="MIVA",
             description="Animates a picture by motions, with the built-in base at the picture's own size. The clip "
             "begins with the picture, or with the part of it that the camera stays in. There is no prompt. Of a batch "
-            "of pictures each becomes a clip, one after the other.",
+            "of pictures each becomes a clip, one after the other. For ComfyUI's own Wan and Stable Diffusion 1.5 take "
+            "Apply MIVA and KSampler.",
             search_aliases=["animate", "image to video", "i2v", "ksampler video", "miva", "motion"],
             inputs=[
                 ModelSocket.Input("model", tooltip="From Load MIVA Base."),
@@ -246,10 +248,10 @@ class MIVASampler(io.ComfyNode):
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
             starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, full, len(pictures))
-            model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), mivas)
+            model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), adapters)
             progress = RunProgress(base, len(pictures), full)
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
-                motions = [entry.motion(adapter, k) for entry, adapter in zip(mivas, adapters, strict=True)]
+                motions = [entry.motion(loaded.adapter, k) for entry, loaded in zip(mivas, adapters, strict=True)]
                 chosen = replace(options, seed=(seed + k) % 2**64, start=start)
                 clip = animate(base, picture, motions, chosen, progress.after_step(k))
                 batch.add(clip, progress.after_frame(k))
@@ -280,17 +282,7 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
             "to `mivas`, and see that it is neither muted nor bypassed."
         )
     model.check(mivas)
-    for entry in mivas:
-        if entry.info.config.mask and entry.mask is None:
-            raise MIVAError(
-                f"{entry.path.stem} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
-                "and connect a mask of its subject."
-            )
-        if entry.mask is not None and len(entry.mask) not in (1, pictures):
-            raise MIVAError(
-                f"{entry.path.stem} has {len(entry.mask)} masks, and the batch has {pictures} "
-                f"picture{'s' if pictures > 1 else ''}: connect one mask for each picture, or one for all."
-            )
+    check_masks(mivas, pictures)
 
 
 def _starts(noise: Any, base: "Base", options: "RunOptions", full: bool, pictures: int) -> Sequence[Tensor]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
+from .kept_adapters import FileNow, KeptAdapters, LoadedAdapter
+from .stack_checks import check_base
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from ..miva_core.animation.motion import Motion
     from ..miva_core.bases.base import Base
     from ..miva_core.clips.training_clip import TrainingClip
-
-_KEPT = 16
-"""Adapters that stay in memory."""
 
 ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
@@ -48,11 +46,20 @@ class StackedMiva:
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = field(default=None, compare=False)
 
+    @property
+    def file_now(self) -> FileNow:
+        """The file as it is now.
+
+        Raises:
+            MIVAError: it is gone.
+        """
+        return self.path, stamp_of(self.path)
+
     def motion(self, adapter: "MIVAAdapter", picture: int) -> "Motion":
         """Make the motion of a run, under the name of its file.
 
         Args:
-            adapter: that of the file, from `MivaModel.adapters`.
+            adapter: that of the file.
             picture: which of a batch it is to move, from 0.
         """
         from ..miva_core.animation.motion import Motion
@@ -96,8 +103,7 @@ class MivaModel:
     _patchers: Sequence[Any]
     remarks: tuple[str, ...] = ()
     """What is odd about it, for who runs it."""
-    _loaded: dict[tuple[Path, tuple[int, int]], tuple["MIVAAdapter", Any]] = field(default_factory=dict)
-    """Adapters of the last runs, the newest at the end, so that a change of strength or seed reads no file."""
+    _kept: KeptAdapters = field(default_factory=KeptAdapters)
 
     @classmethod
     def of(cls, base: "Base", files: Iterable[Path] = (), remarks: Iterable[str] = ()) -> "MivaModel":
@@ -113,20 +119,9 @@ class MivaModel:
         Raises:
             MIVAError: one was not.
         """
-        backbone = self.base.backbone
-        for entry in stack:
-            try:
-                entry.info.check(backbone)
-            except MIVAError as error:
-                from ..miva_core.bases.known import name_base
+        check_base(stack, self.base.backbone, "choose its base in Load MIVA Base, or another motion")
 
-                theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
-                raise MIVAError(
-                    f"{entry.path.stem} was trained on another base ({theirs}) than the one that is connected "
-                    f"({ours}): choose its base in Load MIVA Base, or another motion."
-                ) from error
-
-    def adapters(self, stack: MivaStack) -> "list[MIVAAdapter]":
+    def adapters(self, stack: MivaStack) -> list[LoadedAdapter]:
         """Load the adapters of a stack, or take those that are in memory.
 
         Args:
@@ -138,30 +133,18 @@ class MivaModel:
         Raises:
             MIVAError: as from `check`, or a file is gone or damaged.
         """
-        from ..miva_core.adapters.adapter import MIVAAdapter
-
         self.check(stack)
-        wanted = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
-        for path, stamp in wanted:
-            loaded = self._loaded.pop((path, stamp), None)
-            if loaded is None:
-                with torch.inference_mode(False):
-                    adapter = MIVAAdapter.load(path, self.base.backbone)
-                loaded = adapter, comfy_bridge.make_patcher(adapter)
-            self._loaded[path, stamp] = loaded
-        for key in list(self._loaded)[: -max(_KEPT, len(wanted))]:
-            del self._loaded[key]
-        return [self._loaded[entry.path, stamp_of(entry.path)][0] for entry in stack]
+        return self._kept.of([entry.file_now for entry in stack], self.base.backbone)
 
-    def load_to_device(self, needed: int, stack: MivaStack = ()) -> None:
+    def load_to_device(self, needed: int, adapters: Iterable[LoadedAdapter] = ()) -> None:
         """Have the base and adapters on the device they compute on, with memory to work in.
 
         Args:
             needed: bytes that are to be free there.
-            stack: the motions whose adapters are meant; `adapters` has loaded them.
+            adapters: those that are meant, from `adapters`.
         """
-        keys = dict.fromkeys((entry.path, stamp_of(entry.path)) for entry in stack)
-        comfy_bridge.load_to_device([*self._patchers, *(self._loaded[key][1] for key in keys)], needed)
+        patchers = dict.fromkeys(loaded.patcher for loaded in adapters)
+        comfy_bridge.load_to_device([*self._patchers, *patchers], needed)
 
 
 @dataclass(frozen=True)

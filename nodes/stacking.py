@@ -36,7 +36,7 @@ class MIVAStack(io.ComfyNode):
                     tooltip="Motions, from the back to the front; a new socket grows below the last.",
                 ),
             ],
-            outputs=[StackSocket.Output("mivas", tooltip="All of them, for MIVA Sampler.")],
+            outputs=[StackSocket.Output("mivas", tooltip="All of them, for MIVA Sampler or Apply MIVA.")],
         )
 
     @classmethod

@@ -162,7 +162,7 @@ class MIVATrain(io.ComfyNode):
                 ),
             ],
             outputs=[
-                StackSocket.Output("mivas", tooltip="The motion, for MIVA Sampler, and for Save MIVA to keep it."),
+                StackSocket.Output("mivas", tooltip="The motion, for MIVA Sampler or Apply MIVA; Save MIVA keeps it."),
                 _LossMap.Output("loss", tooltip="The loss of each step, for Plot Loss Graph."),
                 io.Image.Output(
                     "samples", tooltip="What it makes of the pictures in the end, their frames side by side."

@@ -58,7 +58,7 @@ class NodeTraining:
     def of(
         cls, model: MivaModel, training_set: TrainingSet, recipe: Recipe, seed: int, start: MivaStack
     ) -> "NodeTraining":
-        begun = model.adapters(start)[-1] if start else None
+        begun = model.adapters(start)[-1].adapter if start else None
         options = TrainOptions(seed=seed, precision=_PRECISION[model.base.dtype], start=begun)
         settings = training_settings(model.base, recipe, options, None)
         learnt = [training_set.digest(), training_set.motion, training_set.flip, training_set.subject]
@@ -114,12 +114,14 @@ class NodeTraining:
         path = self._sheet_of(validations)
         if not path.exists():
             base, on_progress, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
-            (adapter,) = self.model.adapters((made,))
+            loaded = self.model.adapters((made,))
             self.model.load_to_device(
-                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.training_set.masked), (made,)
+                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.training_set.masked), loaded
             )
             total = len(validations)
-            clips = try_on(base, adapter, validations, callback=lambda now: on_progress(next(done), now.steps * total))
+            clips = try_on(
+                base, loaded[0].adapter, validations, callback=lambda now: on_progress(next(done), now.steps * total)
+            )
             path.parent.mkdir(exist_ok=True)
             write_png(validation_sheet(validations, clips), path)
         return read_picture(path)[None]

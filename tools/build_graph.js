@@ -2,7 +2,7 @@
 // Widgets of a dynamic combo come and go with its value, so values are set in the order given.
 // A link to the next column runs in the gap between the two. One to a farther column is led over the columns between by
 // reroutes, each output in a lane of its own, so that no wire runs behind a node.
-async ({columns, gaps, lanesAt, pack}) => {
+async ({columns, groups, gaps, lanesAt, pack}) => {
   const empty = {version: 0.4, last_node_id: 0, last_link_id: 0, nodes: [], links: [], groups: [], config: {}, extra: {}};
   await app.loadGraphData(empty, true, true, 'new');
   const pause = ms => new Promise(done => setTimeout(done, ms));
@@ -17,6 +17,7 @@ async ({columns, gaps, lanesAt, pack}) => {
     made[name] = node;
     columnOf[name] = number;
     if (spec.title) node.title = spec.title;
+    if (spec.bypassed) node.mode = 4;
     for (const [key, value] of Object.entries(spec.widgets)) {
       const widget = key ? node.widgets.find(w => w.name === key) : node.widgets[0];
       if (!widget) throw new Error(`${spec.kind} has no widget ${key}: ${node.widgets.map(w => w.name)}`);
@@ -57,6 +58,16 @@ async ({columns, gaps, lanesAt, pack}) => {
     }
     edges.push([x - 15, x + width + 15]);
     x += width + gaps[0];
+  }
+  const rooms = Object.fromEntries(order.map(([name, spec]) => [name, spec.room]));
+  for (const [title, names] of Object.entries(groups)) {
+    const [inside, above] = [15, 65];
+    const boxes = names.map(name => ({x: made[name].pos[0], y: made[name].pos[1], width: made[name].size[0], height: made[name].size[1] + rooms[name]}));
+    const [left, top] = [Math.min(...boxes.map(b => b.x)), Math.min(...boxes.map(b => b.y))];
+    const group = new LiteGraph.LGraphGroup(title);
+    group.pos = [left - inside, top - above];
+    group.size = [Math.max(...boxes.map(b => b.x + b.width)) + inside - group.pos[0], Math.max(...boxes.map(b => b.y + b.height)) + inside - group.pos[1]];
+    app.graph.add(group);
   }
   // By itself a wire this long bulges out of the gap that it runs in, and behind a column. Its first reroute is well
   // below the wires of its neighbours, with which it would look connected.

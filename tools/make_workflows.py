@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import Page, sync_playwright
 
-from .workflow_graphs import GRAPHS, Graph
+from .workflow_graphs import GRAPHS
+from .workflow_graphs.graph import Graph
 
 ROOT = Path(__file__).parents[1]
 PACK_ID = "miva"
@@ -84,7 +85,8 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
     """Write a workflow, and its thumbnail, for which it is run."""
     graph, path = GRAPHS[name], ROOT / "workflows" / f"{name}.json"
     columns = [[(key, vars(node)) for key, node in column.items()] for column in graph.columns]
-    ids = page.evaluate(BUILD, {"columns": columns, "gaps": [COLUMN_GAP, ROW_GAP], "lanesAt": LANES, "pack": PACK_ID})
+    plan = {"columns": columns, "groups": graph.groups, "gaps": [COLUMN_GAP, ROW_GAP], "lanesAt": LANES}
+    ids = page.evaluate(BUILD, plan | {"pack": PACK_ID})
     saved = json.loads(page.evaluate(SAVE))
     # Where its author last looked is nobody's business.
     saved.get("extra", {}).pop("ds", None)

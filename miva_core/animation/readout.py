@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -70,7 +71,8 @@ class LinearReadout:
         return cls(weight.to(latent), (change[-1] - weight @ black.double()).to(latent))
 
     def __call__(self, latents: Tensor) -> Tensor:
-        return (torch.einsum("c,cfhw->fhw", self.weight, latents[0]) + self.bias).clamp(0, 1)
+        weight, bias = self.weight.to(latents), self.bias.to(latents)
+        return (torch.einsum("c,cfhw->fhw", weight, latents[0]) + bias).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -89,21 +91,21 @@ class DecoderReadout:
         return torch.cat([masks[:1], rest])
 
 
-def fit_readout(base: Base, latent: Tensor, mask: Tensor) -> LinearReadout:
+def fit_readout(encode: Callable[[Tensor], Tensor], latent: Tensor, mask: Tensor) -> LinearReadout:
     """Fit a linear read-out to the mask of a first frame.
 
     Args:
-        base: whose latents they are.
+        encode: from a picture (H, W, 3) in [0, 1] to its latent (1, C, 1, h, w), as `Base.encode`.
         latent: (1, C, 1, h, w) of the mask as a picture.
         mask: (H, W) in [0, 1].
     """
-    black, white = (_flat_latent(base, level) for level in (0.0, 1.0))
+    black, white = (_flat_latent(encode, level) for level in (0.0, 1.0))
     small = F.interpolate(mask[None, None].to(latent), latent.shape[-2:], mode="area")[0, 0]
     return LinearReadout.fit(latent[0, :, 0], small, black, white)
 
 
-def _flat_latent(base: Base, level: float) -> Tensor:
+def _flat_latent(encode: Callable[[Tensor], Tensor], level: float) -> Tensor:
     """(C,) of a flat picture, from its middle, where its border is not felt."""
-    latent = base.encode(torch.full((_FLAT_SIDE, _FLAT_SIDE, 3), level))[0, :, 0]
+    latent = encode(torch.full((_FLAT_SIDE, _FLAT_SIDE, 3), level))[0, :, 0]
     height, width = latent.shape[-2:]
     return latent[:, height // 4 : -(height // 4), width // 4 : -(width // 4)].mean((-2, -1))

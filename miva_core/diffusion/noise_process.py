@@ -162,8 +162,7 @@ class NoiseProcess:
         Returns:
             (B, …) x at the steps `to`.
         """
-        (alpha, sigma), (next_alpha, next_sigma) = self.levels(t, noisy), self.levels(to, noisy)
-        return next_alpha * clean + next_sigma / sigma * (noisy - alpha * clean)
+        return along_line(clean, noisy, self.levels(t, noisy), self.levels(to, noisy))
 
     def relative(self, latents: Tensor) -> Tensor:
         """Latents minus their first frame if `centred`, else as they are: what noise is added to.
@@ -220,3 +219,19 @@ class NoiseProcess:
         if self.prediction != other.prediction or ours is None or theirs is None:
             return self.prediction == other.prediction
         return ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-5)
+
+
+def along_line(clean: Tensor, noisy: Tensor, level: tuple[Tensor, Tensor], to: tuple[Tensor, Tensor]) -> Tensor:
+    """Go from one noise level to another along the line from the noise to x_0, see `NoiseProcess.move`.
+
+    Args:
+        clean: (B, …) x_0.
+        noisy: (B, …) x_t.
+        level: alpha_t and sigma_t of `noisy`, see `NoiseProcess.levels`; sigma_t is not 0.
+        to: the same of the result.
+
+    Returns:
+        (B, …)
+    """
+    (alpha, sigma), (next_alpha, next_sigma) = level, to
+    return next_alpha * clean + next_sigma / sigma * (noisy - alpha * clean)

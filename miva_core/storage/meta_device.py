@@ -1,6 +1,7 @@
 """Build models on the meta device, without memory, and fill them with the tensors of a file."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,10 @@ from ..checks import printable, shown
 from ..errors import MIVAError
 from .weights import check_floating
 
+Model = TypeVar("Model", bound=nn.Module)
 
-def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+
+def on_meta(build: Callable[[], Model]) -> Model:
     """Build a model on the meta device, its parameters and buffers without memory.
 
     Args:

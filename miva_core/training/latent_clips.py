@@ -105,7 +105,8 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
     mean = torch.stack([mean for mean, _ in moments])
     std = torch.stack([std for _, std in moments]).cpu()
     readouts = [
-        fit_readout(base, latent[None, :, :1], mask[0]) for latent, mask in zip(mean[1:], pixels.masks, strict=False)
+        fit_readout(base.encode, latent[None, :, :1], mask[0])
+        for latent, mask in zip(mean[1:], pixels.masks, strict=False)
     ]
     mean = mean.cpu()
     small = F.interpolate(pixels.masks, mean.shape[-2:], mode="area")

@@ -1,5 +1,6 @@
 """ComfyUI's own frontend in a headless Chromium."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,13 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SHOTS = Path(os.environ.get("COMFYUI_SHOTS", "out/comfyui"))
 """Where screenshots are put for a person to look at."""
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.VueNodes.Enabled": False}
+_SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.VueNodes.Enabled": False,
+    # Or else texts are left out where a large graph is drawn small.
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+}
 _WATCH = """() => {
   window.__run = {status: null, error: null};
   for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
@@ -125,6 +132,10 @@ class Page:
             ".forEach(n => { n.widgets.find(w => w.name === name).value = value; })",
             [kind, widget, value],
         )
+
+    def prompt(self) -> dict[str, Any]:
+        """What would be sent to the server."""
+        return json.loads(self._page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)"))
 
     def queue(self, timeout: float = 300) -> tuple[str, str | None]:
         """Press Run and wait: "success", "error", "interrupted" or "refused", and the error's text."""

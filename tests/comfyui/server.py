@@ -69,12 +69,14 @@ class Run:
 class Server:
     """Runs ComfyUI on the processor; models, input, output and settings are in a folder that is removed with it."""
 
-    def __init__(self, *arguments: str, pack: Path = ROOT) -> None:
+    def __init__(self, *arguments: str, pack: Path = ROOT, beside: tuple[Path, ...] = ()) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="comfyui-")
         self.base = Path(self._folder.name)
         for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
             (self.base / name).mkdir()
         (self.base / "custom_nodes" / PACK).symlink_to(pack, target_is_directory=True)
+        for other in beside:
+            (self.base / "custom_nodes" / other.name).symlink_to(other)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

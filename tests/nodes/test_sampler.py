@@ -9,6 +9,7 @@ import pytest
 import torch
 from comfyui_miva.miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
 from comfyui_miva.nodes import MIVADCTInitNoise, MIVASampler, MIVAStack
+from comfyui_miva.nodes.kept_adapters import KeptAdapters
 from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import bound, motion, run, shown
 from torch import Tensor
@@ -259,7 +260,7 @@ def test_another_weight_or_seed_reads_no_file(model: Any, small: Tensor, monkeyp
 
     monkeypatch.setattr(AdapterOfThePack, "load", read)
     run(MIVASampler, model=model, mivas=motion("rise", weight=0.5), image=small, **SHORT | {"seed": 8})
-    fresh = dataclasses.replace(model, _loaded={})
+    fresh = dataclasses.replace(model, _kept=KeptAdapters())
     with pytest.raises(AssertionError):
         run(MIVASampler, model=fresh, mivas=motion("rise"), image=small, **SHORT)
 
@@ -267,7 +268,7 @@ def test_another_weight_or_seed_reads_no_file(model: Any, small: Tensor, monkeyp
 def test_of_many_motions_the_oldest_are_given_up(
     model: Any, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh, read, load = dataclasses.replace(model, _loaded={}), [], AdapterOfThePack.load
+    fresh, read, load = dataclasses.replace(model, _kept=KeptAdapters()), [], AdapterOfThePack.load
     monkeypatch.setattr(AdapterOfThePack, "load", lambda path, backbone: read.append(path.stem) or load(path, backbone))
     names = [f"motion {k}" for k in range(20)]
     for name in names:

@@ -39,8 +39,16 @@ COMFYUI = {
 }
 """What the modules of ComfyUI are called."""
 BRIDGE, NODE_API = ("nodes.comfy_bridge",), "comfy_api.v0_0_2"
-OF_ONE_BASE = ("miva_core.bases", "miva_core.convert")
-"""What may know a base by its name; `convert` reads research checkpoints, which are of one base each."""
+OF_ONE_BASE = (
+    "miva_core.bases",
+    "miva_core.convert",
+    "nodes.comfy_bridge.native.wan_host",
+    "nodes.comfy_bridge.native.motion_module",
+    "nodes.comfy_bridge.native.motion_network",
+    "nodes.comfy_bridge.native.unet_layout",
+)
+"""What may know a base by its name; `convert` reads research checkpoints, which are of one base each, and a host, its
+layout and its motion modules are of one kind of MODEL."""
 KNOW_DIFFUSERS = ("miva_core.bases", "miva_core.training.gradient_checkpointing")
 """What of the engine may know the library whose models most bases are; its switch for gradients is one of theirs."""
 

@@ -19,8 +19,9 @@ from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError, MIVAWarning
 from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
-from ...storage.weights import identify_weights, open_weights
+from ...storage.weights import open_weights
 from ..base import Base
+from .files import CHECKPOINT, VAE, WHERE, check_kind, motion_layout, open_motion_module
 from .motion_positions import motion_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm
@@ -28,18 +29,6 @@ from .sites import describe_unet
 
 CONFIGS = Path(__file__).parent / "configs"
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
-
-_CHECKPOINT = "a Stable Diffusion 1.5 checkpoint"
-_MOTION = "an AnimateDiff motion module"
-_WHERE = {
-    _CHECKPOINT: "such as v1-5-pruned-emaonly.safetensors from huggingface.co/stable-diffusion-v1-5",
-    _MOTION: "such as v3_sd15_mm.ckpt from huggingface.co/guoyww/animatediff",
-    "a VAE": "such as vae-ft-mse-840000-ema-pruned.safetensors from huggingface.co/stabilityai",
-}
-
-
-_LONGEST = 1024
-"""Frames; released motion modules reach 16 to 64."""
 
 
 class ImageVAE:
@@ -100,19 +89,19 @@ def load_animatediff(
         MIVAError: a file is missing, damaged or something else; the message says what it is.
     """
     image = _open_checkpoint(checkpoint)
-    motion = open_weights(motion_module, "AnimateDiff motion module")
-    _check_kind(motion, motion_module, _MOTION)
+    motion = open_motion_module(motion_module)
     pictures, pictures_file = (image, checkpoint) if vae is None else (open_weights(vae, "VAE"), vae)
     if vae is not None:
-        _check_kind(pictures, vae, "a VAE")
+        check_kind(pictures, vae, VAE)
 
-    model = meta_unet(**_motion_layout(motion))
+    layout = motion_layout(motion)
+    model = meta_unet(motion_max_seq_length=layout.frames, use_motion_mid_block=layout.middle)
     named = convert_ldm_unet_checkpoint(_part(image, _UNET), model.config)
     named |= convert_animatediff_checkpoint_to_diffusers(_without(motion, "pos_embed"))
     positions, usual = motion_positions(model, motion, motion_module)
     fill(model, named | positions, f"{checkpoint} with {motion_module}", device, lambda _: dtype)
     use_per_frame_norm(model)
-    if _is_first_version(model):
+    if layout.pools_frames:
         use_pooled_norm(model)
     if not usual:
         text = f"{motion_module} has positional encodings of its own, not the usual sinusoid: they are used."
@@ -122,7 +111,7 @@ def load_animatediff(
     autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
     inside = _part(pictures, _VAE)
     if vae is None and not inside:
-        raise MIVAError(f"{checkpoint} has no VAE inside: give one as vae=…, {_WHERE['a VAE']}.")
+        raise MIVAError(f"{checkpoint} has no VAE inside: give one as vae=…, {WHERE[VAE]}.")
     if vae is None or not any(name.startswith("encoder.down_blocks.") for name in pictures):
         inside = convert_ldm_vae_checkpoint(inside or pictures, vae_config)
     else:
@@ -151,11 +140,6 @@ def load_animatediff(
     )
 
 
-def _is_first_version(model: UNetMotionModel) -> bool:
-    """Whether the motion module is v1, which alone reaches 24 frames and has no middle block."""
-    return model.config.motion_max_seq_length == 24 and not model.config.use_motion_mid_block
-
-
 def meta_unet(**changes: Any) -> UNetMotionModel:
     """Build the U-Net without weights, for AnimateDiff v3 unless changed.
 
@@ -181,17 +165,11 @@ def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> 
 
 def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     tensors = open_weights(path, "Stable Diffusion 1.5 checkpoint")
-    _check_kind(tensors, path, _CHECKPOINT)
+    check_kind(tensors, path, CHECKPOINT)
     if any(name.startswith(_UNET) for name in tensors):
         return tensors
     # A file of a U-Net alone has no need to tell it from other parts.
     return {f"{_UNET}{name}": tensor for name, tensor in tensors.items()}
-
-
-def _check_kind(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], wanted: str) -> None:
-    kind = identify_weights(tensors)
-    if kind != wanted:
-        raise MIVAError(f"{path} is {kind}, but {wanted} was expected, {_WHERE[wanted]}.")
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -200,14 +178,3 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _without(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if part not in name}
-
-
-def _motion_layout(motion: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What differs between versions: v1 reaches 24 frames, v2 has a middle block, v3 reaches 32 without one."""
-    positions = [tensor.shape[1] for name, tensor in motion.items() if name.endswith(".pe") and tensor.ndim == 3]
-    if len(set(positions)) != 1 or not 2 <= positions[0] <= _LONGEST:
-        raise MIVAError("The motion module lacks positional encodings of one length: it is damaged, get it again.")
-    return {
-        "motion_max_seq_length": positions[0],
-        "use_motion_mid_block": any(name.startswith("mid_block.") for name in motion),
-    }

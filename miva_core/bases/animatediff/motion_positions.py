@@ -32,16 +32,41 @@ def motion_positions(
     Raises:
         MIVAError: encodings are no numbers, or differ between the two attentions of one block, which share them here.
     """
+    encodings = (
+        (f"{block}.pe", module)
+        for block, module in model.named_modules()
+        if isinstance(module, SinusoidalPositionalEmbedding)
+    )
+    return block_positions(
+        {name: (module.pe.shape[1], module.pe.shape[2]) for name, module in encodings}, tensors, path
+    )
+
+
+def block_positions(
+    sizes: Mapping[str, tuple[int, int]], tensors: Mapping[str, Tensor], path: str | os.PathLike[str]
+) -> tuple[dict[str, Tensor], bool]:
+    """`motion_positions` of any network.
+
+    Args:
+        sizes: (frames, width) of the encoding of every block, by the names that diffusers gives these encodings, such
+            as "down_blocks.0.motion_modules.0.transformer_blocks.0.pos_embed.pe".
+        tensors: of the file, by AnimateDiff's names or those of diffusers.
+        path: of the file, for messages.
+
+    Returns:
+        The encodings (1, frames, width) by the same names, and whether all of them are the usual sinusoid.
+
+    Raises:
+        MIVAError: see `motion_positions`.
+    """
     of_file = _by_block(tensors)
     positions, usual = {}, True
-    for block, module in model.named_modules():
-        if isinstance(module, SinusoidalPositionalEmbedding):
-            _, frames, width = module.pe.shape
-            name, sinusoid = f"{block}.pe", SinusoidalPositionalEmbedding(width, frames).pe
-            stored = _stored(of_file.get(name, [sinusoid]), sinusoid.shape, name, path)
-            same = stored.shape == sinusoid.shape and bool((stored.float() - sinusoid).abs().max() <= _ROUNDING)
-            positions[name] = sinusoid if same else stored
-            usual = usual and same
+    for name, (frames, width) in sizes.items():
+        sinusoid = SinusoidalPositionalEmbedding(width, frames).pe
+        stored = _stored(of_file.get(name, [sinusoid]), sinusoid.shape, name, path)
+        same = stored.shape == sinusoid.shape and bool((stored.float() - sinusoid).abs().max() <= _ROUNDING)
+        positions[name] = sinusoid if same else stored
+        usual = usual and same
     return positions, usual
 
 

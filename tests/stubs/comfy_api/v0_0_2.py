@@ -94,9 +94,10 @@ def Custom(io_type: str) -> Any:
     return _type(io_type, Input, _Output)
 
 
-_WIRED = {name: _type(name.upper(), Input, _Output) for name in ("Image", "Mask", "Noise")}
+_BOTH_WAYS = ("Conditioning", "Image", "Latent", "Mask", "Model", "Noise")
+_WIRED = {name: _type(name.upper(), Input, _Output) for name in _BOTH_WAYS}
 _WIRED |= {name: _type(name.upper(), Input) for name in ("Sigmas", "Vae")}
-_WIRED |= {name: _type(name.upper()) for name in ("Model", "Video")}
+_WIRED |= {name: _type(name.upper()) for name in ("Video",)}
 
 
 class Boolean:

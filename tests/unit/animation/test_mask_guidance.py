@@ -9,7 +9,8 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from miva_core.animation.mask_guidance import GuidedByMasks, MaskStream, mask_steps
+from miva_core.animation.mask_guidance import GuidedByMasks, mask_steps
+from miva_core.animation.mask_sequences import MaskStream
 from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.diffusion.loop import sample
 from miva_core.diffusion.noise_process import NoiseProcess

@@ -66,7 +66,7 @@ def test_a_flat_mask_leaves_the_line_from_black_to_white(level: float) -> None:
 
 def test_linear_and_decoder_agree_on_the_tiny_base(tiny: Base) -> None:
     masks, latents = moving_disc(tiny)
-    linear, decoded = fit_readout(tiny, latents[:, :, :1], masks[0])(latents), DecoderReadout(tiny)(latents)
+    linear, decoded = fit_readout(tiny.encode, latents[:, :, :1], masks[0])(latents), DecoderReadout(tiny)(latents)
     assert linear.shape == (6, 8, 8)
     assert decoded.shape == masks.shape
     small = torch.nn.functional.avg_pool2d(decoded[None], 8)[0]

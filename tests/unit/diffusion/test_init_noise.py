@@ -164,6 +164,17 @@ def test_start_latents_apply_the_steps_in_order_and_each_can_be_switched_off():
     assert torch.equal(start(strength=0.5, cutoff=0.4, shape="tri", low_band="shared"), shared[:, :, 1:])
 
 
+@pytest.mark.parametrize("init", [NoiseInit(), NoiseInit(0.3, cutoff=0.5, low_band="shared"), NoiseInit(dct=False)])
+def test_noise_drawn_elsewhere_gets_the_structure_of_start_latents(init: NoiseInit):
+    x1 = gauss(2, 3, 1, H, W).float()
+    drawn = torch.randn(2, 3, 5, H, W, generator=torch.Generator().manual_seed(7))
+    made = init.structure(x1.half(), drawn.double())
+    start = init.start_latents(x1.half(), 5, torch.Generator().manual_seed(7))
+    assert made.dtype == torch.float64
+    assert torch.equal(made[:, :, :1].float(), drawn[:, :, :1])
+    assert torch.equal(made[:, :, 1:].half(), start[:, :, 1:])
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [

@@ -1,0 +1,187 @@
+"""Motions in ComfyUI's own models: a MODEL in, a MODEL out."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..miva_core.diffusion.init_noise import NoiseInit
+from ..miva_core.errors import MIVAError
+from ..miva_core.media.pictures import format_size
+from .comfy_bridge.native_vae import check_vae
+from .messages import collect_warnings, friendly_errors, node_text
+from .native_clip import NativeClip, previous_clip
+from .sockets import MivaStack, StackSocket
+from .stack_checks import check_base, check_masks
+
+if TYPE_CHECKING:
+    from ..miva_core.adapters.backbone import Backbone
+    from ..miva_core.animation.motion import Motion
+
+_LARGEST = 8192
+
+
+class MIVAApply(io.ComfyNode):
+    """A plan of motions, attached to a clone of a MODEL."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVAApply",
+            display_name="Apply MIVA",
+            category="MIVA",
+            description="Puts motions into one of ComfyUI's own models: Wan, or Stable Diffusion 1.5 with Load Motion "
+            "Module. What comes out is for KSampler, KSampler Advanced or SamplerCustomAdvanced; the clip begins with "
+            "the picture. LoRAs may stand before or after this node.",
+            search_aliases=["miva", "motion", "image to video", "i2v", "wan motion", "animatediff", "apply motion"],
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="Wan 2.1 or 2.2 14B from Load Diffusion Model, also as fp8; or Stable Diffusion 1.5 from "
+                    "Load Motion Module or AnimateDiff-Evolved. A motion works only on the model it was trained on.",
+                ),
+                io.Vae.Input("vae", tooltip="The VAE of this model, from Load VAE or Load Checkpoint."),
+                io.Image.Input("image", tooltip="The picture that the clip begins with, of any size; one alone."),
+                StackSocket.Input(
+                    "mivas", optional=True, tooltip="The motions, at least one, from Load MIVA or Stack MIVAs."
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=_LARGEST,
+                    step=8,
+                    tooltip="Of the clip, in pixels: a multiple of 16 with Wan, of 8 with Stable Diffusion 1.5. 0: "
+                    "what they were trained on, which is best (832, 512), or that of `previous`.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=_LARGEST,
+                    step=8,
+                    tooltip="Of the clip, in pixels: a multiple of 16 with Wan, of 8 with Stable Diffusion 1.5. 0: "
+                    "what they were trained on, which is best (480, 320), or that of `previous`.",
+                ),
+                io.Int.Input(
+                    "length",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    tooltip="Frames of the clip; with Wan 4 k + 1. 0: what they were trained on, which is best (17, "
+                    "16). Stable Diffusion 1.5 makes at most 32, 24 with the first motion modules.",
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=["crop", "pad"],
+                    default="crop",
+                    tooltip="A picture of another aspect than the clip: crop cuts off what sticks out, pad keeps all "
+                    "of it. Masks follow.",
+                ),
+                io.Boolean.Input(
+                    "dct_init",
+                    default=True,
+                    tooltip="Give the sampler's start noise the low frequencies of the picture, which keeps its layout "
+                    "steady. The seed counts all the same. Where DCTInit Noise is connected, that stays as it is.",
+                    advanced=True,
+                ),
+                io.Boolean.Input(
+                    "adain",
+                    default=True,
+                    tooltip="Give all frames the colours of the first at the end.",
+                    advanced=True,
+                ),
+                io.Conditioning.Input(
+                    "positive",
+                    optional=True,
+                    tooltip="A prompt, if you want one: no text encoder is needed without. It is heard for the share "
+                    "that the weights leave to 1, at steps where no motion acts, and, with masked motions, where no "
+                    "subject is.",
+                ),
+                io.Conditioning.Input(
+                    "negative",
+                    optional=True,
+                    tooltip="A negative prompt. It is heard where a prompt is, with CFG above 1.",
+                ),
+                io.Latent.Input(
+                    "previous",
+                    optional=True,
+                    tooltip="A clip to go on from, as the sampler gave it: its last frame takes the place of `image`.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("model", tooltip="The same model with the motions, for a sampler."),
+                io.Conditioning.Output("positive", tooltip="The prompt, or none, for the sampler."),
+                io.Conditioning.Output("negative", tooltip="The negative prompt, or none, for the sampler."),
+                io.Latent.Output("latent", tooltip="The empty clip, for the sampler."),
+            ],
+        )
+
+    @classmethod
+    @friendly_errors
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        image: Tensor,
+        width: int,
+        height: int,
+        length: int,
+        fit: Literal["crop", "pad"],
+        dct_init: bool,
+        adain: bool,
+        mivas: MivaStack = (),
+        positive: Any = None,
+        negative: Any = None,
+        previous: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        from .comfy_bridge.native.apply import apply_plan
+        from .comfy_bridge.native.host import find_host
+        from .comfy_bridge.native.mask_record import MASKS, MaskRecord
+        from .comfy_bridge.native.plan import Plan
+        from .native_plan import FirstFrame, load_motions, plan_masks, plan_motions
+
+        host = find_host(model)
+        backbone = host.backbone(model)
+        _check_stack(mivas, backbone)
+        check_vae(vae, host.channels)
+        before = None if previous is None else previous_clip(host, previous)
+        clip = NativeClip.of(host, model, (height, width), length, before)
+        with collect_warnings() as warned:
+            first = FirstFrame.of(image, vae, clip, fit) if before is None else FirstFrame.after(before, vae, clip)
+            motions, adapters = load_motions(mivas, backbone)
+            masks = plan_masks(motions, first, clip, model, vae, fit)
+        planned, noise = plan_motions(motions, adapters, masks), NoiseInit() if dct_init else None
+        record = MaskRecord() if masks else None
+        plan = Plan(planned, first.latent, clip.latent_frames, noise, adain, record)
+        notes = _notes(list(motions.values()), positive is not None or negative is not None, clip)
+        fitting = [f"The picture was {first.fitting}."] if first.fitting else []
+        lines = [*notes, *host.notes(model), *fitting, *warned, f"{clip.length} frames of {format_size(clip.size)}."]
+        silence = [[torch.zeros(1, *host.text), {}]]
+        return io.NodeOutput(
+            apply_plan(model, plan),
+            positive or silence,
+            negative or silence,
+            clip.empty_latent() | ({MASKS: record} if record else {}),
+            ui=node_text("\n".join(dict.fromkeys(lines))),
+        )
+
+
+def _notes(motions: "Sequence[Motion]", prompted: bool, clip: NativeClip) -> list[str]:
+    """What is odd about the run, and what prompt and CFG do in it."""
+    from ..miva_core.animation.notes import size_notes, strength_notes
+    from .native_notes import prompt_notes
+
+    return [*strength_notes(motions), *size_notes(clip.size, clip.host.size), *prompt_notes(motions, prompted)]
+
+
+def _check_stack(mivas: MivaStack, backbone: "Backbone") -> None:
+    """What the artist can mend before anything is loaded."""
+    if not mivas:
+        raise MIVAError(
+            "No motion is connected: connect Load MIVA to `mivas`, and see that it is neither muted nor bypassed."
+        )
+    check_base(mivas, backbone, "connect the model that it was trained on, or choose another motion")
+    check_masks(mivas, pictures=1)

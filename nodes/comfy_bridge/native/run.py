@@ -1,0 +1,201 @@
+"""One sampling call of a MODEL with motions: what acts now, and what it has made for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ....miva_core.adapters.backbone import Backbone
+from ....miva_core.animation.motion import unique_names
+from ....miva_core.attention.injection import Injection, by_config
+from ....miva_core.attention.strength import Part, Strength
+from ....miva_core.bases.registry import find_architecture
+from ....miva_core.errors import MIVAError
+from .host_protocol import Host
+from .installer import NativeInstaller
+from .mask_rows import MaskRows
+from .plan import KEY, Plan, PlannedMask, PlannedMotion
+
+_EARLIER = 0.0012
+"""Share of a schedule by which spans begin and end early, since ComfyUI's schedules are rounded to 1/1000."""
+_UNHEARD = 1e-6
+"""Share of the text that is none."""
+
+PercentToSigma = Callable[[float], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Installation:
+    """Adapters at work in one network; see `Installer`."""
+
+    injection: Injection
+    installer: NativeInstaller
+
+
+class Run:
+    """State of one sampling call. It lives in the options of that call, and nothing of it outlives them.
+
+    Args:
+        plan: of the MODEL.
+        host: of the MODEL.
+        backbone: of the MODEL.
+        picture: (1, C, 1, h, w), frame 1 in the MODEL's scale.
+
+    Attributes:
+        sigma: noise level of the present call of the model; None before the first.
+        mask_rows: the masks of subjects that are denoised beside the clip; None where no motion has a mask.
+    """
+
+    def __init__(self, plan: Plan, host: Host, backbone: Backbone, picture: Tensor) -> None:
+        self.plan, self.host, self.picture = plan, host, picture
+        self.sigma: float | None = None
+        self.mask_rows: MaskRows | None = None
+        self._backbone = backbone
+        names = unique_names([motion.name for motion in plan.motions])
+        self._motions = dict(zip(names, plan.motions, strict=True))
+        self._strengths: dict[str, float | Strength] = dict.fromkeys(names, 0.0)
+        self._installations: dict[nn.Module, Installation] = {}
+
+    def check_spans(self, sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> None:
+        """Check that every motion acts at some step.
+
+        Args:
+            sigmas: noise levels of all steps.
+            percent_to_sigma: of the MODEL's schedule.
+
+        Raises:
+            MIVAError: one does not.
+        """
+        for name, motion in self._motions.items():
+            if not any(_is_in(motion.span, sigma, percent_to_sigma) for sigma in sigmas):
+                start, end = motion.span
+                raise MIVAError(
+                    f"The span {start:g} to {end:g} of {name} holds none of the {len(sigmas)} steps: widen it."
+                )
+
+    @property
+    def masked(self) -> bool:
+        """Whether some motions follow the masks of subjects."""
+        return any(motion.adapter.config.mask for motion in self.plan.motions)
+
+    @property
+    def masks(self) -> dict[str, PlannedMask]:
+        """The masks of motions by name, in the order of their rows in a batch."""
+        adapters = by_config({name: motion.adapter for name, motion in self._motions.items()})
+        return {name: mask for name in adapters if (mask := self._motions[name].mask)}
+
+    @property
+    def guided(self) -> bool:
+        """Whether masks of subjects guide the coming forward passes."""
+        return any(one.installer.context.guidance is not None for one in self._installations.values())
+
+    @property
+    def hears_text(self) -> bool:
+        """Whether a text has any effect in the coming forward passes."""
+        total = sum(Strength.of(strength).prompt for strength in self._strengths.values())
+        return self.guided or abs(1 - total) > _UNHEARD
+
+    def move_to(self, sigma: float, percent_to_sigma: PercentToSigma) -> None:
+        """Take note of the noise level of the coming forward passes: who acts changes with it.
+
+        Args:
+            sigma: of the sampler.
+            percent_to_sigma: of the MODEL's schedule.
+        """
+        self.sigma = sigma
+        now = {
+            name: motion.strength if _is_in(motion.span, sigma, percent_to_sigma) else 0.0
+            for name, motion in self._motions.items()
+        }
+        if now == self._strengths:
+            return
+        before, self._strengths = self._members(), now
+        if self._members() != before:
+            self._installations.clear()
+        for installation in self._installations.values():
+            installation.injection.set_weights(**self._strengths_of_members())
+
+    def guide_by_masks(self) -> None:
+        """Let new masks guide the coming forward passes, once those of a step are over."""
+        if self.mask_rows is None or self.sigma is None:
+            return
+        masks = self.mask_rows.advance(self.sigma)
+        if masks is not None:
+            for installation in self._installations.values():
+                installation.injection.set_masks(masks)
+
+    def installation(self, net: nn.Module, device: torch.device, dtype: torch.dtype) -> Installation | None:
+        """The adapters that act in a network now; None if none does, which then costs nothing.
+
+        Args:
+            net: the network of the coming forward pass, or one of its copies on other devices.
+            device: it computes on.
+            dtype: it computes in.
+        """
+        members = self._members()
+        if not members:
+            return None
+        if net not in self._installations:
+            self._installations[net] = self._installed(members, device, dtype)
+        installation = self._installations[net]
+        installation.installer.acting = self._acting()
+        installation.installer.hears_text = self.hears_text
+        return installation
+
+    def _installed(self, members: dict[str, PlannedMotion], device: torch.device, dtype: torch.dtype) -> Installation:
+        installer, architecture = NativeInstaller(device, dtype), find_architecture(self._backbone.family)
+        injection = Injection(
+            {name: motion.adapter for name, motion in members.items()},
+            self._backbone,
+            installer,
+            architecture.processors(),
+            grids=architecture.attention_grids,
+            spans_frames=architecture.attention_spans_frames,
+        )
+        injection.set_weights(**self._strengths_of_members())
+        injection.freeze()
+        return Installation(injection, installer)
+
+    def _members(self) -> dict[str, PlannedMotion]:
+        """Motions that act now. Where masks guide it is all of them: a subject keeps its region while it rests."""
+        return {
+            name: motion
+            for name, motion in self._motions.items()
+            if self.masked or Strength.of(self._strengths[name]).acts
+        }
+
+    def _acting(self) -> frozenset[Part]:
+        """The parts that act now; where masks guide, guidance may act in the place of each."""
+        strengths = [Strength.of(strength).by_part() for strength in self._strengths.values()]
+        return frozenset(part for part in Part if self.masked or any(by_part[part] for by_part in strengths))
+
+    def _strengths_of_members(self) -> dict[str, float | Strength]:
+        return {name: self._strengths[name] for name in self._members()}
+
+
+def run_of(options: dict[str, Any]) -> Run:
+    """The sampling call that a model is called in.
+
+    Args:
+        options: `transformer_options` of the call.
+
+    Raises:
+        MIVAError: there is none, so that what acts is not known.
+    """
+    run: Run | None = options.get(KEY)
+    if run is None:
+        raise MIVAError(
+            "A MODEL with motions was called outside of a sampler of ComfyUI: connect it to KSampler, KSampler "
+            "Advanced or SamplerCustomAdvanced."
+        )
+    return run
+
+
+def _is_in(span: tuple[float, float], sigma: float, percent_to_sigma: PercentToSigma) -> bool:
+    start, end = span
+    begun = start <= 0 or sigma <= percent_to_sigma(start - _EARLIER)
+    return begun and (end >= 1 or sigma > percent_to_sigma(end - _EARLIER))

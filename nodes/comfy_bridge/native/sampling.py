@@ -1,0 +1,152 @@
+"""One sampling call: how it begins and ends, and what each call of the model by the sampler does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ....miva_core.adapters.backbone import Backbone
+from ....miva_core.diffusion.init_noise import adain
+from ....miva_core.errors import MIVAError
+from .host_protocol import Host
+from .mask_limits import check_masked_run
+from .mask_rows import mask_rows
+from .plan import KEY, STRUCTURED, Plan
+from .run import Run, run_of
+from .unheard_text import differ_in_text_alone
+
+_LATE = 0.25
+"""Share of a schedule up to which a run of an empty latent begins: some schedulers leave out the strongest noise."""
+
+
+class OuterSample:
+    """OUTER_SAMPLE: makes the run, its start noise and the first frame of what it gives.
+
+    Args:
+        plan: of the MODEL.
+        host: of the MODEL.
+        backbone: of the MODEL.
+    """
+
+    def __init__(self, plan: Plan, host: Host, backbone: Backbone) -> None:
+        self._plan, self._host, self._backbone = plan, host, backbone
+
+    def __call__(
+        self,
+        executor: Any,
+        noise: Tensor,
+        latent: Tensor,
+        sampler: Any,
+        sigmas: Tensor,
+        *rest: Any,
+        **named: Any,
+    ) -> Tensor:
+        guider, plan = executor.class_obj, self._plan
+        self._check_latent(latent)
+        _check_areas(guider.conds)
+        picture = guider.model_patcher.get_model_object("latent_format").process_in(plan.picture)
+        run = Run(plan, self._host, self._backbone, picture)
+        # Before the call, since some samplers write into the levels that they are given.
+        begins = _begins(guider.model_patcher, noise, latent, float(sigmas[0]))
+        ends = float(sigmas[-1]) == 0
+        if run.masked:
+            clips = len(self._host.to_clips(latent, 1))
+            check_masked_run(begins, guider.model_options, clips, plan.frames)
+            run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
+        if begins and ends:
+            run.check_spans(sigmas[:-1].tolist(), _percent_to_sigma(guider.model_patcher))
+        if begins:
+            noise = self._structured(noise, picture)
+        options = guider.model_options["transformer_options"]  # of this call alone
+        options[KEY] = run
+        _put_innermost(options["wrappers"])
+        result: Tensor = executor(noise, latent, sampler, sigmas, *rest, **named)
+        result = self._finished(result) if ends else result
+        if plan.record is not None and run.mask_rows is not None:
+            plan.record.fill(result, run.mask_rows.subjects(), (plan.frames - 1) * self._host.stride + 1)
+        return result
+
+    def _check_latent(self, latent: Tensor) -> None:
+        plan, host = self._plan, self._host
+        wanted = plan.picture.shape[1], plan.frames, *plan.picture.shape[-2:]
+        if latent.ndim != host.to_model(plan.picture).ndim:
+            raise MIVAError("The latent is no clip of this model: connect the one that Apply MIVA gives.")
+        found = tuple(host.to_clips(latent, 1).shape[1:])
+        if found != wanted:
+            raise MIVAError(
+                f"The latent is {_in_words(found)}, but Apply MIVA was set for {_in_words(wanted)}: connect the latent "
+                "that it gives to the sampler."
+            )
+
+    def _structured(self, noise: Tensor, picture: Tensor) -> Tensor:
+        """The sampler's noise with the low band of the picture, where that is asked for and not in it already."""
+        if self._plan.noise is None or getattr(noise, STRUCTURED, False):
+            return noise
+        drawn = self._host.to_clips(noise, 1)
+        first = picture.expand(len(drawn), -1, -1, -1, -1)
+        return self._host.to_model(self._plan.noise.structure(first, drawn))
+
+    def _finished(self, result: Tensor) -> Tensor:
+        """With the very picture as frame 1, and its statistics in all frames."""
+        clip = self._host.to_clips(result, 1).clone()
+        clip[:, :, :1] = self._plan.picture.to(clip)
+        return self._host.to_model(adain(clip) if self._plan.adain else clip)
+
+
+def _in_words(size: tuple[int, ...]) -> str:
+    channels, frames, height, width = size
+    return f"{width}×{height} with {frames} frames and {channels} channels"
+
+
+def _check_areas(conds: dict[str, list[dict[str, Any]]]) -> None:
+    if any("area" in cond or cond.get("set_area_to_bounds") for one in conds.values() for cond in one):
+        raise MIVAError(
+            "A prompt is set to an area, which cuts the clip that motions need whole: use Conditioning (Set Mask)."
+        )
+
+
+def _seed(rest: Sequence[Any], named: Mapping[str, Any]) -> int:
+    """The seed of a sampling call, its eighth argument."""
+    seed = named.get("seed", rest[3] if len(rest) > 3 else None)
+    return 0 if seed is None else int(seed)
+
+
+def _percent_to_sigma(patcher: Any) -> Any:
+    return patcher.get_model_object("model_sampling").percent_to_sigma
+
+
+def _begins(patcher: Any, noise: Tensor, latent: Tensor, sigma: float) -> bool:
+    """Whether a run begins with noise alone, rather than going on from what another has made."""
+    return not latent.any() and bool(noise.any()) and sigma >= _percent_to_sigma(patcher)(_LATE)
+
+
+def _put_innermost(wrappers: dict[str, dict[str | None, list[Any]]]) -> None:
+    """Let the wrappers of other nodes stand around ours: caches must not see the rows that are added for masks."""
+    for kind in (WrappersMP.CALC_COND_BATCH, WrappersMP.APPLY_MODEL, WrappersMP.DIFFUSION_MODEL):
+        wrappers[kind][KEY] = wrappers[kind].pop(KEY)
+
+
+def prepare_sampling(executor: Any, model: Any, noise_shape: Any, *rest: Any, **named: Any) -> Any:
+    """PREPARE_SAMPLING: memory is asked for the rows of masks, too."""
+    streams = sum(motion.adapter.config.mask for motion in model.get_attachment(KEY).motions)
+    rows, *clip = noise_shape
+    return executor(model, [rows * (1 + streams), *clip], *rest, **named)
+
+
+def calc_cond_batch(
+    executor: Any, model: Any, conds: list[Any], x: Tensor, timestep: Tensor, options: dict[str, Any]
+) -> list[Tensor]:
+    """CALC_COND_BATCH: which motions act follows the noise level, and a second pass that would repeat the first is
+    left out."""
+    run = run_of(options["transformer_options"])
+    # The one value of a step that is read back from the device.
+    run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
+    if run.masked or run.hears_text or not differ_in_text_alone(conds, options):
+        answers: list[Tensor] = executor(model, conds, x, timestep, options)
+        run.guide_by_masks()
+        return answers
+    answer = executor(model, [conds[0], None], x, timestep, options)[0]
+    return [answer, answer.clone()]

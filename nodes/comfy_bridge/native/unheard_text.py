@@ -1,0 +1,40 @@
+"""Whether prompts of CFG differ in nothing but their text: where no text is heard, one pass then serves for both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_TEXT = "c_crossattn"
+_SHOWN = (_TEXT, "c_concat", "clip_fea")
+"""What a network may be shown. Others, such as references, may bring places where a text is heard all the same."""
+_ACT_APART = ("control", "hooks", "gligen", "mask", "default", "timestep_start", "timestep_end")
+"""Keys of conditioning that acts in a way of its own."""
+_ACT_ON_BOTH = ("sampler_pre_cfg_function", "sampler_post_cfg_function", "model_function_wrapper")
+"""Keys of options by which other nodes tell the passes apart."""
+
+
+def differ_in_text_alone(conds: list[Any], options: dict[str, Any]) -> bool:
+    """Whether the passes of CFG are equal but for their texts.
+
+    Args:
+        conds: of a call of CALC_COND_BATCH: one list of conditioning for each pass, or None for no pass.
+        options: its `model_options`.
+    """
+    if len(conds) != 2 or any(one is None or len(one) != 1 for one in conds):
+        return False
+    if any(options.get(name) for name in _ACT_ON_BOTH):
+        return False
+    (positive,), (negative,) = conds
+    if any(key in cond for cond in (positive, negative) for key in _ACT_APART):
+        return False
+    shown, other = positive.get("model_conds", {}), negative.get("model_conds", {})
+    if shown.keys() != other.keys() or not shown.keys() <= set(_SHOWN):
+        return False
+    return all(_equal(shown[name].cond, other[name].cond) for name in shown if name != _TEXT)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is other or (isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other))

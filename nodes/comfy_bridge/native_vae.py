@@ -1,0 +1,61 @@
+"""ComfyUI's own VAEs: latents of pictures for its own models, and the last picture of a clip."""
+
+from typing import Any
+
+from torch import Tensor
+
+from ...miva_core.errors import MIVAError
+
+_ENOUGH = 5
+"""Latent frames from which the last picture is decoded: a frame depends on those before it, the less the farther."""
+
+
+def check_vae(vae: Any, channels: int) -> None:
+    """Check that a VAE is there, and makes latents of the kind that a model takes.
+
+    Args:
+        vae: what is connected.
+        channels: of the model's latents.
+
+    Raises:
+        MIVAError: it does not.
+    """
+    if not hasattr(vae, "latent_channels"):
+        raise MIVAError(
+            f"`vae` was given a {type(vae).__name__}, which is no VAE: connect Load VAE, or the VAE of Load Checkpoint."
+        )
+    if getattr(vae, "first_stage_model", None) is None:
+        raise MIVAError("What is connected to `vae` holds no VAE, as a checkpoint without one: connect Load VAE.")
+    if vae.latent_channels != channels:
+        raise MIVAError(
+            f"The VAE makes latents of {vae.latent_channels} channels, but this model takes {channels}: connect the "
+            "VAE that belongs to the model."
+        )
+
+
+def encode_picture(vae: Any, picture: Tensor) -> Tensor:
+    """Encode a picture as a clip of one frame.
+
+    Args:
+        vae: one of ComfyUI's.
+        picture: (H, W, 3) in [0, 1].
+
+    Returns:
+        (1, C, 1, h, w) as the VAE gives it, not scaled for a model.
+    """
+    latent: Tensor = vae.encode(picture[None])
+    return latent if latent.ndim == 5 else latent[:, :, None]
+
+
+def last_picture(vae: Any, clip: Tensor) -> Tensor:
+    """Decode the last frame of a clip whose latent frames stand for several frames each.
+
+    Args:
+        vae: one of ComfyUI's.
+        clip: (1, C, F, h, w) as the sampler gave it.
+
+    Returns:
+        (H, W, 3) in [0, 1].
+    """
+    frames: Tensor = vae.decode(clip[:, :, -_ENOUGH:])
+    return frames.flatten(0, -4)[-1].float().clamp(0, 1)

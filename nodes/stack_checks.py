@@ -1,0 +1,56 @@
+"""What an artist can mend in a stack of motions before anything is loaded."""
+
+from typing import TYPE_CHECKING
+
+from ..miva_core.errors import MIVAError
+
+if TYPE_CHECKING:
+    from ..miva_core.adapters.backbone import Backbone
+    from .sockets import MivaStack
+
+
+def check_base(mivas: "MivaStack", backbone: "Backbone", advice: str) -> None:
+    """Check that motions were trained on the base at hand.
+
+    Args:
+        mivas: the motions.
+        backbone: of the base.
+        advice: what to do otherwise, to end the message with.
+
+    Raises:
+        MIVAError: one was not.
+    """
+    for entry in mivas:
+        try:
+            entry.info.check(backbone)
+        except MIVAError as error:
+            from ..miva_core.bases.known import name_base
+
+            theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
+            raise MIVAError(
+                f"{entry.path.stem} was trained on another base ({theirs}) than the one that is connected ({ours}): "
+                f"{advice}."
+            ) from error
+
+
+def check_masks(mivas: "MivaStack", pictures: int) -> None:
+    """Check that masked motions have masks, as many as there are pictures.
+
+    Args:
+        mivas: the motions.
+        pictures: how many they are to move.
+
+    Raises:
+        MIVAError: they have not.
+    """
+    for entry in mivas:
+        if entry.info.config.mask and entry.mask is None:
+            raise MIVAError(
+                f"{entry.path.stem} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
+                "and connect a mask of its subject."
+            )
+        if entry.mask is not None and len(entry.mask) not in (1, pictures):
+            raise MIVAError(
+                f"{entry.path.stem} has {len(entry.mask)} masks, and the batch has {pictures} "
+                f"picture{'s' if pictures > 1 else ''}: connect one mask for each picture, or one for all."
+            )

@@ -1,0 +1,43 @@
+"""The workflows on ComfyUI's own MODELs, opened at a size for a processor."""
+
+import json
+from typing import Any
+
+from PIL import Image
+
+from .browser import Page
+from .server import ROOT, Server
+
+WAN, SD15, LONGER = "8_wan_native", "9_sd15_native", "10_longer_clip_natively"
+SIZE = (64, 96)
+LENGTHS = {WAN: 9, SD15: 6, LONGER: 6}
+"""Frames of a clip of each; where there are several, of each clip."""
+PICTURE = "picture.png"
+LORAS = {WAN: "wan_lora.safetensors", SD15: "sd15_lora.safetensors"}
+ON, MUTED, BYPASSED = 0, 2, 4
+"""Modes of nodes."""
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
+
+
+def put_picture(server: Server) -> None:
+    """A picture of the clips' size, so that nothing is scaled."""
+    picture = Image.open(ROOT / "workflows" / "pictures" / "miva_crab.jpg").convert("RGB")
+    picture.resize(SIZE[::-1]).save(server.base / "input" / PICTURE)
+
+
+def load(page: Page, name: str) -> None:
+    """Open a workflow, and make its clips small and its runs short."""
+    page.load(read(name), name)
+    page.set("LoadImage", "image", PICTURE)
+    for widget, value in {"height": SIZE[0], "width": SIZE[1], "length": LENGTHS[name]}.items():
+        page.set("MIVAApply", widget, value)
+    page.set("KSampler", "steps", 4)
+
+
+def switch_lora_on(page: Page, name: str) -> None:
+    """Do with the bypassed Load LoRA as the note says."""
+    page.set_mode("LoraLoaderModelOnly", ON)
+    page.set("LoraLoaderModelOnly", "lora_name", LORAS[name])

@@ -1,0 +1,89 @@
+"""Run by ComfyUI's Python: writes small random models, under the names by which workflows ask for them.
+
+    python -m tests.comfyui.small_model_files FOLDER
+
+The layouts are those of the real files; ComfyUI tells Wan's size by what is in the file, and `narrow_sd15` tells it
+that of Stable Diffusion.
+"""
+
+import sys
+from pathlib import Path
+
+from .native import real_comfyui  # isort: skip (its import starts ComfyUI)
+
+import comfy.ldm.wan.vae
+import torch
+from comfyui_miva.miva_core import describe
+from comfyui_miva.miva_core.adapters.backbone import Backbone
+from diffusers import AutoencoderKL, UNetMotionModel
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tests.unit.single_files import UNET, VAE, motion_module, stable_diffusion
+from tools.workflow_graphs.model_files import CHECKPOINT, MOTION_MODULE, WAN, WAN_VAE
+
+from .native.adapters import SMALL, random_adapter
+from .native.wan_models import diffusers_wan, random_state
+
+assert real_comfyui.NODES
+
+
+def _save(state: dict[str, Tensor], folder: Path, link: dict[str, str]) -> None:
+    path = folder / link["directory"] / link["name"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+
+
+def _save_motion(backbone: Backbone, folder: Path, name: str) -> None:
+    adapter = random_adapter(backbone, SMALL)
+    (folder / "miva").mkdir(exist_ok=True)
+    adapter.save(folder / "miva" / f"{name}.safetensors", adapter.info(motion=name, frames=16, size=(64, 96), fps=8.0))
+
+
+def _save_lora(weights: dict[str, tuple[int, int]], names: tuple[str, str], folder: Path, name: str) -> None:
+    """A LoRA of rank 2 on linear maps, by the names of their weights and (outputs, inputs)."""
+    down, up = names
+    state = {}
+    for place, (outputs, inputs) in weights.items():
+        state[f"{place}.{down}.weight"] = torch.randn(2, inputs)
+        state[f"{place}.{up}.weight"] = torch.randn(outputs, 2)
+    (folder / "loras").mkdir(exist_ok=True)
+    save_file(state, folder / "loras" / f"{name}.safetensors")
+
+
+def _wan_vae() -> dict[str, Tensor]:
+    """Weights that let a picture through, unlike those of `vaes`, which are for shapes."""
+    generator = torch.Generator().manual_seed(2)
+    shapes = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
+    return {
+        name: torch.ones(like.shape)
+        if name.endswith("gamma")
+        else torch.randn(like.shape, generator=generator) / max(like[0].numel(), 16) ** 0.5
+        for name, like in shapes.items()
+    }
+
+
+def main(folder: Path) -> None:
+    torch.manual_seed(0)
+    state = random_state()
+    _save(state, folder, WAN)
+    _save(_wan_vae(), folder, WAN_VAE)
+    _save_motion(describe(diffusers_wan(state)), folder, "wan_zoom_in")
+    width = len(state["blocks.0.ffn.0.weight"])
+    places = {f"diffusion_model.blocks.{k}.ffn.0": (width, state["blocks.0.ffn.0.weight"].shape[1]) for k in range(3)}
+    _save_lora(places, ("lora_A", "lora_B"), folder, "wan_lora")
+    unet = UNetMotionModel(**UNET, motion_max_seq_length=32, use_motion_mid_block=False)
+    checkpoint = stable_diffusion(unet, AutoencoderKL(**VAE))
+    # Without a text encoder, which no workflow needs: ComfyUI would make one of full size.
+    _save({name: one for name, one in checkpoint.items() if not name.startswith("cond_stage")}, folder, CHECKPOINT)
+    _save(motion_module(unet), folder, MOTION_MODULE)
+    _save_motion(describe(unet), folder, "sd15_zoom_in")
+    places = {}
+    for name, module in unet.named_modules():
+        if name.endswith("ff.net.2") and "motion" not in name:
+            places["lora_unet_" + name.replace(".", "_")] = (module.out_features, module.in_features)
+    _save_lora(places, ("lora_down", "lora_up"), folder, "sd15_lora")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,128 @@
+"""What the workflows on ComfyUI's own MODELs make, run as their frontend sends them; of small models."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .browser import chromium, open_page
+from .native_workflows import LENGTHS, LONGER, LORAS, SD15, WAN, load, put_picture, switch_lora_on
+from .server import Prompt, Server, node
+
+
+@pytest.fixture(scope="module")
+def prompts(server_with_models: Server) -> dict[str, Prompt]:
+    """What the frontend sends of each workflow, and of some with their LoRA, with all frames of the clip shown."""
+    put_picture(server_with_models)
+    found = {}
+    with chromium() as browser:
+        page = open_page(browser, server_with_models)
+        for name in (WAN, SD15, LONGER):
+            load(page, name)
+            found[name] = page.prompt()
+            if name in LORAS:
+                switch_lora_on(page, name)
+                found[LORAS[name]] = page.prompt()
+    return {name: _with_frames(prompt) for name, prompt in found.items()}
+
+
+def _with_frames(prompt: Prompt) -> Prompt:
+    clip = prompt[find(prompt, "CreateVideo")]["inputs"]["images"]
+    return prompt | {"shown": node("PreviewImage", images=clip)}
+
+
+def find(prompt: Prompt, kind: str, number: int = 0) -> str:
+    """The id of a node of a prompt."""
+    return [name for name, one in prompt.items() if one["class_type"] == kind][number]
+
+
+def changed(prompt: Prompt, kind: str, **inputs: Any) -> Prompt:
+    """A prompt with other inputs of the first node of a kind."""
+    name = find(prompt, kind)
+    return prompt | {name: prompt[name] | {"inputs": prompt[name]["inputs"] | inputs}}
+
+
+def frames(server: Server, prompt: Prompt) -> np.ndarray:
+    """(F, H, W, 3) int, of what a prompt shows."""
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    files = [server.view(one) for one in run.outputs["shown"]["images"]]
+    return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]).astype(int)
+
+
+def through_the_vae(prompt: Prompt) -> Prompt:
+    """A prompt whose picture goes through its VAE and back, and nowhere else."""
+    vae, image = prompt[find(prompt, "VAEDecode")]["inputs"]["vae"], find(prompt, "LoadImage")
+    return {
+        **{name: one for name, one in prompt.items() if name in (vae[0], image)},
+        "latent": node("VAEEncode", pixels=[image, 0], vae=vae),
+        "picture": node("VAEDecode", samples=["latent", 0], vae=vae),
+        "shown": node("PreviewImage", images=["picture", 0]),
+    }
+
+
+@pytest.mark.parametrize("name", [WAN, SD15])
+def test_the_clip_begins_with_the_picture_and_the_motion_is_seen(
+    server_with_models: Server, prompts: dict[str, Prompt], name: str
+) -> None:
+    clip = frames(server_with_models, prompts[name])
+    (picture,) = frames(server_with_models, through_the_vae(prompts[name]))
+    assert len(clip) == LENGTHS[name]
+    assert picture.std() > 5
+    assert np.abs(clip[0] - picture).max() <= 1
+    assert (np.abs(clip[1:] - picture).mean((1, 2, 3)) > 2).all()
+    weaker = frames(server_with_models, changed(prompts[name], "MIVALoad", weight=0.5))
+    assert (weaker[0] == clip[0]).all()
+    assert np.abs(weaker[1:] - clip[1:]).mean() > 1
+
+
+@pytest.mark.parametrize("name", [WAN, SD15])
+def test_the_seed_counts_and_cfg_does_not(server_with_models: Server, prompts: dict[str, Prompt], name: str) -> None:
+    clip = frames(server_with_models, prompts[name])
+    guided = frames(server_with_models, changed(prompts[name], "KSampler", cfg=6.0))
+    assert (guided == clip).all()
+    other = frames(server_with_models, changed(prompts[name], "KSampler", seed=2))
+    assert (other[0] == clip[0]).all()
+    assert np.abs(other[1:] - clip[1:]).mean() > 1
+
+
+@pytest.mark.parametrize("name", [WAN, SD15])
+def test_a_lora_is_left_out_until_it_is_switched_on(
+    server_with_models: Server, prompts: dict[str, Prompt], name: str
+) -> None:
+    bypassed, switched_on = prompts[name], prompts[LORAS[name]]
+    kinds = [{one["class_type"] for one in prompt.values()} for prompt in (bypassed, switched_on)]
+    assert kinds[1] - kinds[0] == {"LoraLoaderModelOnly"}
+    clip, other = (frames(server_with_models, prompt) for prompt in (bypassed, switched_on))
+    assert (other[0] == clip[0]).all()
+    assert np.abs(other[1:] - clip[1:]).mean() > 1
+
+
+@pytest.mark.parametrize("name", [WAN, SD15])
+def test_an_interrupted_run_leaves_nothing(server_with_models: Server, prompts: dict[str, Prompt], name: str) -> None:
+    prompt = prompts[name]
+    model = prompt[find(prompt, "MIVAApply")]["inputs"]["model"]
+    plain = changed(prompt, "KSampler", model=model, seed=9)
+    before = frames(server_with_models, prompt), frames(server_with_models, plain)
+    stopped = server_with_models.run(changed(prompt, "KSampler", steps=400), interrupt_at=3)
+    assert stopped.status == "interrupted" and stopped.progress[-1][0] < 200
+    # KSampler takes this for 1, and what it has made before is not taken from the cache.
+    again = [changed(one, "KSampler", denoise=0.99995) for one in (prompt, plain)]
+    after = [frames(server_with_models, one) for one in reversed(again)]
+    assert (after[1] == before[0]).all() and (after[0] == before[1]).all()
+    assert (before[0] != before[1]).any()
+
+
+def test_a_longer_clip_goes_on_from_its_last_frame(server_with_models: Server, prompts: dict[str, Prompt]) -> None:
+    prompt, length = prompts[LONGER], LENGTHS[LONGER]
+    clip = frames(server_with_models, prompt)
+    assert len(clip) == 2 * length - 1
+    parts = [
+        frames(server_with_models, prompt | {"shown": node("PreviewImage", images=[find(prompt, "VAEDecode", k), 0])})
+        for k in (0, 1)
+    ]
+    assert (clip == np.concatenate([parts[0], parts[1][1:]])).all()
+    assert (parts[0][-1] == parts[1][0]).all()
+    assert np.abs(parts[1][1:] - parts[0][1:]).mean() > 1
