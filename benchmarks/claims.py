@@ -35,6 +35,7 @@ from benchmarks.tiny_quality import (
 )
 from miva_core import MIVAAdapter, Motion, RunOptions, animate, load_base
 from miva_core.attention.cross_frame import reference_weights
+from miva_core.attention.stacked import Gates
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS
@@ -300,7 +301,7 @@ def plot_lambda(base: Base, path: Path) -> None:
         axes = figure.add_subplot((len(motions) + 3) // 4, 4, k + 1, title=motion, ylim=(0, 1))
         for part in adapter.sites.values():
             if "gate" in part:
-                weights = reference_weights(embedding, [part["gate"]], adapter.config.gate_temperature)[0]
+                weights = reference_weights(embedding, Gates.of([part["gate"]]), adapter.config.gate_temperature)[0]
                 axes.plot(times, weights[:, 0], linewidth=1)
         axes.set_xlabel("time step")
         axes.set_ylabel("λ2")

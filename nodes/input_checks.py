@@ -17,6 +17,8 @@ _CLASSES = {
     "IMAGE": Tensor,
     "MASK": Tensor,
     "SIGMAS": Tensor,
+    "LATENT": dict,
+    "CONDITIONING": list,
 }
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 _PLAIN = (bool, int, float, str, bytes, list, dict)
@@ -27,6 +29,10 @@ _SOURCES = {
     "MIVA_DATASET": "Camera Clips",
     "IMAGE": "Load Image",
     "MASK": "Subject Mask",
+    "VAE": "Load VAE",
+    "MODEL": "Load Diffusion Model",
+    "LATENT": "KSampler",
+    "CONDITIONING": "CLIP Text Encode (Prompt)",
 }
 """The node to connect, by the type of the socket."""
 
@@ -80,6 +86,8 @@ def _check_socket(name: str, io_type: str, optional: bool, value: Any) -> None:
 def _is(kind: str, value: Any) -> bool:
     if kind == "MIVA_STACK" and isinstance(value, tuple):
         return all(isinstance(entry, StackedMiva) for entry in value)
+    if kind == "LATENT" and isinstance(value, dict):
+        return hasattr(value.get("samples"), "shape")
     return isinstance(value, _CLASSES[kind]) if kind in _CLASSES else not isinstance(value, _PLAIN)
 
 

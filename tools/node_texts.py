@@ -88,10 +88,13 @@ def _option_texts(one: Any) -> Iterator[tuple[str, str, Texts]]:
         for key, _, texts in input_texts(option.inputs, f"{one.id}_"):
             found.setdefault(key, {})[option.key] = texts
     for key, by_option in found.items():
-        tooltips = {option: texts["tooltip"] for option, texts in by_option.items()}
+        options: dict[str, list[str]] = {}
+        for option, texts in by_option.items():
+            options.setdefault(texts["tooltip"], []).append(option)
         first = next(iter(by_option.values()))
-        if len(set(tooltips.values())) > 1:
-            first = {**first, "tooltip": "\n".join(f"{option}: {text}" for option, text in tooltips.items())}
+        if len(options) > 1:
+            lines = (f"{'; '.join(names)}: {tooltip}" for tooltip, names in options.items())
+            first = {**first, "tooltip": "\n".join(lines)}
         yield key, key.removeprefix(f"{one.id}_"), first
 
 

@@ -1,5 +1,6 @@
 """One picture and some motions in, a clip out."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from .options import RunOptions, renders_full
 from .output import Output
 from .predictors import FiniteAnswers, WithSpans
 from .readout import DecoderReadout, fit_readout
+from .segments import Beginning, Chain
 from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
 
 ProgressCallback = Callable[[Progress], None]
@@ -87,7 +89,7 @@ def animate(
 
 def _denoised(run: "_Run", callback: ProgressCallback | None) -> tuple[Sampled, dict[str, Tensor]]:
     """Denoise all parts of a run: the clip, and the masks of its subjects, (F, H, W) on the grid of their read-out."""
-    parts, steps = run.parts(), run.steps.count
+    parts, steps = run.parts(), run.options.segments * run.steps.count
     clips: list[Sampled] = []
     masks: dict[str, Tensor] = {}
     for k, part in enumerate(parts):
@@ -159,31 +161,42 @@ class _Run:
         self, injection: Injection | None, callback: ProgressCallback | None
     ) -> tuple[Sampled, dict[str, Tensor]]:
         """Denoise the clip, and the masks of its subjects: (F, H, W) on the grid of their read-out."""
-        generator = torch.Generator().manual_seed(self.options.seed)
         if injection:
+            injection.freeze()
             self._set_strengths(injection)
-        conditioning = self.output.conditioning
+        conditioning, steps = self.output.conditioning, self.steps.count
+        masks = {name: mask for name, mask in conditioning.masks.items() if name in self.motions}
         x1 = self.base.encode(conditioning.picture)
-        first_masks = {name: mask for name, mask in conditioning.masks.items() if name in self.motions}
-        drawn = self._drawn(x1, generator)
-        start = drawn if self.options.start is None else _check_start(self.options.start, drawn)
+        chain = Chain(self.base, self.options, Beginning(x1, masks, self.options.seed, self.options.start))
+        for k in range(self.options.segments):
+            counted = _counted(callback, k * steps, self.options.segments * steps) if callback else None
+            chain.add(*self._segment(chain.beginning(), injection, counted))
+        return chain.joined()
+
+    def _segment(
+        self, beginning: Beginning, injection: Injection | None, callback: ProgressCallback | None
+    ) -> tuple[Sampled, dict[str, Tensor]]:
+        """`sample` for one segment of the clip."""
+        generator = torch.Generator().manual_seed(beginning.seed)
+        drawn = self._drawn(beginning.x1, generator)
+        start = drawn if beginning.start is None else _check_start(beginning.start, drawn)
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
         if injection:
             predictor = WithSpans(predictor, injection, self.steps.count)
-        if injection and first_masks:
-            streams = {name: self._stream(mask, generator) for name, mask in first_masks.items()}
+        if injection and beginning.masks:
+            streams = {name: self._stream(mask, generator) for name, mask in beginning.masks.items()}
             predictor = guided = self._guided(predictor, injection, streams)
         sampled = sample(
             predictor,
             self.steps.process,
-            self.steps.schedule,
-            x1,
+            copy.deepcopy(self.steps.schedule),  # which a run uses up
+            beginning.x1,
             start,
             generator=generator,
             callback=self._reporter(injection, callback) if callback else None,
         )
-        return sampled, {name: guided.masks[name] for name in first_masks} if guided else {}
+        return sampled, {name: guided.masks[name] for name in beginning.masks} if guided else {}
 
     def _set_strengths(self, injection: Injection) -> None:
         injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})

@@ -76,7 +76,7 @@ class Progress:
     Attributes:
         step: steps done, from 1.
         steps: steps in all.
-        latents: (1, C, F, h, w) the clip as the model predicts it now.
+        latents: (1, C, F, h, w) the clip as the model predicts it now; of one in segments the one that is made now.
         flow: (1, F, 2, H, W) the flow into frame 1 that it predicts now, see `Clip.flow`; None from most bases.
         miva: the adapters at work, by the names of their motions; `set_weights` and `set_spans` change the steps to
             come. None where there are none.
@@ -94,7 +94,7 @@ class Progress:
 
     @property
     def frames(self) -> int:
-        """Length of the clip."""
+        """Length of the clip, or of the segment that is made now."""
         return len(self.output)
 
     def preview(self, frame: int) -> Tensor:

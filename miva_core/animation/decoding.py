@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..bases.base import Base
-from ..diffusion import init_noise
 from ..diffusion.loop import Sampled
 from ..media.pictures import fit_picture
 from .frame_source import StoredFrames
 from .mask_sequences import enlarge
 from .masks import fit_masks, picture_masks
 from .motion import Motion
-from .notes import size_notes, unused_options
+from .notes import segment_notes, size_notes, unused_options
 from .options import RunOptions, denoised_shape
 from .output import Conditioning
+from .segments import finished, join
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +65,16 @@ class Decoding:
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[StoredFrames, list[str]]:
         """Decode a clip; see `Output`."""
-        adain = self.base.adain if self.options.adain is None else self.options.adain
-        frames = self.base.decode(init_noise.adain(sampled.latents) if adain else sampled.latents)
+        latents = finished(self.base, self.options, sampled.latents)
+        frames = join([self.base.decode(segment[None]) for segment in latents])
         first = self.conditioning.masks
         stored = StoredFrames(frames, {name: enlarge(mask, first[name], len(frames)) for name, mask in masks.items()})
-        return stored, [*size_notes(stored.size, self.base.size), *unused_options(self.options, len(frames), self.fps)]
+        at_joins = {name: mask[:: self.conditioning.frames - 1][1:-1] for name, mask in stored.masks.items()}
+        return stored, [
+            *size_notes(stored.size, self.base.size),
+            *segment_notes(len(latents), at_joins),
+            *unused_options(self.options, len(frames), self.fps),
+        ]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
         """Decode one frame; see `Output`."""

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from ..attention.strength import Strength
 from ..bases.base import Base
@@ -73,6 +74,30 @@ def size_notes(size: tuple[int, int], usual: tuple[int, int]) -> list[str]:
     if max(max(side / other, other / side) for side, other in zip(size, usual, strict=True)) <= _FAR_FROM_BASE:
         return []
     return [f"{format_size(size)} is far from the {format_size(usual)} that this base was trained on; it may not move."]
+
+
+def segment_notes(segments: int, masks: Mapping[str, Tensor]) -> list[str]:
+    """Say what is odd about a clip in segments.
+
+    Args:
+        segments: how many there are.
+        masks: (segments - 1, H, W) in [0, 1] at their joins, by the name of the motion.
+
+    Returns:
+        Sentences, or none.
+    """
+    if segments == 1:
+        return []
+    lost = {name: [k for k, mask in enumerate(joins, start=1) if mask.amax() <= 0.5] for name, joins in masks.items()}
+    return [
+        "Each segment after the first begins with a frame that the base has painted, so the clip grows softer, and "
+        "only steady motions go on without a break.",
+        *(
+            f"The mask of {name} shows nothing any more after segment {joins[0]}, so it does not act in what follows."
+            for name, joins in lost.items()
+            if joins
+        ),
+    ]
 
 
 def unused_options(options: RunOptions, frames: int, fps: float) -> list[str]:

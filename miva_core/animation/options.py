@@ -29,7 +29,10 @@ class RunOptions:
         size: (height, width) of the clip in pixels. At full size None is the picture's own, up to 1024 along the longer
             side; either of the two may be None, too, and follows the picture's aspect. Sides are rounded down to even
             numbers.
-        frames: length of the clip; at full size in place of `Timing.duration`.
+        frames: length of the clip, or of each of its segments; at full size in place of `Timing.duration`.
+        segments: how often the base makes a clip, from 1. Each goes on from the last frame of the one before it, by a
+            seed that is greater by 1, and together they have segments (F - 1) + 1 frames. At full size there is one,
+            since the motion goes on by itself for as long as `Timing.duration`.
         fit: how a picture of another aspect is fitted: "crop" fills the clip and cuts off what sticks out, "pad" keeps
             the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
@@ -44,7 +47,7 @@ class RunOptions:
         sigmas: (steps + 1,) noise levels in place of a scheduler and `steps`, see `SigmaSchedule`; the warning is the
             same.
         start: (1, C, F, h, w) start latents in place of the clip's drawn ones; its first frame is not used. What else
-            is drawn stays the same.
+            is drawn stays the same, and so do further segments.
         readout: how masks are read off their latents, "linear" or by the "decoder".
         render: what the frames are made of: "full" moves the original picture by the flow that the base predicts, at
             any size; "latents" decodes what the base denoised. None is "full" where the base predicts a flow.
@@ -60,6 +63,7 @@ class RunOptions:
     steps: int | None = None
     size: AskedSize = None
     frames: int | None = None
+    segments: int = 1
     fit: Literal["crop", "pad"] = "crop"
     size_in_file: tuple[int, int] | None = None
     noise: NoiseInit | None = None
@@ -77,6 +81,8 @@ class RunOptions:
             raise MIVAError(f"The seed is {self.seed!r}, but it must be a whole number from 0 to {2**64 - 1}.")
         if self.readout not in (None, "linear", "decoder"):
             raise MIVAError(f"The read-out of masks is {self.readout!r}, expected 'linear' or 'decoder'.")
+        if not is_whole(self.segments) or self.segments < 1:
+            raise MIVAError(f"The number of segments is {self.segments!r}, but it must be a whole number from 1.")
         if self.size_in_file is not None and not _is_size(self.size_in_file):
             raise MIVAError(f"The size in the file is {self.size_in_file!r}, but it must be (height, width) in pixels.")
         if self.render not in (None, "full", "latents"):
@@ -96,20 +102,26 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and all(is_whole(side) and side > 0 for side in value)
 
 
-def check_render(base: Base | BaseSpec, render: Render | None) -> None:
+def check_render(base: Base | BaseSpec, render: Render | None, segments: int = 1) -> None:
     """Check, even before a base is loaded, that frames can be made as they are asked for.
 
     Args:
         base: that of the run, or its spec.
         render: see `RunOptions`.
+        segments: see `RunOptions`.
 
     Raises:
-        MIVAError: "full" was asked for, and the base predicts no flow.
+        MIVAError: "full" was asked for, and the base predicts no flow; or segments were, at full size.
     """
     if render == "full" and not base.predicts_flow:
         raise MIVAError(
             f"The {base.name} base predicts no flow, by which a picture could be moved at full size: leave `render` "
             "out, or take 'latents'."
+        )
+    if segments > 1 and base.predicts_flow and render != "latents":
+        raise MIVAError(
+            "At full size a clip has no segments, since its motion goes on by itself: ask for a longer `duration`, or "
+            "for `render` 'latents'."
         )
 
 
@@ -161,9 +173,9 @@ def renders_full(base: Base, options: RunOptions) -> bool:
         options: those of the run.
 
     Raises:
-        MIVAError: it was asked for, and the base predicts no flow.
+        MIVAError: it was asked for, and the base predicts no flow; or segments were, at full size.
     """
-    check_render(base, options.render)
+    check_render(base, options.render, options.segments)
     return base.predicts_flow and options.render != "latents"
 
 
@@ -194,7 +206,8 @@ def clip_shape(base: Base, picture: Size, options: RunOptions) -> tuple[int, Siz
         MIVAError: there is no such clip.
     """
     if not renders_full(base, options):
-        return denoised_shape(base, options)
+        frames, size = denoised_shape(base, options)
+        return options.segments * (frames - 1) + 1, size
     times = flow_times(clip_timing(options), base.frames, base.fps)
     return len(times), choose_size(options.asked_size, options.size_in_file or picture, min(base.size))
 

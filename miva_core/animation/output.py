@@ -26,7 +26,10 @@ class Conditioning:
 
 
 class Output(Protocol):
-    """A way from a picture to the frames of a clip, with a base in between; its length is that of the clip."""
+    """A way from a picture to the frames of a clip, with a base in between.
+
+    Its length is that of the clip, or of each of its segments.
+    """
 
     @property
     def conditioning(self) -> Conditioning:
@@ -49,8 +52,8 @@ class Output(Protocol):
         """Make the frames of a clip.
 
         Args:
-            sampled: one clip, as its run ended.
-            masks: (F, H, W) in [0, 1] by name, the mask sequences that were denoised beside it.
+            sampled: one clip as its run ended, each of its segments in a row.
+            masks: (F, H, W) in [0, 1] by name, the mask sequences that were denoised beside it, from end to end.
 
         Returns:
             The frames, and what is odd about them, in sentences.

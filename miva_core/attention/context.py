@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..adapters.config import MIVAConfig
 from ..errors import MIVAError
 from .guidance import GridGuidance, Guidance
+from .stacked import STACKS, CrossFrames, Gates, Prompts, Temporals, frozen
 from .strength import Part
 
 
@@ -117,6 +119,7 @@ class Group:
     config: MIVAConfig
     start: int
     stream: int
+    _frozen: dict[str, Any] = field(init=False, default_factory=dict)
 
     @property
     def columns(self) -> slice:
@@ -140,6 +143,42 @@ class Group:
         start = (1 + self.stream) * clips
         return xs[start : start + len(self.modules) * clips].unflatten(0, (len(self.modules), clips))
 
-    def parts(self, name: str) -> list[Any]:
-        """One part of every adapter, such as "cfa", see `adapters.layers`."""
-        return [module[name] for module in self.modules]
+    @property
+    def cross_frames(self) -> CrossFrames:
+        """Of the clips."""
+        return self._stacked("cfa")
+
+    @property
+    def mask_cross_frames(self) -> CrossFrames:
+        """Of the mask streams."""
+        return self._stacked("cfa_mask")
+
+    @property
+    def gates(self) -> Gates:
+        """Of cross-frame attention."""
+        return self._stacked("gate")
+
+    @property
+    def prompts(self) -> Prompts:
+        """At a site of text cross-attention."""
+        return self._stacked("ca")
+
+    @property
+    def temporals(self) -> Temporals:
+        """At a site of temporal attention."""
+        return self._stacked("ta")
+
+    def freeze(self, dtype: torch.dtype, device: torch.device) -> None:
+        """Stack the parameters once for all coming forward passes, see `Injection.freeze`.
+
+        Args:
+            dtype: that attention computes in.
+            device: where the model is.
+        """
+        self._frozen = {name: frozen(self._stack(name), dtype, device) for name in self.modules[0]}
+
+    def _stacked(self, name: str) -> Any:
+        return self._frozen[name] if self._frozen else self._stack(name)
+
+    def _stack(self, name: str) -> Any:
+        return STACKS[name].of([module[name] for module in self.modules])

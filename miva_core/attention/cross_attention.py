@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..adapters.layers import Prompt
 from .context import Group
 from .linear_maps import each, fan_in, fan_out
 from .port import AttentionPort
 from .processor import Processor, base_share, total
 from .prompt import prompt_activation, prompt_gates
+from .stacked import Prompts
 
 
 class CrossAttention(Processor):
@@ -49,14 +49,14 @@ class CrossAttention(Processor):
         )
 
     def _prompt(self, group: Group, matrix: Tensor | None, x: Tensor, gates: Tensor) -> Tensor:
-        prompts = group.parts("ca")
-        hidden = prompt_activation(fan_out(x, _first_maps(prompts, matrix)), prompts, group.config.ca_act)
-        return fan_in(hidden, [prompt.second for prompt in prompts], gates)
+        prompts = group.prompts
+        hidden = prompt_activation(fan_out(x, _first_maps(prompts, matrix, x)), prompts, group.config.ca_act)
+        return fan_in(hidden, prompts.second, gates)
 
     def _mask_prompt(self, group: Group, matrix: Tensor | None, xs: Tensor) -> Tensor:
-        prompts = group.parts("ca")
-        hidden = prompt_activation(each(xs, _first_maps(prompts, matrix)), prompts, group.config.ca_act)
-        return each(hidden, [prompt.second for prompt in prompts]).flatten(0, 1)
+        prompts = group.prompts
+        hidden = prompt_activation(each(xs, _first_maps(prompts, matrix, xs)), prompts, group.config.ca_act)
+        return each(hidden, prompts.second).flatten(0, 1)
 
     def _text_share(self, port: AttentionPort, x: Tensor, text: Tensor) -> Tensor:
         """What is left to the base's own attention of the clips to their text."""
@@ -69,8 +69,7 @@ class CrossAttention(Processor):
         return prompt_gates(self.context, tokens)
 
 
-def _first_maps(prompts: list[Prompt], matrix: Tensor | None) -> list[Tensor]:
-    """The adapters' first matrices, for the base's query; or for its input, where the query's matrix is given."""
-    first: list[Tensor] = [prompt.first for prompt in prompts]
+def _first_maps(prompts: Prompts, matrix: Tensor | None, x: Tensor) -> Tensor:
+    """The adapters' first matrices, for the base's query; or for its input x, where the query's matrix is given."""
     # W1 W_Q is a far smaller matrix than W_Q
-    return first if matrix is None else [one @ matrix.to(one) for one in first]
+    return prompts.first if matrix is None else prompts.first.to(x) @ matrix.to(x)

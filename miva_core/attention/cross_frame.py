@@ -1,24 +1,23 @@
 """Cross-frame attention (3.3.1): every frame attends to the first and to the previous one.
 
-Shapes: n adapters of equal config, b clips, f frames, s tokens per frame, d channels. Lists of parameters hold one
-entry for each adapter.
+Shapes: n adapters of equal config, b clips, f frames, s tokens per frame, d channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..adapters.layers import CrossFrame, Gate
-from .linear_maps import each_delta, fan_in_deltas, fan_out_deltas, present
+from .linear_maps import each_delta, fan_in_deltas, fan_out_deltas
 from .softmax_attention import Attend, Bias, Codes
+from .stacked import CrossFrames, Gates
 
 
-def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -> Tensor:
+def reference_weights(temb: Tensor, gates: Gates, temperature: float) -> Tensor:
     """Weights of the two references, (λ2, λ3) = φ(temb), of every adapter (3.3.1).
 
     Args:
@@ -29,12 +28,11 @@ def reference_weights(temb: Tensor, gates: Sequence[Gate], temperature: float) -
     Returns:
         (n, b, 2), which sum to 1.
     """
-    weight = torch.stack([gate.weight for gate in gates])[:, None]
-    biases = present(gate.bias for gate in gates)
+    weight = gates.weight[:, None]
     # In the parameters' own precision, since a low temperature magnifies the rounding of half-precision logits, and as
     # a sum of products, since autocast would round a matrix product.
     logits = (F.silu(temb.to(weight))[..., None, :] * weight).sum(-1)
-    logits = logits + torch.stack(biases)[:, None] if biases else logits
+    logits = logits if gates.bias is None else logits + gates.bias[:, None]
     return torch.softmax(logits / temperature, dim=-1)
 
 
@@ -52,7 +50,7 @@ def previous_frame(tokens: Tensor, frames: int) -> Tensor:
     return torch.cat((clips[:, :1], clips[:, :-1]), dim=1).flatten(0, 1)
 
 
-def cross_frame_queries(x: Tensor, query: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+def cross_frame_queries(x: Tensor, query: Tensor, branches: CrossFrames) -> Tensor:
     """Queries of cross-frame attention, W_Q^j(x), of every adapter.
 
     Args:
@@ -63,10 +61,10 @@ def cross_frame_queries(x: Tensor, query: Tensor, branches: Sequence[CrossFrame]
     Returns:
         (n, b, s, d)
     """
-    return _with_query_bias(query + fan_out_deltas(x, [branch.q for branch in branches]), branches)
+    return _with_query_bias(query + fan_out_deltas(x, branches.q), branches)
 
 
-def mask_queries(xs: Tensor, queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+def mask_queries(xs: Tensor, queries: Tensor, branches: CrossFrames) -> Tensor:
     """Queries of cross-frame attention, W_Q^j(x_j), of every adapter's mask stream.
 
     Args:
@@ -77,12 +75,11 @@ def mask_queries(xs: Tensor, queries: Tensor, branches: Sequence[CrossFrame]) ->
     Returns:
         (n, b, s, d)
     """
-    return _with_query_bias(queries + each_delta(xs, [branch.q for branch in branches]), branches)
+    return _with_query_bias(queries + each_delta(xs, branches.q), branches)
 
 
-def _with_query_bias(queries: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
-    biases = present(branch.q_bias for branch in branches)
-    return queries + torch.stack(biases)[:, None, None].to(queries) if biases else queries
+def _with_query_bias(queries: Tensor, branches: CrossFrames) -> Tensor:
+    return queries if branches.q_bias is None else queries + branches.q_bias[:, None, None].to(queries)
 
 
 @dataclass(frozen=True)
@@ -221,7 +218,7 @@ def _joint_bias(bias: CrossFrameBias, adapter: int, frames: int) -> Bias:
     return torch.cat((to_first, to_prev), dim=-1).flatten(0, 1)
 
 
-def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], strengths: Tensor) -> Tensor:
+def cross_frame_output(mixed: Tensor, branches: CrossFrames, strengths: Tensor) -> Tensor:
     """Output of cross-frame attention, Σ_j w_j W_O^j(mixed_j).
 
     Args:
@@ -232,15 +229,11 @@ def cross_frame_output(mixed: Tensor, branches: Sequence[CrossFrame], strengths:
     Returns:
         (b f, s, d)
     """
-    output = fan_in_deltas(mixed, [branch.out for branch in branches], strengths)
-    biases = present(branch.bias for branch in branches)
-    if not biases:
-        return output
-    bias = torch.stack(biases)
-    return output + (strengths.to(bias) @ bias).to(output)
+    output = fan_in_deltas(mixed, branches.out, strengths)
+    return output if branches.bias is None else output + strengths.to(output) @ branches.bias.to(output)
 
 
-def mask_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
+def mask_output(mixed: Tensor, branches: CrossFrames) -> Tensor:
     """Output of cross-frame attention, W_O^j(mixed_j), of every adapter's mask stream.
 
     Args:
@@ -250,6 +243,5 @@ def mask_output(mixed: Tensor, branches: Sequence[CrossFrame]) -> Tensor:
     Returns:
         (n, b f, s, d)
     """
-    output = each_delta(mixed, [branch.out for branch in branches])
-    biases = present(branch.bias for branch in branches)
-    return output + torch.stack(biases)[:, None, None].to(output) if biases else output
+    output = each_delta(mixed, branches.out)
+    return output if branches.bias is None else output + branches.bias[:, None, None].to(output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import groupby
+from itertools import chain, groupby
 from types import TracebackType
 from typing import Any
 
@@ -59,6 +59,7 @@ class Injection:
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
         self.context = Context(_ones(len(adapters), installer))
+        self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
 
     @property
@@ -196,12 +197,26 @@ class Injection:
         by_adapter = [Strength.of(strength).by_part() for strength in acting]
         self.context.strengths.copy_(torch.tensor(by_adapter, dtype=torch.float64).T)
 
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Stack and cast the adapters' parameters once for all coming forward passes, rather than at each of them.
+
+        The output stays the same to the last digit. Parameters get no gradients any more, and a change of them is not
+        heard before the next `freeze`; strengths, spans and masks are set as before. The copies are in the dtype and on
+        the device that the installer tells.
+        """
+        # Inference tensors could not be used later, where gradients are made.
+        with torch.inference_mode(False):
+            for group in chain.from_iterable(self._groups.values()):
+                group.freeze(self._installer.dtype, self._installer.device)
+
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
 
         Any thread may call it, and a second call does nothing.
         """
         self.context.end()
+        self._groups = {}
         self._installer.remove()
 
     def __enter__(self) -> Injection:
@@ -214,9 +229,9 @@ class Injection:
 
     def _processors(self, classes: Mapping[Kind, type[Processor]]) -> dict[Site, Processor]:
         """One for every site."""
-        return {site: classes[site.kind](self.context, self._groups(site)) for site in self._backbone.sites}
+        return {site: classes[site.kind](self.context, groups) for site, groups in self._groups.items()}
 
-    def _groups(self, site: Site) -> list[Group]:
+    def _groups_at(self, site: Site) -> list[Group]:
         """The adapters' modules for a site, by equal config; `_adapters` has them in this order already."""
         groups: list[Group] = []
         start = stream = 0

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..adapters.layers import Prompt
 from .context import Context
-from .linear_maps import present
+from .stacked import Prompts
 from .strength import Part
 
 
-def prompt_activation(hidden: Tensor, prompts: Sequence[Prompt], act: str) -> Tensor:
+def prompt_activation(hidden: Tensor, prompts: Prompts, act: str) -> Tensor:
     """Between the two layers of every adapter's perceptron: act(norm_j(hidden_j)).
 
     Args:
@@ -25,11 +22,10 @@ def prompt_activation(hidden: Tensor, prompts: Sequence[Prompt], act: str) -> Te
     Returns:
         (n, b, s, r)
     """
-    scales, shifts = (present(getattr(prompt, name) for prompt in prompts) for name in ("norm_weight", "norm_bias"))
-    if scales:
-        scale, shift = (torch.stack(parameters).to(hidden) for parameters in (scales, shifts))
+    scale, shift = prompts.norm_weight, prompts.norm_bias
+    if scale is not None and shift is not None:
         normed = F.layer_norm(hidden, hidden.shape[-1:]).to(hidden)
-        hidden = normed * scale[:, None, None] + shift[:, None, None]
+        hidden = normed * scale[:, None, None].to(hidden) + shift[:, None, None].to(hidden)
     return F.gelu(hidden) if act == "gelu" else torch.softmax(hidden, dim=-1)
 
 

@@ -82,5 +82,5 @@ def mix_mask_references(
 
 def _lambdas(group: Group, temb: Tensor, frames: int) -> Tensor:
     """(n, b f, 2) for the time embeddings (b, d_t), or (n, b, d_t), of clips of f frames."""
-    lambdas = reference_weights(temb, group.parts("gate"), group.config.gate_temperature)
+    lambdas = reference_weights(temb, group.gates, group.config.gate_temperature)
     return lambdas.repeat_interleave(frames, dim=1)

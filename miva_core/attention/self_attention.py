@@ -69,7 +69,7 @@ class SelfAttention(Processor):
         k: Tensor,
         v: Tensor,
     ) -> Tensor:
-        branches = group.parts("cfa")
+        branches = group.cross_frames
         queries = self._turned(group, port, cross_frame_queries(x, query, branches))
         bias = None if guidance is None else guidance.cross_frame.of(group.columns)
         queries, k, v = (self._by_frame(part) for part in (queries, k, v))
@@ -79,7 +79,7 @@ class SelfAttention(Processor):
     def _mask_cross_frame(
         self, group: Group, port: AttentionPort, clips: int, x: Tensor, query: Tensor, k: Tensor, v: Tensor
     ) -> Tensor:
-        branches = group.parts("cfa_mask")
+        branches = group.mask_cross_frames
         mask_x, mask_query, mask_k, mask_v = (group.mask_rows(part, clips) for part in (x, query, k, v))
         queries = self._turned(group, port, mask_queries(mask_x, mask_query, branches))
         tokens = (self._by_frame(part) for part in (queries, mask_k, mask_v, k[:clips], v[:clips]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..adapters.layers import Delta
 from .context import Group
 from .guidance import GridGuidance
 from .linear_maps import each, each_delta, fan_in_deltas, fan_out
@@ -35,7 +34,7 @@ class TemporalAttention(Processor):
             strengths = group.strengths(self.context, Part.TEMPORAL)
             attended = self._attend(group, port, guidance, *clip_tokens)
             mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
-            extras.append(fan_in_deltas(attended, _output_deltas(group), _scale(group) * strengths))
+            extras.append(fan_in_deltas(attended, group.temporals.out, _scale(group) * strengths))
         extra = total(extras)
         if self.context.streams:
             mask_parts = [
@@ -58,9 +57,8 @@ class TemporalAttention(Processor):
         v: Tensor,
     ) -> Tensor:
         """Every adapter's temporal attention of the clips before its output map: (n, b h w, f, d)."""
-        deltas = [getattr(site, name) for name in ("q", "k", "v") for site in group.parts("ta")]
-        down = fan_out(x, [delta.down for delta in deltas]) * _scale(group)
-        changes = each(down, [delta.up for delta in deltas]).chunk(3)
+        lora = group.temporals
+        changes = each(fan_out(x, lora.down) * _scale(group), lora.up).chunk(3)
         q, k, v = ((base + change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
         bias = None
         if guidance is not None:
@@ -73,17 +71,14 @@ class TemporalAttention(Processor):
     ) -> tuple[Tensor, Tensor]:
         """Every adapter's temporal attention of its mask stream, (n b h w, f, d): what goes to the base's output map,
         and what the adapter's own output map adds."""
-        lora, scale = group.parts("ta"), _scale(group)
-        changes = (each_delta(xs, [getattr(site, name) for site in lora]) for name in ("q", "k", "v"))
+        lora, scale = group.temporals, _scale(group)
+        maps = zip(lora.down.chunk(3), lora.up.chunk(3), strict=True)
+        changes = (each(each(xs, down), up) for down, up in maps)
         q, k, v = ((base + scale * change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
         attended = port.attend(q, k, v)
-        extra = scale * each_delta(attended.unflatten(0, xs.shape[:2]), _output_deltas(group))
+        extra = scale * each_delta(attended.unflatten(0, xs.shape[:2]), lora.out)
         return attended, extra.flatten(0, 1)
 
 
 def _scale(group: Group) -> float:
     return group.config.ta_alpha / group.config.ta_rank
-
-
-def _output_deltas(group: Group) -> list[Delta]:
-    return [site.out for site in group.parts("ta")]

@@ -62,7 +62,7 @@ class Animator:
     @classmethod
     def load(cls, options: argparse.Namespace, motions: Sequence[ChosenMotion], where: torch.device) -> "Animator":
         """Load what the options name, onto a device."""
-        check_render(find_base(options.base), options.render)
+        check_render(find_base(options.base), options.render, options.segments)
         base = load_chosen_base(options, where)
         run = _run_options(base.noise, options)
         check_run(base, run)
@@ -85,6 +85,7 @@ def _run_options(noise: NoiseInit, options: argparse.Namespace) -> RunOptions:
         steps=options.steps,
         size=options.size,
         frames=options.frames,
+        segments=options.segments,
         fit=options.fit,
         noise=_noise(noise, options),
         adain=options.adain,

@@ -142,13 +142,14 @@ def dct_init(
     return torch.cat([first, rest + idct2(dct2(base - rest) * band)], dim=2)
 
 
-def adain(latents: Tensor) -> Tensor:
+def adain(latents: Tensor, reference: Tensor | None = None) -> Tensor:
     """Give frames 2..F the mean and standard deviation of frame 1, per channel over (h, w).
 
     To be called once, after the last step: doing so at every step flattens the motion (MIVA, section B).
 
     Args:
         latents: (B, C, F, h, w) float latents with at least two pixels a frame.
+        reference: (1, C, 1, h, w) or (B, C, 1, h, w), a frame in place of frame 1 to take both from.
 
     Returns:
         (B, C, F, h, w) of the same dtype; frame 1 as it came.
@@ -159,12 +160,17 @@ def adain(latents: Tensor) -> Tensor:
     _check_latents("latents", latents)
     if latents.shape[-2] * latents.shape[-1] < 2:
         raise MIVAError(f"AdaIN needs at least two pixels a frame, but the latents are {tuple(latents.shape)}.")
-    variance, mean = torch.var_mean(latents.float(), dim=(-2, -1), keepdim=True, correction=1)
-    deviation = torch.sqrt(variance + 1e-8)
-    first, rest = slice(0, 1), slice(1, None)
-    normal = (latents[:, :, rest].float() - mean[:, :, rest]) / deviation[:, :, rest]
-    moved = normal * deviation[:, :, first] + mean[:, :, first]
-    return torch.cat([latents[:, :, first], moved.to(latents.dtype)], dim=2)
+    first, rest = latents[:, :, :1], latents[:, :, 1:]
+    mean, deviation = _statistics(rest)
+    to_mean, to_deviation = _statistics(first if reference is None else reference)
+    moved = (rest.float() - mean) / deviation * to_deviation + to_mean
+    return torch.cat([first, moved.to(latents.dtype)], dim=2)
+
+
+def _statistics(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over (h, w)."""
+    variance, mean = torch.var_mean(frames.float(), dim=(-2, -1), keepdim=True, correction=1)
+    return mean, torch.sqrt(variance + 1e-8)
 
 
 @dataclass(frozen=True)

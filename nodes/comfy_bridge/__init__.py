@@ -36,7 +36,10 @@ def make_patcher(network: nn.Module) -> Any:
     from comfy.model_patcher import ModelPatcher
 
     # Not the patcher of Dynamic VRAM, which would copy what it cannot stream anew for every prompt, and never free it.
-    return ModelPatcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
+    patcher = ModelPatcher(MIVANetwork(network), memory.get_torch_device(), memory.unet_offload_device())
+    # For a second graphics card ComfyUI makes whatever a MODEL needs anew. A run copies adapters there by itself.
+    patcher.cached_patcher_init = (make_patcher, (nn.Module(),))
+    return patcher
 
 
 def load_to_device(patchers: Sequence[Any], needed: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import fake_native
 import numpy as np
 import torch
 from PIL import Image
@@ -93,13 +94,11 @@ class FakeComfyUI:
             "comfy_execution": {},
             "comfy_execution.utils": {"get_executing_context": lambda: SimpleNamespace(node_id="7")},
             "latent_preview": {"get_previewer": lambda device, latent_format: None},
+            **fake_native.MODULES,
         }
-        modules = {"comfy": ModuleType("comfy")}
+        modules: dict[str, ModuleType] = {}
         for name, members in made.items():
-            modules[name] = ModuleType(name)
-            vars(modules[name]).update(members)
-            if name.startswith("comfy."):
-                setattr(modules["comfy"], name.removeprefix("comfy."), modules[name])
+            vars(_module(modules, name)).update(members)
         return modules
 
     def _folder_paths(self) -> dict[str, Any]:
@@ -138,6 +137,7 @@ class FakeComfyUI:
             "InterruptProcessingException": Interrupted,
             "get_torch_device": lambda: cpu,
             "unet_offload_device": lambda: cpu,
+            "unet_dtype": lambda: torch.float32,
             "intermediate_device": lambda: cpu,
             "get_free_memory": lambda device: self.free_memory,
             "should_use_fp16": lambda device: self.half,
@@ -174,6 +174,16 @@ class FakeComfyUI:
     def _cli_args(self) -> dict[str, Any]:
         method = type("LatentPreviewMethod", (), {"NoPreviews": "none", "Auto": "auto"})
         return {"LatentPreviewMethod": method, "args": type("args", (), {"preview_method": method.Auto})}
+
+
+def _module(modules: dict[str, ModuleType], name: str) -> ModuleType:
+    """The module of a dotted name, in those above it; it is made if it is not there."""
+    if name not in modules:
+        modules[name] = ModuleType(name)
+        above, _, own = name.rpartition(".")
+        if above:
+            setattr(_module(modules, above), own, modules[name])
+    return modules[name]
 
 
 def load_picture(path: Path) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.bases.animatediff import loading as animatediff_of_the_pack
 from comfyui_miva.miva_core.bases.wan import loading as wan_of_the_pack
+from comfyui_miva.miva_core.storage import identify as identify_of_the_pack
 from comfyui_miva.nodes import MIVADataset, MIVADCTInitNoise, MIVALoadBase, MIVASampler, MIVATrain
 from diffusers import AutoencoderKL, AutoencoderKLWan, UNetMotionModel, WanTransformer3DModel
 from fake_comfyui import FakeComfyUI
@@ -170,6 +171,30 @@ def test_positions_of_a_motion_module_that_are_not_the_usual_are_told_with_every
             assert ("shifted.ckpt has positional encodings of its own, not the usual sinusoid: they" in text) == odd
 
 
+@pytest.mark.parametrize(
+    ("menu", "name"),
+    [
+        ("Wan 2.1 14B", "wan-14b"),
+        ("Wan 2.2 14B, high noise", "wan-2.2-high"),
+        ("Wan 2.2 14B, low noise", "wan-2.2-low"),
+    ],
+)
+def test_a_larger_wan_is_the_one_of_its_menu(
+    files: Path, comfyui: FakeComfyUI, monkeypatch: pytest.MonkeyPatch, menu: str, name: str
+) -> None:
+    # Thin blocks stand for wide ones.
+    config = json.loads((files / "wan" / "configs" / "transformer.json").read_text()) | {"num_attention_heads": 2}
+    (files / "wan" / "configs" / "transformer_14b.json").write_text(json.dumps(config))
+    save_file(
+        random(WanTransformer3DModel, 5, **config).state_dict(), comfyui.models / "diffusion_models" / "14b.safetensors"
+    )
+    monkeypatch.setitem(
+        identify_of_the_pack._MODELS, "a Wan 14B text-to-video model", identify_of_the_pack._is_wan(256)
+    )
+    chosen = {"base": menu, "diffusion_model": "14b.safetensors", "vae": "wan_vae.safetensors"}
+    assert run(MIVALoadBase, base=chosen)[0].base.name == name
+
+
 def tooltips(node: type[io.ComfyNode]) -> dict[str, str]:
     return {one.id: one.as_dict()["tooltip"] for one in node.define_schema().inputs}
 
@@ -180,7 +205,8 @@ def in_brackets(numbers: list[int]) -> str:
 
 def test_the_sampler_tells_the_numbers_of_every_base(files: Path) -> None:
     bases = [load_base("tiny"), of_engine(files, "animatediff"), of_engine(files, "wan")]
-    assert [base.name for base in bases] == list(BASES)
+    # The other Wans have the numbers of the first.
+    assert [base.name for base in bases] == [name for name in BASES if not name.startswith("wan-")]
     texts = tooltips(MIVASampler)
     assert re.findall(r"(\d+) for", texts["steps"]) == [str(base.steps) for base in bases]
     assert [base.predicts_flow for base in bases] == [True, False, False]

@@ -53,13 +53,13 @@ class WanCrossAttention(CrossAttention):
         clips, gates, query = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query(x)
         clip_terms, mask_parts = [], []
         for group in self.groups:
-            prompts, q = group.parts("ca"), _prompt_query(group, port, query)
-            first, second = ([getattr(prompt, name) for prompt in prompts] for name in ("first", "second"))
-            hidden = prompt_activation(fan_out(q[:clips], first), prompts, group.config.ca_act)
-            clip_terms.append(fan_in(hidden, second, gates[group.columns]))
+            prompts, q = group.prompts, _prompt_query(group, port, query)
+            hidden = prompt_activation(fan_out(q[:clips], prompts.first), prompts, group.config.ca_act)
+            clip_terms.append(fan_in(hidden, prompts.second, gates[group.columns]))
             if group.config.mask and self.context.streams:
-                hidden = prompt_activation(each(group.mask_rows(q, clips), first), prompts, group.config.ca_act)
-                mask_parts.append(each(hidden, second).flatten(0, 1))
+                hidden = each(group.mask_rows(q, clips), prompts.first)
+                hidden = prompt_activation(hidden, prompts, group.config.ca_act)
+                mask_parts.append(each(hidden, prompts.second).flatten(0, 1))
         return clip_terms, mask_parts
 
     def _gates(self, tokens: int) -> Tensor:

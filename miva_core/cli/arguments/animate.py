@@ -85,6 +85,14 @@ def _add_time(command: argparse.ArgumentParser) -> None:
     time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
     time.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip in frames, in place of --duration")
     time.add_argument(
+        "--segments",
+        type=whole(1, LARGEST),
+        default=1,
+        metavar="N",
+        help="clips that the base makes, each going on from the last frame of the one before, for a longer one of "
+        "N x (frames - 1) + 1 frames; not at full size, where --duration says it (default: 1)",
+    )
+    time.add_argument(
         "--easing",
         choices=EASINGS,
         default="linear",

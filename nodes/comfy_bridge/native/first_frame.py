@@ -51,7 +51,7 @@ def apply_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     run = run_of(call.options)
     host, clips, window = run.host, len(call.options["cond_or_uncond"]), run.host.window(call.options)
     frames = host.to_clips(call.x, clips).shape[2]
-    if clean_places(window, frames):
+    if 0 in clean_places(window, frames):
         return _answered(run, executor, call, clips, window)
     if not host.prepends or _has_frames_beside(call):
         raise MIVAError(

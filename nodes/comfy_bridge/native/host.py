@@ -19,13 +19,19 @@ def find_host(model: Any) -> Host:
     Raises:
         MIVAError: motions cannot act on it, with the reason.
     """
-    net = network_of(model)
+    net = network_of(model) if hasattr(getattr(model, "model", None), "diffusion_model") else None
     for host in HOSTS:
-        if host.owns(net):
+        if net is not None and host.owns(net):
             host.check(model)
             return host
     kinds = " and on ".join(host.name for host in HOSTS)
     raise MIVAError(
-        f"Apply MIVA works on {kinds}, but this MODEL is a {type(model.model).__name__}: load another model, or use "
-        "MIVA Sampler with a base of Load MIVA Base."
+        f"Apply MIVA works on {kinds}, but this MODEL is {_kind_of(model)}: load another model, or use MIVA Sampler "
+        "with a base of Load MIVA Base."
     )
+
+
+def _kind_of(model: Any) -> str:
+    """What ComfyUI calls a MODEL, such as "SDXL"."""
+    config = getattr(getattr(model, "model", None), "model_config", model)
+    return type(config).__name__

@@ -8,13 +8,14 @@ from typing import Any
 from ....miva_core.errors import MIVAError
 
 
-def check_masked_run(begins: bool, model_options: Mapping[str, Any], frames: int) -> None:
+def check_masked_run(begins: bool, model_options: Mapping[str, Any], clips: int, frames: int) -> None:
     """Check that masks can be made in a sampling call.
 
     Args:
         begins: whether it begins with noise alone.
         model_options: of the call.
-        frames: latent frames of the clip.
+        clips: that it makes at once.
+        frames: latent frames of each.
 
     Raises:
         MIVAError: they cannot.
@@ -24,9 +25,22 @@ def check_masked_run(begins: bool, model_options: Mapping[str, Any], frames: int
             "Masked motions need one sampler for all steps, from the empty `latent` of Apply MIVA and full noise on: "
             "set `denoise` to 1, and do not divide the steps between two samplers."
         )
-    # None of ComfyUI's own, which say how long their windows are, where the clip fits into one.
+    if clips > 1:
+        raise MIVAError(
+            f"Masked motions make one clip at a time, but this latent is a batch of {clips}: connect the `latent` of "
+            "Apply MIVA itself, and queue the workflow once for each clip."
+        )
+    # ComfyUI's own windows are none where the clip fits into one; others are found at the first step.
     if frames > getattr(model_options.get("context_handler"), "context_length", frames):
         raise windows_with_masks()
+
+
+def references_with_masks() -> MIVAError:
+    """Say that masks tell nothing of what stands beside the clip."""
+    return MIVAError(
+        "Masked motions cannot be made by a model that sees reference pictures beside the clip: take these out, or use "
+        "a text-to-video model."
+    )
 
 
 def windows_with_masks() -> MIVAError:

@@ -112,6 +112,4 @@ def masks_of(latent: Mapping[str, Any]) -> Tensor:
 def _digest(samples: Tensor) -> str:
     """The same whether ComfyUI keeps the results of nodes in float32 or, as it may be told, in float16."""
     rounded = samples.detach().to("cpu", torch.float16).contiguous()
-    values = hashlib.blake2b(rounded.view(torch.uint8).numpy(), digest_size=16)
-    values.update(repr(tuple(samples.shape)).encode())
-    return values.hexdigest()
+    return hashlib.blake2b(f"{tuple(samples.shape)}".encode() + rounded.numpy().tobytes(), digest_size=16).hexdigest()

@@ -123,9 +123,10 @@ def mask_streams(
         noise: how start noise is structured.
         seed: of the run. What it gives the clip is drawn first, then the masks, as in `animate`.
     """
-    generator, streams = torch.Generator().manual_seed(seed), {}
+    scaled = patcher.get_model_object("latent_format").process_in
+    generator, streams = torch.Generator().manual_seed(seed), dict[str, MaskStream]()
     for name, mask in masks.items():
-        x1 = patcher.model.process_latent_in(mask.x1.float())
+        x1 = scaled(mask.x1.float())
         if not streams:
             torch.randn(x1.expand(-1, -1, frames, -1, -1).shape, generator=generator)
         start = noise.start_latents(x1, frames, generator)

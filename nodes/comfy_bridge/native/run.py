@@ -157,6 +157,7 @@ class Run:
             spans_frames=architecture.attention_spans_frames,
         )
         injection.set_weights(**self._strengths_of_members())
+        injection.freeze()
         return Installation(injection, installer)
 
     def _members(self) -> dict[str, PlannedMotion]:

@@ -53,7 +53,8 @@ class OuterSample:
         begins = _begins(guider.model_patcher, noise, latent, float(sigmas[0]))
         ends = float(sigmas[-1]) == 0
         if run.masked:
-            check_masked_run(begins, guider.model_options, plan.frames)
+            clips = len(self._host.to_clips(latent, 1))
+            check_masked_run(begins, guider.model_options, clips, plan.frames)
             run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
         if begins and ends:
             run.check_spans(sigmas[:-1].tolist(), _percent_to_sigma(guider.model_patcher))
@@ -108,7 +109,7 @@ def _check_areas(conds: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def _seed(rest: Sequence[Any], named: Mapping[str, Any]) -> int:
-    """The seed of a sampling call: it comes behind a mask of what is denoised, a callback and whether a bar is shown."""
+    """The seed of a sampling call, its eighth argument."""
     seed = named.get("seed", rest[3] if len(rest) > 3 else None)
     return 0 if seed is None else int(seed)
 

@@ -102,9 +102,8 @@ def _temporal_sites(adapters: NativeInstaller, net: Any) -> list[TemporalSite]:
     if Part.TEMPORAL not in adapters.acting:
         return []
     attentions = temporal_attentions(net)
-    sites = [site for site in adapters.processors if site.kind == "ta"]
-    if lost := [site.id for site in sites if site.id not in attentions]:
+    processors = {site.id: processor for site, processor in adapters.processors.items() if site.kind == "ta"}
+    if lost := [name for name in processors if name not in attentions]:
         raise not_called(lost)
-    return [
-        TemporalSite(cast(TemporalAttention, adapters.processors[site]), attentions[site.id], site.id) for site in sites
-    ]
+    running = ((name, attentions[name]) for name in processors if attentions[name] is not None)
+    return [TemporalSite(cast(TemporalAttention, processors[name]), attention, name) for name, attention in running]

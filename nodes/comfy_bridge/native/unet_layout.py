@@ -66,16 +66,20 @@ def temporal_attentions(unet: Any) -> dict[str, Any]:
 
     They are known by the names that AnimateDiff has for the parts of a motion module.
 
+    Returns:
+        None for each that will not run, since AnimateDiff-Evolved leaves out modules whose `effect` is 0.
+
     Raises:
         MIVAError: there are several in one place.
     """
     found: dict[str, Any] = {}
     for stem, layer in _motion_modules(unet):
+        effect = getattr(layer, "effect", None)
         for number, attention in enumerate(layer.temporal_transformer.transformer_blocks[0].attention_blocks, 1):
             site = f"{stem}.transformer_blocks.0.attn{number}"
             if site in found:
                 raise MIVAError(TWO_MOTION_MODELS)
-            found[site] = attention
+            found[site] = None if isinstance(effect, (int, float)) and effect == 0 else attention
     return found
 
 

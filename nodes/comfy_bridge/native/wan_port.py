@@ -15,6 +15,7 @@ from ....miva_core.attention.context import Context
 from ....miva_core.attention.cross_attention import CrossAttention
 from ....miva_core.attention.self_attention import SelfAttention
 from ....miva_core.attention.softmax_attention import Bias, attend
+from .mask_limits import references_with_masks
 
 Forward = Callable[..., Tensor]
 
@@ -112,27 +113,35 @@ class SelfAttentionForward(Replacement):
         self.part = slice(None)
 
     def answer(self, x: Tensor, freqs: Tensor, transformer_options: dict[str, Any] = {}, **_: Any) -> Tensor:  # noqa: B006 (as in ComfyUI)
+        self._check_masks(x.shape[1])
         port = WanPort(self.module, transformer_options, freqs)
         query, v, key = port.query(x), port.value(x), port.key(x)
-        q, k = port.rotate(port.norm_query(query)), port.rotate(key)
+        k = port.rotate(key)
         if self._is_own or self.processor.context.guidance is not None:
-            y = port.output(self._patched(self.processor.attend(port, q, k, v), q, k, transformer_options))
+            y = self._attended(port, query, k, v, transformer_options)
         else:
             y = self.found(x, freqs, transformer_options=transformer_options)
         part, of_part = self.part, WanPort(self.module, transformer_options, freqs[:, self.part])
         change = self.processor.change(of_part, *(tokens[:, part] for tokens in (x, query, key, k, v)))
         return y + change if change.shape == y.shape else _added(y, part, change)
 
+    def _check_masks(self, tokens: int) -> None:
+        context, part = self.processor.context, self.part
+        if (context.streams or context.guidance is not None) and tokens > part.stop - part.start:
+            raise references_with_masks()
+
     @property
     def _is_own(self) -> bool:
         return getattr(self.found, "__func__", None) is type(self.module).forward
 
-    def _patched(self, y: Tensor, q: Tensor, k: Tensor, options: dict[str, Any]) -> Tensor:
-        """With what other nodes do to the attention before its output map."""
+    def _attended(self, port: WanPort, query: Tensor, k: Tensor, v: Tensor, options: dict[str, Any]) -> Tensor:
+        """The module's own attention, with what other nodes do to it before its output map."""
+        q = port.rotate(port.norm_query(query))
+        y = self.processor.attend(port, q, k, v)
         for patch in options.get("patches", {}).get("attn1_patch", ()):
             by_head = (tokens.unflatten(-1, (self.module.num_heads, -1)) for tokens in (q, k))
             y = patch({"x": y, **dict(zip("qk", by_head, strict=True)), "transformer_options": options})
-        return y
+        return port.output(y)
 
 
 def _added(y: Tensor, part: slice, change: Tensor) -> Tensor:

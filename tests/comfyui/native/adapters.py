@@ -1,6 +1,7 @@
 """Adapters in which every branch speaks, so that no zero hides a mistake."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import comfy.model_management
@@ -21,8 +22,9 @@ CONFIGS = {
 MASKED = replace(SMALL, mask=True)
 
 
+@cache
 def random_adapter(backbone: Backbone, config: MIVAConfig = SMALL, seed: int = 0) -> MIVAAdapter:
-    """An adapter that changes what its base gives by about half."""
+    """An adapter that changes what its base gives by about half; made once, so do not write to it."""
     with torch.inference_mode(False), torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         adapter = MIVAAdapter(backbone, config)
@@ -32,6 +34,7 @@ def random_adapter(backbone: Backbone, config: MIVAConfig = SMALL, seed: int = 0
     return adapter.requires_grad_(False)
 
 
+@cache
 def patcher_of(adapter: MIVAAdapter) -> Any:
     """The one ModelPatcher that an adapter keeps, as Load MIVA gives it."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from comfyui_miva.miva_core import MIVAAdapter, Strength, inject
 from comfyui_miva.miva_core.adapters.backbone import Backbone
+from comfyui_miva.miva_core.animation.readout import LinearReadout
 from comfyui_miva.nodes.comfy_bridge.native.apply import apply_plan
-from comfyui_miva.nodes.comfy_bridge.native.plan import Plan
+from comfyui_miva.nodes.comfy_bridge.native.plan import Plan, PlannedMask
 from torch import Tensor, nn
 
+from .adapters import planned
 from .runs import Conditioning, Seen, text
 
 Acting = Mapping[str, tuple[MIVAAdapter, float | Strength]]
@@ -63,6 +65,16 @@ class Case:
         """
         fields = {"picture": self.picture, "frames": self.frames, "noise": None, "adain": False, "record": None}
         return apply_plan(self.model if model is None else model, Plan(motions, **fields | plan))
+
+    def masked(self, adapter: MIVAAdapter, strength: float = 1.0, left: int = 0, name: str = "masked") -> Any:
+        """PlannedMotion of a subject that is five places wide, from this column of the latents on."""
+        height, width = self.picture.shape[-2:]
+        first = torch.zeros(8 * height, 8 * width)
+        first[16:-16, 8 * left : 8 * (left + 5)] = 1
+        generator = torch.Generator().manual_seed(left)
+        readout = LinearReadout(0.1 * torch.randn(self.picture.shape[1], generator=generator), torch.tensor(0.5))
+        mask = PlannedMask(first, torch.randn(self.picture.shape, generator=generator), readout)
+        return replace(planned(adapter, strength, name=name), mask=mask)
 
     def beside(self, change: Callable[[Any], Any], order: Order, *motions: Any, **plan: Any) -> Any:
         """The MODEL with motions and with what another node does to a MODEL, before Apply MIVA or after it."""

@@ -26,12 +26,14 @@ def first_frames(case: Case, x: Tensor, chunks: int) -> Tensor:
 def test_frame_1_is_the_picture_in_every_call_and_in_the_result(case: Case, sampler: str, cfg: float) -> None:
     model = case.applied(planned(random_adapter(case.backbone), 0.6))
     with seeing(model) as seen:
-        result = sample(model, case.latent, case.positive, case.negative, steps=4, sampler=sampler, cfg=cfg)
+        result = sample(model, case.latent, case.positive, case.negative, steps=3, sampler=sampler, cfg=cfg)
     clean = model.model.process_latent_in(case.picture)[:, :, 0]
     assert len(seen.x) >= 3
     for x, options in zip(seen.x, seen.options, strict=True):
-        firsts = first_frames(case, x, len(options["cond_or_uncond"]))
-        assert len(firsts) == (1 if cfg == 1 else 2)
+        chunks = len(options["cond_or_uncond"])
+        firsts = first_frames(case, x, chunks)
+        # Some samplers guide at CFG 1, too.
+        assert len(firsts) == chunks >= (1 if cfg == 1 else 2)
         assert all(torch.equal(first, clean[0]) for first in firsts)
     assert torch.equal(case.first_frame(result), case.picture)
     assert result.isfinite().all()

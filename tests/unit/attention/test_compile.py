@@ -127,3 +127,19 @@ def test_blocks_compiled_one_by_one_share_two_graphs(
     assert counter.frame_count == 2
     # what was compiled with the adapters is not used without them
     torch.testing.assert_close(call(model, text=True), base)
+
+
+@torch.no_grad()
+def test_frozen_adapters_need_no_more_graphs(one_level: Callable, make_adapter: Callable, call: Callable) -> None:
+    """One for each kind of block, as above."""
+    model = one_level(layers=2)
+    counter = CompileCounter()
+    with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
+        expected = call(model)
+        miva.freeze()
+        for block in (module for module in model.modules() if type(module).__name__ == "BasicTransformerBlock"):
+            block.compile(backend=counter, fullgraph=True)
+        torch.testing.assert_close(call(model), expected)
+        miva.set_weights(pan=0.2, jump=-1.0)
+        call(model, t=100)
+    assert counter.frame_count == 2

@@ -12,6 +12,7 @@ from traces import traces
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
 from miva_core.attention.cross_frame import reference_weights
+from miva_core.attention.stacked import Gates
 from miva_core.attention.strength import Strength
 from miva_core.bases.inject import inject
 from miva_core.errors import MIVAError
@@ -243,7 +244,7 @@ def test_gates_keep_their_precision_under_autocast() -> None:
     temb = torch.randn(3, 1280)
     expected = torch.softmax((torch.nn.functional.silu(temb) @ gate.weight.T + gate.bias) / 0.2, dim=-1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        lambdas = reference_weights(temb, [gate], 0.2)
+        lambdas = reference_weights(temb, Gates.of([gate]), 0.2)
     torch.testing.assert_close(lambdas[0], expected)
 
 
