@@ -12,7 +12,7 @@ from .call_rows import call_for_each_clip, call_with_more
 from .first_frame import clean_places, with_picture
 from .mask_limits import windows_with_masks
 from .mask_rows import MaskRows
-from .run import Run, run_of
+from .run import Installation, Run, run_of
 
 _SEEN = 4
 """Channels that tell an image-to-video model which frames of the latents after them it is given."""
@@ -62,8 +62,15 @@ def _like_clip(masks: Tensor, clip: Tensor) -> Tensor:
 def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool = False) -> Tensor:
     """One pass of clips, or of one clip and its mask sequences."""
     installation = run.installation(net, call.x.device, call.x.dtype)
-    if installation is None:
-        return call(executor)
+    output = call(executor) if installation is None else _changed(run, installation, net, executor, call, clips, masked)
+    run.has_passed(net)
+    return output
+
+
+def _changed(
+    run: Run, installation: Installation, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool
+) -> Tensor:
+    """One pass with adapters in it."""
     rows, _, frames, height, width = run.host.to_clips(call.x, clips).shape
     installation.injection.set_mask_streams(masked)
     installation.installer.context.begin(rows, frames, height, width)

@@ -89,6 +89,11 @@ def chunks(case: Case, seen: Any) -> Iterator[tuple[Tensor, Any]]:
             yield output, type(seen)(x=[x], timestep=[timestep], context=[context])
 
 
+def test_a_masked_run_is_the_engines(evolved: dict[str, Any], sd15: SmallSD15) -> None:
+    """Mask sequences are further clips to its motion modules."""
+    check_run(MaskedCase(make_case(evolved, sd15)))
+
+
 def test_a_scale_of_motions_is_that_of_keys(
     evolved: dict[str, Any], sd15: SmallSD15, monkeypatch: pytest.MonkeyPatch
 ) -> None:

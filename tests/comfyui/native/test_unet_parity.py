@@ -19,8 +19,10 @@ from torch import Tensor
 
 from .adapters import SMALL, planned, random_adapter
 from .cases import Acting, Case
+from .masked_cases import MaskedCase
 from .runs import error, no_text, overridden, sample, seeing, sigmas
 from .sd15_models import VERSIONS, SmallSD15, as_rows
+from .test_masks import check_run
 
 PAPER = replace(MIVAConfig.paper(), cfa_rank=None, ca_rank=16, ta_rank=8, cfa_softmax="joint")
 CLOSE = 2e-5
@@ -94,6 +96,10 @@ def test_every_version_has_the_engines_backbone(sd15: SmallSD15, version: str) -
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, steps=1)
     assert error(seen.output[0], engine(case, seen.x[0], seen.timestep[0], seen.context[0], acting)) < CLOSE
+
+
+def test_mask_sequences_are_clips_of_their_own_to_norms_over_frames(sd15: SmallSD15) -> None:
+    check_run(MaskedCase(make_case(sd15, "v1")))
 
 
 def test_without_a_text_it_is_the_engine_without_a_text(case: Case) -> None:
