@@ -67,6 +67,7 @@ def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, mas
     return output
 
 
+@torch.compiler.disable(recursive=False)
 def _changed(
     run: Run, installation: Installation, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool
 ) -> Tensor:

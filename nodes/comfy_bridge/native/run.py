@@ -148,6 +148,7 @@ class Run:
         installation.installer.hears_text = self.hears_text
         return installation
 
+    @torch.compiler.disable
     def has_passed(self, net: nn.Module) -> None:
         """Take note that a forward pass of a network is over."""
         self._passed.add(net)
