@@ -98,12 +98,18 @@ def pools_all_norms(network: nn.Module) -> bool:
     return layout_of(network).pools_frames and not isinstance(network, MotionNetwork)
 
 
+def has_scaled_linear_betas(model: Any) -> bool:
+    """Whether all noise levels of a MODEL are those of the betas that MIVAs were trained with.
+
+    Distilled models have a few of them, in a schedule of their own.
+    """
+    known, own = ScaledLinearSampling().sigmas, model.get_model_object("model_sampling").sigmas.to("cpu")
+    return bool(((own[:, None] - known).abs().amin(dim=1) <= 1e-3 * own).all())
+
+
 def with_scaled_linear_betas(model: Any) -> Any:
     """The MODEL itself, whose betas are now those that MIVAs were trained with, if they were not."""
-    known, own = ScaledLinearSampling().sigmas, model.get_model_object("model_sampling").sigmas.to("cpu")
-    distance = (own[:, None] - known).abs().amin(dim=1)
-    # A schedule of fewer steps, as distilled models have it, may stay.
-    if (distance > 1e-3 * own).any():
+    if not has_scaled_linear_betas(model):
         model.add_object_patch("model_sampling", ScaledLinearSampling())
     return model
 
