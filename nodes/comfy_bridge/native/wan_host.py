@@ -17,7 +17,7 @@ from ....miva_core.bases.wan.sites import NOT_THE_5B, wan_backbone
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .forwards import with_forwards
-from .host_protocol import core_window, network_of, not_called
+from .host_protocol import core_window, network_of
 from .installer import NativeInstaller
 from .wan_port import CrossAttentionForward, Replacement, SelfAttentionForward, TimeEmbeddingForward
 
@@ -107,10 +107,7 @@ class WanHost:
         with with_forwards((replacement.module, replacement) for replacement in acting):
             yield call
         if not adapters.proven:
-            missed = [replacement.name for replacement in acting if not replacement.called]
-            if missed:
-                raise not_called(missed)
-            adapters.proven = True
+            adapters.judge([replacement.name for replacement in acting if not replacement.called])
 
 
 def _channels(model: Any) -> int:
