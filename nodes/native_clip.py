@@ -114,7 +114,7 @@ def previous_clip(host: Host, previous: Mapping[str, Any]) -> Tensor:
         )
     clips = host.to_clips(samples, 1)
     if len(clips) > 1:
-        raise MIVAError(f"`previous` is a batch of {len(clips)} clips: choose one by Get Latent from Batch.")
+        raise MIVAError(f"`previous` is a batch of {len(clips)} clips: choose one by Get Latent From Batch.")
     if not clips.any():
         raise MIVAError("`previous` is empty: connect what the sampler gives, not what it is given.")
     return clips

@@ -16,13 +16,13 @@ from diffusers.loaders.single_file_utils import (
 from torch import Tensor, nn
 
 from ...diffusion.init_noise import NoiseInit
-from ...errors import MIVAError, MIVAWarning
+from ...errors import MIVAError
 from ...storage.json_files import read_json
 from ...storage.meta_device import fill, on_meta
 from ...storage.weights import open_weights
 from ..base import Base
 from .files import CHECKPOINT, VAE, WHERE, check_kind, motion_layout, open_motion_module
-from .motion_positions import motion_positions
+from .motion_positions import motion_positions, own_positions
 from .per_frame_norm import use_per_frame_norm
 from .pooled_norm import use_pooled_norm
 from .sites import describe_unet
@@ -104,8 +104,7 @@ def load_animatediff(
     if layout.pools_frames:
         use_pooled_norm(model)
     if not usual:
-        text = f"{motion_module} has positional encodings of its own, not the usual sinusoid: they are used."
-        warnings.warn(f"{text} Motions learnt on the usual ones may move otherwise.", MIVAWarning, stacklevel=2)
+        warnings.warn(own_positions(motion_module), stacklevel=2)
 
     vae_config = read_json(CONFIGS / "vae.json")
     autoencoder = on_meta(lambda: AutoencoderKL.from_config(vae_config))
@@ -166,7 +165,10 @@ def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> 
 def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     tensors = open_weights(path, "Stable Diffusion 1.5 checkpoint")
     check_kind(tensors, path, CHECKPOINT)
-    return tensors
+    if any(name.startswith(_UNET) for name in tensors):
+        return tensors
+    # A file of a U-Net alone has no need to tell it from other parts.
+    return {f"{_UNET}{name}": tensor for name, tensor in tensors.items()}
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

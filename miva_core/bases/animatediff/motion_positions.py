@@ -7,7 +7,7 @@ import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from torch import Tensor, nn
 
-from ...errors import MIVAError
+from ...errors import MIVAError, MIVAWarning
 from ...storage.weights import check_floating
 
 _ROUNDING = 5e-3
@@ -68,6 +68,16 @@ def block_positions(
         positions[name] = sinusoid if same else stored
         usual = usual and same
     return positions, usual
+
+
+def own_positions(path: str | os.PathLike[str]) -> MIVAWarning:
+    """The warning that a file has positional encodings of its own.
+
+    Args:
+        path: of the file.
+    """
+    text = f"{path} has positional encodings of its own, not the usual sinusoid: they are used."
+    return MIVAWarning(f"{text} Motions learnt on the usual ones may move otherwise.")
 
 
 def _by_block(tensors: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:

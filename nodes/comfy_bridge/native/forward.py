@@ -12,7 +12,7 @@ from .call_rows import call_for_each_clip, call_with_more
 from .first_frame import clean_places, with_picture
 from .mask_limits import windows_with_masks
 from .mask_rows import MaskRows
-from .run import Run, run_of
+from .run import Installation, Run, run_of
 
 _SEEN = 4
 """Channels that tell an image-to-video model which frames of the latents after them it is given."""
@@ -27,7 +27,7 @@ def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     call = call.with_x(with_picture(run.host, call.x, clips, run.picture, clean_places(window, frames)))
     if run.mask_rows is None:
         return _passed(run, net, executor, call, clips)
-    if window is not None:
+    if window is not None and list(window) != list(range(run.plan.frames)):
         raise windows_with_masks()
     # one by one, since masks guide a single clip
     return torch.cat([_beside_masks(run, run.mask_rows, net, executor, one) for one in call_for_each_clip(call, clips)])
@@ -59,8 +59,15 @@ def _like_clip(masks: Tensor, clip: Tensor) -> Tensor:
 def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool = False) -> Tensor:
     """One pass of clips, or of one clip and its mask sequences."""
     installation = run.installation(net, call.x.device, call.x.dtype)
-    if installation is None:
-        return call(executor)
+    output = call(executor) if installation is None else _changed(run, installation, net, executor, call, clips, masked)
+    run.has_passed(net)
+    return output
+
+
+def _changed(
+    run: Run, installation: Installation, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool
+) -> Tensor:
+    """One pass with adapters in it."""
     rows, _, frames, height, width = run.host.to_clips(call.x, clips).shape
     installation.injection.set_mask_streams(masked)
     installation.installer.context.begin(rows, frames, height, width)

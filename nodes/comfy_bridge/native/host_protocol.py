@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from ....miva_core.adapters.backbone import Backbone
-from ....miva_core.errors import MIVAError
 from .call import Call
 from .installer import NativeInstaller
 
@@ -86,7 +85,8 @@ class Host(Protocol):
     def installed(self, adapters: NativeInstaller, net: nn.Module, call: Call) -> AbstractContextManager[Call]:
         """Processors put in for one forward pass.
 
-        The first pass also proves that all of them are called, for a pass without them would be wrong in silence.
+        It lets the adapters know which of them were not called, until all were, for a pass without them would be wrong
+        in silence.
 
         Args:
             adapters: that act.
@@ -97,7 +97,7 @@ class Host(Protocol):
             Gives the call to make in its place. On exit nothing is left in the network, whatever has happened.
 
         Raises:
-            MIVAError: on exit, some processors were not called.
+            MIVAError: on exit, see `NativeInstaller.judge`.
         """
         ...
 
@@ -112,12 +112,3 @@ def network_of(model: Any) -> Any:
     """The network of a MODEL, compiled or not."""
     net = model.get_model_object("diffusion_model")
     return getattr(net, "_orig_mod", net)
-
-
-def not_called(sites: Sequence[str]) -> MIVAError:
-    """Say that processors were put in, but never called."""
-    others = f" and {len(sites) - 1} more" if len(sites) > 1 else ""
-    return MIVAError(
-        f"The motions were not heard at {sites[0]}{others}: another node has changed how this MODEL runs its blocks. "
-        "Take that node out, or use MIVA Sampler with a base of Load MIVA Base."
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -43,8 +43,11 @@ def load_motion_module(path: str | os.PathLike[str]) -> Any:
     """
     device = comfy.model_management.unet_offload_device()
     network = load_motion_network(path, comfy.model_management.unet_dtype(), device)
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(network, load_device=comfy.model_management.get_torch_device(), offload_device=device)
+    kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    patcher = kind(network, load_device=comfy.model_management.get_torch_device(), offload_device=device)
+    # how ComfyUI makes another one for a second graphics card
+    patcher.cached_patcher_init = (load_motion_module, (path,))
+    return patcher
 
 
 def apply_motion_module(model: Any, patcher: Any) -> Any:
@@ -69,7 +72,7 @@ def apply_motion_module(model: Any, patcher: Any) -> Any:
     _check_widths(model.model.diffusion_model, network)
     changed = with_scaled_linear_betas(model.clone())
     changed.set_additional_models(KEY, [patcher])
-    changed.set_injections(KEY, [PatcherInjection(_for_unet(network, _inject), _for_unet(network, _eject))])
+    changed.set_injections(KEY, [PatcherInjection(_inject, _eject)])
     changed.set_model_forward_timestep_embed_patch((MotionModule, _run_motion_module))
     changed.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, _CountsFrames(network))
     return changed
@@ -95,12 +98,18 @@ def pools_all_norms(network: nn.Module) -> bool:
     return layout_of(network).pools_frames and not isinstance(network, MotionNetwork)
 
 
+def has_scaled_linear_betas(model: Any) -> bool:
+    """Whether all noise levels of a MODEL are those of the betas that MIVAs were trained with.
+
+    Distilled models have a few of them, in a schedule of their own.
+    """
+    known, own = ScaledLinearSampling().sigmas, model.get_model_object("model_sampling").sigmas.to("cpu")
+    return bool(((own[:, None] - known).abs().amin(dim=1) <= 1e-3 * own).all())
+
+
 def with_scaled_linear_betas(model: Any) -> Any:
     """The MODEL itself, whose betas are now those that MIVAs were trained with, if they were not."""
-    known, own = ScaledLinearSampling().sigmas, model.get_model_object("model_sampling").sigmas.to("cpu")
-    distance = (own[:, None] - known).abs().amin(dim=1)
-    # A schedule of fewer steps, as distilled models have it, may stay.
-    if (distance > 1e-3 * own).any():
+    if not has_scaled_linear_betas(model):
         model.add_object_patch("model_sampling", ScaledLinearSampling())
     return model
 
@@ -122,20 +131,19 @@ def _places(unet: UNetModel, network: MotionNetwork) -> Iterator[tuple[nn.Sequen
         yield blocks[side][number], module
 
 
-def _for_unet(network: MotionNetwork, act: Callable[[UNetModel, MotionNetwork], None]) -> Callable[[Any], None]:
-    return lambda patcher: act(patcher.model.diffusion_model, network)
-
-
-def _inject(unet: UNetModel, network: MotionNetwork) -> None:
-    for block, module in _places(unet, network):
+def _inject(model: Any) -> None:
+    """Put its own motion modules into the U-Net of a MODEL, which may be a copy for a second graphics card."""
+    (patcher,) = model.get_additional_models_with_key(KEY)
+    for block, module in _places(model.model.diffusion_model, patcher.model):
         spatial = [index for index, layer in enumerate(block) if type(layer) is SpatialTransformer]
         # Behind the last transformer; behind the first ResNet where there is none.
         behind = spatial[-1] if spatial else next(i for i, layer in enumerate(block) if isinstance(layer, ResBlock))
         block.insert(behind + 1, module)
 
 
-def _eject(unet: UNetModel, network: MotionNetwork) -> None:
-    for block, _ in _places(unet, network):
+def _eject(model: Any) -> None:
+    unet = model.model.diffusion_model
+    for block in (*unet.input_blocks, unet.middle_block, *unet.output_blocks):
         for index in reversed([index for index, layer in enumerate(block) if isinstance(layer, MotionModule)]):
             del block[index]
 

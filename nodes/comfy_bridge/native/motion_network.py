@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from comfy.ops import manual_cast
 from torch import Tensor, nn
 
 from ....miva_core.bases.animatediff.files import MotionLayout, motion_layout, open_motion_module
-from ....miva_core.bases.animatediff.motion_positions import block_positions
+from ....miva_core.bases.animatediff.motion_positions import block_positions, own_positions
 from ....miva_core.errors import MIVAError
 from ....miva_core.storage.meta_device import fill, on_meta
 
@@ -211,7 +212,9 @@ def _positions(network: MotionNetwork, file: Mapping[str, Tensor], path: str | o
     encodings = {
         _in_diffusers(block): (network.layout.frames, _block_width(module)) for block, module in blocks.items()
     }
-    positions, _ = block_positions(encodings, file, path)
+    positions, usual = block_positions(encodings, file, path)
+    if not usual:
+        warnings.warn(own_positions(path), stacklevel=2)
     return {
         f"{block}.attention_blocks.{k}.pos_encoder.pe": positions[_in_diffusers(block)]
         for block in blocks

@@ -59,6 +59,7 @@ class Run:
         self._motions = dict(zip(names, plan.motions, strict=True))
         self._strengths: dict[str, float | Strength] = dict.fromkeys(names, 0.0)
         self._installations: dict[nn.Module, Installation] = {}
+        self._passed: set[nn.Module] = set()
 
     def check_spans(self, sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> None:
         """Check that every motion acts at some step.
@@ -140,14 +141,30 @@ class Run:
         if not members:
             return None
         if net not in self._installations:
-            self._installations[net] = self._installed(members, device, dtype)
+            self._installations[net] = self._installed(members, device, dtype, net in self._passed)
         installation = self._installations[net]
         installation.installer.acting = self._acting()
         installation.installer.hears_text = self.hears_text
         return installation
 
-    def _installed(self, members: dict[str, PlannedMotion], device: torch.device, dtype: torch.dtype) -> Installation:
-        installer, architecture = NativeInstaller(device, dtype), find_architecture(self._backbone.family)
+    def has_passed(self, net: nn.Module) -> None:
+        """Take note that a forward pass of a network is over."""
+        self._passed.add(net)
+
+    def check_heard(self) -> None:
+        """Check, once the call is over, that all adapters that act at its end were called.
+
+        Raises:
+            MIVAError: some were not.
+        """
+        for installation in self._installations.values():
+            installation.installer.check_heard()
+
+    def _installed(
+        self, members: dict[str, PlannedMotion], device: torch.device, dtype: torch.dtype, cacheable: bool
+    ) -> Installation:
+        installer = NativeInstaller(device, dtype, cacheable)
+        architecture = find_architecture(self._backbone.family)
         injection = Injection(
             {name: motion.adapter for name, motion in members.items()},
             self._backbone,

@@ -64,6 +64,7 @@ class OuterSample:
         options[KEY] = run
         _put_innermost(options["wrappers"])
         result: Tensor = executor(noise, latent, sampler, sigmas, *rest, **named)
+        run.check_heard()
         result = self._finished(result) if ends else result
         if plan.record is not None and run.mask_rows is not None:
             plan.record.fill(result, run.mask_rows.subjects(), (plan.frames - 1) * self._host.stride + 1)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import torch
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ....miva_core.adapters.backbone import Backbone
@@ -14,12 +16,28 @@ from ....miva_core.attention.temporal_attention import TemporalAttention
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .forwards import with_forwards
-from .host_protocol import core_window, network_of, not_called
-from .installer import NativeInstaller
-from .motion_module import layout_of, motion_networks, pools_all_norms, with_scaled_linear_betas
+from .host_protocol import core_window, network_of
+from .installer import NativeInstaller, not_called
+from .motion_module import (
+    has_scaled_linear_betas,
+    layout_of,
+    motion_networks,
+    pools_all_norms,
+    with_scaled_linear_betas,
+)
 from .unet_layout import TWO_MOTION_MODELS, describe_native_unet, is_sd15, temporal_attentions
 from .unet_patches import SpatialPatches
 from .unet_port import TemporalSite
+
+_EAGER = "miva_eager"
+
+
+@torch.compiler.disable
+def _run_eagerly(executor: Any, *arguments: Any, **named: Any) -> Tensor:
+    """Run a U-Net as it is, though another node compiles it: what is compiled does not look whether patches in
+    `transformer_options` have changed, so that it would go on to use those of the first pass."""
+    output: Tensor = executor(*arguments, **named)
+    return output
 
 
 class UNetHost:
@@ -54,10 +72,14 @@ class UNetHost:
             )
 
     def prepare(self, model: Any) -> Any:
+        model.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, _EAGER)
+        model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, _EAGER, _run_eagerly)
         return with_scaled_linear_betas(model)
 
     def notes(self, model: Any) -> tuple[str, ...]:
-        return ()
+        if has_scaled_linear_betas(model):
+            return ()
+        return ("The model's beta schedule is set to `scaled_linear`, which motions were trained with.",)
 
     def longest(self, model: Any) -> int | None:
         (network,) = motion_networks(model)
@@ -91,10 +113,7 @@ class UNetHost:
         with with_forwards((site.module, site) for site in temporal):
             yield call.with_options(spatial.in_options())
         if not adapters.proven:
-            missed = [*spatial.missed(), *(site.name for site in temporal if not site.called)]
-            if missed:
-                raise not_called(missed)
-            adapters.proven = True
+            adapters.judge([*spatial.missed(), *(site.name for site in temporal if not site.called)])
 
 
 def _temporal_sites(adapters: NativeInstaller, net: Any) -> list[TemporalSite]:

@@ -13,11 +13,11 @@ from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.attention.cross_attention import CrossAttention
 from ....miva_core.attention.self_attention import SelfAttention
 from ....miva_core.attention.strength import Part
-from ....miva_core.bases.wan.sites import wan_backbone
+from ....miva_core.bases.wan.sites import NOT_THE_5B, wan_backbone
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .forwards import with_forwards
-from .host_protocol import core_window, network_of, not_called
+from .host_protocol import core_window, network_of
 from .installer import NativeInstaller
 from .wan_port import CrossAttentionForward, Replacement, SelfAttentionForward, TimeEmbeddingForward
 
@@ -52,10 +52,7 @@ class WanHost:
                 "model that is not autoregressive."
             )
         if _channels(model) != self.channels:
-            raise MIVAError(
-                "Wan 2.2 5B is not supported yet: it is shown its first frame without noise at a step of its own, and "
-                "there are no motions trained that way. Load Wan 2.1, or Wan 2.2 14B."
-            )
+            raise MIVAError(NOT_THE_5B)
         if type(net).__name__ not in _KNOWN or net.patch_size[0] != 1 or not all(map(_is_plain, net.blocks)):
             raise MIVAError(
                 f"{kind} arranges its frames in a way of its own, for which there are no motions: load Wan 2.1, or Wan "
@@ -110,10 +107,7 @@ class WanHost:
         with with_forwards((replacement.module, replacement) for replacement in acting):
             yield call
         if not adapters.proven:
-            missed = [replacement.name for replacement in acting if not replacement.called]
-            if missed:
-                raise not_called(missed)
-            adapters.proven = True
+            adapters.judge([replacement.name for replacement in acting if not replacement.called])
 
 
 def _channels(model: Any) -> int:

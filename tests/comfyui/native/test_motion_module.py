@@ -11,11 +11,13 @@ import comfy.supported_models
 import pytest
 import torch
 from comfyui_miva.miva_core import MIVAError
+from comfyui_miva.miva_core.errors import MIVAWarning
 from comfyui_miva.nodes.comfy_bridge.native.motion_module import (
     ScaledLinearSampling,
     apply_motion_module,
     load_motion_module,
 )
+from comfyui_miva.nodes.comfy_bridge.native.motion_network import load_motion_network
 from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -73,7 +75,8 @@ def test_positions_of_the_file_are_used(sd15: SmallSD15, tmp_path: Path) -> None
     tensors = load_file(sd15.motion("v3"))
     stretched = {name: value.flip(1).contiguous() if name.endswith(".pe") else value for name, value in tensors.items()}
     save_file(stretched, tmp_path / "flipped.safetensors")
-    motion = load_motion_module(tmp_path / "flipped.safetensors")
+    with pytest.warns(MIVAWarning, match="positional encodings of its own"):
+        motion = load_motion_module(tmp_path / "flipped.safetensors")
     attention = motion.model.up_blocks[2].motion_modules[1].temporal_transformer.transformer_blocks[0]
     name = "up_blocks.2.motion_modules.1.temporal_transformer.transformer_blocks.0.attention_blocks.1.pos_encoder.pe"
     assert torch.equal(attention.attention_blocks[1].pos_encoder.pe, stretched[name])
@@ -134,6 +137,28 @@ def test_two_motion_modules_in_turn_do_not_meet(sd15: SmallSD15) -> None:
     assert torch.equal(sample(one, latent, words), first) and torch.equal(sample(other, latent, words), second)
 
 
+def test_a_copy_for_a_second_card_has_a_network_of_its_own(sd15: SmallSD15) -> None:
+    motion = load_motion_module(sd15.motion("v2"))
+    copy = motion.deepclone_multigpu(new_load_device=torch.device("cpu"))
+    assert copy.model is not motion.model
+    assert all(torch.equal(v, motion.model.state_dict()[name]) for name, v in copy.model.state_dict().items())
+    model = apply_motion_module(sd15.model, motion)
+    model.set_additional_models("miva_motion", [copy])
+    latent, words = torch.zeros(3, 4, 8, 8), text(1, WORDS, WIDTH)
+    with seeing(model) as seen:
+        sample(model, latent, words, steps=1)
+        inside = [layer for layer in model.model.diffusion_model.middle_block if hasattr(layer, "temporal_transformer")]
+    assert inside == [copy.model.mid_block.motion_modules[0]] and seen.output
+
+
+def test_weights_of_half_precision_are_cast_where_they_are_used(sd15: SmallSD15) -> None:
+    network = load_motion_network(sd15.motion("v3"), torch.float16, torch.device("cpu"))
+    block, x = network.up_blocks[1].motion_modules[0], torch.randn(4, 128, 2, 3)
+    exact = load_motion_network(sd15.motion("v3"), torch.float32, torch.device("cpu")).up_blocks[1].motion_modules[0]
+    assert network.up_blocks[1].motion_modules[0].temporal_transformer.proj_in.weight.dtype == torch.float16
+    assert 0 < error(block(x, 4, {}), exact(x, 4, {})) < 5e-3
+
+
 def test_an_error_in_the_middle_leaves_nothing(sd15: SmallSD15) -> None:
     model = apply_motion_module(sd15.model, load_motion_module(sd15.motion("v1")))
     broken = model.clone()
@@ -156,7 +181,7 @@ def test_more_frames_than_positions_are_refused(sd15: SmallSD15) -> None:
 def test_another_file_is_named(sd15: SmallSD15, tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match=r"is a Stable Diffusion 1.5 checkpoint, but an AnimateDiff motion module"):
         load_motion_module(sd15.checkpoint)
-    with pytest.raises(MIVAError, match="There is no AnimateDiff motion module"):
+    with pytest.raises(MIVAError, match="There is no motion module of AnimateDiff"):
         load_motion_module(tmp_path / "none.safetensors")
 
 

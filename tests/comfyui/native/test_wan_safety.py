@@ -1,4 +1,4 @@
-"""Nothing of a run on Wan stays behind, whatever happens in it, and one MODEL knows nothing of another."""
+"""Runs on Wan stay with their call, and with what other nodes have set in the network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gc
 import weakref
 from typing import Any
 
-import comfy.model_management
 import pytest
 import torch
 from comfyui_miva.miva_core import MIVAError
@@ -20,49 +19,6 @@ from .wan_models import SmallWan
 @pytest.fixture(scope="module")
 def case(wan: SmallWan) -> Case:
     return Case.of("wan", wan.model, wan.reference, wan.backbone)
-
-
-def test_a_model_and_its_branches_know_nothing_of_each_other(case: Case) -> None:
-    def clip(model: Any) -> torch.Tensor:
-        return sample(model, case.latent, case.positive, steps=2)
-
-    options = repr(case.model.model_options)
-    before = clip(case.model)
-    branches = [case.applied(planned(random_adapter(case.backbone, seed=seed))) for seed in (1, 2)]
-    clips = [clip(branch) for branch in branches]
-    assert not torch.equal(*clips)
-    assert torch.equal(clip(case.model), before)
-    assert [torch.equal(clip(branch), one) for branch, one in zip(branches[::-1], clips[::-1], strict=True)] == [
-        True
-    ] * 2
-    assert repr(case.model.model_options) == options
-    assert not any(case.model.wrappers.values()) and not case.model.attachments and not case.model.additional_models
-    assert overridden(case.net) == []
-
-
-class Stop(BaseException):
-    """Neither an Exception nor expected by anybody."""
-
-
-@pytest.mark.parametrize("error", [Stop, RuntimeError, comfy.model_management.InterruptProcessingException])
-@pytest.mark.parametrize("where", ["a block", "a callback"])
-def test_an_error_at_any_point_leaves_nothing(case: Case, where: str, error: type[BaseException]) -> None:
-    model = case.applied(planned(random_adapter(case.backbone), 0.7))
-    clip = sample(model, case.latent, case.positive, steps=2)
-
-    def fail(*_: Any) -> None:
-        raise error()
-
-    hook = case.net.blocks[1].ffn.register_forward_pre_hook(fail) if where == "a block" else None
-    try:
-        with pytest.raises(error):
-            sample(model, case.latent, case.positive, steps=2, callback=None if hook else fail)
-    finally:
-        if hook:
-            hook.remove()
-    assert overridden(case.net) == []
-    assert "miva" not in model.model_options["transformer_options"]
-    assert torch.equal(sample(model, case.latent, case.positive, steps=2), clip)
 
 
 def test_a_run_ends_with_its_call(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,8 +85,21 @@ def test_a_motion_that_is_not_heard_is_an_error(case: Case) -> None:
     assert overridden(case.net) == []
 
 
-def test_memory_is_asked_for_the_adapters(case: Case) -> None:
-    adapter = random_adapter(case.backbone)
-    motion = planned(adapter)
-    model = case.applied(motion, motion)
-    assert [patcher.model for patcher in model.get_nested_additional_models()] == [adapter]
+@pytest.mark.parametrize("skipped_at_last", [False, True])
+def test_caches_may_leave_out_blocks_but_not_to_the_end(case: Case, skipped_at_last: bool) -> None:
+    """A motion that begins at step 3, where a cache that takes the place of blocks answers, as TeaCache does."""
+    model = case.applied(planned(random_adapter(case.backbone), span=(0.5, 1.0)))
+    step = [0]
+
+    def cached(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        step[0] += 1
+        skip = step[0] == 3 or (step[0] == 4 and skipped_at_last)
+        return {"img": args["img"]} if skip else extra["original_block"](args)
+
+    model.set_model_patch_replace(cached, "dit", "double_block", 2)
+    if skipped_at_last:
+        with pytest.raises(MIVAError, match=r"^The motions were not heard at blocks\.2\.self_attn and 1 more: "):
+            sample(model, case.latent, case.positive, steps=4)
+    else:
+        sample(model, case.latent, case.positive, steps=4)
+    assert step == [4]
