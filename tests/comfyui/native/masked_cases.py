@@ -23,9 +23,9 @@ from torch import Tensor
 
 from .adapters import MASKED, planned, random_adapter
 from .cases import Case
-from .runs import sample
+from .runs import error, sample
 
-SEED = 5
+SEED, CLOSE = 5, 2e-5
 STRENGTHS = {"left": 0.5, "plain": 0.2, "right": 0.3}
 SUBJECTS = ("left", "right")
 
@@ -157,6 +157,20 @@ class MaskedCase:
     @property
     def _latent_format(self) -> Any:
         return self.case.model.get_model_object("latent_format")
+
+
+def check_run(masked: MaskedCase) -> None:
+    """A run of ComfyUI's is the engine's, and its masks are neither all alike nor what they were at first."""
+    expected, got = masked.by_engine(), masked.by_comfyui(masked.applied())
+    assert len(got.clips) == masked.steps
+    for clip, by_engine in zip([*got.clips, got.end], [*expected.clips, expected.end], strict=True):
+        assert error(clip, by_engine) < CLOSE
+    for masks, by_engine in zip(got.masks, expected.masks, strict=True):
+        for name in SUBJECTS:
+            assert error(masks[name], by_engine[name]) < CLOSE
+    for name in SUBJECTS:
+        assert got.masks[-1][name].std() > 0.1
+        assert (got.masks[-1][name] - got.masks[0][name]).abs().max() > 0.1
 
 
 @contextmanager

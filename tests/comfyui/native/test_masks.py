@@ -9,26 +9,10 @@ from comfyui_miva.miva_core import MIVAConfig
 
 from .adapters import MASKED
 from .cases import Case
-from .masked_cases import SUBJECTS, MaskedCase
-from .runs import error
+from .masked_cases import MaskedCase, check_run
 
 JOINT = replace(MASKED, cfa_softmax="joint")
 UNGUIDED = replace(MASKED, image_guidance=False)
-CLOSE = 2e-5
-
-
-def check_run(masked: MaskedCase) -> None:
-    """A run of ComfyUI's is the engine's, and its masks are neither all alike nor what they were at first."""
-    expected, got = masked.by_engine(), masked.by_comfyui(masked.applied())
-    assert len(got.clips) == masked.steps
-    for clip, by_engine in zip([*got.clips, got.end], [*expected.clips, expected.end], strict=True):
-        assert error(clip, by_engine) < CLOSE
-    for masks, by_engine in zip(got.masks, expected.masks, strict=True):
-        for name in SUBJECTS:
-            assert error(masks[name], by_engine[name]) < CLOSE
-    for name in SUBJECTS:
-        assert got.masks[-1][name].std() > 0.1
-        assert (got.masks[-1][name] - got.masks[0][name]).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("config", [JOINT, UNGUIDED], ids=["joint softmax", "no image guidance"])

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from .adapters import planned, random_adapter
 from .cases import Case
-from .masked_cases import MaskedCase
-from .runs import error, overridden, sample, seeing
+from .masked_cases import MaskedCase, check_run
+from .runs import error, no_text, overridden, sample, seeing
 from .sd15_models import SmallSD15
-from .test_masks import check_run
 
 ADE_PATH = os.environ.get("ADE_PATH", "")
 pytestmark = pytest.mark.skipif(not ADE_PATH, reason="ADE_PATH does not name a checkout of AnimateDiff-Evolved")
@@ -148,6 +147,21 @@ def test_a_clip_that_fits_into_one_of_its_windows_is_made(evolved: dict[str, Any
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, steps=1)
     assert error(seen.output[0], case.expected(seen, 0, {"miva": (adapter, 1.0)})) < CLOSE
+
+
+@pytest.mark.parametrize("context_length", [None, 16])
+def test_masks_are_made_as_by_the_engine(evolved: dict[str, Any], sd15: SmallSD15, context_length: int | None) -> None:
+    options = evolved["ADE_StandardStaticContextOptions"]
+    context = context_length and call(options, context_length=context_length, context_overlap=4)
+    check_run(MaskedCase(make_case(evolved, sd15, context=context)))
+
+
+def test_masks_in_its_windows_are_refused(evolved: dict[str, Any], sd15: SmallSD15) -> None:
+    context = call(evolved["ADE_StandardStaticContextOptions"], context_length=2, context_overlap=1)
+    model = MaskedCase(make_case(evolved, sd15, context=context)).applied()
+    with seeing(model) as seen, pytest.raises(MIVAError, match="Masked motions cannot be made in context windows"):
+        sample(model, torch.zeros(3, 4, 8, 12), no_text(77, 768), steps=2)
+    assert seen.x == []
 
 
 def test_version_1_is_refused(evolved: dict[str, Any], sd15: SmallSD15) -> None:
