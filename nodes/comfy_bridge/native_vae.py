@@ -6,9 +6,6 @@ from torch import Tensor
 
 from ...miva_core.errors import MIVAError
 
-_ENOUGH = 5
-"""Latent frames from which the last picture is decoded: a frame depends on those before it, the less the farther."""
-
 
 def check_vae(vae: Any, channels: int) -> None:
     """Check that a VAE is there, and makes latents of the kind that a model takes.
@@ -57,5 +54,6 @@ def last_picture(vae: Any, clip: Tensor) -> Tensor:
     Returns:
         (H, W, 3) in [0, 1].
     """
-    frames: Tensor = vae.decode(clip[:, :, -_ENOUGH:])
+    # The whole clip, since a frame depends on all before it: so it is the one that VAE Decode shows.
+    frames: Tensor = vae.decode(clip)
     return frames.flatten(0, -4)[-1].float().clamp(0, 1)
