@@ -62,6 +62,12 @@ class NativeClip:
         """Frames of its latents."""
         return (self.length - 1) // self.host.stride + 1
 
+    def notes(self) -> list[str]:
+        """Say what is odd about its size."""
+        from ..miva_core.animation.notes import size_notes
+
+        return size_notes(self.size, self.host.size)
+
     def empty_latent(self) -> dict[str, Any]:
         """Make the LATENT that a sampler is to fill."""
         height, width = (side // self.host.scale for side in self.size)

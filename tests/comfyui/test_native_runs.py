@@ -84,6 +84,16 @@ def test_the_clip_begins_with_the_picture_and_the_motion_is_seen(
 
 
 @pytest.mark.parametrize("name", [WAN, SD15])
+def test_a_motion_of_no_weight_leaves_a_clip_that_begins_with_the_picture(
+    server_with_models: Server, prompts: dict[str, Prompt], name: str
+) -> None:
+    clip = frames(server_with_models, prompts[name])
+    still = frames(server_with_models, changed(prompts[name], "MIVALoad", weight=0.0))
+    assert (still[0] == clip[0]).all()
+    assert changed_values(still, clip) > 0.1
+
+
+@pytest.mark.parametrize("name", [WAN, SD15])
 def test_the_seed_counts_and_cfg_does_not(server_with_models: Server, prompts: dict[str, Prompt], name: str) -> None:
     clip = frames(server_with_models, prompts[name])
     guided = frames(server_with_models, changed(prompts[name], "KSampler", cfg=6.0))

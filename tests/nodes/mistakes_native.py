@@ -15,8 +15,6 @@ WORKS_ON = "Apply MIVA works on Wan and on Stable Diffusion 1.5 with a motion mo
 ANOTHER_MODEL = "load another model, or use MIVA Sampler with a base of Load MIVA Base."
 ONE_LATENT = "connect the LATENT of a sampler that has made one with"
 FAR = "64×64 is far from the 832×480 that this base was trained on; it may not move."
-TWICE = f"{FAR}\nNo prompt is connected: CFG above 1 changes nothing, and takes twice as long."
-FREE = f"{FAR}\nThe weights sum to 1: CFG above 1 changes nothing and costs nothing."
 
 
 def two_modules() -> Model:
@@ -103,13 +101,13 @@ NATIVE = [
     Mistake(
         "a Wan with the shift that ComfyUI gives it",
         lambda artist: artist.apply(model=Model(WanModel(), "WAN21_T2V", 16, shift=8.0)),
-        note=f"{FREE}\nIts noise schedule has shift 8, and motions are trained with 5: put ModelSamplingSD3 with that "
+        note=f"{FAR}\nIts noise schedule has shift 8, and motions are trained with 5: put ModelSamplingSD3 with that "
         "before this node.",
     ),
     Mistake(
         "an image-to-video Wan",
         lambda artist: artist.apply(model=wan(in_dim=36)),
-        note=f"{FREE}\nThis is an image-to-video Wan, which is shown the picture in a way of its own, too; motions are "
+        note=f"{FAR}\nThis is an image-to-video Wan, which is shown the picture in a way of its own, too; motions are "
         "trained on text-to-video.",
     ),
     # The VAE
@@ -159,23 +157,23 @@ NATIVE = [
     Mistake(
         "a mask of another size than the picture on Wan",
         lambda artist: artist.apply(artist.bind(artist.of_wan("sway", masked=True), mask(32, 32))[0]),
-        note=f"{TWICE}\nThe mask of sway was scaled from 32×32 to the picture's 64×64.",
+        note=f"{FAR}\nThe mask of sway was scaled from 32×32 to the picture's 64×64.",
     ),
     Mistake(
         "a mask of another aspect than the picture on Wan",
         lambda artist: artist.apply(artist.bind(artist.of_wan("sway", masked=True), mask(32, 96))[0]),
-        note=f"{TWICE}\nThe mask of sway was stretched, which shifts it off its subject, from 96×32 to the picture's "
+        note=f"{FAR}\nThe mask of sway was stretched, which shifts it off its subject, from 96×32 to the picture's "
         "64×64.",
     ),
     Mistake(
         "weights that sum to 2 on Wan",
         lambda artist: artist.apply(artist.of_wan("jump") + artist.of_wan("sway")),
-        note=f"The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.\n{TWICE}",
+        note=f"The weights sum to 2; a sum of 1 is the most stable: try 0.5, 0.5.\n{FAR}",
     ),
     Mistake(
         "a weight of 0 on Wan",
         lambda artist: artist.apply(artist.of_wan("jump", weight=0.0)),
-        note=f"jump has the weight 0 and does nothing.\n{TWICE}",
+        note=f"jump has the weight 0 and does nothing.\n{FAR}",
     ),
     # Picture, size and length
     Mistake(
@@ -191,7 +189,7 @@ NATIVE = [
     Mistake(
         "a picture of another aspect for Apply MIVA",
         lambda artist: artist.apply(image=picture(100, 200)),
-        note=f"{FREE}\nThe picture was centre-cropped 200×100 to 100×100, scaled to 64×64.",
+        note=f"{FAR}\nThe picture was centre-cropped 200×100 to 100×100, scaled to 64×64.",
     ),
     Mistake(
         "a width that Wan cannot make",
@@ -224,6 +222,7 @@ NATIVE = [
         "33 frames are more than the 32 that this motion module has positions for: set `length` lower, or go on with a "
         "second Apply MIVA by its `previous`.",
     ),
+    Mistake("a size far from what Wan was trained on", lambda artist: artist.apply(), note=FAR),
     # The clip before
     Mistake(
         "a clip of Stable Diffusion that is to go on with Wan",

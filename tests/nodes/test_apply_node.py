@@ -214,7 +214,8 @@ def test_masks_of_a_clip_that_goes_on_are_of_its_size(artist: Artist) -> None:
     bound = artist.bind(artist.of_wan("jump", masked=True), mask(64, 96))[0]
     output = artist.apply(bound, previous={"samples": torch.rand(1, 16, 3, 8, 12)})
     assert torch.equal(plan(output).motions[0].mask.first, mask(64, 96)[0])
-    assert "mask of" not in shown(output)
+    assert "The mask of" not in shown(output)
+    assert "The clip goes on from `previous`, in place of `image`." in shown(output)
 
 
 def test_what_changes_beside_the_file_neither_reads_it_nor_makes_a_patcher(
@@ -267,3 +268,16 @@ def test_a_motion_module_that_stays_is_loaded_once(
 def test_every_field_of_a_plan_is_set(artist: Artist) -> None:
     made = plan(artist.apply(artist.bind(artist.of_wan("jump", masked=True), mask())[0]))
     assert all(getattr(made, one.name) is not None for one in fields(made))
+
+
+def test_a_second_node_speaks_of_the_motions_of_both(artist: Artist) -> None:
+    first = artist.apply(artist.of_wan("sway", weight=0.3))
+    assert "sway runs at the weight 0.3; it was trained at 1." in shown(first)
+    second = shown(artist.apply(artist.of_wan("jump", weight=0.7), model=first[0]))
+    assert "trained at 1" not in second and f"The weights sum to 1: {FULL}" in second
+
+
+def test_masks_of_the_first_node_come_out_of_the_second(artist: Artist) -> None:
+    masked = artist.apply(artist.bind(artist.of_wan("jump", masked=True), mask())[0])
+    plain = artist.apply(artist.of_wan("sway"), model=masked[0])
+    assert plain[3]["miva_masks"] is masked[3]["miva_masks"]

@@ -13,7 +13,9 @@ from mistakes_native import NATIVE
 from mistakes_preparing import PREPARING
 from node_runs import motion, shown
 
-ALWAYS = re.compile(r"\d+ frames of \d+×\d+(, [\d.]+ a second)?\.|The mask covers [\d.]+% of the picture\.")
+ALWAYS = re.compile(
+    r"\d+ frames of \d+×\d+(, [\d.]+ a second)?\.|The mask covers [\d.]+% of the picture\.|.*CFG above 1 .*"
+)
 """Lines that stand on a node, whatever was done."""
 MISTAKES = [*ANIMATING, *NATIVE, *PREPARING]
 

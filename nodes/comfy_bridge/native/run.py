@@ -129,6 +129,7 @@ class Run:
             for installation in self._installations.values():
                 installation.injection.set_masks(masks)
 
+    @torch.compiler.disable
     def installation(self, net: nn.Module, device: torch.device, dtype: torch.dtype) -> Installation | None:
         """The adapters that act in a network now; None if none does, which then costs nothing.
 
@@ -147,6 +148,7 @@ class Run:
         installation.installer.hears_text = self.hears_text
         return installation
 
+    @torch.compiler.disable
     def has_passed(self, net: nn.Module) -> None:
         """Take note that a forward pass of a network is over."""
         self._passed.add(net)
