@@ -86,7 +86,16 @@ class Network:
             injection = run.installation(net, self.device, x.dtype).injection
             frames = picture.new_zeros(1, *host.to_clips(x, 1).shape[2:])
             injection.set_masks(dict.fromkeys(injection.masked, frames))
-        return lambda: net(inputs[0], inputs[1], context=inputs[2], transformer_options=dict(options))
+
+        def call() -> Tensor:
+            model.inject_model()  # motion modules, where there are some
+            try:
+                output: Tensor = net(inputs[0], inputs[1], context=inputs[2], transformer_options=dict(options))
+            finally:
+                model.eject_model()
+            return output
+
+        return call
 
 
 def torch_attention(_: Any, *arguments: Any, **named: Any) -> Tensor:
@@ -125,7 +134,6 @@ def sd15_network(device: torch.device, latent: tuple[int, ...]) -> Network:
     motion = on_meta(lambda: MotionNetwork((320, 640, 1280, 1280), MotionLayout(frames=32, middle=False)))
     patcher = comfy.model_patcher.ModelPatcher(motion.requires_grad_(False), device, device)
     model = apply_motion_module(with_scaled_linear_betas(_patcher(config, device)), patcher)
-    model.inject_model()
     return Network(model, latent, 768)
 
 
