@@ -113,6 +113,9 @@ class Run:
         Args:
             sigma: of the sampler.
             percent_to_sigma: of the MODEL's schedule.
+
+        Raises:
+            MIVAError: see `check_heard`, of those that act no more.
         """
         if sigma != self.sigma:
             self.advance_masks()
@@ -125,6 +128,7 @@ class Run:
             return
         before, self._strengths = self._members(), now
         if self._members() != before:
+            self.check_heard()
             self._installations.clear()
         for installation in self._installations.values():
             installation.injection.set_weights(**self._strengths_of_members())
@@ -164,7 +168,7 @@ class Run:
         self._passed.add(net)
 
     def check_heard(self) -> None:
-        """Check, once the call is over, that all adapters that act at its end were called.
+        """Check, once it is over, that all adapters that have acted up to now were called.
 
         Raises:
             MIVAError: some were not.

@@ -177,6 +177,16 @@ def test_a_motion_that_does_not_come_to_act_is_an_error_and_not_a_still_clip(cas
     assert_nothing_is_left(case, model)
 
 
+def test_a_motion_that_begins_late_and_ends_early_is_missed_too(case: Case) -> None:
+    model = case.applied(planned(random_adapter(case.backbone, SMALL), span=(0.25, 0.5)))
+    case.net.__dict__["_forward"] = lambda x, *arguments, **named: x.clone()
+    try:
+        with pytest.raises(MIVAError, match="not heard at"):
+            run_of(case, model, steps=4)
+    finally:
+        del case.net.__dict__["_forward"]
+
+
 def test_a_part_of_a_clip_that_another_node_cuts_out_unseen_is_refused(case: Case) -> None:
     """Its first frame would be taken for the picture."""
     model = case.applied(*motions_of(case, "plain"))
@@ -188,7 +198,7 @@ def test_a_part_of_a_clip_that_another_node_cuts_out_unseen_is_refused(case: Cas
         return apply(asked["input"][part], rows, **conditioning)
 
     model.set_model_unet_function_wrapper(cut)
-    with seeing(model) as seen, pytest.raises(MIVAError, match="^Another node has cut 2 frames out of the 3"):
+    with seeing(model) as seen, pytest.raises(MIVAError, match=r"^Another node has cut 2 frames out of the 3 "):
         sample(model, case.latent, case.positive, steps=1)
     assert seen.x == []
 
