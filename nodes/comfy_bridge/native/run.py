@@ -129,6 +129,7 @@ class Run:
             for installation in self._installations.values():
                 installation.injection.set_masks(masks)
 
+    @torch.compiler.disable
     def installation(self, net: nn.Module, device: torch.device, dtype: torch.dtype) -> Installation | None:
         """The adapters that act in a network now; None if none does, which then costs nothing.
 
