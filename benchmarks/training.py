@@ -6,7 +6,7 @@ Memory is followed without weights (meta tensors): every tensor of one training 
 with attention that keeps what the fast kernels keep. To it come the base in bfloat16 with its VAE, the adapter in
 float32 and two moments for each of its parameters; what a graphics card's driver and kernels need for themselves does
 not. Where there is a card, two steps are run on it, and its own count is given beside. Sizes are 512x320x16 for Stable
-Diffusion 1.5 with AnimateDiff and 832x480x17 for Wan 2.1 1.3B.
+Diffusion 1.5 with AnimateDiff and 832x480x17 for Wan.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from miva_core.bases.animatediff.per_frame_norm import use_per_frame_norm
 from miva_core.bases.base import Base
 from miva_core.bases.recipe import Recipe
 from miva_core.bases.wan import loading as wan
+from miva_core.bases.wan.releases import WAN_2_1_1_3B, WAN_2_1_14B
 from miva_core.storage.json_files import read_json
 from miva_core.storage.meta_device import on_meta
 from miva_core.training.draws import Draws
@@ -43,9 +44,17 @@ from miva_core.training.recipes import recipe
 from miva_core.training.step import TrainStep
 
 GB = 1e9
-PAPER = {("animatediff", False): 9.8, ("animatediff", True): 11.0, ("wan", False): 10.4, ("wan", True): 22.2}
+PAPER: dict[tuple[str, bool], float | None] = {
+    ("animatediff", False): 9.8,
+    ("animatediff", True): 11.0,
+    ("wan", False): 10.4,
+    ("wan", True): 22.2,
+    ("wan-14b", False): None,
+    ("wan-14b", True): None,
+}
 GOALS = {("animatediff", False): 6.5, ("animatediff", True): 9.0, ("wan", False): 7.0}
-LATENTS = {"animatediff": (4, 16, 40, 64), "wan": (16, 5, 60, 104)}
+WANS = {"wan": WAN_2_1_1_3B, "wan-14b": WAN_2_1_14B}
+LATENTS = {"animatediff": (4, 16, 40, 64), **dict.fromkeys(WANS, (16, 5, 60, 104))}
 
 
 class FastAttention(torch.autograd.Function):
@@ -106,8 +115,8 @@ class LiveBytes(TorchDispatchMode):
 
 def real_base(name: str) -> tuple[Base, nn.Module]:
     """A base of the real shapes in bfloat16 without weights, and its VAE."""
-    if name == "wan":
-        model = wan.meta_transformer()
+    if name in WANS:
+        model = wan.meta_transformer(WANS[name])
         kept = tuple(model._keep_in_fp32_modules)
         for path, parameter in model.named_parameters():
             if not any(part in path for part in kept):
@@ -119,7 +128,7 @@ def real_base(name: str) -> tuple[Base, nn.Module]:
         use_per_frame_norm(model)
         vae = on_meta(lambda: AutoencoderKL.from_config(read_json(animatediff.CONFIGS / "vae.json")))
     model.eval().requires_grad_(False)
-    flow = name == "wan"
+    flow = name in WANS
     base = Base(
         name=name,
         model=model,
@@ -149,7 +158,7 @@ def inputs(name: str, masked: bool, device: str) -> tuple[Batch, Draws]:
     streams = 2 if masked else 1
     latents = torch.zeros(streams, 1, channels, frames, height, width, device=device)
     flags = torch.zeros(1, dtype=torch.bool, device=device if masked else "cpu")
-    steps = torch.tensor([700.0] if name == "wan" else [700])
+    steps = torch.tensor([700.0] if name in WANS else [700])
     return (
         Batch(
             latents,
@@ -191,8 +200,8 @@ def pictures_need(name: str) -> tuple[int, int]:
     base, vae = real_base(name)
     channels, frames, height, width = LATENTS[name]
     # Wan's autoencoder takes a clip as a whole, the other one frame after another.
-    shown = (3, base.frames) if name == "wan" else (3,)
-    latent = (channels, frames) if name == "wan" else (channels,)
+    shown = (3, base.frames) if name in WANS else (3,)
+    latent = (channels, frames) if name in WANS else (channels,)
     pictures = torch.zeros(1, *shown, *base.size, device="meta", dtype=torch.bfloat16)
     latents = torch.zeros(1, *latent, height, width, device="meta", dtype=torch.bfloat16)
     peaks = []
@@ -210,7 +219,7 @@ def on_card(name: str, masked: bool) -> int:
         module.to_empty(device="cuda")
         for parameter in module.parameters():
             nn.init.normal_(parameter, std=0.01)
-    if name == "wan":
+    if name in WANS:
         wan.place_rope(base.model, "cuda")
         base = replace(base, text=torch.zeros(1, 1, 4096, device="cuda"))
     chosen = recipe(name, masked=masked)
@@ -232,7 +241,7 @@ def encoding_share(name: str) -> float:
     base, vae = real_base(name)
     pictures = torch.zeros(base.frames, 3, *base.size, device="meta", dtype=torch.bfloat16)
     with FlopCounterMode(display=False) as counted:
-        vae.encode(pictures.transpose(0, 1)[None] if name == "wan" else pictures)
+        vae.encode(pictures.transpose(0, 1)[None] if name in WANS else pictures)
     encoding = counted.get_total_flops()
     chosen = recipe(name)
     with torch.device("meta"):
@@ -264,7 +273,7 @@ def tiny_rate(cached: bool, folder: Path, recipe_: Recipe) -> float:
 
 
 def memory_table(card: bool) -> list[str]:
-    names = {"animatediff": "Stable Diffusion 1.5 + AnimateDiff", "wan": "Wan 2.1 1.3B"}
+    names = {"animatediff": "Stable Diffusion 1.5 + AnimateDiff"} | {name: one.menu for name, one in WANS.items()}
     lines = [
         "| base | adapter | base, VAE, adapter, moments, GB | a step adds at most, GB | in all, GB | goal | paper "
         f"{'| counted on the card, GB ' * card}|",
@@ -277,11 +286,12 @@ def memory_table(card: bool) -> list[str]:
         counted = f" {on_card(name, masked) / GB:.2f} |" if card else ""
         lines.append(
             f"| {names[name]} | {'masked' if masked else 'plain'} | {need.resident / GB:.2f} | {need.step / GB:.2f} | "
-            f"**{total:.2f}** | {met} | {paper:g} |{counted}"
+            f"**{total:.2f}** | {met} | {'' if paper is None else f'{paper:g}'} |{counted}"
         )
     without = followed("animatediff", False, checkpointing=False)
     lines += ["", f"Without gradient checkpointing a step of the first row adds {without.step / GB:.1f} GB."]
-    for name, label in names.items():
+    # All Wans have one autoencoder.
+    for name, label in list(names.items())[:2]:
         encoding, decoding = pictures_need(name)
         lines += [
             "",
@@ -298,7 +308,7 @@ def main() -> None:
     card = torch.cuda.is_available()
     lines = ["# What training needs", "", "## Memory", "", *memory_table(card)]
     print("\n".join(lines), flush=True)
-    shares = {name: encoding_share(name) for name in LATENTS}
+    shares = {name: encoding_share(name) for name in ("animatediff", "wan")}
     machine = torch.cuda.get_device_name() if card else f"{torch.get_num_threads()} cores, no card"
     quick = replace(recipe("tiny"), steps=24)
     with tempfile.TemporaryDirectory() as folder:

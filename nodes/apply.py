@@ -1,6 +1,6 @@
 """Motions in ComfyUI's own models: a MODEL in, a MODEL out."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -18,7 +18,6 @@ from .stack_checks import check_base, check_masks
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
-    from ..miva_core.animation.motion import Motion
 
 _LARGEST = 8192
 
@@ -139,42 +138,37 @@ class MIVAApply(io.ComfyNode):
     ) -> io.NodeOutput:
         from .comfy_bridge.native.apply import apply_plan
         from .comfy_bridge.native.host import find_host
-        from .comfy_bridge.native.mask_record import MASKS, MaskRecord
-        from .comfy_bridge.native.plan import Plan
-        from .native_plan import FirstFrame, load_motions, plan_masks, plan_motions
+        from .comfy_bridge.native.mask_record import MASKS
+        from .comfy_bridge.native.plan import KEY
+        from .native_notes import prompt_note, weight_notes
+        from .native_plan import FirstFrame, plan_run
 
         host = find_host(model)
         backbone = host.backbone(model)
         _check_stack(mivas, backbone)
-        check_vae(vae, host.channels)
+        check_vae(vae, host.channels, host.stride > 1)
         before = None if previous is None else previous_clip(host, previous)
         clip = NativeClip.of(host, model, (height, width), length, before)
         with collect_warnings() as warned:
             first = FirstFrame.of(image, vae, clip, fit) if before is None else FirstFrame.after(before, vae, clip)
-            motions, adapters = load_motions(mivas, backbone)
-            masks = plan_masks(motions, first, clip, model, vae, fit)
-        planned, noise = plan_motions(motions, adapters, masks), NoiseInit() if dct_init else None
-        record = MaskRecord() if masks else None
-        plan = Plan(planned, first.latent, clip.latent_frames, noise, adain, record)
-        notes = _notes(list(motions.values()), positive is not None or negative is not None, clip)
-        fitting = [f"The picture was {first.fitting}."] if first.fitting else []
-        lines = [*notes, *host.notes(model), *fitting, *warned, f"{clip.length} frames of {format_size(clip.size)}."]
+            plan = plan_run(mivas, backbone, first, clip, model, vae, fit)
+        changed = apply_plan(model, replace(plan, noise=NoiseInit() if dct_init else None, adain=adain))
+        # With the motions of an Apply MIVA before this one.
+        whole = changed.get_attachment(KEY)
+        # On the node the first lines are seen.
+        odd = [*weight_notes(whole.motions), *clip.notes(), *host.notes(model), *first.notes, *warned]
+        usual = [
+            prompt_note(whole.motions, bool(positive or negative)),
+            f"{clip.length} frames of {format_size(clip.size)}.",
+        ]
         silence = [[torch.zeros(1, *host.text), {}]]
         return io.NodeOutput(
-            apply_plan(model, plan),
+            changed,
             positive or silence,
             negative or silence,
-            clip.empty_latent() | ({MASKS: record} if record else {}),
-            ui=node_text("\n".join(dict.fromkeys(lines))),
+            clip.empty_latent() | ({MASKS: whole.record} if whole.record else {}),
+            ui=node_text("\n".join(dict.fromkeys([*odd, *usual]))),
         )
-
-
-def _notes(motions: "Sequence[Motion]", prompted: bool, clip: NativeClip) -> list[str]:
-    """What is odd about the run, and what prompt and CFG do in it."""
-    from ..miva_core.animation.notes import size_notes, strength_notes
-    from .native_notes import prompt_notes
-
-    return [*strength_notes(motions), *size_notes(clip.size, clip.host.size), *prompt_notes(motions, prompted)]
 
 
 def _check_stack(mivas: MivaStack, backbone: "Backbone") -> None:

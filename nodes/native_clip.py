@@ -62,6 +62,12 @@ class NativeClip:
         """Frames of its latents."""
         return (self.length - 1) // self.host.stride + 1
 
+    def notes(self) -> list[str]:
+        """Say what is odd about its size."""
+        from ..miva_core.animation.notes import size_notes
+
+        return size_notes(self.size, self.host.size)
+
     def empty_latent(self) -> dict[str, Any]:
         """Make the LATENT that a sampler is to fill."""
         height, width = (side // self.host.scale for side in self.size)
@@ -114,7 +120,7 @@ def previous_clip(host: Host, previous: Mapping[str, Any]) -> Tensor:
         )
     clips = host.to_clips(samples, 1)
     if len(clips) > 1:
-        raise MIVAError(f"`previous` is a batch of {len(clips)} clips: choose one by Get Latent from Batch.")
+        raise MIVAError(f"`previous` is a batch of {len(clips)} clips: choose one by Get Latent From Batch.")
     if not clips.any():
         raise MIVAError("`previous` is empty: connect what the sampler gives, not what it is given.")
     return clips

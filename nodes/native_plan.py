@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from ..miva_core.animation.masks import fit_masks, picture_masks
-from ..miva_core.animation.motion import Motion, named
+from ..miva_core.animation.motion import named
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
 from .comfy_bridge.native.mask_preparation import prepare_mask
-from .comfy_bridge.native.plan import PlannedMask, PlannedMotion
+from .comfy_bridge.native.mask_record import MaskRecord
+from .comfy_bridge.native.plan import Plan, PlannedMotion
 from .comfy_bridge.native_vae import encode_picture, last_picture
-from .kept_adapters import KeptAdapters, LoadedAdapter
+from .kept_adapters import KeptAdapters
 from .masks import pictures_of
 from .native_clip import NativeClip
 
@@ -35,12 +35,12 @@ class FirstFrame:
     Attributes:
         latent: (1, C, 1, h, w) as the VAE gives it.
         picture: (height, width) of the picture that masks belong to.
-        fitting: what was done to that picture; empty if nothing was.
+        notes: what was done to that picture, or in place of it.
     """
 
     latent: Tensor
     picture: tuple[int, int]
-    fitting: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, image: Tensor, vae: Any, clip: NativeClip, fit: Fit) -> FirstFrame:
@@ -62,7 +62,8 @@ class FirstFrame:
                 "from Batch."
             )
         fitted, fitting = fit_picture(pictures[0], clip.size, fit)
-        return cls(encode_picture(vae, fitted), (pictures.shape[1], pictures.shape[2]), fitting)
+        notes = (f"The picture was {fitting}.",) if fitting else ()
+        return cls(encode_picture(vae, fitted), (pictures.shape[1], pictures.shape[2]), notes)
 
     @classmethod
     def after(cls, before: Tensor, vae: Any, clip: NativeClip) -> FirstFrame:
@@ -75,60 +76,35 @@ class FirstFrame:
         """
         # Where a latent frame is one frame, decoding would only lose detail.
         whole = clip.host.stride == 1
-        return cls(before[:, :, -1:] if whole else encode_picture(vae, last_picture(vae, before)), clip.size)
+        latent = before[:, :, -1:].clone() if whole else encode_picture(vae, last_picture(vae, before))
+        return cls(latent, clip.size, ("The clip goes on from `previous`, in place of `image`.",))
 
 
-def load_motions(mivas: MivaStack, backbone: Backbone) -> tuple[dict[str, Motion], list[LoadedAdapter]]:
-    """Load what a stack does to one picture.
-
-    Args:
-        mivas: the motions.
-        backbone: of the MODEL that they are to act in.
-
-    Returns:
-        Motions by names of their own, and their adapters in the same order.
-
-    Raises:
-        MIVAError: as from `KeptAdapters.of`.
-    """
-    adapters = _ADAPTERS.of([entry.file_now for entry in mivas], backbone)
-    motions = [entry.motion(loaded.adapter, 0) for entry, loaded in zip(mivas, adapters, strict=True)]
-    return named(motions), adapters
-
-
-def plan_motions(
-    motions: Mapping[str, Motion], adapters: Sequence[LoadedAdapter], masks: Mapping[str, PlannedMask]
-) -> tuple[PlannedMotion, ...]:
-    """Put together what is to act.
-
-    Args:
-        motions: by name, from `load_motions`.
-        adapters: from there, too.
-        masks: of the masked motions, by name.
-    """
-    return tuple(
-        PlannedMotion(name, motion.adapter, loaded.patcher, motion.strength, motion.span, masks.get(name))
-        for (name, motion), loaded in zip(motions.items(), adapters, strict=True)
-    )
-
-
-def plan_masks(
-    motions: Mapping[str, Motion], first: FirstFrame, clip: NativeClip, model: Any, vae: Any, fit: Fit
-) -> dict[str, PlannedMask]:
-    """Prepare the masks of motions.
+def plan_run(
+    mivas: MivaStack, backbone: Backbone, first: FirstFrame, clip: NativeClip, model: Any, vae: Any, fit: Fit
+) -> Plan:
+    """Put together what runs of a MODEL are to do.
 
     A `MIVAWarning` tells what was done to a mask of another size than the picture.
 
     Args:
-        motions: by name.
-        first: the first frame, whose subjects they show.
-        clip: that begins with it.
+        mivas: the motions.
+        backbone: of the MODEL.
+        first: what the clip begins with.
+        clip: it.
         model: the MODEL.
         vae: its VAE.
         fit: how masks are fitted, as the picture is.
 
-    Returns:
-        Those of the masked motions, by name.
+    Raises:
+        MIVAError: a file of a motion is gone or damaged.
     """
+    adapters = _ADAPTERS.of([entry.file_now for entry in mivas], backbone)
+    motions = named([entry.motion(loaded.adapter, 0) for entry, loaded in zip(mivas, adapters, strict=True)])
     fitted = fit_masks(picture_masks(motions, first.picture), clip.size, fit)
-    return {name: prepare_mask(model, partial(encode_picture, vae), mask) for name, mask in fitted.items()}
+    masks = {name: prepare_mask(model, partial(encode_picture, vae), mask) for name, mask in fitted.items()}
+    planned = tuple(
+        PlannedMotion(name, motion.adapter, loaded.patcher, motion.strength, motion.span, masks.get(name))
+        for (name, motion), loaded in zip(motions.items(), adapters, strict=True)
+    )
+    return Plan(planned, first.latent, clip.latent_frames, record=MaskRecord() if masks else None)

@@ -6,7 +6,8 @@
     python -m tools.make_workflows … --node-pictures   # pictures of the nodes for their help pages
 
 The frontend itself lays out widgets and writes the files, so that they are what it would save. The pack must be
-installed in that ComfyUI, and its models empty, so that menus hold what a new user's hold.
+installed in that ComfyUI, and its models empty, so that menus hold what a new user's hold; for pictures of graphs
+without red frames there are files of any content by the names that workflows ask for, but no LoRA.
 """
 
 import argparse
@@ -31,6 +32,8 @@ LANES = 90, 30
 """Wires that pass over columns: how far above the nodes the lowest one is, and from one to the next."""
 CELL, SEAM, LARGEST = (400, 300), 8, 60_000
 """Of thumbnails: (width, height) of each of the two frames, pixels between them, bytes of the file."""
+SHEET = 800, 600
+"""(width, height) of thumbnails of workflows that cannot be run here."""
 
 BUILD = (Path(__file__).parent / "build_graph.js").read_text("utf-8")
 SAVE = "() => JSON.stringify(app.graph.serialize())"
@@ -45,6 +48,22 @@ ALONE = """kind => {
   c.deselectAll?.();
   c.draw(true, true);
   return [box.left + 120, box.top + 160, node.size[0], node.size[1]];
+}"""
+
+WHOLE = """() => {
+  // In the part of the window that no bars cover.
+  const [left, top, right, bottom] = [80, 120, 1480, 980], margin = 60;
+  const nodes = app.graph._nodes, c = app.canvas, box = c.canvas.getBoundingClientRect();
+  const [x0, x1] = [Math.min(...nodes.map(n => n.pos[0])), Math.max(...nodes.map(n => n.pos[0] + n.size[0]))];
+  const ends = nodes.map(n => n.pos[1] + n.size[1]).concat(app.graph._groups.map(g => g.pos[1] + g.size[1]));
+  const above = [...app.graph.reroutes.values()].map(r => r.pos[1]).concat(nodes.map(n => n.pos[1] - 30));
+  const [y0, y1] = [Math.min(...above), Math.max(...ends)];
+  const wide = x1 - x0 + 2 * margin, high = y1 - y0 + 2 * margin;
+  c.ds.scale = Math.min((right - left) / wide, (bottom - top) / high);
+  c.ds.offset = [(left - box.left) / c.ds.scale - x0 + margin, (top - box.top) / c.ds.scale - y0 + margin];
+  c.deselectAll?.();
+  c.draw(true, true);
+  return [left, top, wide * c.ds.scale, high * c.ds.scale];
 }"""
 
 
@@ -70,6 +89,8 @@ def main() -> None:
 
 def open_page(page: Page, server: str) -> None:
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+    # Or else texts are left out where a large graph is drawn small.
+    settings["LiteGraph.Canvas.MinFontSizeForLOD"] = 0
     # Nodes 2.0 would save its own, larger sizes, with which the other way to draw them looks half empty.
     settings["Comfy.VueNodes.Enabled"] = False
     page.request.post(f"{server}/api/settings", data=settings)
@@ -93,7 +114,7 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
     path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(saved['nodes'])} nodes")
     if thumbnail:
-        shown = before_and_after(run(page, server, graph, ids)) if graph.shown else first_frame(graph)
+        shown = before_and_after(run(page, server, graph, ids)) if graph.shown else picture_and_graph(page, graph)
         path.with_suffix(".jpg").write_bytes(shown)
 
 
@@ -157,13 +178,20 @@ def small_jpeg(picture: Image.Image) -> bytes:
     raise ValueError(f"{picture.size} does not fit into {LARGEST} bytes")
 
 
-def first_frame(graph: Graph) -> bytes:
-    """For want of the models that a workflow needs: what its clip begins with, which is its picture."""
+def picture_and_graph(page: Page, graph: Graph) -> bytes:
+    """For want of the models that a workflow needs: what its clip begins with, which is its picture, and its graph."""
     (name,) = (
         node.widgets["image"] for column in graph.columns for node in column.values() if node.kind == "LoadImage"
     )
+    x, y, width, height = page.evaluate(WHOLE)
+    page.wait_for_timeout(1000)
+    seen = page.screenshot(clip={"x": x, "y": y, "width": width, "height": height})
+    below = ImageOps.contain(Image.open(io.BytesIO(seen)).convert("RGB"), SHEET, Image.Resampling.LANCZOS)
     picture = Image.open(ROOT / "workflows" / "pictures" / name).convert("RGB")
-    return small_jpeg(ImageOps.fit(picture, (CELL[0] * 2, CELL[1] * 2), Image.Resampling.LANCZOS))
+    sheet = Image.new("RGB", SHEET)
+    sheet.paste(ImageOps.fit(picture, (SHEET[0], SHEET[1] - below.height), Image.Resampling.LANCZOS))
+    sheet.paste(below, (0, SHEET[1] - below.height))
+    return small_jpeg(sheet)
 
 
 def picture_nodes(page: Page, folder: Path) -> None:

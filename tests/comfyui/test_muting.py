@@ -12,6 +12,7 @@ from .server import ROOT, Server
 MUTED, BYPASSED = 2, 4
 STACKED = "2_camera_and_subject"
 BOUND = "3_two_subjects"
+NATIVE = "8_wan_native"
 _SOURCES = """() => app.graph._nodes.filter(n => n.type === 'MIVABindMask').map(n => Object.fromEntries(n.inputs
   .filter(i => i.link !== null).map(i => [i.name, app.graph.getNodeById(app.graph.links[i.link].origin_id).type])))"""
 """Of each Bind Mask: the types of the nodes that its sockets are connected to."""
@@ -97,3 +98,29 @@ def test_without_any_motion_the_base_moves_as_it_likes(page: Page) -> None:
         page.set_mode("MIVALoad", MUTED, number)
     assert page.queue() == ("success", None)
     assert any("No motion acts: the base makes one of its camera moves" in one.text for one in page.written())
+
+
+def sources(page: Page, kind: str) -> dict[str, str]:
+    """What the inputs of a node are connected to in the prompt that the frontend sends: kinds of nodes."""
+    return page.evaluate(
+        "async () => { const {output} = await app.graphToPrompt();"
+        f"const sampler = Object.values(output).find(one => one.class_type === '{kind}');"
+        "return Object.fromEntries(Object.entries(sampler.inputs).filter(([, value]) => Array.isArray(value))"
+        ".map(([name, [id]]) => [name, output[id].class_type])); }"
+    )
+
+
+def test_a_bypassed_apply_gives_the_model_on(page: Page) -> None:
+    load(page, NATIVE)
+    assert set(sources(page, "KSampler").values()) == {"MIVAApply"}
+    before = sources(page, "MIVAApply")["model"]
+    page.set_mode("MIVAApply", BYPASSED)
+    # There are no empty clip and no silence then, which a sampler gets from elsewhere.
+    assert sources(page, "KSampler") == {"model": before}
+
+
+def test_a_muted_motion_of_apply_is_told(page: Page) -> None:
+    load(page, NATIVE)
+    page.set_mode("MIVALoad", MUTED)
+    assert "mivas" not in sources(page, "MIVAApply")
+    assert "model" in sources(page, "MIVAApply")

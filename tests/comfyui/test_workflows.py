@@ -12,7 +12,14 @@ from .browser import Page, chromium, open_page
 from .server import PACK, ROOT, Server
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-NEEDS_MODELS = "6_train_a_zoom_on_sd15"
+SD15 = {"checkpoints", "animatediff_models"}
+NEEDS_MODELS = {
+    "6_train_a_zoom_on_sd15": SD15,
+    "8_wan_native": {"diffusion_models", "vae"},
+    "9_sd15_native": SD15,
+    "10_longer_clip_natively": SD15,
+}
+"""Workflows that take files of other people, and the folders of those."""
 NODES_2 = "Comfy.VueNodes.Enabled"
 """The setting of the newer of ComfyUI's two ways to draw nodes."""
 
@@ -50,7 +57,7 @@ def test_it_opens_and_runs(server: Server, page: Page, path: Path) -> None:
     assert layout.overlapping == layout.crossed == layout.half_empty == []
     assert layout.wires >= len(read(path)["links"])
     assert 0.6 < layout.filled <= 1
-    if path.stem == NEEDS_MODELS:
+    if path.stem in NEEDS_MODELS:
         assert "errors found" in page.notices()
         assert page.queue()[0] == "refused"
         return
@@ -74,14 +81,16 @@ def test_it_opens_and_runs(server: Server, page: Page, path: Path) -> None:
         assert animation.n_frames > 16 and animation.info["duration"] == 1000 // 24
 
 
-def test_missing_models_come_with_links(page: Page) -> None:
-    page.load(read(ROOT / "workflows" / f"{NEEDS_MODELS}.json"), NEEDS_MODELS)
+@pytest.mark.parametrize("name", NEEDS_MODELS)
+def test_missing_models_come_with_links(page: Page, name: str) -> None:
+    graph = read(ROOT / "workflows" / f"{name}.json")
+    page.load(graph, name)
     page.click("text=View details")
-    page.shoot(f"missing_models_{page.name}")
-    graph = read(ROOT / "workflows" / f"{NEEDS_MODELS}.json")
+    page.shoot(f"missing_models_{name}_{page.name}")
     links = [model for node in graph["nodes"] for model in node["properties"].get("models", [])]
-    assert {model["directory"] for model in links} == {"checkpoints", "animatediff_models"}
+    assert {model["directory"] for model in links} == NEEDS_MODELS[name]
     assert all(model["url"].endswith(f"/{model['name']}") for model in links)
+    assert all(page.shows(model["name"]) for model in links)
 
 
 def test_the_longest_error_says_what_to_do_where_it_is_seen(page: Page) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from small_bases import small_animatediff, small_wan
 
 from miva_core import Base, load_base
+from miva_core.bases.wan.releases import WAN_2_2_HIGH
 
 BASES: dict[str, Callable[[], Base]] = {
     # A quarter of its pixels, for speed.
@@ -18,4 +19,6 @@ BASES: dict[str, Callable[[], Base]] = {
     "animatediff": small_animatediff,
     # Three latent frames, of which the last has another before it than the first.
     "wan": lambda: replace(small_wan(), frames=9),
+    # One of those of 14B stands for all, whose networks are alike: the one that learns a part of the timesteps.
+    "wan-2.2-high": lambda: small_wan(WAN_2_2_HIGH, num_layers=3),
 }

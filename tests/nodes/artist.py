@@ -9,27 +9,35 @@ from typing import Any, NamedTuple
 import torch
 from comfy_api.v0_0_2 import io
 from comfyui_miva.nodes import (
+    MIVAApply,
     MIVABindMask,
     MIVACameraClips,
     MIVADataset,
     MIVADCTInitNoise,
     MIVALoad,
     MIVALoadBase,
+    MIVAMasks,
+    MIVAMotionModule,
     MIVASampler,
     MIVASave,
     MIVASubjectMask,
     MIVATrain,
 )
 from fake_comfyui import FakeComfyUI
+from fake_native import UNetModel, Vae, sd15, wan
 from node_runs import run, run_unchecked
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from miva_core import MIVAAdapter, MIVAConfig
+from miva_core.adapters.backbone import Backbone
+from miva_core.bases.animatediff.sites import Level, unet_backbone
 from miva_core.bases.describe import describe
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.bases.wan.loading import meta_transformer
+from miva_core.bases.wan.sites import wan_backbone
 
 DEMO = "drawn shapes (built-in demo)"
 COLOURS = "by colours, without a model"
@@ -98,6 +106,19 @@ class Artist:
         # The camera looks beyond the edge, so that there is no note of what it leaves out.
         usual = {"model": self.model, "image": shown, "steps": 1, "frames": 2, "edges": "mirror"}
         return run(MIVASampler, mivas=mivas, **usual | settings)
+
+    def apply(self, mivas: Any = None, **settings: Any) -> io.NodeOutput:
+        """On a small Wan, with one of its motions, unless something else is asked for."""
+        mivas = self.of_wan("horse") if mivas is None else mivas
+        usual = {"model": wan(), "vae": Vae(16), "image": picture(), "width": 64, "height": 64, "length": 9}
+        usual |= {"width": 0, "height": 0} if "previous" in settings else {}
+        return run_unchecked(MIVAApply, mivas=mivas, **usual | settings)
+
+    def motion_module(self, name: str) -> io.NodeOutput:
+        return run_unchecked(MIVAMotionModule, model=sd15(frames=None), motion_module=name)
+
+    def masks(self, latent: Any) -> io.NodeOutput:
+        return run_unchecked(MIVAMasks, latent=latent)
 
     def noise(self, model: Any, **settings: Any) -> Any:
         """NOISE, from DCTInit Noise."""
@@ -177,6 +198,21 @@ class Artist:
             said = json.loads(file.metadata()["miva"]) | header
         save_file(load_file(source), self.comfyui.models / "miva" / name, {"miva": json.dumps(said)})
         return name
+
+    def of_wan(self, name: str, masked: bool = False, **settings: Any) -> Any:
+        """MIVA_STACK: a motion for the small Wan that tests have."""
+        return self._made(name, wan_backbone(8, 2, 2, 16), masked, settings)
+
+    def of_sd15(self, name: str, **settings: Any) -> Any:
+        """MIVA_STACK: a motion for the small Stable Diffusion 1.5 that tests have, with a motion module."""
+        levels = [Level(width, UNetModel.heads, attends=k < 3) for k, width in enumerate(UNetModel.widths)]
+        return self._made(name, unet_backbone(levels, middle_motion=False), False, settings)
+
+    def _made(self, name: str, backbone: Backbone, masked: bool, settings: Mapping[str, Any]) -> Any:
+        adapter = MIVAAdapter(backbone, replace(MIVAConfig.default(), cfa_rank=2, ca_rank=2, ta_rank=2, mask=masked))
+        path = self.comfyui.models / "miva" / f"{name}.safetensors"
+        adapter.save(path, adapter.info(motion=name, frames=9, size=(64, 64), fps=8.0))
+        return self.load(path.name, **settings)[0]
 
     def for_wan(self) -> Any:
         """MIVA_STACK: a motion that was trained on Wan."""

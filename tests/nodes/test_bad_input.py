@@ -9,12 +9,15 @@ from artist import Artist, FullCard, Mistake, picture
 from comfyui_miva.miva_core.errors import MIVAError
 from fake_comfyui import FakeComfyUI
 from mistakes_animating import ANIMATING
+from mistakes_native import NATIVE
 from mistakes_preparing import PREPARING
 from node_runs import motion, shown
 
-ALWAYS = re.compile(r"\d+ frames of \d+×\d+, [\d.]+ a second\.|The mask covers [\d.]+% of the picture\.")
+ALWAYS = re.compile(
+    r"\d+ frames of \d+×\d+(, [\d.]+ a second)?\.|The mask covers [\d.]+% of the picture\.|.*CFG above 1 .*"
+)
 """Lines that stand on a node, whatever was done."""
-MISTAKES = [*ANIMATING, *PREPARING]
+MISTAKES = [*ANIMATING, *NATIVE, *PREPARING]
 
 
 @pytest.fixture

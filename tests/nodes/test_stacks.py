@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from node_runs import bound, motion, run, shown
 from safetensors import safe_open
 
 from miva_core.adapters.info import read_info
+from miva_core.bases.known import TRAINED_ON
 from miva_core.bases.tiny.spec import SHIPPED
+from miva_core.bases.wan.releases import WAN_2_2_HIGH
 from miva_core.subject_mask import edits
 
 
@@ -115,6 +118,17 @@ def test_the_header_of_a_file_is_shown() -> None:
     assert f"licence: {header['licence']}" in pan
     assert "masked: bound to a mask" in masked
     assert "masked: needs a mask of its subject" in run(MIVAInfo, mivas=motion("jump_masked"))[0]
+
+
+def test_which_of_several_bases_a_motion_has_met_is_shown() -> None:
+    (entry,) = motion("pan_left")
+    record = {TRAINED_ON: WAN_2_2_HIGH.menu}
+    info = replace(entry.info, family="wan", fingerprint=WAN_2_2_HIGH.backbone.fingerprint, training=record)
+    lines = run(MIVAInfo, mivas=(replace(entry, info=info),))[0].splitlines()
+    assert "base: Wan 2.1 14B or Wan 2.2 14B" in lines
+    assert "trained on: Wan 2.2 14B, high noise" in lines
+    others = "Wan 2.1 14B and Wan 2.2 14B, low noise, which take it as well."
+    assert f"It was trained on Wan 2.2 14B, high noise, and has not seen {others}" in lines
 
 
 def test_a_file_that_was_replaced_is_read_again(comfyui: FakeComfyUI) -> None:

@@ -1,5 +1,6 @@
 """Small bases on random weights, and the codec of their pictures."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotion
 from torch import Tensor, nn
 
 from miva_core import Base, NoiseInit, describe
+from miva_core.bases.wan.releases import WAN_2_1_1_3B, Release
 
 
 def small_unet(**config: Any) -> UNetMotionModel:
@@ -73,10 +75,12 @@ def small_animatediff() -> Base:
     return _base("animatediff", small_unet(), HalfCodec(1), DDIMScheduler(clip_sample=False), (12, 16))
 
 
-def small_wan() -> Base:
+def small_wan(release: Release = WAN_2_1_1_3B, **config: Any) -> Base:
     """For clips of 5 frames of 16 x 16 pixels, two latent frames; it predicts flow."""
     scheduler = FlowMatchEulerDiscreteScheduler(shift=5.0)
-    return _base("wan", small_transformer(), HalfCodec(4), scheduler, (16, 16), text=torch.zeros(1, 1, 16))
+    model = small_transformer(**config)
+    base = _base(release.name, model, HalfCodec(4), scheduler, (16, 16), text=torch.zeros(1, 1, 16))
+    return replace(base, levels=release.levels, release="" if release is WAN_2_1_1_3B else release.menu)
 
 
 def _base(

@@ -49,7 +49,7 @@ def open_motion_module(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises:
         MIVAError: the file is missing, damaged or something else; the message says what it is.
     """
-    tensors = open_weights(path, "AnimateDiff motion module")
+    tensors = open_weights(path, "motion module of AnimateDiff")
     check_kind(tensors, path, MOTION)
     return tensors
 

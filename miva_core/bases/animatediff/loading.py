@@ -165,7 +165,10 @@ def read_unet(checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> 
 def _open_checkpoint(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     tensors = open_weights(path, "Stable Diffusion 1.5 checkpoint")
     check_kind(tensors, path, CHECKPOINT)
-    return tensors
+    if any(name.startswith(_UNET) for name in tensors):
+        return tensors
+    # A file of a U-Net alone has no need to tell it from other parts.
+    return {f"{_UNET}{name}": tensor for name, tensor in tensors.items()}
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

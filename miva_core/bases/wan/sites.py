@@ -10,8 +10,8 @@ _FIRST_CHANNELS = 16
 """Channels of the latents of Wan 2.1, which the 14B models of Wan 2.2 share."""
 
 NOT_THE_5B = (
-    "Wan 2.2 5B is not supported yet: it knows its first frame by a timestep of 0, where a MIVA has one timestep for "
-    "all frames, and its latents of 48 channels need motions of their own; take Wan 2.1, or Wan 2.2 14B."
+    "Wan 2.2 5B is not supported yet: it is shown its first frame without noise at a step of its own, and there are no "
+    "motions trained that way. Load Wan 2.1, or Wan 2.2 14B."
 )
 """Why the only Wan of another latent space has no adapters."""
 

@@ -98,12 +98,18 @@ def pools_all_norms(network: nn.Module) -> bool:
     return layout_of(network).pools_frames and not isinstance(network, MotionNetwork)
 
 
+def has_scaled_linear_betas(model: Any) -> bool:
+    """Whether all noise levels of a MODEL are those of the betas that MIVAs were trained with.
+
+    Distilled models have a few of them, in a schedule of their own.
+    """
+    known, own = ScaledLinearSampling().sigmas, model.get_model_object("model_sampling").sigmas.to("cpu")
+    return bool(((own[:, None] - known).abs().amin(dim=1) <= 1e-3 * own).all())
+
+
 def with_scaled_linear_betas(model: Any) -> Any:
     """The MODEL itself, whose betas are now those that MIVAs were trained with, if they were not."""
-    known, own = ScaledLinearSampling().sigmas, model.get_model_object("model_sampling").sigmas.to("cpu")
-    distance = (own[:, None] - known).abs().amin(dim=1)
-    # A schedule of fewer steps, as distilled models have it, may stay.
-    if (distance > 1e-3 * own).any():
+    if not has_scaled_linear_betas(model):
         model.add_object_patch("model_sampling", ScaledLinearSampling())
     return model
 
@@ -128,11 +134,18 @@ def _places(unet: UNetModel, network: MotionNetwork) -> Iterator[tuple[nn.Sequen
 def _inject(model: Any) -> None:
     """Put its own motion modules into the U-Net of a MODEL, which may be a copy for a second graphics card."""
     (patcher,) = model.get_additional_models_with_key(KEY)
-    for block, module in _places(model.model.diffusion_model, patcher.model):
-        spatial = [index for index, layer in enumerate(block) if type(layer) is SpatialTransformer]
-        # Behind the last transformer; behind the first ResNet where there is none.
-        behind = spatial[-1] if spatial else next(i for i, layer in enumerate(block) if isinstance(layer, ResBlock))
-        block.insert(behind + 1, module)
+    try:
+        for block, module in _places(model.model.diffusion_model, patcher.model):
+            block.insert(_place_in(block), module)
+    except BaseException:  # even the stop of a run, after which ComfyUI would not know that some are in
+        _eject(model)
+        raise
+
+
+def _place_in(block: nn.Sequential) -> int:
+    """Behind the last transformer of a block; behind its first ResNet where there is none."""
+    spatial = [index for index, layer in enumerate(block) if type(layer) is SpatialTransformer]
+    return 1 + (spatial[-1] if spatial else next(i for i, layer in enumerate(block) if isinstance(layer, ResBlock)))
 
 
 def _eject(model: Any) -> None:

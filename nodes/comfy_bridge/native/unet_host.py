@@ -18,7 +18,13 @@ from .call import Call
 from .forwards import with_forwards
 from .host_protocol import core_window, network_of
 from .installer import NativeInstaller, not_called
-from .motion_module import layout_of, motion_networks, pools_all_norms, with_scaled_linear_betas
+from .motion_module import (
+    has_scaled_linear_betas,
+    layout_of,
+    motion_networks,
+    pools_all_norms,
+    with_scaled_linear_betas,
+)
 from .unet_layout import TWO_MOTION_MODELS, describe_native_unet, is_sd15, temporal_attentions
 from .unet_patches import SpatialPatches
 from .unet_port import TemporalSite
@@ -71,7 +77,9 @@ class UNetHost:
         return with_scaled_linear_betas(model)
 
     def notes(self, model: Any) -> tuple[str, ...]:
-        return ()
+        if has_scaled_linear_betas(model):
+            return ()
+        return ("The model's beta schedule is set to `scaled_linear`, which motions were trained with.",)
 
     def longest(self, model: Any) -> int | None:
         (network,) = motion_networks(model)

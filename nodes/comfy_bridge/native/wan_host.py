@@ -13,7 +13,7 @@ from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.attention.cross_attention import CrossAttention
 from ....miva_core.attention.self_attention import SelfAttention
 from ....miva_core.attention.strength import Part
-from ....miva_core.bases.wan.sites import wan_backbone
+from ....miva_core.bases.wan.sites import NOT_THE_5B, wan_backbone
 from ....miva_core.errors import MIVAError
 from .call import Call
 from .forwards import with_forwards
@@ -52,10 +52,7 @@ class WanHost:
                 "model that is not autoregressive."
             )
         if _channels(model) != self.channels:
-            raise MIVAError(
-                "Wan 2.2 5B is not supported yet: it is shown its first frame without noise at a step of its own, and "
-                "there are no motions trained that way. Load Wan 2.1, or Wan 2.2 14B."
-            )
+            raise MIVAError(NOT_THE_5B)
         if type(net).__name__ not in _KNOWN or net.patch_size[0] != 1 or not all(map(_is_plain, net.blocks)):
             raise MIVAError(
                 f"{kind} arranges its frames in a way of its own, for which there are no motions: load Wan 2.1, or Wan "

@@ -54,13 +54,10 @@ def test_blocks_that_are_compiled_give_the_same_clip(wan_case: Case, order: Orde
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_a_network_that_is_compiled_gives_the_same_clip(case: Case, order: Order) -> None:
-    assert_same(case, WHOLE, order, planned(random_adapter(case.backbone), 0.6))
+def test_a_network_that_is_compiled_gives_the_same_clip(wan_case: Case, order: Order) -> None:
+    assert_same(wan_case, WHOLE, order, planned(random_adapter(wan_case.backbone), 0.6))
 
 
 def test_masks_are_made_in_a_compiled_network_too(wan_case: Case) -> None:
-    motions = (
-        planned(random_adapter(wan_case.backbone), 0.6),
-        wan_case.masked(random_adapter(wan_case.backbone, MASKED)),
-    )
-    assert_same(wan_case, WHOLE, "after", *motions)
+    masked = wan_case.masked(random_adapter(wan_case.backbone, MASKED))
+    assert_same(wan_case, WHOLE, "after", planned(random_adapter(wan_case.backbone), 0.6), masked)

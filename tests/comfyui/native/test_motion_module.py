@@ -181,7 +181,7 @@ def test_more_frames_than_positions_are_refused(sd15: SmallSD15) -> None:
 def test_another_file_is_named(sd15: SmallSD15, tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match=r"is a Stable Diffusion 1.5 checkpoint, but an AnimateDiff motion module"):
         load_motion_module(sd15.checkpoint)
-    with pytest.raises(MIVAError, match="There is no AnimateDiff motion module"):
+    with pytest.raises(MIVAError, match="There is no motion module of AnimateDiff"):
         load_motion_module(tmp_path / "none.safetensors")
 
 

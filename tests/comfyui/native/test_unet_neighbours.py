@@ -184,6 +184,7 @@ def test_betas_are_pinned_whoever_set_others(sd15: SmallSD15, sd15_case: Case) -
     linear.set_sigmas(torch.linspace(0.02, 25, 1000))
     model.add_object_patch("model_sampling", linear)
     applied = sd15_case.applied(planned(random_adapter(sd15_case.backbone)), model=model)
+    assert [len(find_host(one).notes(one)) for one in (model, applied)] == [1, 0]
     assert 14.6 < applied.get_model_object("model_sampling").sigma_max < 14.62
     assert model.get_model_object("model_sampling") is linear
 

@@ -165,6 +165,50 @@ def test_a_trainers_own_object_in_a_checkpoint_is_forgotten(
     assert torch.equal(output(base.model), output(load(files).model))
 
 
+def of_a_trainer(file: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With what trainers leave in a file: averaged weights, their schedule, the VAE's critic, whole numbers."""
+    averages = {
+        f"model_ema.{name.removeprefix('model.').replace('.', '')}": torch.randn_like(tensor)
+        for name, tensor in file.items()
+        if name.startswith("model.")
+    }
+    rest = {
+        "model_ema.decay": torch.tensor(0.9999),
+        "model_ema.num_updates": torch.tensor(7, dtype=torch.int32),
+        "alphas_cumprod": torch.rand(1000),
+        "first_stage_model.loss.discriminator.main.0.weight": torch.randn(2, 2),
+        "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[None],
+    }
+    return file | averages | rest
+
+
+def pruned(file: dict[str, Tensor]) -> dict[str, Tensor]:
+    """In half precision, without a text encoder."""
+    return {name: tensor.half() for name, tensor in file.items() if not name.startswith("cond_stage_model.")}
+
+
+@pytest.mark.parametrize("tune", [of_a_trainer, pruned])
+def test_a_fine_tune_is_read_whatever_else_its_file_holds(
+    files: Path,
+    unet: UNetMotionModel,
+    vae: AutoencoderKL,
+    tmp_path: Path,
+    tune: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+) -> None:
+    tuned = tune(stable_diffusion(unet, vae))
+    if tune is pruned:
+        save_file(tuned, tmp_path / "tuned")
+    else:
+        torch.save({"state_dict": tuned, "global_step": 840_000}, tmp_path / "tuned")
+    base = load_animatediff(tmp_path / "tuned", files / "v3_sd15_mm.ckpt")
+    for network, source in zip(base.networks, (unet, vae), strict=True):
+        for name, tensor in network.state_dict().items():
+            expected = source.state_dict()[name]
+            kept = expected if tune is of_a_trainer or "motion_modules" in name else expected.half().float()
+            assert torch.equal(tensor, kept), name
+    assert base.backbone == load(files).backbone
+
+
 class Harmful:
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return print, ("this ran",)
@@ -179,16 +223,28 @@ def test_code_in_a_checkpoint_is_not_run(files: Path, tmp_path: Path, capsys: py
     assert "this ran" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("names", [original_vae, AutoencoderKL.state_dict], ids=["original", "diffusers"])
+def alone(unet: UNetMotionModel) -> dict[str, Tensor]:
+    """The U-Net of a checkpoint, as files of models/diffusion_models have it."""
+    prefix = "model.diffusion_model."
+    parts = stable_diffusion(unet, None).items()
+    return {name.removeprefix(prefix): tensor for name, tensor in parts if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize(
+    ("names", "write"),
+    [(original_vae, alone), (AutoencoderKL.state_dict, lambda unet: stable_diffusion(unet, None))],
+    ids=["original", "diffusers"],
+)
 def test_another_vae_takes_the_place_of_the_checkpoints(
-    files: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable
+    files: Path, unet: UNetMotionModel, tmp_path: Path, names: Callable, write: Callable
 ) -> None:
     other = AutoencoderKL(**VAE).eval()
     save_file(names(other), tmp_path / "vae.safetensors")
-    save_file(stable_diffusion(unet, None), tmp_path / "pruned.safetensors")
+    save_file(write(unet), tmp_path / "pruned.safetensors")
     with pytest.raises(MIVAError, match=r"pruned.safetensors has no VAE"):
         load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt")
     base = load_animatediff(tmp_path / "pruned.safetensors", files / "v3_sd15_mm.ckpt", tmp_path / "vae.safetensors")
+    assert all(torch.equal(tensor, base.model.state_dict()[name]) for name, tensor in unet.state_dict().items())
     picture = torch.rand(16, 16, 3)
     expected = other.encode(picture.permute(2, 0, 1)[None] * 2 - 1).latent_dist.mean * 0.18215
     torch.testing.assert_close(base.encode(picture)[:, :, 0], expected)

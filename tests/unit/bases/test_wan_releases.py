@@ -150,9 +150,8 @@ def shaped(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
 
 
 FIVE = (
-    "cannot be used: Wan 2.2 5B is not supported yet: it knows its first frame by a timestep of 0, where a MIVA has "
-    "one timestep for all frames, and its latents of 48 channels need motions of their own; take Wan 2.1, or Wan 2.2 "
-    "14B."
+    "cannot be used: Wan 2.2 5B is not supported yet: it is shown its first frame without noise at a step of its own, "
+    "and there are no motions trained that way. Load Wan 2.1, or Wan 2.2 14B."
 )
 OTHERS: dict[str, tuple[dict[str, Tensor], str]] = {
     "5B": (shaped(blocks__0__self_attn__q__weight=(3072, 1), patch_embedding__weight=(3072, 48, 1, 2, 2)), FIVE),

@@ -122,6 +122,13 @@ def test_what_the_base_paints_is_small(made: Made) -> None:
     assert frames.shape[1:3] == (64, 64)
 
 
+def test_segments_make_what_the_base_paints_longer(made: Made) -> None:
+    frames, _, said = made("--miva", "pan_left", "--render", "latents", "--frames", "4", "--segments", "3")
+    assert len(frames) == 3 * 3 + 1 and "10 frames" in said
+    alone, _, _ = made("--miva", "pan_left", "--render", "latents", "--frames", "4")
+    assert psnr(frames[:4], alone) > 30
+
+
 @pytest.mark.parametrize(("size", "frames"), [((80, 120), 40), ((200, 700), 3)])
 def test_a_sheet_shows_some_frames_at_a_moderate_size(made: Made, size: Size, frames: int) -> None:
     clip, _, _ = made("--miva", "zoom_in", "--frames", str(frames), "--sheet", "sheet.png", size=size)
@@ -167,6 +174,14 @@ def test_a_base_without_flow_is_not_loaded_to_render_at_full_size(
     monkeypatch.setattr("miva_core.cli.animator.load_chosen_base", lambda *_: pytest.fail("the base was loaded"))
     said = fail("animate", "cat.png", "--out", "clip.mp4", "--render", "full", "--base", "wan")
     assert "The wan base predicts no flow" in said
+
+
+def test_a_base_is_not_loaded_to_make_segments_at_full_size(
+    fail: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smooth(80, 120).save("cat.png")
+    monkeypatch.setattr("miva_core.cli.animator.load_chosen_base", lambda *_: pytest.fail("the base was loaded"))
+    assert "ask for a longer `duration`" in fail("animate", "cat.png", "--out", "clip.mp4", "--segments", "2")
 
 
 def test_the_arguments_know_the_limits_of_what_they_ask_for() -> None:

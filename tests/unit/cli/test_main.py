@@ -23,6 +23,8 @@ import miva_core
 from miva_core import MIVAAdapter, MIVAConfig, describe, load_base, read_info
 from miva_core.animation.clip import Clip
 from miva_core.bases.base import Base
+from miva_core.bases.known import TRAINED_ON
+from miva_core.bases.wan.releases import WAN_2_2_LOW
 from miva_core.cli.clip_files import ClipFiles
 from miva_core.cli.main import COMMANDS, main
 from miva_core.storage import files
@@ -612,6 +614,19 @@ def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, cap
     assert "Apache-2.0" in said and "somebody" in said and "cfa_rank 2" in said
     count = MIVAAdapter.load("mine/my jump.safetensors", base.backbone).num_parameters()
     assert f"parameters {count:,}: cross-frame attention" in said
+
+
+def test_info_names_the_one_of_several_bases_that_an_adapter_has_met(
+    folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    adapter = MIVAAdapter(WAN_2_2_LOW.backbone, MIVAConfig(cfa_rank=1, ca_rank=1))
+    record = {"motion": "sway", "frames": 17, "size": (832, 480), "fps": 8, "training": {TRAINED_ON: WAN_2_2_LOW.menu}}
+    adapter.save("sway.safetensors", adapter.info(**record), dtype=torch.float16)
+    assert main(["info", "sway.safetensors"]) == 0
+    assert (
+        "  base       Wan 2.1 14B or Wan 2.2 14B (wan, fingerprint 32db1b14b65a). It was trained on Wan 2.2 14B, low "
+        "noise, and has not seen Wan 2.1 14B and Wan 2.2 14B, high noise, which take it as well.\n"
+    ) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
