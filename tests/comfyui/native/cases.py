@@ -93,9 +93,14 @@ class Case:
     def expected(self, seen: Seen, call: int, acting: Acting, reference: nn.Module | None = None) -> Tensor:
         """What the engine's diffusers path answers to a call of the network, of one chunk without mask rows."""
         model = self.reference if reference is None else reference
-        x, time, words = seen.x[call], seen.timestep[call], seen.context[call]
         with inject(model, **{name: adapter for name, (adapter, _) in acting.items()}) as injection:
             injection.set_weights(**{name: strength for name, (_, strength) in acting.items()})
-            if self.name == "wan":
-                return model(x, time, encoder_hidden_states=words).sample
-            return model(x.transpose(0, 1)[None], time[:1], words).sample[0].transpose(0, 1)
+            return self.bare(seen, call, model)
+
+    def bare(self, seen: Seen, call: int, reference: nn.Module | None = None) -> Tensor:
+        """The same without motions."""
+        model = self.reference if reference is None else reference
+        x, time, words = seen.x[call], seen.timestep[call], seen.context[call]
+        if self.name == "wan":
+            return model(x, time, encoder_hidden_states=words).sample
+        return model(x.transpose(0, 1)[None], time[:1], words).sample[0].transpose(0, 1)

@@ -25,8 +25,7 @@ from .vaes import sd15_vae
 
 VERSIONS = ("v1", "v2", "v3")
 WIDTHS = UNET["block_out_channels"]
-# ComfyUI tells a U-Net by its width, 320; this one is 32 wide, so its shape is said here.
-_SHAPE = {
+SHAPE = {
     **{"image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": WIDTHS[0], "num_res_blocks": [2] * 4},
     **{"channel_mult": tuple(width // WIDTHS[0] for width in WIDTHS), "context_dim": 768, "num_heads": 8},
     **{"transformer_depth": [1] * 6 + [0] * 2, "transformer_depth_output": [1] * 9 + [0] * 3},
@@ -34,6 +33,7 @@ _SHAPE = {
     **{"use_linear_in_transformer": False, "adm_in_channels": None, "use_temporal_attention": False},
     **{"use_checkpoint": False, "dtype": torch.float32},
 }
+"""ComfyUI tells a U-Net by its width, 320; this one is 32 wide, so its shape is said here."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _native(checkpoint: Path) -> Any:
     cpu = torch.device("cpu")
     with torch.inference_mode():
         state = comfy.utils.load_torch_file(str(checkpoint))
-        config = comfy.supported_models.SD15(_SHAPE)
+        config = comfy.supported_models.SD15(SHAPE)
         config.set_inference_dtype(torch.float32, None)
         model = config.get_model(state, "model.diffusion_model.", device=cpu)
         model.load_model_weights(state, "model.diffusion_model.")

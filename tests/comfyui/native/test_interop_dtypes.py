@@ -1,37 +1,13 @@
 """Weights and activations of fewer bits: motions add no error of their own to the model's."""
 
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor
 
-from .adapters import CONFIGS, planned, random_adapter
 from .cases import Case
-from .runs import sample
+from .fewer_bits import errors
 from .wan_models import SmallWan, native_wan
 
 WEIGHTS = [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
-
-
-def distance(got: Tensor, expected: Tensor) -> float:
-    """The root mean square of the difference as a share of the spread."""
-    return ((got - expected).pow(2).mean().sqrt() / expected.std()).item()
-
-
-def errors(case: Case, model: Any) -> tuple[float, float]:
-    """How far a MODEL of fewer bits is from the case's own at one step, without motions and with them."""
-    motions = [
-        planned(random_adapter(case.backbone, CONFIGS[name], k), 0.5, name=name)
-        for k, name in enumerate(("default", "joint"))
-    ]
-
-    def of(one: Any) -> Tensor:
-        # Of one step, whose answer is a sum of noise and what the network says.
-        return sample(one, case.latent, case.positive, steps=torch.tensor([1.0, 0.0]))[:, :, 1:]
-
-    without = distance(of(model), of(case.model))
-    return without, distance(of(case.applied(*motions, model=model)), of(case.applied(*motions)))
 
 
 @pytest.mark.parametrize("dtype", WEIGHTS, ids=str)
