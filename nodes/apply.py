@@ -146,7 +146,7 @@ class MIVAApply(io.ComfyNode):
         host = find_host(model)
         backbone = host.backbone(model)
         _check_stack(mivas, backbone)
-        check_vae(vae, host.channels)
+        check_vae(vae, host.channels, host.stride > 1)
         before = None if previous is None else previous_clip(host, previous)
         clip = NativeClip.of(host, model, (height, width), length, before)
         with collect_warnings() as warned:

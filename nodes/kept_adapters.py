@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FileNow = tuple[Path, tuple[int, int]]
 """A file, and what distinguishes it from the one that stood there before, see `stamp_of`."""
-_MOST = 16
+_MOST = 8
 
 
 class LoadedAdapter(NamedTuple):

@@ -30,9 +30,6 @@ class RunOptions:
             side; either of the two may be None, too, and follows the picture's aspect. Sides are rounded down to even
             numbers.
         frames: length of the clip, or of each of its segments; at full size in place of `Timing.duration`.
-        segments: how often the base makes a clip, from 1. Each goes on from the last frame of the one before it, by a
-            seed that is greater by 1, and together they have segments (F - 1) + 1 frames. At full size there is one,
-            since the motion goes on by itself for as long as `Timing.duration`.
         fit: how a picture of another aspect is fitted: "crop" fills the clip and cuts off what sticks out, "pad" keeps
             the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
@@ -54,6 +51,9 @@ class RunOptions:
         edges: what is done at full size where a camera would look beyond the picture: "inside" cuts the clip so that
             nothing invented shows, "mirror" keeps all of the picture and mirrors it.
         timing: rate, length and pace of a clip at full size.
+        segments: how often the base makes a clip, from 1. Each goes on from the last frame of the one before it, by a
+            seed that is greater by 1, and together they have segments (F - 1) + 1 frames. At full size there is one,
+            since the motion goes on by itself for as long as `Timing.duration`.
 
     Raises:
         MIVAError: one of them is out of range. What depends on the base is checked by `animate`.
@@ -63,7 +63,6 @@ class RunOptions:
     steps: int | None = None
     size: AskedSize = None
     frames: int | None = None
-    segments: int = 1
     fit: Literal["crop", "pad"] = "crop"
     size_in_file: tuple[int, int] | None = None
     noise: NoiseInit | None = None
@@ -75,6 +74,7 @@ class RunOptions:
     render: Render | None = None
     edges: Edges = "inside"
     timing: Timing = field(default_factory=Timing)
+    segments: int = 1
 
     def __post_init__(self) -> None:
         if not is_whole(self.seed) or not 0 <= self.seed < 2**64:

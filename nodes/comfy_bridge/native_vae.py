@@ -6,16 +6,14 @@ from torch import Tensor
 
 from ...miva_core.errors import MIVAError
 
-_ENOUGH = 5
-"""Latent frames from which the last picture is decoded: a frame depends on those before it, the less the farther."""
 
-
-def check_vae(vae: Any, channels: int) -> None:
+def check_vae(vae: Any, channels: int, of_clips: bool) -> None:
     """Check that a VAE is there, and makes latents of the kind that a model takes.
 
     Args:
         vae: what is connected.
         channels: of the model's latents.
+        of_clips: whether its latent frames stand for several frames each.
 
     Raises:
         MIVAError: it does not.
@@ -30,6 +28,12 @@ def check_vae(vae: Any, channels: int) -> None:
         raise MIVAError(
             f"The VAE makes latents of {vae.latent_channels} channels, but this model takes {channels}: connect the "
             "VAE that belongs to the model."
+        )
+    if (vae.latent_dim == 3) != of_clips:
+        made, wanted = ("pictures", "video") if of_clips else ("video", "pictures")
+        raise MIVAError(
+            f"The VAE makes latents of {made}, but this model takes those of {wanted}: connect the VAE that belongs to "
+            "the model."
         )
 
 
@@ -57,5 +61,6 @@ def last_picture(vae: Any, clip: Tensor) -> Tensor:
     Returns:
         (H, W, 3) in [0, 1].
     """
-    frames: Tensor = vae.decode(clip[:, :, -_ENOUGH:])
+    # The whole clip, since a frame depends on all before it: so it is the one that VAE Decode shows.
+    frames: Tensor = vae.decode(clip)
     return frames.flatten(0, -4)[-1].float().clamp(0, 1)

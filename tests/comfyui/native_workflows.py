@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from .browser import Page
@@ -12,7 +13,7 @@ WAN, SD15, LONGER = "8_wan_native", "9_sd15_native", "10_longer_clip_natively"
 SIZE = (64, 96)
 LENGTHS = {WAN: 9, SD15: 6, LONGER: 6}
 """Frames of a clip of each; where there are several, of each clip."""
-PICTURE = "picture.png"
+PICTURE, MASK = "picture.png", "mask.png"
 LORAS = {WAN: "wan_lora.safetensors", SD15: "sd15_lora.safetensors"}
 ON, MUTED, BYPASSED = 0, 2, 4
 """Modes of nodes."""
@@ -22,10 +23,13 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
 
 
-def put_picture(server: Server) -> None:
-    """A picture of the clips' size, so that nothing is scaled."""
+def put_pictures(server: Server) -> None:
+    """A picture of the clips' size, so that nothing is scaled, and a mask of what is in its middle."""
     picture = Image.open(ROOT / "workflows" / "pictures" / "miva_crab.jpg").convert("RGB")
     picture.resize(SIZE[::-1]).save(server.base / "input" / PICTURE)
+    mask = np.zeros(SIZE, np.uint8)
+    mask[16:48, 32:72] = 255
+    Image.fromarray(mask).save(server.base / "input" / MASK)
 
 
 def load(page: Page, name: str) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from tests.unit.single_files import UNET, VAE, motion_module, stable_diffusion
 from tools.workflow_graphs.model_files import CHECKPOINT, MOTION_MODULE, WAN, WAN_VAE
 
-from .native.adapters import SMALL, random_adapter
+from .native.adapters import MASKED, SMALL, random_adapter
 from .native.wan_models import diffusers_wan, random_state
 
 assert real_comfyui.NODES
@@ -34,10 +34,12 @@ def _save(state: dict[str, Tensor], folder: Path, link: dict[str, str]) -> None:
     save_file({name: value.contiguous() for name, value in state.items()}, path)
 
 
-def _save_motion(backbone: Backbone, folder: Path, name: str) -> None:
-    adapter = random_adapter(backbone, SMALL)
+def _save_motions(backbone: Backbone, folder: Path, plain: str, masked: str) -> None:
     (folder / "miva").mkdir(exist_ok=True)
-    adapter.save(folder / "miva" / f"{name}.safetensors", adapter.info(motion=name, frames=16, size=(64, 96), fps=8.0))
+    for name, config in ((plain, SMALL), (masked, MASKED)):
+        adapter = random_adapter(backbone, config)
+        info = adapter.info(motion=name, frames=16, size=(64, 96), fps=8.0)
+        adapter.save(folder / "miva" / f"{name}.safetensors", info)
 
 
 def _save_lora(weights: dict[str, tuple[int, int]], names: tuple[str, str], folder: Path, name: str) -> None:
@@ -68,7 +70,7 @@ def main(folder: Path) -> None:
     state = random_state()
     _save(state, folder, WAN)
     _save(_wan_vae(), folder, WAN_VAE)
-    _save_motion(describe(diffusers_wan(state)), folder, "wan_zoom_in")
+    _save_motions(describe(diffusers_wan(state)), folder, "wan_zoom_in", "wan_masked")
     width = len(state["blocks.0.ffn.0.weight"])
     places = {f"diffusion_model.blocks.{k}.ffn.0": (width, state["blocks.0.ffn.0.weight"].shape[1]) for k in range(3)}
     _save_lora(places, ("lora_A", "lora_B"), folder, "wan_lora")
@@ -77,7 +79,7 @@ def main(folder: Path) -> None:
     # Without a text encoder, which no workflow needs: ComfyUI would make one of full size.
     _save({name: one for name, one in checkpoint.items() if not name.startswith("cond_stage")}, folder, CHECKPOINT)
     _save(motion_module(unet), folder, MOTION_MODULE)
-    _save_motion(describe(unet), folder, "sd15_zoom_in")
+    _save_motions(describe(unet), folder, "sd15_zoom_in", "sd15_masked")
     places = {}
     for name, module in unet.named_modules():
         if name.endswith("ff.net.2") and "motion" not in name:

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from .browser import chromium, open_page
-from .native_workflows import LENGTHS, LONGER, LORAS, SD15, WAN, load, put_picture, switch_lora_on
+from .native_workflows import LENGTHS, LONGER, LORAS, MASK, SD15, SIZE, WAN, load, put_pictures, switch_lora_on
 from .server import Prompt, Server, node
 
 
 @pytest.fixture(scope="module")
 def prompts(server_with_models: Server) -> dict[str, Prompt]:
     """What the frontend sends of each workflow, and of some with their LoRA, with all frames of the clip shown."""
-    put_picture(server_with_models)
+    put_pictures(server_with_models)
     found = {}
     with chromium() as browser:
         page = open_page(browser, server_with_models)
@@ -44,11 +44,11 @@ def changed(prompt: Prompt, kind: str, **inputs: Any) -> Prompt:
     return prompt | {name: prompt[name] | {"inputs": prompt[name]["inputs"] | inputs}}
 
 
-def frames(server: Server, prompt: Prompt) -> np.ndarray:
-    """(F, H, W, 3) int, of what a prompt shows."""
+def frames(server: Server, prompt: Prompt, shown: str = "shown") -> np.ndarray:
+    """(F, H, W, 3) int, of what a node of a prompt shows."""
     run = server.run(prompt)
     assert run.status == "success", run.error.get("exception_message", run.error)
-    files = [server.view(one) for one in run.outputs["shown"]["images"]]
+    files = [server.view(one) for one in run.outputs[shown]["images"]]
     return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]).astype(int)
 
 
@@ -113,6 +113,25 @@ def test_a_lora_is_left_out_until_it_is_switched_on(
     clip, other = (frames(server_with_models, prompt) for prompt in (bypassed, switched_on))
     assert (other[0] == clip[0]).all()
     assert changed_values(other, clip) > 0.1
+
+
+@pytest.mark.parametrize(("name", "miva"), [(WAN, "wan_masked"), (SD15, "sd15_masked")])
+def test_masks_of_a_subject_come_out_of_the_sampler(
+    server_with_models: Server, prompts: dict[str, Prompt], name: str, miva: str
+) -> None:
+    prompt = changed(prompts[name], "MIVAApply", mivas=["bound", 0]) | {
+        "masked": node("MIVALoad", miva_name=f"{miva}.safetensors", weight=1.0, start_percent=0.0, end_percent=1.0),
+        "mask": node("LoadImageMask", image=MASK, channel="red"),
+        "bound": node("MIVABindMask", mivas=["masked", 0], mask=["mask", 0], grow=0, feather=0),
+        "masks": node("MIVAMasks", latent=[find(prompts[name], "KSampler"), 0]),
+        "to picture": node("MaskToImage", mask=["masks", 0]),
+        "masks shown": node("PreviewImage", images=["to picture", 0]),
+    }
+    masks = frames(server_with_models, prompt, "masks shown")
+    assert masks.shape == (LENGTHS[name], *SIZE, 3)
+    middle, edge = masks[0, 24:40, 40:64], masks[0, :8]
+    assert middle.min() > 200 and edge.max() < 50
+    assert (frames(server_with_models, prompt)[0] == frames(server_with_models, prompts[name])[0]).all()
 
 
 @pytest.mark.parametrize("name", [WAN, SD15])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from .browser import Page, chromium, open_page
-from .native_workflows import BYPASSED, LONGER, MUTED, ON, SD15, WAN, load, put_picture
+from .native_workflows import BYPASSED, LONGER, MUTED, ON, SD15, WAN, load, put_pictures
 from .server import Server
 
 STEMS = {WAN: "wan_native", SD15: "sd15_native", LONGER: "longer_clip"}
@@ -13,7 +13,7 @@ STEMS = {WAN: "wan_native", SD15: "sd15_native", LONGER: "longer_clip"}
 
 @pytest.fixture(scope="module")
 def page(server_with_models: Server) -> Iterator[Page]:
-    put_picture(server_with_models)
+    put_pictures(server_with_models)
     with chromium() as browser:
         yield open_page(browser, server_with_models, "litegraph")
 

@@ -15,7 +15,8 @@ from .server import PACK, ROOT, Server
 
 NODES = {
     *("MIVALoadBase", "MIVALoad", "MIVAStack", "MIVABindMask", "MIVASubjectMask", "MIVADCTInitNoise", "MIVASampler"),
-    *("MIVAInfo", "MIVASave", "MIVACameraClips", "MIVADataset", "MIVATrain"),
+    *("MIVAApply", "MIVAMotionModule", "MIVAMasks", "MIVAInfo", "MIVASave", "MIVACameraClips", "MIVADataset"),
+    "MIVATrain",
 }
 
 

@@ -172,10 +172,12 @@ class Vae:
     Args:
         channels: 16 for Wan's, whose latent frames stand for four frames each after the first; 4 for others.
         stored: whether it holds weights, as that of a checkpoint without VAE does not.
+        dimensions: of its latents, where others of so many channels have not as many: 2 or 3.
     """
 
-    def __init__(self, channels: int, stored: bool = True) -> None:
+    def __init__(self, channels: int, stored: bool = True, dimensions: int | None = None) -> None:
         self.latent_channels, self.first_stage_model = channels, object() if stored else None
+        self.latent_dim = dimensions or (3 if channels == 16 else 2)
         self.encoded: list[Tensor] = []
         self.decoded: list[Tensor] = []
 

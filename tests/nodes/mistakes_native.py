@@ -127,6 +127,18 @@ NATIVE = [
         "The VAE makes latents of 4 channels, but this model takes 16: connect the VAE that belongs to the model.",
     ),
     Mistake(
+        "the VAE of Flux, whose latents have as many channels",
+        lambda artist: artist.apply(vae=Vae(16, dimensions=2)),
+        "The VAE makes latents of pictures, but this model takes those of video: connect the VAE that belongs to the "
+        "model.",
+    ),
+    Mistake(
+        "a VAE of video for Stable Diffusion",
+        lambda artist: artist.apply(artist.of_sd15("sway"), model=sd15(), vae=Vae(4, dimensions=3)),
+        "The VAE makes latents of video, but this model takes those of pictures: connect the VAE that belongs to the "
+        "model.",
+    ),
+    Mistake(
         "a text encoder for a VAE",
         lambda artist: artist.apply(vae=SimpleNamespace(encode=None, decode=None)),
         "`vae` was given a SimpleNamespace, which is no VAE: connect Load VAE, or the VAE of Load Checkpoint.",

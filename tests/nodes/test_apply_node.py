@@ -203,7 +203,7 @@ def test_a_clip_of_frames_goes_on_from_its_last_latent(artist: Artist) -> None:
 def test_a_clip_whose_latents_stand_for_several_frames_goes_on_from_its_last_picture(artist: Artist) -> None:
     vae, before = Vae(16), torch.rand(1, 16, 7, 8, 12)
     output = artist.apply(vae=vae, previous={"samples": before})
-    assert torch.equal(vae.decoded[0], before[:, :, -5:])
+    assert torch.equal(vae.decoded[0], before)
     assert torch.allclose(colours(plan(output).picture), before[0, :3, -1].movedim(0, -1), atol=1e-6)
     # The picture that is connected is not looked at.
     again = artist.apply(vae=vae, previous={"samples": before}, image=picture(count=3))

@@ -52,7 +52,7 @@ caches. No prompt is needed, and so no text encoder. Frame 1 of the clip is your
 {as_markdown(WAN)}
 {as_markdown(WAN_VAE)}
 - **wan_zoom_in.safetensors** in **models/miva**, or another motion for Wan 2.1 1.3B. None comes with the pack: train
-it as **6_train_a_zoom_on_sd15** does, with *Wan 2.1 1.3B* in *Load MIVA Base*.
+it with the nodes up to *Save MIVA* of **6_train_a_zoom_on_sd15**, and *Wan 2.1 1.3B* in *Load MIVA Base*.
 
 **Settings.** 832 × 480 pixels and 17 frames, shift 5 in *ModelSamplingSD3* and 8 frames a second are what motions are
 learnt with; other lengths are 4 k + 1 frames. CFG stays at 1, and a prompt is not heard: the motion is all that is

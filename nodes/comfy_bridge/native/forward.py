@@ -18,7 +18,6 @@ _SEEN = 4
 """Channels that tell an image-to-video model which frames of the latents after them it is given."""
 
 
-@torch.compiler.disable(recursive=False)
 def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     """DIFFUSION_MODEL: the picture is clean in the batch, and adapters act for this pass alone."""
     call, net = Call(arguments, named), executor.class_obj
@@ -34,7 +33,6 @@ def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     return torch.cat([_beside_masks(run, run.mask_rows, net, executor, one) for one in call_for_each_clip(call, clips)])
 
 
-@torch.compiler.disable(recursive=False)
 def _beside_masks(run: Run, rows: MaskRows, net: nn.Module, executor: Any, call: Call) -> Tensor:
     """One pass of a clip, which has mask sequences behind it where they are due."""
     # The first of a sampler's conditions is the prompt, the others are what it is compared with.
@@ -58,7 +56,6 @@ def _like_clip(masks: Tensor, clip: Tensor) -> Tensor:
     return torch.cat([masks.to(clip), told], dim=1)
 
 
-@torch.compiler.disable(recursive=False)
 def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool = False) -> Tensor:
     """One pass of clips, or of one clip and its mask sequences."""
     installation = run.installation(net, call.x.device, call.x.dtype)
@@ -67,7 +64,6 @@ def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, mas
     return output
 
 
-@torch.compiler.disable(recursive=False)
 def _changed(
     run: Run, installation: Installation, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool
 ) -> Tensor:

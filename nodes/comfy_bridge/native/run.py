@@ -103,10 +103,14 @@ class Run:
     def move_to(self, sigma: float, percent_to_sigma: PercentToSigma) -> None:
         """Take note of the noise level of the coming forward passes: who acts changes with it.
 
+        All passes at one level, such as those of guidance by other nodes, are guided by the same masks.
+
         Args:
             sigma: of the sampler.
             percent_to_sigma: of the MODEL's schedule.
         """
+        if sigma != self.sigma:
+            self.advance_masks()
         self.sigma = sigma
         now = {
             name: motion.strength if _is_in(motion.span, sigma, percent_to_sigma) else 0.0
@@ -120,8 +124,8 @@ class Run:
         for installation in self._installations.values():
             installation.injection.set_weights(**self._strengths_of_members())
 
-    def guide_by_masks(self) -> None:
-        """Let new masks guide the coming forward passes, once those of a step are over."""
+    def advance_masks(self) -> None:
+        """Let the masks that passes at one level have carried guide those that come, since the former are over."""
         if self.mask_rows is None or self.sigma is None:
             return
         masks = self.mask_rows.advance(self.sigma)

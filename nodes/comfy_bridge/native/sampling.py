@@ -66,8 +66,7 @@ class OuterSample:
         result: Tensor = executor(noise, latent, sampler, sigmas, *rest, **named)
         run.check_heard()
         result = self._finished(result) if ends else result
-        if plan.record is not None and run.mask_rows is not None:
-            plan.record.fill(result, run.mask_rows.subjects(), (plan.frames - 1) * self._host.stride + 1)
+        self._keep_masks(run, result)
         return result
 
     def _check_latent(self, latent: Tensor) -> None:
@@ -89,6 +88,13 @@ class OuterSample:
         drawn = self._host.to_clips(noise, 1)
         first = picture.expand(len(drawn), -1, -1, -1, -1)
         return self._host.to_model(self._plan.noise.structure(first, drawn))
+
+    def _keep_masks(self, run: Run, result: Tensor) -> None:
+        """Put masks that were made beside a clip where a reader finds them."""
+        run.advance_masks()
+        record, frames = self._plan.record, (self._plan.frames - 1) * self._host.stride + 1
+        if record is not None and run.mask_rows is not None and run.mask_rows.masks:
+            record.fill(result, run.mask_rows.subjects(), frames)
 
     def _finished(self, result: Tensor) -> Tensor:
         """With the very picture as frame 1, and its statistics in all frames."""
@@ -147,7 +153,6 @@ def calc_cond_batch(
     run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
     if run.masked or run.hears_text or not differ_in_text_alone(conds, options):
         answers: list[Tensor] = executor(model, conds, x, timestep, options)
-        run.guide_by_masks()
         return answers
     answer = executor(model, [conds[0], None], x, timestep, options)[0]
     return [answer, answer.clone()]

@@ -125,7 +125,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None, heads: int, opti
 
 
 class SelfAttentionSite:
-    """Hooks of one spatial self-attention, in the order in which ComfyUI calls them.
+    """Hooks of one spatial self-attention, in the order in which ComfyUI calls them; between them it keeps tensors.
 
     Args:
         processor: of the adapters.
@@ -152,6 +152,7 @@ class SelfAttentionSite:
                 "that node out."
             )
         self._change = self._processor.change(port, self._x, q, k, k, v)
+        del self._x  # its memory, which the later blocks need
         if self._found is not None and context.guidance is None:
             return self._found(q, k, v, extra)
         return self._processor.attend(port, q, k, v)
@@ -159,11 +160,13 @@ class SelfAttentionSite:
     def add(self, y: Tensor) -> Tensor:
         """With what adapters add behind the output map."""
         self.called = True
-        return y + self._change
+        change = self._change
+        del self._change
+        return y + change
 
 
 class CrossAttentionSite:
-    """Hooks of one attention to the text, in the order in which ComfyUI calls them.
+    """Hooks of one attention to the text, in the order in which ComfyUI calls them; between them it keeps tensors.
 
     Args:
         processor: of the adapters.
@@ -188,8 +191,10 @@ class CrossAttentionSite:
     def mix(self, answer: Tensor) -> Tensor:
         """Adapters' prompts, and the share that they leave to the base's answer."""
         self.called = True
+        port = self._port
+        del self._port
         # Prompts are made from queries; the answer stands for the text.
-        return self._processor(self._port, self._port.query(answer), answer if self._hears_text else None)
+        return self._processor(port, port.query(answer), answer if self._hears_text else None)
 
 
 class TemporalSite:

@@ -133,6 +133,7 @@ class MaskedCase:
 
             def see(step: int, x0: Tensor, x: Tensor, steps: int) -> None:
                 seen.clips.append(self.as_clip(x0.clone()))
+                runs[-1].advance_masks()
                 seen.masks.append(runs[-1].mask_rows.masks)
 
             ended = sample(

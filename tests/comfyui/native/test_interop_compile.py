@@ -53,16 +53,11 @@ def test_blocks_that_are_compiled_give_the_same_clip(wan_case: Case, order: Orde
     assert_same(wan_case, BLOCKS, order, planned(random_adapter(wan_case.backbone), 0.6))
 
 
-TRACED = "torch.compile traces how adapters are prepared, and fails: let it leave out Run.installation"
-
-
-@pytest.mark.xfail(strict=True, reason=TRACED)
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_a_network_that_is_compiled_gives_the_same_clip(wan_case: Case, order: Order) -> None:
     assert_same(wan_case, WHOLE, order, planned(random_adapter(wan_case.backbone), 0.6))
 
 
-@pytest.mark.xfail(strict=True, reason=TRACED)
 def test_masks_are_made_in_a_compiled_network_too(wan_case: Case) -> None:
     masked = wan_case.masked(random_adapter(wan_case.backbone, MASKED))
     assert_same(wan_case, WHOLE, "after", planned(random_adapter(wan_case.backbone), 0.6), masked)

@@ -16,6 +16,7 @@ from comfyui_miva.miva_core import MIVAError
 from comfyui_miva.miva_core.bases.diffusers_port import DiffusersPort
 from comfyui_miva.nodes.comfy_bridge.native.host import find_host
 from torch import Tensor
+from torch.nn import functional
 
 from .adapters import planned, random_adapter
 from .cases import Case
@@ -114,14 +115,29 @@ def test_a_scale_of_motions_is_that_of_keys(
     assert error(seen.output[0], case.expected(seen, 0, {"miva": (adapter, 0.6)})) < CLOSE
 
 
-def test_a_scale_by_place_of_ones_changes_nothing(evolved: dict[str, Any], sd15: SmallSD15) -> None:
-    places = torch.rand(1, 16, 24)
-    case = make_case(evolved, sd15, scale_multival=places.new_ones(places.shape))
+def test_a_scale_by_place_is_that_of_keys_there(
+    evolved: dict[str, Any], sd15: SmallSD15, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_place = 0.5 + torch.rand(1, 8, 12, generator=torch.Generator().manual_seed(0))
+    case = make_case(evolved, sd15, scale_multival=by_place)
     adapter = random_adapter(case.backbone)
     model = case.applied(planned(adapter, 0.6))
     with seeing(model) as seen:
-        sample(model, case.latent, case.positive, steps=1)
-    assert error(seen.output[0], case.expected(seen, 0, {"miva": (adapter, 0.6)})) < CLOSE
+        sample(model, case.latent, case.positive, case.negative, cfg=3.0, steps=1)
+    grids = [(8, 12), (4, 6), (2, 3), (1, 2)]
+    scales = {h * w: functional.interpolate(by_place[None], (h, w), mode="bilinear").flatten() for h, w in grids}
+    temporal = [case.reference.get_submodule(site.path) for site in case.backbone.sites if site.kind == "ta"]
+    own = DiffusersPort.attend
+
+    def attend(port: DiffusersPort, q: Tensor, k: Tensor, v: Tensor, bias: Any = None) -> Tensor:
+        if any(port._attention is one for one in temporal):
+            k = k * scales[len(k)][:, None, None]
+        return own(port, q, k, v, bias)
+
+    output, only = list(chunks(case, seen))[1]
+    assert error(output, case.expected(only, 0, {"miva": (adapter, 0.6)})) > 1e-3
+    monkeypatch.setattr(DiffusersPort, "attend", attend)
+    assert error(output, case.expected(only, 0, {"miva": (adapter, 0.6)})) < CLOSE
 
 
 def test_where_it_switches_motion_off_the_other_parts_act(evolved: dict[str, Any], sd15: SmallSD15) -> None:
