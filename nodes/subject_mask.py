@@ -18,7 +18,8 @@ from .comfy_bridge import comfy_folders
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
 from .messages import collect_warnings, friendly_errors, node_text
-from .sockets import MivaStack, StackSocket, stamp_of
+from .sockets import StackSocket
+from .stacks import MivaStack, stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.subject_mask.detector import Detector
@@ -305,8 +306,7 @@ def _text_prompt(prompt: str, mivas: MivaStack) -> str:
     last = mivas[-1]
     if not last.info.subject:
         raise MIVAError(
-            f"{last.path.stem} does not say what its subject is, and `prompt` is empty: write a noun into it, such as "
-            "horse."
+            f"{last.path.stem} does not name its subject, and `prompt` is empty: write a noun into it, such as horse."
         )
     return last.info.subject
 

@@ -24,8 +24,8 @@ costs in [comfyui.md](comfyui.md)."""
 HEADS = {
     "operations": "## Operations of a step\n\nThe goal for one motion on Wan is 1.07. On Stable Diffusion 1.5 the maps "
     "of a\ntext are asked as layers, since they may hold a LoRA; the pack's own copy merges them with a motion's.",
-    "times": "## Time of a block on a processor\n\nSo few tokens make maps of a text weigh more than a whole clip does, so "
-    "look at\ntime beside operations of the same block. The pack's own copy is the block of diffusers with the same "
+    "times": "## Time of a block on a processor\n\nSo few tokens make maps of a text weigh more than a whole clip does, "
+    "so look at\ntime beside operations of the same block. The pack's own copy is the block of diffusers with the same "
     "motion.",
     "parity": "## Distance from the engine's path by diffusers\n\nOf small random models: the largest difference in "
     "what the\nnetwork answers, as a share of its largest value, over the calls of a run beside a prompt. The goal is "
