@@ -24,7 +24,7 @@ costs in [comfyui.md](comfyui.md)."""
 HEADS = {
     "operations": "## Operations of a step\n\nThe goal for one motion on Wan is 1.07. On Stable Diffusion 1.5 the maps "
     "of a\ntext are asked as layers, since they may hold a LoRA; the pack's own copy merges them with a motion's.",
-    "times": "## Time of a block on a processor\n\nSo few tokens make maps of a text weigh more than a whole clip does, "
+    "times": "## Time of a block on a processor\n\nSo few tokens make maps of a text weigh more than a clip does, "
     "so look at\ntime beside operations of the same block. The pack's own copy is the block of diffusers with the same "
     "motion.",
     "parity": "## Distance from the engine's path by diffusers\n\nOf small random models: the largest difference in "
