@@ -21,30 +21,33 @@ OPENING = """# Motions on ComfyUI's own models
 `python -m benchmarks.native`: Wan 2.1 1.3B and Stable Diffusion 1.5 by ComfyUI's own code with Apply MIVA. What the
 same motions cost on the pack's own copies of these models is in [overhead.md](overhead.md), and what importing the pack
 costs in [comfyui.md](comfyui.md)."""
-HEADS = {
-    "operations": "## Operations of a step\n\nThe goal for one motion on Wan is 1.07. On Stable Diffusion 1.5 the maps "
-    "of a\ntext are asked as layers, since they may hold a LoRA; the pack's own copy merges them with a motion's.",
-    "times": "## Time of a block on a processor\n\nSo few tokens make maps of a text weigh more than a clip does, "
-    "so look at\ntime beside operations of the same block. The pack's own copy is the block of diffusers with the same "
-    "motion.",
-    "parity": "## Distance from the engine's path by diffusers\n\nOf small random models: the largest difference in "
-    "what the\nnetwork answers, as a share of its largest value, over the calls of a run beside a prompt. The goal is "
-    "2e-5.",
-    "dtypes": "## Weights and activations of fewer bits\n\nDistance from the same in float32, rms to spread. Motions "
-    "are to add no error of their own.",
+TITLES = {
+    "operations": "Operations of a step",
+    "times": "Time of a block on a processor",
+    "parity": "Distance from the engine's path by diffusers",
+    "dtypes": "Weights and activations of fewer bits",
+}
+NOTES = {
+    "operations": "The goal for one motion on Wan is 1.07. On Stable Diffusion 1.5 the maps of a text are asked as\n"
+    "layers, since they may hold a LoRA; the pack's own copy merges them with a motion's.",
+    "times": "In so few tokens the maps of a text weigh more than in a whole clip, so look at time beside operations\n"
+    "of the same block. The pack's own copy is the block of diffusers with the same motion.",
+    "parity": "Of small random models: the largest difference in what the network answers, as a share of its largest\n"
+    "value, over the calls of a run beside a prompt. The goal is 2e-5.",
+    "dtypes": "Distance from the same in float32, rms to spread. Motions are to add no error of their own.",
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=HEADS, default=[*HEADS])
+    parser.add_argument("--only", nargs="+", choices=TITLES, default=[*TITLES])
     parser.add_argument("--pairs", type=int, default=8)
     options = parser.parse_args()
     texts = earlier()
     for part in options.only:
-        texts[part] = measured(part, options.pairs)
+        texts[part] = f"{NOTES[part]}\n\n{measured(part, options.pairs)}"
         print(f"{part}\n{texts[part]}\n", flush=True)
-    sections = [f"{HEADS[part]}\n\n{texts[part]}" for part in HEADS if part in texts]
+    sections = [f"## {TITLES[part]}\n\n{texts[part]}" for part in TITLES if part in texts]
     RESULTS.write_text(f"{OPENING}\n\n" + "\n\n".join(sections) + "\n", encoding="utf-8")
 
 
@@ -52,8 +55,8 @@ def earlier() -> dict[str, str]:
     """What was measured before, by part."""
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     found = {}
-    for part, head in HEADS.items():
-        if match := re.search(rf"{re.escape(head)}\n\n(.*?)(?=\n\n## |\Z)", text, re.S):
+    for part, title in TITLES.items():
+        if match := re.search(rf"## {re.escape(title)}\n\n(.*?)(?=\n\n## |\Z)", text, re.S):
             found[part] = match[1].strip()
     return found
 
