@@ -16,8 +16,11 @@ from .run import Installation, Run, run_of
 
 _SEEN = 4
 """Channels that tell an image-to-video model which frames of the latents after them it is given."""
+# Where a network is compiled, what these functions call is compiled, but not they: what they decide would stay.
+_not_compiled = torch.compiler.disable(recursive=False)
 
 
+@_not_compiled
 def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     """DIFFUSION_MODEL: the picture is clean in the batch, and adapters act for this pass alone."""
     call, net = Call(arguments, named), executor.class_obj
@@ -33,6 +36,7 @@ def diffusion_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     return torch.cat([_beside_masks(run, run.mask_rows, net, executor, one) for one in call_for_each_clip(call, clips)])
 
 
+@_not_compiled
 def _beside_masks(run: Run, rows: MaskRows, net: nn.Module, executor: Any, call: Call) -> Tensor:
     """One pass of a clip, which has mask sequences behind it where they are due."""
     # The first of a sampler's conditions is the prompt, the others are what it is compared with.
@@ -56,6 +60,7 @@ def _like_clip(masks: Tensor, clip: Tensor) -> Tensor:
     return torch.cat([masks.to(clip), told], dim=1)
 
 
+@_not_compiled
 def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool = False) -> Tensor:
     """One pass of clips, or of one clip and its mask sequences."""
     installation = run.installation(net, call.x.device, call.x.dtype)
@@ -64,6 +69,7 @@ def _passed(run: Run, net: nn.Module, executor: Any, call: Call, clips: int, mas
     return output
 
 
+@_not_compiled
 def _changed(
     run: Run, installation: Installation, net: nn.Module, executor: Any, call: Call, clips: int, masked: bool
 ) -> Tensor:

@@ -104,7 +104,8 @@ class WanHost:
         part = _clip_tokens(net, call)
         for replacement in acting:
             _set_up(replacement, adapters, call, part)
-        with with_forwards((replacement.module, replacement) for replacement in acting):
+        # Bound methods, since torch.compile would compile each block for an object of its own, in every run anew.
+        with with_forwards((replacement.module, replacement.__call__) for replacement in acting):
             yield call
         if not adapters.proven:
             adapters.judge([replacement.name for replacement in acting if not replacement.called])

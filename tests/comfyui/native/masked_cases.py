@@ -91,7 +91,12 @@ class MaskedCase:
 
     def applied(self, **plan: Any) -> Any:
         """The MODEL with the motions; arguments as of `Case.applied`."""
-        return self.case.applied(*map(self._planned, self.adapters), **plan)
+        return self.case.applied(*self.motions, **plan)
+
+    @property
+    def motions(self) -> list[Any]:
+        """PlannedMotion of all, in the order of depth."""
+        return [self._planned(name) for name in self.adapters]
 
     def _planned(self, name: str) -> Any:
         motion = planned(self.adapters[name], STRENGTHS[name], self._spans[name], name)

@@ -104,13 +104,6 @@ def stopping_at(place: int) -> Iterator[list[int]]:
         sys.settrace(None)
 
 
-def take_out_motion_modules(case: Case) -> None:
-    """What a stop in the midst of putting them in leaves, see the test of that."""
-    if case.name == "sd15":
-        case.model.is_injected = True
-        case.model.eject_model()
-
-
 def test_a_stop_while_motion_modules_are_put_in_leaves_a_model_that_runs(sd15_case: Case) -> None:
     model = sd15_case.applied(*motions_of(sd15_case, "plain"))
     expected = run_of(sd15_case, model, 1)
@@ -142,7 +135,6 @@ def test_a_run_that_is_stopped_anywhere_leaves_nothing(case: Case, kind: str) ->
     for place in range(1, count[0], count[0] // 20):
         with pytest.raises(Stopped), stopping_at(place):
             run_of(case, model, 1)
-        take_out_motion_modules(case)
         assert overridden(case.net) == []
     assert torch.equal(run_of(case, model, 1), with_motions)
     assert torch.equal(run_of(case, case.model, 1), without)

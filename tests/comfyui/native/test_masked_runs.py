@@ -229,6 +229,19 @@ def test_the_latent_of_a_sampler_carries_the_masks_of_its_run(case: Case) -> Non
         masks_of(by_node[0] | {"samples": by_node[0]["samples"] * 1.1})
 
 
+def test_subjects_of_two_applys_in_a_row_are_those_of_one(wan_case: Case) -> None:
+    masked, records = MaskedCase(wan_case), (MaskRecord(), MaskRecord(), MaskRecord())
+    left, plain, right = masked.motions
+    below = wan_case.applied(left, plain, record=records[0])
+    results = [
+        sample(model, wan_case.latent, wan_case.positive, steps=masked.levels)
+        for model in (wan_case.applied(right, model=below, record=records[1]), masked.applied(record=records[2]))
+    ]
+    assert torch.equal(*results)
+    masks = [record.masks(results[0]) for record in records]
+    assert torch.equal(masks[0], masks[2]) and torch.equal(masks[1], masks[2])
+
+
 def in_a_part(model: Any, case: Case, first: int, last: int) -> None:
     """One of several samplers that share the steps."""
     latent = case.latent if first == 0 else torch.randn_like(case.latent)
