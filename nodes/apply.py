@@ -13,8 +13,9 @@ from ..miva_core.media.pictures import format_size
 from .comfy_bridge.native_vae import check_vae
 from .messages import collect_warnings, friendly_errors, node_text
 from .native_clip import NativeClip, previous_clip
-from .sockets import MivaStack, StackSocket
+from .sockets import StackSocket
 from .stack_checks import check_base, check_masks
+from .stacks import MivaStack
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -34,7 +35,15 @@ class MIVAApply(io.ComfyNode):
             description="Puts motions into one of ComfyUI's own models: Wan, or Stable Diffusion 1.5 with Load Motion "
             "Module. What comes out is for KSampler, KSampler Advanced or SamplerCustomAdvanced; the clip begins with "
             "the picture. LoRAs may stand before or after this node.",
-            search_aliases=["miva", "motion", "image to video", "i2v", "wan motion", "animatediff", "apply motion"],
+            search_aliases=[
+                "miva",
+                "motion",
+                "image to video",
+                "i2v",
+                "wan motion",
+                "animatediff motion",
+                "apply motion",
+            ],
             inputs=[
                 io.Model.Input(
                     "model",

@@ -15,7 +15,8 @@ from ..miva_core.storage.files import FileTakenError, create_folder
 from .comfy_bridge import comfy_folders
 from .file_names import fill_in, is_reserved, is_too_long
 from .messages import friendly_errors, node_text
-from .sockets import MivaStack, StackedMiva, StackSocket, stamp_of
+from .sockets import StackSocket
+from .stacks import MivaStack, StackedMiva, stamp_of
 
 _MOST_NAMES = 10_000
 

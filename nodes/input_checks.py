@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
-from .sockets import Dataset, MivaModel, StackedMiva
+from .sockets import Dataset, MivaModel
+from .stacks import StackedMiva
 
 _CLASSES = {
     "MIVA_MODEL": MivaModel,

@@ -13,7 +13,8 @@ from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .comfy_bridge import comfy_folders
 from .messages import collect_warnings, friendly_errors
-from .sockets import MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
+from .sockets import MivaModel, ModelSocket, StackSocket
+from .stacks import MivaStack, StackedMiva, stamp_of
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"

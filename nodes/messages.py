@@ -82,6 +82,19 @@ def node_text(text: str) -> ui.PreviewText:
 
 
 @contextmanager
+def suggest_another(widget: str) -> Iterator[None]:
+    """Add to errors of a file in which widget to choose another one.
+
+    Args:
+        widget: that named the file.
+    """
+    try:
+        yield
+    except MIVAError as error:
+        raise MIVAError(f"{error} Mend that, or choose another `{widget}`.") from error
+
+
+@contextmanager
 def collect_warnings() -> Iterator[list[str]]:
     """Collect the engine's warnings while the block runs, to be shown on the node; others pass.
 

@@ -8,7 +8,7 @@ from comfy_api.v0_0_2 import io
 
 from .loading import find_file, menu, stamp_in
 from .messages import friendly_errors
-from .sockets import stamp_of
+from .stacks import stamp_of
 
 _FOLDER = "animatediff_models"
 
@@ -24,7 +24,7 @@ class MIVAMotionModule(io.ComfyNode):
             category="MIVA",
             description="Puts an AnimateDiff motion module into Stable Diffusion 1.5, so that it makes clips; for "
             "Apply MIVA. No other pack is needed for that.",
-            search_aliases=["animatediff", "motion model", "animatediff loader", "mm_sd", "sd 1.5 video"],
+            search_aliases=["motion model", "animatediff loader", "mm_sd", "sd 1.5 video"],
             inputs=[
                 io.Model.Input("model", tooltip="Stable Diffusion 1.5, from Load Checkpoint, also with LoRAs."),
                 io.Combo.Input(

@@ -22,7 +22,7 @@ from .native_clip import NativeClip
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
-    from .sockets import MivaStack
+    from .stacks import MivaStack
 
 Fit = Literal["crop", "pad"]
 _ADAPTERS = KeptAdapters()

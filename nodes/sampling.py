@@ -18,8 +18,9 @@ from .masks import pictures_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .noise import OPTIONS
 from .run_progress import RunProgress
-from .sockets import MivaModel, MivaStack, ModelSocket, StackSocket
+from .sockets import MivaModel, ModelSocket, StackSocket
 from .stack_checks import check_masks
+from .stacks import MivaStack
 
 if TYPE_CHECKING:
     from ..miva_core.animation.clip import Clip

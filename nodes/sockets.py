@@ -6,91 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import io
-from torch import Tensor
 
-from ..miva_core.errors import MIVAError
 from . import comfy_bridge
-from .kept_adapters import FileNow, KeptAdapters, LoadedAdapter
+from .kept_adapters import KeptAdapters, LoadedAdapter
 from .stack_checks import check_base
+from .stacks import MivaStack, stamp_of
 
 if TYPE_CHECKING:
-    from ..miva_core.adapters.adapter import MIVAAdapter
-    from ..miva_core.adapters.info import AdapterInfo
-    from ..miva_core.animation.motion import Motion
     from ..miva_core.bases.base import Base
     from ..miva_core.clips.training_clip import TrainingClip
 
 ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
 DatasetSocket = io.Custom("MIVA_DATASET")
-
-
-@dataclass(frozen=True)
-class StackedMiva:
-    """A motion whose adapter is not loaded yet: nothing of its file but the header is read.
-
-    Attributes:
-        path: the file.
-        stamp: its time of change in nanoseconds and its size, see `stamp_of`.
-        info: its header.
-        strength: how strongly it acts.
-        span: shares of the run's steps in which it acts, see `Injection.set_spans`.
-        mask: (N, H, W) in [0, 1], where its subject is in each of N pictures, or in all where N is 1; for masked
-            adapters alone.
-    """
-
-    path: Path
-    stamp: tuple[int, int]
-    info: "AdapterInfo"
-    strength: float = 1.0
-    span: tuple[float, float] = (0.0, 1.0)
-    mask: Tensor | None = field(default=None, compare=False)
-
-    @property
-    def file_now(self) -> FileNow:
-        """The file as it is now.
-
-        Raises:
-            MIVAError: it is gone.
-        """
-        return self.path, stamp_of(self.path)
-
-    def motion(self, adapter: "MIVAAdapter", picture: int) -> "Motion":
-        """Make the motion of a run, under the name of its file.
-
-        Args:
-            adapter: that of the file.
-            picture: which of a batch it is to move, from 0.
-        """
-        from ..miva_core.animation.motion import Motion
-
-        mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        return Motion(adapter, self.strength, mask, self.path.stem, self.span)
-
-
-MivaStack = tuple[StackedMiva, ...]
-"""MIVA_STACK: in the order of depth, the last one on top."""
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Read what distinguishes a file from the one that stood there before.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its time of change in nanoseconds, and its size.
-
-    Raises:
-        MIVAError: it is gone.
-    """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise MIVAError(
-            f"The file {path.name} is gone from {path.parent}: put it back, or choose another one."
-        ) from error
-    return found.st_mtime_ns, found.st_size
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from ..miva_core.errors import MIVAError
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
-    from .sockets import MivaStack
+    from .stacks import MivaStack
 
 
 def check_base(mivas: "MivaStack", backbone: "Backbone", advice: str) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 from ..miva_core.errors import MIVAError
 from .masks import check_left, drawn_masks, edge_inputs
 from .messages import friendly_errors
-from .sockets import MivaStack, StackSocket
+from .sockets import StackSocket
+from .stacks import MivaStack
 
 _MOST = 8
 

@@ -1,7 +1,6 @@
 """Masks of subjects: found by words, pointed at, or drawn."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,9 @@ from . import comfy_bridge
 from .comfy_bridge import comfy_folders
 from .loading import find_file, stamp_in
 from .masks import check_left, drawn_mask, edge_inputs
-from .messages import collect_warnings, friendly_errors, node_text
-from .sockets import MivaStack, StackSocket, stamp_of
+from .messages import collect_warnings, friendly_errors, node_text, suggest_another
+from .sockets import StackSocket
+from .stacks import MivaStack, stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.subject_mask.detector import Detector
@@ -321,21 +321,12 @@ def _segmenter(name: str, follow: bool) -> tuple["Segmenter", Any]:
     return _loaded_segmenter(path, stamp_of(path), follow)
 
 
-@contextmanager
-def _suggest_another(widget: str) -> Iterator[None]:
-    """Add to errors of a file in which widget to choose another one."""
-    try:
-        yield
-    except MIVAError as error:
-        raise MIVAError(f"{error} Mend that, or choose another `{widget}`.") from error
-
-
 # The last model of each kind stays in memory, so that other words or another picture load nothing.
 @lru_cache(maxsize=1)
 def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", Any]:
     from ..miva_core.subject_mask.model_files import load_detector
 
-    with torch.inference_mode(False), _suggest_another("detector"):
+    with torch.inference_mode(False), suggest_another("detector"):
         detector = load_detector(path)
     return detector, comfy_bridge.make_patcher(detector.model)
 
@@ -344,7 +335,7 @@ def _loaded_detector(path: Path, stamp: tuple[int, int]) -> tuple["Detector", An
 def _loaded_segmenter(path: Path, stamp: tuple[int, int], follow: bool) -> tuple["Segmenter", Any]:
     from ..miva_core.subject_mask.model_files import load_segmenter
 
-    with torch.inference_mode(False), _suggest_another("segmenter"):
+    with torch.inference_mode(False), suggest_another("segmenter"):
         segmenter = load_segmenter(path)
         network = segmenter.with_tracker() if follow else segmenter.model
     return segmenter, comfy_bridge.make_patcher(network)

@@ -17,7 +17,8 @@ from ..miva_core.training.recipes import expected_of, recipe
 from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
-from .sockets import Dataset, DatasetSocket, MivaModel, MivaStack, ModelSocket, StackedMiva, StackSocket, stamp_of
+from .sockets import Dataset, DatasetSocket, MivaModel, ModelSocket, StackSocket
+from .stacks import MivaStack, StackedMiva, stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.training.training_set import TrainingSet

@@ -16,7 +16,8 @@ from . import comfy_bridge
 from .comfy_bridge import comfy_folders
 from .masks import frames_of, split_opacity
 from .messages import collect_warnings, friendly_errors, node_text
-from .sockets import Dataset, DatasetSocket, ModelSocket, stamp_of
+from .sockets import Dataset, DatasetSocket, ModelSocket
+from .stacks import stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base

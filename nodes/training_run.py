@@ -30,7 +30,8 @@ from ..miva_core.training.validation import Validation, try_on, validation_sheet
 from . import comfy_bridge
 from .comfy_bridge import comfy_folders
 from .file_names import is_reserved
-from .sockets import MivaModel, MivaStack, StackedMiva
+from .sockets import MivaModel
+from .stacks import MivaStack, StackedMiva
 
 _PRECISION: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 """What a base computes in, by what it was loaded in."""
