@@ -148,7 +148,7 @@ class MIVAApply(io.ComfyNode):
         from .comfy_bridge.native.apply import apply_plan
         from .comfy_bridge.native.host import find_host
         from .comfy_bridge.native.mask_record import MASKS
-        from .comfy_bridge.native.plan import KEY
+        from .comfy_bridge.native.plan import KEY, NO_PROMPT
         from .native_notes import prompt_note, weight_notes
         from .native_plan import FirstFrame, plan_run
 
@@ -170,7 +170,7 @@ class MIVAApply(io.ComfyNode):
             prompt_note(whole.motions, bool(positive or negative)),
             f"{clip.length} frames of {format_size(clip.size)}.",
         ]
-        silence = [[torch.zeros(1, *host.text), {}]]
+        silence = [[torch.zeros(1, *host.text), {NO_PROMPT: True}]]
         return io.NodeOutput(
             changed,
             positive or silence,

@@ -25,6 +25,8 @@ class Host(Protocol):
         scale: pixels for each place of the latents, along one side.
         channels: of the latents.
         text: words and channels of the zeros that stand for no prompt.
+        drops_text: whether the share of the text is dropped where there is no prompt, as in training, rather than given
+            to zeros.
         prepends: whether a window without frame 1 may get the picture in front of it, as one more frame.
     """
 
@@ -36,6 +38,7 @@ class Host(Protocol):
     scale: int
     channels: int
     text: tuple[int, int]
+    drops_text: bool
     prepends: bool
 
     def owns(self, net: nn.Module) -> bool:

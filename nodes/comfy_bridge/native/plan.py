@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KEY = "miva"
 """Of wrappers, additional models and attachments of a MODEL, and of the run in `transformer_options`."""
+NO_PROMPT = "miva_no_prompt"
+"""Key of conditioning that stands for no prompt."""
 STRUCTURED = "miva_structured"
 """Attribute of a tensor of noise that holds the low band of a picture already."""
 

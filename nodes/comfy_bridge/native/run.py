@@ -51,12 +51,14 @@ class Run:
 
     Attributes:
         sigma: noise level of the present call of the model; None before the first.
+        prompted: whether there is a text to be heard.
         mask_rows: the masks of subjects that are denoised beside the clip; None where no motion has a mask.
     """
 
     def __init__(self, plan: Plan, host: Host, backbone: Backbone, picture: Tensor) -> None:
         self.plan, self.host, self.picture = plan, host, picture
         self.sigma: float | None = None
+        self.prompted = True
         self.mask_rows: MaskRows | None = None
         self._backbone = backbone
         names = unique_names([motion.name for motion in plan.motions])
@@ -100,8 +102,8 @@ class Run:
         return self._guiding is not None
 
     @property
-    def hears_text(self) -> bool:
-        """Whether a text has any effect in the coming forward passes."""
+    def leaves_text(self) -> bool:
+        """Whether motions leave a share to the text in the coming forward passes."""
         total = sum(Strength.of(strength).prompt for strength in self._strengths.values())
         return self.guided or abs(1 - total) > _UNHEARD
 
@@ -159,7 +161,7 @@ class Run:
             self._installations[net] = self._installed(members, device, dtype, net in self._passed)
         installation = self._installations[net]
         installation.installer.acting = self._acting()
-        installation.installer.hears_text = self.hears_text
+        installation.installer.hears_text = self.leaves_text and self.prompted
         return installation
 
     @torch.compiler.disable

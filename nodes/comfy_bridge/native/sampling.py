@@ -14,7 +14,7 @@ from ....miva_core.errors import MIVAError
 from .host_protocol import Host
 from .mask_limits import check_masked_run
 from .mask_rows import mask_rows
-from .plan import KEY, STRUCTURED, Plan
+from .plan import KEY, NO_PROMPT, STRUCTURED, Plan
 from .run import Run, run_of
 from .unheard_text import differ_in_text_alone
 
@@ -49,6 +49,7 @@ class OuterSample:
         _check_areas(guider.conds)
         picture = guider.model_patcher.get_model_object("latent_format").process_in(plan.picture)
         run = Run(plan, self._host, self._backbone, picture)
+        run.prompted = not self._host.drops_text or _is_prompted(guider.conds)
         # Before the call, since some samplers write into the levels that they are given.
         begins = _begins(guider.model_patcher, noise, latent, float(sigmas[0]))
         ends = float(sigmas[-1]) == 0
@@ -108,6 +109,10 @@ def _in_words(size: tuple[int, ...]) -> str:
     return f"{width}×{height} with {frames} frames and {channels} channels"
 
 
+def _is_prompted(conds: dict[str, list[dict[str, Any]]]) -> bool:
+    return any(NO_PROMPT not in cond for one in conds.values() for cond in one)
+
+
 def _check_areas(conds: dict[str, list[dict[str, Any]]]) -> None:
     if any("area" in cond or cond.get("set_area_to_bounds") for one in conds.values() for cond in one):
         raise MIVAError(
@@ -151,7 +156,7 @@ def calc_cond_batch(
     run = run_of(options["transformer_options"])
     # The one value of a step that is read back from the device.
     run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
-    if run.masked or run.hears_text or not differ_in_text_alone(conds, options):
+    if run.masked or run.leaves_text or not differ_in_text_alone(conds, options):
         answers: list[Tensor] = executor(model, conds, x, timestep, options)
         return answers
     answer = executor(model, [conds[0], None], x, timestep, options)[0]

@@ -51,6 +51,7 @@ class UNetHost:
     scale = 8
     channels = 4
     text = (77, 768)
+    drops_text = True
     prepends = False
 
     def owns(self, net: nn.Module) -> bool:

@@ -38,8 +38,10 @@ class SpatialPatches:
                 self._self_attention[place] = SelfAttentionSite(cast(SelfAttention, processor), found)
             elif site.kind == "ca" and Part.PROMPT in adapters.acting:
                 place = spatial_place(site.id)
-                found, hears_text = self._found("attn2", place), adapters.hears_text
-                self._cross_attention[place] = CrossAttentionSite(cast(CrossAttention, processor), found, hears_text)
+                found = self._found("attn2", place)
+                # What another node answers, as of a picture, is heard without a text as well.
+                hears_answer = adapters.hears_text or found is not None
+                self._cross_attention[place] = CrossAttentionSite(cast(CrossAttention, processor), found, hears_answer)
 
     def in_options(self) -> dict[str, Any]:
         """A copy of the options, with these patches among the others."""

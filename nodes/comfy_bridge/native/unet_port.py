@@ -171,14 +171,14 @@ class CrossAttentionSite:
     Args:
         processor: of the adapters.
         found: another node's replacement of this attention, such as an IP-Adapter's, which gets the text's share.
-        hears_text: whether the text has a share.
+        hears_answer: whether what is answered has a share.
 
     Attributes:
         called: whether the adapters were heard.
     """
 
-    def __init__(self, processor: CrossAttention, found: Replacement | None, hears_text: bool) -> None:
-        self._processor, self._found, self._hears_text = processor, found, hears_text
+    def __init__(self, processor: CrossAttention, found: Replacement | None, hears_answer: bool) -> None:
+        self._processor, self._found, self._hears_answer = processor, found, hears_answer
         self.called = False
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, extra: Extra) -> Tensor:
@@ -186,7 +186,7 @@ class CrossAttentionSite:
         self._port = SpatialPort(q, k, v, extra)
         if self._found is not None:
             return self._found(q, k, v, extra)
-        return _attend(q, k, v, None, extra["n_heads"], extra) if self._hears_text else torch.zeros_like(q)
+        return _attend(q, k, v, None, extra["n_heads"], extra) if self._hears_answer else torch.zeros_like(q)
 
     def mix(self, answer: Tensor) -> Tensor:
         """Adapters' prompts, and the share that they leave to the base's answer."""
@@ -194,7 +194,7 @@ class CrossAttentionSite:
         port = self._port
         del self._port
         # Prompts are made from queries; the answer stands for the text.
-        return self._processor(port, port.query(answer), answer if self._hears_text else None)
+        return self._processor(port, port.query(answer), answer if self._hears_answer else None)
 
 
 class TemporalSite:

@@ -39,6 +39,7 @@ class WanHost:
     scale = 8
     channels = 16
     text = (1, 4096)
+    drops_text = False
     prepends = True
 
     def owns(self, net: nn.Module) -> bool:

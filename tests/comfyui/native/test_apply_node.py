@@ -126,7 +126,7 @@ def test_without_a_prompt_there_is_silence(
     ):
         for conditioning in applied(model, vae, motion(saved(backbone, "silent")))[1:3]:
             ((tensor, extra),) = conditioning
-            assert tensor.shape == shape and not tensor.any() and extra == {}
+            assert tensor.shape == shape and not tensor.any() and extra == {"miva_no_prompt": True}
 
 
 def test_a_prompt_is_handed_on_and_heard_for_what_the_weights_leave(wan: SmallWan, wan_vae: Any) -> None:

@@ -39,18 +39,17 @@ def compiled(keys: list[str]) -> Any:
 
 
 def assert_same(case: Case, keys: list[str], order: Order, *motions: Any) -> None:
-    expected = sample(case.applied(*motions), case.latent, case.positive, steps=3)
+    expected = sample(case.applied(*motions), case.latent, case.positive, steps=2)
     model = case.beside(compiled(keys), order, *motions)
-    assert torch.equal(sample(model, case.latent, case.positive, steps=3), expected)
+    assert torch.equal(sample(model, case.latent, case.positive, steps=2), expected)
     traced = counters["stats"]["unique_graphs"]
     assert traced > 0
-    assert torch.equal(sample(model, case.latent, case.positive, steps=3), expected)
+    assert torch.equal(sample(model, case.latent, case.positive, steps=2), expected)
     assert counters["stats"]["unique_graphs"] == traced
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_blocks_that_are_compiled_give_the_same_clip(wan_case: Case, order: Order) -> None:
-    assert_same(wan_case, BLOCKS, order, planned(random_adapter(wan_case.backbone), 0.6))
+def test_blocks_that_are_compiled_give_the_same_clip(wan_case: Case) -> None:
+    assert_same(wan_case, BLOCKS, "after", planned(random_adapter(wan_case.backbone), 0.6))
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

@@ -54,16 +54,16 @@ def wan_files(folder: Path) -> Files:
 def sd15_files(sd15: SmallSD15) -> Files:
     folder = Path(MODELS) / "animatediff_models"
     folder.mkdir(exist_ok=True)
-    (folder / "trained.safetensors").symlink_to(sd15.motion("v3"))
+    if not (folder / "trained.safetensors").exists():
+        (folder / "trained.safetensors").symlink_to(sd15.motion("v3"))
     model = NODES["MIVAMotionModule"].execute(model=sd15.model, motion_module="trained.safetensors")[0]
     table = model.get_model_object("model_sampling").sigmas
     levels = torch.cat([table[[999, 749, 499, 249]], torch.zeros(1)])
     return Files(sd15.base("v3"), model, sd15.vae, 4, levels, as_rows)
 
 
-@pytest.fixture(params=["wan", "sd15"])
-def files(request: pytest.FixtureRequest, tmp_path: Path, sd15: SmallSD15) -> Files:
-    made = wan_files(tmp_path) if request.param == "wan" else sd15_files(sd15)
+def files_of(name: str, folder: Path, sd15: SmallSD15) -> Files:
+    made = wan_files(folder) if name == "wan" else sd15_files(sd15)
     return replace(made, base=replace(made.base, size=SIZE, frames=made.frames))
 
 
@@ -82,14 +82,34 @@ def trained(files: Files) -> Path:
     """The file of a motion that was trained for a few steps, in the folder where Load MIVA finds it."""
     path = Path(MODELS) / "miva" / f"slide_{files.base.name}.safetensors"
     chosen = replace(recipe(files.base.name, "quick"), config=SMALL, steps=4, lr=1e-2, batch=1, checkpointing=False)
+    if path.exists():
+        return path
     with torch.inference_mode(False), torch.enable_grad():
         training_set = TrainingSet("slide right", [sliding(files.frames)])
         train_and_save(files.base, training_set, chosen, path, options=TrainOptions(validate_every=9))
     return path
 
 
-def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_files(files: Files) -> None:
-    path, picture, weight = trained(files), torch.rand(1, *SIZE, 3), 0.7
+EMPTY = torch.zeros(1, 77, 768)
+"""A prompt of zeros, which is heard; without a prompt none is."""
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "text"),
+    [
+        ("wan", 0.7, None),
+        ("sd15", 1.0, None),
+        ("sd15", 0.7, EMPTY),
+        ("sd15", 0.7, None),
+    ],
+    ids=["wan", "sd15", "sd15 beside a text of zeros", "sd15 beside no text"],
+)
+def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_files(
+    name: str, weight: float, text: Tensor | None, tmp_path: Path, sd15: SmallSD15
+) -> None:
+    files = files_of(name, tmp_path, sd15)
+    path, picture = trained(files), torch.rand(1, *SIZE, 3)
+    base = files.base if text is None else replace(files.base, text=text)
     channels, frames = files.base.encode(picture[0]).shape[1], (files.frames - 1) // files.base.stride + 1
     start = torch.randn(1, channels, frames, SIZE[0] // 8, SIZE[1] // 8)
     adapter = MIVAAdapter.load(path, files.base.backbone)
@@ -100,7 +120,7 @@ def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_fil
         """(F, H, W, 3); beside it `latents[-1]`, in the scale of the model, before AdaIN."""
         options = RunOptions(start=start, sigmas=files.levels, adain=adain)
         motions = [Motion(adapter, strength)]
-        return animate(files.base, picture[0], motions, options, lambda now: latents.append(now.latents)).frames
+        return animate(base, picture[0], motions, options, lambda now: latents.append(now.latents)).frames
 
     stack = NODES["MIVALoad"].execute(miva_name=path.name, weight=weight, start_percent=0.0, end_percent=1.0)[0]
     for adain in (False, True):
@@ -108,6 +128,7 @@ def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_fil
             **{"model": files.model, "vae": files.vae, "image": picture, "mivas": stack},
             **{"height": SIZE[0], "width": SIZE[1], "length": files.frames, "fit": "crop"},
             **{"dct_init": False, "adain": adain},
+            **({} if text is None else {"positive": [[text, {}]], "negative": [[text, {}]]}),
         )
         model, positive, negative, latent = (applied[k] for k in range(4))
         noise = files.to_native(start)
@@ -118,4 +139,4 @@ def test_a_motion_trained_on_files_makes_the_same_clip_in_the_model_of_these_fil
             assert error(model.model.process_latent_in(result), files.to_native(latents[-1])) < 2e-5
             # What was learnt is far larger than what is allowed to differ.
             clip_of_engine(0.5, adain)
-            assert error(latents[-1], latents[-1 - STEPS]) > 1e-2
+            assert error(latents[-1], latents[-1 - STEPS]) > 1e-3
