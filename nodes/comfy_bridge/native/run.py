@@ -199,17 +199,22 @@ class Run:
         return installation
 
     def _members(self) -> dict[str, PlannedMotion]:
-        """Motions that act now. Where masks guide it is all of them: a subject keeps its region while it rests."""
+        """Motions that act now.
+
+        Where masks guide it is all of them: a subject keeps its region while it rests. So it is where there is no
+        prompt: a motion that rests still stands in the place of the text.
+        """
         return {
             name: motion
             for name, motion in self._motions.items()
-            if self.masked or Strength.of(self._strengths[name]).acts
+            if self.masked or not self.prompted or Strength.of(self._strengths[name]).acts
         }
 
     def _acting(self) -> frozenset[Part]:
         """The parts that act now; where masks guide, guidance may act in the place of each."""
         strengths = [Strength.of(strength).by_part() for strength in self._strengths.values()]
-        return frozenset(part for part in Part if self.masked or any(by_part[part] for by_part in strengths))
+        acting = frozenset(part for part in Part if self.masked or any(by_part[part] for by_part in strengths))
+        return acting if self.prompted else acting | {Part.PROMPT}
 
     def _strengths_of_members(self) -> dict[str, float | Strength]:
         return {name: self._strengths[name] for name in self._members()}

@@ -16,6 +16,7 @@ from comfyui_miva.miva_core.diffusion.loop import sample as engine_sample
 from comfyui_miva.miva_core.diffusion.schedulers import prepare_scheduler
 from comfyui_miva.nodes.comfy_bridge.native.host import find_host
 from comfyui_miva.nodes.comfy_bridge.native.motion_module import apply_motion_module, load_motion_module
+from comfyui_miva.nodes.comfy_bridge.native.plan import NO_PROMPT
 from torch import Tensor
 
 from .adapters import SMALL, planned, random_adapter
@@ -171,3 +172,20 @@ def test_a_timestep_between_two_is_told_as_it_is(case: Case) -> None:
         sample(model, case.latent, case.positive, steps=1)
     assert seen.timestep[0][0] == pytest.approx(998.63)
     assert error(seen.output[0], engine(case, seen.x[0], seen.timestep[0], seen.context[0], acting)) < CLOSE
+
+
+@pytest.mark.parametrize("strength", [0.6, Strength(0.6, 0.0, 0.6)])
+def test_without_a_prompt_no_text_is_heard_even_where_no_motion_acts(
+    sd15_case: Case, strength: float | Strength
+) -> None:
+    """Before its span begins, and by the engine's model that has no text."""
+    case = sd15_case
+    adapter, nothing = random_adapter(case.backbone), [[torch.zeros(1, 77, 768), {NO_PROMPT: True}]]
+    model = case.applied(planned(adapter, strength, (0.5, 1.0)))
+    with seeing(model) as seen:
+        sample(model, case.latent, nothing, steps=2)
+    for x, time, output, weight in zip(seen.x, seen.timestep, seen.output, (0.0, strength), strict=True):
+        with inject(case.reference, motion=adapter) as injection:
+            injection.set_weights(motion=weight)
+            answer = ModelPredictor(case.reference, None).predict(x.transpose(0, 1)[None], time[:1], 0).output
+        assert error(output, answer[0].transpose(0, 1)) < 2e-5
