@@ -136,15 +136,17 @@ def frozen(stack: Any, dtype: torch.dtype, device: torch.device) -> Any:
     return type(stack)(*(frozen(getattr(stack, field.name), dtype, device) for field in fields(stack)))
 
 
-def _stack(parameters: Iterable[Tensor]) -> Tensor:
-    return torch.stack(tuple(parameters))
+def _stack(parameters: Iterable[Tensor], dim: int = 0) -> Tensor:
+    first, *others = parameters
+    # Where memory is short, a program that manages it may have left some of them elsewhere.
+    return torch.stack([first, *(other.to(first.device) for other in others)], dim)
 
 
 def _side_by_side(parameters: Iterable[Tensor]) -> Tensor:
-    return torch.stack(tuple(parameters), dim=1).movedim(1, 0)
+    return _stack(parameters, dim=1).movedim(1, 0)
 
 
 def _optional(parameters: Iterable[Tensor | None]) -> Tensor | None:
     """A parameter that all of the adapters have, or none, since their config is the same."""
     present = [parameter for parameter in parameters if parameter is not None]
-    return torch.stack(present) if present else None
+    return _stack(present) if present else None

@@ -51,6 +51,7 @@ def apply_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     run = run_of(call.options)
     host, clips, window = run.host, len(call.options["cond_or_uncond"]), run.host.window(call.options)
     frames = host.to_clips(call.x, clips).shape[2]
+    _check_frames(frames, run.plan.frames, window)
     if 0 in clean_places(window, frames):
         return _answered(run, executor, call, clips, window)
     if not host.prepends or _has_frames_beside(call):
@@ -61,6 +62,15 @@ def apply_model(executor: Any, *arguments: Any, **named: Any) -> Tensor:
     parts = host.to_clips(call.x, clips)
     longer = host.to_model(torch.cat([run.picture.to(parts).expand(len(parts), -1, -1, -1, -1), parts], dim=2))
     return host.to_model(host.to_clips(_answered(run, executor, call.with_x(longer), clips, window), clips)[:, :, 1:])
+
+
+def _check_frames(frames: int, of_clip: int, window: Sequence[int] | None) -> None:
+    """Where the picture is could not be told in a part of the clip that nothing is known of."""
+    if frames not in ((of_clip,) if window is None else (len(window), len(window) + 1)):
+        raise MIVAError(
+            f"Another node has cut {frames} frames out of the {of_clip} of the clip, where motions do not find the "
+            "picture: take that node out, or use Context Windows (Manual)."
+        )
 
 
 def _has_frames_beside(call: Call) -> bool:

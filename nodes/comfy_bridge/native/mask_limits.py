@@ -8,11 +8,11 @@ from typing import Any
 from ....miva_core.errors import MIVAError
 
 
-def check_masked_run(begins: bool, model_options: Mapping[str, Any], clips: int, frames: int) -> None:
+def check_masked_run(whole: bool, model_options: Mapping[str, Any], clips: int, frames: int) -> None:
     """Check that masks can be made in a sampling call.
 
     Args:
-        begins: whether it begins with noise alone.
+        whole: whether it begins with noise alone and ends without any.
         model_options: of the call.
         clips: that it makes at once.
         frames: latent frames of each.
@@ -20,7 +20,7 @@ def check_masked_run(begins: bool, model_options: Mapping[str, Any], clips: int,
     Raises:
         MIVAError: they cannot.
     """
-    if not begins:
+    if not whole:
         raise MIVAError(
             "Masked motions need one sampler for all steps, from the empty `latent` of Apply MIVA and full noise on: "
             "set `denoise` to 1, and do not divide the steps between two samplers."

@@ -58,8 +58,8 @@ class MaskRows:
         return self._noise.timestep(self.latents.new_full((len(self),), self._levels[0]))
 
     def hear(self, output: Tensor) -> None:
-        """Take what the network returned for them, (m, C, F, h, w), until `advance`."""
-        self._output = output.float()
+        """Take what the network returned for them, (m, C, F, h, w) on any device, until `advance`."""
+        self._output = output.to(self.latents)
 
     def advance(self, sigma: float) -> dict[str, Tensor] | None:
         """Read the masks off what was heard, once all forward passes of a clip's step are over.

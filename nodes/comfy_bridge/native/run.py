@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ class Installation:
     injection: Injection
     installer: NativeInstaller
 
+    def guide(self, masks: Mapping[str, Tensor]) -> None:
+        """See `Injection.set_masks`; the masks may be on another device."""
+        self.injection.set_masks({name: mask.to(self.installer.device) for name, mask in masks.items()})
+
 
 class Run:
     """State of one sampling call. It lives in the options of that call, and nothing of it outlives them.
@@ -62,6 +66,7 @@ class Run:
         self._strengths: dict[str, float | Strength] = dict.fromkeys(names, 0.0)
         self._installations: dict[nn.Module, Installation] = {}
         self._passed: set[nn.Module] = set()
+        self._guiding: dict[str, Tensor] | None = None
 
     def check_spans(self, sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> None:
         """Check that every motion acts at some step.
@@ -94,7 +99,7 @@ class Run:
     @property
     def guided(self) -> bool:
         """Whether masks of subjects guide the coming forward passes."""
-        return any(one.installer.context.guidance is not None for one in self._installations.values())
+        return self._guiding is not None
 
     @property
     def leaves_text(self) -> bool:
@@ -110,6 +115,9 @@ class Run:
         Args:
             sigma: of the sampler.
             percent_to_sigma: of the MODEL's schedule.
+
+        Raises:
+            MIVAError: see `check_heard`, of those that act no more.
         """
         if sigma != self.sigma:
             self.advance_masks()
@@ -122,6 +130,7 @@ class Run:
             return
         before, self._strengths = self._members(), now
         if self._members() != before:
+            self.check_heard()
             self._installations.clear()
         for installation in self._installations.values():
             installation.injection.set_weights(**self._strengths_of_members())
@@ -132,8 +141,9 @@ class Run:
             return
         masks = self.mask_rows.advance(self.sigma)
         if masks is not None:
+            self._guiding = masks
             for installation in self._installations.values():
-                installation.injection.set_masks(masks)
+                installation.guide(masks)
 
     @torch.compiler.disable
     def installation(self, net: nn.Module, device: torch.device, dtype: torch.dtype) -> Installation | None:
@@ -160,7 +170,7 @@ class Run:
         self._passed.add(net)
 
     def check_heard(self) -> None:
-        """Check, once the call is over, that all adapters that act at its end were called.
+        """Check, once it is over, that all adapters that have acted up to now were called.
 
         Raises:
             MIVAError: some were not.
@@ -183,7 +193,10 @@ class Run:
         )
         injection.set_weights(**self._strengths_of_members())
         injection.freeze()
-        return Installation(injection, installer)
+        installation = Installation(injection, installer)
+        if self._guiding is not None:
+            installation.guide(self._guiding)
+        return installation
 
     def _members(self) -> dict[str, PlannedMotion]:
         """Motions that act now. Where masks guide it is all of them: a subject keeps its region while it rests."""

@@ -55,7 +55,7 @@ class OuterSample:
         ends = float(sigmas[-1]) == 0
         if run.masked:
             clips = len(self._host.to_clips(latent, 1))
-            check_masked_run(begins, guider.model_options, clips, plan.frames)
+            check_masked_run(begins and ends, guider.model_options, clips, plan.frames)
             run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
         if begins and ends:
             run.check_spans(sigmas[:-1].tolist(), _percent_to_sigma(guider.model_patcher))

@@ -14,6 +14,8 @@ _ACT_APART = ("control", "hooks", "gligen", "mask", "default", "timestep_start",
 """Keys of conditioning that acts in a way of its own."""
 _ACT_ON_BOTH = ("sampler_pre_cfg_function", "sampler_post_cfg_function", "model_function_wrapper")
 """Keys of options by which other nodes tell the passes apart."""
+_OF_LAYERS = "forward_timestep_embed_patch"
+"""The only patch that is not told which pass it is in: it runs layers of others, such as motion modules."""
 
 
 def differ_in_text_alone(conds: list[Any], options: dict[str, Any]) -> bool:
@@ -25,7 +27,7 @@ def differ_in_text_alone(conds: list[Any], options: dict[str, Any]) -> bool:
     """
     if len(conds) != 2 or any(one is None or len(one) != 1 for one in conds):
         return False
-    if any(options.get(name) for name in _ACT_ON_BOTH):
+    if any(options.get(name) for name in _ACT_ON_BOTH) or _is_patched(options.get("transformer_options", {})):
         return False
     (positive,), (negative,) = conds
     if any(key in cond for cond in (positive, negative) for key in _ACT_APART):
@@ -34,6 +36,12 @@ def differ_in_text_alone(conds: list[Any], options: dict[str, Any]) -> bool:
     if shown.keys() != other.keys() or not shown.keys() <= set(_SHOWN):
         return False
     return all(_equal(shown[name].cond, other[name].cond) for name in shown if name != _TEXT)
+
+
+def _is_patched(options: dict[str, Any]) -> bool:
+    """Whether patches of other nodes, which are told which pass they are in, may act in one alone."""
+    patches = {name: one for name, one in options.get("patches", {}).items() if name != _OF_LAYERS}
+    return any(patches.values()) or any(options.get("patches_replace", {}).values())
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("order", ["before", "after"])
 CACHES = {"EasyCache": EasyCacheNode, "LazyCache": LazyCacheNode}
 
 
-def cached(kind: str, reuse: float = 0.8) -> Callable[[Any], Any]:
+def cached(kind: str, reuse: float = 1.5) -> Callable[[Any], Any]:
     return lambda model: CACHES[kind].execute(model, reuse, 0.1, 0.9, False)[0]
 
 

@@ -166,3 +166,30 @@ def test_motions_of_mixed_configs_act_beside_a_text(case: Case) -> None:
         sample(model, case.latent, case.positive, steps=2)
     for call in range(2):
         assert error(seen.output[call], case.expected(seen, call, adapters)) < CLOSE
+
+
+def halving_the_negative(model: Any, name: str) -> Any:
+    """A node that knows the two passes of CFG apart inside of the network."""
+
+    def halved(x: Tensor, options: dict[str, Any]) -> Tensor:
+        passes = x.unflatten(0, (len(options["cond_or_uncond"]), -1)).clone()
+        for number, which in enumerate(options["cond_or_uncond"]):
+            passes[number] *= 0.5 if which == 1 else 1
+        return passes.flatten(0, 1)
+
+    model = model.clone()
+    if name == "wan":
+        model.set_model_patch(lambda told: halved(told["x"], told["transformer_options"]), "attn1_patch")
+    else:
+        model.set_model_attn1_patch(lambda x, k, v, extra: (halved(x, extra), k, v))
+    return model
+
+
+def test_a_patch_in_one_pass_of_cfg_is_not_taken_for_one_in_both(case: Case) -> None:
+    """Though the text is not heard, so that without it the passes would be the same."""
+    model = halving_the_negative(case.applied(planned(random_adapter(case.backbone))), case.name)
+    looked_at = model.clone()
+    looked_at.set_model_sampler_post_cfg_function(lambda told: told["denoised"])
+    clips = [sample(one, case.latent, case.positive, case.negative, cfg=3.0) for one in (model, looked_at)]
+    assert error(*clips) < 1e-5
+    assert error(sample(model, case.latent, case.positive, case.negative), clips[0]) > 0.01

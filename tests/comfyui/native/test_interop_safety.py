@@ -169,6 +169,32 @@ def test_a_motion_that_does_not_come_to_act_is_an_error_and_not_a_still_clip(cas
     assert_nothing_is_left(case, model)
 
 
+def test_a_motion_that_begins_late_and_ends_early_is_missed_too(case: Case) -> None:
+    model = case.applied(planned(random_adapter(case.backbone, SMALL), span=(0.25, 0.5)))
+    case.net.__dict__["_forward"] = lambda x, *arguments, **named: x.clone()
+    try:
+        with pytest.raises(MIVAError, match="not heard at"):
+            run_of(case, model, steps=4)
+    finally:
+        del case.net.__dict__["_forward"]
+
+
+def test_a_part_of_a_clip_that_another_node_cuts_out_unseen_is_refused(case: Case) -> None:
+    """Its first frame would be taken for the picture."""
+    model = case.applied(*motions_of(case, "plain"))
+
+    def cut(apply: Callable[..., Tensor], asked: dict[str, Any]) -> Tensor:
+        part = (slice(1, None),) if case.name == "sd15" else (slice(None), slice(None), slice(1, None))
+        rows = asked["timestep"][: 2 if case.name == "sd15" else 1]
+        conditioning = asked["c"] | {"c_crossattn": asked["c"]["c_crossattn"][: len(rows)]}
+        return apply(asked["input"][part], rows, **conditioning)
+
+    model.set_model_unet_function_wrapper(cut)
+    with seeing(model) as seen, pytest.raises(MIVAError, match=r"^Another node has cut 2 frames out of the 3 "):
+        sample(model, case.latent, case.positive, steps=1)
+    assert seen.x == []
+
+
 @pytest.mark.parametrize("kind", ["plain", "masked"])
 def test_weights_that_are_cast_as_they_are_used_give_the_same(
     case: Case, kind: str, monkeypatch: pytest.MonkeyPatch

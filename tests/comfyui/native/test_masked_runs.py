@@ -95,6 +95,21 @@ def test_masks_go_with_the_prompt_alone_and_guide_from_the_next_step_on(case: Ca
     assert guided == [False] * calls + [True] * calls * (steps - 1)
 
 
+def test_a_network_that_joins_late_is_guided_by_the_masks_that_are_known(case: Case) -> None:
+    """As that of a second card, which may have nothing to do in the first steps."""
+    masked, guided = MaskedCase(case), []
+    model = masked.applied()
+    with runs_of(model) as runs:
+
+        def join(step: int, x0: Tensor, x: Tensor, steps: int) -> None:
+            net = torch.nn.Identity()
+            guided.append(runs[-1].installation(net, x.device, x.dtype).installer.context.guidance is not None)
+            del runs[-1]._installations[net]
+
+        sample(model, case.latent, case.positive, steps=masked.levels, callback=join)
+    assert guided == [False, True, True, True]
+
+
 def longer_text(case: Case) -> Conditioning:
     """A prompt of another length, which ComfyUI cannot put into one batch with the first."""
     words, width = case.positive[0][0].shape[1:]
@@ -227,29 +242,28 @@ def test_subjects_of_two_applys_in_a_row_are_those_of_one(wan_case: Case) -> Non
     assert torch.equal(masks[0], masks[2]) and torch.equal(masks[1], masks[2])
 
 
-def in_two_samplers(model: Any, case: Case) -> None:
-    advanced = nodes.KSamplerAdvanced().sample
+def in_a_part(model: Any, case: Case, first: int, last: int) -> None:
+    """One of several samplers that share the steps."""
+    latent = case.latent if first == 0 else torch.randn_like(case.latent)
     settings = {"steps": 4, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "noise_seed": 5}
-    first = advanced(
-        *(model, "enable"),
+    nodes.KSamplerAdvanced().sample(
+        *(model, "enable" if first == 0 else "disable"),
         positive=case.positive,
         negative=case.negative,
-        latent_image={"samples": case.latent},
-        start_at_step=0,
-        end_at_step=2,
+        latent_image={"samples": latent},
+        start_at_step=first,
+        end_at_step=last,
         return_with_leftover_noise="enable",
         **settings,
-    )[0]
-    advanced(
-        *(model, "disable"),
-        positive=case.positive,
-        negative=case.negative,
-        latent_image=first,
-        start_at_step=2,
-        end_at_step=4,
-        return_with_leftover_noise="disable",
-        **settings,
     )
+
+
+def without_the_last_steps(model: Any, case: Case) -> None:
+    in_a_part(model, case, 0, 2)
+
+
+def without_the_first_steps(model: Any, case: Case) -> None:
+    in_a_part(model, case, 2, 4)
 
 
 def with_less_noise(model: Any, case: Case) -> None:
@@ -276,7 +290,8 @@ def in_bounds_of_a_mask(model: Any, case: Case) -> None:
 
 
 REFUSED = {
-    in_two_samplers: "Masked motions need one sampler for all steps",
+    without_the_last_steps: "Masked motions need one sampler for all steps",
+    without_the_first_steps: "Masked motions need one sampler for all steps",
     with_less_noise: "Masked motions need one sampler for all steps",
     in_windows: "Masked motions cannot be made in context windows",
     in_areas: "A prompt is set to an area",
@@ -291,7 +306,7 @@ def test_what_masks_cannot_follow_is_refused_before_the_network_is_called(
     model = MaskedCase(case).applied()
     with seeing(model) as seen, pytest.raises(MIVAError, match=f"^{REFUSED[run].replace('(', '.')}"):
         run(model, case)
-    assert len(seen.x) == (2 if run is in_two_samplers else 0)
+    assert seen.x == []
 
 
 def test_a_batch_of_clips_is_refused(wan_case: Case) -> None:

@@ -172,3 +172,17 @@ def test_adapters_learn_again_after_a_run_that_froze_them(
     with injected(model):
         model(*batch(model, 1)).sample.square().mean().backward()
     assert all(parameter.grad.any() for parameter in adapters["pan"].parameters())
+
+
+@torch.no_grad()
+def test_parameters_that_lie_apart_are_frozen_on_the_device_of_the_model(
+    make_model: Callable, injected: Callable, adapters: dict[str, MIVAAdapter]
+) -> None:
+    """As programs that manage memory leave them where a card is too small; the device `meta` stands for another one."""
+    model = make_model().to("meta")
+    for adapter in adapters.values():
+        for module in [module for module in adapter.modules() if not list(module.children())][::2]:
+            module.to("meta")
+    with injected(model) as miva:
+        miva.freeze()
+        assert {tensor.device.type for tensor in frozen_tensors(miva, model)} == {"meta"}
