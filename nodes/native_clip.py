@@ -88,7 +88,7 @@ def _check_length(length: int, stride: int, longest: int | None) -> None:
     if longest is not None and length > longest:
         raise MIVAError(
             f"{length} frames are more than the {longest} that this motion module has positions for: set `length` "
-            "lower, or go on with a second Apply MIVA by its `previous`."
+            "lower, go on with a second Apply MIVA by its `previous`, or put Context Windows (Manual) before this node."
         )
     if length > stride and (length - 1) % stride == 0:
         return

@@ -231,8 +231,8 @@ NATIVE = [
     Mistake(
         "more frames than a motion module reaches",
         lambda artist: artist.apply(artist.of_sd15("sway"), model=sd15(), vae=Vae(4), length=33),
-        "33 frames are more than the 32 that this motion module has positions for: set `length` lower, or go on with a "
-        "second Apply MIVA by its `previous`.",
+        "33 frames are more than the 32 that this motion module has positions for: set `length` lower, go on with a "
+        "second Apply MIVA by its `previous`, or put Context Windows (Manual) before this node.",
     ),
     Mistake("a size far from what Wan was trained on", lambda artist: artist.apply(), note=FAR),
     # The clip before

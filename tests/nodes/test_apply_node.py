@@ -121,10 +121,10 @@ def test_no_prompt_is_silence(artist: Artist) -> None:
     given = [[torch.ones(1, 3, 4096), {"pooled_output": None}]]
     output = artist.apply(negative=given)
     ((text, more),) = output[1]
-    assert text.shape == (1, 1, 4096) and not text.any() and more == {}
+    assert text.shape == (1, 1, 4096) and not text.any() and more == {"miva_no_prompt": True}
     assert output[2] is given
     ((text, more),) = artist.apply(artist.of_sd15("sway"), model=sd15(), vae=Vae(4), positive=given)[2]
-    assert text.shape == (1, 77, 768) and not text.any() and more == {}
+    assert text.shape == (1, 77, 768) and not text.any() and more == {"miva_no_prompt": True}
 
 
 PROMPT = [[torch.ones(1, 3, 4096), {}]]

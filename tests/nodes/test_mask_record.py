@@ -98,3 +98,10 @@ def test_what_was_not_sampled_has_no_masks() -> None:
         masks_of(latent(MaskRecord(), torch.zeros(1, 16, 3, 2, 3)))
     with pytest.raises(MIVAError, match="comes from no masked motion"):
         masks_of({"samples": clip(0)})
+
+
+def test_the_empty_latent_of_a_clip_that_was_sampled_has_no_masks() -> None:
+    record = MaskRecord()
+    record.fill(clip(0), [subject(1)], frames=3)
+    with pytest.raises(MIVAError, match="was not sampled yet"):
+        masks_of(latent(record, torch.zeros_like(clip(0))))

@@ -73,7 +73,8 @@ class MaskRecord:
         Raises:
             MIVAError: no run has ended with these latents.
         """
-        if not self._runs:
+        # The empty latent of Apply MIVA holds the same record as what a sampler has made of it.
+        if not self._runs or not samples.any():
             raise MIVAError(
                 "This latent was not sampled yet, so it has no masks: connect the `LATENT` of the sampler that the "
                 "`model` and the `latent` of Apply MIVA go to."

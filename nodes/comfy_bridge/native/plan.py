@@ -98,7 +98,8 @@ class Plan:
         if not torch.equal(self.picture, earlier.picture):
             raise MIVAError(
                 "This MODEL comes from another Apply MIVA with another picture: connect the same picture and VAE to "
-                "both, or put all motions into one stack."
+                "both, or put all motions into one stack; a clip that goes on by `previous` takes the MODEL from "
+                "before that node."
             )
         records = [plan.record for plan in (self, earlier) if plan.record is not None]
         record = MaskRecord(records) if len(records) > 1 else next(iter(records), None)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.diffusion.init_noise import adain
 from ....miva_core.errors import MIVAError
+from ....miva_core.media.pictures import format_size
 from .host_protocol import Host
 from .mask_limits import check_masked_run
 from .mask_rows import mask_rows
@@ -46,6 +47,7 @@ class OuterSample:
     ) -> Tensor:
         guider, plan = executor.class_obj, self._plan
         self._check_latent(latent)
+        _check_windows(guider.model_options, latent)
         _check_areas(guider.conds)
         picture = guider.model_patcher.get_model_object("latent_format").process_in(plan.picture)
         run = Run(plan, self._host, self._backbone, picture)
@@ -78,8 +80,8 @@ class OuterSample:
         found = tuple(host.to_clips(latent, 1).shape[1:])
         if found != wanted:
             raise MIVAError(
-                f"The latent is {_in_words(found)}, but Apply MIVA was set for {_in_words(wanted)}: connect the latent "
-                "that it gives to the sampler."
+                f"The latent is {_in_words(found, host)}, but Apply MIVA was set for {_in_words(wanted, host)}: "
+                "connect the latent that it gives to the sampler."
             )
 
     def _structured(self, noise: Tensor, picture: Tensor) -> Tensor:
@@ -104,9 +106,23 @@ class OuterSample:
         return self._host.to_model(adain(clip) if self._plan.adain else clip)
 
 
-def _in_words(size: tuple[int, ...]) -> str:
+def _in_words(size: tuple[int, ...], host: Host) -> str:
+    """A size of latents as an artist has set it: in pixels and frames."""
     channels, frames, height, width = size
-    return f"{width}×{height} with {frames} frames and {channels} channels"
+    length = (frames - 1) * host.stride + 1
+    pixels = format_size((height * host.scale, width * host.scale))
+    return f"{pixels} with {length} frame{'s' if length > 1 else ''} and {channels} channels"
+
+
+def _check_windows(model_options: Mapping[str, Any], latent: Tensor) -> None:
+    """Windows of ComfyUI's own nodes; those of other packs have no `dim`."""
+    frames_at = 2 if latent.ndim == 5 else 0
+    divided = getattr(model_options.get("context_handler"), "dim", frames_at)
+    if divided != frames_at:
+        raise MIVAError(
+            f"The context windows divide dimension {divided} of the latent, but its frames are dimension {frames_at}: "
+            f"set `dim` to {frames_at} in the node that makes the windows."
+        )
 
 
 def _is_prompted(conds: dict[str, list[dict[str, Any]]]) -> bool:

@@ -114,9 +114,8 @@ def test_residuals_of_a_controlnet_are_added(sd15_case: Case) -> None:
 
 def windows(model: Any, **settings: Any) -> Any:
     """The MODEL in windows of 8 frames that overlap by 4."""
-    return ContextWindowsManualNode.execute(model, 8, 4, "standard_static", 1, False, "pyramid", 0, False, **settings)[
-        0
-    ]
+    settings = {"dim": 0, "freenoise": False} | settings
+    return ContextWindowsManualNode.execute(model, 8, 4, "standard_static", 1, False, "pyramid", **settings)[0]
 
 
 @BOTH
@@ -138,6 +137,12 @@ def test_windows_without_the_picture_are_refused(sd15_case: Case) -> None:
     model = sd15_case.applied(planned(random_adapter(sd15_case.backbone)), frames=12)
     with pytest.raises(MIVAError, match="picture in front of each context window: switch causal_window_fix on"):
         sample(windows(model, causal_window_fix=False), torch.zeros(12, 4, 8, 12), sd15_case.positive, steps=1)
+
+
+def test_windows_over_anything_but_frames_are_refused(sd15_case: Case) -> None:
+    model = sd15_case.applied(planned(random_adapter(sd15_case.backbone)), frames=12)
+    with pytest.raises(MIVAError, match="divide dimension 2 of the latent, but its frames are dimension 0: set `dim`"):
+        sample(windows(model, dim=2), torch.zeros(12, 4, 8, 12), sd15_case.positive, steps=1)
 
 
 def test_windows_of_another_pack_without_the_picture_are_refused(sd15_case: Case) -> None:

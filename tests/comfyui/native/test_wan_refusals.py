@@ -55,12 +55,12 @@ def test_a_wan_with_patches_of_several_frames(case: Case, monkeypatch: pytest.Mo
     [
         (
             torch.zeros(1, 16, 3, 8, 8),
-            "The latent is 8×8 with 3 frames and 16 channels, but Apply MIVA was set for 12×8 with 3 frames and 16 "
+            "The latent is 64×64 with 9 frames and 16 channels, but Apply MIVA was set for 96×64 with 9 frames and 16 "
             "channels: connect the latent that it gives to the sampler.",
         ),
         (
-            torch.zeros(1, 16, 5, 8, 12),
-            "The latent is 12×8 with 5 frames and 16 channels, but Apply MIVA was set for 12×8 with 3 frames and 16 "
+            torch.zeros(1, 16, 1, 8, 12),
+            "The latent is 96×64 with 1 frame and 16 channels, but Apply MIVA was set for 96×64 with 9 frames and 16 "
             "channels: connect the latent that it gives to the sampler.",
         ),
     ],
@@ -98,7 +98,7 @@ def test_a_second_apply_for_another_clip(case: Case) -> None:
         case.applied(motion, model=earlier, picture=case.picture + 1)
     assert str(caught.value) == (
         "This MODEL comes from another Apply MIVA with another picture: connect the same picture and VAE to both, or "
-        "put all motions into one stack."
+        "put all motions into one stack; a clip that goes on by `previous` takes the MODEL from before that node."
     )
 
 

@@ -22,10 +22,10 @@ def case(wan: SmallWan) -> Case:
     return Case.of("wan", wan.model, wan.reference, wan.backbone)
 
 
-def windowed(model: Any, fix: bool, schedule: str = "standard_static") -> Any:
+def windowed(model: Any, fix: bool, schedule: str = "standard_static", dim: int = 2) -> Any:
     settings = {"context_stride": 1, "closed_loop": schedule == "looped_uniform", "fuse_method": "pyramid"}
     node = ContextWindowsManualNode.execute(
-        *(model, LENGTH, 1, schedule), **settings, dim=2, freenoise=False, causal_window_fix=fix
+        *(model, LENGTH, 1, schedule), **settings, dim=dim, freenoise=False, causal_window_fix=fix
     )
     return node[0]
 
@@ -66,4 +66,17 @@ def test_what_the_picture_cannot_stand_in_front_of_is_refused(case: Case) -> Non
     assert str(caught.value) == (
         "Motions need the picture in front of each context window: switch causal_window_fix on in the node that makes "
         "the windows."
+    )
+
+
+@pytest.mark.parametrize("dim", [0, 3])
+def test_windows_over_anything_but_frames_are_refused(case: Case, dim: int) -> None:
+    """The node begins with dimension 0, by which it makes no windows of a clip of Wan."""
+    model = windowed(case.applied(planned(random_adapter(case.backbone)), frames=FRAMES), True, dim=dim)
+    with seeing(model) as seen, pytest.raises(MIVAError) as caught:
+        sample(model, torch.zeros(1, 16, FRAMES, 8, 12), case.positive, steps=1)
+    assert not seen.x
+    assert str(caught.value) == (
+        f"The context windows divide dimension {dim} of the latent, but its frames are dimension 2: set `dim` to 2 in "
+        "the node that makes the windows."
     )
