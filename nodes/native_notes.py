@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .comfy_bridge.native.plan import PlannedMotion
 
 _EXACT = 1e-6
+_FREE = "CFG above 1 changes nothing and costs nothing."
 
 
 def weight_notes(planned: Sequence[PlannedMotion]) -> list[str]:
@@ -40,9 +41,9 @@ def prompt_note(planned: Sequence[PlannedMotion], prompted: bool) -> str:
     full = bool(plain) and all(math.isclose(total, 1, abs_tol=_EXACT) for total in strength_sums(plain))
     if full and not masked:
         unheard = "The weights sum to 1, so no prompt is heard" if prompted else "The weights sum to 1"
-        return f"{unheard}: CFG above 1 changes nothing and costs nothing."
+        return f"{unheard}: {_FREE}"
     if not prompted:
-        return "No prompt is connected: CFG above 1 changes nothing, and takes twice as long."
+        return f"No prompt is connected: {_FREE}"
     return f"The prompt is heard {_where(full, masked)}. CFG above 1 takes twice as long."
 
 

@@ -12,12 +12,12 @@ from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.diffusion.init_noise import adain
 from ....miva_core.errors import MIVAError
 from ....miva_core.media.pictures import format_size
+from .equal_passes import passes_are_equal
 from .host_protocol import Host
 from .mask_limits import check_masked_run
 from .mask_rows import mask_rows
 from .plan import KEY, NO_PROMPT, STRUCTURED, Plan
 from .run import Run, run_of
-from .unheard_text import differ_in_text_alone
 
 _LATE = 0.25
 """Share of a schedule up to which a run of an empty latent begins: some schedulers leave out the strongest noise."""
@@ -172,7 +172,7 @@ def calc_cond_batch(
     run = run_of(options["transformer_options"])
     # The one value of a step that is read back from the device.
     run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
-    if run.masked or run.leaves_text or not differ_in_text_alone(conds, options):
+    if not passes_are_equal(conds, options, run.masked or run.leaves_text):
         answers: list[Tensor] = executor(model, conds, x, timestep, options)
         return answers
     answer = executor(model, [conds[0], None], x, timestep, options)[0]

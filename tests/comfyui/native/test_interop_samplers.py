@@ -5,9 +5,10 @@ from typing import Any
 import comfy.samplers
 import pytest
 import torch
+from comfyui_miva.nodes.comfy_bridge.native.plan import NO_PROMPT
 from torch import Tensor
 
-from .adapters import planned, random_adapter
+from .adapters import MASKED, planned, random_adapter
 from .cases import Case
 from .runs import error, ksampler, sample, sampler_custom_advanced, seeing, sigmas
 
@@ -47,6 +48,18 @@ def test_with_all_weight_on_motions_guidance_costs_and_changes_nothing(case: Cas
     plain = sample(model, case.latent, case.positive)
     assert torch.equal(result, plain)
     assert [len(options["cond_or_uncond"]) for options in seen.options] == [1] * 4
+
+
+@pytest.mark.parametrize("kind", ["plain", "masked"])
+def test_without_a_prompt_guidance_costs_and_changes_nothing(case: Case, kind: str) -> None:
+    """Also where motions leave a share to the text, of which there is none in either pass."""
+    of_subject = case.masked(random_adapter(case.backbone, MASKED), 0.6)
+    model = case.applied(of_subject if kind == "masked" else planned(random_adapter(case.backbone), 0.6))
+    silence = [[torch.zeros_like(case.positive[0][0]), {NO_PROMPT: True}]]
+    with seeing(model) as seen:
+        result = sample(model, case.latent, silence, silence, cfg=6.0)
+    assert torch.equal(result, sample(model, case.latent, silence))
+    assert len(seen.options) == 4
 
 
 def test_guidance_is_not_skipped_where_somebody_else_looks_at_it(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""Whether prompts of CFG differ in nothing but their text: where no text is heard, one pass then serves for both."""
+"""Whether the passes of CFG differ in anything that is heard: where they do not, one of them serves for both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from .plan import NO_PROMPT
 
 _TEXT = "c_crossattn"
 _SHOWN = (_TEXT, "c_concat", "clip_fea")
@@ -18,12 +20,13 @@ _OF_LAYERS = "forward_timestep_embed_patch"
 """The only patch that is not told which pass it is in: it runs layers of others, such as motion modules."""
 
 
-def differ_in_text_alone(conds: list[Any], options: dict[str, Any]) -> bool:
-    """Whether the passes of CFG are equal but for their texts.
+def passes_are_equal(conds: list[Any], options: dict[str, Any], hears_text: bool) -> bool:
+    """Whether the second pass of CFG would repeat the first.
 
     Args:
         conds: of a call of CALC_COND_BATCH: one list of conditioning for each pass, or None for no pass.
         options: its `model_options`.
+        hears_text: whether a text has any effect in the passes; then they are equal only if neither has one.
     """
     if len(conds) != 2 or any(one is None or len(one) != 1 for one in conds):
         return False
@@ -31,6 +34,8 @@ def differ_in_text_alone(conds: list[Any], options: dict[str, Any]) -> bool:
         return False
     (positive,), (negative,) = conds
     if any(key in cond for cond in (positive, negative) for key in _ACT_APART):
+        return False
+    if hears_text and not all(NO_PROMPT in cond for cond in (positive, negative)):
         return False
     shown, other = positive.get("model_conds", {}), negative.get("model_conds", {})
     if shown.keys() != other.keys() or not shown.keys() <= set(_SHOWN):
