@@ -73,8 +73,12 @@ class Network:
         if motions:
             plan = Plan(tuple(motions), picture, host.to_clips(x, 1).shape[2])
             model, run = apply_plan(model, plan), Run(plan, host, host.backbone(model), picture)
-            run.mask_rows = rows
             run.move_to(0.7, lambda share: 1 - share)
+            if guided:
+                masks = picture.new_zeros(1, *host.to_clips(x, 1).shape[2:])
+                run.mask_rows = KnownMasks({one.name: masks for one in motions if one.adapter.config.mask})
+                run.advance_masks()
+            run.mask_rows = rows
             options[KEY] = run
         own = model.model_options["transformer_options"]
         wrappers = {kind: {key: list(of) for key, of in keyed.items()} for kind, keyed in model.wrappers.items()}
@@ -82,10 +86,6 @@ class Network:
         options |= {**own, "wrappers": wrappers, "optimized_attention_override": torch_attention}
         inputs = x, x.new_full((len(x),), 700.0), x.new_zeros(len(x), words, self.width)
         net = model.model.diffusion_model
-        if guided:
-            injection = run.installation(net, self.device, x.dtype).injection
-            frames = picture.new_zeros(1, *host.to_clips(x, 1).shape[2:])
-            injection.set_masks(dict.fromkeys(injection.masked, frames))
 
         def call() -> Tensor:
             model.inject_model()  # motion modules, where there are some
@@ -100,6 +100,16 @@ class Network:
 
 def torch_attention(_: Any, *arguments: Any, **named: Any) -> Tensor:
     return attention.attention_pytorch(*arguments, **named)
+
+
+@dataclass
+class KnownMasks:
+    """Mask rows that have come to these masks, (1, F, h, w) by name of their motion."""
+
+    masks: dict[str, Tensor]
+
+    def advance(self, sigma: float) -> dict[str, Tensor]:
+        return self.masks
 
 
 @dataclass
