@@ -70,9 +70,18 @@ def fill_smoothly(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
     small = cv2.resize(picture * known[..., None], size, interpolation=cv2.INTER_AREA)
     means = push_pull(small / np.maximum(share, 1e-6)[..., None], share <= 0)
     gap = (share < 1).astype(np.uint8)
-    # Plane by plane, since three at once are taken as bytes only, which would leave steps in a sky.
-    lines = [cv2.inpaint(np.ascontiguousarray(plane), gap, _RADIUS, cv2.INPAINT_NS) for plane in cv2.split(means)]
+    lines = _continued(means, gap)
     depth = cv2.distanceTransform(gap, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / (_CONTINUED * max(gap.shape))
-    mixed = np.dstack(lines) + (means - np.dstack(lines)) * np.minimum(depth, 1)[..., None]
+    mixed = lines + (means - lines) * np.minimum(depth, 1)[..., None]
     filled = np.clip(cv2.resize(mixed, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
     return np.where(hole[..., None], filled, picture)
+
+
+def _continued(means: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """The means (h, w, 3) with lines of equal colour continued into a gap (h, w)."""
+    # OpenCV reads beyond a picture that is one pixel high or wide, which has no such lines either.
+    if 1 in gap.shape:
+        return means
+    # Plane by plane, since three at once are taken as bytes only, which would leave steps in a sky.
+    planes = (np.ascontiguousarray(plane) for plane in cv2.split(means))
+    return np.dstack([cv2.inpaint(plane, gap, _RADIUS, cv2.INPAINT_NS) for plane in planes])

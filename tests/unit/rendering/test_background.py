@@ -69,7 +69,12 @@ def test_no_hole_and_nothing_but_a_hole_leave_the_picture() -> None:
         assert np.array_equal(fill_hole(picture, hole), picture)
 
 
-def test_a_picture_of_a_line_can_be_filled() -> None:
-    picture, hole = np.full((1, 9, 3), 0.5, np.float32), np.zeros((1, 9), bool)
-    hole[0, 4] = True
-    np.testing.assert_allclose(fill_hole(picture, hole), 0.5, atol=1e-4)
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1)])
+def test_a_picture_of_a_line_can_be_filled(shape: tuple[int, int]) -> None:
+    """Whatever stands in the memory beside it, which OpenCV would read."""
+    picture, hole = np.full((*shape, 3), 0.5, np.float32), np.zeros(shape, bool)
+    hole[shape[0] // 2, shape[1] // 2] = True
+    for _ in range(300):
+        beside = [np.full(length, np.nan, np.float32) for length in range(20, 60)]
+        del beside
+        np.testing.assert_allclose(fill_hole(picture, hole), 0.5, atol=1e-4)
