@@ -28,12 +28,12 @@ class TemporalAttention(Processor):
         clips = self.context.clip_rows(len(x))
         clip_tokens = [part[:clips] for part in tokens]
         mixed = port.attend(*clip_tokens[1:])
-        mixed = base_share(self.context.strengths_of(Part.TEMPORAL), mixed) * mixed
+        mixed = base_share(_of_frames(self.context.strengths_of(Part.TEMPORAL)), mixed) * mixed
         extras = []
         for group in self.groups:
-            strengths = group.strengths(self.context, Part.TEMPORAL)
+            strengths = _of_frames(group.strengths(self.context, Part.TEMPORAL))
             attended = self._attend(group, port, guidance, *clip_tokens)
-            mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
+            mixed = mixed + torch.einsum(_SUMS[strengths.ndim], strengths.to(attended), attended)
             extras.append(fan_in_deltas(attended, group.temporals.out, _scale(group) * strengths))
         extra = total(extras)
         if self.context.streams:
@@ -78,6 +78,15 @@ class TemporalAttention(Processor):
         attended = port.attend(q, k, v)
         extra = scale * each_delta(attended.unflatten(0, xs.shape[:2]), lora.out)
         return attended, extra.flatten(0, 1)
+
+
+_SUMS = {1: "n,nbfd->bfd", 3: "nbf,nbfd->bfd"}
+"""Sums over the adapters, by strengths of so many dimensions."""
+
+
+def _of_frames(strengths: Tensor) -> Tensor:
+    """(n,) as it is; (n, f) as (n, 1, f), for rows that hold a place in all frames."""
+    return strengths if strengths.ndim == 1 else strengths[:, None]
 
 
 def _scale(group: Group) -> float:
