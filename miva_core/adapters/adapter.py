@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from ..storage.files import check_writable
 from ..storage.weights import check_moderate, save_weights
 from .backbone import Backbone, Site
 from .config import MIVAConfig
+from .degree import DegreeRange
 from .info import AdapterInfo, read_info
 from .layers import CrossFrame, Gate, Prompt, Temporal
 
@@ -31,6 +33,9 @@ class MIVAAdapter(nn.Module):
         backbone: of the base, from `describe`.
         config: ranks and variants.
 
+    Attributes:
+        degree: what its degrees mean, once it has learnt them; None without a degree.
+
     Example:
         >>> adapter = MIVAAdapter(describe(model), MIVAConfig.default())
         >>> adapter.save("pan.safetensors", adapter.info(motion="pan", frames=16, size=(512, 320), fps=8))
@@ -41,6 +46,7 @@ class MIVAAdapter(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.config = config
+        self.degree: DegreeRange | None = None
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
 
     def site(self, site: Site) -> nn.ModuleDict:
@@ -74,7 +80,7 @@ class MIVAAdapter(nn.Module):
         Args:
             **record: the fields of `AdapterInfo` from `motion` on.
         """
-        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
+        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, degree=self.degree, **record)
 
     def save(
         self,
@@ -129,7 +135,14 @@ class MIVAAdapter(nn.Module):
         tensors = _read(path, shapes)
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
+        adapter.degree = info.degree
         return adapter
+
+    def with_degree(self) -> MIVAAdapter:
+        """A copy that can learn a degree, and is to each degree what this one is until it has."""
+        copied = MIVAAdapter(self.backbone, replace(self.config, degree=True))
+        copied.load_state_dict(self.state_dict(), strict=False)
+        return copied
 
 
 def relabel(path: Path, info: AdapterInfo, out: Path) -> None:
