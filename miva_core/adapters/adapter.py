@@ -19,7 +19,7 @@ from ..storage.weights import check_moderate, save_weights
 from .backbone import Backbone, Site
 from .config import MIVAConfig
 from .info import AdapterInfo, read_info
-from .layers import CrossFrame, Gate, Prompt, Temporal
+from .layers import CrossFrame, Gate, Prompt, Temporal, Words
 
 
 class MIVAAdapter(nn.Module):
@@ -31,6 +31,12 @@ class MIVAAdapter(nn.Module):
         backbone: of the base, from `describe`.
         config: ranks and variants.
 
+    Attributes:
+        words: how it hears a text, or None.
+
+    Raises:
+        MIVAError: the config has words, and the base no attention over time.
+
     Example:
         >>> adapter = MIVAAdapter(describe(model), MIVAConfig.default())
         >>> adapter.save("pan.safetensors", adapter.info(motion="pan", frames=16, size=(512, 320), fps=8))
@@ -41,7 +47,13 @@ class MIVAAdapter(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.config = config
+        if config.words and not backbone.text_dim:
+            raise MIVAError(
+                f"Words are heard in attention over time, of which {backbone.family} has none: train without words, or "
+                "on a base with motion modules."
+            )
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
+        self.words = Words(backbone.text_dim) if config.words else None
 
     def site(self, site: Site) -> nn.ModuleDict:
         """The parameters of one site, by component.
@@ -58,14 +70,12 @@ class MIVAAdapter(nn.Module):
         """Number of parameters.
 
         Args:
-            component: "cfa", "gate", "cfa_mask", "ca" or "ta"; None counts all.
+            component: "cfa", "gate", "cfa_mask", "ca", "ta" or "words", what is made of a text; None counts all.
         """
+        parts = [part for site in self.backbone.sites for part in self.site(site).items()]
+        parts += [] if self.words is None else [("words", self.words)]
         return sum(
-            parameter.numel()
-            for site in self.backbone.sites
-            for name, part in self.site(site).items()
-            if component in (None, name)
-            for parameter in part.parameters()
+            parameter.numel() for name, part in parts if component in (None, name) for parameter in part.parameters()
         )
 
     def info(self, **record: Any) -> AdapterInfo:

@@ -33,6 +33,7 @@ class MIVAConfig:
             has a W_Q and a W_O of its own for the mask stream.
         image_guidance: whether each frame of the mask also attends to its frame of the clip (the released code).
         region_rank: length of the codes that carry a soft mask into attention, see `regions.RegionCodes`.
+        words: whether it hears a text, through temporal attention alone (EDG, arXiv 2503.00948, stage 1).
 
     Raises:
         MIVAError: a value has the wrong type or is out of range.
@@ -54,6 +55,7 @@ class MIVAConfig:
     mask: bool = False
     image_guidance: bool = True
     region_rank: int = 16
+    words: bool = False
 
     def __post_init__(self) -> None:
         if self.cfa_rank is not None:
@@ -129,6 +131,7 @@ _SWITCHES = (
     "ca_query_bias",
     "mask",
     "image_guidance",
+    "words",
 )
 
 

@@ -153,6 +153,8 @@ def _header(path: str | os.PathLike[str]) -> str:
 
 
 _PARTS = {
+    ".ta.words.": "words",
+    "words.": "words",
     ".cfa.q.": "cross-frame attention",
     ".cfa.out.": "cross-frame attention",
     ".cfa.": "biases of cross-frame attention",

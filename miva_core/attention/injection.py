@@ -20,6 +20,7 @@ from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
 from .strength import Part, Strength, check_strength
+from .words import Listener
 
 
 class Injection:
@@ -58,7 +59,7 @@ class Injection:
         self._strengths: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = 0.0
-        self.context = Context(_ones(len(adapters), installer))
+        self.context = Context(_ones(len(adapters), installer), listeners=_listeners(self._adapters.values()))
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
 
@@ -128,6 +129,29 @@ class Injection:
             raise MIVAError(f"The share of steps done is {done!r}, expected a number from 0 to below 1.")
         self._done = done
         self._write_strengths()
+
+    def set_words(self, /, **texts: Tensor | None) -> None:
+        """Say words to the named adapters; the others hear what was said to them before, which is nothing at first.
+
+        Adapters hear them in temporal attention alone (EDG, stage 1), whatever text the model itself runs under. Mask
+        sequences hear what their clips do.
+
+        Args:
+            **texts: (words, d_text) to all clips, or (b, words, d_text) to each its own, encoded as the base's texts
+                are; None says nothing.
+
+        Raises:
+            MIVAError: an unknown name, an adapter that was trained without words, or no such text; nothing is changed
+                then. Where they are not as many as the clips, the next forward pass raises it.
+        """
+        self._check_names(texts)
+        listeners = dict(zip(self._adapters, self.context.listeners, strict=True))
+        for name, text in texts.items():
+            _check_words(name, text, listeners[name], self._backbone.text_dim)
+        for name, text in texts.items():
+            listener = listeners[name]
+            if listener is not None:
+                listener.say(text)
 
     def set_mask_streams(self, present: bool) -> None:
         """Set whether the coming forward passes hold mask sequences (3.4).
@@ -209,6 +233,8 @@ class Injection:
         with torch.inference_mode(False):
             for group in chain.from_iterable(self._groups.values()):
                 group.freeze(self._installer.dtype, self._installer.device)
+            for listener in filter(None, self.context.listeners):
+                listener.freeze(self._installer.device)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
@@ -255,6 +281,24 @@ def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
     """The same adapters, those of equal config side by side, as an injection has them; see `Injection.masked`."""
     configs = list(dict.fromkeys(adapter.config for adapter in adapters.values()))
     return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
+
+
+def _listeners(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
+    return [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+
+
+def _check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+    if text is None:
+        return
+    if listener is None:
+        raise MIVAError(
+            f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+        )
+    if not isinstance(text, Tensor) or text.ndim not in (2, 3) or text.shape[-1] != width or not text.numel():
+        what = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
+        raise MIVAError(
+            f"The words for {name} are {what}, expected a tensor (words, {width}), as the base encodes texts."
+        )
 
 
 def _is_span(value: Any) -> bool:
