@@ -71,8 +71,8 @@ class Context:
         self.words = heard_by_all(self.listeners, frames)
         if self.words is not None and self.words.shape[1] not in (1, clips):
             raise MIVAError(
-                f"Words are said to {self.words.shape[1]} clips, but the batch has {clips}: say them to each, or the same "
-                "to all."
+                f"Words are said to {self.words.shape[1]} clips, but the batch has {clips}: say some to each, or the "
+                "same to all."
             )
 
     def end(self) -> None:
