@@ -29,7 +29,7 @@ from .motion import Motion, base_for, named
 from .notes import run_notes
 from .options import RunOptions, renders_full
 from .output import Output
-from .predictors import FiniteAnswers, WithSpans
+from .predictors import FiniteAnswers, WithProgress
 from .readout import DecoderReadout, fit_readout
 from .segments import Beginning, Chain
 from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
@@ -183,7 +183,7 @@ class _Run:
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
         if injection:
-            predictor = WithSpans(predictor, injection, self.steps.count)
+            predictor = WithProgress(predictor, injection, self.steps.process, self.steps.count)
         if injection and beginning.masks:
             streams = {name: self._stream(mask, generator) for name, mask in beginning.masks.items()}
             predictor = guided = self._guided(predictor, injection, streams)

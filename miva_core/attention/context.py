@@ -26,7 +26,8 @@ class Context:
     zeros with a single one for each mask stream, which thus belongs to one adapter alone.
 
     Args:
-        strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
+        strengths: (parts, n), of every `Part` of each adapter in the clips; (parts, n, F) where they differ from frame
+            to frame of the coming forward passes. Written in place while the shape stays.
         temb: (b, d_t), the time embedding of every row of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
@@ -44,6 +45,14 @@ class Context:
     listeners: Sequence[Listener | None] = ()
     words: Tensor | None = None
 
+    def set_strengths(self, values: Tensor) -> None:
+        """Write `strengths`, (parts, n) or (parts, n, F)."""
+        if values.shape != self.strengths.shape:
+            # Inference tensors could not be written later, outside of inference mode.
+            with torch.inference_mode(False):
+                self.strengths = self.strengths.new_empty(values.shape)
+        self.strengths.copy_(values)
+
     def begin(self, rows: int, frames: int, height: int, width: int) -> None:
         """Take note of a forward pass that begins, by the size of its latents.
 
@@ -54,7 +63,8 @@ class Context:
             width: of a latent frame.
 
         Raises:
-            MIVAError: the rows do not fit the mask streams that were announced, or the size is not that of the masks.
+            MIVAError: the rows do not fit the mask streams that were announced, the size is not that of the masks, or
+                the frames are not those that strengths were set for.
         """
         if rows % (1 + self.streams):
             raise MIVAError(
@@ -66,6 +76,11 @@ class Context:
             raise MIVAError(
                 f"The masks are {self.guidance.size}, but the clips' latents are {(clips, frames, height, width)}: "
                 "set masks of their size, or None."
+            )
+        if self.strengths.ndim == 3 and self.strengths.shape[2] != frames:
+            raise MIVAError(
+                f"Strengths over frames are set for {self.strengths.shape[2]} frames, but the latents have {frames}: "
+                "call set_frames with the share of the clip at each of them."
             )
         self.frames = frames
         self.words = heard_by_all(self.listeners, frames)
@@ -81,7 +96,7 @@ class Context:
         self.streams, self.guidance = 0, None
 
     def strengths_of(self, part: Part) -> Tensor:
-        """(n,), of one part of every adapter."""
+        """(n,), or (n, F) where they differ from frame to frame, of one part of every adapter."""
         return self.strengths[part]
 
     def clip_rows(self, rows: int) -> int:
@@ -140,7 +155,7 @@ class Group:
         return slice(self.start, self.start + len(self.modules))
 
     def strengths(self, context: Context, part: Part) -> Tensor:
-        """How strongly one part of each of them acts, (len(modules),)."""
+        """How strongly one part of each of them acts, (len(modules),) or (len(modules), F)."""
         return context.strengths_of(part)[self.columns]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:

@@ -29,12 +29,12 @@ class TemporalAttention(Processor):
         clips = self.context.clip_rows(len(x))
         clip_tokens = [part[:clips] for part in tokens]
         mixed = port.attend(*clip_tokens[1:])
-        mixed = base_share(self.context.strengths_of(Part.TEMPORAL), mixed) * mixed
+        mixed = base_share(_of_frames(self.context.strengths_of(Part.TEMPORAL)), mixed) * mixed
         extras = []
         for group in self.groups:
-            strengths = group.strengths(self.context, Part.TEMPORAL)
+            strengths = _of_frames(group.strengths(self.context, Part.TEMPORAL))
             attended = self._attend(group, port, guidance, *clip_tokens)
-            mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
+            mixed = mixed + torch.einsum(_SUMS[strengths.ndim], strengths.to(attended), attended)
             extras.append(fan_in_deltas(attended, group.temporals.out, _scale(group) * strengths))
         extra = total(extras)
         if self.context.streams:
@@ -99,6 +99,15 @@ class TemporalAttention(Processor):
             (own.unflatten(1, (clips, -1)) + (plain + change)[:, :, None]).flatten(1, 2)
             for own, plain, change in zip(tokens, base, changes, strict=True)
         ]
+
+
+_SUMS = {1: "n,nbfd->bfd", 3: "nbf,nbfd->bfd"}
+"""Sums over the adapters, by strengths of so many dimensions."""
+
+
+def _of_frames(strengths: Tensor) -> Tensor:
+    """(n,) as it is; (n, f) as (n, 1, f), for rows that hold a place in all frames."""
+    return strengths if strengths.ndim == 1 else strengths[:, None]
 
 
 def _scale(group: Group) -> float:
