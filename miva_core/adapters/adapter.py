@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from ..storage.files import check_writable
 from ..storage.weights import check_moderate, save_weights
 from .backbone import Backbone, Site
 from .config import MIVAConfig
+from .degree import DegreeRange
 from .info import AdapterInfo, read_info
 from .layers import CrossFrame, Gate, Prompt, Temporal, Words
 
@@ -32,6 +34,7 @@ class MIVAAdapter(nn.Module):
         config: ranks and variants.
 
     Attributes:
+        degree: what its degrees mean, once it has learnt them; None without a degree.
         words: how it hears a text, or None.
 
     Raises:
@@ -47,6 +50,7 @@ class MIVAAdapter(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.config = config
+        self.degree: DegreeRange | None = None
         if config.words and not backbone.text_dim:
             raise MIVAError(
                 f"Words are heard in attention over time, of which {backbone.family} has none: train without words, or "
@@ -84,7 +88,7 @@ class MIVAAdapter(nn.Module):
         Args:
             **record: the fields of `AdapterInfo` from `motion` on.
         """
-        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
+        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, degree=self.degree, **record)
 
     def save(
         self,
@@ -139,7 +143,14 @@ class MIVAAdapter(nn.Module):
         tensors = _read(path, shapes)
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
+        adapter.degree = info.degree
         return adapter
+
+    def with_degree(self) -> MIVAAdapter:
+        """A copy that can learn a degree, and is to each degree what this one is until it has."""
+        copied = MIVAAdapter(self.backbone, replace(self.config, degree=True))
+        copied.load_state_dict(self.state_dict(), strict=False)
+        return copied
 
 
 def relabel(path: Path, info: AdapterInfo, out: Path) -> None:

@@ -69,9 +69,10 @@ class Gate(nn.Module):
 class Prompt(nn.Module):
     """The implicit prompt in place of text cross-attention (3.3.2): a perceptron on the base's query.
 
-    `first` starts as nn.Linear does, `second` at zero.
+    `first` starts as nn.Linear does, `second` and `degree` at zero.
 
-    Shapes: first (ca_rank, dim), second (dim, ca_rank), norm_weight and norm_bias (ca_rank,) or None.
+    Shapes: first (ca_rank, dim), second (dim, ca_rank), norm_weight and norm_bias (ca_rank,) or None, degree
+    (2, 2, ca_rank) or None: gain and shift, each by two terms of the degree, see `prompt.at_degree`.
     """
 
     def __init__(self, dim: int, config: MIVAConfig) -> None:
@@ -80,6 +81,7 @@ class Prompt(nn.Module):
         self.norm_weight = nn.Parameter(torch.ones(config.ca_rank, dtype=torch.float32)) if config.ca_norm else None
         self.norm_bias = _zeros(config.ca_rank) if config.ca_norm else None
         self.second = _zeros(dim, config.ca_rank)
+        self.degree = _zeros(2, 2, config.ca_rank) if config.degree else None
 
 
 class Words(nn.Module):

@@ -28,6 +28,8 @@ class Context:
     Args:
         strengths: (parts, n), of every `Part` of each adapter in the clips; (parts, n, F) where they differ from frame
             to frame of the coming forward passes. Written in place while the shape stays.
+        degrees: (n,) in [-1, 1], how much motion each adapter makes, if it has a degree; written in place. In training
+            (n, clips), one for each clip of the batch.
         temb: (b, d_t), the time embedding of every row of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
@@ -38,6 +40,7 @@ class Context:
     """
 
     strengths: Tensor
+    degrees: Tensor
     temb: Tensor | None = None
     frames: int = 0
     streams: int = 0
@@ -157,6 +160,10 @@ class Group:
     def strengths(self, context: Context, part: Part) -> Tensor:
         """How strongly one part of each of them acts, (len(modules),) or (len(modules), F)."""
         return context.strengths_of(part)[self.columns]
+
+    def degrees(self, context: Context) -> Tensor:
+        """How much motion each of them makes, (len(modules),) or (len(modules), clips), see `Context.degrees`."""
+        return context.degrees[self.columns]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
         """Their mask streams' part of a batch.

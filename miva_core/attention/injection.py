@@ -60,7 +60,12 @@ class Injection:
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = self._noise = 0.0
         self._frames: tuple[float, ...] = ()
-        self.context = Context(_ones(len(adapters), installer), listeners=_listeners(self._adapters.values()))
+        self._degrees: dict[str, float | Tensor] = {
+            name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
+        }
+        strengths, degrees = _ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters))
+        self.context = Context(strengths, degrees, listeners=_listeners(self._adapters.values()))
+        self._write_degrees()
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
 
@@ -151,6 +156,25 @@ class Injection:
             raise MIVAError(f"The shares of the clip at its frames are {shares}, expected numbers from 0 to 1.")
         self._frames = shares
         self._write_strengths()
+
+    def set_degrees(self, /, **degrees: float | Tensor) -> None:
+        """Set how much motion the named adapters make; the others keep their degree, which is their usual one at first.
+
+        Args:
+            **degrees: u in [-1, 1] from the slowest to the fastest motion that an adapter has learnt, see
+                `DegreeRange.centred`; or (clips,) with one for each clip of the coming batches.
+
+        Raises:
+            MIVAError: an unknown name, an adapter without a degree, or a number out of range; nothing is changed then.
+        """
+        self._check_names(degrees)
+        for name, degree in degrees.items():
+            if not self._adapters[name].config.degree:
+                raise MIVAError(f"{name} has no degree: train it with --degree, or set its weight instead.")
+            if not ((is_number(degree) and -1 <= degree <= 1) or isinstance(degree, Tensor)):
+                raise MIVAError(f"The degree of {name} is {degree!r}, expected a number from -1 to 1.")
+        self._degrees.update(degrees)
+        self._write_degrees()
 
     def set_words(self, /, **texts: Tensor | None) -> None:
         """Say words to the named adapters; the others hear what was said to them before, which is nothing at first.
@@ -249,6 +273,14 @@ class Injection:
         values = torch.tensor(by_frame, dtype=torch.float64).reshape(-1, len(Part), len(now)).movedim(0, -1)
         self.context.set_strengths(values if over_frames else values[..., 0])
 
+    def _write_degrees(self) -> None:
+        given = [torch.as_tensor(degree).to(self.context.degrees) for degree in self._degrees.values()]
+        degrees = torch.stack(torch.broadcast_tensors(*given))
+        if degrees.shape == self.context.degrees.shape:
+            self.context.degrees.copy_(degrees)
+        else:
+            self.context.degrees = degrees
+
     @torch.no_grad()
     def freeze(self) -> None:
         """Stack and cast the adapters' parameters once for all coming forward passes, rather than at each of them.
@@ -297,12 +329,12 @@ class Injection:
         return groups
 
 
-def _ones(count: int, installer: Installer) -> Tensor:
+def _ones(installer: Installer, *shape: int) -> Tensor:
     # never in half precision, where strengths such as 0.3 and 0.7 would not add up to 1
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
-        return torch.ones(len(Part), count, device=installer.device, dtype=dtype)
+        return torch.ones(shape, device=installer.device, dtype=dtype)
 
 
 def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:

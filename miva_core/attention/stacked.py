@@ -70,12 +70,16 @@ class Gates:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Implicit prompts, see `Prompt`: first (n, r, d), norm_weight and norm_bias (n, r) or None, second (n, d, r)."""
+    """Implicit prompts, see `Prompt`.
+
+    Shapes: first (n, r, d), norm_weight and norm_bias (n, r) or None, second (n, d, r), degree (n, 2, 2, r) or None.
+    """
 
     first: Tensor
     norm_weight: Tensor | None
     norm_bias: Tensor | None
     second: Tensor
+    degree: Tensor | None
 
     @classmethod
     def of(cls, prompts: Sequence[Prompt]) -> Prompts:
@@ -85,6 +89,7 @@ class Prompts:
             _optional(prompt.norm_weight for prompt in prompts),
             _optional(prompt.norm_bias for prompt in prompts),
             _side_by_side(prompt.second for prompt in prompts),
+            _optional(prompt.degree for prompt in prompts),
         )
 
 
