@@ -36,6 +36,7 @@ class MIVAAdapter(nn.Module):
     Attributes:
         degree: what its degrees mean, once it has learnt them; None without a degree.
         words: how it hears a text, or None.
+        known_words: what was said of the clips that it has learnt from.
 
     Raises:
         MIVAError: the config has words, and the base no attention over time.
@@ -58,6 +59,7 @@ class MIVAAdapter(nn.Module):
             )
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
         self.words = Words(backbone.text_dim) if config.words else None
+        self.known_words: tuple[str, ...] = ()
 
     def site(self, site: Site) -> nn.ModuleDict:
         """The parameters of one site, by component.
@@ -88,7 +90,14 @@ class MIVAAdapter(nn.Module):
         Args:
             **record: the fields of `AdapterInfo` from `motion` on.
         """
-        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, degree=self.degree, **record)
+        return AdapterInfo(
+            self.backbone.family,
+            self.backbone.fingerprint,
+            self.config,
+            degree=self.degree,
+            words=self.known_words,
+            **record,
+        )
 
     def save(
         self,
@@ -143,7 +152,7 @@ class MIVAAdapter(nn.Module):
         tensors = _read(path, shapes)
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
-        adapter.degree = info.degree
+        adapter.degree, adapter.known_words = info.degree, info.words
         return adapter
 
     def with_degree(self) -> MIVAAdapter:

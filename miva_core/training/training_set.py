@@ -42,6 +42,11 @@ class TrainingSet:
     subject: str = ""
     source: Record = field(default_factory=dict)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is said of the clips, each once."""
+        return tuple(dict.fromkeys(clip.words for clip in self.clips if clip.words))
+
     def digest(self) -> str:
         """A hash of the clips, by which they are known from others: twelve hex digits."""
         digest = hashlib.sha256()
