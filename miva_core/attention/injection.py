@@ -20,6 +20,7 @@ from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
 from .strength import Level, Part, Strength, check_strength
+from .words import Listener
 
 
 class Injection:
@@ -62,7 +63,8 @@ class Injection:
         self._degrees: dict[str, float | Tensor] = {
             name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
         }
-        self.context = Context(_ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters)))
+        strengths, degrees = _ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters))
+        self.context = Context(strengths, degrees, listeners=_listeners(self._adapters.values()))
         self._write_degrees()
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
@@ -174,6 +176,29 @@ class Injection:
         self._degrees.update(degrees)
         self._write_degrees()
 
+    def set_words(self, /, **texts: Tensor | None) -> None:
+        """Say words to the named adapters; the others hear what was said to them before, which is nothing at first.
+
+        Adapters hear them in temporal attention alone (EDG, stage 1), whatever text the model itself runs under. Mask
+        sequences hear what their clips do.
+
+        Args:
+            **texts: (words, d_text) to all clips, or (b, words, d_text) to each its own, encoded as the base's texts
+                are; None says nothing.
+
+        Raises:
+            MIVAError: an unknown name, an adapter that was trained without words, or no such text; nothing is changed
+                then. Where they are not as many as the clips, the next forward pass raises it.
+        """
+        self._check_names(texts)
+        listeners = dict(zip(self._adapters, self.context.listeners, strict=True))
+        for name, text in texts.items():
+            _check_words(name, text, listeners[name], self._backbone.text_dim)
+        for name, text in texts.items():
+            listener = listeners[name]
+            if listener is not None:
+                listener.say(text)
+
     def set_mask_streams(self, present: bool) -> None:
         """Set whether the coming forward passes hold mask sequences (3.4).
 
@@ -268,6 +293,8 @@ class Injection:
         with torch.inference_mode(False):
             for group in chain.from_iterable(self._groups.values()):
                 group.freeze(self._installer.dtype, self._installer.device)
+            for listener in filter(None, self.context.listeners):
+                listener.freeze(self._installer.device)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
@@ -314,6 +341,24 @@ def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
     """The same adapters, those of equal config side by side, as an injection has them; see `Injection.masked`."""
     configs = list(dict.fromkeys(adapter.config for adapter in adapters.values()))
     return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
+
+
+def _listeners(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
+    return [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+
+
+def _check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+    if text is None:
+        return
+    if listener is None:
+        raise MIVAError(
+            f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+        )
+    if not isinstance(text, Tensor) or text.ndim not in (2, 3) or text.shape[-1] != width or not text.numel():
+        what = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
+        raise MIVAError(
+            f"The words for {name} are {what}, expected a tensor (words, {width}), as the base encodes texts."
+        )
 
 
 def _is_share(value: Any) -> bool:
