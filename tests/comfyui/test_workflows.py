@@ -18,6 +18,7 @@ NEEDS_MODELS = {
     "8_wan_native": {"diffusion_models", "vae"},
     "9_sd15_native": SD15,
     "15_longer_clip_natively": SD15,
+    "16_two_checkpoints": {"checkpoints"},
 }
 """Workflows that take files of other people, and the folders of those."""
 NODES_2 = "Comfy.VueNodes.Enabled"
