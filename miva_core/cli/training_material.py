@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..adapters.info import read_info
 from ..bases.base import Base
 from ..checks import printable
+from ..clips.camera_clips import PACES
 from ..clips.files import FindMasks, read_clips
 from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
@@ -88,6 +90,8 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
     source: Record
     if options.camera:
         shooting = chosen_shooting(options, base.size, base.frames)
+        if options.degree:
+            shooting = replace(shooting, paces=PACES)
         clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
@@ -101,7 +105,7 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
     if flip is None:
         filmed = any(options.clips.glob("*_flow.json"))
         flip = not (options.camera or filmed or has_direction(options.motion))
-    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source)
+    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source, options.degree)
 
 
 def _validations(
