@@ -3,8 +3,8 @@
     python -m tools.train_shipped --out FOLDER [--list] [pan_left jump …]
 
 Prints each command before it runs it, or only prints them with --list. About two minutes for a camera motion on one
-processor core and two more for its degree, five for a subject's, 10 to 25 for a masked one. What is there already is left alone, and what was
-interrupted goes on.
+processor core and two more for its degree, five for a subject's, 10 to 25 for a masked one. What is there already is
+left alone, and what was interrupted goes on.
 """
 
 import argparse
