@@ -21,7 +21,7 @@ from .backbone import Backbone, Site
 from .config import MIVAConfig
 from .degree import DegreeRange
 from .info import AdapterInfo, read_info
-from .layers import CrossFrame, Gate, Prompt, Temporal
+from .layers import CrossFrame, Gate, Prompt, Temporal, Words
 
 
 class MIVAAdapter(nn.Module):
@@ -35,6 +35,11 @@ class MIVAAdapter(nn.Module):
 
     Attributes:
         degree: what its degrees mean, once it has learnt them; None without a degree.
+        words: how it hears a text, or None.
+        known_words: what was said of the clips that it has learnt from.
+
+    Raises:
+        MIVAError: the config has words, and the base no attention over time.
 
     Example:
         >>> adapter = MIVAAdapter(describe(model), MIVAConfig.default())
@@ -47,7 +52,14 @@ class MIVAAdapter(nn.Module):
         self.backbone = backbone
         self.config = config
         self.degree: DegreeRange | None = None
+        if config.words and not backbone.text_dim:
+            raise MIVAError(
+                f"Words are heard in attention over time, of which {backbone.family} has none: train without words, or "
+                "on a base with motion modules."
+            )
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
+        self.words = Words(backbone.text_dim) if config.words else None
+        self.known_words: tuple[str, ...] = ()
 
     def site(self, site: Site) -> nn.ModuleDict:
         """The parameters of one site, by component.
@@ -64,14 +76,12 @@ class MIVAAdapter(nn.Module):
         """Number of parameters.
 
         Args:
-            component: "cfa", "gate", "cfa_mask", "ca" or "ta"; None counts all.
+            component: "cfa", "gate", "cfa_mask", "ca", "ta" or "words", what is made of a text; None counts all.
         """
+        parts = [part for site in self.backbone.sites for part in self.site(site).items()]
+        parts += [] if self.words is None else [("words", self.words)]
         return sum(
-            parameter.numel()
-            for site in self.backbone.sites
-            for name, part in self.site(site).items()
-            if component in (None, name)
-            for parameter in part.parameters()
+            parameter.numel() for name, part in parts if component in (None, name) for parameter in part.parameters()
         )
 
     def info(self, **record: Any) -> AdapterInfo:
@@ -80,7 +90,14 @@ class MIVAAdapter(nn.Module):
         Args:
             **record: the fields of `AdapterInfo` from `motion` on.
         """
-        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, degree=self.degree, **record)
+        return AdapterInfo(
+            self.backbone.family,
+            self.backbone.fingerprint,
+            self.config,
+            degree=self.degree,
+            words=self.known_words,
+            **record,
+        )
 
     def save(
         self,
@@ -135,7 +152,7 @@ class MIVAAdapter(nn.Module):
         tensors = _read(path, shapes)
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
-        adapter.degree = info.degree
+        adapter.degree, adapter.known_words = info.degree, info.words
         return adapter
 
     def with_degree(self) -> MIVAAdapter:

@@ -34,6 +34,7 @@ class MIVAConfig:
         image_guidance: whether each frame of the mask also attends to its frame of the clip (the released code).
         region_rank: length of the codes that carry a soft mask into attention, see `regions.RegionCodes`.
         degree: whether the perceptron hears how much motion is wanted (MiraMo), see `DegreeRange`.
+        words: whether it hears a text, through temporal attention alone (EDG, arXiv 2503.00948, stage 1).
 
     Raises:
         MIVAError: a value has the wrong type or is out of range.
@@ -56,6 +57,7 @@ class MIVAConfig:
     image_guidance: bool = True
     region_rank: int = 16
     degree: bool = False
+    words: bool = False
 
     def __post_init__(self) -> None:
         if self.cfa_rank is not None:
@@ -141,9 +143,10 @@ _SWITCHES = (
     "mask",
     "image_guidance",
     "degree",
+    "words",
 )
 
-_LATER = ("degree",)
+_LATER = ("degree", "words")
 """Fields that older code does not know; files and checkpoints name them only where they are set."""
 
 

@@ -37,6 +37,7 @@ class AdapterInfo:
         licence: licence of the adapter's weights, such as an SPDX name.
         author: who trained it.
         degree: what its degrees mean; of adapters that have them, and of no others.
+        words: what was said of its training clips, each once; of adapters that hear words alone.
 
     Raises:
         MIVAError: a field has the wrong type or is out of range.
@@ -54,6 +55,7 @@ class AdapterInfo:
     licence: str = ""
     author: str = ""
     degree: DegreeRange | None = None
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("family", "fingerprint", "motion", "subject", "licence", "author"):
@@ -73,6 +75,11 @@ class AdapterInfo:
             raise MIVAError(
                 f"degree is {shown(self.degree)}, expected a range for an adapter with a degree, and None for another."
             )
+
+        if not (isinstance(self.words, tuple) and all(map(is_line, self.words))):
+            raise MIVAError(f"words are {shown(self.words)}, expected texts of one line.")
+        if self.words and not self.config.words:
+            raise MIVAError(f"words are {shown(self.words)}, but the adapter hears none.")
 
     def check(self, backbone: Backbone, path: str | os.PathLike[str] | None = None) -> None:
         """Compare the base the adapter was trained on with the one at hand; neither's weights are needed.
@@ -117,16 +124,17 @@ class AdapterInfo:
         required = {"family", "fingerprint", "config", "motion", "frames", "size", "fps"}
         if wrong := (required - data.keys()) | (data.keys() - {item.name for item in fields(cls)}):
             raise MIVAError(f"its header lacks, or should not have, the fields {shown(sorted(wrong))}.")
-        size, degree = data.pop("size"), data.pop("degree", None)
+        size, words, degree = data.pop("size"), data.pop("words", ()), data.pop("degree", None)
         return cls(
             config=MIVAConfig.from_dict(data.pop("config")),
             size=tuple(size) if isinstance(size, list) else size,
             degree=None if degree is None else DegreeRange.from_dict(degree),
+            words=tuple(words) if isinstance(words, list) else words,
             **data,
         )
 
 
-_LATER = ("degree",)
+_LATER = ("degree", "words")
 """Fields that older code does not know; files have them only where they say something."""
 
 
@@ -168,6 +176,8 @@ def _header(path: str | os.PathLike[str]) -> str:
 
 
 _PARTS = {
+    ".ta.words.": "words",
+    "words.": "words",
     ".cfa.q.": "cross-frame attention",
     ".cfa.out.": "cross-frame attention",
     ".cfa.": "biases of cross-frame attention",

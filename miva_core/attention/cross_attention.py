@@ -39,7 +39,7 @@ class CrossAttention(Processor):
         Returns:
             Terms of a sum for the rows of clips, one for each group; and the rows of each group's mask streams.
         """
-        clips, gates, matrix = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query_matrix(x)
+        clips, gates, matrix = self.context.clip_rows(len(x)), self._gates(x), port.query_matrix(x)
         tokens = port.query(x) if matrix is None else x
         clip_tokens = tokens[:clips]
         streams = [group for group in self.groups if group.config.mask] if self.context.streams else []
@@ -62,14 +62,14 @@ class CrossAttention(Processor):
         """What is left to the base's own attention of the clips to their text."""
         clips = self.context.clip_rows(len(x))
         attended = port.attend_text(x[:clips], text[:clips])
-        return base_share(self._gates(x.shape[1]), attended) * attended
+        return base_share(self._gates(x), attended) * attended
 
     def _activated(self, group: Group, prompts: Prompts, hidden: Tensor) -> Tensor:
         return prompt_activation(hidden, prompts, group.config.ca_act, group.degrees(self.context))
 
-    def _gates(self, tokens: int) -> Tensor:
-        """`prompt_gates` for rows of so many tokens."""
-        return prompt_gates(self.context, tokens)
+    def _gates(self, x: Tensor) -> Tensor:
+        """`prompt_gates` of an input: (n,), or one for each token of the clips in the base's layout."""
+        return prompt_gates(self.context, self.context.clip_rows(len(x)), x.shape[1])
 
 
 def _first_maps(prompts: Prompts, matrix: Tensor | None, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .context import Context
+from .processor import of_tokens
 from .stacked import Prompts
 from .strength import Part
 
@@ -53,15 +54,20 @@ def at_degree(hidden: Tensor, maps: Tensor, degrees: Tensor) -> Tensor:
     return (hidden.unflatten(1, (u.shape[-1], -1)) * (1 + gain) + shift).flatten(1, 2)
 
 
-def prompt_gates(context: Context, tokens: int) -> Tensor:
+def prompt_gates(context: Context, rows: int, tokens: int) -> Tensor:
     """How much each adapter's prompt counts: its strength, and with guidance that times its mask.
 
     Args:
         context: of the injection.
+        rows: b f, the clips' frames.
         tokens: s, of a frame.
 
     Returns:
-        (n,), or with guidance (n, b f, s).
+        (n,), or (n, b f, s) with guidance, or where strengths differ from frame to frame.
     """
     guidance, strengths = context.guided(tokens), context.strengths_of(Part.PROMPT)
-    return strengths if guidance is None else strengths[:, None, None] * guidance.gate.flatten(1, 2)
+    if strengths.ndim == 2:
+        strengths = of_tokens(strengths, rows, tokens)
+    elif guidance is not None:
+        strengths = strengths[:, None, None]
+    return strengths if guidance is None else strengths * guidance.gate.flatten(1, 2)

@@ -97,12 +97,14 @@ class Prompts:
 class Temporals:
     """LoRA on one temporal self-attention, see `Temporal`.
 
-    Shapes: down (3 n, r, d) and up (3 n, d, r) hold the queries' of all adapters, then the keys', then the values'.
+    Shapes: down (3 n, r, d) and up (3 n, d, r) hold the queries' of all adapters, then the keys', then the values';
+    words (n, d, `WORD_WIDTH`) or None.
     """
 
     down: Tensor
     up: Tensor
     out: Deltas
+    words: Tensor | None
 
     @classmethod
     def of(cls, sites: Sequence[Temporal]) -> Temporals:
@@ -112,6 +114,7 @@ class Temporals:
             _stack(delta.down for delta in deltas),
             _stack(delta.up for delta in deltas),
             Deltas.of_outputs([site.out for site in sites]),
+            _optional(site.words for site in sites),
         )
 
 

@@ -49,6 +49,7 @@ class LatentClip:
         readout_bias: (K,), see `LinearReadout`.
         flow: see `Pixels`.
         motion: (3, N), of each latent frame the mean of its frames', see `Pixels`.
+        words: (words, d_text) what is said of it; None where nothing is.
     """
 
     mean: Tensor
@@ -58,6 +59,7 @@ class LatentClip:
     readout_bias: Tensor
     flow: Tensor
     motion: Tensor | None = None
+    words: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mean.shape[2]
@@ -145,6 +147,7 @@ class Batch(NamedTuple):
         readout_bias: (K, B), see `LinearReadout`.
         flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
         motion: (1, B), how much each clip moves, see `degrees.measured`, where a degree is learnt; otherwise (0, B).
+        words: (1, B, words, d_text) what is said of each clip, or (0, B) where nothing is.
     """
 
     latents: Tensor
@@ -154,6 +157,7 @@ class Batch(NamedTuple):
     readout_bias: Tensor
     flow: Tensor
     motion: Tensor
+    words: Tensor
 
 
 def draw_batch(
@@ -190,6 +194,7 @@ def draw_batch(
         torch.stack([window.readout_bias for window in windows], dim=1),
         join_flow(flow[0])[None] if len(flow) else flow,
         _amounts(windows),
+        _said([window.words for window in windows]),
     )
 
 
@@ -197,6 +202,11 @@ def _amounts(windows: Sequence[LatentClip]) -> Tensor:
     """How much windows move, (1, B); (0, B) if that was not measured."""
     amounts = [window.motion[0, 1:].mean() for window in windows if window.motion is not None]
     return torch.stack(amounts)[None] if amounts else torch.zeros(0, len(windows))
+
+
+def _said(words: Sequence[Tensor | None]) -> Tensor:
+    said = [text for text in words if text is not None]
+    return torch.stack(said)[None] if said else torch.zeros(0, len(words))
 
 
 def _spread(clip: LatentClip) -> Tensor:

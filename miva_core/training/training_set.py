@@ -3,18 +3,20 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ..adapters.degree import Measure
 from ..bases.base import Base
+from ..checks import printable
 from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
+from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
-from .degrees import STRIDES, measured
+from .degrees import PACES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 
@@ -33,8 +35,8 @@ class TrainingSet:
         flip: whether mirrored clips are learnt from, too; not for what has a direction.
         subject: phrase for what moves, empty for a camera motion.
         source: where the clips come from, for the record: numbers and texts.
-        degree: what the adapter's degree is measured by; None for one without. Each clip that is long enough is then
-            met at other strides, too, see `degrees.STRIDES`.
+        degree: what the adapter's degree is measured by; None for one without. Clips are then met at other strides,
+            too, see `degrees.PACES`.
     """
 
     motion: str
@@ -45,6 +47,11 @@ class TrainingSet:
     source: Record = field(default_factory=dict)
     degree: Measure | None = None
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is said of the clips, each once."""
+        return tuple(dict.fromkeys(clip.words for clip in self.clips if clip.words))
+
     def digest(self) -> str:
         """A hash of the clips, by which they are known from others: twelve hex digits."""
         digest = hashlib.sha256()
@@ -52,6 +59,7 @@ class TrainingSet:
             digest.update(clip.name.encode(errors="surrogatepass"))
             digest.update(clip.frames.contiguous().numpy().data)
             digest.update(clip.masks.contiguous().numpy().data)
+            digest.update(clip.words.encode(errors="surrogatepass"))
         return digest.hexdigest()[:12]
 
     def encode(
@@ -89,7 +97,8 @@ class TrainingSet:
                 windows = self._encode(base, clip, colourings, stop)
                 if kept:
                     kept.write(key, windows)
-            encoded.append(windows)
+            said = _encode_words(base, clip) if clip.words else None
+            encoded.append([replace(window, words=said) for window in windows])
             if on_progress:
                 on_progress(len(encoded), len(self.clips))
         if kept:
@@ -104,21 +113,24 @@ class TrainingSet:
         stop: Callable[[], bool] | None,
     ) -> list[LatentClip]:
         windows: list[LatentClip] = []
-        for pace in self._paces(base, clip):
-            stride = clip.stride * pace
+        for stride in self._strides(base, clip):
             pixels = _pixels(clip, base.predicts_flow, stride)
             if self.degree:
-                pixels = pixels._replace(motion=measured(pixels, self.degree, stride, clip.pace * pace))
+                pace = clip.pace * stride / clip.stride
+                pixels = pixels._replace(motion=measured(pixels, self.degree, stride, pace))
             for version in varied(pixels, colourings, self.flip):
                 if stop and stop():
                     raise KeyboardInterrupt
                 windows += encode(base, version, self.masked, stride)
         return windows
 
-    def _paces(self, base: Base, clip: TrainingClip) -> range:
-        """How many times faster than by itself a clip is met."""
-        longest = (len(clip.frames) - 1) // (clip.stride * (base.frames - 1))
-        return range(1, 1 + (min(STRIDES, longest) if self.degree else 1))
+    def _strides(self, base: Base, clip: TrainingClip) -> Sequence[int]:
+        """The strides that a clip is met at: its own, and where a degree is learnt slower and faster ones."""
+        if not self.degree:
+            return [clip.stride]
+        longest = (len(clip.frames) - 1) // (base.frames - 1)
+        strides = {round(clip.stride * pace) for pace in PACES}
+        return sorted(stride for stride in strides if 1 <= stride <= longest)
 
     def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
         """What the encoding of a clip follows from, in one word."""
@@ -167,6 +179,17 @@ def has_direction(motion: str) -> bool:
     """Whether a motion's name, such as "pan left", says that its mirror image is another motion."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", motion)
     return any(re.match(_DIRECTIONS, word.lower()) for word in words)
+
+
+def _encode_words(base: Base, clip: TrainingClip) -> Tensor:
+    if base.vocabulary is None:
+        raise MIVAError(
+            f"The {base.name} base runs without its text encoder, so that no words can be learnt with it here."
+        )
+    try:
+        return base.vocabulary.encode(clip.words)
+    except MIVAError as error:
+        raise MIVAError(f"{printable(clip.name)}: {error}") from error
 
 
 def _pixels(clip: TrainingClip, with_flow: bool, stride: int) -> Pixels:

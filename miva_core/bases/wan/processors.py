@@ -50,7 +50,7 @@ class WanCrossAttention(CrossAttention):
         return torch.cat([total([*text_term, *clip_terms]), *mask_parts])
 
     def prompts(self, port: AttentionPort, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        clips, gates, query = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query(x)
+        clips, gates, query = self.context.clip_rows(len(x)), self._gates(x), port.query(x)
         clip_terms, mask_parts = [], []
         for group in self.groups:
             prompts, q = group.prompts, _prompt_query(group, port, query)
@@ -61,10 +61,10 @@ class WanCrossAttention(CrossAttention):
                 mask_parts.append(each(hidden, prompts.second).flatten(0, 1))
         return clip_terms, mask_parts
 
-    def _gates(self, tokens: int) -> Tensor:
+    def _gates(self, x: Tensor) -> Tensor:
         """`prompt_gates` where a row holds all frames: (n,) or (n, b, f s)."""
-        frames = self.context.counted_frames()
-        gates = prompt_gates(self.context, tokens // frames)
+        frames, clips = self.context.counted_frames(), self.context.clip_rows(len(x))
+        gates = prompt_gates(self.context, clips * frames, x.shape[1] // frames)
         return gates if gates.ndim == 1 else gates.unflatten(1, (-1, frames)).flatten(2, 3)
 
 
