@@ -29,10 +29,11 @@ from .motion import Motion, base_for, named
 from .notes import run_notes
 from .options import RunOptions, renders_full
 from .output import Output
-from .predictors import FiniteAnswers, WithSpans
+from .predictors import FiniteAnswers, WithProgress
 from .readout import DecoderReadout, fit_readout
 from .segments import Beginning, Chain
 from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
+from .words import encode_words, words_notes
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -82,7 +83,7 @@ def animate(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run_notes(run.base, list(run.motions.values())), *oddities),
+        notes=(*run_notes(run.base, list(run.motions.values())), *words_notes(list(run.motions.values())), *oddities),
         fitting=run.output.fitting,
     )
 
@@ -183,7 +184,7 @@ class _Run:
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
         if injection:
-            predictor = WithSpans(predictor, injection, self.steps.count)
+            predictor = WithProgress(predictor, injection, self.steps.process, self.steps.count)
         if injection and beginning.masks:
             streams = {name: self._stream(mask, generator) for name, mask in beginning.masks.items()}
             predictor = guided = self._guided(predictor, injection, streams)
@@ -201,6 +202,7 @@ class _Run:
     def _set_strengths(self, injection: Injection) -> None:
         injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
         injection.set_spans(**{name: motion.span for name, motion in self.motions.items()})
+        injection.set_words(**encode_words(self.base, self.motions))
         check_spans(injection.spans, self.steps.count)
         if self.steps.ends_early:
             acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
@@ -238,6 +240,7 @@ def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: R
     picture, by_name = _check_picture(picture), named(motions)
     if not by_name and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
+    encode_words(base, by_name)
     steps = choose_steps(base, options)
     kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
     captioned = base_for(base, list(by_name.values()), options.seed)

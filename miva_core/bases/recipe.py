@@ -58,6 +58,10 @@ class Recipe:
         # Places count less for it than for plain adapters, since the rest is to keep still.
         return replace(self, config=replace(self.config, mask=True), subject=self.subject / 6)
 
+    def with_words(self) -> Recipe:
+        """The same for an adapter that learns several motions, each by its words."""
+        return replace(self, config=replace(self.config, words=True))
+
 
 def full_size_recipes(paper_steps: int) -> dict[Preset, Recipe]:
     """The recipes of a base of full size; nobody has measured "quick" and "normal" yet.

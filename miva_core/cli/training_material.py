@@ -10,6 +10,7 @@ from ..checks import printable
 from ..clips.files import FindMasks, read_clips
 from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
+from ..clips.worded import read_worded_clips
 from ..errors import MIVAError
 from ..subject_mask.prompt import split_prompt
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
@@ -91,7 +92,8 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
         clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
-        clips = read_clips(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
+        read = read_worded_clips if options.words else read_clips
+        clips = read(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
@@ -99,8 +101,9 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
         source = {**source, name: Path(adapter).stem} if adapter else source
     flip = options.flip
     if flip is None:
-        filmed = any(options.clips.glob("*_flow.json"))
-        flip = not (options.camera or filmed or has_direction(options.motion))
+        filmed = any(options.clips.glob("**/*_flow.json" if options.words else "*_flow.json"))
+        said = (options.motion, *(clip.words for clip in clips))
+        flip = not (options.camera or filmed or any(map(has_direction, said)))
     return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source)
 
 

@@ -45,6 +45,7 @@ class LatentClip:
         readout_weight: (K, C), see `LinearReadout`.
         readout_bias: (K,), see `LinearReadout`.
         flow: see `Pixels`.
+        words: (words, d_text) what is said of it; None where nothing is.
     """
 
     mean: Tensor
@@ -53,6 +54,7 @@ class LatentClip:
     readout_weight: Tensor
     readout_bias: Tensor
     flow: Tensor
+    words: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mean.shape[2]
@@ -132,6 +134,7 @@ class Batch(NamedTuple):
         readout_weight: (K, B, C), see `LinearReadout`.
         readout_bias: (K, B), see `LinearReadout`.
         flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
+        words: (1, B, words, d_text) what is said of each clip, or (0, B) where nothing is.
     """
 
     latents: Tensor
@@ -140,6 +143,7 @@ class Batch(NamedTuple):
     readout_weight: Tensor
     readout_bias: Tensor
     flow: Tensor
+    words: Tensor
 
 
 def draw_batch(
@@ -175,7 +179,13 @@ def draw_batch(
         torch.stack([window.readout_weight for window in windows], dim=1),
         torch.stack([window.readout_bias for window in windows], dim=1),
         join_flow(flow[0])[None] if len(flow) else flow,
+        _said([window.words for window in windows]),
     )
+
+
+def _said(words: Sequence[Tensor | None]) -> Tensor:
+    said = [text for text in words if text is not None]
+    return torch.stack(said)[None] if said else torch.zeros(0, len(words))
 
 
 def _spread(clip: LatentClip) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..adapters.adapter import MIVAAdapter
+from ..adapters.config import MIVAConfig
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip, Progress
 from ..bases.base import Base
@@ -25,7 +26,7 @@ from .report import REPORT, write_report
 from .settings import check_resume, training_settings
 from .state import read_state
 from .training_set import TrainingSet
-from .validation import Validation, try_on
+from .validation import Validation, in_words, try_on
 
 VALIDATED = 5
 """How many times in a training its validation pictures are animated, unless the options say otherwise."""
@@ -76,7 +77,8 @@ def train_and_save(
         on_progress: called as (done, total) with numbers of clips, which are encoded before the first step.
 
     Raises:
-        MIVAError: as from `check_start`, `AdapterInfo` and `train`.
+        MIVAError: as from `check_start`, `AdapterInfo` and `train`, or clips lack words that the adapter is to learn,
+            or have some that it cannot hear.
         KeyboardInterrupt: it was stopped while clips were encoded, or made after the last step.
 
     Example:
@@ -86,7 +88,9 @@ def train_and_save(
     options, other = options or TrainOptions(), partner.out if partner else None
     with held(out, other):
         check_files(out, options.resume, other)
+        _check_words(training_set, options.start.config if options.start else recipe.config)
         info, folder = _info(base, training_set, recipe, options), training_folder(out)
+        validations = in_words(validations, training_set)
         folder.mkdir(exist_ok=True)
         learner = partner.adapter if partner else None
         settings = {"set of clips": training_set.digest(), "flip": training_set.flip}
@@ -134,6 +138,13 @@ def train_and_save(
             write_report(folder / REPORT, info, training_set, validations, made, folder / CURVE)
             _raise_if_displaced(placed)
         return outcome
+
+
+def _check_words(training_set: TrainingSet, config: MIVAConfig) -> None:
+    if config.words and not all(clip.words for clip in training_set.clips):
+        raise MIVAError("An adapter that hears words learns from clips with words: give each clip some.")
+    if training_set.words and not config.words:
+        raise MIVAError("The adapter to begin with hears no words: train without words, or begin with one that does.")
 
 
 def _place(adapter: MIVAAdapter, info: AdapterInfo, path: Path) -> Path:
@@ -218,6 +229,7 @@ def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainO
         },
         licence=options.author.licence,
         author=options.author.name,
+        words=training_set.words,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class TrainStep(nn.Module):
         self.adapter = adapter
         self.partner = partner
         self._recipe = recipe
-        self._denoiser = Denoiser.of(base)
+        self._denoiser = replace(Denoiser.of(base), say=self._say)
 
     @property
     def learners(self) -> dict[str, MIVAAdapter]:
@@ -65,6 +66,10 @@ class TrainStep(nn.Module):
             self._injection, self._denoiser, clips, batch.masks, draws, lambda latents: _read_out(batch, latents)
         ).mean()
 
+    def _say(self, words: Tensor) -> None:
+        hearing = [name for name, learner in self.learners.items() if learner.config.words]
+        self._injection.set_words(**dict.fromkeys(hearing, words))
+
 
 def noised_clips(batch: Batch, subject: float) -> NoisedClips:
     """The clips of a batch, and after them the mask sequences that it holds, for their losses.
@@ -87,6 +92,7 @@ def noised_clips(batch: Batch, subject: float) -> NoisedClips:
         batch.noise.flatten(0, 1),
         weights=place_weights(subjects, subject).repeat(1 + generated, 1, 1, 1),
         flow=flow,
+        words=batch.words[0] if len(batch.words) else None,
     )
 
 

@@ -3,15 +3,17 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ..bases.base import Base
+from ..checks import printable
 from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
+from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
@@ -40,6 +42,11 @@ class TrainingSet:
     subject: str = ""
     source: Record = field(default_factory=dict)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is said of the clips, each once."""
+        return tuple(dict.fromkeys(clip.words for clip in self.clips if clip.words))
+
     def digest(self) -> str:
         """A hash of the clips, by which they are known from others: twelve hex digits."""
         digest = hashlib.sha256()
@@ -47,6 +54,7 @@ class TrainingSet:
             digest.update(clip.name.encode(errors="surrogatepass"))
             digest.update(clip.frames.contiguous().numpy().data)
             digest.update(clip.masks.contiguous().numpy().data)
+            digest.update(clip.words.encode(errors="surrogatepass"))
         return digest.hexdigest()[:12]
 
     def encode(
@@ -84,7 +92,8 @@ class TrainingSet:
                 windows = self._encode(base, clip, colourings, stop)
                 if kept:
                     kept.write(key, windows)
-            encoded.append(windows)
+            said = _encode_words(base, clip) if clip.words else None
+            encoded.append([replace(window, words=said) for window in windows])
             if on_progress:
                 on_progress(len(encoded), len(self.clips))
         if kept:
@@ -149,6 +158,17 @@ def has_direction(motion: str) -> bool:
     """Whether a motion's name, such as "pan left", says that its mirror image is another motion."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", motion)
     return any(re.match(_DIRECTIONS, word.lower()) for word in words)
+
+
+def _encode_words(base: Base, clip: TrainingClip) -> Tensor:
+    if base.vocabulary is None:
+        raise MIVAError(
+            f"The {base.name} base runs without its text encoder, so that no words can be learnt with it here."
+        )
+    try:
+        return base.vocabulary.encode(clip.words)
+    except MIVAError as error:
+        raise MIVAError(f"{printable(clip.name)}: {error}") from error
 
 
 def _pixels(clip: TrainingClip, with_flow: bool) -> Pixels:

@@ -9,7 +9,7 @@ from PIL import Image
 from .browser import Page
 from .server import ROOT, Server
 
-WAN, SD15, LONGER = "8_wan_native", "9_sd15_native", "10_longer_clip_natively"
+WAN, SD15, LONGER = "8_wan_native", "9_sd15_native", "15_longer_clip_natively"
 SIZE = (64, 96)
 LENGTHS = {WAN: 9, SD15: 6, LONGER: 6}
 """Frames of a clip of each; where there are several, of each clip."""

@@ -27,6 +27,12 @@ def add_train(command: argparse.ArgumentParser) -> None:
     )
     add_models(command)
     command.add_argument(
+        "--words",
+        action="store_true",
+        help="learn several motions, each by its words: those of clip.mp4 are in clip.txt, or else the name of the "
+        "sub-folder that it is in",
+    )
+    command.add_argument(
         "--from",
         dest="start",
         metavar="ADAPTER",
@@ -74,6 +80,10 @@ def check_train(options: argparse.Namespace) -> None:
     """Check that the options go together."""
     if options.camera and options.masked:
         raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
+    if options.camera and options.words:
+        raise MIVAError(
+            "--camera films one motion: film each by camera-clips into a sub-folder of its words, and train on those."
+        )
     if options.beside and not options.masked:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
     if (options.beside is None) != (options.beside_out is None):

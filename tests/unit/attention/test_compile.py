@@ -78,7 +78,7 @@ def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable) -> None:
         for t, pan in ((900.0, 1.0), (500.0, 0.3), (20.0, 0.0)):
             miva.set_weights(pan=Strength(cross_frame=pan), jump=Strength(prompt=1 - pan))
             miva.set_spans(pan=(0.0, 0.5))
-            miva.set_progress(1 - t / 1000)
+            miva.set_progress(1 - t / 1000, 1 - t / 1000)
             ours, plain = (m(latents, torch.tensor([t]), text).sample for m in (compiled, model))
             torch.testing.assert_close(ours, plain)
     assert counter.frame_count == 1

@@ -137,12 +137,12 @@ def test_a_span_begins_with_its_start_and_ends_before_its_end(
         miva.set_weights(pan=1.0)
         miva.set_spans(pan=(0.25, 0.75))
         for done, expected in ((0.0, alone), (0.2, alone), (0.25, both), (0.7, both), (0.75, alone), (0.9, alone)):
-            miva.set_progress(done)
+            miva.set_progress(done, 0.5)
             torch.testing.assert_close(call(unet), expected, **EXACT)
         assert miva.weights == {"pan": 1.0, "jump": 1.0}
         for done in (-0.1, 1.0, float("nan"), "0"):
             with pytest.raises(MIVAError, match="share of steps done"):
-                miva.set_progress(done)
+                miva.set_progress(done, 0.5)
 
 
 # --- what adapters do ------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_a_number_is_a_strength_of_all_parts(unet: nn.Module, make_adapter: Call
         miva.set_weights(pan=Strength(cross_frame=0.3, prompt=0.3, temporal=0.3))
         assert torch.equal(call(unet, text=True), by_number)
         miva.set_spans(pan=(0.0, 0.5))
-        miva.set_progress(0.5)
+        miva.set_progress(0.5, 0.5)
         beyond = call(unet, text=True)
         miva.set_weights(pan=0.0)
         assert torch.equal(call(unet, text=True), beyond)
