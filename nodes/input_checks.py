@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.attention.strength import Strength
 from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
 from .sockets import Dataset, MivaModel
@@ -14,6 +15,7 @@ from .stacks import StackedMiva
 _CLASSES = {
     "MIVA_MODEL": MivaModel,
     "MIVA_STACK": tuple,
+    "MIVA_STRENGTH": Strength,
     "MIVA_DATASET": Dataset,
     "IMAGE": Tensor,
     "MASK": Tensor,
@@ -27,6 +29,7 @@ _PLAIN = (bool, int, float, str, bytes, list, dict)
 _SOURCES = {
     "MIVA_MODEL": "Load MIVA Base",
     "MIVA_STACK": "Load MIVA",
+    "MIVA_STRENGTH": "Strength over Time",
     "MIVA_DATASET": "Camera Clips",
     "IMAGE": "Load Image",
     "MASK": "Subject Mask",

@@ -7,13 +7,14 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..miva_core.adapters.info import read_info
+from ..miva_core.attention.strength import Strength
 from ..miva_core.bases.registry import BASES
 from ..miva_core.bases.spec import BaseFile
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .comfy_bridge import comfy_folders
 from .messages import collect_warnings, friendly_errors
-from .sockets import MivaModel, ModelSocket, StackSocket
+from .sockets import MivaModel, ModelSocket, StackSocket, StrengthSocket
 from .stacks import MivaStack, StackedMiva, stamp_of
 
 _GONE = "is no longer in"
@@ -164,6 +165,29 @@ class MIVALoad(io.ComfyNode):
                     advanced=True,
                 ),
                 StackSocket.Input("prev", optional=True, tooltip="Motions that this one is added to."),
+                StrengthSocket.Input(
+                    "strength",
+                    optional=True,
+                    tooltip="From Strength over Time: how strongly it acts in the course of the steps or of the clip, "
+                    "in place of `weight` and both percents.",
+                ),
+                io.Float.Input(
+                    "degree",
+                    optional=True,
+                    default=-1.0,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How fast it is: 0 as slow as its file knows, 1 as fast. Below 0: as it was trained. For "
+                    "motions trained with a degree alone.",
+                ),
+                io.String.Input(
+                    "words",
+                    optional=True,
+                    default="",
+                    tooltip="Which motion, for a file that holds several, in words of the built-in base. Empty for all "
+                    "other files. MIVA Info shows the words.",
+                ),
             ],
             outputs=[StackSocket.Output("mivas", tooltip="The motions before it, and this one on top.")],
         )
@@ -181,12 +205,23 @@ class MIVALoad(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         prev: MivaStack | None = None,
+        strength: Strength | None = None,
+        degree: float = -1.0,
+        words: str = "",
     ) -> io.NodeOutput:
         path = find_file("miva", miva_name, "MIVA adapter")
-        if start_percent >= end_percent:
+        if strength is None and start_percent >= end_percent:
             raise MIVAError(
                 f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
                 "set end_percent above start_percent."
             )
-        entry = StackedMiva(path, stamp_of(path), read_info(path), weight, (start_percent, end_percent))
+        entry = StackedMiva(
+            path,
+            stamp_of(path),
+            read_info(path),
+            weight if strength is None else strength,
+            (start_percent, end_percent) if strength is None else (0.0, 1.0),
+            degree=degree if degree >= 0 else None,
+            words=words.strip(),
+        )
         return io.NodeOutput((*(prev or ()), entry))

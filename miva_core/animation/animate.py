@@ -34,6 +34,7 @@ from .predictors import FiniteAnswers, WithProgress
 from .readout import DecoderReadout, fit_readout
 from .segments import Beginning, Chain
 from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
+from .words import encode_words, words_notes
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -83,7 +84,7 @@ def animate(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run_notes(run.base, list(run.motions.values())), *oddities),
+        notes=(*run_notes(run.base, list(run.motions.values())), *words_notes(list(run.motions.values())), *oddities),
         fitting=run.output.fitting,
     )
 
@@ -204,6 +205,7 @@ class _Run:
     def _set_strengths(self, injection: Injection) -> None:
         injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
         injection.set_spans(**{name: motion.span for name, motion in self.motions.items()})
+        injection.set_words(**encode_words(self.base, self.motions))
         check_spans(injection.spans, self.steps.count)
         if self.steps.ends_early:
             acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
@@ -252,6 +254,7 @@ def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: R
     picture, by_name = _check_picture(picture), named(motions)
     if not by_name and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
+    encode_words(base, by_name)
     steps = choose_steps(base, options)
     kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
     captioned = base_for(base, list(by_name.values()), options.seed)

@@ -28,13 +28,16 @@ class Motion:
         name: what messages and `Clip.masks` call it; "motion" if it has none, with a number where a name repeats.
         span: (start, end) with 0 <= start < end <= 1, shares of the run's steps in which it acts, see
             `Injection.set_spans`.
+        words: which motion, for an adapter that holds several: words that the base knows, or a text (words, d_text) as
+            the base's texts are encoded. None says nothing.
 
     Raises:
-        MIVAError: the adapter, the strength or the name is something else.
+        MIVAError: the adapter, the strength, the name or the words are something else, or the adapter hears no words.
 
     Example:
         >>> Motion(pan, Strength(temporal=1.5))
         >>> Motion(MIVAAdapter.load("jump_masked.safetensors", base.backbone), mask=mask, name="jump")
+        >>> Motion(MIVAAdapter.load("camera_words.safetensors", base.backbone), words="zoom in")
     """
 
     adapter: MIVAAdapter
@@ -42,6 +45,7 @@ class Motion:
     mask: Tensor | None = None
     name: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
+    words: str | Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and not isinstance(self.name, str):
@@ -50,6 +54,16 @@ class Motion:
             name = "The motion" if self.name is None else self.name
             raise MIVAError(f"{name} is a {type(self.adapter).__name__}, expected a MIVAAdapter.")
         check_strength("the motion" if self.name is None else self.name, self.strength)
+        self._check_words()
+
+    def _check_words(self) -> None:
+        name = "The motion" if self.name is None else self.name
+        if not isinstance(self.words, str | Tensor | None):
+            raise MIVAError(f"The words of {name} are a {type(self.words).__name__}, expected a text.")
+        if self.words is not None and not self.adapter.config.words:
+            raise MIVAError(
+                f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+            )
 
     @property
     def acts(self) -> bool:

@@ -50,12 +50,12 @@ class CrossAttention(Processor):
 
     def _prompt(self, group: Group, matrix: Tensor | None, x: Tensor, gates: Tensor) -> Tensor:
         prompts = group.prompts
-        hidden = prompt_activation(fan_out(x, _first_maps(prompts, matrix, x)), prompts, group.config.ca_act)
+        hidden = self._activated(group, prompts, fan_out(x, _first_maps(prompts, matrix, x)))
         return fan_in(hidden, prompts.second, gates)
 
     def _mask_prompt(self, group: Group, matrix: Tensor | None, xs: Tensor) -> Tensor:
         prompts = group.prompts
-        hidden = prompt_activation(each(xs, _first_maps(prompts, matrix, xs)), prompts, group.config.ca_act)
+        hidden = self._activated(group, prompts, each(xs, _first_maps(prompts, matrix, xs)))
         return each(hidden, prompts.second).flatten(0, 1)
 
     def _text_share(self, port: AttentionPort, x: Tensor, text: Tensor) -> Tensor:
@@ -63,6 +63,9 @@ class CrossAttention(Processor):
         clips = self.context.clip_rows(len(x))
         attended = port.attend_text(x[:clips], text[:clips])
         return base_share(self._gates(x), attended) * attended
+
+    def _activated(self, group: Group, prompts: Prompts, hidden: Tensor) -> Tensor:
+        return prompt_activation(hidden, prompts, group.config.ca_act, group.degrees(self.context))
 
     def _gates(self, x: Tensor) -> Tensor:
         """`prompt_gates` of an input: (n,), or one for each token of the clips in the base's layout."""

@@ -20,6 +20,7 @@ from .guidance import Guidance, unify
 from .installer import Installer
 from .processor import Processor
 from .strength import Level, Part, Strength, check_strength
+from .words import Listener
 
 
 class Injection:
@@ -58,8 +59,12 @@ class Injection:
         self._strengths: dict[str, Level | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = self._noise = 0.0
-        self._frames: tuple[float, ...] = ()
-        self.context = Context(_ones(len(adapters), installer))
+        self._degrees: dict[str, float | Tensor] = {
+            name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
+        }
+        strengths, degrees = _ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters))
+        self.context = Context(strengths, degrees, listeners=_listeners(self._adapters.values()))
+        self._write_degrees()
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
 
@@ -148,8 +153,49 @@ class Injection:
         shares = () if shares is None else tuple(shares)
         if not all(map(_is_share, shares)):
             raise MIVAError(f"The shares of the clip at its frames are {shares}, expected numbers from 0 to 1.")
-        self._frames = shares
+        self.context.shares = shares
         self._write_strengths()
+
+    def set_degrees(self, /, **degrees: float | Tensor) -> None:
+        """Set how much motion the named adapters make; the others keep their degree, which is their usual one at first.
+
+        Args:
+            **degrees: u in [-1, 1] from the slowest to the fastest motion that an adapter has learnt, see
+                `DegreeRange.centred`; or (clips,) with one for each clip of the coming batches.
+
+        Raises:
+            MIVAError: an unknown name, an adapter without a degree, or a number out of range; nothing is changed then.
+        """
+        self._check_names(degrees)
+        for name, degree in degrees.items():
+            if not self._adapters[name].config.degree:
+                raise MIVAError(f"{name} has no degree: train it with --degree, or set its weight instead.")
+            if not ((is_number(degree) and -1 <= degree <= 1) or isinstance(degree, Tensor)):
+                raise MIVAError(f"The degree of {name} is {degree!r}, expected a number from -1 to 1.")
+        self._degrees.update(degrees)
+        self._write_degrees()
+
+    def set_words(self, /, **texts: Tensor | None) -> None:
+        """Say words to the named adapters; the others hear what was said to them before, which is nothing at first.
+
+        Adapters hear them in temporal attention alone (EDG, stage 1), whatever text the model itself runs under. Mask
+        sequences hear what their clips do.
+
+        Args:
+            **texts: (words, d_text) to all clips, or (b, words, d_text) to each its own, encoded as the base's texts
+                are; None says nothing.
+
+        Raises:
+            MIVAError: an unknown name, an adapter that was trained without words, or no such text; nothing is changed
+                then. Where they are not as many as the clips, the next forward pass raises it.
+        """
+        self._check_names(texts)
+        listeners = dict(zip(self._adapters, self.context.listeners, strict=False))
+        for name, text in texts.items():
+            _check_words(name, text, listeners.get(name), self._backbone.text_dim)
+        for name, text in texts.items():
+            if listener := listeners.get(name):
+                listener.say(text)
 
     def set_mask_streams(self, present: bool) -> None:
         """Set whether the coming forward passes hold mask sequences (3.4).
@@ -220,10 +266,18 @@ class Injection:
         now = [strength if start <= self._done < end else Strength.of(0.0) for strength, (start, end) in spans]
         by_frame = [
             list(zip(*(strength.at(self._done, self._noise, share) for strength in now), strict=True))
-            for share in (self._frames if over_frames else (0.0,))
+            for share in (self.context.shares if over_frames else (0.0,))
         ]
         values = torch.tensor(by_frame, dtype=torch.float64).reshape(-1, len(Part), len(now)).movedim(0, -1)
         self.context.set_strengths(values if over_frames else values[..., 0])
+
+    def _write_degrees(self) -> None:
+        given = [torch.as_tensor(degree).to(self.context.degrees) for degree in self._degrees.values()]
+        degrees = torch.stack(torch.broadcast_tensors(*given))
+        if degrees.shape == self.context.degrees.shape:
+            self.context.degrees.copy_(degrees)
+        else:
+            self.context.degrees = degrees
 
     @torch.no_grad()
     def freeze(self) -> None:
@@ -237,6 +291,8 @@ class Injection:
         with torch.inference_mode(False):
             for group in chain.from_iterable(self._groups.values()):
                 group.freeze(self._installer.dtype, self._installer.device)
+            for listener in filter(None, self.context.listeners):
+                listener.freeze(self._installer.device)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
@@ -271,18 +327,37 @@ class Injection:
         return groups
 
 
-def _ones(count: int, installer: Installer) -> Tensor:
+def _ones(installer: Installer, *shape: int) -> Tensor:
     # never in half precision, where strengths such as 0.3 and 0.7 would not add up to 1
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
-        return torch.ones(len(Part), count, device=installer.device, dtype=dtype)
+        return torch.ones(shape, device=installer.device, dtype=dtype)
 
 
 def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
     """The same adapters, those of equal config side by side, as an injection has them; see `Injection.masked`."""
     configs = list(dict.fromkeys(adapter.config for adapter in adapters.values()))
     return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
+
+
+def _listeners(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
+    listeners = [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+    return listeners if any(listeners) else []
+
+
+def _check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+    if text is None:
+        return
+    if listener is None:
+        raise MIVAError(
+            f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+        )
+    if not isinstance(text, Tensor) or text.ndim not in (2, 3) or text.shape[-1] != width or not text.numel():
+        what = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
+        raise MIVAError(
+            f"The words for {name} are {what}, expected a tensor (words, {width}), as the base encodes texts."
+        )
 
 
 def _is_share(value: Any) -> bool:

@@ -19,7 +19,8 @@ class TemporalAttention(Processor):
     y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
 
     The outputs of several adapters are summed, not their LoRA matrices (B.2.1). Under guidance tSA_j is biased by the
-    mask of j. In a mask stream its own adapter acts alone.
+    mask of j. In a mask stream its own adapter acts alone. An adapter that hears words adds what it hears of them, g_j,
+    to its input, frame by frame: tSA_j(f + E_j g_j) (EDG, stage 1).
     """
 
     def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
@@ -59,7 +60,8 @@ class TemporalAttention(Processor):
         """Every adapter's temporal attention of the clips before its output map: (n, b h w, f, d)."""
         lora = group.temporals
         changes = each(fan_out(x, lora.down) * _scale(group), lora.up).chunk(3)
-        q, k, v = ((base + change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
+        changed = self._with_words(group, port, [b + c for b, c in zip((q, k, v), changes, strict=True)])
+        q, k, v = (tokens.flatten(0, 1) for tokens in changed)
         bias = None
         if guidance is not None:
             assert guidance.temporal is not None  # as it is wherever there is attention over time
@@ -74,10 +76,29 @@ class TemporalAttention(Processor):
         lora, scale = group.temporals, _scale(group)
         maps = zip(lora.down.chunk(3), lora.up.chunk(3), strict=True)
         changes = (each(each(xs, down), up) for down, up in maps)
-        q, k, v = ((base + scale * change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
+        changed = self._with_words(group, port, [b + scale * c for b, c in zip((q, k, v), changes, strict=True)])
+        q, k, v = (tokens.flatten(0, 1) for tokens in changed)
         attended = port.attend(q, k, v)
         extra = scale * each_delta(attended.unflatten(0, xs.shape[:2]), lora.out)
         return attended, extra.flatten(0, 1)
+
+    def _with_words(self, group: Group, port: AttentionPort, tokens: list[Tensor]) -> list[Tensor]:
+        """Every adapter's queries, keys and values, (n, b h w, f, d) each, of an input to which its words are added.
+
+        All maps are linear, so that those of what is added suffice, which is the same at all places of a frame.
+        """
+        lora, words = group.temporals, self.context.words
+        if lora.words is None or words is None:
+            return tokens
+        added = each(words[group.columns].to(tokens[0]), lora.words)
+        nothing = torch.zeros_like(added[:1, :1, :1])
+        base = [layer(added) - layer(nothing) for layer in (port.query, port.key, port.value)]
+        changes = each(each(added.repeat(3, 1, 1, 1), lora.down) * _scale(group), lora.up).chunk(3)
+        clips = added.shape[1]
+        return [
+            (own.unflatten(1, (clips, -1)) + (plain + change)[:, :, None]).flatten(1, 2)
+            for own, plain, change in zip(tokens, base, changes, strict=True)
+        ]
 
 
 _SUMS = {1: "n,nbfd->bfd", 3: "nbf,nbfd->bfd"}

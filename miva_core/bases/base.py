@@ -11,6 +11,7 @@ from ..adapters.backbone import Backbone
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.noise_process import NoiseProcess
 from ..diffusion.schedulers import SettableScheduler
+from .vocabulary import Vocabulary
 
 ReadoutName = Literal["linear", "decoder"]
 
@@ -86,6 +87,7 @@ class Base:
         predicts_flow: whether the model also predicts where in the first frame each pixel comes from, see
             `WarpingUNet`.
         captions: (n, words, dim) embeddings of captions that name a motion, or None if it has none.
+        vocabulary: the words that it knows by heart, or None for bases whose texts need an encoder.
         levels: the part of its timesteps that it was trained on, as shares of all, of which 0 is clean and 1 noise. Of
             models that share a run, as the experts of Wan 2.2 do, each has a part; an adapter is trained on it alone.
         release: what people call it, recorded in adapters that are trained on it; empty where `backbone` says it.
@@ -113,6 +115,7 @@ class Base:
     last_timestep: int | None = None
     predicts_flow: bool = False
     captions: Tensor | None = None
+    vocabulary: Vocabulary | None = None
     levels: tuple[float, float] = (0.0, 1.0)
     release: str = ""
 

@@ -69,7 +69,7 @@ def read_clips(
     sources = [path for path in found if path not in taken]
     if not sources:
         raise MIVAError(f"There are no clips in {folder}, {_describe_contents(others)}.")
-    if skipped := describe_skipped(others, _is_clip, _NO_CLIPS):
+    if skipped := describe_skipped(others, is_clip, _NO_CLIPS):
         warnings.warn(f"Passed over in {folder}, which is read for clips: {skipped}.", MIVAWarning, stacklevel=2)
     read: dict[Path, _ReadClip] = {}
     count, problems = masks or 1, []
@@ -102,7 +102,7 @@ def _clips_in(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.is_dir():
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
     entries = visible_entries(folder)
-    found = list(filter(_is_clip, entries))
+    found = list(filter(is_clip, entries))
     return found, sorted({*entries} - {*found})
 
 
@@ -133,11 +133,12 @@ def _describe_contents(entries: list[Path]) -> str:
             "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
             "into a folder of their own"
         )
-    skipped = describe_skipped(entries, _is_clip, _NO_CLIPS)
+    skipped = describe_skipped(entries, is_clip, _NO_CLIPS)
     return f"but {skipped}" if skipped else "put videos such as .mp4, .mov or .webm, or folders of frames into it"
 
 
-def _is_clip(path: Path) -> bool:
+def is_clip(path: Path) -> bool:
+    """Whether a path is a video or a folder of frames, clips and masks alike."""
     if path.is_dir():
         # A training keeps its pictures in such a folder next to its file.
         return path.suffix != ".training" and _is_of_frames(path)

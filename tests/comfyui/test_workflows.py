@@ -17,7 +17,8 @@ NEEDS_MODELS = {
     "6_train_a_zoom_on_sd15": SD15,
     "8_wan_native": {"diffusion_models", "vae"},
     "9_sd15_native": SD15,
-    "10_longer_clip_natively": SD15,
+    "15_longer_clip_natively": SD15,
+    "16_two_checkpoints": {"checkpoints"},
 }
 """Workflows that take files of other people, and the folders of those."""
 NODES_2 = "Comfy.VueNodes.Enabled"

@@ -57,7 +57,7 @@ ANIMATING = [
     ),
     Mistake(
         "a motion that a newer release has made",
-        lambda artist: artist.load(artist.changed("a.safetensors", format_version=2)),
+        lambda artist: artist.load(artist.changed("a.safetensors", format_version=3)),
         "{models}/miva/a.safetensors is a MIVA adapter that cannot be used: its format version is 2, and this "
         "ComfyUI-MIVA reads up to 1; update it.",
     ),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from artist import GivenNoise
 from comfy_api.v0_0_2 import io
+from comfyui_miva.miva_core.attention.strength import Strength
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import NODES, MIVABindMask, MIVADataset, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
@@ -17,6 +18,7 @@ WITH_MENUS = ["MIVALoadBase", "MIVASubjectMask", "MIVACameraClips", "MIVADataset
 PLAIN = [5, 0.5, "motion.safetensors", True, {"a": 1}]
 CONNECTED = {
     "MIVA_STACK": (),
+    "MIVA_STRENGTH": Strength(),
     "MIVA_DATASET": Dataset((), "tiny", "", False, {}),
     "IMAGE": torch.zeros(1, 8, 8, 3),
     "MASK": torch.ones(1, 8, 8),

@@ -20,6 +20,9 @@ MOTION_MODULE = _link(
 """v3_sd15_mm.ckpt as safetensors, which the dialog may fetch."""
 WAN = _link("diffusion_models", f"{_WAN}/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors")
 WAN_VAE = _link("vae", f"{_WAN}/vae/wan_2.1_vae.safetensors")
+SVD = _link("checkpoints", f"{_HUB}/stabilityai/stable-video-diffusion-img2vid/resolve/main/svd.safetensors")
+SVD_XT = _link("checkpoints", f"{_HUB}/stabilityai/stable-video-diffusion-img2vid-xt/resolve/main/svd_xt.safetensors")
+"""What SVD became when it was trained on: the same network, for longer clips."""
 
 
 def as_markdown(link: Link) -> str:

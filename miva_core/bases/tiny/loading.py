@@ -14,8 +14,12 @@ from ...storage.json_files import read_json
 from ..animatediff.per_frame_norm import use_per_frame_norm
 from ..animatediff.sites import describe_unet
 from ..base import Base
+from ..vocabulary import Vocabulary
 from .patch_codec import PatchCodec
 from .warping_unet import WarpingUNet
+
+_SLOTS = ("camera", "subject")
+"""Of its captions: the words for the one begin with its name."""
 
 
 def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
@@ -34,6 +38,7 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
     nothing_said = vectors[""].expand(1, settings["caption_words"], -1)
     moves = [word for word in vectors if word.startswith("camera ") and word != "camera still"]
     captions = torch.stack([torch.stack([vectors[move], vectors["no subject"]]) for move in moves])
+    words = {word: vector for word, vector in vectors.items() if word.split(" ")[0] in _SLOTS}
     return Base(
         name="tiny",
         model=model.to(device).eval().requires_grad_(False),
@@ -57,4 +62,5 @@ def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
         readout="decoder",
         predicts_flow=True,
         captions=captions.to(device),
+        vocabulary=Vocabulary(_SLOTS, words),
     )

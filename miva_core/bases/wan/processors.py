@@ -11,7 +11,7 @@ from ...attention.guidance import GridGuidance
 from ...attention.linear_maps import each, fan_in, fan_out
 from ...attention.port import AttentionPort
 from ...attention.processor import total
-from ...attention.prompt import prompt_activation, prompt_gates
+from ...attention.prompt import prompt_gates
 from ...attention.self_attention import SelfAttention
 
 
@@ -54,11 +54,10 @@ class WanCrossAttention(CrossAttention):
         clip_terms, mask_parts = [], []
         for group in self.groups:
             prompts, q = group.prompts, _prompt_query(group, port, query)
-            hidden = prompt_activation(fan_out(q[:clips], prompts.first), prompts, group.config.ca_act)
+            hidden = self._activated(group, prompts, fan_out(q[:clips], prompts.first))
             clip_terms.append(fan_in(hidden, prompts.second, gates[group.columns]))
             if group.config.mask and self.context.streams:
-                hidden = each(group.mask_rows(q, clips), prompts.first)
-                hidden = prompt_activation(hidden, prompts, group.config.ca_act)
+                hidden = self._activated(group, prompts, each(group.mask_rows(q, clips), prompts.first))
                 mask_parts.append(each(hidden, prompts.second).flatten(0, 1))
         return clip_terms, mask_parts
 

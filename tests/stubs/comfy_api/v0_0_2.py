@@ -171,12 +171,13 @@ class String:
             self,
             id: str,
             *,
+            optional: bool = False,
             default: str | None = None,
             placeholder: str | None = None,
             tooltip: str | None = None,
             advanced: bool | None = None,
         ) -> None:
-            super().__init__(id, tooltip, advanced, default, multiline=False, placeholder=placeholder)
+            super().__init__(id, tooltip, advanced, default, optional, multiline=False, placeholder=placeholder)
 
 
 class Combo:

@@ -1,0 +1,88 @@
+"""What adapters hear of words: one token for each frame, by attention of learned queries (EDG, stage 1).
+
+The tokens are made once for each forward pass. Each site of temporal attention adds them to its input, by a map of its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..adapters.layers import WORD_HEADS, WORD_WIDTH, Words
+from .softmax_attention import attend
+
+
+class Listener:
+    """One adapter, and what is said to it.
+
+    Args:
+        words: the adapter's. Nothing is said at first.
+    """
+
+    def __init__(self, words: Words) -> None:
+        self._words: Words | _Frozen = words
+        self.say(None)
+
+    def say(self, text: Tensor | None) -> None:
+        """Say words (words, d_text) to all clips or (b, words, d_text) to each its own, or nothing."""
+        said = self._words.key.detach().new_zeros(1, self._words.key.shape[-1]) if text is None else text
+        self._text = said if said.ndim == 3 else said[None]
+
+    def tokens(self, shares: Sequence[float]) -> Tensor:
+        """What it hears: softmax attention of the queries to the text, of which each frame takes its part.
+
+        Args:
+            shares: of the clip, at each frame.
+
+        Returns:
+            (b, frames, `WORD_WIDTH`)
+        """
+        words = self._words
+        text = self._text.to(words.queries)
+        queries = words.queries.expand(len(text), -1, -1)
+        return _along(attend(queries, F.linear(text, words.key), F.linear(text, words.value), WORD_HEADS), shares)
+
+    def freeze(self, device: torch.device) -> None:
+        """Keep the parameters as they are now, see `Injection.freeze`; they are computed with in their own dtype."""
+        words = self._words
+        self._words = _Frozen(
+            *(part.detach().to(device, copy=True) for part in (words.queries, words.key, words.value))
+        )
+
+
+class _Frozen(NamedTuple):
+    """The parameters of `Words`."""
+
+    queries: Tensor
+    key: Tensor
+    value: Tensor
+
+
+def heard_by_all(listeners: Sequence[Listener | None], shares: Sequence[float]) -> Tensor:
+    """What every adapter hears.
+
+    Args:
+        listeners: in the order of the adapters, at least one; None for those that were made without words.
+        shares: of the clip, at each frame of a forward pass.
+
+    Returns:
+        (n, b, frames, `WORD_WIDTH`), with zeros for those without.
+    """
+    tokens = [None if one is None else one.tokens(shares) for one in listeners]
+    present = [one for one in tokens if one is not None]
+    clips = max(map(len, present))
+    nothing = present[0].new_zeros(1, len(shares), WORD_WIDTH)
+    return torch.stack([(nothing if one is None else one).expand(clips, -1, -1) for one in tokens])
+
+
+def _along(tokens: Tensor, shares: Sequence[float]) -> Tensor:
+    """Tokens (b, q, d) at shares of the way from the first to the last, (b, frames, d), linear in between."""
+    places = [share * (tokens.shape[1] - 1) for share in shares]
+    before = [min(int(place), tokens.shape[1] - 2) for place in places]
+    way = tokens.new_tensor([place - k for place, k in zip(places, before, strict=True)])[:, None]
+    return tokens[:, before] * (1 - way) + tokens[:, [k + 1 for k in before]] * way
