@@ -12,8 +12,8 @@ from ..errors import MIVAError
 from ..measure.ms_ssim import ms_ssim
 from .latent_clips import LatentClip, Pixels
 
-STRIDES = 3
-"""A clip that is long enough is met at its own speed, at twice and at three times that."""
+PACES = (1 / 3, 1 / 2, 1, 2, 3)
+"""A clip is met at its own speed, and at as many of these times that as its frames allow."""
 RATE = 8.0
 """The learning rate of what hears a degree, relative to that of all else; it starts at zero and is small."""
 _WINDOWS = 8
@@ -74,7 +74,7 @@ def degree_range(clips: Sequence[Sequence[LatentClip]], measure: Measure, window
     if means[-1] < _LEAST_RATIO * max(means[0], 0.01):
         raise MIVAError(
             f"All clips move at about {means.mean():.2f} pixels a frame, so there is no degree to learn: add slower or "
-            f"faster ones, or clips of {STRIDES} times the length, or leave --degree out."
+            "faster ones, or clips of twice the length or frame rate, or leave --degree out."
         )
     return DegreeRange(
         measure,

@@ -16,7 +16,7 @@ from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
-from .degrees import STRIDES, measured
+from .degrees import PACES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 
@@ -35,8 +35,8 @@ class TrainingSet:
         flip: whether mirrored clips are learnt from, too; not for what has a direction.
         subject: phrase for what moves, empty for a camera motion.
         source: where the clips come from, for the record: numbers and texts.
-        degree: what the adapter's degree is measured by; None for one without. Each clip that is long enough is then
-            met at other strides, too, see `degrees.STRIDES`.
+        degree: what the adapter's degree is measured by; None for one without. Clips are then met at other strides,
+            too, see `degrees.PACES`.
     """
 
     motion: str
@@ -113,21 +113,24 @@ class TrainingSet:
         stop: Callable[[], bool] | None,
     ) -> list[LatentClip]:
         windows: list[LatentClip] = []
-        for pace in self._paces(base, clip):
-            stride = clip.stride * pace
+        for stride in self._strides(base, clip):
             pixels = _pixels(clip, base.predicts_flow, stride)
             if self.degree:
-                pixels = pixels._replace(motion=measured(pixels, self.degree, stride, clip.pace * pace))
+                pace = clip.pace * stride / clip.stride
+                pixels = pixels._replace(motion=measured(pixels, self.degree, stride, pace))
             for version in varied(pixels, colourings, self.flip):
                 if stop and stop():
                     raise KeyboardInterrupt
                 windows += encode(base, version, self.masked, stride)
         return windows
 
-    def _paces(self, base: Base, clip: TrainingClip) -> range:
-        """How many times faster than by itself a clip is met."""
-        longest = (len(clip.frames) - 1) // (clip.stride * (base.frames - 1))
-        return range(1, 1 + (min(STRIDES, longest) if self.degree else 1))
+    def _strides(self, base: Base, clip: TrainingClip) -> Sequence[int]:
+        """The strides that a clip is met at: its own, and where a degree is learnt slower and faster ones."""
+        if not self.degree:
+            return [clip.stride]
+        longest = (len(clip.frames) - 1) // (base.frames - 1)
+        strides = {round(clip.stride * pace) for pace in PACES}
+        return sorted(stride for stride in strides if 1 <= stride <= longest)
 
     def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
         """What the encoding of a clip follows from, in one word."""
