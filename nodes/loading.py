@@ -16,6 +16,7 @@ from .comfy_bridge import comfy_folders
 from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, ModelSocket, StackSocket, StrengthSocket
 from .stacks import MivaStack, StackedMiva, stamp_of
+from .words import check_words
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
@@ -224,4 +225,5 @@ class MIVALoad(io.ComfyNode):
             degree=degree if degree >= 0 else None,
             words=words.strip(),
         )
+        check_words(path.stem, entry)
         return io.NodeOutput((*(prev or ()), entry))
