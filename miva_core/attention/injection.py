@@ -59,7 +59,6 @@ class Injection:
         self._strengths: dict[str, Level | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = self._noise = 0.0
-        self._frames: tuple[float, ...] = ()
         self._degrees: dict[str, float | Tensor] = {
             name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
         }
@@ -154,7 +153,7 @@ class Injection:
         shares = () if shares is None else tuple(shares)
         if not all(map(_is_share, shares)):
             raise MIVAError(f"The shares of the clip at its frames are {shares}, expected numbers from 0 to 1.")
-        self._frames = shares
+        self.context.shares = shares
         self._write_strengths()
 
     def set_degrees(self, /, **degrees: float | Tensor) -> None:
@@ -191,12 +190,11 @@ class Injection:
                 then. Where they are not as many as the clips, the next forward pass raises it.
         """
         self._check_names(texts)
-        listeners = dict(zip(self._adapters, self.context.listeners, strict=True))
+        listeners = dict(zip(self._adapters, self.context.listeners, strict=False))
         for name, text in texts.items():
-            _check_words(name, text, listeners[name], self._backbone.text_dim)
+            _check_words(name, text, listeners.get(name), self._backbone.text_dim)
         for name, text in texts.items():
-            listener = listeners[name]
-            if listener is not None:
+            if listener := listeners.get(name):
                 listener.say(text)
 
     def set_mask_streams(self, present: bool) -> None:
@@ -268,7 +266,7 @@ class Injection:
         now = [strength if start <= self._done < end else Strength.of(0.0) for strength, (start, end) in spans]
         by_frame = [
             list(zip(*(strength.at(self._done, self._noise, share) for strength in now), strict=True))
-            for share in (self._frames if over_frames else (0.0,))
+            for share in (self.context.shares if over_frames else (0.0,))
         ]
         values = torch.tensor(by_frame, dtype=torch.float64).reshape(-1, len(Part), len(now)).movedim(0, -1)
         self.context.set_strengths(values if over_frames else values[..., 0])
@@ -344,7 +342,8 @@ def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
 
 
 def _listeners(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
-    return [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+    listeners = [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+    return listeners if any(listeners) else []
 
 
 def _check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:

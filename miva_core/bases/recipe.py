@@ -53,6 +53,10 @@ class Recipe:
         """The paper's constant learning rate of 1e-5 with one clip a step (section 4)."""
         return replace(self, preset="paper", steps=steps, lr=1e-5, cosine=False, batch=1)
 
+    def with_degree(self) -> Recipe:
+        """The same for an adapter with a degree."""
+        return replace(self, config=replace(self.config, degree=True))
+
     def with_mask(self) -> Recipe:
         """The same for an adapter that generates its subject's mask together with the clip (3.4)."""
         # Places count less for it than for plain adapters, since the rest is to keep still.

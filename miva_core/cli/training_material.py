@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..adapters.info import read_info
 from ..bases.base import Base
 from ..checks import printable
+from ..clips.camera_clips import PACES
 from ..clips.files import FindMasks, read_clips
 from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
@@ -14,7 +16,7 @@ from ..clips.worded import read_worded_clips
 from ..errors import MIVAError
 from ..subject_mask.prompt import split_prompt
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
-from ..training.validation import Validation, first_frames, read_validations
+from ..training.validation import Validation, first_frames, in_words, read_validations
 from .arguments.train import VALIDATIONS
 from .camera_clips import chosen_shooting
 from .chosen import chosen_confidence, load_chosen_detector, load_chosen_segmenter
@@ -89,6 +91,8 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
     source: Record
     if options.camera:
         shooting = chosen_shooting(options, base.size, base.frames)
+        if options.degree:
+            shooting = replace(shooting, paces=PACES)
         clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
@@ -104,7 +108,7 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
         filmed = any(options.clips.glob("**/*_flow.json" if options.words else "*_flow.json"))
         said = (options.motion, *(clip.words for clip in clips))
         flip = not (options.camera or filmed or any(map(has_direction, said)))
-    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source)
+    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source, options.degree)
 
 
 def _validations(
@@ -112,5 +116,5 @@ def _validations(
 ) -> Sequence[Validation]:
     """Held-out stills, or where there are none first frames of training clips."""
     if options.stills:
-        return read_validations(options.stills, options.masked, VALIDATIONS, find)
-    return first_frames(training_set, VALIDATIONS)
+        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set)
+    return in_words(first_frames(training_set, VALIDATIONS), training_set)

@@ -61,17 +61,6 @@ def _step_back(velocity: Velocity, start: Tensor, rise: float, level: float, ref
     return guess
 
 
-def noise_of(noisy: Tensor, clean: Tensor, sigma: float) -> Tensor:
-    """The noise in x = (1 - sigma) x_0 + sigma noise.
-
-    Args:
-        noisy: x, of any shape.
-        clean: x_0, of that shape.
-        sigma: in (0, 1]; at 1 all of x is noise.
-    """
-    return (noisy - (1 - sigma) * clean) / sigma
-
-
 def transplant(clip: Tensor, first: Tensor) -> Tensor:
     """Let another first frame move as a clip does, by the differences of its frames from its own; no model is asked.
 
@@ -101,8 +90,8 @@ def check_levels(sigmas: Sequence[float]) -> None:
     Raises:
         MIVAError: they are not.
     """
-    fall = len(sigmas) > 1 and all(map(is_number, sigmas)) and all(high > low for high, low in pairwise(sigmas))
-    if not fall or sigmas[0] > 1 + _ABOVE or sigmas[-1] != 0:
+    fall = len(sigmas) > 1 and all(map(is_number, sigmas)) and all(high >= low for high, low in pairwise(sigmas))
+    if not fall or not 0 < sigmas[0] <= 1 + _ABOVE or sigmas[-1] != 0:
         told = ", ".join(f"{sigma:g}" for sigma in sigmas[:3])
         raise MIVAError(
             f"The SIGMAS ({told}{' …' if len(sigmas) > 3 else ''}) must fall from 1 or less to 0, as a flow model's "

@@ -12,6 +12,7 @@ from ..attention.injection import Injection
 from ..bases.base import Base
 from ..bases.inject import inject
 from ..bases.recipe import Recipe
+from .degrees import heard
 from .denoiser import Denoiser, NoisedClips
 from .draws import Draws
 from .gradient_checkpointing import gradient_checkpointing
@@ -59,6 +60,8 @@ class TrainStep(nn.Module):
             batch: B clips.
             draws: for B clips; its steps may stay on the CPU.
         """
+        if self.adapter.degree:
+            self._injection.set_degrees(adapter=heard(batch.motion[0], self.adapter.degree))
         clips = noised_clips(batch, self._recipe.subject)
         if not self.adapter.config.mask:
             return rolled_out_losses(self._denoiser, clips, draws).mean()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ..adapters.degree import Measure
 from ..bases.base import Base
 from ..checks import printable
 from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
@@ -15,6 +16,7 @@ from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
+from .degrees import PACES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 
@@ -33,6 +35,8 @@ class TrainingSet:
         flip: whether mirrored clips are learnt from, too; not for what has a direction.
         subject: phrase for what moves, empty for a camera motion.
         source: where the clips come from, for the record: numbers and texts.
+        degree: what the adapter's degree is measured by; None for one without. Clips are then met at other strides,
+            too, see `degrees.PACES`.
     """
 
     motion: str
@@ -41,6 +45,7 @@ class TrainingSet:
     flip: bool = False
     subject: str = ""
     source: Record = field(default_factory=dict)
+    degree: Measure | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -108,16 +113,32 @@ class TrainingSet:
         stop: Callable[[], bool] | None,
     ) -> list[LatentClip]:
         windows: list[LatentClip] = []
-        for pixels in varied(_pixels(clip, base.predicts_flow), colourings, self.flip):
-            if stop and stop():
-                raise KeyboardInterrupt
-            windows += encode(base, pixels, self.masked, clip.stride)
+        for stride in self._strides(base, clip):
+            pixels = _pixels(clip, base.predicts_flow, stride)
+            if self.degree:
+                pace = clip.pace * stride / clip.stride
+                pixels = pixels._replace(motion=measured(pixels, self.degree, stride, pace))
+            for version in varied(pixels, colourings, self.flip):
+                if stop and stop():
+                    raise KeyboardInterrupt
+                windows += encode(base, version, self.masked, stride)
         return windows
+
+    def _strides(self, base: Base, clip: TrainingClip) -> Sequence[int]:
+        """The strides that a clip is met at: its own, and where a degree is learnt slower and faster ones."""
+        if not self.degree:
+            return [clip.stride]
+        longest = (len(clip.frames) - 1) // (base.frames - 1)
+        strides = {round(clip.stride * pace) for pace in PACES}
+        return sorted(stride for stride in strides if 1 <= stride <= longest)
 
     def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
         """What the encoding of a clip follows from, in one word."""
         drawn = [part for colouring in colourings if colouring for part in colouring]
-        return kept.key([clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings))
+        degree = (self.degree, clip.pace) if self.degree else ()
+        return kept.key(
+            [clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings), *degree
+        )
 
 
 def film_clips(
@@ -140,7 +161,7 @@ def film_clips(
     no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks))
+        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks, pace=clip.pace))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     return clips, {
@@ -171,7 +192,7 @@ def _encode_words(base: Base, clip: TrainingClip) -> Tensor:
         raise MIVAError(f"{printable(clip.name)}: {error}") from error
 
 
-def _pixels(clip: TrainingClip, with_flow: bool) -> Pixels:
+def _pixels(clip: TrainingClip, with_flow: bool, stride: int) -> Pixels:
     frames = clip.frames.float() / 255
-    flow = measure_flow(frames, clip.stride)[None] if with_flow else frames.new_zeros(0, len(frames))
+    flow = measure_flow(frames, stride)[None] if with_flow else frames.new_zeros(0, len(frames))
     return Pixels(frames, clip.masks.float() / 255, flow)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ...adapters.degree import MEASURES
 from ...errors import MIVAError
 from ..file_checks import check_distinct
 from .camera_clips import add_shooting
@@ -18,6 +19,15 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the adapter, ending in .safetensors")
     command.add_argument("--motion", help="name of the motion (default: the name of the file)")
     add_shooting(command, "--camera", required=False)
+    command.add_argument(
+        "--degree",
+        nargs="?",
+        const="flow",
+        choices=MEASURES,
+        help="also learn how much motion is wanted, from 0 (slowest) to 1: clips are met at up to three speeds, as "
+        "many as their frames allow, and stills are filmed at a quarter to five quarters of --speed; measured by "
+        "flow (default), or by ms-ssim as MiraMo does",
+    )
     command.add_argument(
         "--masked",
         action="store_true",

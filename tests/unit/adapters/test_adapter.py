@@ -344,7 +344,7 @@ def test_a_newer_version_is_told_before_what_is_unknown_in_it(model: nn.Module, 
     saved.write_bytes(saved.read_bytes().replace(b'"F32"', b'"F99"', 1))
     with pytest.raises(MIVAError, match="newer format version"):
         MIVAAdapter.load(saved, describe(model))
-    saved.write_bytes(saved.read_bytes().replace(b'format_version\\": 2', b'format_version\\": 1'))
+    saved.write_bytes(saved.read_bytes().replace(b'format_version\\": 3', b'format_version\\": 1'))
     assert identify_file(saved) == "a damaged MIVA adapter"
 
 
