@@ -63,6 +63,7 @@ def _described(entry: StackedMiva) -> str:
         f"masked: {bound if info.config.mask else 'no'}",
         f"weight: {entry.strength:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
     ]
+    lines += [f"words: {', '.join(info.words)}"] * info.config.words + [f"told: {entry.words}"] * bool(entry.words)
     lines += [trained_on] * bool(trained_on)
     lines += [f"subject: {info.subject}"] * bool(info.subject)
     lines += [f"{name}: {value}" for name, value in info.training.items()]

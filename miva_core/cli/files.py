@@ -47,6 +47,7 @@ def run_info(options: argparse.Namespace) -> None:
     rows = {
         "motion": info.motion,
         "subject": info.subject or "none",
+        **({"words": ", ".join(info.words)} if info.config.words else {}),
         "base": _base_of(info),
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",

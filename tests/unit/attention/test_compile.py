@@ -143,3 +143,21 @@ def test_frozen_adapters_need_no_more_graphs(one_level: Callable, make_adapter: 
         miva.set_weights(pan=0.2, jump=-1.0)
         call(model, t=100)
     assert counter.frame_count == 2
+
+
+@torch.no_grad()
+def test_other_words_need_no_new_graph(
+    one_level: Callable, make_adapter: Callable, call: Callable, small: MIVAConfig
+) -> None:
+    """Nor does saying nothing, but for the number of words; an adapter that hears none stands beside."""
+    model = one_level(layers=1)
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    with inject(model, pan=make_adapter(model, replace(small, words=True)), jump=make_adapter(model)) as miva:
+        outputs = []
+        for text in (None, torch.randn(1, 16), torch.randn(1, 16)):
+            miva.set_words(pan=text)
+            outputs.append(call(compiled))
+            torch.testing.assert_close(outputs[-1], call(model))
+        assert not torch.allclose(outputs[0], outputs[1]) and not torch.allclose(outputs[1], outputs[2])
+    assert counter.frame_count == 1
