@@ -38,6 +38,12 @@ def measure_motion(frames: Link, title: str) -> Node:
     return Node("MIVAMeasureMotion", {}, {"frames": frames}, title=title, width=360, room=420)
 
 
+def _strength(how: str, title: str) -> Node:
+    ease = {"over_frames": how, "over_frames.begin": 0.3, "over_frames.end": 0.6}
+    # Room for its plot.
+    return Node("MIVAStrength", ease, {}, title=title, width=340, room=260)
+
+
 def _beside(left: Link, right: Link) -> Node:
     return Node("ImageStitch", {}, {"image1": left, "image2": right}, width=280)
 
@@ -134,15 +140,13 @@ a cut.
                     f"""
 ## One motion hands over to the next
 
-The camera pans and comes to rest; then the crab jumps. Both motions are there all the time: *Strength over Time* says
-when each acts, in the course of the clip. Its plot shows the curve.
-
-**Points** are share : strength, with 0 the first frame and 1 the last. **0:1, 0.5:0** is there at the beginning and
-gone by the middle; **0.4:0, 0.7:1** comes then.
+The camera pans and comes to rest; then the crab jumps. Both motions are in the stack from the first frame to the
+last: *Strength over Time* says when each acts, in the course of the clip, and its plot shows it. The camera **eases
+out** from 0.3 to 0.6 of the clip, the crab **eases in** over the same time.
 
 **Try next**
-- **0:0, 0.5:1, 1:0** to ease in and out, **cosine** to make it softer
-- **0:1, 0.25:0, 0.5:1, 0.75:0, 1:1** for a pulse
+- **pulse**, **begin** and **end**, or **points** such as **0:1, 0.25:0, 0.5:1, 0.75:0, 1:1**
+- **drawn**: a curve by hand, or from *Curve Editor*; **values**: a list of numbers, as from audio
 - one curve into two *Load MIVA*: they act together
 
 A strength takes the place of **weight** and percents. Curves over **steps** are for Wan and Stable Diffusion 1.5:
@@ -153,8 +157,8 @@ with the built-in base the last step alone decides.
                 )
             },
             {
-                "first half": Node("MIVAStrength", {}, {}, title="First the camera", width=340, room=260),
-                "second half": Node("MIVAStrength", {}, {}, title="Then the crab", width=340, room=260),
+                "first half": _strength("ease out", "First the camera"),
+                "second half": _strength("ease in", "Then the crab"),
             },
             {
                 "camera": load_miva("pan_left", strength=("first half", "strength")),
