@@ -149,15 +149,18 @@ def test_frozen_adapters_need_no_more_graphs(one_level: Callable, make_adapter: 
 def test_other_words_need_no_new_graph(
     one_level: Callable, make_adapter: Callable, call: Callable, small: MIVAConfig
 ) -> None:
-    """Nor does saying nothing, but for the number of words; an adapter that hears none stands beside."""
+    """In a block of attention over time; nor does saying nothing. An adapter that hears none stands beside."""
     model = one_level(layers=1)
     counter = CompileCounter()
-    compiled = torch.compile(model, backend=counter, fullgraph=True)
     with inject(model, pan=make_adapter(model, replace(small, words=True)), jump=make_adapter(model)) as miva:
-        outputs = []
-        for text in (None, torch.randn(1, 16), torch.randn(1, 16)):
+        texts = (None, torch.randn(1, 16), torch.randn(3, 16))
+        expected = []
+        for text in texts:
             miva.set_words(pan=text)
-            outputs.append(call(compiled))
-            torch.testing.assert_close(outputs[-1], call(model))
-        assert not torch.allclose(outputs[0], outputs[1]) and not torch.allclose(outputs[1], outputs[2])
+            expected.append(call(model))
+        assert not torch.allclose(expected[0], expected[1]) and not torch.allclose(expected[1], expected[2])
+        model.down_blocks[0].motion_modules[0].transformer_blocks[0].compile(backend=counter, fullgraph=True)
+        for text, wanted in zip(texts, expected, strict=True):
+            miva.set_words(pan=text)
+            torch.testing.assert_close(call(model), wanted)
     assert counter.frame_count == 1
