@@ -80,11 +80,12 @@ def animate(
     with take_turn(base.model):
         sampled, masks = _denoised(run, callback)
     frames, oddities = run.output.render(sampled, masks)
+    acting = list(run.motions.values())
     return Clip(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run_notes(run.base, list(run.motions.values())), *words_notes(list(run.motions.values())), *oddities),
+        notes=(*run_notes(run.base, acting, run.steps.count), *words_notes(acting), *oddities),
         fitting=run.output.fitting,
     )
 
