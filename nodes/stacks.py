@@ -60,7 +60,7 @@ class StackedMiva:
         from ..miva_core.animation.motion import Motion
 
         mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        return Motion(adapter, self.strength, mask, self.path.stem, self.span)
+        return Motion(adapter, self.strength, mask, self.path.stem, self.span, degree=self.degree)
 
 
 MivaStack = tuple[StackedMiva, ...]

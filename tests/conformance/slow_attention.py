@@ -5,8 +5,8 @@ Rows may be frames, or whole clips as in Wan, whose self-attention spans all fra
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ class Run:
         temb: (streams, clips, d_t).
         frames: latent frames of a clip.
         size: (h, w) of its latents.
+        degrees: of adapters in each clip; 0 for those that are not named.
     """
 
     adapters: dict[str, MIVAAdapter]
@@ -39,6 +40,7 @@ class Run:
     temb: Tensor
     frames: int
     size: tuple[int, int]
+    degrees: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def clips(self) -> int:
@@ -151,7 +153,8 @@ def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | No
                 prompt, config = run.adapters[name].site(site)["ca"], run.adapters[name].config
                 query = linear(attn.to_q, tokens) if config.ca_query_bias else tokens @ attn.to_q.weight.T
                 gate = weights[i] * (guide.gate(name, i, grid) if guide else torch.ones_like(rest))
-                said = perceptron(prompt, rms_normed(norm_q, query), config.ca_act, config.ca_norm)
+                degree = run.degrees[name][clip] if name in run.degrees else 0.0
+                said = perceptron(prompt, rms_normed(norm_q, query), config.ca_act, config.ca_norm, degree)
                 y[s, clip, i] += gate[:, None] * said
                 rest = rest - gate
             if text is not None:
