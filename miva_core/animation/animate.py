@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attention.injection import Injection
+from ..attention.strength import Strength
 from ..attention.turns import take_turn
 from ..bases.base import Base
 from ..bases.inject import check_bare, inject
@@ -209,7 +210,9 @@ class _Run:
         check_strengths(self.motions, self.steps)
 
     def _set_frames(self, injection: Injection, segment: int) -> None:
-        """Say which frames of the clip a segment holds, and how strongly motions act in them."""
+        """Say which frames of the clip a segment holds, where strengths change from frame to frame."""
+        if not any(Strength.of(motion.strength).over_frames for motion in self.motions.values()):
+            return
         shares = frame_shares(self._length, segment, self.options.segments)
         injection.set_frames(shares)
         injection.set_weights(**reached(self.base, self.motions, shares))
