@@ -23,6 +23,7 @@ from ..media.flow_warp import warp
 from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
 from .decoding import Decoding
+from .degree_notes import degree_notes
 from .frame_strengths import frame_shares, reached
 from .full_size import FullSize
 from .mask_guidance import GuidedByMasks, mask_steps
@@ -85,7 +86,7 @@ def animate(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run_notes(run.base, list(run.motions.values())), *words_notes(list(run.motions.values())), *oddities),
+        notes=(*run.notes(), *oddities),
         fitting=run.output.fitting,
     )
 
@@ -138,6 +139,11 @@ class _Run:
     @property
     def noise(self) -> NoiseInit:
         return self.options.noise or self.base.noise
+
+    def notes(self) -> list[str]:
+        """What is to be said of its motions."""
+        motions = list(self.motions.values())
+        return [*run_notes(self.base, motions, self.steps.count), *words_notes(motions), *degree_notes(motions, self.base.size)]
 
     def parts(self) -> tuple["_Run", ...]:
         """The runs of the base that this one takes.
@@ -206,6 +212,8 @@ class _Run:
     def _set_strengths(self, injection: Injection) -> None:
         injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
         injection.set_spans(**{name: motion.span for name, motion in self.motions.items()})
+        known = {name: degrees for name, motion in self.motions.items() if (degrees := motion.adapter.degree)}
+        injection.set_degrees(**{name: known[name].centred(self.motions[name].degree) for name in known})
         injection.set_words(**encode_words(self.base, self.motions))
         check_strengths(self.motions, self.steps)
 

@@ -6,14 +6,16 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..adapters.adapter import MIVAAdapter
 from ..adapters.layers import WORD_HEADS, WORD_WIDTH, Words
+from ..errors import MIVAError
 from .softmax_attention import attend
 
 
@@ -78,6 +80,37 @@ def heard_by_all(listeners: Sequence[Listener | None], shares: Sequence[float]) 
     clips = max(map(len, present))
     nothing = present[0].new_zeros(1, len(shares), WORD_WIDTH)
     return torch.stack([(nothing if one is None else one).expand(clips, -1, -1) for one in tokens])
+
+
+def listeners_of(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
+    """One for each adapter, None for those without words; empty where none hears any."""
+    listeners = [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+    return listeners if any(listeners) else []
+
+
+def check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+    """Check what is to be said to an adapter.
+
+    Args:
+        name: of the adapter.
+        text: see `Injection.set_words`.
+        listener: the adapter's; None if it was made without words.
+        width: d_text of the base.
+
+    Raises:
+        MIVAError: it is no text, or the adapter hears none.
+    """
+    if text is None:
+        return
+    if listener is None:
+        raise MIVAError(
+            f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+        )
+    if not isinstance(text, Tensor) or text.ndim not in (2, 3) or text.shape[-1] != width or not text.numel():
+        what = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
+        raise MIVAError(
+            f"The words for {name} are {what}, expected a tensor (words, {width}), as the base encodes texts."
+        )
 
 
 def _along(tokens: Tensor, shares: Sequence[float]) -> Tensor:
