@@ -45,9 +45,7 @@ def reached(base: Base, motions: Mapping[str, Motion], shares: Sequence[float]) 
     """
     strengths = {name: Strength.of(motion.strength) for name, motion in motions.items() if _adds_up(base, motion)}
     return {
-        name: _by_speed(strength, shares, base.response)
-        for name, strength in strengths.items()
-        if strength.over_frames
+        name: _by_speed(strength, shares, base.response) for name, strength in strengths.items() if strength.over_frames
     }
 
 
