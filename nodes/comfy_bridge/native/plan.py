@@ -52,6 +52,7 @@ class PlannedMotion:
             make a part.
         span: (start, end), shares of the noise schedule, 0 <= start < end <= 1, in which it acts.
         mask: of its subject; for each adapter with a mask stream, and for no other.
+        words: (words, d_text) what is said to it, see `Injection.set_words`; None for nothing.
     """
 
     name: str
@@ -60,6 +61,7 @@ class PlannedMotion:
     strength: Level | Strength = 1.0
     span: tuple[float, float] = (0.0, 1.0)
     mask: PlannedMask | None = None
+    words: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

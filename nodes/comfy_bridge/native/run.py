@@ -189,6 +189,8 @@ class Run:
             spans_frames=architecture.attention_spans_frames,
         )
         self._tell(injection)
+        said = {name: motion.words.to(device) for name, motion in members.items() if motion.words is not None}
+        injection.set_words(**said)
         injection.freeze()
         installation = Installation(injection, installer)
         if self._guiding is not None:
