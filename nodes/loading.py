@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from comfy_api.v0_0_2 import io
 
+from ..miva_core.adapters.degree import check_degree
 from ..miva_core.adapters.info import read_info
 from ..miva_core.attention.strength import Strength
 from ..miva_core.bases.registry import BASES
@@ -216,13 +217,15 @@ class MIVALoad(io.ComfyNode):
                 f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
                 "set end_percent above start_percent."
             )
+        info, asked = read_info(path), degree if degree >= 0 else None
+        check_degree(path.stem, asked, info.degree)
         entry = StackedMiva(
             path,
             stamp_of(path),
-            read_info(path),
+            info,
             weight if strength is None else strength,
             (start_percent, end_percent) if strength is None else (0.0, 1.0),
-            degree=degree if degree >= 0 else None,
+            degree=asked,
             words=words.strip(),
         )
         check_words(path.stem, entry)

@@ -62,7 +62,8 @@ class StackedMiva:
         from ..miva_core.animation.motion import Motion
 
         mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        return Motion(adapter, self.strength, mask, self.path.stem, self.span, words=self.words or self.text)
+        words, name = self.words or self.text, self.path.stem
+        return Motion(adapter, self.strength, mask, name, self.span, degree=self.degree, words=words)
 
 
 MivaStack = tuple[StackedMiva, ...]

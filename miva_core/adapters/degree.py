@@ -75,6 +75,30 @@ class DegreeRange:
         return self.speeds[low] + (place - low) * (self.speeds[low + 1] - self.speeds[low])
 
 
+def check_degree(name: str, degree: Any, known: DegreeRange | None) -> None:
+    """Check what a user gives as the degree of an adapter.
+
+    Args:
+        name: what messages call the adapter.
+        degree: a number, or None for the usual one, which every adapter has.
+        known: what its degrees mean; None for an adapter without any.
+
+    Raises:
+        MIVAError: the adapter has none, or it is no number from 0 to 1.
+    """
+    if degree is None:
+        return
+    if known is None:
+        raise MIVAError(
+            f"{name} was trained without a degree: leave its degree out and change its weight, or take a motion with "
+            "one."
+        )
+    if not (is_number(degree) and 0 <= degree <= 1):
+        raise MIVAError(
+            f"The degree of {name} is {shown(degree)}, expected a number from 0, its slowest motion, to 1, its fastest."
+        )
+
+
 def _check_rising(name: str, values: Any, count: int) -> None:
     rising = (
         isinstance(values, Sequence)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
+from ..adapters.degree import check_degree
 from ..attention.strength import Strength, check_strength
 from ..bases.base import Base
 from ..errors import MIVAError
@@ -30,12 +31,16 @@ class Motion:
             `Injection.set_spans`.
         words: which motion, for an adapter that holds several: words that the base knows, or a text (words, d_text) as
             the base's texts are encoded. None says nothing.
+        degree: how fast it is, from 0, the slowest motion that its adapter has learnt, to 1, the fastest; None is as it
+            was trained. For adapters with a degree alone.
 
     Raises:
-        MIVAError: the adapter, the strength, the name or the words are something else, or the adapter hears no words.
+        MIVAError: the adapter, the strength, the name, the words or the degree are something else, or the adapter hears
+            no words or has no degree.
 
     Example:
         >>> Motion(pan, Strength(temporal=1.5))
+        >>> Motion(pan, degree=0.3)
         >>> Motion(MIVAAdapter.load("jump_masked.safetensors", base.backbone), mask=mask, name="jump")
         >>> Motion(MIVAAdapter.load("camera_words.safetensors", base.backbone), words="zoom in")
     """
@@ -46,6 +51,7 @@ class Motion:
     name: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
     words: str | Tensor | None = None
+    degree: float | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and not isinstance(self.name, str):
@@ -53,7 +59,9 @@ class Motion:
         if not isinstance(self.adapter, MIVAAdapter):
             name = "The motion" if self.name is None else self.name
             raise MIVAError(f"{name} is a {type(self.adapter).__name__}, expected a MIVAAdapter.")
-        check_strength("the motion" if self.name is None else self.name, self.strength)
+        name = "the motion" if self.name is None else self.name
+        check_strength(name, self.strength)
+        check_degree(name, self.degree, self.adapter.degree)
         self._check_words()
 
     def _check_words(self) -> None:

@@ -271,7 +271,8 @@ class Injection:
         self.context.set_strengths(values if over_frames else values[..., 0])
 
     def _write_degrees(self) -> None:
-        given = [torch.as_tensor(degree).to(self.context.degrees) for degree in self._degrees.values()]
+        like = self.context.degrees
+        given = [torch.as_tensor(u, dtype=like.dtype, device=like.device) for u in self._degrees.values()]
         degrees = torch.stack(torch.broadcast_tensors(*given))
         if degrees.shape == self.context.degrees.shape:
             self.context.degrees.copy_(degrees)

@@ -60,18 +60,21 @@ class TrainStep(nn.Module):
             batch: B clips.
             draws: for B clips; its steps may stay on the CPU.
         """
-        if self.adapter.degree:
-            self._injection.set_degrees(adapter=heard(batch.motion[0], self.adapter.degree))
         clips = noised_clips(batch, self._recipe.subject)
+        if self.adapter.degree:
+            clips = replace(clips, degrees=heard(batch.motion[0], self.adapter.degree))
         if not self.adapter.config.mask:
             return rolled_out_losses(self._denoiser, clips, draws).mean()
         return masked_losses(
             self._injection, self._denoiser, clips, batch.masks, draws, lambda latents: _read_out(batch, latents)
         ).mean()
 
-    def _say(self, words: Tensor) -> None:
-        hearing = [name for name, learner in self.learners.items() if learner.config.words]
-        self._injection.set_words(**dict.fromkeys(hearing, words))
+    def _say(self, clips: NoisedClips) -> None:
+        if clips.words is not None:
+            hearing = [name for name, learner in self.learners.items() if learner.config.words]
+            self._injection.set_words(**dict.fromkeys(hearing, clips.words))
+        if clips.degrees is not None:
+            self._injection.set_degrees(adapter=clips.degrees)
 
 
 def noised_clips(batch: Batch, subject: float) -> NoisedClips:

@@ -32,6 +32,7 @@ class Run:
         frames: latent frames of a clip.
         size: (h, w) of its latents.
         said: (clips, words, d_text) to each adapter that hears words.
+        degrees: of adapters in each clip; 0 for those that are not named.
     """
 
     adapters: dict[str, MIVAAdapter]
@@ -42,6 +43,7 @@ class Run:
     frames: int
     size: tuple[int, int]
     said: Mapping[str, Tensor] = field(default_factory=dict)
+    degrees: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def clips(self) -> int:
@@ -154,7 +156,8 @@ def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | No
                 prompt, config = run.adapters[name].site(site)["ca"], run.adapters[name].config
                 query = linear(attn.to_q, tokens) if config.ca_query_bias else tokens @ attn.to_q.weight.T
                 gate = weights[i] * (guide.gate(name, i, grid) if guide else torch.ones_like(rest))
-                said = perceptron(prompt, rms_normed(norm_q, query), config.ca_act, config.ca_norm)
+                degree = run.degrees[name][clip] if name in run.degrees else 0.0
+                said = perceptron(prompt, rms_normed(norm_q, query), config.ca_act, config.ca_norm, degree)
                 y[s, clip, i] += gate[:, None] * said
                 rest = rest - gate
             if text is not None:

@@ -32,6 +32,7 @@ def assert_follows_formulas(
     streams: Sequence[str] = ("",),
     guides: Sequence[Guide] | None = None,
     tolerance: float = 1e-9,
+    degrees: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Each attention by itself, for the input that it gets in the model with these adapters in it.
 
@@ -42,7 +43,8 @@ def assert_follows_formulas(
         denoise(base, latents(base, len(streams) * CLIPS), text, times)
     assert sorted(call.site.path for call in calls) == sorted(site.path for site in base.backbone.sites)
     by_frame = {name: [s] * FRAMES if isinstance(s, Strength) else s for name, s in strengths.items()}
-    run = Run(adapters, by_frame, streams, guides, embeddings[0].unflatten(0, (-1, CLIPS)), FRAMES, (HEIGHT, WIDTH))
+    temb = embeddings[0].unflatten(0, (-1, CLIPS))
+    run = Run(adapters, by_frame, streams, guides, temb, FRAMES, (HEIGHT, WIDTH), degrees=degrees or {})
     for call in calls:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)
         where = f"{call.site.kind} at {call.site.path}: "
@@ -100,6 +102,29 @@ def test_strengths_of_each_frame(precise: Base) -> None:
         miva.freeze()
         strengths = set_by_frame(miva, list(configs))
         assert_follows_formulas(precise, adapters, strengths, words(precise))
+
+
+# --- degrees ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of_clips", ["all alike", "each its own"])
+def test_degrees_of_some_adapters(precise: Base, of_clips: str) -> None:
+    """Two adapters with a degree and one without, masked ones in streams of their own."""
+    masked = {"mask": True, "degree": True}
+    configs = {"jump": replace(DEFAULT, **masked), "pan": DEFAULT, "sway": replace(PAPER, **masked)}
+    adapters = {name: random_adapter(precise, config) for name, config in configs.items()}
+    degrees = {"jump": (-0.7, -0.7), "sway": (0.9, 0.9) if of_clips == "all alike" else (0.9, -0.2)}
+    strengths = dict.fromkeys(adapters, Strength(0.4, 0.3, 0.2))
+    with inject(precise.model, **adapters) as miva:
+        miva.set_weights(**strengths)
+        miva.set_mask_streams(True)
+        miva.set_degrees(
+            jump=-0.7, sway=0.9 if of_clips == "all alike" else torch.tensor(degrees["sway"], dtype=torch.float64)
+        )
+        if of_clips == "all alike":
+            miva.freeze()
+        streams = ("", *miva.masked)
+        assert_follows_formulas(precise, adapters, strengths, words(precise), streams, degrees=degrees)
 
 
 # --- masks -----------------------------------------------------------------------------------------------------------

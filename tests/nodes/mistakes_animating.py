@@ -58,8 +58,8 @@ ANIMATING = [
     Mistake(
         "a motion that a newer release has made",
         lambda artist: artist.load(artist.changed("a.safetensors", format_version=3)),
-        "{models}/miva/a.safetensors is a MIVA adapter that cannot be used: its format version is 2, and this "
-        "ComfyUI-MIVA reads up to 1; update it.",
+        "{models}/miva/a.safetensors is a MIVA adapter that cannot be used: its format version is 3, and this "
+        "ComfyUI-MIVA reads up to 2; update it.",
     ),
     Mistake(
         "a motion deleted since it was chosen",

@@ -39,13 +39,17 @@ def one_level(make_unet: Callable) -> Callable[[int], nn.Module]:
 
 
 @torch.no_grad()
-def test_the_whole_model_is_one_graph(one_level: Callable, make_adapter: Callable, call: Callable) -> None:
+def test_the_whole_model_is_one_graph(
+    one_level: Callable, make_adapter: Callable, call: Callable, small: MIVAConfig
+) -> None:
     model = one_level(layers=1)
     counter = CompileCounter()
     compiled = torch.compile(model, backend=counter, fullgraph=True)
-    with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
+    glide = make_adapter(model, replace(small, degree=True))
+    with inject(model, pan=make_adapter(model), jump=make_adapter(model), glide=glide) as miva:
         for t, pan in ((900, 1.0), (500, 0.3), (20, 0.0)):
             miva.set_weights(pan=pan, jump=1 - pan)
+            miva.set_degrees(glide=2 * pan - 1)
             torch.testing.assert_close(call(compiled, t=t), call(model, t=t))
         for part in ({"cross_frame": 0.4}, {"prompt": -0.3}, {"temporal": 2.0}):
             miva.set_weights(pan=Strength(**part))
@@ -69,13 +73,15 @@ def test_the_built_in_base_is_one_graph(make_adapter: Callable) -> None:
 
 
 @torch.no_grad()
-def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable) -> None:
+def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable, small: MIVAConfig) -> None:
     model = make_wan()
     counter = CompileCounter()
     compiled = torch.compile(model, backend=counter, fullgraph=True)
     latents, text = torch.randn(1, 4, 3, 4, 6), torch.zeros(1, 1, 16)
-    with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
+    glide = make_adapter(model, replace(small, degree=True))
+    with inject(model, pan=make_adapter(model), jump=make_adapter(model), glide=glide) as miva:
         for t, pan in ((900.0, 1.0), (500.0, 0.3), (20.0, 0.0)):
+            miva.set_degrees(glide=2 * pan - 1)
             miva.set_weights(pan=Strength(cross_frame=pan), jump=Strength(prompt=1 - pan))
             miva.set_spans(pan=(0.0, 0.5))
             miva.set_progress(1 - t / 1000, 1 - t / 1000)
