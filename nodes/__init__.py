@@ -8,6 +8,7 @@ from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .loading import MIVALoad, MIVALoadBase
 from .motion_module import MIVAMotionModule
+from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
 from .stacking import MIVABindMask, MIVAStack
@@ -26,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     MIVAApply,
     MIVAMotionModule,
     MIVAMasks,
+    MIVATransferMotion,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,

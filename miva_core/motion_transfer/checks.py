@@ -9,6 +9,7 @@ from ..checks import is_number
 from ..errors import MIVAError
 from ..media.pictures import format_size, same_aspect
 from ..rendering.layer_motion import Motions
+from ..rendering.scene import is_subject
 from ..rendering.view import SMALLEST_SIDE
 from .clip_flow import ClipFlow
 
@@ -41,8 +42,25 @@ def check_inputs(frames: Tensor, picture: Tensor, strength: float, mask: Tensor 
             raise MIVAError(f"The {what} holds other values than finite floats: give one with values from 0 to 1.")
     if not (is_number(strength) and 0 <= strength <= MOST):
         raise MIVAError(f"A motion cannot be taken over at the strength {strength!r}: choose 0 to {MOST:g}.")
-    if mask is not None and (mask.ndim != 2 or not mask.numel()):
+    if mask is not None:
+        _check_mask(mask, (picture.shape[0], picture.shape[1]), (frames.shape[1], frames.shape[2]))
+
+
+def _check_mask(mask: Tensor, *sizes: tuple[int, int]) -> None:
+    """Check a mask of a picture, or of a clip, of one of these sizes (height, width)."""
+    if mask.ndim != 2 or not mask.numel():
         raise MIVAError(f"The mask has the shape {tuple(mask.shape)}, expected (height, width).")
+    size = mask.shape[0], mask.shape[1]
+    if not any(same_aspect(size, whole) for whole in sizes):
+        raise MIVAError(
+            f"The mask is {format_size(size)}, the picture {format_size(sizes[0])}: they must have one aspect, since "
+            "the mask says where in all of the picture the subject is."
+        )
+    if not is_subject(mask.numpy(force=True)):
+        raise MIVAError(
+            f"The mask is white in {float((mask > 0.5).float().mean()):.1%} of the picture: it must show a subject, "
+            "and leave ground around it to move over."
+        )
 
 
 def clip_notes(
@@ -88,7 +106,8 @@ def clip_notes(
         )
     if not same_aspect((clip_size[0], clip_size[1]), picture_size):
         notes.append(
-            f"The clip is {format_size(clip_size)} and the picture {format_size(picture_size)}: what moves by a share "
-            "of the clip's width or height moves by that share of the picture's."
+            f"The clip is {clip_size[1] / clip_size[0]:.3g} times as wide as high, the picture "
+            f"{picture_size[1] / picture_size[0]:.3g} times: what moves by a share of the clip's width or height moves "
+            "by that share of the picture's."
         )
     return notes

@@ -1,5 +1,6 @@
 """The flow of a whole clip into its first frame, and how far it can be trusted."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -52,7 +53,7 @@ class ClipFlow:
         return self.trust.shape[1], self.trust.shape[2]
 
 
-def follow(frames: Tensor) -> ClipFlow:
+def follow(frames: Tensor, on_frame: Callable[[int], object] = lambda _: None) -> ClipFlow:
     """Measure the flow of a clip into its first frame.
 
     Each frame is compared with a key frame that is moved as far as is known from the frame before, so that errors do
@@ -61,11 +62,12 @@ def follow(frames: Tensor) -> ClipFlow:
 
     Args:
         frames: (F, H, W, 3) in [0, 1], at least one.
+        on_frame: called after each frame with the number of those that were followed.
 
     Returns:
         The flow, up to the first frame that does not follow the one before.
     """
-    return _Follower(frames).flow()
+    return _Follower(frames).flow(on_frame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ class _Follower:
         self._size = _GRID * grid[0], _GRID * grid[1]
         self._frames = frames
 
-    def flow(self) -> ClipFlow:
+    def flow(self, on_frame: Callable[[int], object]) -> ClipFlow:
         still = np.zeros((*self._grid, 2), np.float32)
         rests = to_key = key_to_first = _Way(np.eye(3), still)
         key = before = self._frame(0)
@@ -144,6 +146,7 @@ class _Follower:
             to_key, before = _Way.fitted(flow, trust), now
             grid = centred_grid(*self._grid)
             found.append((key_to_first.to(grid + flow) - grid if key_to_first is not rests else flow, trust))
+            on_frame(len(found))
         small = [cv2.resize(self._pixels(i), self._grid[::-1], interpolation=cv2.INTER_AREA) for i in range(len(found))]
         flows, trusts = zip(*found, strict=True)
         return ClipFlow(np.stack(flows), np.stack(trusts), np.stack(small))

@@ -1,7 +1,7 @@
 """The motion of a clip, taken over to a picture at that picture's own size."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import MIVAWarning
 from ..rendering.frame import SceneFrame
-from ..rendering.scene import Scene, is_subject
+from ..rendering.scene import Scene
 from ..rendering.view import View
 from .amount import with_strength
 from .checks import check_inputs, clip_notes
@@ -65,15 +65,32 @@ class MovedPicture:
     untrusted: np.ndarray
 
     @classmethod
-    def of(cls, frames: Tensor, picture: Tensor, strength: float = 1.0, mask: Tensor | None = None) -> "MovedPicture":
-        """Measure a clip and prepare a picture; see `transfer`."""
+    def of(
+        cls,
+        frames: Tensor,
+        picture: Tensor,
+        strength: float = 1.0,
+        mask: Tensor | None = None,
+        on_frame: Callable[[int], object] = lambda _: None,
+    ) -> "MovedPicture":
+        """Measure a clip and prepare a picture.
+
+        Args:
+            frames: as for `transfer`.
+            picture: as for `transfer`.
+            strength: as for `transfer`.
+            mask: as for `transfer`.
+            on_frame: called after each frame with the number of those that were measured.
+
+        Raises:
+            MIVAError: as from `transfer`.
+        """
         check_inputs(frames, picture, strength, mask)
-        clip = follow(frames)
+        clip = follow(frames, on_frame)
         size = (picture.shape[0], picture.shape[1])
         masks = {} if mask is None else {SUBJECT: _resized(mask.float().cpu().numpy(), size)}
-        subjects = {name: plane for name, plane in masks.items() if is_subject(plane)}
-        motions = read_motions(clip, subjects)
-        untrusted = unexplained(clip, motions, subjects, strength)
+        motions = read_motions(clip, masks)
+        untrusted = unexplained(clip, motions, masks, strength)
         for note in clip_notes(clip, len(frames), motions, untrusted, frames.shape[1:3], size):
             warnings.warn(note, MIVAWarning, stacklevel=3)
         scene = Scene.moved(
