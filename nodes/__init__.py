@@ -7,6 +7,7 @@ from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .loading import MIVALoad, MIVALoadBase
+from .measuring import MIVAMeasureMotion
 from .motion_module import MIVAMotionModule
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
@@ -26,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     MIVAApply,
     MIVAMotionModule,
     MIVAMasks,
+    MIVAMeasureMotion,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,
