@@ -9,6 +9,7 @@ from .files import MIVAInfo, MIVASave
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
 from .motion_module import MIVAMotionModule
+from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
 from .stacking import MIVABindMask, MIVAStack
@@ -29,6 +30,7 @@ NODES: list[type[io.ComfyNode]] = [
     MIVAApply,
     MIVAMotionModule,
     MIVAMasks,
+    MIVATransferMotion,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,
