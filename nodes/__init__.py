@@ -8,6 +8,7 @@ from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
+from .measuring import MIVAMeasureMotion
 from .motion_module import MIVAMotionModule
 from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
@@ -31,6 +32,7 @@ NODES: list[type[io.ComfyNode]] = [
     MIVAMotionModule,
     MIVAMasks,
     MIVATransferMotion,
+    MIVAMeasureMotion,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,
