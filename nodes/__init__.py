@@ -6,6 +6,7 @@ from .apply import MIVAApply
 from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
+from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
 from .motion_module import MIVAMotionModule
 from .noise import MIVADCTInitNoise
@@ -31,6 +32,7 @@ NODES: list[type[io.ComfyNode]] = [
     MIVACameraClips,
     MIVADataset,
     MIVATrain,
+    MIVAInversionNoise,
 ]
 
 

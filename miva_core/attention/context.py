@@ -34,7 +34,8 @@ class Context:
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
         guidance: by the subjects' masks, once there are any.
-        listeners: the adapters in their order; None for those that hear no words.
+        shares: of the clip, at each frame of the coming forward passes; empty where they hold whole clips.
+        listeners: the adapters in their order, None for those that hear no words; empty where none does.
         words: (n, b, frames, `WORD_WIDTH`), what each adapter hears in the running forward pass, b being 1 where all
             clips hear the same; None where no adapter hears words.
     """
@@ -45,6 +46,7 @@ class Context:
     frames: int = 0
     streams: int = 0
     guidance: Guidance | None = None
+    shares: Sequence[float] = ()
     listeners: Sequence[Listener | None] = ()
     words: Tensor | None = None
 
@@ -86,12 +88,19 @@ class Context:
                 "call set_frames with the share of the clip at each of them."
             )
         self.frames = frames
-        self.words = heard_by_all(self.listeners, frames)
-        if self.words is not None and self.words.shape[1] not in (1, clips):
+        if self.listeners:
+            self.words = self._heard(clips, frames)
+
+    def _heard(self, clips: int, frames: int) -> Tensor:
+        """`words` of a forward pass."""
+        shares = self.shares or [k / max(1, frames - 1) for k in range(frames)]
+        words = heard_by_all(self.listeners, shares)
+        if words.shape[1] not in (1, clips) or words.shape[2] != frames:
             raise MIVAError(
-                f"Words are said to {self.words.shape[1]} clips, but the batch has {clips}: say some to each, or the "
-                "same to all."
+                f"Words are said to {words.shape[1]} clips of {words.shape[2]} frames, but the batch has {clips} of "
+                f"{frames}: say them to each clip, or the same to all, and set_frames as they are."
             )
+        return words
 
     def end(self) -> None:
         """Forget all that came with forward passes."""

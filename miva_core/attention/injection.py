@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, groupby
 from types import TracebackType
 from typing import Any
@@ -16,11 +15,11 @@ from ..adapters.backbone import Backbone, Kind, Site
 from ..checks import is_number
 from ..errors import MIVAError
 from .context import Context, Group
-from .guidance import Guidance, unify
+from .guidance import Guidance, no_autocast, unify
 from .installer import Installer
 from .processor import Processor
 from .strength import Level, Part, Strength, check_strength
-from .words import Listener
+from .words import check_words, listeners_of
 
 
 class Injection:
@@ -59,12 +58,11 @@ class Injection:
         self._strengths: dict[str, Level | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = self._noise = 0.0
-        self._frames: tuple[float, ...] = ()
         self._degrees: dict[str, float | Tensor] = {
             name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
         }
         strengths, degrees = _ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters))
-        self.context = Context(strengths, degrees, listeners=_listeners(self._adapters.values()))
+        self.context = Context(strengths, degrees, listeners=listeners_of(self._adapters.values()))
         self._write_degrees()
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
@@ -154,7 +152,7 @@ class Injection:
         shares = () if shares is None else tuple(shares)
         if not all(map(_is_share, shares)):
             raise MIVAError(f"The shares of the clip at its frames are {shares}, expected numbers from 0 to 1.")
-        self._frames = shares
+        self.context.shares = shares
         self._write_strengths()
 
     def set_degrees(self, /, **degrees: float | Tensor) -> None:
@@ -191,12 +189,11 @@ class Injection:
                 then. Where they are not as many as the clips, the next forward pass raises it.
         """
         self._check_names(texts)
-        listeners = dict(zip(self._adapters, self.context.listeners, strict=True))
+        listeners = dict(zip(self._adapters, self.context.listeners, strict=False))
         for name, text in texts.items():
-            _check_words(name, text, listeners[name], self._backbone.text_dim)
+            check_words(name, text, listeners.get(name), self._backbone.text_dim)
         for name, text in texts.items():
-            listener = listeners[name]
-            if listener is not None:
+            if listener := listeners.get(name):
                 listener.say(text)
 
     def set_mask_streams(self, present: bool) -> None:
@@ -239,7 +236,7 @@ class Injection:
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
         by_adapter = torch.stack([soft.get(name, background) for name in self._adapters])
-        with _no_autocast(by_adapter.device.type):
+        with no_autocast(by_adapter.device.type):
             self.context.guidance = self._guidance(by_adapter, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
@@ -268,7 +265,7 @@ class Injection:
         now = [strength if start <= self._done < end else Strength.of(0.0) for strength, (start, end) in spans]
         by_frame = [
             list(zip(*(strength.at(self._done, self._noise, share) for strength in now), strict=True))
-            for share in (self._frames if over_frames else (0.0,))
+            for share in (self.context.shares if over_frames else (0.0,))
         ]
         values = torch.tensor(by_frame, dtype=torch.float64).reshape(-1, len(Part), len(now)).movedim(0, -1)
         self.context.set_strengths(values if over_frames else values[..., 0])
@@ -344,24 +341,6 @@ def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
     return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
 
 
-def _listeners(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
-    return [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
-
-
-def _check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
-    if text is None:
-        return
-    if listener is None:
-        raise MIVAError(
-            f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
-        )
-    if not isinstance(text, Tensor) or text.ndim not in (2, 3) or text.shape[-1] != width or not text.numel():
-        what = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
-        raise MIVAError(
-            f"The words for {name} are {what}, expected a tensor (words, {width}), as the base encodes texts."
-        )
-
-
 def _is_share(value: Any) -> bool:
     return is_number(value) and 0 <= value <= 1
 
@@ -370,10 +349,3 @@ def _is_span(value: Any) -> bool:
     return (
         isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value)) and 0 <= value[0] < value[1] <= 1
     )
-
-
-def _no_autocast(device_type: str) -> AbstractContextManager[Any]:
-    """Biases are small differences of large numbers, which autocast would round."""
-    if not torch.amp.is_autocast_available(device_type):
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)

@@ -6,14 +6,16 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..adapters.adapter import MIVAAdapter
 from ..adapters.layers import WORD_HEADS, WORD_WIDTH, Words
+from ..errors import MIVAError
 from .softmax_attention import attend
 
 
@@ -33,11 +35,11 @@ class Listener:
         said = self._words.key.detach().new_zeros(1, self._words.key.shape[-1]) if text is None else text
         self._text = said if said.ndim == 3 else said[None]
 
-    def tokens(self, frames: int) -> Tensor:
+    def tokens(self, shares: Sequence[float]) -> Tensor:
         """What it hears: softmax attention of the queries to the text, of which each frame takes its part.
 
         Args:
-            frames: latent frames of a clip.
+            shares: of the clip, at each frame.
 
         Returns:
             (b, frames, `WORD_WIDTH`)
@@ -45,7 +47,7 @@ class Listener:
         words = self._words
         text = self._text.to(words.queries)
         queries = words.queries.expand(len(text), -1, -1)
-        return along_frames(attend(queries, F.linear(text, words.key), F.linear(text, words.value), WORD_HEADS), frames)
+        return _along(attend(queries, F.linear(text, words.key), F.linear(text, words.value), WORD_HEADS), shares)
 
     def freeze(self, device: torch.device) -> None:
         """Keep the parameters as they are now, see `Injection.freeze`; they are computed with in their own dtype."""
@@ -63,27 +65,57 @@ class _Frozen(NamedTuple):
     value: Tensor
 
 
-def along_frames(tokens: Tensor, frames: int) -> Tensor:
-    """Tokens (b, q, d) for so many frames, (b, frames, d): the first and last as they are, the others in between."""
-    if tokens.shape[1] == frames:
-        return tokens
-    return F.interpolate(tokens.mT, frames, mode="linear", align_corners=True).mT
-
-
-def heard_by_all(listeners: Sequence[Listener | None], frames: int) -> Tensor | None:
+def heard_by_all(listeners: Sequence[Listener | None], shares: Sequence[float]) -> Tensor:
     """What every adapter hears.
 
     Args:
-        listeners: in the order of the adapters; None for those that were made without words.
-        frames: latent frames of a clip.
+        listeners: in the order of the adapters, at least one; None for those that were made without words.
+        shares: of the clip, at each frame of a forward pass.
 
     Returns:
-        (n, b, frames, `WORD_WIDTH`), with zeros for those without; None if that is all of them.
+        (n, b, frames, `WORD_WIDTH`), with zeros for those without.
     """
-    tokens = [None if one is None else one.tokens(frames) for one in listeners]
+    tokens = [None if one is None else one.tokens(shares) for one in listeners]
     present = [one for one in tokens if one is not None]
-    if not present:
-        return None
     clips = max(map(len, present))
-    nothing = present[0].new_zeros(1, frames, WORD_WIDTH)
+    nothing = present[0].new_zeros(1, len(shares), WORD_WIDTH)
     return torch.stack([(nothing if one is None else one).expand(clips, -1, -1) for one in tokens])
+
+
+def listeners_of(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
+    """One for each adapter, None for those without words; empty where none hears any."""
+    listeners = [None if adapter.words is None else Listener(adapter.words) for adapter in adapters]
+    return listeners if any(listeners) else []
+
+
+def check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+    """Check what is to be said to an adapter.
+
+    Args:
+        name: of the adapter.
+        text: see `Injection.set_words`.
+        listener: the adapter's; None if it was made without words.
+        width: d_text of the base.
+
+    Raises:
+        MIVAError: it is no text, or the adapter hears none.
+    """
+    if text is None:
+        return
+    if listener is None:
+        raise MIVAError(
+            f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+        )
+    if not isinstance(text, Tensor) or text.ndim not in (2, 3) or text.shape[-1] != width or not text.numel():
+        what = f"of shape {tuple(text.shape)}" if isinstance(text, Tensor) else f"a {type(text).__name__}"
+        raise MIVAError(
+            f"The words for {name} are {what}, expected a tensor (words, {width}), as the base encodes texts."
+        )
+
+
+def _along(tokens: Tensor, shares: Sequence[float]) -> Tensor:
+    """Tokens (b, q, d) at shares of the way from the first to the last, (b, frames, d), linear in between."""
+    places = [share * (tokens.shape[1] - 1) for share in shares]
+    before = [min(int(place), tokens.shape[1] - 2) for place in places]
+    way = tokens.new_tensor([place - k for place, k in zip(places, before, strict=True)])[:, None]
+    return tokens[:, before] * (1 - way) + tokens[:, [k + 1 for k in before]] * way

@@ -33,7 +33,7 @@ def run_train(options: argparse.Namespace) -> None:
     options.motion = options.motion or options.out.stem.replace("_", " ")
     # Everything that can be wrong is found before the model is loaded.
     check_start(options.out, options.resume, options.beside_out)
-    chosen = _changed(recipe(options.base, options.preset, options.masked, options.words), options)
+    chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = _adapter_paths(options)
     phrases = subject_phrases(options, paths.get("beside"))
     where = device(options.device)

@@ -16,7 +16,7 @@ from ..clips.worded import read_worded_clips
 from ..errors import MIVAError
 from ..subject_mask.prompt import split_prompt
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
-from ..training.validation import Validation, first_frames, read_validations
+from ..training.validation import Validation, first_frames, in_words, read_validations
 from .arguments.train import VALIDATIONS
 from .camera_clips import chosen_shooting
 from .chosen import chosen_confidence, load_chosen_detector, load_chosen_segmenter
@@ -116,5 +116,5 @@ def _validations(
 ) -> Sequence[Validation]:
     """Held-out stills, or where there are none first frames of training clips."""
     if options.stills:
-        return read_validations(options.stills, options.masked, VALIDATIONS, find)
-    return first_frames(training_set, VALIDATIONS)
+        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set)
+    return in_words(first_frames(training_set, VALIDATIONS), training_set)

@@ -32,19 +32,35 @@ def measure_flow(frames: Tensor, stride: int = 1) -> Tensor:
     """
     import cv2
 
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)
     grey = [_enlarged_grey(frame) for frame in frames]
     height, width = frames.shape[-2:]
     flows = [np.zeros((height, width, 2), np.float32)] * stride
     for earlier, later in zip(grey, grey[stride:], strict=False):
-        # OpenCV's types leave out None, which asks for a search from scratch.
-        found = search.calc(later, earlier, None)  # type: ignore[call-overload]
+        found = search_flow(later, earlier)
         flows.append(cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA) / _ENLARGEMENT)
     flow = torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2)
     references = torch.cat([frames[:stride], frames[:-stride]])
     explained = (warp(references, flow) - frames).abs().mean(1) < _LARGEST_DIFFERENCE
     return torch.cat([flow, (explained | ~inside(flow))[:, None]], dim=1).half()
+
+
+def search_flow(later: np.ndarray, earlier: np.ndarray, finest: int = 0) -> np.ndarray:
+    """Search for the backward flow between two grey pictures by dense inverse search (Kroeger et al., ECCV 2016).
+
+    Args:
+        later: (H, W) uint8.
+        earlier: (H, W) uint8.
+        finest: how often pictures are halved before the finest search; what it finds is enlarged.
+
+    Returns:
+        (H, W, 2) float32 in pixels, x first: what `later` shows at p, `earlier` shows at p + flow.
+    """
+    import cv2
+
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(finest)
+    # OpenCV's types leave out None, which asks for a search from scratch.
+    return search.calc(later, earlier, None)  # type: ignore[call-overload]
 
 
 def mirrored(flow: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from ..bases.registry import find_base
 from ..errors import MIVAError
 
 
-def recipe(base: str, preset: Preset = "normal", masked: bool = False, words: bool = False) -> Recipe:
+def recipe(base: str, preset: Preset = "normal", masked: bool = False) -> Recipe:
     """The recipe of a base.
 
     Args:
@@ -13,7 +13,6 @@ def recipe(base: str, preset: Preset = "normal", masked: bool = False, words: bo
         preset: "paper" is the paper's learning rate, 1e-5, for its 15 000 steps, for Wan 8 000 (section 4). "normal"
             and "quick" take larger rates for fewer steps.
         masked: whether the adapter generates its subject's mask (3.4).
-        words: whether it hears words.
 
     Raises:
         MIVAError: an unknown base or preset.
@@ -21,8 +20,7 @@ def recipe(base: str, preset: Preset = "normal", masked: bool = False, words: bo
     recipes = find_base(base).recipes
     if preset not in PRESETS:
         raise MIVAError(f"There is no preset {preset!r}; known are {', '.join(PRESETS)}.")
-    chosen = recipes[preset].with_mask() if masked else recipes[preset]
-    return chosen.with_words() if words else chosen
+    return recipes[preset].with_mask() if masked else recipes[preset]
 
 
 def expected_of(chosen: Recipe, base: str) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.config import MIVAConfig
 from ..adapters.degree import DegreeRange
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip, Progress
 from ..bases.base import Base
 from ..bases.known import TRAINED_ON
 from ..bases.recipe import Recipe
+from ..checks import printable
 from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
 from .degrees import degree_range
@@ -28,7 +28,7 @@ from .report import REPORT, write_report
 from .settings import check_resume, training_settings
 from .state import read_state
 from .training_set import TrainingSet
-from .validation import Validation, in_words, try_on
+from .validation import Validation, try_on
 
 VALIDATED = 5
 """How many times in a training its validation pictures are animated, unless the options say otherwise."""
@@ -79,8 +79,8 @@ def train_and_save(
         on_progress: called as (done, total) with numbers of clips, which are encoded before the first step.
 
     Raises:
-        MIVAError: as from `check_start`, `AdapterInfo` and `train`, or clips lack words that the adapter is to learn,
-            or have some that it cannot hear.
+        MIVAError: as from `check_start`, `AdapterInfo` and `train`, or some clips have words and others none, or what
+            is begun with hears none.
         KeyboardInterrupt: it was stopped while clips were encoded, or made after the last step.
 
     Example:
@@ -88,13 +88,14 @@ def train_and_save(
         >>> train_and_save(base, training_set, recipe("tiny", "quick"), Path("rain.safetensors"))
     """
     options, other = options or TrainOptions(), partner.out if partner else None
+    if training_set.words:
+        _check_words(training_set, options.start)
+        recipe = recipe.with_words()
     if training_set.degree:
         recipe, options = recipe.with_degree(), _with_degree(options)
     with held(out, other):
         check_files(out, options.resume, other)
-        _check_words(training_set, options.start.config if options.start else recipe.config)
         info, folder = _info(base, training_set, recipe, options), training_folder(out)
-        validations = in_words(validations, training_set)
         folder.mkdir(exist_ok=True)
         learner = partner.adapter if partner else None
         settings = {"set of clips": training_set.digest(), "flip": training_set.flip}
@@ -152,17 +153,21 @@ def train_and_save(
         return outcome
 
 
+def _check_words(training_set: TrainingSet, start: MIVAAdapter | None) -> None:
+    """Check that all clips have words, and that these can be learnt by what is begun with."""
+    without = [printable(clip.name) for clip in training_set.clips if not clip.words]
+    if without:
+        raise MIVAError(
+            f"Some clips have words, but these have none: {', '.join(without)}. Give them some, or none any."
+        )
+    if start and not start.config.words:
+        raise MIVAError("The adapter to begin with hears no words: begin with one that does, or with an empty one.")
+
+
 def _with_degree(options: TrainOptions) -> TrainOptions:
     """The same, with a degree for the adapter to begin with."""
     start = options.start
     return options if start is None or start.config.degree else replace(options, start=start.with_degree())
-
-
-def _check_words(training_set: TrainingSet, config: MIVAConfig) -> None:
-    if config.words and not all(clip.words for clip in training_set.clips):
-        raise MIVAError("An adapter that hears words learns from clips with words: give each clip some.")
-    if training_set.words and not config.words:
-        raise MIVAError("The adapter to begin with hears no words: train without words, or begin with one that does.")
 
 
 def _place(adapter: MIVAAdapter, info: AdapterInfo, path: Path) -> Path:

@@ -90,7 +90,7 @@ def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
     ]
 
 
-def in_words(validations: Sequence[Validation], training_set: TrainingSet) -> Sequence[Validation]:
+def in_words(validations: list[Validation], training_set: TrainingSet) -> list[Validation]:
     """Let each picture be tried with words of the training clips, one after the other.
 
     Args:

@@ -10,8 +10,9 @@ from .browser import Page
 from .server import ROOT, Server
 
 WAN, SD15, LONGER = "8_wan_native", "9_sd15_native", "15_longer_clip_natively"
+TWO = "16_two_checkpoints"
 SIZE = (64, 96)
-LENGTHS = {WAN: 9, SD15: 6, LONGER: 6}
+LENGTHS = {WAN: 9, SD15: 6, LONGER: 6, TWO: 5}
 """Frames of a clip of each; where there are several, of each clip."""
 PICTURE, MASK = "picture.png", "mask.png"
 LORAS = {WAN: "wan_lora.safetensors", SD15: "sd15_lora.safetensors"}
@@ -36,8 +37,9 @@ def load(page: Page, name: str) -> None:
     """Open a workflow, and make its clips small and its runs short."""
     page.load(read(name), name)
     page.set("LoadImage", "image", PICTURE)
-    for widget, value in {"height": SIZE[0], "width": SIZE[1], "length": LENGTHS[name]}.items():
-        page.set("MIVAApply", widget, value)
+    kind, length = ("SVD_img2vid_Conditioning", "video_frames") if name == TWO else ("MIVAApply", "length")
+    for widget, value in {"height": SIZE[0], "width": SIZE[1], length: LENGTHS[name]}.items():
+        page.set(kind, widget, value)
     page.set("KSampler", "steps", 4)
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from .browser import chromium, open_page
-from .native_workflows import LENGTHS, LONGER, LORAS, MASK, SD15, SIZE, WAN, load, put_pictures, switch_lora_on
+from .native_workflows import LENGTHS, LONGER, LORAS, MASK, SD15, SIZE, TWO, WAN, load, put_pictures, switch_lora_on
 from .server import Prompt, Server, node
 
 
@@ -19,7 +19,7 @@ def prompts(server_with_models: Server) -> dict[str, Prompt]:
     found = {}
     with chromium() as browser:
         page = open_page(browser, server_with_models)
-        for name in (WAN, SD15, LONGER):
+        for name in (WAN, SD15, LONGER, TWO):
             load(page, name)
             found[name] = page.prompt()
             if name in LORAS:
@@ -160,3 +160,20 @@ def test_a_longer_clip_goes_on_from_its_last_frame(server_with_models: Server, p
     assert (clip == np.concatenate([parts[0], parts[1][1:]])).all()
     assert (parts[0][-1] == parts[1][0]).all()
     assert changed_values(parts[1], parts[0]) > 0.1
+
+
+def test_two_checkpoints_make_a_third_on_the_line_through_them(
+    server_with_models: Server, prompts: dict[str, Prompt]
+) -> None:
+    prompt = prompts[TWO]
+    farther = frames(server_with_models, prompt)
+    assert len(farther) == LENGTHS[TWO]
+    older, newer = (
+        frames(server_with_models, changed(prompt, "VideoLinearCFGGuidance", model=[loader, 0]))
+        for loader in (find(prompt, "ImageOnlyCheckpointLoader", k) for k in (0, 1))
+    )
+    assert changed_values(older, newer) > 0.1
+    for multiplier, alone in ((0.0, older), (-1.0, newer)):
+        made = frames(server_with_models, changed(prompt, "ModelMergeSubtract", multiplier=multiplier))
+        assert np.abs(made - alone).max() <= 1
+    assert changed_values(farther, older) > 0.1 and changed_values(farther, newer) > 0.1

@@ -7,6 +7,7 @@ Rows may be frames, or whole clips as in Wan, whose self-attention spans all fra
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Run:
         temb: (streams, clips, d_t).
         frames: latent frames of a clip.
         size: (h, w) of its latents.
+        said: (clips, words, d_text) to each adapter that hears words.
         degrees: of adapters in each clip; 0 for those that are not named.
     """
 
@@ -40,6 +42,7 @@ class Run:
     temb: Tensor
     frames: int
     size: tuple[int, int]
+    said: Mapping[str, Tensor] = field(default_factory=dict)
     degrees: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
@@ -165,6 +168,17 @@ def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | No
     return y
 
 
+def heard(words: nn.Module, text: Tensor, frames: int) -> Tensor:
+    """What each frame hears of a text (words, d_text), (frames, d), by four heads."""
+    tokens = attention(words.queries, text @ words.key.T, text @ words.value.T, 4)
+    every = []
+    for i in range(frames):
+        place = Fraction(i * (len(tokens) - 1), max(1, frames - 1))
+        before, way = tokens[int(place)], float(place - int(place))
+        every.append(before if way == 0 else (1 - way) * before + way * tokens[int(place) + 1])
+    return torch.stack(every)
+
+
 def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
     """Rows are places, (S B s, F, d)."""
     x = rows.unflatten(0, (len(run.streams), run.clips, -1))
@@ -179,7 +193,10 @@ def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
             for name, weights in mixing.items():
                 lora, config = run.adapters[name].site(site)["ta"], run.adapters[name].config
                 scale = config.ta_alpha / config.ta_rank
-                qkv = [tokens @ (w + scale * matrix(d)).T for w, d in zip(base, (lora.q, lora.k, lora.v), strict=True)]
+                told = tokens
+                if name in run.said:
+                    told = tokens + heard(run.adapters[name].words, run.said[name][clip], run.frames) @ lora.words.T
+                qkv = [told @ (w + scale * matrix(d)).T for w, d in zip(base, (lora.q, lora.k, lora.v), strict=True)]
                 hidden = attention(*qkv, attn.heads, guide.over_time(name, cell, grid) if guide else 0.0)
                 for i in range(run.frames):
                     y[s, clip, cell, i] += weights[i] * ((out + scale * matrix(lora.out)) @ hidden[i] + bias)

@@ -44,7 +44,7 @@ def assert_follows_formulas(
     assert sorted(call.site.path for call in calls) == sorted(site.path for site in base.backbone.sites)
     by_frame = {name: [s] * FRAMES if isinstance(s, Strength) else s for name, s in strengths.items()}
     temb = embeddings[0].unflatten(0, (-1, CLIPS))
-    run = Run(adapters, by_frame, streams, guides, temb, FRAMES, (HEIGHT, WIDTH), degrees or {})
+    run = Run(adapters, by_frame, streams, guides, temb, FRAMES, (HEIGHT, WIDTH), degrees=degrees or {})
     for call in calls:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)
         where = f"{call.site.kind} at {call.site.path}: "
