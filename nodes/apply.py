@@ -16,6 +16,7 @@ from .native_clip import NativeClip, previous_clip
 from .sockets import StackSocket
 from .stack_checks import check_base, check_masks
 from .stacks import MivaStack
+from .words import told
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -118,6 +119,12 @@ class MIVAApply(io.ComfyNode):
                     optional=True,
                     tooltip="A clip to go on from, as the sampler gave it: its last frame takes the place of `image`.",
                 ),
+                io.Conditioning.Input(
+                    "words",
+                    optional=True,
+                    tooltip="Which motion, for files that hold several: a prompt from CLIP Text Encode. Without it "
+                    "they hear `positive`.",
+                ),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The same model with the motions, for a sampler."),
@@ -144,6 +151,7 @@ class MIVAApply(io.ComfyNode):
         positive: Any = None,
         negative: Any = None,
         previous: dict[str, Any] | None = None,
+        words: Any = None,
     ) -> io.NodeOutput:
         from .comfy_bridge.native.apply import apply_plan
         from .comfy_bridge.native.host import find_host
@@ -155,6 +163,7 @@ class MIVAApply(io.ComfyNode):
         host = find_host(model)
         backbone = host.backbone(model)
         _check_stack(mivas, backbone)
+        mivas = told(mivas, words or positive, None, backbone.text_dim)
         check_vae(vae, host.channels, host.stride > 1)
         before = None if previous is None else previous_clip(host, previous)
         clip = NativeClip.of(host, model, (height, width), length, before)

@@ -64,6 +64,7 @@ def _described(entry: StackedMiva) -> str:
         f"masked: {bound if info.config.mask else 'no'}",
         f"weight: {entry.strength:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
     ]
+    lines += [f"words: {', '.join(info.words)}"] * info.config.words + [f"told: {entry.words}"] * bool(entry.words)
     if info.degree:
         size = info.size[1], info.size[0]
         lines.append(f"degree: {range_told(info.degree, size)}")

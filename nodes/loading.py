@@ -17,6 +17,7 @@ from .comfy_bridge import comfy_folders
 from .messages import collect_warnings, friendly_errors
 from .sockets import MivaModel, ModelSocket, StackSocket, StrengthSocket
 from .stacks import MivaStack, StackedMiva, stamp_of
+from .words import check_words
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
@@ -227,4 +228,5 @@ class MIVALoad(io.ComfyNode):
             degree=asked,
             words=words.strip(),
         )
+        check_words(path.stem, entry)
         return io.NodeOutput((*(prev or ()), entry))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..miva_core.animation.motion import Motion
-from ..miva_core.animation.notes import strength_notes, strength_sums
+from ..miva_core.animation.strength_notes import strength_notes, strength_sums
 
 if TYPE_CHECKING:
     from .comfy_bridge.native.plan import PlannedMotion

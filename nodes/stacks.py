@@ -30,6 +30,7 @@ class StackedMiva:
             adapters alone.
         degree: how fast it is of what its file knows, from 0 to 1; None is as it was trained.
         words: which of the motions in its file, in words of the built-in base; empty without any.
+        text: (words, d_text) the same as the text encoder of another model has it.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class StackedMiva:
     mask: Tensor | None = field(default=None, compare=False)
     degree: float | None = None
     words: str = ""
+    text: Tensor | None = field(default=None, compare=False)
 
     @property
     def file_now(self) -> FileNow:
@@ -60,7 +62,8 @@ class StackedMiva:
         from ..miva_core.animation.motion import Motion
 
         mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        return Motion(adapter, self.strength, mask, self.path.stem, self.span, degree=self.degree)
+        words, name = self.words or self.text, self.path.stem
+        return Motion(adapter, self.strength, mask, name, self.span, degree=self.degree, words=words)
 
 
 MivaStack = tuple[StackedMiva, ...]

@@ -33,9 +33,7 @@ def gates(met: Mapping[str, bool]) -> str:
     return "Gates: " + "; ".join(f"{name}: {'met' if is_met else '**missed**'}" for name, is_met in met.items()) + "."
 
 
-def write_section(
-    path: Path, introduction: str, part: str, lines: Sequence[str], parts: Sequence[str] = PARTS
-) -> None:
+def write_section(path: Path, introduction: str, part: str, lines: Sequence[str], parts: Sequence[str] = PARTS) -> None:
     """Put a part's section in its place, and keep those of the other parts, in the order of `parts`."""
     kept = sections(path.read_text(encoding="utf-8")) if path.exists() else {}
     kept[part] = "\n".join(lines) + "\n"

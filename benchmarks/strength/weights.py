@@ -17,9 +17,9 @@ def weights_section(trial: Trial) -> list[str]:
     scores = {move: _of_move(trial, move) for move in CAMERAS}
     lines = [
         f"One motion at a time. {trial.seeds} seeds at the weights {' and '.join(map(str, GATED))}, one at the others "
-        f"(the means of seeds lie within {_spread(scores):.3f} of each other). Speed: median over clips, 1 being "
-        "that of the ideal clip at 0.9 pixels a frame. dB: mean PSNR of frames 2 to 16 to the ideal clip *at the speed "
-        "that was reached*, so that it tells damage, and not the speed itself; beside it how far that is from weight 1.",
+        f"(seeds differ by up to {_spread(scores):.3f}). Speed: median over clips, 1 being that of the "
+        "ideal clip at 0.9 pixels a frame. dB: mean PSNR of frames 2 to 16 to the ideal clip *at the speed that was "
+        "reached*, so that it tells damage, and not the speed itself; beside it how far that is from weight 1.",
         "",
         header("motion", *map(str, WEIGHTS)),
     ]

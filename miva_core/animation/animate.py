@@ -23,6 +23,7 @@ from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
 from .decoding import Decoding
 from .degree_notes import degree_notes
+from .frame_strengths import frame_shares, reached
 from .full_size import FullSize
 from .mask_guidance import GuidedByMasks, mask_steps
 from .mask_sequences import MaskStream
@@ -141,7 +142,7 @@ class _Run:
     def notes(self) -> list[str]:
         """What is to be said of its motions."""
         motions = list(self.motions.values())
-        return [*run_notes(self.base, motions), *words_notes(motions), *degree_notes(motions, self.base.size)]
+        return [*run_notes(self.base, motions, self.steps.count), *words_notes(motions), *degree_notes(motions, self.base.size)]
 
     def parts(self) -> tuple["_Run", ...]:
         """The runs of the base that this one takes.
@@ -176,6 +177,8 @@ class _Run:
         x1 = self.base.encode(conditioning.picture)
         chain = Chain(self.base, self.options, Beginning(x1, masks, self.options.seed, self.options.start))
         for k in range(self.options.segments):
+            if injection:
+                self._set_frames(injection, k)
             counted = _counted(callback, k * steps, self.options.segments * steps) if callback else None
             chain.add(*self._segment(chain.beginning(), injection, counted))
         return chain.joined()
@@ -216,10 +219,21 @@ class _Run:
             acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
             warn_of_lost_motions(acting, self.steps.count)
 
+    def _set_frames(self, injection: Injection, segment: int) -> None:
+        """Say which frames of the clip a segment holds, and how strongly motions act in them."""
+        shares = frame_shares(self._length, segment, self.options.segments)
+        injection.set_frames(shares)
+        if self.base.predicts_flow:
+            injection.set_weights(**{name: reached(motion.strength, shares) for name, motion in self.motions.items()})
+
+    @property
+    def _length(self) -> int:
+        """Latent frames of the clip, or of each of its segments."""
+        return (self.output.conditioning.frames - 1) // self.base.stride + 1
+
     def _drawn(self, x1: Tensor, generator: torch.Generator) -> Tensor:
         """Start latents (1, C, F, h, w) for a clip or mask sequence that begins with the latent (1, C, 1, h, w)."""
-        length = (self.output.conditioning.frames - 1) // self.base.stride + 1
-        return self.noise.start_latents(self.base.noise_process.relative(x1), length, generator)
+        return self.noise.start_latents(self.base.noise_process.relative(x1), self._length, generator)
 
     def _guided(self, predictor: Predictor, injection: Injection, streams: Mapping[str, MaskStream]) -> GuidedByMasks:
         timesteps = self.steps.schedule.timesteps

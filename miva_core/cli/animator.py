@@ -67,7 +67,14 @@ class Animator:
         run = _run_options(base.noise, options)
         check_run(base, run)
         loaded = [
-            Motion(MIVAAdapter.load(one.path, base.backbone), one.text.strength, None, one.name, one.text.span)
+            Motion(
+                MIVAAdapter.load(one.path, base.backbone),
+                one.text.strength,
+                None,
+                one.name,
+                one.text.span,
+                words=one.words,
+            )
             for one in motions
         ]
         return cls(base, tuple(loaded), run)

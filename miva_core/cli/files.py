@@ -48,6 +48,7 @@ def run_info(options: argparse.Namespace) -> None:
     rows = {
         "motion": info.motion,
         "subject": info.subject or "none",
+        **({"words": ", ".join(info.words)} if info.config.words else {}),
         **({"degree": range_told(info.degree, (info.size[1], info.size[0]))} if info.degree else {}),
         "base": _base_of(info),
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",

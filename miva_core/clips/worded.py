@@ -39,7 +39,9 @@ def read_worded_clips(
     groups = [path for path in entries if path.is_dir() and path.suffix != ".training" and not is_clip(path)]
     clips = []
     if not groups or any(map(is_clip, entries)):
-        clips += [_worded(clip, folder, "") for clip in read_clips(folder, spec, masks, find_masks, on_progress)]
+        clips += [
+            _worded(clip, folder, "") for clip in read_clips(folder, spec, masks, find_masks, on_progress, groups)
+        ]
     for group in groups:
         found = read_clips(group, spec, masks, find_masks, on_progress)
         clips += [replace(_worded(clip, group, group.name), name=f"{group.name}/{clip.name}") for clip in found]

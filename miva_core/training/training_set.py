@@ -97,7 +97,7 @@ class TrainingSet:
                 windows = self._encode(base, clip, colourings, stop)
                 if kept:
                     kept.write(key, windows)
-            said = _encode_words(base, clip) if clip.words else None
+            said = encode_words(base, clip) if clip.words else None
             encoded.append([replace(window, words=said) for window in windows])
             if on_progress:
                 on_progress(len(encoded), len(self.clips))
@@ -181,7 +181,15 @@ def has_direction(motion: str) -> bool:
     return any(re.match(_DIRECTIONS, word.lower()) for word in words)
 
 
-def _encode_words(base: Base, clip: TrainingClip) -> Tensor:
+def encode_words(base: Base, clip: TrainingClip) -> Tensor:
+    """Encode what is said of a clip, by the words that a base knows.
+
+    Returns:
+        (words, d_text)
+
+    Raises:
+        MIVAError: the base knows no words, or not these; the message names the nearest.
+    """
     if base.vocabulary is None:
         raise MIVAError(
             f"The {base.name} base runs without its text encoder, so that no words can be learnt with it here."

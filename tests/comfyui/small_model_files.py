@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.unit.single_files import UNET, VAE, motion_module, stable_diffusion
-from tools.workflow_graphs.model_files import CHECKPOINT, MOTION_MODULE, SVD, SVD_XT, WAN, WAN_VAE
+from tools.workflow_graphs.model_files import CHECKPOINT, MOTION_MODULE, SVD, SVD_XT, WAN, WAN_TEXTS, WAN_VAE
 
 from .narrow_svd import NarrowSVD
 from .native.adapters import MASKED, SMALL, random_adapter
@@ -90,6 +90,8 @@ def main(folder: Path) -> None:
     state = random_state()
     _save(state, folder, WAN)
     _save(_wan_vae(), folder, WAN_VAE)
+    # Prompts are made by `random_texts`; the file is there for the menu.
+    _save({}, folder, WAN_TEXTS)
     _save_motions(describe(diffusers_wan(state)), folder, "wan_zoom_in", "wan_masked")
     width = len(state["blocks.0.ffn.0.weight"])
     places = {f"diffusion_model.blocks.{k}.ffn.0": (width, state["blocks.0.ffn.0.weight"].shape[1]) for k in range(3)}

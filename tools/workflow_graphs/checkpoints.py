@@ -21,8 +21,8 @@ CHECKPOINT_GRAPHS: dict[str, Graph] = {
                     f"""
 ## More motion than a fine-tune left
 
-Training a video model on often makes it calmer. What it has unlearnt is the difference of both checkpoints, and more of
-that can be added to the older one, without any training: **older + 0.25 × (older − newer)**. All nodes here are
+Training a video model on often makes it calmer. What it has unlearnt is the difference of both checkpoints, and more
+of that can be added to the older one, without any training: **older + 0.25 × (older − newer)**. All nodes here are
 ComfyUI's own.
 
 **Files.** ComfyUI offers both when this opens, 9.6 GB each; their pages may ask you to accept a licence:
@@ -30,17 +30,18 @@ ComfyUI's own.
 {as_markdown(SVD_XT)}: trained on from it
 
 **multiplier** of *ModelMergeSubtract* says how far: 0 is the older checkpoint, **−1** is exactly the newer one, −1.25
-more of the newer one than it is. Which way there is more motion depends on the pair: try 0.25 and −1.25 with one seed,
-and let *Measure Motion* behind *VAE Decode* tell.
+more of the newer one than it is. Which way there is more motion depends on the pair: try 0.25 and −1.25 with one
+seed, and let *Measure Motion* behind *VAE Decode* tell.
 
-**Over time**, as Extrapolating-and-Decoupling does it: two *KSampler (Advanced)* share the 20 steps. The first 13 have
-the multiplier 0.1875, the rest −1.25.
+**Over time**, as Extrapolating-and-Decoupling does it: two *KSampler (Advanced)* share the 20 steps. The first 13
+have the multiplier 0.1875, the rest −1.25.
 
 **Your own pair.** Two checkpoints of one network and size fit: for Wan two *Load Diffusion Model*. For a LoRA no
 subtraction is needed: its strength may be below 0 or above 1, and *Create Hook LoRA (MO)* with two *Create Hook
 Keyframe* changes it over the steps.
 
-**What to expect.** The formula is tested on small models; these two were not run here, so what they gain is not known.
+**What to expect.** The formula is tested on small models; these two were not run here, so what they gain is not
+known.
 """,
                     430,
                 )

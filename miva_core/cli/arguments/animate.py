@@ -40,6 +40,13 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         help="where the subject of a masked motion is, white on black; repeat it for each of them; for a folder of "
         "pictures one mask for all, or a folder with masks of the same names",
     )
+    command.add_argument(
+        "--words",
+        action="append",
+        default=[],
+        metavar="NAME=WORDS",
+        help='which motion, of a file that holds several: --words "camera_words=zoom in"; info shows their words',
+    )
     _add_look(command)
     _add_time(command)
     _add_run(command)

@@ -149,3 +149,24 @@ def test_frozen_adapters_need_no_more_graphs(one_level: Callable, make_adapter: 
         miva.set_weights(pan=0.2, jump=-1.0)
         call(model, t=100)
     assert counter.frame_count == 2
+
+
+@torch.no_grad()
+def test_other_words_need_no_new_graph(
+    one_level: Callable, make_adapter: Callable, call: Callable, small: MIVAConfig
+) -> None:
+    """In a block of attention over time; nor does saying nothing. An adapter that hears none stands beside."""
+    model = one_level(layers=1)
+    counter = CompileCounter()
+    with inject(model, pan=make_adapter(model, replace(small, words=True)), jump=make_adapter(model)) as miva:
+        texts = (None, torch.randn(1, 16), torch.randn(3, 16))
+        expected = []
+        for text in texts:
+            miva.set_words(pan=text)
+            expected.append(call(model))
+        assert not torch.allclose(expected[0], expected[1]) and not torch.allclose(expected[1], expected[2])
+        model.down_blocks[0].motion_modules[0].transformer_blocks[0].compile(backend=counter, fullgraph=True)
+        for text, wanted in zip(texts, expected, strict=True):
+            miva.set_words(pan=text)
+            torch.testing.assert_close(call(model), wanted)
+    assert counter.frame_count == 1
