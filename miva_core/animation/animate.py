@@ -142,7 +142,11 @@ class _Run:
     def notes(self) -> list[str]:
         """What is to be said of its motions."""
         motions = list(self.motions.values())
-        return [*run_notes(self.base, motions, self.steps.count), *words_notes(motions), *degree_notes(motions, self.base.size)]
+        return [
+            *run_notes(self.base, motions, self.steps.count),
+            *words_notes(motions),
+            *degree_notes(motions, self.base.size),
+        ]
 
     def parts(self) -> tuple["_Run", ...]:
         """The runs of the base that this one takes.
