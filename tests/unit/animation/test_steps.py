@@ -40,7 +40,7 @@ def test_on_a_base_in_strong_noise_the_strength_of_the_last_step_counts(warned: 
     decides = (
         "On this base the last step alone decides: of the strengths of one, 1 to 1.5, only the last one counts, 1."
     )
-    assert warned(FALLING) == warned([FALLING, PULSE]) == [f"{decides}."]
+    assert warned(FALLING) == warned([FALLING, PULSE]) == [decides]
     off = "one is off at the last step, which alone decides on the clips of this base: let it act to the end."
     assert warned(Curve(((0.0, 1.0), (0.7, 0.0)), "hold")) == warned(1.0, (0.0, 0.75)) == [off]
 
