@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -103,6 +103,17 @@ def curves_of(level: Level) -> tuple[Curve, ...]:
     if isinstance(level, Curve):
         return (level,)
     return tuple(level) if isinstance(level, Sequence) else ()
+
+
+def product(*levels: Level) -> Level:
+    """Multiply levels, so that each is heard at any time and in any frame."""
+    factor = math.prod(level for level in levels if isinstance(level, (int, float)))
+    curves = [curve for level in levels for curve in curves_of(level)]
+    if not curves:
+        return factor
+    if factor != 1:
+        curves[0] = replace(curves[0], points=tuple((share, value * factor) for share, value in curves[0].points))
+    return curves[0] if len(curves) == 1 else tuple(curves)
 
 
 def check_strength(name: str, strength: Any) -> None:

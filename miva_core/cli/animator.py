@@ -69,11 +69,12 @@ class Animator:
         loaded = [
             Motion(
                 MIVAAdapter.load(one.path, base.backbone),
-                one.text.strength,
+                one.strength,
                 None,
                 one.name,
                 one.text.span,
                 words=one.words,
+                degree=one.degree,
             )
             for one in motions
         ]
