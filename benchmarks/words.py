@@ -134,7 +134,7 @@ def main() -> None:
     ideals = Ideals.of(known, pictures, base)
     lines = [
         "# One adapter, several motions by words",
-        f"\n`{args.adapter.stem}`, {len(pictures)} held-out pictures, {args.seeds} seed{"s" * (args.seeds > 1)}, {AS_PAINTED}. It hears its "
+        f"\n`{args.adapter.stem}`, {len(pictures)} held-out pictures, seeds: {args.seeds}, {AS_PAINTED}. It hears its "
         "words through temporal attention alone; all else of it is the same under every word.",
         "\n| told | right | "
         + " | ".join(f"speed: {words}" for words in known.values())

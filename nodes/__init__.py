@@ -12,6 +12,7 @@ from .motion_module import MIVAMotionModule
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
 from .stacking import MIVABindMask, MIVAStack
+from .strength import MIVAStrength
 from .subject_mask import MIVASubjectMask
 from .training import MIVATrain
 from .training_clips import MIVACameraClips, MIVADataset
@@ -19,6 +20,7 @@ from .training_clips import MIVACameraClips, MIVADataset
 NODES: list[type[io.ComfyNode]] = [
     MIVALoadBase,
     MIVALoad,
+    MIVAStrength,
     MIVAStack,
     MIVABindMask,
     MIVASubjectMask,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple, get_args
 
 from ..attention.curve import Between, Curve, Over
-from ..attention.strength import Level, Part, Strength, curves_of
+from ..attention.strength import Level, Part, Strength, product
 from ..errors import MIVAError
 
 _WHOLE: dict[Over, str] = {"steps": "run", "noise": "run", "frames": "clip"}
@@ -110,19 +110,8 @@ def _product(weight: float, curves: Sequence[StrengthText]) -> Level:
             f"Two strengths over the {twice} are given for {curves[0].name}: give one, or one for each of its parts, "
             f"as in {curves[0].name}=0:1.5,0.5:1/prompt."
         )
-    constants = [one.curve.values[0] for one in curves if len(one.curve.points) == 1]
-    return scaled([one.curve for one in curves if len(one.curve.points) > 1], math.prod([weight, *constants]))
-
-
-def scaled(level: Level, factor: float) -> Level:
-    """A level, times a number."""
-    if isinstance(level, (int, float)):
-        return level * factor
-    curves = curves_of(level)
-    if not curves:
-        return factor
-    first = replace(curves[0], points=tuple((share, value * factor) for share, value in curves[0].points))
-    return (first, *curves[1:])
+    levels = [one.curve.values[0] if len(one.curve.points) == 1 else one.curve for one in curves]
+    return product(weight, *levels)
 
 
 def _point(text: str, over: Over) -> tuple[float, float]:

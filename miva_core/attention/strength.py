@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -82,6 +82,10 @@ class Strength:
         """The levels in the order of `Part`."""
         return self.cross_frame, self.prompt, self.temporal
 
+    def over_run(self) -> Strength:
+        """The same without what changes from frame to frame."""
+        return Strength(*(_over_run(level) for level in self.by_part()))
+
     def at(self, done: float, noise: float, frame: float = 0.0) -> tuple[float, ...]:
         """The strength of each part, in the order of `Part`, at one time and in one frame.
 
@@ -99,6 +103,17 @@ def curves_of(level: Level) -> tuple[Curve, ...]:
     if isinstance(level, Curve):
         return (level,)
     return tuple(level) if isinstance(level, Sequence) else ()
+
+
+def product(*levels: Level) -> Level:
+    """Multiply levels, so that each is heard at any time and in any frame."""
+    factor = math.prod(level for level in levels if isinstance(level, (int, float)))
+    curves = [curve for level in levels for curve in curves_of(level)]
+    if not curves:
+        return factor
+    if factor != 1:
+        curves[0] = replace(curves[0], points=tuple((share, value * factor) for share, value in curves[0].points))
+    return curves[0] if len(curves) == 1 else tuple(curves)
 
 
 def check_strength(name: str, strength: Any) -> None:
@@ -128,6 +143,11 @@ def _is_level(value: Any) -> bool:
 def _acts(level: Level) -> bool:
     curves = curves_of(level)
     return all(any(curve.values) for curve in curves) if curves else bool(level)
+
+
+def _over_run(level: Level) -> Level:
+    curves = curves_of(level)
+    return [curve for curve in curves if curve.over != "frames"] or 1.0 if curves else level
 
 
 def _at(level: Level, shares: dict[str, float]) -> float:

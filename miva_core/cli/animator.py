@@ -69,7 +69,7 @@ class Animator:
         loaded = [
             Motion(
                 MIVAAdapter.load(one.path, base.backbone),
-                one.text.strength,
+                one.strength,
                 None,
                 one.name,
                 one.text.span,

@@ -8,21 +8,34 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..adapters.info import AdapterInfo, read_info
+from ..animation.curve_text import StrengthText, combined, parse_strength
 from ..animation.masks import check_masks
 from ..animation.motion import unique_names
 from ..animation.motion_text import MotionText, parse_mask, parse_motion, parse_words
+from ..attention.curve import Curve
+from ..attention.strength import Strength
 from ..bases.library import resolve_adapter
 from ..errors import MIVAError
 from ..media.pictures import read_mask
 
 
 class ChosenMotion(NamedTuple):
-    """A motion that was asked for: what was typed, its file, a name of its own, the file's header, and its words."""
+    """A motion that was asked for.
+
+    Attributes:
+        text: what was typed.
+        path: its file.
+        name: its own.
+        info: the file's header.
+        strength: its weight, times the curves that are given for it.
+        words: what is said to it.
+    """
 
     text: MotionText
     path: Path
     name: str
     info: AdapterInfo
+    strength: float | Strength = 1.0
     words: str | None = None
 
 
@@ -33,8 +46,21 @@ def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
     names = unique_names([path.stem for path in paths])
     motions = zip(texts, paths, names, strict=True)
     chosen = [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
-    said = _words(options.words, chosen)
-    return [one._replace(words=said.get(one.name)) for one in chosen]
+    said, strengths = _words(options.words, chosen), _strengths(options, chosen)
+    return [one._replace(strength=strengths[one.name], words=said.get(one.name)) for one in chosen]
+
+
+def _strengths(options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> dict[str, float | Strength]:
+    """How strongly motions are to act, by their name."""
+    texts = [
+        *(parse_strength(text, "steps") for text in options.strength),
+        *(parse_strength(text, "frames") for text in options.frames_strength),
+        *(StrengthText(name, Curve.edg()) for name in options.edg),
+    ]
+    given: dict[str, list[StrengthText]] = {one.name: [] for one in motions}
+    for text in texts:
+        given[_meant(text.name, motions, "A strength is", '--strength "{}=0:1.5,0.5:1"').name].append(text)
+    return {one.name: combined(one.text.strength, given[one.name]) for one in motions}
 
 
 def _words(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, str]:

@@ -121,9 +121,7 @@ def _check(frames: Tensor, mask: Tensor | None) -> None:
         raise MIVAError("The clip is a single frame, and nothing moves in one: give two frames or more.")
     height, width = frames.shape[1:3]
     if min(height, width) < 2 * WINDOW:
-        raise MIVAError(
-            f"The clip is {width}×{height}: from {2 * WINDOW} pixels a side on its motion can be measured."
-        )
+        raise MIVAError(f"The clip is {width}×{height}: from {2 * WINDOW} pixels a side on its motion can be measured.")
     if mask is None:
         return
     if mask.ndim != 3 or len(mask) not in (1, len(frames)):

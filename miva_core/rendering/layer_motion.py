@@ -34,12 +34,15 @@ class LayerMotion:
         return self.residual is None and self.path.at_rest
 
 
-def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[LayerMotion, dict[str, LayerMotion]]:
+def fit_motions(
+    flow: np.ndarray, masks: Mapping[str, np.ndarray], asked: np.ndarray | None = None
+) -> tuple[LayerMotion, dict[str, LayerMotion]]:
     """Find the motions of ground and subjects from a flow.
 
     Args:
         flow: (F, h, w, 2), see `flow_fit`; frame 1 is taken for the picture at rest, whatever its flow says.
         masks: (H, W) in [0, 1] of the subjects in frame 1, of any size; they cover what the flow covers.
+        asked: ways that the camera was to take, see `steady_camera`.
 
     Returns:
         The motion of the ground, and those of the subjects.
@@ -52,7 +55,7 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> tuple[Laye
     for mask in carried.values():
         ground = ground * away_from(mask)
     fitted = SimilarityPath(held(fit_similarities(flow, ground)))
-    camera = steady_camera(fitted.similarities, flow.shape[1:3])
+    camera = steady_camera(fitted.similarities, flow.shape[1:3], asked)
     of_camera, subjects = _stiff(flow, camera), {}
     own = np.linalg.norm(flow - of_camera, axis=-1)
     for name, mask in carried.items():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from miva_core.animation.curve_text import StrengthText, combined, parse_curve, parse_strength, scaled
+from miva_core.animation.curve_text import StrengthText, combined, parse_curve, parse_strength
 from miva_core.attention.curve import Curve, Over
 from miva_core.attention.strength import Part, Strength
 from miva_core.errors import MIVAError
@@ -116,11 +116,4 @@ def test_one_part_has_one_curve_over_the_run() -> None:
     with pytest.raises(MIVAError, match="Two strengths over the run are given for pan: give one, or one for each"):
         combined(1.0, both)
     apart = [both[0]._replace(parts=(Part.PROMPT,)), both[1]._replace(parts=(Part.TEMPORAL,))]
-    assert combined(1.0, apart) == Strength(1.0, (EARLY,), (Curve.edg(),))
-
-
-def test_a_level_times_a_number() -> None:
-    assert scaled(2.0, 0.5) == 1.0
-    (half, fade) = scaled((EARLY, FADE), 0.5)
-    assert half == Curve(((0.0, 0.75), (0.5, 0.5)), "hold") and fade == FADE
-    assert scaled(FADE, 2.0) == (Curve(((0.0, 0.0), (1.0, 2.0)), "linear", "frames"),)
+    assert combined(1.0, apart) == Strength(1.0, EARLY, Curve.edg())
