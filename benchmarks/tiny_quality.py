@@ -299,9 +299,10 @@ def benchmark_pair(base: Base, pan: str, subject: str, pictures: Tensor, seeds: 
     return [*lines, "", f"Gates: both right on ≥ 80 %: {', '.join('met' if m else '**missed**' for m in met)}."]
 
 
-def is_masked(adapter: Path) -> bool:
-    """Whether an adapter generates its subject's mask: `mask_quality` measures those."""
-    return read_info(adapter).config.mask
+def measured_elsewhere(adapter: Path) -> bool:
+    """Whether an adapter generates its subject's mask, see `mask_quality`, or holds several motions, see `words`."""
+    config = read_info(adapter).config
+    return config.mask or config.words
 
 
 def write_jpeg(image: Tensor, path: Path) -> None:
@@ -311,7 +312,9 @@ def write_jpeg(image: Tensor, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("motions", nargs="*", help="adapters to measure (default: all that are shipped without a mask)")
+    parser.add_argument(
+        "motions", nargs="*", help="adapters to measure (default: all that are shipped for one motion without a mask)"
+    )
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -319,7 +322,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     start = time.time()
     base, pictures = load_base("tiny"), held_out_pictures(args.pictures)
-    motions = args.motions or [path.stem for path in sorted(SHIPPED.glob("*.safetensors")) if not is_masked(path)]
+    motions = args.motions or [
+        path.stem for path in sorted(SHIPPED.glob("*.safetensors")) if not measured_elsewhere(path)
+    ]
     lines = [
         "# Quality of the built-in base",
         f"\n{len(pictures)} held-out pictures, {args.seeds} seeds for the adapters, one for the other rows, the "

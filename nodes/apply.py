@@ -157,7 +157,7 @@ class MIVAApply(io.ComfyNode):
         from .comfy_bridge.native.host import find_host
         from .comfy_bridge.native.mask_record import MASKS
         from .comfy_bridge.native.plan import KEY, NO_PROMPT
-        from .native_notes import prompt_note, weight_notes
+        from .native_notes import motion_notes, prompt_note
         from .native_plan import FirstFrame, plan_run
 
         host = find_host(model)
@@ -174,7 +174,7 @@ class MIVAApply(io.ComfyNode):
         # With the motions of an Apply MIVA before this one.
         whole = changed.get_attachment(KEY)
         # On the node the first lines are seen.
-        odd = [*weight_notes(whole.motions), *clip.notes(), *host.notes(model), *first.notes, *warned]
+        odd = [*motion_notes(whole.motions, host.size), *clip.notes(), *host.notes(model), *first.notes, *warned]
         usual = [
             prompt_note(whole.motions, bool(positive or negative)),
             f"{clip.length} frames of {format_size(clip.size)}.",

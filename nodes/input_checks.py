@@ -13,7 +13,7 @@ from ..miva_core.errors import MIVAError
 from .sockets import Dataset, MivaModel
 from .stacks import StackedMiva
 
-_CLASSES = {
+_CLASSES: dict[str, type | tuple[type, ...]] = {
     "MIVA_MODEL": MivaModel,
     "MIVA_STACK": tuple,
     "MIVA_STRENGTH": Strength,

@@ -105,7 +105,9 @@ def plan_run(
     masks = {name: prepare_mask(model, partial(encode_picture, vae), mask) for name, mask in fitted.items()}
     planned = tuple(
         PlannedMotion(
-            name, motion.adapter, loaded.patcher, motion.strength, motion.span, masks.get(name), words=entry.text
+            *(name, motion.adapter, loaded.patcher, motion.strength, motion.span, masks.get(name)),
+            words=entry.text,
+            degree=motion.degree,
         )
         for (name, motion), loaded, entry in zip(motions.items(), adapters, mivas, strict=True)
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.adapters.info import AdapterInfo
     from ..miva_core.animation.motion import Motion
-    from ..miva_core.attention.strength import Strength
+    from ..miva_core.attention.strength import Level, Strength
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class StackedMiva:
     path: Path
     stamp: tuple[int, int]
     info: "AdapterInfo"
-    strength: "float | Strength" = 1.0
+    strength: "Level | Strength" = 1.0
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = field(default=None, compare=False)
     degree: float | None = None

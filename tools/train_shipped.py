@@ -58,6 +58,7 @@ def training_commands(out: Path) -> dict[str, list[list[str]]]:
             *("--beside-out", file(out, f"{second}_masked")),
         ),
     ]
+    made["camera_words"] = [["tools.train_camera_words", "--out", file(out, "camera_words")]]
     return made
 
 

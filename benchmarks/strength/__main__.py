@@ -15,13 +15,23 @@ from pathlib import Path
 import torch
 
 from benchmarks.full_size.tables import write_section
+from benchmarks.strength.frames import frames_section
+from benchmarks.strength.merging import merging_section
+from benchmarks.strength.pairs import pairs_section
+from benchmarks.strength.parts import parts_section
 from benchmarks.strength.scores import Trial
+from benchmarks.strength.steps import steps_section
 from benchmarks.strength.weights import weights_section
 from benchmarks.tiny_quality import AS_PAINTED, held_out_pictures
 from miva_core import load_base
 
 SECTIONS: dict[str, Callable[[Trial], list[str]]] = {
     "weights": weights_section,
+    "parts": parts_section,
+    "frames": frames_section,
+    "steps": steps_section,
+    "pairs": pairs_section,
+    "merging": merging_section,
 }
 
 

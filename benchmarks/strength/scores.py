@@ -1,6 +1,6 @@
 """Speed and damage of clips, kept on disk so that a benchmark goes on where it was stopped."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Trial:
         """How fast clips go along each of some camera moves.
 
         Args:
-            name: of the trial, without spaces.
+            name: of the trial, which its scores are kept under.
 
         Returns:
             (seeds, N, moves), 1 being the speed of the ideal clip of that move.
@@ -58,16 +58,27 @@ class Trial:
         scores = self._scored(name, (move,), motions, seeds)
         return scores[..., 0], scores[..., 1]
 
+    def kept(self, name: str, measure: Callable[[], Tensor]) -> Tensor:
+        """What was measured under a name, from disk or now."""
+        path = self.work / f"{name}_{len(self.pictures)}.pt"
+        if not path.exists():
+            torch.save(measure(), path)
+        return torch.load(path)
+
     def _scored(self, name: str, moves: Sequence[str], motions: Sequence[Motion], seeds: int) -> Tensor:
-        kept = self.work / f"{name}_{len(self.pictures)}.pt"
-        scores = torch.load(kept) if kept.exists() else torch.empty(0, len(self.pictures), len(moves) + 1)
-        ideals = [camera_ideal(self.pictures, move, self.base).frames for move in moves] if len(scores) < seeds else []
-        for seed in range(len(scores), seeds):
-            clips = run(self.base, ideals[0][:, 0], motions, seed, self.base.noise)
-            found = [self._score(k, clip, moves, [ideal[k] for ideal in ideals]) for k, clip in enumerate(clips)]
-            scores = torch.cat([scores, torch.tensor(found)[None]])
-            torch.save(scores, kept)
-        return scores[:seeds]
+        """(seeds, N, moves + 1): speeds, and the PSNR along the first move."""
+        return torch.stack(
+            [
+                self.kept(f"{name}_{seed}", lambda seed=seed: self._of_seed(moves, motions, seed))
+                for seed in range(seeds)
+            ]
+        )
+
+    def _of_seed(self, moves: Sequence[str], motions: Sequence[Motion], seed: int) -> Tensor:
+        ideals = [camera_ideal(self.pictures, move, self.base).frames for move in moves]
+        clips = run(self.base, ideals[0][:, 0], motions, seed, self.base.noise)
+        scores = [self._score(k, clip, moves, [ideal[k] for ideal in ideals]) for k, clip in enumerate(clips)]
+        return torch.tensor(scores)
 
     def _score(self, picture: int, clip: Tensor, moves: Sequence[str], ideals: Sequence[Tensor]) -> list[float]:
         measures = [camera_speed(move) for move in moves]

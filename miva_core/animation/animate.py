@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attention.injection import Injection
+from ..attention.strength import Strength
 from ..attention.turns import take_turn
 from ..bases.base import Base
 from ..bases.inject import check_bare, inject
@@ -34,7 +35,7 @@ from .output import Output
 from .predictors import FiniteAnswers, WithProgress
 from .readout import DecoderReadout, fit_readout
 from .segments import Beginning, Chain
-from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
+from .steps import Steps, check_strengths, choose_steps
 from .words import encode_words, words_notes
 
 ProgressCallback = Callable[[Progress], None]
@@ -218,17 +219,15 @@ class _Run:
         known = {name: degrees for name, motion in self.motions.items() if (degrees := motion.adapter.degree)}
         injection.set_degrees(**{name: known[name].centred(self.motions[name].degree) for name in known})
         injection.set_words(**encode_words(self.base, self.motions))
-        check_spans(injection.spans, self.steps.count)
-        if self.steps.ends_early:
-            acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
-            warn_of_lost_motions(acting, self.steps.count)
+        check_strengths(self.motions, self.steps)
 
     def _set_frames(self, injection: Injection, segment: int) -> None:
-        """Say which frames of the clip a segment holds, and how strongly motions act in them."""
+        """Say which frames of the clip a segment holds, where strengths change from frame to frame."""
+        if not any(Strength.of(motion.strength).over_frames for motion in self.motions.values()):
+            return
         shares = frame_shares(self._length, segment, self.options.segments)
         injection.set_frames(shares)
-        if self.base.predicts_flow:
-            injection.set_weights(**{name: reached(motion.strength, shares) for name, motion in self.motions.items()})
+        injection.set_weights(**reached(self.base, self.motions, shares))
 
     @property
     def _length(self) -> int:

@@ -136,7 +136,9 @@ def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list
     return []
 
 
-def time_notes(times: np.ndarray, frames: int, rate: float, camera: bool, subjects: bool) -> list[str]:
+def time_notes(
+    times: np.ndarray, frames: int, rate: float, camera: bool, subjects: bool, curved: bool = False
+) -> list[str]:
     """Say what a clip shows after the base's own clip has ended.
 
     Args:
@@ -145,15 +147,17 @@ def time_notes(times: np.ndarray, frames: int, rate: float, camera: bool, subjec
         rate: its frames a second.
         camera: whether it moves.
         subjects: whether something moves on the ground, or bends it.
+        curved: whether strengths change from frame to frame.
 
     Returns:
         A sentence, or none.
     """
-    goes_on = ["the camera goes on at its speed"] if camera else []
+    goes_on = [f"the camera goes on at its {'last ' if curved else ''}speed"] if camera else []
     goes_on += ["what subjects do runs back and forth"] if subjects else []
     if times.max() <= frames or not goes_on:
         return []
-    return [f"The motion lasts {frames / rate:g} s: after that {', and '.join(goes_on)}."]
+    what = "curves over frames are" if curved else "motion lasts"
+    return [f"The {what} {frames / rate:g} s{' long' if curved else ''}: after that {', and '.join(goes_on)}."]
 
 
 def scene_notes(zoom: float, picture: Size, bends: bool) -> list[str]:

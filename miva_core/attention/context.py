@@ -49,6 +49,7 @@ class Context:
     shares: Sequence[float] = ()
     listeners: Sequence[Listener | None] = ()
     words: Tensor | None = None
+    _strengths_for: int | None = field(default=None, init=False)
 
     def set_strengths(self, values: Tensor) -> None:
         """Write `strengths`, (parts, n) or (parts, n, F)."""
@@ -57,6 +58,7 @@ class Context:
             with torch.inference_mode(False):
                 self.strengths = self.strengths.new_empty(values.shape)
         self.strengths.copy_(values)
+        self._strengths_for = values.shape[2] if values.ndim == 3 else None
 
     def begin(self, rows: int, frames: int, height: int, width: int) -> None:
         """Take note of a forward pass that begins, by the size of its latents.
@@ -82,9 +84,9 @@ class Context:
                 f"The masks are {self.guidance.size}, but the clips' latents are {(clips, frames, height, width)}: "
                 "set masks of their size, or None."
             )
-        if self.strengths.ndim == 3 and self.strengths.shape[2] != frames:
+        if self._strengths_for not in (None, frames):
             raise MIVAError(
-                f"Strengths over frames are set for {self.strengths.shape[2]} frames, but the latents have {frames}: "
+                f"Strengths over frames are set for {self._strengths_for} frames, but the latents have {frames}: "
                 "call set_frames with the share of the clip at each of them."
             )
         self.frames = frames

@@ -19,6 +19,7 @@ from .guidance import Guidance, no_autocast, unify
 from .installer import Installer
 from .processor import Processor
 from .strength import Level, Part, Strength, check_strength
+from .strength_table import strength_table
 from .words import check_words, listeners_of
 
 
@@ -261,16 +262,8 @@ class Injection:
                 raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._strengths)}.")
 
     def _write_strengths(self) -> None:
-        strengths = list(map(Strength.of, self._strengths.values()))
-        over_frames = any(strength.over_frames for strength in strengths)
-        spans = zip(strengths, self._spans.values(), strict=True)
-        now = [strength if start <= self._done < end else Strength.of(0.0) for strength, (start, end) in spans]
-        by_frame = [
-            list(zip(*(strength.at(self._done, self._noise, share) for strength in now), strict=True))
-            for share in (self.context.shares if over_frames else (0.0,))
-        ]
-        values = torch.tensor(by_frame, dtype=torch.float64).reshape(-1, len(Part), len(now)).movedim(0, -1)
-        self.context.set_strengths(values if over_frames else values[..., 0])
+        strengths, spans = list(self._strengths.values()), list(self._spans.values())
+        self.context.set_strengths(strength_table(strengths, spans, self._done, self._noise, self.context.shares))
 
     def _write_degrees(self) -> None:
         like = self.context.degrees

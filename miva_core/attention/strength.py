@@ -82,6 +82,10 @@ class Strength:
         """The levels in the order of `Part`."""
         return self.cross_frame, self.prompt, self.temporal
 
+    def over_run(self) -> Strength:
+        """The same without what changes from frame to frame."""
+        return Strength(*(_over_run(level) for level in self.by_part()))
+
     def at(self, done: float, noise: float, frame: float = 0.0) -> tuple[float, ...]:
         """The strength of each part, in the order of `Part`, at one time and in one frame.
 
@@ -139,6 +143,11 @@ def _is_level(value: Any) -> bool:
 def _acts(level: Level) -> bool:
     curves = curves_of(level)
     return all(any(curve.values) for curve in curves) if curves else bool(level)
+
+
+def _over_run(level: Level) -> Level:
+    curves = curves_of(level)
+    return [curve for curve in curves if curve.over != "frames"] or 1.0 if curves else level
 
 
 def _at(level: Level, shares: dict[str, float]) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from miva_core import Base, Clip, MIVAAdapter, MIVAConfig, Motion, Progress, RunOptions, animate
 from miva_core.adapters.degree import DegreeRange
 from miva_core.attention.injection import Injection
+from miva_core.attention.strength import Level
 from miva_core.bases.recipe import Recipe
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import draw_step, train
@@ -117,7 +118,7 @@ def clip_frames(base: Base) -> int:
 def run(
     base: Base,
     picture: Tensor,
-    adapters: Mapping[str, tuple[MIVAAdapter, float]],
+    adapters: Mapping[str, tuple[MIVAAdapter, Level]],
     masks: Mapping[str, Tensor] | None = None,
     spans: Mapping[str, tuple[float, float]] | None = None,
     callback: Callable[[Progress], None] | None = None,

@@ -123,15 +123,15 @@ a cut.
             {"parts": frames_of("clip")},
             {"transfer": transfer_motion(("parts", "images"), ("picture", "IMAGE"))},
             {
-                **outputs("motion_of_a_clip", ("transfer", "frames"), ("parts", "fps"))[0],
+                **outputs("motion_of_a_clip", ("transfer", "clip"), ("parts", "fps"))[0],
                 "to picture": Node("MaskToImage", {}, {"mask": ("transfer", "invented")}, title="Mask as pictures"),
             },
             {
-                **outputs("motion_of_a_clip", ("transfer", "frames"), ("parts", "fps"))[1],
+                **outputs("motion_of_a_clip", ("transfer", "clip"), ("parts", "fps"))[1],
                 "invented": preview(("to picture", "IMAGE"), "What had to be invented"),
             },
         ],
-        ("transfer", "frames"),
+        ("transfer", "clip"),
     ),
     "12_hand_over": Graph(
         [

@@ -53,6 +53,7 @@ class PlannedMotion:
         span: (start, end), shares of the noise schedule, 0 <= start < end <= 1, in which it acts.
         mask: of its subject; for each adapter with a mask stream, and for no other.
         words: (words, d_text) what is said to it, see `Injection.set_words`; None for nothing.
+        degree: how fast it is, see `Motion`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class PlannedMotion:
     span: tuple[float, float] = (0.0, 1.0)
     mask: PlannedMask | None = None
     words: Tensor | None = None
+    degree: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

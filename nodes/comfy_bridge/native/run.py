@@ -150,14 +150,14 @@ class Run:
         return installation
 
     def tell_frames(self, installation: Installation, window: Sequence[int] | None, frames: int) -> None:
-        """Let adapters know which frames of the clip the coming forward pass holds, where their strengths differ so.
+        """Let adapters know which frames of the clip the coming forward pass holds, where they act differently in each.
 
         Args:
             installation: of the network.
             window: see `Host.window`.
             frames: of the pass; those in front of a window count as frame 1.
         """
-        if self._strengths.over_frames:
+        if self._strengths.over_frames or any(motion.adapter.config.words for motion in self.plan.motions):
             places = range(frames) if window is None else [*[0] * (frames - len(window)), *window]
             installation.injection.set_frames([self._strengths.share(place) for place in places])
 
@@ -189,8 +189,8 @@ class Run:
             spans_frames=architecture.attention_spans_frames,
         )
         self._tell(injection)
-        said = {name: motion.words.to(device) for name, motion in members.items() if motion.words is not None}
-        injection.set_words(**said)
+        injection.set_words(**{name: one.words.to(device) for name, one in members.items() if one.words is not None})
+        injection.set_degrees(**_degrees(members))
         injection.freeze()
         installation = Installation(injection, installer)
         if self._guiding is not None:
@@ -219,6 +219,12 @@ class Run:
         """The parts that act now; where masks guide, guidance may act in the place of each."""
         acting = frozenset(Part) if self.masked else self._strengths.acting()
         return acting if self.prompted else acting | {Part.PROMPT}
+
+
+def _degrees(motions: Mapping[str, PlannedMotion]) -> dict[str, float]:
+    """By name, as an `Injection` takes them."""
+    known = {name: degrees for name, motion in motions.items() if (degrees := motion.adapter.degree)}
+    return {name: degrees.centred(motions[name].degree) for name, degrees in known.items()}
 
 
 def run_of(options: dict[str, Any]) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from comfyui_miva.miva_core import Curve, MIVAAdapter, Strength, inject
 from comfyui_miva.miva_core.diffusion.noise_share import noise_share
 from torch import Tensor
 
-from .adapters import planned, random_adapter
+from .adapters import SMALL, planned, random_adapter
 from .cases import Case
 from .masked_cases import MaskedCase, check_run
 from .runs import error, ksampler, sample, seeing, sigmas
@@ -142,17 +143,18 @@ def test_both_passes_are_made_where_a_frame_leaves_room_for_the_text(case: Case)
     assert [sum(counts) for counts in asked] == [4, 8, 6]
 
 
+def windowed(model: Any, length: int, dim: int, fix: bool = False) -> Any:
+    settings = {"context_stride": 1, "closed_loop": False, "fuse_method": "pyramid", "dim": dim, "freenoise": False}
+    return ContextWindowsManualNode.execute(model, length, 1, "standard_static", **settings, causal_window_fix=fix)[0]
+
+
 @pytest.mark.parametrize("fix", [True, False])
 def test_each_window_has_the_strengths_of_its_frames(wan_case: Case, fix: bool) -> None:
     case, frames = wan_case, 9
     model = applied(case, {"a": (FADE, RISE)}, frames=frames)
-    windowed = ContextWindowsManualNode.execute(
-        *(model, 4, 1, "standard_static"),
-        **{"context_stride": 1, "closed_loop": False, "fuse_method": "pyramid", "dim": 2, "freenoise": False},
-        causal_window_fix=fix,
-    )[0]
-    with seeing(windowed) as seen:
-        sample(windowed, torch.zeros(1, 16, frames, 8, 12), case.positive, steps=2)
+    model = windowed(model, 4, 2, fix)
+    with seeing(model) as seen:
+        sample(model, torch.zeros(1, 16, frames, 8, 12), case.positive, steps=2)
     half = len(seen.x) // 2
     assert half > 2
     for call in range(len(seen.x)):
@@ -160,6 +162,25 @@ def test_each_window_has_the_strengths_of_its_frames(wan_case: Case, fix: bool) 
         shown = [k / (frames - 1) for k in ([] if window[0] == 0 else [0]) + window]
         progress = (0.0, 0.0) if call < half else (0.5, 0.0)
         assert error(seen.output[call], by_engine(case, seen, call, {"a": (FADE, RISE)}, progress, shown)) < CLOSE
+
+
+def test_each_window_hears_the_words_of_its_frames(sd15_case: Case) -> None:
+    """And has their strengths: a window of the clip is no shorter clip."""
+    case, frames = sd15_case, 7
+    adapter, said = random_adapter(case.backbone, replace(SMALL, words=True)), case.negative[0][0][0]
+    motion = replace(planned(adapter, FADE), words=said)
+    model = windowed(case.applied(motion, frames=frames), 4, 0, fix=True)
+    with seeing(model) as seen:
+        sample(model, torch.zeros(frames, 4, 8, 12), case.positive, steps=1)
+    assert len(seen.x) > 1
+    for call in range(len(seen.x)):
+        window = list(seen.options[call]["context_window"].index_list)
+        shown = [k / (frames - 1) for k in [0] * (len(seen.x[call]) - len(window)) + window]
+        with inject(case.reference, a=adapter) as injection:
+            injection.set_weights(a=FADE)
+            injection.set_words(a=said)
+            injection.set_frames(shown)
+            assert error(seen.output[call], case.bare(seen, call)) < CLOSE
 
 
 def test_motions_that_hand_over_fill_every_frame(case: Case) -> None:

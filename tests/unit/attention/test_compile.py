@@ -1,4 +1,5 @@
-"""One graph, and no second one when a strength or the time changes. The backend runs graphs as they are, to be fast."""
+"""One graph, and no second one when a strength or the time changes; strengths that differ from frame to frame have one
+of their own. The backend runs graphs as they are, to be fast."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.curve import Curve
 from miva_core.attention.strength import Strength
 from miva_core.bases.inject import inject
 from miva_core.bases.loading import load_base
@@ -87,7 +89,13 @@ def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable, small: MIV
             miva.set_progress(1 - t / 1000, 1 - t / 1000)
             ours, plain = (m(latents, torch.tensor([t]), text).sample for m in (compiled, model))
             torch.testing.assert_close(ours, plain)
-    assert counter.frame_count == 1
+        assert counter.frame_count == 1
+        for value in (0.5, 1.5):
+            miva.set_weights(pan=Curve(((0.0, value), (1.0, 0.2)), over="frames"))
+            miva.set_frames([0.0, value / 2, 1.0])
+            ours, plain = (m(latents, torch.tensor([20.0]), text).sample for m in (compiled, model))
+            torch.testing.assert_close(ours, plain)
+    assert counter.frame_count == 2
 
 
 @torch.no_grad()
@@ -130,7 +138,12 @@ def test_blocks_compiled_one_by_one_share_two_graphs(
         call(model, t=100)
         miva.set_weights(pan=Strength(0.1, 0.2, 0.3), jump=Strength(temporal=0.0))
         call(model, t=100)
-    assert counter.frame_count == 2
+        assert counter.frame_count == 2
+        miva.set_frames([0.0, 0.5, 1.0])
+        for end in (0.0, 1.5):
+            miva.set_weights(pan=Curve(((0.0, 1.0), (1.0, end)), over="frames"))
+            call(model, t=100)
+    assert counter.frame_count == 4
     # what was compiled with the adapters is not used without them
     torch.testing.assert_close(call(model, text=True), base)
 
