@@ -56,7 +56,7 @@ class DegreeRange:
         lists: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
-        return cls(**fields)
+        return cls(**lists)
 
     def centred(self, degree: float | None = None) -> float:
         """The u in [-1, 1] by which the adapter's perceptrons hear a degree, see `prompt.at_degree`.
