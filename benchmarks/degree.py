@@ -123,8 +123,8 @@ def main() -> None:
     lines = [
         "# Degrees of the shipped camera motions",
         f"\n{len(pictures)} held-out pictures, seeds: {args.seeds}. Cells of degrees: speed asked for → mean of the "
-        f"speeds reached, {SPEED} being the motion's usual one, and PSNR at frame {FRAME} to the ideal clip of the asked "
-        "speed.\n",
+        f"speeds reached, {SPEED} being the motion's usual one, and PSNR at frame {FRAME} to the ideal clip of the "
+        "asked speed.\n",
         HEADER,
     ]
     numbers = []

@@ -8,7 +8,9 @@ from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
+from .measuring import MIVAMeasureMotion
 from .motion_module import MIVAMotionModule
+from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
 from .stacking import MIVABindMask, MIVAStack
@@ -29,6 +31,8 @@ NODES: list[type[io.ComfyNode]] = [
     MIVAApply,
     MIVAMotionModule,
     MIVAMasks,
+    MIVATransferMotion,
+    MIVAMeasureMotion,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,

@@ -37,7 +37,8 @@ class ClipBatch:
         # A single painted clip is in memory as it is.
         self._taken_whole = clips == 1 and not rendered
         self.frames = self.masks = torch.empty(0)
-        _check_memory(self._shape, "a shorter `duration`, a lower `fps`" if rendered else "fewer `frames`")
+        shorter = "a shorter `duration`, a lower `fps`" if rendered else "fewer `frames`"
+        check_memory(self._shape, f"choose {shorter}, a smaller `width`, or fewer pictures")
 
     def add(self, clip: "Clip", on_frame: Callable[[int], None]) -> None:
         """Render a clip behind those that are there.
@@ -59,11 +60,11 @@ class ClipBatch:
             on_frame(number)
 
 
-def _check_memory(shape: tuple[int, int, int], shorter: str) -> None:
-    """Refuse clips (F, H, W) that are larger than the memory; `shorter` is how they become so."""
+def check_memory(shape: tuple[int, int, int], advice: str) -> None:
+    """Refuse clips (F, H, W) that are larger than the memory; the advice is how they become smaller."""
     needed, free = _BYTES * shape[0] * shape[1] * shape[2], comfy_bridge.free_intermediate_memory()
     if needed > free:
         raise MIVAError(
             f"{shape[0]} frames of {format_size(shape[1:])} take {needed / _GIGA:.3g} GB, and {free / _GIGA:.3g} GB of "
-            f"memory are free: choose {shorter}, a smaller `width`, or fewer pictures."
+            f"memory are free: {advice}."
         )

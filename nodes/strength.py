@@ -72,7 +72,8 @@ class MIVAStrength(io.ComfyNode):
                         io.DynamicCombo.Option("drawn", [_drawn_input()]),
                     ],
                     tooltip="Over the steps of the run, early ones deciding on large movements. On the built-in base "
-                    "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25.",
+                    "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25; not for the built-in "
+                    "base, whose steps all lie before that.",
                 ),
                 io.Combo.Input(
                     "part",
@@ -252,5 +253,5 @@ def _drawn_input() -> io.Input:
     return io.Custom("CURVE").Input(
         "curve",
         optional=True,
-        tooltip="Draw it here, or connect Curve Editor. The bottom is 0, the top all of `strength`.",
+        tooltip="Draw it here in Nodes 2.0, or connect Curve Editor. The bottom is 0, the top all of `strength`.",
     )

@@ -90,8 +90,8 @@ def check_degree(name: str, degree: Any, known: DegreeRange | None) -> None:
         return
     if known is None:
         raise MIVAError(
-            f"{name} was trained without a degree: leave its degree out and change its weight, or take a motion with "
-            "one."
+            f"{name} was trained without a degree: leave its degree out (in Load MIVA: -1) and change its weight, or "
+            "take a motion with one."
         )
     if not (is_number(degree) and 0 <= degree <= 1):
         raise MIVAError(

@@ -89,6 +89,28 @@ def parse_words(text: str, names: Collection[str]) -> tuple[str, str]:
     return name, words
 
 
+def parse_degree(text: str, names: Collection[str]) -> tuple[str, float]:
+    """Read how fast a motion is to be, as people type it.
+
+    Args:
+        text: the motion's name, = and a number.
+        names: of the motions; one may hold = itself.
+
+    Returns:
+        Name and number, as in ("pan_left", 0.6) for "pan_left=0.6".
+
+    Raises:
+        MIVAError: the name or the number is missing.
+    """
+    name, number = _split(text, names)
+    degree = math.nan
+    with contextlib.suppress(ValueError):
+        degree = float(number)
+    if not name or not math.isfinite(degree):
+        raise MIVAError(f"{text!r} is no degree of a motion: write its name, = and a number, as in pan_left=0.6.")
+    return name, degree
+
+
 def _split(text: str, names: Collection[str]) -> tuple[str, str]:
     """What stands before and behind the = that follows a name; the first = if no name is known."""
     parts = text.split("=")

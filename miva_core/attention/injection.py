@@ -169,7 +169,9 @@ class Injection:
         self._check_names(degrees)
         for name, degree in degrees.items():
             if not self._adapters[name].config.degree:
-                raise MIVAError(f"{name} has no degree: train it with --degree, or set its weight instead.")
+                raise MIVAError(
+                    f"{name} was trained without a degree: set its weight instead, or train it with --degree."
+                )
             if not ((is_number(degree) and -1 <= degree <= 1) or isinstance(degree, Tensor)):
                 raise MIVAError(f"The degree of {name} is {degree!r}, expected a number from -1 to 1.")
         self._degrees.update(degrees)

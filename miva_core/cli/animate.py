@@ -1,19 +1,15 @@
 """The command `animate`: turns a picture into a clip, or each picture of a folder."""
 
 import argparse
-from pathlib import Path
 
-from tqdm import tqdm
-
-from ..animation.clip import Clip, Progress
+from ..animation.clip import Progress
 from ..errors import MIVAError
 from ..media.video import check_rate
-from ..rendering.frame import SceneFrame
 from ..storage import files
 from .animator import Animator, Still
 from .chosen import device
 from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
-from .clip_files import ClipFiles, ContactSheet
+from .clip_files import ClipFiles, progress_bar, write_clip
 from .file_checks import check_distinct
 
 
@@ -41,7 +37,7 @@ def _animate_picture(options: argparse.Namespace) -> None:
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
     animator = Animator.load(options, motions, device(options.device))
-    with _bar("Animating", None, "step") as bar:
+    with progress_bar("Animating", None, "step") as bar:
 
         def show(progress: Progress) -> None:
             bar.total = progress.steps
@@ -50,7 +46,7 @@ def _animate_picture(options: argparse.Namespace) -> None:
         clip = animator.clip(still, on_step=show)
     for line in [*([f"The picture was {clip.fitting}."] if clip.fitting else []), *clip.notes]:
         print(line)
-    _write(clip, target, options.sheet, _label(motions))
+    write_clip(clip, target, options.sheet, _label(motions))
 
 
 def _check_written(options: argparse.Namespace) -> None:
@@ -60,31 +56,6 @@ def _check_written(options: argparse.Namespace) -> None:
         check_rate(options.out, options.fps)
     if options.sheet:
         files.check_writable(options.sheet, (".png",))
-
-
-def _write(clip: Clip, target: ClipFiles, sheet_file: Path | None, label: str) -> None:
-    """Render a clip into its files, and say which they are."""
-    sheet = ContactSheet(label, len(clip))
-    with _bar("Writing", len(clip), "frame") as bar:
-
-        def pass_by(frame: SceneFrame) -> None:
-            bar.update()
-            if sheet_file:
-                sheet.add(frame)
-
-        target.write(clip, pass_by)
-    height, width = clip.size
-    print(f"Wrote {target.out}: {len(clip)} frames of {width}×{height} at {clip.fps:g} a second.")
-    for path in target.masks.values():
-        print(f"Wrote {path}.")
-    if sheet_file:
-        sheet.write(sheet_file)
-        print(f"Wrote {sheet_file}.")
-
-
-def _bar(what: str, total: int | None, unit: str) -> "tqdm[None]":
-    # The delay keeps the bar away until there is something to show, and a refusal alone on its line.
-    return tqdm(total=total, unit=unit, desc=what, delay=1e-3)
 
 
 def _label(motions: list[ChosenMotion]) -> str:

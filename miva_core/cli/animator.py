@@ -74,6 +74,7 @@ class Animator:
                 one.name,
                 one.text.span,
                 words=one.words,
+                degree=one.degree,
             )
             for one in motions
         ]

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..adapters.degree import check_degree
 from ..adapters.info import AdapterInfo, read_info
 from ..animation.curve_text import StrengthText, combined, parse_strength
 from ..animation.masks import check_masks
 from ..animation.motion import unique_names
-from ..animation.motion_text import MotionText, parse_mask, parse_motion, parse_words
+from ..animation.motion_text import MotionText, parse_degree, parse_mask, parse_motion, parse_words
 from ..attention.curve import Curve
 from ..attention.strength import Strength
 from ..bases.library import resolve_adapter
@@ -29,6 +30,7 @@ class ChosenMotion(NamedTuple):
         info: the file's header.
         strength: its weight, times the curves that are given for it.
         words: what is said to it.
+        degree: how fast it is to be; None is as it was trained.
     """
 
     text: MotionText
@@ -37,6 +39,7 @@ class ChosenMotion(NamedTuple):
     info: AdapterInfo
     strength: float | Strength = 1.0
     words: str | None = None
+    degree: float | None = None
 
 
 def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
@@ -47,7 +50,11 @@ def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
     motions = zip(texts, paths, names, strict=True)
     chosen = [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
     said, strengths = _words(options.words, chosen), _strengths(options, chosen)
-    return [one._replace(strength=strengths[one.name], words=said.get(one.name)) for one in chosen]
+    degrees = _degrees(options.degree, chosen)
+    return [
+        one._replace(strength=strengths[one.name], words=said.get(one.name), degree=degrees.get(one.name))
+        for one in chosen
+    ]
 
 
 def _strengths(options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> dict[str, float | Strength]:
@@ -75,6 +82,19 @@ def _words(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, s
             raise MIVAError(f"{asked} was trained without words, and hears none: leave --words out for it.")
         words[one.name] = said
     return words
+
+
+def _degrees(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, float]:
+    """How fast motions are to be, by their name."""
+    degrees: dict[str, float] = {}
+    for text in texts:
+        asked, degree = parse_degree(text, _names(motions))
+        one = _meant(asked, motions, "A degree is", f'--degree "{{}}={degree:g}"')
+        if one.name in degrees:
+            raise MIVAError(f"Two degrees are given for {asked}: give one.")
+        check_degree(asked, degree, one.info.degree)
+        degrees[one.name] = degree
+    return degrees
 
 
 def mask_paths(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ..animation.clip import Clip
 from ..media.contact_sheet import contact_sheet, frames_over_masks, shrink_to_width
@@ -88,3 +89,36 @@ class ContactSheet:
             for row in rows
         ]
         write_png(contact_sheet(labelled, every=1), path)
+
+
+def write_clip(clip: Clip, target: ClipFiles, sheet_file: Path | None, label: str) -> None:
+    """Render a clip into its files, and say which they are.
+
+    Args:
+        clip: to be gone through once.
+        target: where it goes, and its masks.
+        sheet_file: for a sheet of its frames; None for none.
+        label: what that calls it.
+    """
+    sheet = ContactSheet(label, len(clip))
+    with progress_bar("Writing", len(clip), "frame") as bar:
+
+        def pass_by(frame: SceneFrame) -> None:
+            bar.update()
+            if sheet_file:
+                sheet.add(frame)
+
+        target.write(clip, pass_by)
+    height, width = clip.size
+    print(f"Wrote {target.out}: {len(clip)} frames of {width}×{height} at {clip.fps:g} a second.")
+    for path in target.masks.values():
+        print(f"Wrote {path}.")
+    if sheet_file:
+        sheet.write(sheet_file)
+        print(f"Wrote {sheet_file}.")
+
+
+def progress_bar(what: str, total: int | None, unit: str) -> "tqdm[None]":
+    """Make a bar that shows how far some work is, in units of which there are so many, if that is known."""
+    # The delay keeps the bar away until there is something to show, and a refusal alone on its line.
+    return tqdm(total=total, unit=unit, desc=what, delay=1e-3)

@@ -20,6 +20,7 @@ from .arguments.evaluate import add_evaluate
 from .arguments.files import add_info, add_list
 from .arguments.mask import add_mask, check_mask
 from .arguments.train import add_train, check_train
+from .arguments.transfer import add_transfer
 
 
 class Command(NamedTuple):
@@ -48,6 +49,7 @@ COMMANDS = {
     "animate": Command(
         "turn a picture into a clip, or each picture of a folder", add_animate, ".animate:run_animate", check_animate
     ),
+    "transfer": Command("let a picture move as a clip does", add_transfer, ".transfer:run_transfer"),
     "mask": Command(
         "find subjects in a picture or clip: by words, boxes, points or a rough mask",
         add_mask,

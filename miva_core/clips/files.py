@@ -120,12 +120,33 @@ def read_frames(path: Path) -> Tensor:
     Raises:
         MIVAError: there is no such video, or no picture in the folder, or they cannot be read.
     """
+    return _read_shot(path, lambda frame: frame).frames
+
+
+def read_timed_frames(path: Path, transform: Callable[[Tensor], Tensor]) -> tuple[Tensor, float]:
+    """Read frames at a constant rate.
+
+    Args:
+        path: as for `read_frames`.
+        transform: applied to every frame, see `read_video`.
+
+    Returns:
+        The frames (F, …) as they were transformed, and how many there are a second, 0 for those of a folder.
+
+    Raises:
+        MIVAError: as from `read_frames`.
+    """
+    video = _read_shot(path, transform)
+    return video.at_constant_rate(video.frames), video.fps
+
+
+def _read_shot(path: Path, transform: Callable[[Tensor], Tensor]) -> Video:
     if path.is_dir() and not frame_files(path):
         raise MIVAError(f"There are no pictures in {path}: name a folder of frames, a video or a picture.")
-    video = _read_frames(path, read_cutout, lambda frame: frame)
+    video = _read_frames(path, read_cutout, transform)
     if video.opacity is not None:
         warn_over_white(str(path))
-    return video.frames
+    return video
 
 
 def _describe_contents(entries: list[Path]) -> str:

@@ -34,7 +34,7 @@ def measure_flow(frames: Tensor, stride: int = 1) -> Tensor:
 
     grey = [_enlarged_grey(frame) for frame in frames]
     height, width = frames.shape[-2:]
-    flows = [np.zeros((height, width, 2), np.float32)] * stride
+    flows: list[np.ndarray] = [np.zeros((height, width, 2), np.float32)] * stride
     for earlier, later in zip(grey, grey[stride:], strict=False):
         found = search_flow(later, earlier)
         flows.append(cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA) / _ENLARGEMENT)

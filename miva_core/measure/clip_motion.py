@@ -78,8 +78,8 @@ def measure_motion(frames: Tensor, mask: Tensor | None = None) -> ClipMotion:
     steps = [pair.step for pair in pairs if pair.step]
     if len(cuts) == len(pairs):
         raise MIVAError(
-            "No frame of the clip follows the one before: these are single pictures, mere noise, or they move too far at "
-            "once. Give the frames of one clip, in order, and more of them a second where they move far."
+            "No frame of the clip follows the one before: these are single pictures, mere noise, or they move too far "
+            "at once. Give the frames of one clip, in order, and more of them a second where they move far."
         )
     if not steps:
         raise MIVAError("The mask selects nothing in which a motion could be measured: give one that is white there.")
@@ -127,13 +127,14 @@ def _check(frames: Tensor, mask: Tensor | None) -> None:
     if mask.ndim != 3 or len(mask) not in (1, len(frames)):
         masks = f"{len(mask)} masks" if mask.ndim == 3 else f"a mask of shape {tuple(mask.shape)}"
         raise MIVAError(
-            f"There are {masks} for a clip of {len(frames)} frames: give one mask for each frame, or a single one for all."
+            f"There are {masks} for a clip of {len(frames)} frames: give one mask for each frame, or a single one for "
+            "all."
         )
     size, own = (mask.shape[1], mask.shape[2]), (height, width)
     if not same_aspect(size, own):
         raise MIVAError(
-            f"The mask is {format_size(size)} and the clip {format_size(own)}, which is another aspect: give a mask that "
-            "was made for this clip."
+            f"The mask is {format_size(size)} and the clip {format_size(own)}, which is another aspect: give a mask "
+            "that was made for this clip."
         )
     if not (mask > 0.5).any():
         raise MIVAError("The mask is nowhere brighter than half, so it selects nothing: make it white on the subject.")

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .frame_steps import reduced
+from .frame_steps import measured_size, scaled
 from .ms_ssim import ms_ssim
 
 
@@ -19,7 +19,8 @@ def dynamics(frames: Tensor, without: Collection[int] = ()) -> float:
         frames: (F, H, W, 3) in [0, 1], at least two, with sides of at least 11 pixels.
         without: frames, counted from 1, that are not compared with the one before.
     """
-    pictures = (_planes(frame) for frame in frames)
+    size = measured_size((frames.shape[1], frames.shape[2]))
+    pictures = (_planes(frame, size) for frame in frames)
     likeness = [
         ms_ssim(earlier, later).item()
         for k, (earlier, later) in enumerate(pairwise(pictures), start=2)
@@ -28,6 +29,6 @@ def dynamics(frames: Tensor, without: Collection[int] = ()) -> float:
     return 1 - sum(likeness) / len(likeness)
 
 
-def _planes(frame: Tensor) -> Tensor:
-    """(H, W, 3) as (1, 3, h, w)."""
-    return torch.from_numpy(reduced(frame.detach().float().cpu().numpy())).permute(2, 0, 1)[None].contiguous()
+def _planes(frame: Tensor, size: tuple[int, int]) -> Tensor:
+    """(H, W, 3) as (1, 3, height, width)."""
+    return torch.from_numpy(scaled(frame.detach().float().cpu().numpy(), size)).permute(2, 0, 1)[None].contiguous()

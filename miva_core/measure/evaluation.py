@@ -50,9 +50,7 @@ MEASURES: dict[str, Measure] = {
         "dynamic degree", "px/frame", "mean of the fastest 5 % of the flow (VBench, before its threshold)"
     ),
     "dynamics": Measure("dynamics", "", "1 - mean MS-SSIM of neighbouring frames, 0 is still (MiraMo, Eq. 13)"),
-    "bucket": Measure(
-        "bucket", "", "of motion, 0 to 19: the adapter's own if it has learnt a degree, otherwise by speed"
-    ),
+    "bucket": Measure("bucket", "", "of motion, 0 to 19: the adapter's own if it knows degrees, otherwise by speed"),
     "smoothness": Measure("motion smoothness", "%", "agreement of every second frame with its interpolation (VBench)"),
     "flickering": Measure("temporal flickering", "%", "agreement of neighbouring frames (VBench)"),
     "fidelity": Measure("first-frame fidelity", "dB", "PSNR of the first frame to the picture"),

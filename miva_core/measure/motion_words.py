@@ -13,8 +13,9 @@ _STEADY = 0.5
 """How far a motion must come, of the way that it goes, to have a direction rather than to go to and fro."""
 _ONE_SIDED = 2.4
 """Ratio of the sides of a shift, the tangent of 67.5°, from which on it is along one of them."""
-_OF_CAMERA = 0.7
-"""Share of a clip's motion that a camera's moves explain, from which on they are named."""
+_OF_CAMERA, _EXTENT = 0.7, 0.5
+"""Share of a clip's motion that a camera's moves explain, and share of the picture that moves, from which on they are
+named."""
 
 _ACROSS = {-1: ("to the left", "pans right"), 1: ("to the right", "pans left")}
 _ALONG = {-1: ("up", "pans down"), 1: ("down", "pans up")}
@@ -49,7 +50,9 @@ def motion_words(steps: Sequence[Step], camera: bool) -> str:
     if not named:
         return "in several directions"
     seen, made = (" and ".join(part[k] for part in named) for k in (0, 1))
-    by_camera = camera and all(part[1] for part in named) and sum(share for share, _ in parts) >= _OF_CAMERA
+    extent = float(np.mean([step.extent for step in steps]))
+    likely = sum(share for share, _ in parts) >= _OF_CAMERA and extent >= _EXTENT
+    by_camera = camera and likely and all(part[1] for part in named)
     return f"{seen}, as when a camera {made}" if by_camera else seen
 
 

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+CORE = 0.7
+"""Of a carried mask: what lies below is partly the ground."""
 _MOVING = 1.0
 """Pixels of the grid: what moves less uncovers no more than a rim."""
 _SLOW = 0.4

@@ -24,13 +24,15 @@ class Layers:
         ground: behind all subjects.
         sprites: subjects by name, from back to front: those that move, and those at rest that they move behind.
         masks: (h, w) in [0, 1] of all subjects in frame 1, also of those that are part of the ground.
-        from_view: (3, 3) from places of the view to pixels of the masks.
+        hole: (h, w) bool, where the ground is filled in behind subjects.
+        from_view: (3, 3) from places of the view to pixels of the masks and the hole.
         size: (height, width) of the clip.
     """
 
     ground: Ground
     sprites: Mapping[str, Sprite]
     masks: Mapping[str, np.ndarray]
+    hole: np.ndarray
     from_view: np.ndarray
     size: tuple[int, int]
 
@@ -42,9 +44,8 @@ class Layers:
         Returns:
             (H, W, 3) in [0, 1], and masks (H, W) of what is seen of each subject; float32.
         """
-        place = staging.ground(time)
-        moving = {name: sprite for name, sprite in self.sprites.items() if not staging.subjects[name].rests}
-        apart = max((staging.apart(name, time, sprite.corners) for name, sprite in moving.items()), default=0.0)
+        place, moving = staging.ground(time), self._moving(staging)
+        apart = self._apart(staging, time)
         as_given = {name: self._as_given(name, place) for name in self.masks if apart < _FAR or name not in moving}
         if not apart:
             return self.ground.with_subjects(place).clip(0, 1), as_given
@@ -65,7 +66,45 @@ class Layers:
             masks = {name: mask + (as_given[name] - mask) * unmoved for name, mask in masks.items()}
         return frame.clip(0, 1), masks
 
+    def invented(self, staging: Staging, time: float, shown: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Find what of a frame is nowhere in the picture: what lies beyond its edge, or was behind a subject.
+
+        Args:
+            staging: as in `composite`.
+            time: as in `composite`.
+            shown: the masks that it gave.
+
+        Returns:
+            (H, W) float32 in [0, 1].
+        """
+        place, apart = staging.ground(time), self._apart(staging, time)
+        picture = np.ones(self.hole.shape, np.float32)
+        beyond = 1 - self._sampled(picture, place, cv2.BORDER_CONSTANT)
+        if not apart:
+            return beyond
+        unmoved = math.exp(-(apart**2)) if apart < _FAR else 0.0
+        filled = self._sampled(self.hole.astype(np.float32), place, cv2.BORDER_CONSTANT) * (1 - unmoved)
+        invented = np.maximum(beyond, filled)
+        for name in self._moving(staging):
+            inside = self._sampled(
+                np.ones(self.hole.shape, np.float32), staging.subject(name, time), cv2.BORDER_CONSTANT
+            )
+            invented += shown[name] * (1 - inside - invented)
+        return invented
+
+    def _moving(self, staging: Staging) -> dict[str, Sprite]:
+        return {name: sprite for name, sprite in self.sprites.items() if not staging.subjects[name].rests}
+
+    def _apart(self, staging: Staging, time: float) -> float:
+        """How far the subject that has moved most is from its place on the ground, in pixels of the clip."""
+        moving = self._moving(staging).items()
+        return max((staging.apart(name, time, sprite.corners) for name, sprite in moving), default=0.0)
+
     def _as_given(self, name: str, place: Placement) -> np.ndarray:
         """The mask (H, W) of a subject as a part of the ground."""
+        return self._sampled(self.masks[name], place, cv2.BORDER_REPLICATE)
+
+    def _sampled(self, plane: np.ndarray, place: Placement, border: int) -> np.ndarray:
+        """A plane (h, w) in [0, 1] of the picture, as a frame shows it."""
         region = Region(0, 0, self.size[1], self.size[0])
-        return sample(self.masks[name], self.from_view, place, region, cv2.BORDER_REPLICATE).clip(0, 1)
+        return sample(plane, self.from_view, place, region, border).clip(0, 1)

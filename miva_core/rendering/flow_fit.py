@@ -43,14 +43,18 @@ def fit_similarities(flow: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Returns:
         (F, 4) float64; the first frame is at rest, and a frame in which hardly anything counts is NaN.
     """
-    height, width = flow.shape[1:3]
+    fitted = [fit_similarity(*frame) for frame in zip(flow[1:], weight[1:], strict=True)]
+    return np.stack([np.zeros(4), *fitted])
+
+
+def fit_similarity(flow: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Fit a similarity to one frame (h, w, 2) of a flow, as `fit_similarities` does to each: (4,)."""
+    height, width = weight.shape
+    counts = weight.reshape(-1).astype(np.float64)
+    if counts.sum() < _FEWEST:
+        return np.full(4, np.nan)
     points = centred_grid(height, width).reshape(-1, 2).astype(np.float64)
-    fitted = np.zeros((len(flow), 4))
-    for i in range(1, len(flow)):
-        counts = weight[i].reshape(-1).astype(np.float64)
-        enough = counts.sum() >= _FEWEST
-        fitted[i] = _fit(points, flow[i].reshape(-1, 2).astype(np.float64), counts) if enough else np.nan
-    return fitted / np.array([1, 1, width, height])
+    return _fit(points, flow.reshape(-1, 2).astype(np.float64), counts) / np.array([1, 1, width, height])
 
 
 def held(values: np.ndarray) -> np.ndarray:

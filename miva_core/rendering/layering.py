@@ -53,7 +53,7 @@ def cut_layers(
         ground: Ground = _still(plate, hole, from_view, staging, fitted(crop(picture, view.box), view.size))
     else:
         ground = _moving(pixels, plate, from_view, view, places)
-    return Layers(ground, sprites, taken, from_view, view.size)
+    return Layers(ground, sprites, taken, hole, from_view, view.size)
 
 
 def _with_resting(plate: np.ndarray, picture: np.ndarray, hole: np.ndarray, mattes: Iterable[np.ndarray]) -> np.ndarray:

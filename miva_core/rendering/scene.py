@@ -12,7 +12,7 @@ from ..errors import MIVAError
 from ..media.pictures import format_size
 from .compositing import Layers
 from .frame import SceneFrame
-from .layer_motion import fit_motions
+from .layer_motion import Motions, fit_motions
 from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
@@ -80,15 +80,40 @@ class Scene:
         Raises:
             MIVAError: something above has another form, or the camera leaves the picture too far for "inside".
         """
-        moments = np.asarray(times, dtype=np.float64)
-        _check(picture, flow, masks, view, moments, edges)
-        pixels, planes = _array(picture), {name: _array(mask) for name, mask in masks.items()}
-        boxed = {name: crop(mask, view.box) for name, mask in planes.items()}
-        camera, subjects = fit_motions(
+        _check_flow(flow)
+        _check(picture, masks, view, np.asarray(times), edges)
+        boxed = {name: crop(_array(mask), view.box) for name, mask in masks.items()}
+        motions = fit_motions(
             np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
-            {name: mask for name, mask in boxed.items() if _is_subject(mask)},
+            {name: mask for name, mask in boxed.items() if is_subject(mask)},
             asked,
         )
+        return cls.moved(picture, motions, masks, view, times, edges)
+
+    @classmethod
+    def moved(
+        cls,
+        picture: Tensor,
+        motions: Motions,
+        masks: Mapping[str, Tensor],
+        view: View,
+        times: Sequence[float] | np.ndarray,
+        edges: Edges = "inside",
+    ) -> "Scene":
+        """Build the scene of a picture whose motions are known; as `Scene.of`, which finds them in a flow.
+
+        Args:
+            picture: as in `of`.
+            motions: of the ground, and of those masks that show a subject, see `is_subject`.
+            masks: as in `of`.
+            view: as in `of`.
+            times: as in `of`.
+            edges: as in `of`.
+        """
+        moments = np.asarray(times, dtype=np.float64)
+        _check(picture, masks, view, moments, edges)
+        pixels, planes = _array(picture), {name: _array(mask) for name, mask in masks.items()}
+        camera, subjects = motions
         window, within = Window(), None
         if edges == "inside":
             cameras = [camera.path.matrix(time, view.size) for time in moments]
@@ -130,23 +155,35 @@ class Scene:
             pixels, masks = self.layers.composite(self.staging, self.times[i])
         return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
+    def invented(self, i: int, shown: Mapping[str, Tensor]) -> Tensor:
+        """Find what of a frame the picture does not show: (H, W), in [0, 1].
+
+        Args:
+            i: of the frame.
+            shown: its masks, see `SceneFrame`.
+        """
+        masks = {name: mask.numpy() for name, mask in shown.items()}
+        return torch.from_numpy(self.layers.invented(self.staging, self.times[i], masks))
+
     def _fitted(self, plane: np.ndarray) -> np.ndarray:
         # A copy, since a plane of that very size would be the caller's own.
         return fitted(crop(plane, self.view.box), self.size).copy()
 
 
-def _check(
-    picture: Tensor, flow: Tensor, masks: Mapping[str, Tensor], view: View, times: np.ndarray, edges: Edges
-) -> None:
-    """Raise a MIVAError where the parts of a scene do not fit together."""
-    if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.numel():
-        raise MIVAError(f"The picture to be moved has the shape {tuple(picture.shape)}, expected (height, width, 3).")
+def _check_flow(flow: Tensor) -> None:
+    """Raise a MIVAError where this is no flow."""
     if flow.ndim != 4 or flow.shape[1] != 2 or not flow.numel():
         raise MIVAError(
             f"The flow that moves the picture has the shape {tuple(flow.shape)}, expected (frames, 2, height, width)."
         )
     if not flow.isfinite().all():
         raise MIVAError("The flow that moves the picture holds NaN or infinite numbers, expected finite ones.")
+
+
+def _check(picture: Tensor, masks: Mapping[str, Tensor], view: View, times: np.ndarray, edges: Edges) -> None:
+    """Raise a MIVAError where the parts of a scene do not fit together."""
+    if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.numel():
+        raise MIVAError(f"The picture to be moved has the shape {tuple(picture.shape)}, expected (height, width, 3).")
     for name, mask in masks.items():
         if mask.shape != picture.shape[:2]:
             raise MIVAError(
@@ -166,5 +203,6 @@ def _array(values: Tensor) -> np.ndarray:
     return values.detach().cpu().float().numpy()
 
 
-def _is_subject(mask: np.ndarray) -> bool:
+def is_subject(mask: np.ndarray) -> bool:
+    """Whether a mask (H, W) of a view leaves something and not too much of it: that it shows a subject on a ground."""
     return bool(_SMALLEST_SUBJECT < (mask > 0.5).mean() < LARGEST_SUBJECT)

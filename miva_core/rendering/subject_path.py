@@ -7,8 +7,8 @@ import numpy as np
 from .flow_fit import centred_grid, held
 from .path import SimilarityPath, similarity_matrix
 
-_STILL = 0.5
-"""Pixels of the grid: growing or turning at its edge, or shifting, by less is an error of the fit."""
+STILL = 0.5
+"""Pixels of the grid: growing or turning at its edge, or shifting, by less is an error of the base's flow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,9 @@ class SubjectPath(SimilarityPath):
         return _shifted(self.pivot, size) @ turned @ _shifted(shift - self.pivot, size)
 
 
-def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.ndarray) -> SubjectPath:
+def subject_path(
+    similarities: np.ndarray, camera: SimilarityPath, weight: np.ndarray, still: float = STILL
+) -> SubjectPath:
     """Find what a subject does by itself.
 
     Unlike a camera it may jump, so that nothing is smoothed in time.
@@ -44,6 +46,7 @@ def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.nd
         similarities: (F, 4) of its flow into frame 1, from `fit_similarities`.
         camera: the motion of the ground.
         weight: (F, h, w), where the subject is in each frame.
+        still: pixels of the grid; what moves its edge by less is an error of the flow.
 
     Returns:
         Its way, without what of growing, turning and shifting along each axis the subject hardly does. Where its flow
@@ -60,23 +63,24 @@ def subject_path(similarities: np.ndarray, camera: SimilarityPath, weight: np.nd
     # That of a disc with the same spread.
     radius = np.sqrt(2 * (weight[0] * np.abs(points - pivot) ** 2).sum() / total[0])
 
-    own = _significant(held(np.log(scales / ground_scales)), radius)
+    own = _significant(held(np.log(scales / ground_scales)), radius, still)
     # The middle of what is seen goes where it was fitted to go.
     on_ground = ground_scales * middle + ground_shifts
     in_frame_1 = scales * middle + shifts
-    shift = _significant(held(pivot + (in_frame_1 - pivot) / np.exp(own) - on_ground), 1)
+    shift = _significant(held(pivot + (in_frame_1 - pivot) / np.exp(own) - on_ground), 1, still)
     values = np.stack([own.real, own.imag, shift.real / width, shift.imag / height], axis=1)
     return SubjectPath(values, np.array([pivot.real / width, pivot.imag / height]))
 
 
-def _significant(values: np.ndarray, reach: float) -> np.ndarray:
+def _significant(values: np.ndarray, reach: float, still: float) -> np.ndarray:
     """Drop the real or imaginary part of values (F,) where it moves nothing far enough to be told from noise.
 
     Args:
         values: of any unit.
         reach: pixels of the grid that one unit moves something by.
+        still: those below which that is noise.
     """
-    real, imaginary = (part * (np.abs(part * reach).max() >= _STILL) for part in (values.real, values.imag))
+    real, imaginary = (part * (np.abs(part * reach).max() >= still) for part in (values.real, values.imag))
     return real + 1j * imaginary
 
 

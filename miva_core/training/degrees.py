@@ -78,9 +78,9 @@ def degree_range(clips: Sequence[Sequence[LatentClip]], measure: Measure, window
         )
     return DegreeRange(
         measure,
-        tuple(_rounded(np.interp(bounds[1:-1], until, amounts[order]))),
-        tuple(_rounded(means)),
-        float(_rounded(np.interp(np.median(usual), means, np.linspace(0, 1, BUCKETS)))),
+        tuple(np.interp(bounds[1:-1], until, amounts[order]).round(5).tolist()),
+        tuple(means.round(5).tolist()),
+        round(float(np.interp(np.median(usual), means, np.linspace(0, 1, BUCKETS))), 5),
     )
 
 
@@ -105,7 +105,3 @@ def _windows(clips: Sequence[Sequence[LatentClip]], window: int) -> np.ndarray:
             means = [clip.motion[:, start + 1 : start + window].mean(1).tolist() for start in starts.tolist()]
             found += [[*mean, 1 / len(versions)] for mean in means]
     return np.array(found).T
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.round(values, 5)

@@ -106,6 +106,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
     "IMAGE": _is_picture,
     "MASK": lambda value: _is_in_range(value) and value.ndim == 3,
     "NOISE": lambda value: isinstance(value.seed, int) and callable(value.generate_noise),
+    "INT": lambda value: type(value) is int,
     "FLOAT": lambda value: isinstance(value, float),
     "STRING": lambda value: isinstance(value, str),
     "LOSS_MAP": lambda value: all(isinstance(loss, float) for loss in value["loss"]),

@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("media",),
     ("adapters", "diffusion", "clips", "subject_mask"),
     ("rendering",),
-    ("attention",),
+    ("attention", "motion_transfer"),
     ("bases",),
     ("animation", "measure", "convert"),
     ("training",),

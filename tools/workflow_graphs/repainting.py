@@ -40,7 +40,7 @@ Another video model fits as well: its loaders, size and length in place of these
 
 **What to expect.** Tested on small models of the same layout; time, memory and looks are not measured on a card.
 """,
-                    520,
+                    370,
                 )
             },
             {"clip": load_clip(), "picture": load_picture("miva_machu_picchu.jpg")},
@@ -57,22 +57,17 @@ Another video model fits as well: its loaders, size and length in place of these
                 "length": Node(
                     "ImageFromBatch", {"batch_index": 0, "length": 33}, {"image": ("parts", "images")}, width=280
                 ),
+                "vae": load_wan_vae(),
+            },
+            {"transfer": transfer_motion(("length", "IMAGE"), ("scale", "IMAGE"))},
+            {
+                "encode": Node("VAEEncode", {}, {"pixels": ("transfer", "clip"), "vae": ("vae", "VAE")}, width=260),
+                # What is beside an invented pixel was stretched; a latent is 8 pixels wide.
+                "grow": Node("GrowMask", {"expand": 8}, {"mask": ("transfer", "invented")}, width=260),
                 "model": load_wan(),
                 "texts": Node(
                     "CLIPLoader", {"clip_name": WAN_TEXTS["name"], "type": "wan"}, width=380, models=[WAN_TEXTS]
                 ),
-                "vae": load_wan_vae(),
-            },
-            {
-                "transfer": transfer_motion(("length", "IMAGE"), ("scale", "IMAGE")),
-                "shift": Node("ModelSamplingSD3", {"shift": 5.0}, {"model": ("model", "MODEL")}, width=340),
-                "said": _prompt("stone terraces and green mountains, filmed by hand, clear day", "What is to be seen"),
-                "not said": _prompt("blurry, stretched, smeared, text", "What is not"),
-            },
-            {
-                "encode": Node("VAEEncode", {}, {"pixels": ("transfer", "frames"), "vae": ("vae", "VAE")}, width=260),
-                # What is beside an invented pixel was stretched; a latent is 8 pixels wide.
-                "grow": Node("GrowMask", {"expand": 8}, {"mask": ("transfer", "invented")}, width=260),
             },
             {
                 "masked": Node(
@@ -80,7 +75,10 @@ Another video model fits as well: its loaders, size and length in place of these
                     {},
                     {"samples": ("encode", "LATENT"), "mask": ("grow", "MASK")},
                     width=260,
-                )
+                ),
+                "shift": Node("ModelSamplingSD3", {"shift": 5.0}, {"model": ("model", "MODEL")}, width=340),
+                "said": _prompt("stone terraces and green mountains, filmed by hand, clear day", "What is to be seen"),
+                "not said": _prompt("blurry, stretched, smeared, text", "What is not"),
             },
             {
                 "sampler": Node(
@@ -103,5 +101,11 @@ Another video model fits as well: its loaders, size and length in place of these
             *outputs("motion_of_a_clip_natively", ("decode", "IMAGE"), 16.0),
         ],
         None,
+        {
+            "Clip and picture": ("clip", "picture", "parts", "scale"),
+            "The picture moves": ("length", "vae", "transfer"),
+            "What was invented is painted anew": ("encode", "grow", "model", "texts", "masked", "not said", "sampler"),
+            "The clip": ("decode", "video", "animation", "file"),
+        },
     ),
 }

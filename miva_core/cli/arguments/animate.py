@@ -47,6 +47,14 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         metavar="NAME=WORDS",
         help='which motion, of a file that holds several: --words "camera_words=zoom in"; info shows their words',
     )
+    command.add_argument(
+        "--degree",
+        action="append",
+        default=[],
+        metavar="NAME=DEGREE",
+        help="how fast a motion is, from 0, its slowest, to 1, its fastest, as in pan_left=0.6; for motions that were "
+        "trained with a degree, and info shows how fast that is (default: as it was trained)",
+    )
     _add_strength(command)
     _add_look(command)
     _add_time(command)

@@ -117,6 +117,8 @@ class Boolean:
 
 
 class Int:
+    Output = _type("INT", _Output).Output
+
     class Input(_Number):
         io_type = "INT"
 

@@ -13,6 +13,7 @@ from miva_core.rendering.staging import Staging
 from miva_core.rendering.window import Window
 
 SIZE = (20, 30)
+NO_HOLE = np.zeros(SIZE, bool)
 TO_PIXELS = np.array([[1, 0, 14.5], [0, 1, 9.5], [0, 0, 1]])
 """From places off the centre to pixels of a frame of that size."""
 
@@ -52,7 +53,7 @@ def test_subjects_are_drawn_from_back_to_front() -> None:
     # The second leaves the frame at its left edge.
     (behind, behind_layer), (front, front_layer) = sprite(generator, 8, 6, 7, 5), sprite(generator, 4, 7, 9, 8)
     masks = {"behind": behind_layer[..., 3], "front": front_layer[..., 3]}
-    layers = Layers(StillGround(picture, plate), {"behind": behind, "front": front}, masks, TO_PIXELS, SIZE)
+    layers = Layers(StillGround(picture, plate), {"behind": behind, "front": front}, masks, NO_HOLE, TO_PIXELS, SIZE)
     staging = Staging(SIZE, Window(), shifting(0, 0), {"behind": shifting(2, 1), "front": shifting(-3, 2)})
 
     pixels, seen = layers.composite(staging, 2)
@@ -69,7 +70,7 @@ def test_what_has_hardly_moved_is_the_picture_itself() -> None:
     generator = np.random.default_rng(0)
     picture, plate = (generator.random((*SIZE, 3), dtype=np.float32) for _ in range(2))
     subject, layer = sprite(generator, 8, 6, 7, 5)
-    layers = Layers(StillGround(picture, plate), {"it": subject}, {"it": layer[..., 3]}, TO_PIXELS, SIZE)
+    layers = Layers(StillGround(picture, plate), {"it": subject}, {"it": layer[..., 3]}, NO_HOLE, TO_PIXELS, SIZE)
     staging = Staging(SIZE, Window(), shifting(0, 0), {"it": shifting(8, 0)})
     assert np.array_equal(layers.composite(staging, 0)[0], picture)
     np.testing.assert_allclose(layers.composite(staging, 0)[1]["it"], layer[..., 3], atol=1e-6)
@@ -83,7 +84,7 @@ def test_a_subject_that_bends_is_where_its_bend_says() -> None:
     generator = np.random.default_rng(0)
     plate = generator.random((*SIZE, 3), dtype=np.float32)
     subject, layer = sprite(generator, 8, 6, 7, 5)
-    layers = Layers(StillGround(plate, plate), {"it": subject}, {"it": layer[..., 3]}, TO_PIXELS, SIZE)
+    layers = Layers(StillGround(plate, plate), {"it": subject}, {"it": layer[..., 3]}, NO_HOLE, TO_PIXELS, SIZE)
     # The grid is five times coarser than the clip across and four times down.
     rest = Residual(
         np.arange(3, dtype=np.float32)[:, None, None, None] * np.full((3, 5, 6, 2), [-2 / 5, -1 / 4], np.float32)
@@ -104,7 +105,7 @@ def test_subjects_turn_where_their_flow_ends(time: float) -> None:
     generator = np.random.default_rng(0)
     plate = generator.random((*SIZE, 3), dtype=np.float32)
     subject, layer = sprite(generator, 8, 6, 7, 5)
-    layers = Layers(StillGround(plate, plate), {"it": subject}, {"it": layer[..., 3]}, TO_PIXELS, SIZE)
+    layers = Layers(StillGround(plate, plate), {"it": subject}, {"it": layer[..., 3]}, NO_HOLE, TO_PIXELS, SIZE)
     staging = Staging(SIZE, Window(), shifting(0, 0), {"it": shifting(4, 0)})
     earlier = {3.5: 0.5, 6.0: 2.0}[time]
     assert np.array_equal(layers.composite(staging, time)[0], layers.composite(staging, earlier)[0])
