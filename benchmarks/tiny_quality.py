@@ -98,12 +98,17 @@ def run(base: Base, firsts: Tensor, motions: Sequence[Motion], seed: int, noise:
 
 def camera_speed(move: str) -> Callable[[Tensor], float]:
     """Speed of a clip along a camera move: pixels, growth or radians a frame."""
+    return lambda clip: flow_along(move, clip_flow(clip))
+
+
+def flow_along(move: str, flow: Tensor) -> float:
+    """`camera_speed` of a clip whose flow is known."""
     x, y = UNIT_MOVES[move].pan
     if UNIT_MOVES[move].roll:
-        return lambda clip: rotation(clip_flow(clip))
+        return rotation(flow)
     if UNIT_MOVES[move].zoom:
-        return lambda clip: expansion(clip_flow(clip))
-    return lambda clip: float(median_flow(clip_flow(clip)) @ torch.tensor([-x, -y]))
+        return expansion(flow)
+    return float(median_flow(flow) @ torch.tensor([-x, -y]))
 
 
 def swept(mask: Tensor, margin: int = 3) -> Tensor:

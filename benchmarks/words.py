@@ -10,6 +10,7 @@ that speed at least.
 
 import argparse
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from benchmarks.tiny_quality import (
     AS_PAINTED,
     camera_ideal,
-    camera_speed,
+    flow_along,
     held_out_pictures,
     run,
     write_jpeg,
@@ -28,7 +29,7 @@ from miva_core import MIVAAdapter, MIVAConfig, Motion, load_base
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.recipe import NORMAL
 from miva_core.bases.tiny.spec import SHIPPED
-from miva_core.measure.metrics import psnr
+from miva_core.measure.metrics import clip_flow, psnr
 from miva_core.media.contact_sheet import contact_sheet
 
 FRAME = 8
@@ -56,24 +57,44 @@ class Told:
         return ((shares.argmax(1) == wanted) & (shares[:, wanted] >= HALF)).float().mean().item()
 
 
-def measure(base: Base, motion: Motion, ideals: dict[str, Tensor], wanted: str, seeds: int) -> tuple[Told, Tensor]:
+@dataclass
+class Ideals:
+    """Clips of every motion that an adapter holds, from the same first frames, and how fast each is.
+
+    Attributes:
+        frames: (N, F, H, W, 3) by motion. speeds: (N,) of each along its own move.
+    """
+
+    frames: dict[str, Tensor]
+    speeds: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, moves: Iterable[str], pictures: Tensor, base: Base) -> "Ideals":
+        frames = {move: camera_ideal(pictures, move, base).frames for move in moves}
+        speeds = {move: [flow_along(move, clip_flow(clip)) for clip in clips] for move, clips in frames.items()}
+        return cls(frames, speeds)
+
+    @property
+    def firsts(self) -> Tensor:
+        return next(iter(self.frames.values()))[:, 0]
+
+
+def measure(base: Base, motion: Motion, ideals: Ideals, wanted: str, seeds: int) -> tuple[Told, Tensor]:
     """Clips under a motion's words, and the last of them (N, F, H, W, 3).
 
     Args:
         motion: with its words.
-        ideals: clips (N, F, H, W, 3) of every motion that the adapter holds, from the same first frames.
-        wanted: which of them is measured against.
+        ideals: what is compared with.
+        wanted: which of its motions PSNR is measured against.
         seeds: clips of each picture.
     """
     told = Told()
     for seed in range(seeds):
-        clips = run(base, ideals[wanted][:, 0], [motion], seed, base.noise)
-        for k, clip in enumerate(clips):
-            shares = [camera_speed(move)(clip) / camera_speed(move)(ideals[move][k]) for move in ideals]
-            told.shares.append(shares)
-            level, still = (
-                psnr(frames[FRAME - 1], ideals[wanted][k][FRAME - 1]) for frames in (clip, clip[:1].expand_as(clip))
-            )
+        clips = run(base, ideals.firsts, [motion], seed, base.noise)
+        for k, (clip, truth) in enumerate(zip(clips, ideals.frames[wanted], strict=True)):
+            flow = clip_flow(clip)
+            told.shares.append([flow_along(move, flow) / speeds[k] for move, speeds in ideals.speeds.items()])
+            level, still = (psnr(frame, truth[FRAME - 1]) for frame in (clip[FRAME - 1], truth[0]))
             told.levels.append(level)
             told.gains.append(level - still)
     return told, clips
@@ -110,10 +131,10 @@ def main() -> None:
     base, pictures = load_base("tiny"), held_out_pictures(args.pictures)
     adapter = MIVAAdapter.load(args.adapter, base.backbone)
     known = {words.replace(" ", "_"): words for words in adapter.known_words}
-    ideals = {move: camera_ideal(pictures, move, base).frames for move in known}
+    ideals = Ideals.of(known, pictures, base)
     lines = [
         "# One adapter, several motions by words",
-        f"\n`{args.adapter.stem}`, {len(pictures)} held-out pictures, {args.seeds} seeds, {AS_PAINTED}. It hears its "
+        f"\n`{args.adapter.stem}`, {len(pictures)} held-out pictures, seeds: {args.seeds}, {AS_PAINTED}. It hears its "
         "words through temporal attention alone; all else of it is the same under every word.",
         "\n| told | right | "
         + " | ".join(f"speed: {words}" for words in known.values())
@@ -129,7 +150,7 @@ def main() -> None:
         sheet += [(f"{words}, picture {k + 1}", clips[k]) for k in (0, len(pictures) // 2)]
     nothing, _ = measure(base, Motion(adapter), ideals, next(iter(known)), 1)
     lines.append(printed("nothing", nothing, list(known), None))
-    equal = starts_as_without(base, ideals[next(iter(known))][:2, 0])
+    equal = starts_as_without(base, ideals.firsts[:2])
     gates = {
         f"right by its words on ≥ {100 * GATE:.0f} %, each of them": min(rights.values()) >= GATE,
         "a new adapter makes the same clips to the last bit, whatever it is told": equal,

@@ -183,7 +183,8 @@ class MIVALoad(io.ComfyNode):
                     step=0.05,
                     tooltip="How fast it is: 0 as slow as its file knows, 1 as fast. The camera motions of this pack "
                     "go from a quarter to five quarters of their usual speed; slow ones are cleaner than by a small "
-                    "weight. Below 0: as it was trained. For motions trained with a degree alone; MIVA Info shows the speeds.",
+                    "weight. Below 0: as it was trained. For motions trained with a degree alone; MIVA Info shows the "
+                    "speeds.",
                 ),
                 io.String.Input(
                     "words",

@@ -131,7 +131,7 @@ class FullSize:
         picture = (self.picture.shape[0], self.picture.shape[1])
         moves, acts = not scene.staging.camera.path.at_rest, bool(scene.moving) or scene.bends_ground
         return [
-            *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts),
+            *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts, self.asked is not None),
             *scene_notes(scene.window.zoom, picture, self.unmasked and scene.bends_ground),
             *sight_notes(scene.shares_seen(), self.fps),
             *mask_notes(marked, scene.moving),

@@ -147,17 +147,17 @@ def time_notes(
         rate: its frames a second.
         camera: whether it moves.
         subjects: whether something moves on the ground, or bends it.
-        curved: whether strengths change from frame to frame.
+        curved: whether the camera was asked to change its speed.
 
     Returns:
         A sentence, or none.
     """
-    goes_on = [f"the camera goes on at its {'last ' if curved else ''}speed"] if camera else []
+    goes_on = [f"the camera goes on at its {'last speed' if curved else 'speed'}"] if camera else []
     goes_on += ["what subjects do runs back and forth"] if subjects else []
     if times.max() <= frames or not goes_on:
         return []
-    what = "curves over frames are" if curved else "motion lasts"
-    return [f"The {what} {frames / rate:g} s{' long' if curved else ''}: after that {', and '.join(goes_on)}."]
+    what = "curves over frames last" if curved else "motion lasts"
+    return [f"The {what} {frames / rate:g} s: after that {', and '.join(goes_on)}."]
 
 
 def scene_notes(zoom: float, picture: Size, bends: bool) -> list[str]:

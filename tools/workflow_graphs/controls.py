@@ -34,8 +34,8 @@ def transfer_motion(frames: Link, picture: Link) -> Node:
 
 
 def measure_motion(frames: Link, title: str) -> Node:
-    # Room for its plot and what it says.
-    return Node("MIVAMeasureMotion", {}, {"frames": frames}, title=title, width=360, room=420)
+    # Room for its plot and what it says, beside a MIVA Sampler.
+    return Node("MIVAMeasureMotion", {}, {"frames": frames}, title=title, width=360, room=695)
 
 
 def _strength(how: str, title: str) -> Node:
@@ -68,7 +68,7 @@ from 2 on it turns back.
 Info* tells. *Measure Motion* takes any frames: a video from *Load Video*, or what Wan has made.
 {BUILT_IN}
 """,
-                    430,
+                    360,
                 )
             },
             {
@@ -116,7 +116,7 @@ paint that anew.
 *Create Video* takes the speed of the clip. Cuts, noise and very fast motion cannot be followed: the clip ends before
 a cut.
 """,
-                    430,
+                    330,
                 )
             },
             {"clip": load_clip(), "picture": load_picture("miva_machu_picchu.jpg")},
@@ -153,7 +153,7 @@ A strength takes the place of **weight** and percents. Curves over **steps** are
 with the built-in base the last step alone decides.
 {BUILT_IN}
 """,
-                    430,
+                    320,
                 )
             },
             {

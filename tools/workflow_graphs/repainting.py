@@ -40,7 +40,7 @@ Another video model fits as well: its loaders, size and length in place of these
 
 **What to expect.** Tested on small models of the same layout; time, memory and looks are not measured on a card.
 """,
-                    520,
+                    370,
                 )
             },
             {"clip": load_clip(), "picture": load_picture("miva_machu_picchu.jpg")},
