@@ -10,6 +10,7 @@ from benchmarks.full_size.tables import gates, header, row
 from benchmarks.strength.scores import CAMERAS, Trial, shipped
 from benchmarks.tiny_quality import camera_ideal
 from miva_core import Curve, Motion, RunOptions, animate
+from miva_core.animation.frame_strengths import asked_ways
 
 PULSE = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, 0.0)), over="frames")
 FOLLOWS, OF_CLIPS = 0.95, 0.95
@@ -21,7 +22,7 @@ def frames_section(trial: Trial) -> list[str]:
     found = {move: _correlations(trial, move) for move in CAMERAS}
     lines = [
         "One motion whose strength goes 0 → 1 → 0 over the frames, on straight lines, in clips at full size as artists "
-        f"get them ({SIDE}×{SIDE}, {trial.base.frames} frames, {len(trial.pictures)} pictures, one seed), whose camera is "
+        f"get them ({SIDE}×{SIDE}, {trial.base.frames} frames, {len(trial.pictures)} pictures, one seed). The camera is "
         "read off a picture of which each pixel says where it is. Correlation of the curve, at frame 2 and all later "
         "ones, with the way from the frame before.",
         "",
@@ -46,9 +47,9 @@ def _correlations(trial: Trial, move: str) -> Tensor:
 def _courses(trial: Trial, move: str, motion: Motion) -> Tensor:
     """(N, F - 1) speeds of the camera, from frame to frame, of a clip for each picture."""
     base = trial.base
-    courses = []
+    asked, courses = asked_ways(base, [motion], base.frames), []
     for first in camera_ideal(trial.pictures, move, base).frames[:, 0]:
         flow = animate(base, first, [motion], RunOptions(render="latents")).flow
-        camera = read_camera([frame.pixels for frame in staged(own_places(SIDE, SIDE), flow)])
+        camera = read_camera([frame.pixels for frame in staged(own_places(SIDE, SIDE), flow, asked=asked)])
         courses.append(np.diff(progress(camera, move, SIDE, SIDE)))
     return torch.tensor(np.stack(courses)).float()
