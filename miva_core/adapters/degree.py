@@ -53,7 +53,9 @@ class DegreeRange:
         """
         if not (isinstance(data, Mapping) and data.keys() == {"measure", "edges", "speeds", "usual"}):
             raise MIVAError(f"The degree is {shown(data)}, expected its measure, edges, speeds and usual degree.")
-        lists = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        lists: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
         return cls(**lists)
 
     def centred(self, degree: float | None = None) -> float:
