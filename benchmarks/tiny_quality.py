@@ -98,12 +98,17 @@ def run(base: Base, firsts: Tensor, motions: Sequence[Motion], seed: int, noise:
 
 def camera_speed(move: str) -> Callable[[Tensor], float]:
     """Speed of a clip along a camera move: pixels, growth or radians a frame."""
+    return lambda clip: flow_along(move, clip_flow(clip))
+
+
+def flow_along(move: str, flow: Tensor) -> float:
+    """`camera_speed` of a clip whose flow is known."""
     x, y = UNIT_MOVES[move].pan
     if UNIT_MOVES[move].roll:
-        return lambda clip: rotation(clip_flow(clip))
+        return rotation(flow)
     if UNIT_MOVES[move].zoom:
-        return lambda clip: expansion(clip_flow(clip))
-    return lambda clip: float(median_flow(clip_flow(clip)) @ torch.tensor([-x, -y]))
+        return expansion(flow)
+    return float(median_flow(flow) @ torch.tensor([-x, -y]))
 
 
 def swept(mask: Tensor, margin: int = 3) -> Tensor:
@@ -299,9 +304,10 @@ def benchmark_pair(base: Base, pan: str, subject: str, pictures: Tensor, seeds: 
     return [*lines, "", f"Gates: both right on ≥ 80 %: {', '.join('met' if m else '**missed**' for m in met)}."]
 
 
-def is_masked(adapter: Path) -> bool:
-    """Whether an adapter generates its subject's mask: `mask_quality` measures those."""
-    return read_info(adapter).config.mask
+def measured_elsewhere(adapter: Path) -> bool:
+    """Whether an adapter generates its subject's mask, see `mask_quality`, or holds several motions, see `words`."""
+    config = read_info(adapter).config
+    return config.mask or config.words
 
 
 def write_jpeg(image: Tensor, path: Path) -> None:
@@ -311,7 +317,9 @@ def write_jpeg(image: Tensor, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("motions", nargs="*", help="adapters to measure (default: all that are shipped without a mask)")
+    parser.add_argument(
+        "motions", nargs="*", help="adapters to measure (default: all that are shipped for one motion without a mask)"
+    )
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -319,7 +327,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     start = time.time()
     base, pictures = load_base("tiny"), held_out_pictures(args.pictures)
-    motions = args.motions or [path.stem for path in sorted(SHIPPED.glob("*.safetensors")) if not is_masked(path)]
+    motions = args.motions or [
+        path.stem for path in sorted(SHIPPED.glob("*.safetensors")) if not measured_elsewhere(path)
+    ]
     lines = [
         "# Quality of the built-in base",
         f"\n{len(pictures)} held-out pictures, {args.seeds} seeds for the adapters, one for the other rows, the "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .animation.clip import Clip, Progress
     from .animation.motion import Motion
     from .animation.options import RunOptions
+    from .attention.curve import Curve
     from .attention.strength import Strength
     from .bases.base import Base
     from .bases.describe import describe
@@ -28,6 +29,7 @@ __all__ = [
     "AdapterInfo",
     "Base",
     "Clip",
+    "Curve",
     "MIVAAdapter",
     "MIVAConfig",
     "MIVAError",
@@ -49,6 +51,7 @@ _MODULES = {
     "AdapterInfo": "adapters.info",
     "Base": "bases.base",
     "Clip": "animation.clip",
+    "Curve": "attention.curve",
     "MIVAAdapter": "adapters.adapter",
     "MIVAConfig": "adapters.config",
     "MIVAError": "errors",

@@ -6,12 +6,15 @@ from .apply import MIVAApply
 from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
+from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
+from .measuring import MIVAMeasureMotion
 from .motion_module import MIVAMotionModule
 from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
 from .stacking import MIVABindMask, MIVAStack
+from .strength import MIVAStrength
 from .subject_mask import MIVASubjectMask
 from .training import MIVATrain
 from .training_clips import MIVACameraClips, MIVADataset
@@ -19,6 +22,7 @@ from .training_clips import MIVACameraClips, MIVADataset
 NODES: list[type[io.ComfyNode]] = [
     MIVALoadBase,
     MIVALoad,
+    MIVAStrength,
     MIVAStack,
     MIVABindMask,
     MIVASubjectMask,
@@ -28,11 +32,13 @@ NODES: list[type[io.ComfyNode]] = [
     MIVAMotionModule,
     MIVAMasks,
     MIVATransferMotion,
+    MIVAMeasureMotion,
     MIVAInfo,
     MIVASave,
     MIVACameraClips,
     MIVADataset,
     MIVATrain,
+    MIVAInversionNoise,
 ]
 
 

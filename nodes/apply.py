@@ -16,6 +16,7 @@ from .native_clip import NativeClip, previous_clip
 from .sockets import StackSocket
 from .stack_checks import check_base, check_masks
 from .stacks import MivaStack
+from .words import told
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -118,6 +119,12 @@ class MIVAApply(io.ComfyNode):
                     optional=True,
                     tooltip="A clip to go on from, as the sampler gave it: its last frame takes the place of `image`.",
                 ),
+                io.Conditioning.Input(
+                    "words",
+                    optional=True,
+                    tooltip="Which motion, for files that hold several: a prompt from CLIP Text Encode. Without it "
+                    "they hear `positive`.",
+                ),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The same model with the motions, for a sampler."),
@@ -144,17 +151,19 @@ class MIVAApply(io.ComfyNode):
         positive: Any = None,
         negative: Any = None,
         previous: dict[str, Any] | None = None,
+        words: Any = None,
     ) -> io.NodeOutput:
         from .comfy_bridge.native.apply import apply_plan
         from .comfy_bridge.native.host import find_host
         from .comfy_bridge.native.mask_record import MASKS
         from .comfy_bridge.native.plan import KEY, NO_PROMPT
-        from .native_notes import prompt_note, weight_notes
+        from .native_notes import motion_notes, prompt_note
         from .native_plan import FirstFrame, plan_run
 
         host = find_host(model)
         backbone = host.backbone(model)
         _check_stack(mivas, backbone)
+        mivas = told(mivas, words or positive, None, backbone.text_dim)
         check_vae(vae, host.channels, host.stride > 1)
         before = None if previous is None else previous_clip(host, previous)
         clip = NativeClip.of(host, model, (height, width), length, before)
@@ -165,7 +174,7 @@ class MIVAApply(io.ComfyNode):
         # With the motions of an Apply MIVA before this one.
         whole = changed.get_attachment(KEY)
         # On the node the first lines are seen.
-        odd = [*weight_notes(whole.motions), *clip.notes(), *host.notes(model), *first.notes, *warned]
+        odd = [*motion_notes(whole.motions, host.size), *clip.notes(), *host.notes(model), *first.notes, *warned]
         usual = [
             prompt_note(whole.motions, bool(positive or negative)),
             f"{clip.length} frames of {format_size(clip.size)}.",

@@ -3,23 +3,27 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.attention.strength import Strength
 from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
 from .sockets import Dataset, MivaModel
 from .stacks import StackedMiva
 
-_CLASSES = {
+_CLASSES: dict[str, type | tuple[type, ...]] = {
     "MIVA_MODEL": MivaModel,
     "MIVA_STACK": tuple,
+    "MIVA_STRENGTH": Strength,
     "MIVA_DATASET": Dataset,
     "IMAGE": Tensor,
     "MASK": Tensor,
     "SIGMAS": Tensor,
     "LATENT": dict,
     "CONDITIONING": list,
+    "FLOATS": (int, float, list, tuple, np.ndarray, Tensor),
 }
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 _PLAIN = (bool, int, float, str, bytes, list, dict)
@@ -27,6 +31,8 @@ _PLAIN = (bool, int, float, str, bytes, list, dict)
 _SOURCES = {
     "MIVA_MODEL": "Load MIVA Base",
     "MIVA_STACK": "Load MIVA",
+    "MIVA_STRENGTH": "Strength over Time",
+    "CURVE": "Curve Editor",
     "MIVA_DATASET": "Camera Clips",
     "IMAGE": "Load Image",
     "MASK": "Subject Mask",
@@ -89,6 +95,10 @@ def _is(kind: str, value: Any) -> bool:
         return all(isinstance(entry, StackedMiva) for entry in value)
     if kind == "LATENT" and isinstance(value, dict):
         return hasattr(value.get("samples"), "shape")
+    if kind == "CURVE" and isinstance(value, dict):  # as its widget writes it
+        return "points" in value
+    if kind == "FLOATS" and isinstance(value, bool):
+        return False
     return isinstance(value, _CLASSES[kind]) if kind in _CLASSES else not isinstance(value, _PLAIN)
 
 

@@ -6,15 +6,18 @@ from typing import Any
 import torch
 from comfy_api.v0_0_2 import io
 
+from ..miva_core.adapters.degree import check_degree
 from ..miva_core.adapters.info import read_info
+from ..miva_core.attention.strength import Strength
 from ..miva_core.bases.registry import BASES
 from ..miva_core.bases.spec import BaseFile
 from ..miva_core.errors import MIVAError
 from . import comfy_bridge
 from .comfy_bridge import comfy_folders
 from .messages import collect_warnings, friendly_errors
-from .sockets import MivaModel, ModelSocket, StackSocket
+from .sockets import MivaModel, ModelSocket, StackSocket, StrengthSocket
 from .stacks import MivaStack, StackedMiva, stamp_of
+from .words import check_words
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
@@ -164,6 +167,31 @@ class MIVALoad(io.ComfyNode):
                     advanced=True,
                 ),
                 StackSocket.Input("prev", optional=True, tooltip="Motions that this one is added to."),
+                StrengthSocket.Input(
+                    "strength",
+                    optional=True,
+                    tooltip="From Strength over Time: how strongly it acts in the course of the steps or of the clip, "
+                    "in place of `weight` and both percents.",
+                ),
+                io.Float.Input(
+                    "degree",
+                    optional=True,
+                    default=-1.0,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How fast it is: 0 as slow as its file knows, 1 as fast. The camera motions of this pack "
+                    "go from a quarter to five quarters of their usual speed; slow ones are cleaner than by a small "
+                    "weight. Below 0: as it was trained. For motions trained with a degree alone; MIVA Info shows the "
+                    "speeds.",
+                ),
+                io.String.Input(
+                    "words",
+                    optional=True,
+                    default="",
+                    tooltip="Which motion, for a file that holds several, in words of the built-in base. Empty for all "
+                    "other files. MIVA Info shows the words.",
+                ),
             ],
             outputs=[StackSocket.Output("mivas", tooltip="The motions before it, and this one on top.")],
         )
@@ -181,12 +209,26 @@ class MIVALoad(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         prev: MivaStack | None = None,
+        strength: Strength | None = None,
+        degree: float = -1.0,
+        words: str = "",
     ) -> io.NodeOutput:
         path = find_file("miva", miva_name, "MIVA adapter")
-        if start_percent >= end_percent:
+        if strength is None and start_percent >= end_percent:
             raise MIVAError(
                 f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
                 "set end_percent above start_percent."
             )
-        entry = StackedMiva(path, stamp_of(path), read_info(path), weight, (start_percent, end_percent))
+        info, asked = read_info(path), degree if degree >= 0 else None
+        check_degree(path.stem, asked, info.degree)
+        entry = StackedMiva(
+            path,
+            stamp_of(path),
+            info,
+            weight if strength is None else strength,
+            (start_percent, end_percent) if strength is None else (0.0, 1.0),
+            degree=asked,
+            words=words.strip(),
+        )
+        check_words(path.stem, entry)
         return io.NodeOutput((*(prev or ()), entry))

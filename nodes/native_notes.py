@@ -1,4 +1,4 @@
-"""What Apply MIVA says of the motions in a MODEL: their weights, where a prompt is heard, and what CFG does."""
+"""What Apply MIVA says of the motions in a MODEL: how they act, where a prompt is heard, and what CFG does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..miva_core.animation.degree_notes import degree_notes
 from ..miva_core.animation.motion import Motion
-from ..miva_core.animation.notes import strength_notes, strength_sums
+from ..miva_core.animation.strength_notes import strength_notes, strength_sums
+from ..miva_core.animation.words import words_notes
 
 if TYPE_CHECKING:
     from .comfy_bridge.native.plan import PlannedMotion
@@ -16,13 +18,18 @@ _EXACT = 1e-6
 _FREE = "CFG above 1 changes nothing and costs nothing."
 
 
-def weight_notes(planned: Sequence[PlannedMotion]) -> list[str]:
-    """Say what is odd about the weights of all motions that are to act in a MODEL.
+def motion_notes(planned: Sequence[PlannedMotion], size: tuple[int, int]) -> list[str]:
+    """Say what is odd about all motions that are to act in a MODEL, and how fast those are that were given a degree.
+
+    Args:
+        planned: the motions.
+        size: (height, width) in pixels that they were trained at.
 
     Returns:
         Sentences, none where all is usual.
     """
-    return strength_notes(_motions(planned))
+    motions = _motions(planned)
+    return [*strength_notes(motions), *words_notes(motions), *degree_notes(motions, size)]
 
 
 def prompt_note(planned: Sequence[PlannedMotion], prompted: bool) -> str:
@@ -55,6 +62,10 @@ def _where(full: bool, masked: bool) -> str:
 
 def _motions(planned: Sequence[PlannedMotion]) -> list[Motion]:
     return [
-        Motion(one.adapter, one.strength, None if one.mask is None else one.mask.first, one.name, one.span)
+        Motion(
+            *(one.adapter, one.strength, None if one.mask is None else one.mask.first, one.name, one.span),
+            words=one.words,
+            degree=one.degree,
+        )
         for one in planned
     ]

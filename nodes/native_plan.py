@@ -104,7 +104,11 @@ def plan_run(
     fitted = fit_masks(picture_masks(motions, first.picture), clip.size, fit)
     masks = {name: prepare_mask(model, partial(encode_picture, vae), mask) for name, mask in fitted.items()}
     planned = tuple(
-        PlannedMotion(name, motion.adapter, loaded.patcher, motion.strength, motion.span, masks.get(name))
-        for (name, motion), loaded in zip(motions.items(), adapters, strict=True)
+        PlannedMotion(
+            *(name, motion.adapter, loaded.patcher, motion.strength, motion.span, masks.get(name)),
+            words=entry.text,
+            degree=motion.degree,
+        )
+        for (name, motion), loaded, entry in zip(motions.items(), adapters, mivas, strict=True)
     )
     return Plan(planned, first.latent, clip.latent_frames, record=MaskRecord() if masks else None)

@@ -21,6 +21,7 @@ from .run_progress import RunProgress
 from .sockets import MivaModel, ModelSocket, StackSocket
 from .stack_checks import check_masks
 from .stacks import MivaStack
+from .words import told
 
 if TYPE_CHECKING:
     from ..miva_core.animation.clip import Clip
@@ -186,6 +187,12 @@ class MIVASampler(io.ComfyNode):
                     "one). auto: full where the base can.",
                     advanced=True,
                 ),
+                io.Conditioning.Input(
+                    "words",
+                    optional=True,
+                    tooltip="Which motion, for files that hold several: a prompt from CLIP Text Encode, with Stable "
+                    "Diffusion 1.5. The built-in base takes the words in Load MIVA.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -223,6 +230,7 @@ class MIVASampler(io.ComfyNode):
         loop: bool = False,
         edges: Literal["inside", "mirror"] = "inside",
         render: str = "auto",
+        words: Any = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
         from ..miva_core.animation.options import RunOptions, clip_shape, denoised_shape, renders_full
@@ -241,6 +249,7 @@ class MIVASampler(io.ComfyNode):
             timing=Timing(fps or None, duration or None, easing, loop),
         )
         _check_stack(mivas, model, len(pictures))
+        mivas = told(mivas, words, base.vocabulary, base.backbone.text_dim)
         notes: list[str] = []
         full, shape = renders_full(base, options), denoised_shape(base, options)
         batch = ClipBatch(len(pictures), *clip_shape(base, (pictures.shape[1], pictures.shape[2]), options), full)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
+StrengthSocket = io.Custom("MIVA_STRENGTH")
+"""Its values are `Strength`s of the engine."""
 DatasetSocket = io.Custom("MIVA_DATASET")
 
 

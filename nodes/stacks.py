@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.adapters.info import AdapterInfo
     from ..miva_core.animation.motion import Motion
+    from ..miva_core.attention.strength import Level, Strength
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,24 @@ class StackedMiva:
         path: the file.
         stamp: its time of change in nanoseconds and its size, see `stamp_of`.
         info: its header.
-        strength: how strongly it acts.
+        strength: how strongly it acts, for all its parts or one by one.
         span: shares of the run's steps in which it acts, see `Injection.set_spans`.
         mask: (N, H, W) in [0, 1], where its subject is in each of N pictures, or in all where N is 1; for masked
             adapters alone.
+        degree: how fast it is of what its file knows, from 0 to 1; None is as it was trained.
+        words: which of the motions in its file, in words of the built-in base; empty without any.
+        text: (words, d_text) the same as the text encoder of another model has it.
     """
 
     path: Path
     stamp: tuple[int, int]
     info: "AdapterInfo"
-    strength: float = 1.0
+    strength: "Level | Strength" = 1.0
     span: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = field(default=None, compare=False)
+    degree: float | None = None
+    words: str = ""
+    text: Tensor | None = field(default=None, compare=False)
 
     @property
     def file_now(self) -> FileNow:
@@ -55,7 +62,8 @@ class StackedMiva:
         from ..miva_core.animation.motion import Motion
 
         mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        return Motion(adapter, self.strength, mask, self.path.stem, self.span)
+        words, name = self.words or self.text, self.path.stem
+        return Motion(adapter, self.strength, mask, name, self.span, degree=self.degree, words=words)
 
 
 MivaStack = tuple[StackedMiva, ...]

@@ -198,6 +198,7 @@ class MIVATrain(io.ComfyNode):
         import accelerate  # noqa: F401
         import matplotlib  # noqa: F401
 
+        from ..miva_core.training.validation import in_words
         from .training_run import NodeTraining
 
         base = model.base
@@ -206,7 +207,7 @@ class MIVATrain(io.ComfyNode):
         # What is made in inference mode, as inputs are, cannot be learnt from: latents are made anew outside of it.
         with torch.inference_mode(False):
             training_set = _training_set(dataset, name, masked, subject, _FLIP[flip])
-            validations = _validations(training_set, try_on, try_on_mask)
+            validations = in_words(_validations(training_set, try_on, try_on_mask), training_set)
             training = NodeTraining.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
                 losses = training.run(validations)
@@ -251,7 +252,8 @@ def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip:
     from ..miva_core.training.training_set import TrainingSet, has_direction
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
-    mirrored = not (dataset.camera or has_direction(motion)) if flip is None else flip
+    said = (motion, *(clip.words for clip in dataset.clips))
+    mirrored = not (dataset.camera or any(map(has_direction, said))) if flip is None else flip
     return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
 
 

@@ -148,6 +148,13 @@ class MIVADataset(io.ComfyNode):
                     ],
                     tooltip="Where the clips come from.",
                 ),
+                io.Boolean.Input(
+                    "words",
+                    optional=True,
+                    default=False,
+                    tooltip="Learn several motions in one file, each by its words, with the built-in base: those of "
+                    "clip.mp4 are in clip.txt, or else the name of the sub-folder that it is in.",
+                ),
             ],
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="For Train MIVA."),
@@ -161,15 +168,17 @@ class MIVADataset(io.ComfyNode):
 
     @classmethod
     @friendly_errors
-    def execute(cls, model: list[Any], clips: Mapping[str, list[Any]]) -> io.NodeOutput:
+    def execute(
+        cls, model: list[Any], clips: Mapping[str, list[Any]], words: Sequence[bool] = (False,)
+    ) -> io.NodeOutput:
         base = model[0].base
         with collect_warnings() as warned:
             if clips["clips"][0] == FOLDER:
-                from ..miva_core.clips.files import read_clips
-
                 folder = _chosen_folder(clips["folder"][0])
-                found = read_clips(folder, _clip_spec(base), 0, on_progress=comfy_bridge.progress_callback())
-                camera = any(folder.glob("*_flow.json"))
+                found = _clips_in(folder, base, words[0])
+                camera = any(folder.glob("**/*_flow.json" if words[0] else "*_flow.json"))
+            elif words[0]:
+                raise MIVAError("Words are read from files: choose a folder of clips, or switch `words` off.")
             else:
                 found, camera = _connected_clips(base, clips), False
         if len(found) < _FEW:
@@ -177,6 +186,19 @@ class MIVADataset(io.ComfyNode):
         masked = all(len(clip.masks) for clip in found)
         source = {"names": ", ".join(printable(clip.name) for clip in found)}
         return _output(Dataset(found, base.name, "camera" * camera, masked, source), warned)
+
+
+def _clips_in(folder: Path, base: "Base", words: bool) -> "list[TrainingClip]":
+    from ..miva_core.clips.files import read_clips
+    from ..miva_core.clips.worded import read_worded_clips
+    from ..miva_core.training.training_set import encode_words
+
+    read = read_worded_clips if words else read_clips
+    found = read(folder, _clip_spec(base), 0, on_progress=comfy_bridge.progress_callback())
+    for clip in found if words else ():
+        # What the base does not know is said here, and not when it is to learn.
+        encode_words(base, clip)
+    return found
 
 
 def _folder(tooltip: str, preferred: str = "") -> io.Input:

@@ -81,7 +81,12 @@ async ({columns, groups, gaps, lanesAt, pack}) => {
     const lane = lanes[link.output] ??= {y: -lanesAt[0] - lanesAt[1] * Object.keys(lanes).length, reroutes: []};
     const wire = await connect(link, lane.reroutes[2 * (link.last - link.first) + 1]);
     const passed = edges.slice(link.first, link.last + 1).flat();
-    if (!lane.reroutes.length) lane.reroutes = passed.map(x => app.graph.createReroute([x, lane.y], wire).id);
+    if (!lane.reroutes.length) {
+      const [begin, from] = link.source.getOutputPos(link.out);
+      // One that comes from far below would bulge likewise.
+      if (from - lane.y > 600) app.graph.createReroute([begin + gaps[0] / 2 + lane.y / 5, from], wire);
+      lane.reroutes = passed.map(x => app.graph.createReroute([x, lane.y], wire).id);
+    }
     const [end, y] = link.to.getInputPos(link.slot);
     // A wire that bends down to a far socket by itself bulges behind the column that it has just passed.
     if (y - lane.y > 400) app.graph.createReroute([end - gaps[0] / 2, y], wire);

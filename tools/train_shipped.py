@@ -3,8 +3,8 @@
     python -m tools.train_shipped --out FOLDER [--list] [pan_left jump …]
 
 Prints each command before it runs it, or only prints them with --list. About two minutes for a camera motion on one
-processor core, five for a subject's, 10 to 25 for a masked one. What is there already is left alone, and what was
-interrupted goes on.
+processor core and two more for its degree, five for a subject's, 10 to 25 for a masked one. What is there already is
+left alone, and what was interrupted goes on.
 """
 
 import argparse
@@ -21,6 +21,8 @@ MASKED = {"jump": (), "sway": ("--no-flip",)}
 """With what has a side: a sway begins to the right."""
 OF_A_CAMERA = "150"
 """Steps of camera motions, which are all one flow; subjects take the usual number."""
+FOR_A_DEGREE = ("--degree", "--steps", "120", "--batch", "2")
+"""How a camera motion learns its degree, from what it has learnt at its usual speed."""
 OF_A_SUBJECT = "100"
 """Clips, as many as the camera motions have. Of 20, jump and rise learn 0.03 to 0.04 less of the ideal speed."""
 
@@ -29,9 +31,9 @@ def training_commands(out: Path) -> dict[str, list[list[str]]]:
     """What makes each file of the folder, by its stem, after `python -m`."""
     made: dict[str, list[list[str]]] = {}
     for motion in CAMERA:
-        made[motion.replace("-", "_")] = [
-            train_command(STILLS, motion, out, "--camera", motion, "--speed", "0.9", "--steps", OF_A_CAMERA)
-        ]
+        name, filmed = motion.replace("-", "_"), ("--camera", motion, "--speed", "0.9")
+        made[f"{name}_usual"] = [train_command(STILLS, f"{name}_usual", out, *filmed, "--steps", OF_A_CAMERA)]
+        made[name] = [train_command(STILLS, name, out, *filmed, "--from", file(out, f"{name}_usual"), *FOR_A_DEGREE)]
     for motion in SUBJECT:
         made[motion] = [
             draw_command(out, motion, "--count", OF_A_SUBJECT),
@@ -56,6 +58,7 @@ def training_commands(out: Path) -> dict[str, list[list[str]]]:
             *("--beside-out", file(out, f"{second}_masked")),
         ),
     ]
+    made["camera_words"] = [["tools.train_camera_words", "--out", file(out, "camera_words")]]
     return made
 
 

@@ -33,11 +33,11 @@ def gates(met: Mapping[str, bool]) -> str:
     return "Gates: " + "; ".join(f"{name}: {'met' if is_met else '**missed**'}" for name, is_met in met.items()) + "."
 
 
-def write_section(path: Path, introduction: str, part: str, lines: Sequence[str]) -> None:
-    """Put a part's section in its place, and keep those of the other parts."""
+def write_section(path: Path, introduction: str, part: str, lines: Sequence[str], parts: Sequence[str] = PARTS) -> None:
+    """Put a part's section in its place, and keep those of the other parts, in the order of `parts`."""
     kept = sections(path.read_text(encoding="utf-8")) if path.exists() else {}
     kept[part] = "\n".join(lines) + "\n"
-    body = "".join(f"\n## {name}\n\n{kept[name]}" for name in PARTS if name in kept)
+    body = "".join(f"\n## {name}\n\n{kept[name]}" for name in parts if name in kept)
     with replacing(path) as draft:
         draft.write_text(introduction + body, encoding="utf-8")
 

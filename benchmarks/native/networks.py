@@ -15,9 +15,11 @@ from comfyui_miva.miva_core.adapters.backbone import Backbone
 from comfyui_miva.miva_core.bases.animatediff.files import MotionLayout
 from comfyui_miva.miva_core.storage.meta_device import on_meta
 from comfyui_miva.nodes.comfy_bridge.native.apply import apply_plan
+from comfyui_miva.nodes.comfy_bridge.native.course import Course
 from comfyui_miva.nodes.comfy_bridge.native.host import find_host
 from comfyui_miva.nodes.comfy_bridge.native.motion_module import apply_motion_module, with_scaled_linear_betas
 from comfyui_miva.nodes.comfy_bridge.native.motion_network import MotionNetwork
+from comfyui_miva.nodes.comfy_bridge.native.network_noise import NetworkNoise
 from comfyui_miva.nodes.comfy_bridge.native.plan import KEY, Plan, PlannedMotion
 from comfyui_miva.nodes.comfy_bridge.native.run import Run
 from torch import Tensor
@@ -72,8 +74,10 @@ class Network:
         options: dict[str, Any] = {"cond_or_uncond": [0]}
         if motions:
             plan = Plan(tuple(motions), picture, host.to_clips(x, 1).shape[2])
-            model, run = apply_plan(model, plan), Run(plan, host, host.backbone(model), picture)
-            run.move_to(0.7, lambda share: 1 - share)
+            noise = NetworkNoise(model.get_model_object("model_sampling"))
+            course = Course([1.0, 0.0], lambda share: 1 - share, noise, begins=True)
+            model, run = apply_plan(model, plan), Run(plan, host, host.backbone(model), picture, course)
+            run.move_to(0.7)
             if guided:
                 masks = picture.new_zeros(1, *host.to_clips(x, 1).shape[2:])
                 run.mask_rows = KnownMasks({one.name: masks for one in motions if one.adapter.config.mask})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +19,9 @@ from ..storage.files import check_writable
 from ..storage.weights import check_moderate, save_weights
 from .backbone import Backbone, Site
 from .config import MIVAConfig
+from .degree import DegreeRange
 from .info import AdapterInfo, read_info
-from .layers import CrossFrame, Gate, Prompt, Temporal
+from .layers import CrossFrame, Gate, Prompt, Temporal, Words
 
 
 class MIVAAdapter(nn.Module):
@@ -31,6 +33,14 @@ class MIVAAdapter(nn.Module):
         backbone: of the base, from `describe`.
         config: ranks and variants.
 
+    Attributes:
+        degree: what its degrees mean, once it has learnt them; None without a degree.
+        words: how it hears a text, or None.
+        known_words: what was said of the clips that it has learnt from.
+
+    Raises:
+        MIVAError: the config has words, and the base no attention over time.
+
     Example:
         >>> adapter = MIVAAdapter(describe(model), MIVAConfig.default())
         >>> adapter.save("pan.safetensors", adapter.info(motion="pan", frames=16, size=(512, 320), fps=8))
@@ -41,7 +51,15 @@ class MIVAAdapter(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.config = config
+        self.degree: DegreeRange | None = None
+        if config.words and not backbone.text_dim:
+            raise MIVAError(
+                f"Words are heard in attention over time, of which {backbone.family} has none: train without words, or "
+                "on a base with motion modules."
+            )
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
+        self.words = Words(backbone.text_dim) if config.words else None
+        self.known_words: tuple[str, ...] = ()
 
     def site(self, site: Site) -> nn.ModuleDict:
         """The parameters of one site, by component.
@@ -58,14 +76,12 @@ class MIVAAdapter(nn.Module):
         """Number of parameters.
 
         Args:
-            component: "cfa", "gate", "cfa_mask", "ca" or "ta"; None counts all.
+            component: "cfa", "gate", "cfa_mask", "ca", "ta" or "words", what is made of a text; None counts all.
         """
+        parts = [part for site in self.backbone.sites for part in self.site(site).items()]
+        parts += [] if self.words is None else [("words", self.words)]
         return sum(
-            parameter.numel()
-            for site in self.backbone.sites
-            for name, part in self.site(site).items()
-            if component in (None, name)
-            for parameter in part.parameters()
+            parameter.numel() for name, part in parts if component in (None, name) for parameter in part.parameters()
         )
 
     def info(self, **record: Any) -> AdapterInfo:
@@ -74,7 +90,14 @@ class MIVAAdapter(nn.Module):
         Args:
             **record: the fields of `AdapterInfo` from `motion` on.
         """
-        return AdapterInfo(self.backbone.family, self.backbone.fingerprint, self.config, **record)
+        return AdapterInfo(
+            self.backbone.family,
+            self.backbone.fingerprint,
+            self.config,
+            degree=self.degree,
+            words=self.known_words,
+            **record,
+        )
 
     def save(
         self,
@@ -129,7 +152,14 @@ class MIVAAdapter(nn.Module):
         tensors = _read(path, shapes)
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
+        adapter.degree, adapter.known_words = info.degree, info.words
         return adapter
+
+    def with_degree(self) -> MIVAAdapter:
+        """A copy that can learn a degree, and is to each degree what this one is until it has."""
+        copied = MIVAAdapter(self.backbone, replace(self.config, degree=True))
+        copied.load_state_dict(self.state_dict(), strict=False)
+        return copied
 
 
 def relabel(path: Path, info: AdapterInfo, out: Path) -> None:

@@ -46,6 +46,8 @@ class Backbone:
         time_dim: width d_t of that embedding.
         latent_space: name of the latents that it denoises, where a family has several; empty for the family's first.
         revision: name of the weights, where adapters fit just these; empty for bases whose fine-tunes share adapters.
+        text_dim: width of the tokens of its texts, which adapters may hear; 0 where there is no attention over time, by
+            which they hear.
     """
 
     family: str
@@ -55,6 +57,7 @@ class Backbone:
     time_dim: int
     latent_space: str = ""
     revision: str = field(default="", compare=False)
+    text_dim: int = field(default=0, compare=False)
 
     @property
     def fingerprint(self) -> str:

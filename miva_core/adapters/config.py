@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from ..checks import LARGEST, is_count, is_number, shown
@@ -33,6 +33,8 @@ class MIVAConfig:
             has a W_Q and a W_O of its own for the mask stream.
         image_guidance: whether each frame of the mask also attends to its frame of the clip (the released code).
         region_rank: length of the codes that carry a soft mask into attention, see `regions.RegionCodes`.
+        degree: whether the perceptron hears how much motion is wanted (MiraMo), see `DegreeRange`.
+        words: whether it hears a text, through temporal attention alone (EDG, arXiv 2503.00948, stage 1).
 
     Raises:
         MIVAError: a value has the wrong type or is out of range.
@@ -54,6 +56,8 @@ class MIVAConfig:
     mask: bool = False
     image_guidance: bool = True
     region_rank: int = 16
+    degree: bool = False
+    words: bool = False
 
     def __post_init__(self) -> None:
         if self.cfa_rank is not None:
@@ -101,6 +105,15 @@ class MIVAConfig:
             image_guidance=False,
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name as files hold them; what older code does not know is left out where it is not used."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _LATER}
+
+    @property
+    def since_version(self) -> int:
+        """The first format version of adapter files that knows all of this structure."""
+        return 2 if any(getattr(self, name) for name in _LATER) else 1
+
     @classmethod
     def from_dict(cls, data: Any) -> MIVAConfig:
         """A config from its fields by name; a field left out takes its default.
@@ -129,7 +142,12 @@ _SWITCHES = (
     "ca_query_bias",
     "mask",
     "image_guidance",
+    "degree",
+    "words",
 )
+
+_LATER = ("degree", "words")
+"""Fields that older code does not know; files and checkpoints name them only where they are set."""
 
 
 def _check_rank(config: MIVAConfig, name: str, also: str = "") -> None:

@@ -17,6 +17,7 @@ from ..errors import MIVAError
 from ..storage.identify import BROKEN, FORMAT_VERSION, LONGEST_ADAPTER_HEADER, NEWER, header_length, identify_file
 from .backbone import Backbone
 from .config import MIVAConfig
+from .degree import DegreeRange
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class AdapterInfo:
         training: how it was trained, such as steps, clips, lr and seed; a flat record of numbers and texts.
         licence: licence of the adapter's weights, such as an SPDX name.
         author: who trained it.
+        degree: what its degrees mean; of adapters that have them, and of no others.
+        words: what was said of its training clips, each once; of adapters that hear words alone.
 
     Raises:
         MIVAError: a field has the wrong type or is out of range.
@@ -51,6 +54,8 @@ class AdapterInfo:
     training: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     licence: str = ""
     author: str = ""
+    degree: DegreeRange | None = None
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("family", "fingerprint", "motion", "subject", "licence", "author"):
@@ -66,6 +71,15 @@ class AdapterInfo:
             is_line(name) and _is_recordable(value) for name, value in self.training.items()
         ):
             raise MIVAError(f"training is {shown(self.training)}, expected names with finite numbers or texts.")
+        if not isinstance(self.degree, DegreeRange if self.config.degree else type(None)):
+            raise MIVAError(
+                f"degree is {shown(self.degree)}, expected a range for an adapter with a degree, and None for another."
+            )
+
+        if not (isinstance(self.words, tuple) and all(map(is_line, self.words))):
+            raise MIVAError(f"words are {shown(self.words)}, expected texts of one line.")
+        if self.words and not self.config.words:
+            raise MIVAError(f"words are {shown(self.words)}, but the adapter hears none.")
 
     def check(self, backbone: Backbone, path: str | os.PathLike[str] | None = None) -> None:
         """Compare the base the adapter was trained on with the one at hand; neither's weights are needed.
@@ -87,7 +101,10 @@ class AdapterInfo:
 
     def to_json(self) -> str:
         """One line of JSON with the format version in front."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, allow_nan=False)
+        data = asdict(self) | {"config": self.config.to_dict()}
+        later = {name: data.pop(name) for name in _LATER}
+        known = {name: value for name, value in later.items() if value}
+        return json.dumps({"format_version": self.config.since_version, **data, **known}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> AdapterInfo:
@@ -107,12 +124,18 @@ class AdapterInfo:
         required = {"family", "fingerprint", "config", "motion", "frames", "size", "fps"}
         if wrong := (required - data.keys()) | (data.keys() - {item.name for item in fields(cls)}):
             raise MIVAError(f"its header lacks, or should not have, the fields {shown(sorted(wrong))}.")
-        size = data.pop("size")
+        size, words, degree = data.pop("size"), data.pop("words", ()), data.pop("degree", None)
         return cls(
             config=MIVAConfig.from_dict(data.pop("config")),
             size=tuple(size) if isinstance(size, list) else size,
+            degree=None if degree is None else DegreeRange.from_dict(degree),
+            words=tuple(words) if isinstance(words, list) else words,
             **data,
         )
+
+
+_LATER = ("degree", "words")
+"""Fields that older code does not know; files have them only where they say something."""
 
 
 def read_info(path: str | os.PathLike[str]) -> AdapterInfo:
@@ -153,6 +176,8 @@ def _header(path: str | os.PathLike[str]) -> str:
 
 
 _PARTS = {
+    ".ta.words.": "words",
+    "words.": "words",
     ".cfa.q.": "cross-frame attention",
     ".cfa.out.": "cross-frame attention",
     ".cfa.": "biases of cross-frame attention",
@@ -162,6 +187,7 @@ _PARTS = {
     ".gate.": "gate",
     ".ca.first.": "prompt",
     ".ca.second.": "prompt",
+    ".ca.degree.": "degree",
     ".ca.": "norm of the prompt",
     ".ta.": "temporal attention",
 }

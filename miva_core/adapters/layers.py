@@ -7,6 +7,11 @@ from torch import nn
 
 from .config import MIVAConfig
 
+WORD_QUERIES = 16
+"""Tokens that are made of a text: one for each frame of the usual clip, and between them for others."""
+WORD_WIDTH = 64
+WORD_HEADS = 4
+
 
 def _zeros(*shape: int) -> nn.Parameter:
     # float32 whatever the default dtype: updates of 1e-5 vanish in half precision
@@ -64,9 +69,10 @@ class Gate(nn.Module):
 class Prompt(nn.Module):
     """The implicit prompt in place of text cross-attention (3.3.2): a perceptron on the base's query.
 
-    `first` starts as nn.Linear does, `second` at zero.
+    `first` starts as nn.Linear does, `second` and `degree` at zero.
 
-    Shapes: first (ca_rank, dim), second (dim, ca_rank), norm_weight and norm_bias (ca_rank,) or None.
+    Shapes: first (ca_rank, dim), second (dim, ca_rank), norm_weight and norm_bias (ca_rank,) or None, degree
+    (2, 2, ca_rank) or None: gain and shift, each by two terms of the degree, see `prompt.at_degree`.
     """
 
     def __init__(self, dim: int, config: MIVAConfig) -> None:
@@ -75,10 +81,29 @@ class Prompt(nn.Module):
         self.norm_weight = nn.Parameter(torch.ones(config.ca_rank, dtype=torch.float32)) if config.ca_norm else None
         self.norm_bias = _zeros(config.ca_rank) if config.ca_norm else None
         self.second = _zeros(dim, config.ca_rank)
+        self.degree = _zeros(2, 2, config.ca_rank) if config.degree else None
+
+
+class Words(nn.Module):
+    """What an adapter hears of a text: one token for each frame, by attention of learned queries (EDG, stage 1).
+
+    There is one for all sites. Keys and values have no bias, so that a text of zeros says nothing.
+
+    Shapes: queries (`WORD_QUERIES`, `WORD_WIDTH`), key and value (`WORD_WIDTH`, text_dim).
+    """
+
+    def __init__(self, text_dim: int) -> None:
+        super().__init__()
+        self.queries = _normal(WORD_QUERIES, WORD_WIDTH, std=1.0)
+        self.key = nn.Linear(text_dim, WORD_WIDTH, bias=False, dtype=torch.float32).weight
+        self.value = nn.Linear(text_dim, WORD_WIDTH, bias=False, dtype=torch.float32).weight
 
 
 class Temporal(nn.Module):
-    """LoRA on the four matrices of one temporal self-attention (3.3)."""
+    """LoRA on the four matrices of one temporal self-attention (3.3), and what words add to its input.
+
+    Shapes: words (dim, `WORD_WIDTH`), at zero at first, or None.
+    """
 
     def __init__(self, dim: int, config: MIVAConfig) -> None:
         super().__init__()
@@ -86,3 +111,4 @@ class Temporal(nn.Module):
         self.k = Delta(dim, config.ta_rank)
         self.v = Delta(dim, config.ta_rank)
         self.out = Delta(dim, config.ta_rank)
+        self.words = _zeros(dim, WORD_WIDTH) if config.words else None

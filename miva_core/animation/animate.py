@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attention.injection import Injection
+from ..attention.strength import Strength
 from ..attention.turns import take_turn
 from ..bases.base import Base
 from ..bases.inject import check_bare, inject
@@ -22,6 +23,8 @@ from ..media.flow_warp import warp
 from ..media.pixel_values import clamp_unit
 from .clip import Clip, Progress
 from .decoding import Decoding
+from .degree_notes import degree_notes
+from .frame_strengths import frame_shares, reached
 from .full_size import FullSize
 from .mask_guidance import GuidedByMasks, mask_steps
 from .mask_sequences import MaskStream
@@ -29,10 +32,11 @@ from .motion import Motion, base_for, named
 from .notes import run_notes
 from .options import RunOptions, renders_full
 from .output import Output
-from .predictors import FiniteAnswers, WithSpans
+from .predictors import FiniteAnswers, WithProgress
 from .readout import DecoderReadout, fit_readout
 from .segments import Beginning, Chain
-from .steps import Steps, check_spans, choose_steps, warn_of_lost_motions
+from .steps import Steps, check_strengths, choose_steps
+from .words import encode_words, words_notes
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -82,7 +86,7 @@ def animate(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run_notes(run.base, list(run.motions.values())), *oddities),
+        notes=(*run.notes(), *oddities),
         fitting=run.output.fitting,
     )
 
@@ -136,6 +140,15 @@ class _Run:
     def noise(self) -> NoiseInit:
         return self.options.noise or self.base.noise
 
+    def notes(self) -> list[str]:
+        """What is to be said of its motions."""
+        motions = list(self.motions.values())
+        return [
+            *run_notes(self.base, motions, self.steps.count),
+            *words_notes(motions),
+            *degree_notes(motions, self.base.size),
+        ]
+
     def parts(self) -> tuple["_Run", ...]:
         """The runs of the base that this one takes.
 
@@ -169,6 +182,8 @@ class _Run:
         x1 = self.base.encode(conditioning.picture)
         chain = Chain(self.base, self.options, Beginning(x1, masks, self.options.seed, self.options.start))
         for k in range(self.options.segments):
+            if injection:
+                self._set_frames(injection, k)
             counted = _counted(callback, k * steps, self.options.segments * steps) if callback else None
             chain.add(*self._segment(chain.beginning(), injection, counted))
         return chain.joined()
@@ -183,7 +198,7 @@ class _Run:
         predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
         if injection:
-            predictor = WithSpans(predictor, injection, self.steps.count)
+            predictor = WithProgress(predictor, injection, self.steps.process, self.steps.count)
         if injection and beginning.masks:
             streams = {name: self._stream(mask, generator) for name, mask in beginning.masks.items()}
             predictor = guided = self._guided(predictor, injection, streams)
@@ -201,15 +216,27 @@ class _Run:
     def _set_strengths(self, injection: Injection) -> None:
         injection.set_weights(**{name: motion.strength for name, motion in self.motions.items()})
         injection.set_spans(**{name: motion.span for name, motion in self.motions.items()})
-        check_spans(injection.spans, self.steps.count)
-        if self.steps.ends_early:
-            acting = {name: motion.span for name, motion in self.motions.items() if motion.acts}
-            warn_of_lost_motions(acting, self.steps.count)
+        known = {name: degrees for name, motion in self.motions.items() if (degrees := motion.adapter.degree)}
+        injection.set_degrees(**{name: known[name].centred(self.motions[name].degree) for name in known})
+        injection.set_words(**encode_words(self.base, self.motions))
+        check_strengths(self.motions, self.steps)
+
+    def _set_frames(self, injection: Injection, segment: int) -> None:
+        """Say which frames of the clip a segment holds, where strengths change from frame to frame."""
+        if not any(Strength.of(motion.strength).over_frames for motion in self.motions.values()):
+            return
+        shares = frame_shares(self._length, segment, self.options.segments)
+        injection.set_frames(shares)
+        injection.set_weights(**reached(self.base, self.motions, shares))
+
+    @property
+    def _length(self) -> int:
+        """Latent frames of the clip, or of each of its segments."""
+        return (self.output.conditioning.frames - 1) // self.base.stride + 1
 
     def _drawn(self, x1: Tensor, generator: torch.Generator) -> Tensor:
         """Start latents (1, C, F, h, w) for a clip or mask sequence that begins with the latent (1, C, 1, h, w)."""
-        length = (self.output.conditioning.frames - 1) // self.base.stride + 1
-        return self.noise.start_latents(self.base.noise_process.relative(x1), length, generator)
+        return self.noise.start_latents(self.base.noise_process.relative(x1), self._length, generator)
 
     def _guided(self, predictor: Predictor, injection: Injection, streams: Mapping[str, MaskStream]) -> GuidedByMasks:
         timesteps = self.steps.schedule.timesteps
@@ -238,6 +265,7 @@ def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: R
     picture, by_name = _check_picture(picture), named(motions)
     if not by_name and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
+    encode_words(base, by_name)
     steps = choose_steps(base, options)
     kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
     captioned = base_for(base, list(by_name.values()), options.seed)

@@ -17,6 +17,7 @@ from ..media.pictures import format_size
 from ..rendering.timing import FPS, flow_times
 from ..rendering.view import SMALLEST_SIDE, Size, View, choose_size
 from ..rendering.window import Edges
+from .frame_strengths import asked_ways
 from .framing import Framing, describe_framing
 from .masks import picture_masks, scale_mask, shows_subject
 from .motion import Motion
@@ -49,6 +50,7 @@ class FullSize:
         unmasked: whether a motion acts without a mask.
         subjects: names of the masks whose motion acts.
         rate: frames a second of the flow.
+        asked: (F, m), ways that the camera was to take where its speed changes, see `asked_ways`.
         remarks: what is odd about the size, in sentences.
     """
 
@@ -63,6 +65,7 @@ class FullSize:
     unmasked: bool
     subjects: tuple[str, ...]
     rate: float
+    asked: np.ndarray | None
     remarks: tuple[str, ...]
 
     @classmethod
@@ -109,6 +112,7 @@ class FullSize:
             unmasked=any(motion.acts and not motion.adapter.config.mask for motion in motions.values()),
             subjects=tuple(name for name in masks if motions[name].acts),
             rate=base.fps,
+            asked=asked_ways(base, motions.values(), frames),
             remarks=tuple(view_notes(options.asked_size, whole, size, base.size)),
         )
 
@@ -127,7 +131,7 @@ class FullSize:
         picture = (self.picture.shape[0], self.picture.shape[1])
         moves, acts = not scene.staging.camera.path.at_rest, bool(scene.moving) or scene.bends_ground
         return [
-            *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts),
+            *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts, self.asked is not None),
             *scene_notes(scene.window.zoom, picture, self.unmasked and scene.bends_ground),
             *sight_notes(scene.shares_seen(), self.fps),
             *mask_notes(marked, scene.moving),
@@ -151,7 +155,7 @@ class FullSize:
 
         if sampled.flow is None:
             raise MIVAError("The base says that it predicts a flow, but answered none.")
-        return Scene.of(self.picture, sampled.flow[0].float().cpu(), masks, view, self.times, edges)
+        return Scene.of(self.picture, sampled.flow[0].float().cpu(), masks, view, self.times, edges, self.asked)
 
 
 def _preview_size(size: Size) -> Size:

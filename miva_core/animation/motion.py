@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from ..adapters.adapter import MIVAAdapter
-from ..attention.strength import Strength, check_strength
+from ..adapters.degree import check_degree
+from ..attention.strength import Level, Strength, check_strength
 from ..bases.base import Base
 from ..errors import MIVAError
 
@@ -20,28 +21,39 @@ class Motion:
 
     Attributes:
         adapter: its parameters, made for the base of the run.
-        strength: a number for all its parts, 1 as it was trained, or a `Strength` with one for each. Strengths that sum
-            to 1 are the most stable; what is missing to 1 is the base's own motion. Below 0 a motion is not reversed,
-            and above 2 it turns back.
+        strength: for all its parts a number, 1 as it was trained, a `Curve` over the run or over the clip's frames, or
+            several, whose product counts; or a `Strength` with one for each part. Strengths that sum to 1 are the most
+            stable; what is missing to 1 is the base's own motion. Below 0 a motion is not reversed, and above 2 it
+            turns back.
         mask: (H, W) in [0, 1], where its subject is in the picture; for each adapter with a mask stream, and for no
             other. Of overlapping masks the last motion's is on top.
         name: what messages and `Clip.masks` call it; "motion" if it has none, with a number where a name repeats.
         span: (start, end) with 0 <= start < end <= 1, shares of the run's steps in which it acts, see
-            `Injection.set_spans`.
+            `Injection.set_spans`; outside of it its strength is 0.
+        words: which motion, for an adapter that holds several: words that the base knows, or a text (words, d_text) as
+            the base's texts are encoded. None says nothing.
+        degree: how fast it is, from 0, the slowest motion that its adapter has learnt, to 1, the fastest; None is as it
+            was trained. For adapters with a degree alone.
 
     Raises:
-        MIVAError: the adapter, the strength or the name is something else.
+        MIVAError: the adapter, the strength, the name, the words or the degree are something else, or the adapter hears
+            no words or has no degree.
 
     Example:
         >>> Motion(pan, Strength(temporal=1.5))
+        >>> Motion(pan, Curve(((0.0, 0.0), (0.5, 1.0)), "cosine", "frames"))
+        >>> Motion(pan, degree=0.3)
         >>> Motion(MIVAAdapter.load("jump_masked.safetensors", base.backbone), mask=mask, name="jump")
+        >>> Motion(MIVAAdapter.load("camera_words.safetensors", base.backbone), words="zoom in")
     """
 
     adapter: MIVAAdapter
-    strength: float | Strength = 1.0
+    strength: Level | Strength = 1.0
     mask: Tensor | None = None
     name: str | None = None
     span: tuple[float, float] = (0.0, 1.0)
+    words: str | Tensor | None = None
+    degree: float | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None and not isinstance(self.name, str):
@@ -49,7 +61,19 @@ class Motion:
         if not isinstance(self.adapter, MIVAAdapter):
             name = "The motion" if self.name is None else self.name
             raise MIVAError(f"{name} is a {type(self.adapter).__name__}, expected a MIVAAdapter.")
-        check_strength("the motion" if self.name is None else self.name, self.strength)
+        name = "the motion" if self.name is None else self.name
+        check_strength(name, self.strength)
+        check_degree(name, self.degree, self.adapter.degree)
+        self._check_words()
+
+    def _check_words(self) -> None:
+        name = "The motion" if self.name is None else self.name
+        if not isinstance(self.words, str | Tensor | None):
+            raise MIVAError(f"The words of {name} are a {type(self.words).__name__}, expected a text.")
+        if self.words is not None and not self.adapter.config.words:
+            raise MIVAError(
+                f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
+            )
 
     @property
     def acts(self) -> bool:

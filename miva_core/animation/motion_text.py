@@ -62,12 +62,60 @@ def parse_mask(text: str, names: Collection[str]) -> tuple[str, Path]:
     Raises:
         MIVAError: the name or the file is missing.
     """
-    parts = text.split("=")
-    splits = [("=".join(parts[:k]), "=".join(parts[k:])) for k in range(1, len(parts))] or [("", "")]
-    name, path = next((split for split in reversed(splits) if split[0] in names), splits[0])
+    name, path = _split(text, names)
     if not name or not path:
         raise MIVAError(f"{text!r} names no mask of a motion: write its name, = and a picture, as in jump=mask.png.")
     return name, Path(os.path.expanduser(path))
+
+
+def parse_words(text: str, names: Collection[str]) -> tuple[str, str]:
+    """Read what is said to which motion, as people type it.
+
+    Args:
+        text: the motion's name, = and words.
+        names: of the motions; one may hold = itself.
+
+    Returns:
+        Name and words, as in ("camera_words", "zoom in") for "camera_words=zoom in".
+
+    Raises:
+        MIVAError: the name or the words are missing.
+    """
+    name, words = _split(text, names)
+    if not name or not words.strip():
+        raise MIVAError(
+            f'{text!r} says no words to a motion: write its name, = and the words, as in "camera_words=zoom in".'
+        )
+    return name, words
+
+
+def parse_degree(text: str, names: Collection[str]) -> tuple[str, float]:
+    """Read how fast a motion is to be, as people type it.
+
+    Args:
+        text: the motion's name, = and a number.
+        names: of the motions; one may hold = itself.
+
+    Returns:
+        Name and number, as in ("pan_left", 0.6) for "pan_left=0.6".
+
+    Raises:
+        MIVAError: the name or the number is missing.
+    """
+    name, number = _split(text, names)
+    degree = math.nan
+    with contextlib.suppress(ValueError):
+        degree = float(number)
+    if not name or not math.isfinite(degree):
+        raise MIVAError(f"{text!r} is no degree of a motion: write its name, = and a number, as in pan_left=0.6.")
+    return name, degree
+
+
+def _split(text: str, names: Collection[str]) -> tuple[str, str]:
+    """What stands before and behind the = that follows a name; the first = if no name is known."""
+    parts = text.split("=")
+    splits = [("=".join(parts[:k]), "=".join(parts[k:])) for k in range(1, len(parts))] or [("", "")]
+    return next((split for split in reversed(splits) if split[0] in names), splits[0])
 
 
 def _strength(name: str, number: str | None, text: str) -> float:

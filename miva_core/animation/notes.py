@@ -1,23 +1,18 @@
 """What is odd about a run, in words, for whoever started it."""
 
-import math
-import statistics
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
-from ..attention.strength import Strength
 from ..bases.base import Base
 from ..media.pictures import format_size
 from ..rendering.timing import Timing
 from ..rendering.view import LARGEST_SUBJECT, USUAL_SIDE, AskedSize, Size
 from .motion import Motion
 from .options import RunOptions
+from .strength_notes import list_notes, strength_notes
 
-_FAR_FROM_ONE = 0.25
-_STRONGEST = 2.0
-"""Strength above which more makes a clip move less: pans go 0.9, 1.1, 0.95 and 0.6 pixels a frame at 1, 2, 3 and 5."""
 _FAR_FROM_BASE = 2.0
 """How many times a side may be as long, or as short, as what a base was trained on."""
 _ALMOST_ALL, _SMALL_WINDOW = 0.995, 0.5
@@ -36,18 +31,19 @@ _BENDS = (
 )
 
 
-def run_notes(base: Base, motions: Sequence[Motion]) -> list[str]:
+def run_notes(base: Base, motions: Sequence[Motion], steps: int) -> list[str]:
     """Say what is odd about the motions of a run.
 
     Args:
         base: that of the run.
         motions: all of them, with their names.
+        steps: how many it has.
 
     Returns:
         Sentences, none where all is usual.
     """
     idle = [] if any(motion.acts for motion in motions) else [without_motion(base.under_caption)]
-    return [*_expert(base), *idle, *strength_notes(motions)]
+    return [*_expert(base), *idle, *strength_notes(motions), *list_notes(motions, steps)]
 
 
 def _expert(base: Base) -> list[str]:
@@ -140,7 +136,9 @@ def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list
     return []
 
 
-def time_notes(times: np.ndarray, frames: int, rate: float, camera: bool, subjects: bool) -> list[str]:
+def time_notes(
+    times: np.ndarray, frames: int, rate: float, camera: bool, subjects: bool, curved: bool = False
+) -> list[str]:
     """Say what a clip shows after the base's own clip has ended.
 
     Args:
@@ -149,15 +147,17 @@ def time_notes(times: np.ndarray, frames: int, rate: float, camera: bool, subjec
         rate: its frames a second.
         camera: whether it moves.
         subjects: whether something moves on the ground, or bends it.
+        curved: whether the camera was asked to change its speed.
 
     Returns:
         A sentence, or none.
     """
-    goes_on = ["the camera goes on at its speed"] if camera else []
+    goes_on = [f"the camera goes on at its {'last speed' if curved else 'speed'}"] if camera else []
     goes_on += ["what subjects do runs back and forth"] if subjects else []
     if times.max() <= frames or not goes_on:
         return []
-    return [f"The motion lasts {frames / rate:g} s: after that {', and '.join(goes_on)}."]
+    what = "curves over frames last" if curved else "motion lasts"
+    return [f"The {what} {frames / rate:g} s: after that {', and '.join(goes_on)}."]
 
 
 def scene_notes(zoom: float, picture: Size, bends: bool) -> list[str]:
@@ -252,83 +252,3 @@ def without_motion(captioned: bool) -> str:
     """
     moves = "makes one of its camera moves, which the seed chooses" if captioned else "moves as it likes"
     return f"No motion acts: the base {moves}."
-
-
-def strength_notes(motions: Sequence[Motion]) -> list[str]:
-    """Say what is odd about the strengths of motions; masked ones stand each for itself, the others for their sum.
-
-    A `Strength` counts as one number, the mean of its parts.
-
-    Args:
-        motions: all of a run, with their names.
-
-    Returns:
-        Sentences, none where all is usual.
-    """
-    plain = [motion for motion in motions if motion.mask is None]
-    masked = [motion for motion in motions if motion.mask is not None]
-    outside = [note for asks in (_idle, _below_0, _beyond) for motion in motions for note in asks(motion)]
-    return [*outside, *_alone(plain), *_sum(plain), *(note for motion in masked for note in _masked(motion))]
-
-
-def _mean(motion: Motion) -> float:
-    """The strength as one number. It is exact: the mean of equal numbers is that number."""
-    return statistics.mean(Strength.of(motion.strength).by_part())
-
-
-def _idle(motion: Motion) -> list[str]:
-    return [] if motion.acts else [f"{motion.name} has the weight 0 and does nothing."]
-
-
-def _below_0(motion: Motion) -> list[str]:
-    strength = _mean(motion)
-    if strength >= 0:
-        return []
-    return [
-        f"{motion.name} has the weight {strength:g}: below 0 a motion is not reversed, the clip stands still or breaks "
-        "into noise. Take the opposite motion."
-    ]
-
-
-def _beyond(motion: Motion) -> list[str]:
-    strength = _mean(motion)
-    if strength <= _STRONGEST:
-        return []
-    return [
-        f"{motion.name} runs at the weight {strength:g}: above {_STRONGEST:g} a motion turns back, and breaks; "
-        "it was trained at 1."
-    ]
-
-
-def _alone(plain: Sequence[Motion]) -> list[str]:
-    """Of a single motion without a mask, within the range that the notes above leave."""
-    if len(plain) != 1:
-        return []
-    strength = _mean(plain[0])
-    if not 0 < strength <= _STRONGEST or abs(strength - 1) <= _FAR_FROM_ONE:
-        return []
-    return [f"{plain[0].name} runs at the weight {strength:g}; it was trained at 1."]
-
-
-def _sum(plain: Sequence[Motion]) -> list[str]:
-    """Of several motions without masks."""
-    odd = [total for total in strength_sums(plain) if abs(total - 1) > _FAR_FROM_ONE] if len(plain) > 1 else []
-    if not odd:
-        return []
-    advice = f": try {', '.join(f'{_mean(motion) / odd[0]:.2g}' for motion in plain)}" if odd[0] > 0 else ""
-    totals = " and ".join(f"{total:g}" for total in odd)
-    return [f"The weights sum to {totals}; a sum of 1 is the most stable{advice}."]
-
-
-def strength_sums(motions: Sequence[Motion]) -> list[float]:
-    """The different sums of strengths that a run goes through, as its motions begin and end to act."""
-    starts = {0.0} | {share for motion in motions for share in motion.span if share < 1}
-    sums = (sum(_mean(m) for m in motions if m.span[0] <= start < m.span[1]) for start in sorted(starts))
-    return list(dict.fromkeys(sums))
-
-
-def _masked(motion: Motion) -> list[str]:
-    strength = _mean(motion)
-    if math.isclose(strength, 1) or not 0 < strength <= _STRONGEST:
-        return []
-    return [f"{motion.name} runs at the weight {strength:g}; masked motions are made for 1."]

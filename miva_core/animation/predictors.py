@@ -1,4 +1,4 @@
-"""What every run does to its predictor: adapters that act in a part of the run, and answers that are checked."""
+"""What every run does to its predictor: adapters that hear how far the run is, and answers that are checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ..attention.injection import Injection
 from ..checks import printable
+from ..diffusion.noise_process import NoiseProcess
+from ..diffusion.noise_share import noise_share
 from ..diffusion.predictor import Answer, Predictor
 from ..errors import MIVAError
 
@@ -40,20 +42,23 @@ class FiniteAnswers:
 
 
 @dataclass(frozen=True)
-class WithSpans:
-    """A predictor whose adapters each act in their part of the run, see `Injection.set_spans`.
+class WithProgress:
+    """A predictor whose adapters are told how far the run is, see `Injection.set_progress`.
 
     Attributes:
         predictor: the model with the adapters in it.
         injection: these adapters.
+        process: the noise that the run goes along.
         steps: of the run.
     """
 
     predictor: Predictor
     injection: Injection
+    process: NoiseProcess
     steps: int
 
     def predict(self, clips: Tensor, t: Tensor, step: int, /) -> Answer:
-        """Call the model with the adapters that act at this step; see `Predictor`."""
-        self.injection.set_progress(step / self.steps)
+        """Call the model with the strengths of this step; see `Predictor`."""
+        noise = noise_share(t.flatten()[0].item(), self.process.length, self.process.is_flow)
+        self.injection.set_progress(step / self.steps, noise)
         return self.predictor.predict(clips, t, step)

@@ -1,15 +1,19 @@
 """Which steps a run makes, and what is odd about them for its base."""
 
+import statistics
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..attention.strength import Strength
 from ..bases.base import Base
 from ..diffusion.noise_process import NoiseProcess, Schedule
+from ..diffusion.noise_share import noise_share
 from ..diffusion.schedulers import check_same_noise, prepare_scheduler
 from ..diffusion.sigmas import SigmaSchedule
 from ..diffusion.step_schedule import steps_down_to
 from ..errors import MIVAError, MIVAWarning
+from .motion import Motion
 from .options import RunOptions, renders_full
 
 _WEAK_NOISE = 0.5
@@ -69,31 +73,47 @@ def _steps(base: Base, options: RunOptions) -> Steps:
     return Steps(schedule, NoiseProcess(schedule, base.centred), ends_early=False)
 
 
-def check_spans(spans: Mapping[str, tuple[float, float]], steps: int) -> None:
-    """Check that every motion acts at some step.
+def check_strengths(motions: Mapping[str, Motion], steps: Steps) -> None:
+    """Check that every motion that is to act does so at some step, and say which of their strengths count for nothing.
+
+    A `MIVAWarning` tells of motions whose strength changes in runs that end early: where all steps lie in strong noise,
+    hardly anything of one remains in what the next one answers.
 
     Args:
-        spans: (start, end) by the name of the motion, shares of the run.
+        motions: by name.
         steps: of the run.
 
     Raises:
-        MIVAError: one does not.
+        MIVAError: one acts at no step.
     """
-    for name, (start, end) in spans.items():
-        if not any(start <= i / steps < end for i in range(steps)):
-            raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps} steps: widen it.")
+    for name, motion in motions.items():
+        start, end = motion.span
+        within = [start <= i / steps.count < end for i in range(steps.count)]
+        if not any(within):
+            raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps.count} steps: widen it.")
+        strengths = _over_run(Strength.of(motion.strength).over_run(), steps)
+        acting = [strength for strength, counts in zip(strengths, within, strict=True) if counts]
+        if motion.acts and not any(acting):
+            raise MIVAError(f"The strength of {name} is 0 at all {steps.count} steps: let its curve change it earlier.")
+        if motion.acts and steps.ends_early:
+            _tell_what_counts(name, acting, within[-1])
 
 
-def warn_of_lost_motions(spans: Mapping[str, tuple[float, float]], steps: int) -> None:
-    """Warn of motions that are off at the last step, in runs that end early.
+def _over_run(strength: Strength, steps: Steps) -> list[float]:
+    """A strength at each step, the mean of its parts."""
+    process, count = steps.process, steps.count
+    gone = [noise_share(t, process.length, process.is_flow) for t in steps.schedule.timesteps.tolist()]
+    return [statistics.mean(strength.at(i / count, noise)) for i, noise in enumerate(gone)]
 
-    Where all steps lie in strong noise, hardly anything of one remains in what the next one answers.
 
-    Args:
-        spans: as in `check_spans`.
-        steps: of the run.
-    """
-    for name, (start, end) in spans.items():
-        if not start <= (steps - 1) / steps < end:
-            text = f"{name} is off at the last step, which alone decides on the clips of this base: "
-            warnings.warn(f"{text}let it act to the end.", MIVAWarning, stacklevel=5)
+def _tell_what_counts(name: str, acting: Sequence[float], to_the_end: bool) -> None:
+    """Warn where a motion is off at the last step of a run, or else its strengths are not all as there."""
+    last = acting[-1] if to_the_end else 0.0
+    text = f"{name} is off at the last step, which alone decides on the clips of this base: let it act to the end."
+    if last:
+        text = (
+            f"On this base the last step alone decides: of the strengths of {name}, {min(acting):g} to "
+            f"{max(acting):g}, only the last one counts, {last:g}."
+        )
+    if not last or min(acting) != max(acting):
+        warnings.warn(text, MIVAWarning, stacklevel=6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import MIVAError
 from .guidance import GridGuidance, Guidance
 from .stacked import STACKS, CrossFrames, Gates, Prompts, Temporals, frozen
 from .strength import Part
+from .words import Listener, heard_by_all
 
 
 @dataclass(eq=False)
@@ -24,18 +26,39 @@ class Context:
     zeros with a single one for each mask stream, which thus belongs to one adapter alone.
 
     Args:
-        strengths: (parts, n), of every `Part` of each adapter in the clips; written in place.
+        strengths: (parts, n), of every `Part` of each adapter in the clips; (parts, n, F) where they differ from frame
+            to frame of the coming forward passes. Written in place while the shape stays.
+        degrees: (n,) in [-1, 1], how much motion each adapter makes, if it has a degree; written in place. In training
+            (n, clips), one for each clip of the batch.
         temb: (b, d_t), the time embedding of every row of the running forward pass, before SiLU.
         frames: number of frames of the running forward pass; 0 before the first.
         streams: number of mask sequences to each clip in the running forward pass.
         guidance: by the subjects' masks, once there are any.
+        shares: of the clip, at each frame of the coming forward passes; empty where they hold whole clips.
+        listeners: the adapters in their order, None for those that hear no words; empty where none does.
+        words: (n, b, frames, `WORD_WIDTH`), what each adapter hears in the running forward pass, b being 1 where all
+            clips hear the same; None where no adapter hears words.
     """
 
     strengths: Tensor
+    degrees: Tensor
     temb: Tensor | None = None
     frames: int = 0
     streams: int = 0
     guidance: Guidance | None = None
+    shares: Sequence[float] = ()
+    listeners: Sequence[Listener | None] = ()
+    words: Tensor | None = None
+    _strengths_for: int | None = field(default=None, init=False)
+
+    def set_strengths(self, values: Tensor) -> None:
+        """Write `strengths`, (parts, n) or (parts, n, F)."""
+        if values.shape != self.strengths.shape:
+            # Inference tensors could not be written later, outside of inference mode.
+            with torch.inference_mode(False):
+                self.strengths = self.strengths.new_empty(values.shape)
+        self.strengths.copy_(values)
+        self._strengths_for = values.shape[2] if values.ndim == 3 else None
 
     def begin(self, rows: int, frames: int, height: int, width: int) -> None:
         """Take note of a forward pass that begins, by the size of its latents.
@@ -47,7 +70,8 @@ class Context:
             width: of a latent frame.
 
         Raises:
-            MIVAError: the rows do not fit the mask streams that were announced, or the size is not that of the masks.
+            MIVAError: the rows do not fit the mask streams that were announced, the size is not that of the masks, or
+                the frames are not those that strengths were set for.
         """
         if rows % (1 + self.streams):
             raise MIVAError(
@@ -60,15 +84,33 @@ class Context:
                 f"The masks are {self.guidance.size}, but the clips' latents are {(clips, frames, height, width)}: "
                 "set masks of their size, or None."
             )
+        if self._strengths_for not in (None, frames):
+            raise MIVAError(
+                f"Strengths over frames are set for {self._strengths_for} frames, but the latents have {frames}: "
+                "call set_frames with the share of the clip at each of them."
+            )
         self.frames = frames
+        if self.listeners:
+            self.words = self._heard(clips, frames)
+
+    def _heard(self, clips: int, frames: int) -> Tensor:
+        """`words` of a forward pass."""
+        shares = self.shares or [k / max(1, frames - 1) for k in range(frames)]
+        words = heard_by_all(self.listeners, shares)
+        if words.shape[1] not in (1, clips) or words.shape[2] != frames:
+            raise MIVAError(
+                f"Words are said to {words.shape[1]} clips of {words.shape[2]} frames, but the batch has {clips} of "
+                f"{frames}: say them to each clip, or the same to all, and set_frames as they are."
+            )
+        return words
 
     def end(self) -> None:
         """Forget all that came with forward passes."""
-        self.temb, self.frames = None, 0
+        self.temb, self.frames, self.words = None, 0, None
         self.streams, self.guidance = 0, None
 
     def strengths_of(self, part: Part) -> Tensor:
-        """(n,), of one part of every adapter."""
+        """(n,), or (n, F) where they differ from frame to frame, of one part of every adapter."""
         return self.strengths[part]
 
     def clip_rows(self, rows: int) -> int:
@@ -127,8 +169,12 @@ class Group:
         return slice(self.start, self.start + len(self.modules))
 
     def strengths(self, context: Context, part: Part) -> Tensor:
-        """How strongly one part of each of them acts, (len(modules),)."""
+        """How strongly one part of each of them acts, (len(modules),) or (len(modules), F)."""
         return context.strengths_of(part)[self.columns]
+
+    def degrees(self, context: Context) -> Tensor:
+        """How much motion each of them makes, (len(modules),) or (len(modules), clips), see `Context.degrees`."""
+        return context.degrees[self.columns]
 
     def mask_rows(self, xs: Tensor, clips: int) -> Tensor:
         """Their mask streams' part of a batch.

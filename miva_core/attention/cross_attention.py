@@ -39,7 +39,7 @@ class CrossAttention(Processor):
         Returns:
             Terms of a sum for the rows of clips, one for each group; and the rows of each group's mask streams.
         """
-        clips, gates, matrix = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query_matrix(x)
+        clips, gates, matrix = self.context.clip_rows(len(x)), self._gates(x), port.query_matrix(x)
         tokens = port.query(x) if matrix is None else x
         clip_tokens = tokens[:clips]
         streams = [group for group in self.groups if group.config.mask] if self.context.streams else []
@@ -50,23 +50,26 @@ class CrossAttention(Processor):
 
     def _prompt(self, group: Group, matrix: Tensor | None, x: Tensor, gates: Tensor) -> Tensor:
         prompts = group.prompts
-        hidden = prompt_activation(fan_out(x, _first_maps(prompts, matrix, x)), prompts, group.config.ca_act)
+        hidden = self._activated(group, prompts, fan_out(x, _first_maps(prompts, matrix, x)))
         return fan_in(hidden, prompts.second, gates)
 
     def _mask_prompt(self, group: Group, matrix: Tensor | None, xs: Tensor) -> Tensor:
         prompts = group.prompts
-        hidden = prompt_activation(each(xs, _first_maps(prompts, matrix, xs)), prompts, group.config.ca_act)
+        hidden = self._activated(group, prompts, each(xs, _first_maps(prompts, matrix, xs)))
         return each(hidden, prompts.second).flatten(0, 1)
 
     def _text_share(self, port: AttentionPort, x: Tensor, text: Tensor) -> Tensor:
         """What is left to the base's own attention of the clips to their text."""
         clips = self.context.clip_rows(len(x))
         attended = port.attend_text(x[:clips], text[:clips])
-        return base_share(self._gates(x.shape[1]), attended) * attended
+        return base_share(self._gates(x), attended) * attended
 
-    def _gates(self, tokens: int) -> Tensor:
-        """`prompt_gates` for rows of so many tokens."""
-        return prompt_gates(self.context, tokens)
+    def _activated(self, group: Group, prompts: Prompts, hidden: Tensor) -> Tensor:
+        return prompt_activation(hidden, prompts, group.config.ca_act, group.degrees(self.context))
+
+    def _gates(self, x: Tensor) -> Tensor:
+        """`prompt_gates` of an input: (n,), or one for each token of the clips in the base's layout."""
+        return prompt_gates(self.context, self.context.clip_rows(len(x)), x.shape[1])
 
 
 def _first_maps(prompts: Prompts, matrix: Tensor | None, x: Tensor) -> Tensor:

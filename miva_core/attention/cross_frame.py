@@ -224,13 +224,13 @@ def cross_frame_output(mixed: Tensor, branches: CrossFrames, strengths: Tensor) 
     Args:
         mixed: (n, b f, s, d), see `separate_cross_frame`.
         branches: of n adapters.
-        strengths: (n,)
+        strengths: (n,), or (n, b f, s) with one for each token.
 
     Returns:
         (b f, s, d)
     """
     output = fan_in_deltas(mixed, branches.out, strengths)
-    return output if branches.bias is None else output + strengths.to(output) @ branches.bias.to(output)
+    return output if branches.bias is None else output + strengths.to(output).movedim(0, -1) @ branches.bias.to(output)
 
 
 def mask_output(mixed: Tensor, branches: CrossFrames) -> Tensor:

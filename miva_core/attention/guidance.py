@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -188,3 +190,10 @@ def _over_time(masks: Tensor) -> Tensor:
 
 def _product(codes: Codes) -> Tensor:
     return codes.query @ codes.key.mT
+
+
+def no_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Biases are small differences of large numbers, which autocast would round."""
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, groupby
 from types import TracebackType
 from typing import Any
@@ -16,10 +15,12 @@ from ..adapters.backbone import Backbone, Kind, Site
 from ..checks import is_number
 from ..errors import MIVAError
 from .context import Context, Group
-from .guidance import Guidance, unify
+from .guidance import Guidance, no_autocast, unify
 from .installer import Installer
 from .processor import Processor
-from .strength import Part, Strength, check_strength
+from .strength import Level, Part, Strength, check_strength
+from .strength_table import strength_table
+from .words import check_words, listeners_of
 
 
 class Injection:
@@ -55,15 +56,20 @@ class Injection:
         self._backbone = backbone
         self._installer = installer
         self._grids, self._spans_frames = grids, spans_frames
-        self._strengths: dict[str, float | Strength] = dict.fromkeys(self._adapters, 1.0)
+        self._strengths: dict[str, Level | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
-        self._done = 0.0
-        self.context = Context(_ones(len(adapters), installer))
+        self._done = self._noise = 0.0
+        self._degrees: dict[str, float | Tensor] = {
+            name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
+        }
+        strengths, degrees = _ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters))
+        self.context = Context(strengths, degrees, listeners=listeners_of(self._adapters.values()))
+        self._write_degrees()
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
 
     @property
-    def weights(self) -> dict[str, float | Strength]:
+    def weights(self) -> dict[str, Level | Strength]:
         """The strength of every adapter by name, as `set_weights` was given it."""
         return dict(self._strengths)
 
@@ -77,14 +83,16 @@ class Injection:
         """The adapters with a mask stream (3.4), in the order of the streams."""
         return tuple(name for name, adapter in self._adapters.items() if adapter.config.mask)
 
-    def set_weights(self, /, **weights: float | Strength) -> None:
+    def set_weights(self, /, **weights: Level | Strength) -> None:
         """Set how strongly the named adapters act; the others keep their strength, which is 1 at first.
 
         What the strengths of a part leave to 1 is filled by the base's own attention (B.2.1), but for text
         cross-attention where the model is run without a text.
 
         Args:
-            **weights: a number from -1e6 to 1e6 for all parts of an adapter, or a `Strength` with one for each.
+            **weights: for all parts of an adapter a number from -1e6 to 1e6, a `Curve` or several, whose product
+                counts; or a `Strength` with one for each part. Curves over the run follow `set_progress`, those over
+                frames `set_frames`.
 
         Raises:
             MIVAError: an unknown name, or a strength that is neither; nothing is changed then.
@@ -115,19 +123,81 @@ class Injection:
         self._spans.update(spans)
         self._write_strengths()
 
-    def set_progress(self, done: float) -> None:
-        """Set which share of the run's steps is done; a sampling loop calls it before every step.
+    def set_progress(self, done: float, noise: float) -> None:
+        """Set how far the run is; a sampling loop calls it before every step.
 
         Args:
-            done: in [0, 1).
+            done: share of the run's steps that is done, in [0, 1).
+            noise: share of the noise that is gone, in [0, 1], see `noise_share`.
 
         Raises:
-            MIVAError: `done` is out of range.
+            MIVAError: one of them is out of range; nothing is changed then.
         """
         if not is_number(done) or not 0 <= done < 1:
             raise MIVAError(f"The share of steps done is {done!r}, expected a number from 0 to below 1.")
-        self._done = done
+        if not _is_share(noise):
+            raise MIVAError(f"The share of noise gone is {noise!r}, expected a number from 0 to 1.")
+        self._done, self._noise = done, noise
         self._write_strengths()
+
+    def set_frames(self, shares: Sequence[float] | None) -> None:
+        """Set which frames of the clip the coming forward passes hold, for strengths that differ from frame to frame.
+
+        Args:
+            shares: of the clip, one for each (latent) frame: k/(F - 1) at frame k of F, counted from 0. None forgets
+                them; forward passes with such strengths are refused then.
+
+        Raises:
+            MIVAError: they are no numbers from 0 to 1; nothing is changed then.
+        """
+        shares = () if shares is None else tuple(shares)
+        if not all(map(_is_share, shares)):
+            raise MIVAError(f"The shares of the clip at its frames are {shares}, expected numbers from 0 to 1.")
+        self.context.shares = shares
+        self._write_strengths()
+
+    def set_degrees(self, /, **degrees: float | Tensor) -> None:
+        """Set how much motion the named adapters make; the others keep their degree, which is their usual one at first.
+
+        Args:
+            **degrees: u in [-1, 1] from the slowest to the fastest motion that an adapter has learnt, see
+                `DegreeRange.centred`; or (clips,) with one for each clip of the coming batches.
+
+        Raises:
+            MIVAError: an unknown name, an adapter without a degree, or a number out of range; nothing is changed then.
+        """
+        self._check_names(degrees)
+        for name, degree in degrees.items():
+            if not self._adapters[name].config.degree:
+                raise MIVAError(
+                    f"{name} was trained without a degree: set its weight instead, or train it with --degree."
+                )
+            if not ((is_number(degree) and -1 <= degree <= 1) or isinstance(degree, Tensor)):
+                raise MIVAError(f"The degree of {name} is {degree!r}, expected a number from -1 to 1.")
+        self._degrees.update(degrees)
+        self._write_degrees()
+
+    def set_words(self, /, **texts: Tensor | None) -> None:
+        """Say words to the named adapters; the others hear what was said to them before, which is nothing at first.
+
+        Adapters hear them in temporal attention alone (EDG, stage 1), whatever text the model itself runs under. Mask
+        sequences hear what their clips do.
+
+        Args:
+            **texts: (words, d_text) to all clips, or (b, words, d_text) to each its own, encoded as the base's texts
+                are; None says nothing.
+
+        Raises:
+            MIVAError: an unknown name, an adapter that was trained without words, or no such text; nothing is changed
+                then. Where they are not as many as the clips, the next forward pass raises it.
+        """
+        self._check_names(texts)
+        listeners = dict(zip(self._adapters, self.context.listeners, strict=False))
+        for name, text in texts.items():
+            check_words(name, text, listeners.get(name), self._backbone.text_dim)
+        for name, text in texts.items():
+            if listener := listeners.get(name):
+                listener.say(text)
 
     def set_mask_streams(self, present: bool) -> None:
         """Set whether the coming forward passes hold mask sequences (3.4).
@@ -169,7 +239,7 @@ class Injection:
         labels = unify(torch.stack(list(soft.values())))
         background = (labels == 0).to(dtype)
         by_adapter = torch.stack([soft.get(name, background) for name in self._adapters])
-        with _no_autocast(by_adapter.device.type):
+        with no_autocast(by_adapter.device.type):
             self.context.guidance = self._guidance(by_adapter, labels, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
@@ -192,10 +262,17 @@ class Injection:
                 raise MIVAError(f"There is no adapter named {name!r}; the injected ones are {list(self._strengths)}.")
 
     def _write_strengths(self) -> None:
-        spans = zip(self._strengths.values(), self._spans.values(), strict=True)
-        acting = [strength if start <= self._done < end else 0.0 for strength, (start, end) in spans]
-        by_adapter = [Strength.of(strength).by_part() for strength in acting]
-        self.context.strengths.copy_(torch.tensor(by_adapter, dtype=torch.float64).T)
+        strengths, spans = list(self._strengths.values()), list(self._spans.values())
+        self.context.set_strengths(strength_table(strengths, spans, self._done, self._noise, self.context.shares))
+
+    def _write_degrees(self) -> None:
+        like = self.context.degrees
+        given = [torch.as_tensor(u, dtype=like.dtype, device=like.device) for u in self._degrees.values()]
+        degrees = torch.stack(torch.broadcast_tensors(*given))
+        if degrees.shape == self.context.degrees.shape:
+            self.context.degrees.copy_(degrees)
+        else:
+            self.context.degrees = degrees
 
     @torch.no_grad()
     def freeze(self) -> None:
@@ -209,6 +286,8 @@ class Injection:
         with torch.inference_mode(False):
             for group in chain.from_iterable(self._groups.values()):
                 group.freeze(self._installer.dtype, self._installer.device)
+            for listener in filter(None, self.context.listeners):
+                listener.freeze(self._installer.device)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.
@@ -243,12 +322,12 @@ class Injection:
         return groups
 
 
-def _ones(count: int, installer: Installer) -> Tensor:
+def _ones(installer: Installer, *shape: int) -> Tensor:
     # never in half precision, where strengths such as 0.3 and 0.7 would not add up to 1
     dtype = torch.float64 if installer.dtype == torch.float64 else torch.float32
     # Inference tensors could not be written later, outside of inference mode.
     with torch.inference_mode(False):
-        return torch.ones(len(Part), count, device=installer.device, dtype=dtype)
+        return torch.ones(shape, device=installer.device, dtype=dtype)
 
 
 def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
@@ -257,14 +336,11 @@ def by_config(adapters: Mapping[str, MIVAAdapter]) -> dict[str, MIVAAdapter]:
     return dict(sorted(adapters.items(), key=lambda item: configs.index(item[1].config)))
 
 
+def _is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
+
+
 def _is_span(value: Any) -> bool:
     return (
         isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value)) and 0 <= value[0] < value[1] <= 1
     )
-
-
-def _no_autocast(device_type: str) -> AbstractContextManager[Any]:
-    """Biases are small differences of large numbers, which autocast would round."""
-    if not torch.amp.is_autocast_available(device_type):
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)

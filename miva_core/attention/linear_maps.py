@@ -44,7 +44,7 @@ def fan_in(xs: Tensor, matrices: Tensor, strengths: Tensor) -> Tensor:
     Args:
         xs: (n, b, s, r)
         matrices: (n, d, r), side by side.
-        strengths: (n,), or (n, b, s) with one for each token.
+        strengths: (n,), or (n, b, s) with one for each token; b and s may be 1.
 
     Returns:
         (b, s, d)
@@ -85,7 +85,7 @@ def fan_in_deltas(xs: Tensor, deltas: Deltas, strengths: Tensor) -> Tensor:
     Args:
         xs: (n, b, s, d)
         deltas: of n adapters, side by side.
-        strengths: (n,)
+        strengths: as in `fan_in`.
 
     Returns:
         (b, s, d)

@@ -49,11 +49,25 @@ def total(terms: Sequence[Tensor]) -> Tensor:
     return reduce(operator.add, terms)
 
 
+def of_tokens(strengths: Tensor, rows: int, tokens: int) -> Tensor:
+    """Strengths that differ from frame to frame, as those of all tokens of the frames.
+
+    Args:
+        strengths: (n, f)
+        rows: b f, frames of b clips.
+        tokens: s, of a frame.
+
+    Returns:
+        (n, b f, s)
+    """
+    return strengths.repeat(1, rows // strengths.shape[1])[..., None].expand(-1, -1, tokens)
+
+
 def base_share(shares: Tensor, like: Tensor) -> Tensor:
     """What adapters leave to the base, 1 - Σ_j share_j.
 
     Args:
-        shares: one for each adapter, (n,), or one for each adapter and token, (n, b, s).
+        shares: one for each adapter, (n,), or one for each adapter and token, (n, b, s); b and s may be 1.
         like: tokens (b, s, d), whose dtype and device the result has.
 
     Returns:

@@ -9,7 +9,7 @@ from .context import Group
 from .cross_frame import cross_frame_output, cross_frame_queries, mask_output, mask_queries
 from .guidance import GridGuidance
 from .port import AttentionPort
-from .processor import Processor, total
+from .processor import Processor, of_tokens, total
 from .references import mix_mask_references, mix_references
 from .strength import Part
 
@@ -74,7 +74,14 @@ class SelfAttention(Processor):
         bias = None if guidance is None else guidance.cross_frame.of(group.columns)
         queries, k, v = (self._by_frame(part) for part in (queries, k, v))
         mixed = mix_references(self.context, group, port.attend, queries, k, v, bias)
-        return cross_frame_output(self._by_row(mixed), branches, group.strengths(self.context, Part.CROSS_FRAME))
+        return cross_frame_output(self._by_row(mixed), branches, self._strengths(group, mixed))
+
+    def _strengths(self, group: Group, mixed: Tensor) -> Tensor:
+        """(n,), or one for each token in the base's layout; mixed (n, b f, s, d)."""
+        strengths = group.strengths(self.context, Part.CROSS_FRAME)
+        if strengths.ndim == 1:
+            return strengths
+        return self._by_row(of_tokens(strengths, *mixed.shape[1:3])[..., None])[..., 0]
 
     def _mask_cross_frame(
         self, group: Group, port: AttentionPort, clips: int, x: Tensor, query: Tensor, k: Tensor, v: Tensor

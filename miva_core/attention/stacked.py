@@ -70,12 +70,16 @@ class Gates:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Implicit prompts, see `Prompt`: first (n, r, d), norm_weight and norm_bias (n, r) or None, second (n, d, r)."""
+    """Implicit prompts, see `Prompt`.
+
+    Shapes: first (n, r, d), norm_weight and norm_bias (n, r) or None, second (n, d, r), degree (n, 2, 2, r) or None.
+    """
 
     first: Tensor
     norm_weight: Tensor | None
     norm_bias: Tensor | None
     second: Tensor
+    degree: Tensor | None
 
     @classmethod
     def of(cls, prompts: Sequence[Prompt]) -> Prompts:
@@ -85,6 +89,7 @@ class Prompts:
             _optional(prompt.norm_weight for prompt in prompts),
             _optional(prompt.norm_bias for prompt in prompts),
             _side_by_side(prompt.second for prompt in prompts),
+            _optional(prompt.degree for prompt in prompts),
         )
 
 
@@ -92,12 +97,14 @@ class Prompts:
 class Temporals:
     """LoRA on one temporal self-attention, see `Temporal`.
 
-    Shapes: down (3 n, r, d) and up (3 n, d, r) hold the queries' of all adapters, then the keys', then the values'.
+    Shapes: down (3 n, r, d) and up (3 n, d, r) hold the queries' of all adapters, then the keys', then the values';
+    words (n, d, `WORD_WIDTH`) or None.
     """
 
     down: Tensor
     up: Tensor
     out: Deltas
+    words: Tensor | None
 
     @classmethod
     def of(cls, sites: Sequence[Temporal]) -> Temporals:
@@ -107,6 +114,7 @@ class Temporals:
             _stack(delta.down for delta in deltas),
             _stack(delta.up for delta in deltas),
             Deltas.of_outputs([site.out for site in sites]),
+            _optional(site.words for site in sites),
         )
 
 

@@ -19,7 +19,8 @@ class TemporalAttention(Processor):
     y = Σ_j w_j tSA_j(f) + (1 - Σ_j w_j) tSA(f), tokens (b h w, f, d).
 
     The outputs of several adapters are summed, not their LoRA matrices (B.2.1). Under guidance tSA_j is biased by the
-    mask of j. In a mask stream its own adapter acts alone.
+    mask of j. In a mask stream its own adapter acts alone. An adapter that hears words adds what it hears of them, g_j,
+    to its input, frame by frame: tSA_j(f + E_j g_j) (EDG, stage 1).
     """
 
     def __call__(self, port: AttentionPort, x: Tensor, text: Tensor | None = None) -> Tensor:
@@ -28,12 +29,12 @@ class TemporalAttention(Processor):
         clips = self.context.clip_rows(len(x))
         clip_tokens = [part[:clips] for part in tokens]
         mixed = port.attend(*clip_tokens[1:])
-        mixed = base_share(self.context.strengths_of(Part.TEMPORAL), mixed) * mixed
+        mixed = base_share(_of_frames(self.context.strengths_of(Part.TEMPORAL)), mixed) * mixed
         extras = []
         for group in self.groups:
-            strengths = group.strengths(self.context, Part.TEMPORAL)
+            strengths = _of_frames(group.strengths(self.context, Part.TEMPORAL))
             attended = self._attend(group, port, guidance, *clip_tokens)
-            mixed = mixed + torch.einsum("n,nbfd->bfd", strengths.to(attended), attended)
+            mixed = mixed + torch.einsum(_SUMS[strengths.ndim], strengths.to(attended), attended)
             extras.append(fan_in_deltas(attended, group.temporals.out, _scale(group) * strengths))
         extra = total(extras)
         if self.context.streams:
@@ -59,7 +60,8 @@ class TemporalAttention(Processor):
         """Every adapter's temporal attention of the clips before its output map: (n, b h w, f, d)."""
         lora = group.temporals
         changes = each(fan_out(x, lora.down) * _scale(group), lora.up).chunk(3)
-        q, k, v = ((base + change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
+        changed = self._with_words(group, port, [b + c for b, c in zip((q, k, v), changes, strict=True)])
+        q, k, v = (tokens.flatten(0, 1) for tokens in changed)
         bias = None
         if guidance is not None:
             assert guidance.temporal is not None  # as it is wherever there is attention over time
@@ -74,10 +76,38 @@ class TemporalAttention(Processor):
         lora, scale = group.temporals, _scale(group)
         maps = zip(lora.down.chunk(3), lora.up.chunk(3), strict=True)
         changes = (each(each(xs, down), up) for down, up in maps)
-        q, k, v = ((base + scale * change).flatten(0, 1) for base, change in zip((q, k, v), changes, strict=True))
+        changed = self._with_words(group, port, [b + scale * c for b, c in zip((q, k, v), changes, strict=True)])
+        q, k, v = (tokens.flatten(0, 1) for tokens in changed)
         attended = port.attend(q, k, v)
         extra = scale * each_delta(attended.unflatten(0, xs.shape[:2]), lora.out)
         return attended, extra.flatten(0, 1)
+
+    def _with_words(self, group: Group, port: AttentionPort, tokens: list[Tensor]) -> list[Tensor]:
+        """Every adapter's queries, keys and values, (n, b h w, f, d) each, of an input to which its words are added.
+
+        All maps are linear, so that those of what is added suffice, which is the same at all places of a frame.
+        """
+        lora, words = group.temporals, self.context.words
+        if lora.words is None or words is None:
+            return tokens
+        added = each(words[group.columns].to(tokens[0]), lora.words)
+        nothing = torch.zeros_like(added[:1, :1, :1])
+        base = [layer(added) - layer(nothing) for layer in (port.query, port.key, port.value)]
+        changes = each(each(added.repeat(3, 1, 1, 1), lora.down) * _scale(group), lora.up).chunk(3)
+        clips = added.shape[1]
+        return [
+            (own.unflatten(1, (clips, -1)) + (plain + change)[:, :, None]).flatten(1, 2)
+            for own, plain, change in zip(tokens, base, changes, strict=True)
+        ]
+
+
+_SUMS = {1: "n,nbfd->bfd", 3: "nbf,nbfd->bfd"}
+"""Sums over the adapters, by strengths of so many dimensions."""
+
+
+def _of_frames(strengths: Tensor) -> Tensor:
+    """(n,) as it is; (n, f) as (n, 1, f), for rows that hold a place in all frames."""
+    return strengths if strengths.ndim == 1 else strengths[:, None]
 
 
 def _scale(group: Group) -> float:

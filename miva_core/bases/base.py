@@ -11,6 +11,7 @@ from ..adapters.backbone import Backbone
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.noise_process import NoiseProcess
 from ..diffusion.schedulers import SettableScheduler
+from .vocabulary import Vocabulary
 
 ReadoutName = Literal["linear", "decoder"]
 
@@ -57,6 +58,9 @@ class Codec(Protocol):
         ...
 
 
+Response = tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True)
 class Base:
     """A video model ready to animate.
@@ -85,7 +89,10 @@ class Base:
             the user chooses no scheduler; None leaves that to the scheduler.
         predicts_flow: whether the model also predicts where in the first frame each pixel comes from, see
             `WarpingUNet`.
+        response: (weight, speed) in rising order: at which share of its speed a camera motion runs by its weight, with
+            straight lines between and beyond.
         captions: (n, words, dim) embeddings of captions that name a motion, or None if it has none.
+        vocabulary: the words that it knows by heart, or None for bases whose texts need an encoder.
         levels: the part of its timesteps that it was trained on, as shares of all, of which 0 is clean and 1 noise. Of
             models that share a run, as the experts of Wan 2.2 do, each has a part; an adapter is trained on it alone.
         release: what people call it, recorded in adapters that are trained on it; empty where `backbone` says it.
@@ -112,7 +119,9 @@ class Base:
     readout: ReadoutName = "linear"
     last_timestep: int | None = None
     predicts_flow: bool = False
+    response: Response = ((0.0, 0.0), (1.0, 1.0))
     captions: Tensor | None = None
+    vocabulary: Vocabulary | None = None
     levels: tuple[float, float] = (0.0, 1.0)
     release: str = ""
 

@@ -53,10 +53,18 @@ class Recipe:
         """The paper's constant learning rate of 1e-5 with one clip a step (section 4)."""
         return replace(self, preset="paper", steps=steps, lr=1e-5, cosine=False, batch=1)
 
+    def with_degree(self) -> Recipe:
+        """The same for an adapter with a degree."""
+        return replace(self, config=replace(self.config, degree=True))
+
     def with_mask(self) -> Recipe:
         """The same for an adapter that generates its subject's mask together with the clip (3.4)."""
         # Places count less for it than for plain adapters, since the rest is to keep still.
         return replace(self, config=replace(self.config, mask=True), subject=self.subject / 6)
+
+    def with_words(self) -> Recipe:
+        """The same for an adapter that learns several motions, each by its words."""
+        return replace(self, config=replace(self.config, words=True))
 
 
 def full_size_recipes(paper_steps: int) -> dict[Preset, Recipe]:

@@ -67,7 +67,15 @@ class Animator:
         run = _run_options(base.noise, options)
         check_run(base, run)
         loaded = [
-            Motion(MIVAAdapter.load(one.path, base.backbone), one.text.strength, None, one.name, one.text.span)
+            Motion(
+                MIVAAdapter.load(one.path, base.backbone),
+                one.strength,
+                None,
+                one.name,
+                one.text.span,
+                words=one.words,
+                degree=one.degree,
+            )
             for one in motions
         ]
         return cls(base, tuple(loaded), run)

@@ -7,22 +7,39 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..adapters.degree import check_degree
 from ..adapters.info import AdapterInfo, read_info
+from ..animation.curve_text import StrengthText, combined, parse_strength
 from ..animation.masks import check_masks
 from ..animation.motion import unique_names
-from ..animation.motion_text import MotionText, parse_mask, parse_motion
+from ..animation.motion_text import MotionText, parse_degree, parse_mask, parse_motion, parse_words
+from ..attention.curve import Curve
+from ..attention.strength import Strength
 from ..bases.library import resolve_adapter
 from ..errors import MIVAError
 from ..media.pictures import read_mask
 
 
 class ChosenMotion(NamedTuple):
-    """A motion that was asked for: what was typed, its file, a name of its own, and the file's header."""
+    """A motion that was asked for.
+
+    Attributes:
+        text: what was typed.
+        path: its file.
+        name: its own.
+        info: the file's header.
+        strength: its weight, times the curves that are given for it.
+        words: what is said to it.
+        degree: how fast it is to be; None is as it was trained.
+    """
 
     text: MotionText
     path: Path
     name: str
     info: AdapterInfo
+    strength: float | Strength = 1.0
+    words: str | None = None
+    degree: float | None = None
 
 
 def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
@@ -31,7 +48,53 @@ def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
     paths = [resolve_adapter(text.name, options.adapters) for text in texts]
     names = unique_names([path.stem for path in paths])
     motions = zip(texts, paths, names, strict=True)
-    return [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
+    chosen = [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
+    said, strengths = _words(options.words, chosen), _strengths(options, chosen)
+    degrees = _degrees(options.degree, chosen)
+    return [
+        one._replace(strength=strengths[one.name], words=said.get(one.name), degree=degrees.get(one.name))
+        for one in chosen
+    ]
+
+
+def _strengths(options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> dict[str, float | Strength]:
+    """How strongly motions are to act, by their name."""
+    texts = [
+        *(parse_strength(text, "steps") for text in options.strength),
+        *(parse_strength(text, "frames") for text in options.frames_strength),
+        *(StrengthText(name, Curve.edg()) for name in options.edg),
+    ]
+    given: dict[str, list[StrengthText]] = {one.name: [] for one in motions}
+    for text in texts:
+        given[_meant(text.name, motions, "A strength is", '--strength "{}=0:1.5,0.5:1"').name].append(text)
+    return {one.name: combined(one.text.strength, given[one.name]) for one in motions}
+
+
+def _words(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, str]:
+    """What is said to motions, by their name."""
+    words: dict[str, str] = {}
+    for text in texts:
+        asked, said = parse_words(text, _names(motions))
+        one = _meant(asked, motions, "Words are", f'--words "{{}}={said}"')
+        if one.name in words:
+            raise MIVAError(f"Words are said to {asked} twice: say all of them at once.")
+        if not one.info.config.words:
+            raise MIVAError(f"{asked} was trained without words, and hears none: leave --words out for it.")
+        words[one.name] = said
+    return words
+
+
+def _degrees(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, float]:
+    """How fast motions are to be, by their name."""
+    degrees: dict[str, float] = {}
+    for text in texts:
+        asked, degree = parse_degree(text, _names(motions))
+        one = _meant(asked, motions, "A degree is", f'--degree "{{}}={degree:g}"')
+        if one.name in degrees:
+            raise MIVAError(f"Two degrees are given for {asked}: give one.")
+        check_degree(asked, degree, one.info.degree)
+        degrees[one.name] = degree
+    return degrees
 
 
 def mask_paths(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, Path]:
@@ -41,16 +104,36 @@ def mask_paths(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[st
     """
     paths: dict[str, Path] = {}
     for text in texts:
-        asked, path = parse_mask(text, {name for one in motions for name in (one.name, one.text.name)})
-        meant = [one.name for one in motions if asked in (one.name, one.text.name)]
-        if len(meant) != 1:
-            names = ", ".join(one.name for one in motions)
-            advice = f': write --mask "{meant[0]}={path.name}", for example' if meant else ""
-            raise MIVAError(f"A mask is given for {asked!r}, but the motions are {names or 'none'}{advice}.")
-        if meant[0] in paths:
+        asked, path = parse_mask(text, _names(motions))
+        name = _meant(asked, motions, "A mask is", f'--mask "{{}}={path.name}"').name
+        if name in paths:
             raise MIVAError(f"Two masks are given for {asked}: give one, which may show several places.")
-        paths[meant[0]] = path
+        paths[name] = path
     return paths
+
+
+def _names(motions: Sequence[ChosenMotion]) -> set[str]:
+    return {name for one in motions for name in (one.name, one.text.name)}
+
+
+def _meant(asked: str, motions: Sequence[ChosenMotion], what: str, example: str) -> ChosenMotion:
+    """The motion that people call so.
+
+    Args:
+        asked: as they typed it, or as the file is called.
+        motions: all of them.
+        what: begins the message where it is not one of them.
+        example: what to write, with {} for a name.
+
+    Raises:
+        MIVAError: it is none of them, or several.
+    """
+    meant = [one for one in motions if asked in (one.name, one.text.name)]
+    if len(meant) != 1:
+        names = ", ".join(one.name for one in motions)
+        advice = f": write {example.format(meant[0].name)}, for example" if meant else ""
+        raise MIVAError(f"{what} given for {asked!r}, but the motions are {names or 'none'}{advice}.")
+    return meant[0]
 
 
 def read_masks(paths: Mapping[str, Path]) -> dict[str, Tensor]:

@@ -2,12 +2,15 @@
 
 import argparse
 
+from torch import Tensor
 from tqdm import tqdm
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import read_info
+from ..animation.clip import Clip
 from ..bases.library import resolve_adapter
 from ..errors import MIVAError
+from ..measure.clip_motion import measure_motion
 from ..measure.evaluation import evaluate, medians
 from ..measure.features import load_features
 from ..measure.report import table, write_plot, write_table
@@ -38,18 +41,24 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
     base = load_chosen_base(options, device(options.device))
     adapter = MIVAAdapter.load(path, base.backbone)
-    rows, shown = [], []
+    rows, shown, speeds = [], [], []
     for sample in tqdm(samples, unit="still", delay=0.5):
         clips = [try_on(base, adapter, [sample], seed, options.steps)[0] for seed in range(options.seeds)]
         picture, _ = fit_picture(sample.picture, base.size)
-        values = [evaluate(made.frames, picture, next(iter(made.masks.values()), None), dino, clip) for made in clips]
+        values = [evaluate(made.frames, picture, _mask(made), dino, clip, info.degree) for made in clips]
         rows.append((sample.label, medians(values)))
+        speeds.append(measure_motion(clips[0].frames, _mask(clips[0])).speeds)
         shown.append(clips[0])
     write_table(options.out / TABLE, info, rows, options.seeds)
-    write_plot(options.out / PLOT, rows)
+    write_plot(options.out / PLOT, rows, speeds)
     write_png(validation_sheet(samples, shown), options.out / SHEET)
     print("\n".join(table(rows)))
     for name, folder in (("subject consistency needs --dino", dino), ("background consistency needs --clip", clip)):
         if folder is None:
             print(f"Not measured: {name}, a folder of its weights.")
     print(f"Wrote {TABLE}, {PLOT} and {SHEET} into {options.out}.")
+
+
+def _mask(clip: Clip) -> Tensor | None:
+    """The mask of a clip's subject, (F, H, W), if it has one."""
+    return next(iter(clip.masks.values()), None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import AdapterInfo, count_parameters, read_info
+from ..animation.degree_notes import range_told
 from ..bases.known import find_backbone, name_base, say_trained_on
 from ..bases.library import find_adapters
 from ..bases.registry import BASES
@@ -47,6 +48,8 @@ def run_info(options: argparse.Namespace) -> None:
     rows = {
         "motion": info.motion,
         "subject": info.subject or "none",
+        **({"words": ", ".join(info.words)} if info.config.words else {}),
+        **({"degree": range_told(info.degree, (info.size[1], info.size[0]))} if info.degree else {}),
         "base": _base_of(info),
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",

@@ -2,18 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..adapters.info import read_info
 from ..bases.base import Base
 from ..checks import printable
+from ..clips.camera_clips import PACES
 from ..clips.files import FindMasks, read_clips
 from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
+from ..clips.worded import read_worded_clips
 from ..errors import MIVAError
 from ..subject_mask.prompt import split_prompt
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
-from ..training.validation import Validation, first_frames, read_validations
+from ..training.validation import Validation, first_frames, in_words, read_validations
 from .arguments.train import VALIDATIONS
 from .camera_clips import chosen_shooting
 from .chosen import chosen_confidence, load_chosen_detector, load_chosen_segmenter
@@ -88,10 +91,13 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
     source: Record
     if options.camera:
         shooting = chosen_shooting(options, base.size, base.frames)
+        if options.degree:
+            shooting = replace(shooting, paces=PACES)
         clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
     else:
         masks = options.masked + (options.beside is not None)
-        clips = read_clips(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
+        read = read_worded_clips if options.words else read_clips
+        clips = read(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
     if len(clips) == 1:
         print("One clip alone is learnt by heart rather than as a motion: about ten are better.")
@@ -99,9 +105,10 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
         source = {**source, name: Path(adapter).stem} if adapter else source
     flip = options.flip
     if flip is None:
-        filmed = any(options.clips.glob("*_flow.json"))
-        flip = not (options.camera or filmed or has_direction(options.motion))
-    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source)
+        filmed = any(options.clips.glob("**/*_flow.json" if options.words else "*_flow.json"))
+        said = (options.motion, *(clip.words for clip in clips))
+        flip = not (options.camera or filmed or any(map(has_direction, said)))
+    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source, options.degree)
 
 
 def _validations(
@@ -109,5 +116,5 @@ def _validations(
 ) -> Sequence[Validation]:
     """Held-out stills, or where there are none first frames of training clips."""
     if options.stills:
-        return read_validations(options.stills, options.masked, VALIDATIONS, find)
-    return first_frames(training_set, VALIDATIONS)
+        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set)
+    return in_words(first_frames(training_set, VALIDATIONS), training_set)

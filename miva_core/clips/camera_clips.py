@@ -36,6 +36,8 @@ _OVERSAMPLING = 1.2
 """Picture pixels per sample."""
 _CLOSEST = 0.7
 """Scale of the closest crop, relative to the widest one that the move allows."""
+PACES = (0.25, 1.25)
+"""Of clips from which a degree is learnt, see `Shooting`. Speeds spread so that the usual one is well inside."""
 _LEAST_SCALE = 0.5
 """Picture pixels per frame pixel; below that clips would be blurry."""
 
@@ -47,10 +49,12 @@ class CameraClip:
     Attributes:
         frames: (F, 3, H, W) in [0, 1].
         transforms: (F, 2, 3), see `camera`.
+        pace: its speed, relative to that of the shooting.
     """
 
     frames: Tensor
     transforms: Tensor
+    pace: float = 1.0
 
     def flow(self) -> Tensor:
         """Exact forward flow between neighbouring frames, (F-1, H, W, 2) in pixels."""
@@ -68,6 +72,8 @@ class Shooting:
         speed: above 0 and up to 10. At 1 a pan covers 1/64 of the frame's width per frame, a zoom 2.4 % of size and a
             roll 1.5°; half of that is slow, twice is fast.
         easing: how the speed changes, see `camera.eased`.
+        paces: the slowest and the fastest speed of a clip, relative to `speed`; those of a still are spread between
+            them.
 
     Raises:
         MIVAError: an unknown motion or easing, or a speed out of range.
@@ -78,20 +84,26 @@ class Shooting:
     frames: int
     speed: float = 1.0
     easing: Easing = "linear"
+    paces: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         if self.motion not in CAMERA_MOTIONS:
             raise MIVAError(f"{self.motion!r} is no camera motion; known are {', '.join(CAMERA_MOTIONS)}.")
         if self.easing not in EASINGS:
             raise MIVAError(f"{self.easing!r} is no easing; known are {', '.join(EASINGS)}.")
-        if not (is_number(self.speed) and 0 < self.speed <= 10):
-            raise MIVAError(f"The speed is {self.speed!r}, expected a number above 0 and up to 10.")
+        most = 10 / self.paces[1]
+        if not (is_number(self.speed) and 0 < self.speed <= most):
+            raise MIVAError(f"The speed is {self.speed!r}, expected a number above 0 and up to {most:g}.")
 
     @property
     def needed_side(self) -> int:
         """Pixels along the shorter side of a still beyond which clips do not become sharper."""
-        low, high = _footprint(self.transforms(), self.size)
+        low, high = _footprint(self.at(self.paces[1]).transforms(), self.size)
         return round(_SAMPLES * _OVERSAMPLING / _CLOSEST * (high - low).amax().item())
+
+    def at(self, pace: float) -> "Shooting":
+        """The same at a speed relative to its own, and at no other."""
+        return replace(self, speed=self.speed * pace, paces=(1.0, 1.0))
 
     def transforms(self) -> Tensor:
         """The affine map of each frame, (F, 2, 3), see `camera`."""
@@ -172,13 +184,25 @@ def film_stills(
     Raises:
         MIVAError: some stills are too small. It is raised before any is filmed, and names all of them.
     """
-    _check_large_enough(stills, shooting)
+    _check_large_enough(stills, shooting.at(shooting.paces[1]))
     generator = torch.Generator().manual_seed(seed)
     return (
-        (f"{name}_{k + 1}", film_still(picture, shooting, generator))
+        (f"{name}_{k + 1}", _film_paced(picture, shooting, _pace(shooting, k, generator), generator))
         for name, picture in stills
         for k in range(CLIPS_PER_STILL)
     )
+
+
+def _film_paced(picture: Tensor, shooting: Shooting, pace: float, generator: torch.Generator) -> CameraClip:
+    return replace(film_still(picture, shooting.at(pace), generator), pace=pace)
+
+
+def _pace(shooting: Shooting, k: int, generator: torch.Generator) -> float:
+    """The pace of the k-th clip of a still, drawn from the k-th of equal parts."""
+    slowest, fastest = shooting.paces
+    if slowest == fastest:
+        return slowest
+    return slowest + (fastest - slowest) * (k + torch.rand(1, generator=generator).item()) / CLIPS_PER_STILL
 
 
 def write_flow(clip: CameraClip, path: Path) -> None:

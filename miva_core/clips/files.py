@@ -1,7 +1,7 @@
 """Read training clips from a folder: videos, or folders of frames, with masks of their subjects next to them."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +43,7 @@ def read_clips(
     masks: int,
     find_masks: FindMasks | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    elsewhere: Collection[Path] = (),
 ) -> list[TrainingClip]:
     """Read the clips of a folder, each fitted to the frame of a base.
 
@@ -58,6 +59,7 @@ def read_clips(
             clips have them.
         find_masks: makes the masks of clips that have none.
         on_progress: called as (done, total) with numbers of clips; what it raises ends the reading.
+        elsewhere: paths in the folder that are no clips and read by themselves, so that no warning names them.
 
     Raises:
         MIVAError: no such folder, no clips in it, or some that cannot be used; the message names all of these with the
@@ -69,7 +71,7 @@ def read_clips(
     sources = [path for path in found if path not in taken]
     if not sources:
         raise MIVAError(f"There are no clips in {folder}, {_describe_contents(others)}.")
-    if skipped := describe_skipped(others, _is_clip, _NO_CLIPS):
+    if skipped := describe_skipped([path for path in others if path not in elsewhere], is_clip, _NO_CLIPS):
         warnings.warn(f"Passed over in {folder}, which is read for clips: {skipped}.", MIVAWarning, stacklevel=2)
     read: dict[Path, _ReadClip] = {}
     count, problems = masks or 1, []
@@ -102,7 +104,7 @@ def _clips_in(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.is_dir():
         raise MIVAError(f"There is no folder {folder} of training clips: check the name.")
     entries = visible_entries(folder)
-    found = list(filter(_is_clip, entries))
+    found = list(filter(is_clip, entries))
     return found, sorted({*entries} - {*found})
 
 
@@ -154,11 +156,12 @@ def _describe_contents(entries: list[Path]) -> str:
             "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
             "into a folder of their own"
         )
-    skipped = describe_skipped(entries, _is_clip, _NO_CLIPS)
+    skipped = describe_skipped(entries, is_clip, _NO_CLIPS)
     return f"but {skipped}" if skipped else "put videos such as .mp4, .mov or .webm, or folders of frames into it"
 
 
-def _is_clip(path: Path) -> bool:
+def is_clip(path: Path) -> bool:
+    """Whether a path is a video or a folder of frames, clips and masks alike."""
     if path.is_dir():
         # A training keeps its pictures in such a folder next to its file.
         return path.suffix != ".training" and _is_of_frames(path)

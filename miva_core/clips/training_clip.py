@@ -19,12 +19,16 @@ class TrainingClip:
         frames: (N, 3, H, W) uint8.
         masks: (K, N, H, W) uint8, of K subjects: none, the moving one, or that one and its partner.
         stride: a training window takes every `stride`-th frame, which comes nearest to the base's rate.
+        pace: its speed relative to the usual one of its motion, where that is known.
+        words: what is said of it to an adapter that hears words; empty where nothing is.
     """
 
     name: str
     frames: Tensor
     masks: Tensor
     stride: int = 1
+    pace: float = 1.0
+    words: str = ""
 
 
 @dataclass(frozen=True)

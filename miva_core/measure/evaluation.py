@@ -1,7 +1,7 @@
 """Quality of a clip, by the measures of VBench, EvalCrafter and MiraMo that need no large models.
 
-Flow is computed by Farneback's method, where VBench and EvalCrafter use RAFT, and frames are interpolated along it,
-where VBench uses AMT: compare the numbers with each other, not with published ones.
+Flow is found by dense inverse search, where VBench and EvalCrafter use RAFT, and frames are interpolated along that of
+Farneback's method, where VBench uses AMT: compare the numbers with each other, not with published ones.
 """
 
 import math
@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from ..adapters.degree import DegreeRange
 from ..clips.camera import pixel_grid
 from ..errors import MIVAError
-from .metrics import clip_flow, flow, psnr
-from .motion_statistics import motion_statistics
-from .ms_ssim import dynamics_degree
+from .clip_motion import measure_motion
+from .metrics import flow, psnr
 
 Features = Callable[[Tensor], Tensor]
 """Computes features (F, D) of frames (F, H, W, 3) in [0, 1]."""
@@ -41,7 +41,7 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {
-    "flow": Measure("flow", "px/frame", "mean length of the flow (EvalCrafter, flow score)"),
+    "speed": Measure("speed", "px/frame", "mean length of the flow (EvalCrafter, flow score)"),
     "right": Measure("right", "px/frame", "median flow to the right"),
     "down": Measure("down", "px/frame", "median flow downwards"),
     "direction": Measure("direction", "°", "of the median flow: 0 to the right, 90 downwards"),
@@ -49,7 +49,8 @@ MEASURES: dict[str, Measure] = {
     "dynamic_degree": Measure(
         "dynamic degree", "px/frame", "mean of the fastest 5 % of the flow (VBench, before its threshold)"
     ),
-    "dynamics": Measure("dynamics degree", "", "mean MS-SSIM of neighbouring frames, 1 is still (MiraMo, Eq. 13)"),
+    "dynamics": Measure("dynamics", "", "1 - mean MS-SSIM of neighbouring frames, 0 is still (MiraMo, Eq. 13)"),
+    "bucket": Measure("bucket", "", "of motion, 0 to 19: the adapter's own if it knows degrees, otherwise by speed"),
     "smoothness": Measure("motion smoothness", "%", "agreement of every second frame with its interpolation (VBench)"),
     "flickering": Measure("temporal flickering", "%", "agreement of neighbouring frames (VBench)"),
     "fidelity": Measure("first-frame fidelity", "dB", "PSNR of the first frame to the picture"),
@@ -66,6 +67,7 @@ def evaluate(
     mask: Tensor | None = None,
     dino: Features | None = None,
     clip: Features | None = None,
+    degree: DegreeRange | None = None,
 ) -> dict[str, float]:
     """Measure a clip.
 
@@ -75,24 +77,26 @@ def evaluate(
         mask: (F, H, W) in [0, 1] of the subject; the flow is then measured there alone.
         dino: computes DINO features, see `load_features`, for the consistency of the subject.
         clip: computes CLIP features, for the consistency of the background.
+        degree: of the adapter that made the clip, for its own buckets.
 
     Returns:
         The value of each measure by its key in `MEASURES`; consistencies only where their features are there.
 
     Raises:
-        MIVAError: the clip has less than three frames.
+        MIVAError: the clip has less than three frames, or as from `measure_motion`.
     """
     if len(frames) < 3:
         raise MIVAError(f"A clip of {len(frames)} frames cannot be evaluated: it needs at least three.")
-    moves = motion_statistics(frames, mask)
+    moves = measure_motion(frames, mask)
     values = {
-        "flow": moves.speed,
+        "speed": moves.speed,
         "right": moves.right,
         "down": moves.down,
         "direction": math.degrees(math.atan2(moves.down, moves.right)) % 360,
         "growth": 100 * moves.growth,
-        "dynamic_degree": dynamic_degree(frames),
-        "dynamics": dynamics_degree(frames),
+        "dynamic_degree": moves.fastest,
+        "dynamics": moves.dynamics,
+        "bucket": moves.bucket(degree),
         "smoothness": motion_smoothness(frames),
         "flickering": temporal_flickering(frames),
         "fidelity": psnr(frames[0], picture),
@@ -133,16 +137,6 @@ def _warped(frame: Tensor, displacement: Tensor) -> Tensor:
     planes = rearrange(frame, "h w c -> 1 c h w")
     warped = F.grid_sample(planes, places[None], mode="bilinear", padding_mode="border", align_corners=False)
     return rearrange(warped, "1 c h w -> h w c")
-
-
-def dynamic_degree(frames: Tensor) -> float:
-    """Compute the dynamic degree of a clip (F, H, W, 3) in [0, 1] (VBench, before its threshold).
-
-    It is the mean flow, in pixels per frame, of the fastest 5 % of the pixels of each frame.
-    """
-    speeds = clip_flow(frames).norm(dim=-1).flatten(1)
-    count = max(1, int(0.05 * speeds.shape[1]))
-    return speeds.topk(count, dim=1).values.mean().item()
 
 
 def consistency(features: Tensor) -> float:

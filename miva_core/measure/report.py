@@ -42,9 +42,9 @@ def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
     lines = [
         f"# {as_markup(info.motion)}",
         "",
-        f"{len(rows)} stills, {what} of {seeds} seed{'s' * (seeds > 1)} each. Flow is by Farneback's method, where "
-        "VBench and EvalCrafter take RAFT, and frames are interpolated along it, where VBench takes AMT: compare these "
-        "numbers among each other, not with published ones.",
+        f"{len(rows)} stills, {what} of {seeds} seed{'s' * (seeds > 1)} each. Flow is by dense inverse search, where "
+        "VBench and EvalCrafter take RAFT, and frames are interpolated along Farneback's, where VBench takes AMT: "
+        "compare these numbers among each other, not with published ones.",
         "",
         *table(rows),
         "",
@@ -54,18 +54,19 @@ def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_plot(path: Path, rows: Rows) -> None:
-    """Plot each measure: a dot for each still, and a line at their median.
+def write_plot(path: Path, rows: Rows, speeds: Sequence[Sequence[float]]) -> None:
+    """Plot each measure, a dot for each still and a line at their median, and how the speed changes over the frames.
 
     Args:
         path: the file; an older one is replaced.
         rows: at least one.
+        speeds: of the frames 2..F of a clip of each still, in pixels a frame.
     """
     from matplotlib.figure import Figure
 
     keys = [key for key in rows[0][1] if key != "direction"]
     names, places = [name for name, _ in rows], range(len(rows))
-    lines = math.ceil(len(keys) / _COLUMNS)
+    lines = math.ceil((len(keys) + 1) / _COLUMNS)
     height = 1.2 + 0.18 * min(len(rows), _MOST_LABELS)
     figure = Figure(figsize=(3.4 * _COLUMNS, height * lines), layout="constrained")
     figure.suptitle("each dot a still, the line their median", fontsize=9)
@@ -82,6 +83,13 @@ def write_plot(path: Path, rows: Rows) -> None:
         axes.tick_params(labelsize=7)
         axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", alpha=0.3)
+    axes = figure.add_subplot(lines, _COLUMNS, len(keys) + 1)
+    for clip in speeds:
+        axes.plot(range(2, len(clip) + 2), clip, color="C0", alpha=0.6)
+    axes.set_title("speed over frames, px/frame", fontsize=9)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

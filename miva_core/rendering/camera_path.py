@@ -14,38 +14,50 @@ _LOCAL_MEAN = np.array([-3, 12, 17, 12, -3]) / 35
 """The middle of a parabola fitted to five frames (Savitzky and Golay 1964)."""
 
 
-def steady_camera(similarities: np.ndarray, size: tuple[int, int]) -> SimilarityPath:
+def steady_camera(similarities: np.ndarray, size: tuple[int, int], asked: np.ndarray | None = None) -> SimilarityPath:
     """Take the tremor out of a camera that was fitted frame by frame.
 
     Args:
         similarities: (F, 4), from `fit_similarities`.
         size: (height, width) of the flow's grid in pixels.
+        asked: (F, m), ways from 0 that the camera was to take, each at some speed; None where its speed was to be
+            constant.
 
     Returns:
         For each of the four numbers the simplest curve that explains it: none, constant speed, a parabola or a cubic in
-        time. What is none of these is a constant speed that wavers, or else a local mean.
+        time. What is none of these is a constant speed that wavers, or else a local mean. Where ways were asked for,
+        their sum comes first.
     """
     # By how many pixels each of the four numbers moves the edge of the frame.
     reach = np.array([size[1] / 2, size[1] / 2, size[1], size[0]])
-    steadied = [_steadied(way) for way in (similarities * reach).T]
+    steadied = [_steadied(way, asked) for way in (similarities * reach).T]
     return SimilarityPath(np.stack(steadied, axis=1) / reach)
 
 
-def _steadied(way: np.ndarray) -> np.ndarray:
+def _steadied(way: np.ndarray, asked: np.ndarray | None) -> np.ndarray:
     """The simplest curve that explains a way (F,) in pixels, from 0 at the first frame."""
-    curves = [_polynomial(way, degree) for degree in (1, 2, 3)]
-    errors = [np.abs(curve - way).max() for curve in curves]
-    smooth = next((curve for curve, error in zip(curves, errors, strict=True) if error <= _EXACT), None)
-    if smooth is None:
-        smooth = curves[0] if errors[0] <= _WAVERING else _local_means(way)
+    smooth = _simplest(way) if asked is None else _fitted(way, asked)
+    if np.abs(smooth - way).max() > _WAVERING:
+        smooth = _local_means(way)
     return smooth if np.abs(smooth).max() >= _STILL else np.zeros_like(smooth)
+
+
+def _simplest(way: np.ndarray) -> np.ndarray:
+    """The polynomial of the lowest degree that explains a way (F,), or else constant speed."""
+    curves = [_polynomial(way, degree) for degree in (1, 2, 3)]
+    return next((curve for curve in curves if np.abs(curve - way).max() <= _EXACT), curves[0])
 
 
 def _polynomial(way: np.ndarray, degree: int) -> np.ndarray:
     """The polynomial in time through 0 at the first frame that fits a way (F,) best."""
     time = np.arange(len(way)) / len(way)
     powers = np.stack([time**n for n in range(1, degree + 1)], axis=1)
-    return powers @ np.linalg.lstsq(powers, way, rcond=None)[0]
+    return _fitted(way, powers)
+
+
+def _fitted(way: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """The sum of curves (F, m) that fits a way (F,) best."""
+    return curves @ np.linalg.lstsq(curves, way, rcond=None)[0]
 
 
 def _local_means(way: np.ndarray) -> np.ndarray:

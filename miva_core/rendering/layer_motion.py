@@ -35,12 +35,13 @@ Motions = tuple[LayerMotion, dict[str, LayerMotion]]
 """The motion of the ground, and those of the subjects on it, by name."""
 
 
-def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> Motions:
+def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray], asked: np.ndarray | None = None) -> Motions:
     """Find the motions of ground and subjects from a flow that a base predicts.
 
     Args:
         flow: (F, h, w, 2), see `flow_fit`; frame 1 is taken for the picture at rest, whatever its flow says.
         masks: (H, W) in [0, 1] of the subjects in frame 1, of any size; they cover what the flow covers.
+        asked: ways that the camera was to take, see `steady_camera`.
 
     Returns:
         The motion of the ground, and those of the subjects.
@@ -53,7 +54,7 @@ def fit_motions(flow: np.ndarray, masks: Mapping[str, np.ndarray]) -> Motions:
     for mask in carried.values():
         ground = ground * away_from(mask)
     fitted = SimilarityPath(held(fit_similarities(flow, ground)))
-    camera = steady_camera(fitted.similarities, flow.shape[1:3])
+    camera = steady_camera(fitted.similarities, flow.shape[1:3], asked)
     of_camera, subjects = stiff_flow(flow.shape, camera), {}
     own = np.linalg.norm(flow - of_camera, axis=-1)
     for name, mask in carried.items():

@@ -58,6 +58,7 @@ class Scene:
         view: View,
         times: Sequence[float] | np.ndarray,
         edges: Edges = "inside",
+        asked: np.ndarray | None = None,
     ) -> "Scene":
         """Build the scene of a picture that moves by a flow.
 
@@ -71,6 +72,7 @@ class Scene:
             times: of the frames, from 0 in frames of the flow; see `flow_times`.
             edges: "inside" shows no more than a part of the view, if need be, so that nothing from beyond the picture
                 is ever seen; "mirror" shows all of the view, and the picture mirrored beyond its edge.
+            asked: (F, m), ways that the camera was to take where its speed changes, see `steady_camera`.
 
         Returns:
             The scene.
@@ -84,6 +86,7 @@ class Scene:
         motions = fit_motions(
             np.ascontiguousarray(_array(flow).transpose(0, 2, 3, 1)),
             {name: mask for name, mask in boxed.items() if is_subject(mask)},
+            asked,
         )
         return cls.moved(picture, motions, masks, view, times, edges)
 

@@ -12,8 +12,8 @@ from typing import Any
 Shapes = Mapping[str, Sequence[int]]
 
 
-FORMAT_VERSION = 1
-"""The version of adapter files that is written, and the newest that can be read."""
+FORMAT_VERSION = 2
+"""The newest version of adapter files that can be read. What older code can use is written as version 1."""
 
 _LOST = "a MIVA adapter that has lost its metadata"
 _DAMAGED = "a damaged MIVA adapter"

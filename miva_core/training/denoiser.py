@@ -1,5 +1,6 @@
 """A video model together with the noise it was trained on, as losses see it: one call for a batch of timesteps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,6 +25,8 @@ class NoisedClips:
         text: (B, W, D) caption embeddings, or None for the model's own text.
         weights: (B, F, h, w) how much each place counts, see `loss.place_weights`; None for all alike.
         flow: (B, F, 3, H, W) flow and trust, see `flow_errors`, for models that predict one; None if it is unknown.
+        words: (B, W, D) what adapters hear of each clip, those alone where mask sequences follow; None for nothing.
+        degrees: (B,) u in [-1, 1], how much each clip moves, likewise; None where no degree is learnt.
     """
 
     latents: Tensor
@@ -31,6 +34,8 @@ class NoisedClips:
     text: Tensor | None = None
     weights: Tensor | None = None
     flow: Tensor | None = None
+    words: Tensor | None = None
+    degrees: Tensor | None = None
 
     def __getitem__(self, rows: Tensor) -> "NoisedClips":
         """Some of the clips.
@@ -38,8 +43,10 @@ class NoisedClips:
         Args:
             rows: (B,) bool, which ones.
         """
-        optional = (part if part is None else part[rows] for part in (self.text, self.weights, self.flow))
-        return NoisedClips(self.latents[rows], self.noise[rows], *optional)
+        known = (self.text, self.weights, self.flow, self.words, self.degrees)
+        return NoisedClips(
+            self.latents[rows], self.noise[rows], *(part if part is None else part[rows] for part in known)
+        )
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,12 @@ class Denoiser:
     Attributes:
         predictor: the model.
         process: the noise that the model was trained on.
+        say: says the words and degrees of clips to the adapters in the model, before it is called on them.
     """
 
     predictor: ModelPredictor
     process: NoiseProcess
+    say: Callable[[NoisedClips], None] | None = None
 
     @classmethod
     def of(cls, base: Base) -> "Denoiser":
@@ -89,6 +98,8 @@ class Denoiser:
             clips: B clips.
             t: (B,) steps of the noise process.
         """
+        if self.say:
+            self.say(clips)
         first = clips.latents[:, :, :1]
         moving = self.noised(clips, t) + self.process.centre(first)
         predictor = self.predictor if clips.text is None else replace(self.predictor, text=clips.text)

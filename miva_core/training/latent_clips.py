@@ -23,15 +23,18 @@ class Pixels(NamedTuple):
         frames: (N, 3, H, W) in [0, 1].
         masks: (K, N, H, W) in [0, 1], K being 0 where there are none.
         flow: (1, N, 3, H, W), see `measure_flow`, for bases that predict flow; otherwise (0, N).
+        motion: (3, N), see `degrees.measured`, where a degree is learnt.
     """
 
     frames: Tensor
     masks: Tensor
     flow: Tensor
+    motion: Tensor | None = None
 
     def part(self, span: slice) -> "Pixels":
         """Some of the frames, with all that belongs to them."""
-        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span])
+        motion = None if self.motion is None else self.motion[:, span]
+        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span], motion)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class LatentClip:
         readout_weight: (K, C), see `LinearReadout`.
         readout_bias: (K,), see `LinearReadout`.
         flow: see `Pixels`.
+        motion: (3, N), of each latent frame the mean of its frames', see `Pixels`.
+        words: (words, d_text) what is said of it; None where nothing is.
     """
 
     mean: Tensor
@@ -53,6 +58,8 @@ class LatentClip:
     readout_weight: Tensor
     readout_bias: Tensor
     flow: Tensor
+    motion: Tensor | None = None
+    words: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mean.shape[2]
@@ -65,6 +72,7 @@ class LatentClip:
             std=None if self.std is None else self.std[:, :, span],
             masks=self.masks[:, span],
             flow=self.flow[:, span],
+            motion=None if self.motion is None else self.motion[:, span],
         )
 
 
@@ -110,7 +118,7 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
     ]
     mean = mean.cpu()
     small = F.interpolate(pixels.masks, mean.shape[-2:], mode="area")
-    masks = torch.cat([small[:, :1], small[:, 1:].unflatten(1, (-1, base.stride)).mean(2)], dim=1)
+    masks = _by_latent_frame(small, base.stride)
     weight = [readout.weight for readout in readouts]
     return LatentClip(
         mean,
@@ -119,7 +127,13 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
         torch.stack(weight).cpu() if readouts else mean.new_zeros(0, mean.shape[1]),
         torch.stack([readout.bias for readout in readouts]).cpu() if readouts else mean.new_zeros(0),
         pixels.flow,
+        None if pixels.motion is None else _by_latent_frame(pixels.motion, base.stride),
     )
+
+
+def _by_latent_frame(values: Tensor, stride: int) -> Tensor:
+    """Means (K, N, …) of what belongs to frames (K, 1 + `stride` (N - 1), …): the first by itself, then `stride`."""
+    return torch.cat([values[:, :1], values[:, 1:].unflatten(1, (-1, stride)).mean(2)], dim=1)
 
 
 class Batch(NamedTuple):
@@ -132,6 +146,8 @@ class Batch(NamedTuple):
         readout_weight: (K, B, C), see `LinearReadout`.
         readout_bias: (K, B), see `LinearReadout`.
         flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
+        motion: (1, B), how much each clip moves, see `degrees.measured`, where a degree is learnt; otherwise (0, B).
+        words: (1, B, words, d_text) what is said of each clip, or (0, B) where nothing is.
     """
 
     latents: Tensor
@@ -140,6 +156,8 @@ class Batch(NamedTuple):
     readout_weight: Tensor
     readout_bias: Tensor
     flow: Tensor
+    motion: Tensor
+    words: Tensor
 
 
 def draw_batch(
@@ -175,7 +193,21 @@ def draw_batch(
         torch.stack([window.readout_weight for window in windows], dim=1),
         torch.stack([window.readout_bias for window in windows], dim=1),
         join_flow(flow[0])[None] if len(flow) else flow,
+        _amounts(windows),
+        _said(windows),
     )
+
+
+def _amounts(windows: Sequence[LatentClip]) -> Tensor:
+    """How much windows move, (1, B); (0, B) if that was not measured."""
+    amounts = [window.motion[0, 1:].mean() for window in windows if window.motion is not None]
+    return torch.stack(amounts)[None] if amounts else torch.zeros(0, len(windows))
+
+
+def _said(windows: Sequence[LatentClip]) -> Tensor:
+    """What is said of windows, (1, B, words, d_text); (0, B) if nothing is."""
+    said = [window.words for window in windows if window.words is not None]
+    return torch.stack(said)[None] if said else torch.zeros(0, len(windows))
 
 
 def _spread(clip: LatentClip) -> Tensor:
@@ -220,8 +252,11 @@ def varied(pixels: Pixels, colourings: Sequence[Colouring | None], flip: bool) -
         flip: whether mirrored ones are wanted, too, at least one.
     """
     for k in range(max(len(colourings), 2 if flip else 1)):
-        frames, masks, flow = pixels
+        frames, masks, flow, motion = pixels
         colouring = colourings[k] if k < len(colourings) else None
         if colouring:
             frames = (frames.clamp(1e-4, 1) ** colouring.gamma * colouring.gain).clamp(0, 1)
-        yield Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow)) if flip and k % 2 else Pixels(frames, masks, flow)
+        if flip and k % 2:
+            yield Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow), motion)
+        else:
+            yield Pixels(frames, masks, flow, motion)

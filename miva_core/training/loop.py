@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..adapters.adapter import MIVAAdapter
+from ..adapters.degree import DegreeRange
 from ..bases.base import Base
 from ..bases.recipe import Recipe
 from ..errors import MIVAError, MIVAWarning
 from .accelerating import check_precision, mixed_precision, own_accelerator
+from .degrees import RATE
 from .draws import Draws, draw_timesteps
 from .latent_clips import Batch, LatentClip, draw_batch
 from .mask_loss import ground_truth_share
@@ -78,6 +80,7 @@ def train(
     options: TrainOptions | None = None,
     settings: Mapping[str, Any] | None = None,
     partner: MIVAAdapter | None = None,
+    degree: DegreeRange | None = None,
     callback: Callable[[TrainingProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcome:
@@ -95,6 +98,7 @@ def train(
         settings: what else must be the same when a training goes on, such as a digest of the clips.
         partner: for masked adapters, another one for the second subject of the clips; it is copied and trained
             together with the first, so that neither holds what the other is to move.
+        degree: what the degrees of the clips mean, for an adapter that learns one, see `degrees.degree_range`.
         callback: called after every step, by the first process alone.
         stop: asked after every step whether to save and return.
 
@@ -105,7 +109,9 @@ def train(
     options = options or TrainOptions()
     check_adapters(recipe, options.start, partner)
     check_precision(options.precision, base.device)
-    step = TrainStep(base, _new_adapter(base, recipe, options), recipe, _copied(partner, base) if partner else None)
+    adapter = _new_adapter(base, recipe, options)
+    adapter.degree = degree
+    step = TrainStep(base, adapter, recipe, _copied(partner, base) if partner else None)
     with own_accelerator(base.device, mixed_precision(options.precision, base.dtype)) as accelerator:
         identity = training_settings(base, recipe, options, partner) | dict(settings or {})
         training = _Training(
@@ -143,7 +149,7 @@ class _Training:
         self._accelerator, self._path, self._settings = accelerator, path, settings
         self._parameters = [p for learner in step.learners.values() for p in learner.parameters()]
         self._optimiser = torch.optim.AdamW(
-            self._parameters, lr=recipe.lr, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
+            _by_rate(step.learners), lr=recipe.lr, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
         )
         self._wrapped, self._stepping = accelerator.prepare(self._step, self._optimiser)
         self._losses: list[float] = []
@@ -171,7 +177,7 @@ class _Training:
 
     def _one_step(self, step: int) -> float:
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(self._recipe, step)
+            group["lr"] = group["share"] * learning_rate(self._recipe, step)
         batch, draws = self._source.draw(step, self._accelerator)
         self._stepping.zero_grad(set_to_none=True)
         with self._step.injected():
@@ -226,6 +232,14 @@ class _Training:
         if self._accelerator.scaler and state.scale:
             self._accelerator.scaler.load_state_dict(dict(state.scale))
         self._losses = state.losses.tolist()
+
+
+def _by_rate(learners: Mapping[str, MIVAAdapter]) -> list[dict[str, Any]]:
+    """Parameters as an optimiser takes them, with their share in the learning rate."""
+    named = [item for learner in learners.values() for item in learner.named_parameters()]
+    plain = {"params": [p for name, p in named if not name.endswith(".degree")], "share": 1.0}
+    of_degrees = {"params": [p for name, p in named if name.endswith(".degree")], "share": RATE}
+    return [plain, of_degrees] if of_degrees["params"] else [plain]
 
 
 def _new_adapter(base: Base, recipe: Recipe, options: TrainOptions) -> MIVAAdapter:

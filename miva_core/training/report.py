@@ -13,7 +13,7 @@ from torch import Tensor
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip
 from ..errors import MIVAError
-from ..measure.motion_statistics import MotionStatistics, medians, motion_statistics
+from ..measure.clip_motion import ClipMotion, measure_motion, medians
 from ..storage.files import replacing
 from .training_set import TrainingSet
 from .validation import Validation, validation_sheet
@@ -101,21 +101,21 @@ def _motion(training_set: TrainingSet, validations: Sequence[Validation], clips:
         rows.append(_row(f"made of the samples (median of {len(clips)})", made))
         rows += [_row(validation.label, [one]) for validation, one in zip(validations, made, strict=True)]
     where = "Flow of the subject, inside its mask." if training_set.masked else "Flow of the whole frame."
-    return f"<p>{where} It was measured by Farneback's method.</p>{_table(rows)}"
+    return f"<p>{where} It was measured by dense inverse search.</p>{_table(rows)}"
 
 
-def _row(name: str, statistics: list[MotionStatistics | None]) -> tuple[str, ...]:
-    measured = [one for one in statistics if one]
+def _row(name: str, motions: list[ClipMotion | None]) -> tuple[str, ...]:
+    measured = [one for one in motions if one]
     if not measured:
         return name, *(["no subject is seen"] + 3 * [""])
-    middle = medians(measured)
-    return name, f"{middle.speed:.2f}", f"{middle.right:+.2f}", f"{middle.down:+.2f}", f"{middle.growth * 100:+.2f} %"
+    speed, right, down, growth = medians(measured)
+    return name, f"{speed:.2f}", f"{right:+.2f}", f"{down:+.2f}", f"{growth * 100:+.2f} %"
 
 
-def _measured(frames: Tensor, mask: Tensor | None) -> MotionStatistics | None:
+def _measured(frames: Tensor, mask: Tensor | None) -> ClipMotion | None:
     """None where a mask shows too little to measure."""
     try:
-        return motion_statistics(frames, mask)
+        return measure_motion(frames, mask)
     except MIVAError:
         return None
 

@@ -9,13 +9,16 @@ from pathlib import Path
 import torch
 
 from ..adapters.adapter import MIVAAdapter
+from ..adapters.degree import DegreeRange
 from ..adapters.info import AdapterInfo
 from ..animation.clip import Clip, Progress
 from ..bases.base import Base
 from ..bases.known import TRAINED_ON
 from ..bases.recipe import Recipe
+from ..checks import printable
 from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
+from .degrees import degree_range
 from .files import ENCODED, check_files, held, is_first_process, training_folder
 from .kept_encodings import KeptEncodings, remove_encodings
 from .log import CURVE, TrainingLog, draw_curve
@@ -76,7 +79,8 @@ def train_and_save(
         on_progress: called as (done, total) with numbers of clips, which are encoded before the first step.
 
     Raises:
-        MIVAError: as from `check_start`, `AdapterInfo` and `train`.
+        MIVAError: as from `check_start`, `AdapterInfo` and `train`, or some clips have words and others none, or what
+            is begun with hears none.
         KeyboardInterrupt: it was stopped while clips were encoded, or made after the last step.
 
     Example:
@@ -84,24 +88,35 @@ def train_and_save(
         >>> train_and_save(base, training_set, recipe("tiny", "quick"), Path("rain.safetensors"))
     """
     options, other = options or TrainOptions(), partner.out if partner else None
+    if training_set.words:
+        _check_words(training_set, options.start)
+        recipe = recipe.with_words()
+    if training_set.degree:
+        recipe, options = recipe.with_degree(), _with_degree(options)
     with held(out, other):
         check_files(out, options.resume, other)
         info, folder = _info(base, training_set, recipe, options), training_folder(out)
         folder.mkdir(exist_ok=True)
         learner = partner.adapter if partner else None
         settings = {"set of clips": training_set.digest(), "flip": training_set.flip}
+        if training_set.degree:
+            settings["degree by"] = training_set.degree
         done = 0
         if options.resume:
             state = read_state(folder / CHECKPOINT)
             check_resume(state, training_settings(base, recipe, options, learner) | settings)
             done = state.step
         clips: Clips = ()
+        degree: DegreeRange | None = None
         if done < recipe.steps:
             # Those of an earlier training which was asked for fewer steps.
             for path in filter(None, (out, other)):
                 check_new(path, (".safetensors",))
+        if done < recipe.steps or training_set.degree:
             kept = KeptEncodings(folder / ENCODED, base, writes=is_first_process())
             clips = training_set.encode(base, recipe.colours, options.seed, stop, on_progress, kept)
+        if training_set.degree:
+            degree = degree_range(clips, training_set.degree, (base.frames - 1) // base.stride + 1)
         every = options.validate_every or max(1, recipe.steps // VALIDATED)
         with closing(TrainingLog(folder, base, validations, every, done, stop)) as log:
 
@@ -118,22 +133,41 @@ def train_and_save(
                 options=options,
                 settings=settings,
                 partner=learner,
+                degree=degree,
                 callback=watch,
                 stop=stop,
             )
         if outcome.finished and outcome.is_main_process:
             remove_encodings(folder / ENCODED)
-            info = replace(info, training={**info.training, "final loss": _last(outcome.losses)})
-            placed = {out: _place(outcome.adapter, info, out)}
+            record, adapter = {**info.training, "final loss": _last(outcome.losses)}, outcome.adapter
+            info = replace(info, training=record, config=adapter.config, degree=adapter.degree)
+            placed = {out: _place(adapter, info, out)}
             if partner and outcome.partner:
                 after = _info_after(partner, base, training_set, recipe)
                 placed[partner.out] = _place(outcome.partner, after, partner.out)
             # A training that was killed between its last step and its report has nothing left to log.
-            made = _tried_on(base, outcome.adapter, validations, stop) if log.clips is None else log.clips
+            made = _tried_on(base, adapter, validations, stop) if log.clips is None else log.clips
             draw_curve(outcome.losses, folder / CURVE)
             write_report(folder / REPORT, info, training_set, validations, made, folder / CURVE)
             _raise_if_displaced(placed)
         return outcome
+
+
+def _check_words(training_set: TrainingSet, start: MIVAAdapter | None) -> None:
+    """Check that all clips have words, and that these can be learnt by what is begun with."""
+    without = [printable(clip.name) for clip in training_set.clips if not clip.words]
+    if without:
+        raise MIVAError(
+            f"Some clips have words, but these have none: {', '.join(without)}. Give them some, or none any."
+        )
+    if start and not start.config.words:
+        raise MIVAError("The adapter to begin with hears no words: begin with one that does, or with an empty one.")
+
+
+def _with_degree(options: TrainOptions) -> TrainOptions:
+    """The same, with a degree for the adapter to begin with."""
+    start = options.start
+    return options if start is None or start.config.degree else replace(options, start=start.with_degree())
 
 
 def _place(adapter: MIVAAdapter, info: AdapterInfo, path: Path) -> Path:
@@ -194,11 +228,11 @@ def _tried_on(
 
 
 def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainOptions) -> AdapterInfo:
-    """What the file will say of itself."""
+    """What the file will say of itself, but for what its degrees mean."""
     return AdapterInfo(
         base.backbone.family,
         base.backbone.fingerprint,
-        options.start.config if options.start else recipe.config,
+        replace(options.start.config if options.start else recipe.config, degree=False),
         motion=training_set.motion,
         frames=base.frames,
         size=(base.size[1], base.size[0]),
@@ -218,6 +252,7 @@ def _info(base: Base, training_set: TrainingSet, recipe: Recipe, options: TrainO
         },
         licence=options.author.licence,
         author=options.author.name,
+        words=training_set.words,
     )
 
 

@@ -31,7 +31,7 @@ def training_settings(base: Base, recipe: Recipe, options: TrainOptions, partner
         Numbers and short texts by name, as they stand in files of a training's state.
     """
     numbers = asdict(recipe)
-    config = numbers.pop("config")
+    del numbers["config"]
     adapters = {"from": options.start, "beside": partner}
     return {
         "base": base.backbone.fingerprint,
@@ -41,7 +41,7 @@ def training_settings(base: Base, recipe: Recipe, options: TrainOptions, partner
         "precision": options.precision,
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
         **numbers,
-        **(asdict(options.start.config) if options.start else config),
+        **(options.start.config if options.start else recipe.config).to_dict(),
         **{name: _digest(adapter) for name, adapter in adapters.items() if adapter},
     }
 
@@ -55,12 +55,14 @@ def check_adapters(recipe: Recipe, start: MIVAAdapter | None, partner: MIVAAdapt
         partner: another adapter that learns, too.
 
     Raises:
-        MIVAError: the adapter to begin with has a mask stream where the recipe has none, or the other way round; or one
-            of two that learn together has none.
+        MIVAError: the adapter to begin with has a mask stream or a degree where the recipe has none, or the other way
+            round; or one of two that learn together has no mask stream.
     """
-    masked = recipe.config.mask
+    masked, degree = recipe.config.mask, recipe.config.degree
     if start and start.config.mask != masked:
         raise MIVAError(f"The adapter to begin with {'lacks' if masked else 'has'} a mask stream: train with it alike.")
+    if start and start.config.degree != degree:
+        raise MIVAError(f"The adapter to begin with {'lacks' if degree else 'has'} a degree: train with it alike.")
     if partner and not (masked and partner.config.mask):
         raise MIVAError("Only masked motions are learnt beside each other: both need a mask stream.")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from ..attention.injection import Injection
 from ..bases.base import Base
 from ..bases.inject import inject
 from ..bases.recipe import Recipe
+from .degrees import heard
 from .denoiser import Denoiser, NoisedClips
 from .draws import Draws
 from .gradient_checkpointing import gradient_checkpointing
@@ -35,7 +37,7 @@ class TrainStep(nn.Module):
         self.adapter = adapter
         self.partner = partner
         self._recipe = recipe
-        self._denoiser = Denoiser.of(base)
+        self._denoiser = replace(Denoiser.of(base), say=self._say)
 
     @property
     def learners(self) -> dict[str, MIVAAdapter]:
@@ -59,11 +61,20 @@ class TrainStep(nn.Module):
             draws: for B clips; its steps may stay on the CPU.
         """
         clips = noised_clips(batch, self._recipe.subject)
+        if self.adapter.degree:
+            clips = replace(clips, degrees=heard(batch.motion[0], self.adapter.degree))
         if not self.adapter.config.mask:
             return rolled_out_losses(self._denoiser, clips, draws).mean()
         return masked_losses(
             self._injection, self._denoiser, clips, batch.masks, draws, lambda latents: _read_out(batch, latents)
         ).mean()
+
+    def _say(self, clips: NoisedClips) -> None:
+        if clips.words is not None:
+            hearing = [name for name, learner in self.learners.items() if learner.config.words]
+            self._injection.set_words(**dict.fromkeys(hearing, clips.words))
+        if clips.degrees is not None:
+            self._injection.set_degrees(adapter=clips.degrees)
 
 
 def noised_clips(batch: Batch, subject: float) -> NoisedClips:
@@ -87,6 +98,7 @@ def noised_clips(batch: Batch, subject: float) -> NoisedClips:
         batch.noise.flatten(0, 1),
         weights=place_weights(subjects, subject).repeat(1 + generated, 1, 1, 1),
         flow=flow,
+        words=batch.words[0] if len(batch.words) else None,
     )
 
 

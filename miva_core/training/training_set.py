@@ -3,16 +3,20 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from ..adapters.degree import Measure
 from ..bases.base import Base
+from ..checks import printable
 from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
+from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
+from .degrees import PACES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 
@@ -31,6 +35,8 @@ class TrainingSet:
         flip: whether mirrored clips are learnt from, too; not for what has a direction.
         subject: phrase for what moves, empty for a camera motion.
         source: where the clips come from, for the record: numbers and texts.
+        degree: what the adapter's degree is measured by; None for one without. Clips are then met at other strides,
+            too, see `degrees.PACES`.
     """
 
     motion: str
@@ -39,6 +45,12 @@ class TrainingSet:
     flip: bool = False
     subject: str = ""
     source: Record = field(default_factory=dict)
+    degree: Measure | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is said of the clips, each once."""
+        return tuple(dict.fromkeys(clip.words for clip in self.clips if clip.words))
 
     def digest(self) -> str:
         """A hash of the clips, by which they are known from others: twelve hex digits."""
@@ -47,6 +59,7 @@ class TrainingSet:
             digest.update(clip.name.encode(errors="surrogatepass"))
             digest.update(clip.frames.contiguous().numpy().data)
             digest.update(clip.masks.contiguous().numpy().data)
+            digest.update(clip.words.encode(errors="surrogatepass"))
         return digest.hexdigest()[:12]
 
     def encode(
@@ -84,7 +97,8 @@ class TrainingSet:
                 windows = self._encode(base, clip, colourings, stop)
                 if kept:
                     kept.write(key, windows)
-            encoded.append(windows)
+            said = encode_words(base, clip) if clip.words else None
+            encoded.append([replace(window, words=said) for window in windows])
             if on_progress:
                 on_progress(len(encoded), len(self.clips))
         if kept:
@@ -99,16 +113,32 @@ class TrainingSet:
         stop: Callable[[], bool] | None,
     ) -> list[LatentClip]:
         windows: list[LatentClip] = []
-        for pixels in varied(_pixels(clip, base.predicts_flow), colourings, self.flip):
-            if stop and stop():
-                raise KeyboardInterrupt
-            windows += encode(base, pixels, self.masked, clip.stride)
+        for stride in self._strides(base, clip):
+            pixels = _pixels(clip, base.predicts_flow, stride)
+            if self.degree:
+                pace = clip.pace * stride / clip.stride
+                pixels = pixels._replace(motion=measured(pixels, self.degree, stride, pace))
+            for version in varied(pixels, colourings, self.flip):
+                if stop and stop():
+                    raise KeyboardInterrupt
+                windows += encode(base, version, self.masked, stride)
         return windows
+
+    def _strides(self, base: Base, clip: TrainingClip) -> Sequence[int]:
+        """The strides that a clip is met at: its own, and where a degree is learnt slower and faster ones."""
+        if not self.degree:
+            return [clip.stride]
+        longest = (len(clip.frames) - 1) // (base.frames - 1)
+        strides = {round(clip.stride * pace) for pace in PACES}
+        return sorted(stride for stride in strides if 1 <= stride <= longest)
 
     def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
         """What the encoding of a clip follows from, in one word."""
         drawn = [part for colouring in colourings if colouring for part in colouring]
-        return kept.key([clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings))
+        degree = (self.degree, clip.pace) if self.degree else ()
+        return kept.key(
+            [clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings), *degree
+        )
 
 
 def film_clips(
@@ -131,7 +161,7 @@ def film_clips(
     no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks))
+        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks, pace=clip.pace))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     return clips, {
@@ -151,7 +181,26 @@ def has_direction(motion: str) -> bool:
     return any(re.match(_DIRECTIONS, word.lower()) for word in words)
 
 
-def _pixels(clip: TrainingClip, with_flow: bool) -> Pixels:
+def encode_words(base: Base, clip: TrainingClip) -> Tensor:
+    """Encode what is said of a clip, by the words that a base knows.
+
+    Returns:
+        (words, d_text)
+
+    Raises:
+        MIVAError: the base knows no words, or not these; the message names the nearest.
+    """
+    if base.vocabulary is None:
+        raise MIVAError(
+            f"The {base.name} base runs without its text encoder, so that no words can be learnt with it here."
+        )
+    try:
+        return base.vocabulary.encode(clip.words)
+    except MIVAError as error:
+        raise MIVAError(f"{printable(clip.name)}: {error}") from error
+
+
+def _pixels(clip: TrainingClip, with_flow: bool, stride: int) -> Pixels:
     frames = clip.frames.float() / 255
-    flow = measure_flow(frames, clip.stride)[None] if with_flow else frames.new_zeros(0, len(frames))
+    flow = measure_flow(frames, stride)[None] if with_flow else frames.new_zeros(0, len(frames))
     return Pixels(frames, clip.masks.float() / 255, flow)

@@ -1,7 +1,7 @@
 """Pictures that an adapter is tried on, and what it makes of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from einops import rearrange
@@ -32,11 +32,13 @@ class Validation:
         label: what it is called.
         picture: (H, W, 3) in [0, 1].
         mask: (H, W) in [0, 1], of its subject; for masked adapters.
+        words: which motion it is tried with; for adapters that hear words.
     """
 
     label: str
     picture: Tensor
     mask: Tensor | None = None
+    words: str | None = None
 
 
 def read_validations(
@@ -88,6 +90,23 @@ def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
     ]
 
 
+def in_words(validations: list[Validation], training_set: TrainingSet) -> list[Validation]:
+    """Let each picture be tried with words of the training clips, one after the other.
+
+    Args:
+        validations: the pictures.
+        training_set: whose clips have the words, if any.
+    """
+    words = training_set.words
+    if not words:
+        return validations
+    said = [words[k % len(words)] for k in range(len(validations))]
+    return [
+        replace(validation, label=f"{validation.label}, {printable(text)}", words=text)
+        for validation, text in zip(validations, said, strict=True)
+    ]
+
+
 def _mask(picture: Tensor, path: Path | None, find: FindMasks | None) -> Tensor | None:
     """The mask of a picture: that of a file, or else one that is found."""
     if path:
@@ -121,7 +140,7 @@ def try_on(
             base,
             validation.picture,
             # by whose name warnings call it
-            [Motion(adapter, mask=validation.mask, name=validation.label)],
+            [Motion(adapter, mask=validation.mask, name=validation.label, words=validation.words)],
             RunOptions(seed, steps, render="latents"),
             callback,
         )

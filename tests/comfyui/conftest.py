@@ -33,7 +33,8 @@ def server() -> Iterator[Server]:
 def server_with_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """ComfyUI with small files of all models that workflows ask for, by the names that they ask for."""
     pack = _small_pack(tmp_path_factory.mktemp("pack") / "ComfyUI-MIVA")
-    running = Server(pack=pack, beside=(HERE / "narrow_sd15.py",))
+    beside = tuple(HERE / f"{name}.py" for name in ("narrow_sd15", "narrow_svd", "random_texts"))
+    running = Server(pack=pack, beside=beside)
     write = [PYTHON, "-m", "tests.comfyui.small_model_files", str(running.base / "models")]
     subprocess.run(write, cwd=ROOT, check=True, capture_output=True)
     yield running

@@ -8,7 +8,21 @@ import pytest
 from PIL import Image
 
 from .browser import chromium, open_page
-from .native_workflows import LENGTHS, LONGER, LORAS, MASK, SD15, SIZE, WAN, load, put_pictures, switch_lora_on
+from .native_workflows import (
+    LENGTHS,
+    LONGER,
+    LORAS,
+    MASK,
+    MOVED,
+    SD15,
+    SIZE,
+    TWO,
+    WAN,
+    load,
+    put_pictures,
+    switch_lora_on,
+    without_text_encoder,
+)
 from .server import Prompt, Server, node
 
 
@@ -19,9 +33,9 @@ def prompts(server_with_models: Server) -> dict[str, Prompt]:
     found = {}
     with chromium() as browser:
         page = open_page(browser, server_with_models)
-        for name in (WAN, SD15, LONGER):
+        for name in (WAN, SD15, LONGER, TWO, MOVED):
             load(page, name)
-            found[name] = page.prompt()
+            found[name] = without_text_encoder(page.prompt())
             if name in LORAS:
                 switch_lora_on(page, name)
                 found[LORAS[name]] = page.prompt()
@@ -160,3 +174,35 @@ def test_a_longer_clip_goes_on_from_its_last_frame(server_with_models: Server, p
     assert (clip == np.concatenate([parts[0], parts[1][1:]])).all()
     assert (parts[0][-1] == parts[1][0]).all()
     assert changed_values(parts[1], parts[0]) > 0.1
+
+
+def test_two_checkpoints_make_a_third_on_the_line_through_them(
+    server_with_models: Server, prompts: dict[str, Prompt]
+) -> None:
+    prompt = prompts[TWO]
+    farther = frames(server_with_models, prompt)
+    assert len(farther) == LENGTHS[TWO]
+    older, newer = (
+        frames(server_with_models, changed(prompt, "VideoLinearCFGGuidance", model=[loader, 0]))
+        for loader in (find(prompt, "ImageOnlyCheckpointLoader", k) for k in (0, 1))
+    )
+    assert changed_values(older, newer) > 0.1
+    for multiplier, alone in ((0.0, older), (-1.0, newer)):
+        made = frames(server_with_models, changed(prompt, "ModelMergeSubtract", multiplier=multiplier))
+        assert np.abs(made - alone).max() <= 1
+    assert changed_values(farther, older) > 0.1 and changed_values(farther, newer) > 0.1
+
+
+def test_what_a_transferred_motion_had_to_invent_is_painted_anew_and_nothing_else(
+    server_with_models: Server, prompts: dict[str, Prompt]
+) -> None:
+    prompt = prompts[MOVED]
+    encoded = find(prompt, "VAEEncode")
+    moved = frames(server_with_models, changed(prompt, "VAEDecode", samples=[encoded, 0]))
+    nothing = prompt | {"nothing": node("SolidMask", value=0.0, width=SIZE[1], height=SIZE[0])}
+    kept = frames(server_with_models, changed(nothing, "SetLatentNoiseMask", mask=["nothing", 0]))
+    assert np.abs(kept - moved).max() <= 1
+    painted = frames(server_with_models, prompt)
+    anew = frames(server_with_models, changed(prompt, "KSampler", latent_image=[encoded, 0]))
+    assert len(painted) == LENGTHS[MOVED]
+    assert 0 < changed_values(painted, moved) < changed_values(anew, moved)

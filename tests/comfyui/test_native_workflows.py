@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from .browser import Page, chromium, open_page
-from .native_workflows import BYPASSED, LONGER, MUTED, ON, SD15, WAN, load, put_pictures
+from .native_workflows import BYPASSED, LONGER, MUTED, ON, SD15, TWO, WAN, load, put_pictures
 from .server import Server
 
-STEMS = {WAN: "wan_native", SD15: "sd15_native", LONGER: "longer_clip"}
+STEMS = {WAN: "wan_native", SD15: "sd15_native", LONGER: "longer_clip", TWO: "two_checkpoints"}
 
 
 @pytest.fixture(scope="module")

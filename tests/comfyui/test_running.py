@@ -16,7 +16,7 @@ from .server import PACK, ROOT, Server
 NODES = {
     *("MIVALoadBase", "MIVALoad", "MIVAStack", "MIVABindMask", "MIVASubjectMask", "MIVADCTInitNoise", "MIVASampler"),
     *("MIVAApply", "MIVAMotionModule", "MIVAMasks", "MIVAInfo", "MIVASave", "MIVACameraClips", "MIVADataset"),
-    "MIVATrain",
+    *("MIVATrain", "MIVAStrength"),
 }
 
 

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from miva_core import Base, Clip, MIVAAdapter, MIVAConfig, Motion, Progress, RunOptions, animate
+from miva_core.adapters.degree import DegreeRange
+from miva_core.attention.injection import Injection
+from miva_core.attention.strength import Level
 from miva_core.bases.recipe import Recipe
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import draw_step, train
@@ -19,6 +22,8 @@ from miva_core.training.step import TrainStep
 CLIPS, FRAMES, HEIGHT, WIDTH = 2, 4, 4, 6
 SMALL = MIVAConfig(cfa_rank=3, ca_rank=4, ta_rank=2)
 """The default config with tiny ranks."""
+DEGREES = DegreeRange("flow", tuple(k / 10 for k in range(1, 20)), tuple(k / 10 + 0.05 for k in range(20)), 0.7)
+"""Of motions from 0.05 to 1.95 pixels a frame."""
 GATE_STD = 0.02
 QUICK = {"steps": 2, "adain": False, "render": "latents"}
 
@@ -34,6 +39,7 @@ def random_adapter(base: Base, config: MIVAConfig = SMALL) -> MIVAAdapter:
     for name, parameter in adapter.named_parameters():
         is_gate = name.endswith("gate.weight")
         nn.init.normal_(parameter, std=config.gate_temperature * GATE_STD if is_gate else 0.3)
+    adapter.degree = DEGREES if config.degree else None
     return adapter
 
 
@@ -112,7 +118,7 @@ def clip_frames(base: Base) -> int:
 def run(
     base: Base,
     picture: Tensor,
-    adapters: Mapping[str, tuple[MIVAAdapter, float]],
+    adapters: Mapping[str, tuple[MIVAAdapter, Level]],
     masks: Mapping[str, Tensor] | None = None,
     spans: Mapping[str, tuple[float, float]] | None = None,
     callback: Callable[[Progress], None] | None = None,
@@ -136,17 +142,21 @@ def quick_recipe(base: Base, config: MIVAConfig) -> Recipe:
 
 
 def sliding_squares(base: Base, masked: bool) -> list[list[LatentClip]]:
-    """Two encoded clips of a square that slides by a pixel a frame over noise, with its mask."""
+    """Two encoded clips of a square that slides by a pixel a frame over noise, with its mask.
+
+    The first is said to move by 0.2, the second by 1.2, whatever that is taken for.
+    """
     generator, clips = torch.Generator().manual_seed(5), []
     side = base.size[0] // 3
-    for _ in range(2):
+    for speed in (0.2, 1.2):
         frames = torch.rand(3, *base.size, generator=generator).repeat(base.frames, 1, 1, 1)
         masks = torch.zeros(1, base.frames, *base.size)
         for i in range(base.frames):
             masks[0, i, 2 : 2 + side, i : i + side] = 1
         frames = torch.where(masks[0, :, None] > 0, 0.9, frames)
         flow = torch.zeros(int(base.predicts_flow), base.frames, 3, *base.size)
-        clips.append(encode(base, Pixels(frames, masks, flow), masked=masked))
+        motion = torch.full((3, base.frames), speed)
+        clips.append(encode(base, Pixels(frames, masks, flow, motion), masked=masked))
     return clips
 
 
@@ -159,7 +169,7 @@ class Step:
         # The gradient takes as given what the model itself brings to its step, and the masks that it predicts.
         nobody = torch.zeros_like(draws.rolled_out)
         draws = draws._replace(rolled_out=nobody, truth=~nobody, unguided=torch.zeros_like(draws.unguided))
-        self._step, self._drawn = TrainStep(base, adapter, chosen), (batch, draws)
+        self._step, self.batch, self._draws = TrainStep(base, adapter, chosen), batch, draws
         self._injected = ExitStack()
 
     def __enter__(self) -> "Step":
@@ -170,7 +180,11 @@ class Step:
         self._injected.close()
 
     def loss(self) -> Tensor:
-        return self._step(*self._drawn)
+        return self._step(self.batch, self._draws)
+
+    @property
+    def injection(self) -> Injection:
+        return self._step._injection
 
 
 def training(

@@ -5,8 +5,9 @@ Rows may be frames, or whole clips as in Wan, whose self-attention spans all fra
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -24,29 +25,35 @@ class Run:
 
     Attributes:
         adapters: by name, as injected.
-        strengths: of each adapter, part by part.
+        strengths: of each adapter in every frame, part by part.
         streams: "" and the masked adapters, in the order of the batch.
         guides: one for each clip; None where no masks guide.
         temb: (streams, clips, d_t).
         frames: latent frames of a clip.
         size: (h, w) of its latents.
+        said: (clips, words, d_text) to each adapter that hears words.
+        degrees: of adapters in each clip; 0 for those that are not named.
     """
 
     adapters: dict[str, MIVAAdapter]
-    strengths: dict[str, Strength]
+    strengths: dict[str, Sequence[Strength]]
     streams: Sequence[str]
     guides: Sequence[Guide] | None
     temb: Tensor
     frames: int
     size: tuple[int, int]
+    said: Mapping[str, Tensor] = field(default_factory=dict)
+    degrees: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def clips(self) -> int:
         return self.temb.shape[1]
 
-    def mixing(self, stream: str, part: str) -> dict[str, float]:
-        """A row of the matrix of streams by adapters, for one part of them."""
-        return {stream: 1.0} if stream else {name: getattr(strength, part) for name, strength in self.strengths.items()}
+    def mixing(self, stream: str, part: str) -> dict[str, list[float]]:
+        """A row of the matrix of streams by adapters, for one part of them, in every frame."""
+        if stream:
+            return {stream: [1.0] * self.frames}
+        return {name: [getattr(strength, part) for strength in by_frame] for name, by_frame in self.strengths.items()}
 
     def guide(self, stream: str, clip: int) -> Guide | None:
         return self.guides[clip] if self.guides and not stream else None
@@ -105,7 +112,7 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
             bias = torch.cat([guide.within(i, j, grid) for j in seen], -1) if guide else 0.0
             hidden = attention(turned_q[i], turned_k[seen].flatten(0, 1), v[seen].flatten(0, 1), heads, bias)
             y[s, clip, i] = linear(attn.to_out[0], hidden)
-        for name, weight in run.mixing(stream, "cross_frame").items():
+        for name, weights in run.mixing(stream, "cross_frame").items():
             parts, config = run.adapters[name].site(site), run.adapters[name].config
             branch = parts["cfa_mask"] if stream else parts["cfa"]
             queries = linear(attn.to_q, x[s, clip]) + x[s, clip] @ matrix(branch.q).T
@@ -124,7 +131,7 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
                 if stream and config.image_guidance:
                     references.append((image_k[i], image_v[i], 1.0, nothing))
                 change = _mixed(queries[i], references, heads, config.cfa_softmax) @ matrix(branch.out).T
-                y[s, clip, i] += weight * (change if branch.bias is None else change + branch.bias)
+                y[s, clip, i] += weights[i] * (change if branch.bias is None else change + branch.bias)
     return y
 
 
@@ -145,11 +152,12 @@ def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | No
         guide = run.guide(stream, clip)
         for i in range(run.frames):
             tokens, rest = x[s, clip, i], torch.ones(x.shape[3]).to(x)
-            for name, weight in run.mixing(stream, "prompt").items():
+            for name, weights in run.mixing(stream, "prompt").items():
                 prompt, config = run.adapters[name].site(site)["ca"], run.adapters[name].config
                 query = linear(attn.to_q, tokens) if config.ca_query_bias else tokens @ attn.to_q.weight.T
-                gate = weight * (guide.gate(name, i, grid) if guide else torch.ones_like(rest))
-                said = perceptron(prompt, rms_normed(norm_q, query), config.ca_act, config.ca_norm)
+                gate = weights[i] * (guide.gate(name, i, grid) if guide else torch.ones_like(rest))
+                degree = run.degrees[name][clip] if name in run.degrees else 0.0
+                said = perceptron(prompt, rms_normed(norm_q, query), config.ca_act, config.ca_norm, degree)
                 y[s, clip, i] += gate[:, None] * said
                 rest = rest - gate
             if text is not None:
@@ -158,6 +166,17 @@ def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | No
                 hidden = attention(rms_normed(norm_q, q), rms_normed(norm_k, k), v, heads)
                 y[s, clip, i] += rest[:, None] * linear(attn.to_out[0], hidden)
     return y
+
+
+def heard(words: nn.Module, text: Tensor, frames: int) -> Tensor:
+    """What each frame hears of a text (words, d_text), (frames, d), by four heads."""
+    tokens = attention(words.queries, text @ words.key.T, text @ words.value.T, 4)
+    every = []
+    for i in range(frames):
+        place = Fraction(i * (len(tokens) - 1), max(1, frames - 1))
+        before, way = tokens[int(place)], float(place - int(place))
+        every.append(before if way == 0 else (1 - way) * before + way * tokens[int(place) + 1])
+    return torch.stack(every)
 
 
 def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
@@ -169,11 +188,16 @@ def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
         mixing, guide = run.mixing(stream, "temporal"), run.guide(stream, clip)
         for cell, tokens in enumerate(x[s, clip]):
             plain = attention(*(tokens @ w.T for w in base), attn.heads) @ out.T + bias
-            y[s, clip, cell] = (1 - sum(mixing.values())) * plain
-            for name, weight in mixing.items():
+            for i in range(run.frames):
+                y[s, clip, cell, i] = (1 - sum(weights[i] for weights in mixing.values())) * plain[i]
+            for name, weights in mixing.items():
                 lora, config = run.adapters[name].site(site)["ta"], run.adapters[name].config
                 scale = config.ta_alpha / config.ta_rank
-                qkv = [tokens @ (w + scale * matrix(d)).T for w, d in zip(base, (lora.q, lora.k, lora.v), strict=True)]
+                told = tokens
+                if name in run.said:
+                    told = tokens + heard(run.adapters[name].words, run.said[name][clip], run.frames) @ lora.words.T
+                qkv = [told @ (w + scale * matrix(d)).T for w, d in zip(base, (lora.q, lora.k, lora.v), strict=True)]
                 hidden = attention(*qkv, attn.heads, guide.over_time(name, cell, grid) if guide else 0.0)
-                y[s, clip, cell] += weight * (hidden @ (out + scale * matrix(lora.out)).T + bias)
+                for i in range(run.frames):
+                    y[s, clip, cell, i] += weights[i] * ((out + scale * matrix(lora.out)) @ hidden[i] + bias)
     return y.flatten(0, 2)

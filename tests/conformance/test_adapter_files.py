@@ -15,6 +15,7 @@ RECORD = {"motion": "pan left", "frames": 5, "size": (16, 12), "fps": 8.0, "subj
 CONFIGS = {
     "default": SMALL,
     "masked": replace(SMALL, mask=True),
+    "with a degree": replace(SMALL, degree=True),
     "paper": replace(MIVAConfig.paper(), cfa_rank=3),
     "official AnimateDiff": MIVAConfig.official_animatediff(),
     "official Wan": MIVAConfig.official_wan(),

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from calls import SMALL, denoise, latents, random_adapter, run, words
+from calls import SMALL, clip_frames, denoise, latents, random_adapter, run, words
 from torch import Tensor
 
-from miva_core import Base, MIVAConfig, Progress
+from miva_core import Base, Curve, MIVAConfig, Progress
 from miva_core.bases.registry import find_base
 from miva_core.errors import MIVAError, MIVAWarning
 
 JOINT = MIVAConfig(cfa_rank=2, ca_rank=3, ta_rank=1, cfa_softmax="joint")
 MASKED = replace(SMALL, mask=True)
-pytestmark = pytest.mark.filterwarnings("ignore:.* is off at the last step")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* is off at the last step"),
+    pytest.mark.filterwarnings("ignore:On this base the last step alone decides"),
+]
 
 
 def subject(base: Base) -> Tensor:
@@ -152,7 +155,26 @@ def test_outside_of_its_span_an_adapter_has_strength_0(base: Base, picture: Tens
 
     switched = run(base, picture, {"one": (one, 0.0), "two": (two, 0.4)}, callback=by_hand, steps=4).frames
     assert torch.equal(spanned, switched)
+    curves = {"one": (one, Curve.span(0.6, 0.5, 1.0)), "two": (two, Curve.span(0.4, 0.0, 0.25))}
+    assert torch.equal(run(base, picture, curves, steps=4).frames, spanned)
     assert (run(base, picture, adapters, steps=4).frames - spanned).abs().max() > 5e-3
+
+
+def test_curves_over_frames_span_the_whole_clip_and_curves_over_steps_each_run(base: Base, picture: Tensor) -> None:
+    """In two segments; of masked motions, which follow the value itself on every base."""
+    falling, rising = Curve(((0.0, 1.0), (1.0, 0.2)), over="frames"), Curve(((0.0, 0.5), (1.0, 1.5)), over="steps")
+    adapters = {"one": (random_adapter(base, MASKED), [falling, rising]), "two": (random_adapter(base), 0.3)}
+    read: list[Tensor] = []
+    options = {"steps": 2, "segments": 2, "masks": {"one": subject(base)}}
+    run(base, picture, adapters, callback=lambda now: read.append(now.miva.context.strengths.clone()), **options)
+    last = 2 * (clip_frames(base) - 1) // base.stride
+    for k, strengths in enumerate(read):
+        segment, step = divmod(k, 2)
+        frames = range(segment * last // 2, (segment + 1) * last // 2 + 1)
+        wanted = torch.tensor([(1.0 - 0.8 * i / last) * (0.5 + step / 2) for i in frames])
+        order = sorted(range(2), key=lambda j: strengths[0, j, 0] == 0.3)
+        torch.testing.assert_close(strengths[:, order[0]], wanted.expand(3, -1), rtol=0, atol=1e-6)
+        assert (strengths[:, order[1]] == strengths.new_tensor(0.3)).all()
 
 
 # --- masks -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Every attention with adapters in it against the paper's formulas, written as slow loops in float64."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -11,7 +11,8 @@ from slow_attention import Run, expected
 from slow_masks import Guide
 from torch import Tensor
 
-from miva_core import Base, MIVAAdapter, MIVAConfig, inject
+from miva_core import Base, Curve, MIVAAdapter, MIVAConfig, inject
+from miva_core.attention.injection import Injection
 from miva_core.attention.strength import Strength
 
 DEFAULT = SMALL
@@ -26,21 +27,24 @@ TIMES = torch.tensor([900, 300])
 def assert_follows_formulas(
     base: Base,
     adapters: dict[str, MIVAAdapter],
-    strengths: dict[str, Strength],
+    strengths: Mapping[str, Strength | Sequence[Strength]],
     text: Tensor | None,
     streams: Sequence[str] = ("",),
     guides: Sequence[Guide] | None = None,
     tolerance: float = 1e-9,
+    degrees: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Each attention by itself, for the input that it gets in the model with these adapters in it.
 
-    Each stream is at times of its own.
+    Each stream is at times of its own. Strengths are the same in all frames, or one for each of them.
     """
     times = torch.cat([TIMES - 37 * stream for stream in range(len(streams))])
     with watched(base) as (calls, embeddings):
         denoise(base, latents(base, len(streams) * CLIPS), text, times)
     assert sorted(call.site.path for call in calls) == sorted(site.path for site in base.backbone.sites)
-    run = Run(adapters, strengths, streams, guides, embeddings[0].unflatten(0, (-1, CLIPS)), FRAMES, (HEIGHT, WIDTH))
+    by_frame = {name: [s] * FRAMES if isinstance(s, Strength) else s for name, s in strengths.items()}
+    temb = embeddings[0].unflatten(0, (-1, CLIPS))
+    run = Run(adapters, by_frame, streams, guides, temb, FRAMES, (HEIGHT, WIDTH), degrees=degrees or {})
     for call in calls:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)
         where = f"{call.site.kind} at {call.site.path}: "
@@ -66,6 +70,61 @@ def test_adapters_side_by_side(precise: Base, configs: tuple[MIVAConfig, MIVACon
     with inject(precise.model, **adapters) as miva:
         miva.set_weights(**strengths)
         assert_follows_formulas(precise, adapters, strengths, words(precise) if captioned else precise.text)
+
+
+# --- frames ----------------------------------------------------------------------------------------------------------
+
+BY_FRAME = {
+    "one": [Strength(0.0, 0.3, 1.0), Strength(0.5, -0.2, 0.7), Strength(1.5, 0.4, 0.0), Strength(0.2, 1.0, -0.3)],
+    "two": [Strength(0.4, 0.9, 0.3)] * FRAMES,
+    "three": [Strength(0.1 * i, 0.2 * i, 0.5) for i in range(FRAMES)],
+}
+
+
+def curved(by_frame: Sequence[Strength]) -> Strength:
+    """The same strengths as curves over the frames, but for a part that does not change."""
+    parts = zip(*(strength.by_part() for strength in by_frame), strict=True)
+    return Strength(*(values[0] if len(set(values)) == 1 else Curve.of_values(values) for values in parts))
+
+
+def set_by_frame(miva: Injection, names: Sequence[str]) -> dict[str, Sequence[Strength]]:
+    """Set strengths that differ from frame to frame for the named adapters; return them."""
+    by_frame = dict(zip(names, BY_FRAME.values(), strict=True))
+    miva.set_weights(**{name: curved(strengths) for name, strengths in by_frame.items()})
+    miva.set_frames([k / (FRAMES - 1) for k in range(FRAMES)])
+    return by_frame
+
+
+def test_strengths_of_each_frame(precise: Base) -> None:
+    configs = {"one": DEFAULT, "two": OFFICIAL, "three": DEFAULT}
+    adapters = {name: random_adapter(precise, config) for name, config in configs.items()}
+    with inject(precise.model, **adapters) as miva:
+        miva.freeze()
+        strengths = set_by_frame(miva, list(configs))
+        assert_follows_formulas(precise, adapters, strengths, words(precise))
+
+
+# --- degrees ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of_clips", ["all alike", "each its own"])
+def test_degrees_of_some_adapters(precise: Base, of_clips: str) -> None:
+    """Two adapters with a degree and one without, masked ones in streams of their own."""
+    masked = {"mask": True, "degree": True}
+    configs = {"jump": replace(DEFAULT, **masked), "pan": DEFAULT, "sway": replace(PAPER, **masked)}
+    adapters = {name: random_adapter(precise, config) for name, config in configs.items()}
+    degrees = {"jump": (-0.7, -0.7), "sway": (0.9, 0.9) if of_clips == "all alike" else (0.9, -0.2)}
+    strengths = dict.fromkeys(adapters, Strength(0.4, 0.3, 0.2))
+    with inject(precise.model, **adapters) as miva:
+        miva.set_weights(**strengths)
+        miva.set_mask_streams(True)
+        miva.set_degrees(
+            jump=-0.7, sway=0.9 if of_clips == "all alike" else torch.tensor(degrees["sway"], dtype=torch.float64)
+        )
+        if of_clips == "all alike":
+            miva.freeze()
+        streams = ("", *miva.masked)
+        assert_follows_formulas(precise, adapters, strengths, words(precise), streams, degrees=degrees)
 
 
 # --- masks -----------------------------------------------------------------------------------------------------------
@@ -119,6 +178,16 @@ def test_mask_streams_and_guidance(
         assert_follows_formulas(
             precise, adapters, strengths, text, streams, None if guided == "unguided" else guides(), tolerance
         )
+
+
+def test_strengths_of_each_frame_under_masks(precise: Base) -> None:
+    configs = {"jump": replace(DEFAULT, mask=True), "pan": DEFAULT, "sway": replace(OFFICIAL_WAN, mask=True)}
+    adapters = {name: random_adapter(precise, config) for name, config in configs.items()}
+    with inject(precise.model, **adapters) as miva:
+        strengths = set_by_frame(miva, list(configs))
+        miva.set_mask_streams(True)
+        miva.set_masks(soft_masks())
+        assert_follows_formulas(precise, adapters, strengths, words(precise), ("", *miva.masked), guides(), 1e-4)
 
 
 @torch.no_grad()

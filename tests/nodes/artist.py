@@ -17,6 +17,7 @@ from comfyui_miva.nodes import (
     MIVALoad,
     MIVALoadBase,
     MIVAMasks,
+    MIVAMeasureMotion,
     MIVAMotionModule,
     MIVASampler,
     MIVASave,
@@ -119,6 +120,9 @@ class Artist:
 
     def masks(self, latent: Any) -> io.NodeOutput:
         return run_unchecked(MIVAMasks, latent=latent)
+
+    def measure(self, frames: Tensor, **connected: Any) -> io.NodeOutput:
+        return run(MIVAMeasureMotion, frames=frames, **connected)
 
     def noise(self, model: Any, **settings: Any) -> Any:
         """NOISE, from DCTInit Noise."""

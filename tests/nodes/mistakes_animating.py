@@ -57,9 +57,9 @@ ANIMATING = [
     ),
     Mistake(
         "a motion that a newer release has made",
-        lambda artist: artist.load(artist.changed("a.safetensors", format_version=2)),
-        "{models}/miva/a.safetensors is a MIVA adapter that cannot be used: its format version is 2, and this "
-        "ComfyUI-MIVA reads up to 1; update it.",
+        lambda artist: artist.load(artist.changed("a.safetensors", format_version=3)),
+        "{models}/miva/a.safetensors is a MIVA adapter that cannot be used: its format version is 3, and this "
+        "ComfyUI-MIVA reads up to 2; update it.",
     ),
     Mistake(
         "a motion deleted since it was chosen",
@@ -108,6 +108,12 @@ ANIMATING = [
         "jump.safetensors is a MIVA adapter, not SAM 2. Mend that, or choose another `segmenter`.",
     ),
     # Motions
+    Mistake(
+        "a degree for a motion without one",
+        lambda artist: artist.load("jump.safetensors", degree=0.5),
+        "jump was trained without a degree: leave its degree out (in Load MIVA: -1) and change its weight, or take a "
+        "motion with one.",
+    ),
     Mistake(
         "a motion for another base",
         lambda artist: artist.sample(artist.for_wan()),

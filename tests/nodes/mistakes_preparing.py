@@ -21,7 +21,53 @@ def masked_clips(artist: Artist) -> io.NodeOutput:
     return artist.clips(masks=[mask(count=4)] * 3)
 
 
+STILL = "The clip stands still.\nBucket 0 of 0 … 19, dynamics 0.000."
+
 PREPARING = [
+    # Measuring
+    Mistake(
+        "one picture is measured as a clip",
+        lambda artist: artist.measure(picture()),
+        "The clip is a single frame, and nothing moves in one: give two frames or more.",
+    ),
+    Mistake(
+        "pictures that are no clip are measured",
+        lambda artist: artist.measure(torch.rand(3, 64, 64, 3)),
+        "No frame of the clip follows the one before: these are single pictures, mere noise, or they move too far at "
+        "once. Give the frames of one clip, in order, and more of them a second where they move far.",
+    ),
+    Mistake(
+        "a clip too small to be measured",
+        lambda artist: artist.measure(picture(16, 64, count=3)),
+        "The clip is 64×16: from 22 pixels a side on its motion can be measured.",
+    ),
+    Mistake(
+        "a mask of another size for a clip",
+        lambda artist: artist.measure(picture().expand(3, -1, -1, -1), mask=mask(64, 128)),
+        "The mask is 128×64 and the clip 64×64, which is another aspect: give a mask that was made for this clip.",
+    ),
+    Mistake(
+        "masks for another number of frames",
+        lambda artist: artist.measure(picture().expand(3, -1, -1, -1), mask=mask(count=2)),
+        "There are 2 masks for a clip of 3 frames: give one mask for each frame, or a single one for all.",
+    ),
+    Mistake(
+        "an empty mask for a clip",
+        lambda artist: artist.measure(picture().expand(3, -1, -1, -1), mask=mask(share=0)),
+        "The mask is nowhere brighter than half, so it selects nothing: make it white on the subject.",
+    ),
+    Mistake(
+        "several pictures for one clip",
+        lambda artist: artist.measure(picture().expand(3, -1, -1, -1), picture=picture(count=2)),
+        "`picture` is a batch of 2, and a clip begins with one: put Get Image from Batch before it.",
+    ),
+    Mistake("a clip that stands still", lambda artist: artist.measure(picture().expand(3, -1, -1, -1)), note=STILL),
+    Mistake(
+        "a clip of one colour",
+        lambda artist: artist.measure(torch.full((3, 64, 64, 3), 0.5)),
+        note=f"{STILL}\nThe clip is all of one colour, in which no motion can be seen: make sure that it is the right "
+        "one.",
+    ),
     # Words
     Mistake("no words", lambda artist: artist.words(" "), EMPTY_PROMPT),
     Mistake("no words but full stops", lambda artist: artist.words(". , "), EMPTY_PROMPT),

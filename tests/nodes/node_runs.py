@@ -106,6 +106,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
     "IMAGE": _is_picture,
     "MASK": lambda value: _is_in_range(value) and value.ndim == 3,
     "NOISE": lambda value: isinstance(value.seed, int) and callable(value.generate_noise),
+    "INT": lambda value: type(value) is int,
     "FLOAT": lambda value: isinstance(value, float),
     "STRING": lambda value: isinstance(value, str),
     "LOSS_MAP": lambda value: all(isinstance(loss, float) for loss in value["loss"]),
@@ -114,6 +115,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
     "CONDITIONING": lambda value: all(isinstance(text, Tensor) and isinstance(more, dict) for text, more in value),
     "MIVA_MODEL": lambda value: type(value).__name__ == "MivaModel",
     "MIVA_STACK": lambda value: all(type(entry).__name__ == "StackedMiva" for entry in value),
+    "MIVA_STRENGTH": lambda value: type(value).__name__ == "Strength",
     "MIVA_DATASET": lambda value: type(value).__name__ == "Dataset",
 }
 """What a value must be to travel along a wire."""

@@ -7,16 +7,20 @@ import pytest
 import torch
 from artist import GivenNoise
 from comfy_api.v0_0_2 import io
+from comfyui_miva.miva_core.attention.strength import Strength
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import NODES, MIVABindMask, MIVADataset, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack, MIVATrain
 from comfyui_miva.nodes.sockets import Dataset
 from node_runs import motion, run, run_unchecked, shown
 
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-WITH_MENUS = ["MIVALoadBase", "MIVASubjectMask", "MIVACameraClips", "MIVADataset"]
+WITH_MENUS = ["MIVALoadBase", "MIVAStrength", "MIVASubjectMask", "MIVACameraClips", "MIVADataset"]
 PLAIN = [5, 0.5, "motion.safetensors", True, {"a": 1}]
 CONNECTED = {
     "MIVA_STACK": (),
+    "MIVA_STRENGTH": Strength(),
+    "FLOATS": [0.0, 1.0],
+    "CURVE": {"points": [[0.0, 0.0], [1.0, 1.0]], "interpolation": "linear"},
     "MIVA_DATASET": Dataset((), "tiny", "", False, {}),
     "IMAGE": torch.zeros(1, 8, 8, 3),
     "MASK": torch.ones(1, 8, 8),
@@ -75,7 +79,7 @@ def put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 def test_the_nodes_have_sockets_of_every_type_and_menus() -> None:
     types = {kind for node in NODES for *_, one in sockets(node) for kind in one.get_io_type().split(",")}
-    assert types == {*CONNECTED, "MIVA_MODEL", "VIDEO"}
+    assert types == {*CONNECTED, "MIVA_MODEL", "VIDEO", "FLOAT"}
     assert [node.__name__ for node in NODES if menus(node)] == WITH_MENUS
 
 
@@ -83,6 +87,8 @@ def test_the_nodes_have_sockets_of_every_type_and_menus() -> None:
 def test_a_plain_value_on_a_socket_is_told(node: type[io.ComfyNode], model: Any) -> None:
     for chosen, path, one in sockets(node):
         for wrong in PLAIN:
+            if "FLOATS" in one.get_io_type() and isinstance(wrong, float | int) and not isinstance(wrong, bool):
+                continue  # a list of one
             values = filled(node.define_schema().inputs, chosen, model)
             put(values, path, wrong)
             with pytest.raises(MIVAError) as raised:
@@ -97,10 +103,11 @@ def test_a_plain_value_on_a_socket_is_told(node: type[io.ComfyNode], model: Any)
 def test_an_option_of_a_newer_pack_is_told(name: str, chosen: str | None, model: Any) -> None:
     """ComfyUI hands over nothing where it does not know what is chosen."""
     node = next(node for node in NODES if node.__name__ == name)
-    (menu,) = menus(node)
+    menu = menus(node)[0]
     values = filled(node.define_schema().inputs, {}, model)
     del values[menu.id]
-    node.fingerprint_inputs(**values)
+    if "fingerprint_inputs" in vars(node):
+        node.fingerprint_inputs(**values)
     if chosen:
         values[menu.id] = {menu.id: [chosen] if node.define_schema().is_input_list else chosen}
     with pytest.raises(MIVAError) as raised:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfyui_miva.miva_core.attention.strength import Strength
 from comfyui_miva.nodes import MIVABindMask, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack
 from fake_comfyui import FakeComfyUI
 from node_runs import bound, motion, run, shown
@@ -34,6 +35,18 @@ def test_a_motion_is_loaded_as_it_is_set() -> None:
     assert entry.path == SHIPPED / "jump.safetensors"
     assert (entry.strength, entry.span, entry.mask) == (-0.5, (0.25, 0.75), None)
     assert entry.info.to_json() == read_info(entry.path).to_json()
+
+
+def test_a_strength_takes_the_place_of_weight_and_percents() -> None:
+    strength = Strength(cross_frame=0.5, temporal=1.5)
+    (entry,) = motion("jump", weight=-2.0, start_percent=0.9, end_percent=0.1, strength=strength)
+    assert (entry.strength, entry.span) == (strength, (0.0, 1.0))
+
+
+def test_how_much_and_which_motion_are_left_to_the_file_unless_they_are_set() -> None:
+    assert [(entry.degree, entry.words) for entry in motion("jump")] == [(None, "")]
+    assert [entry.degree for entry in motion("pan_left", degree=0.0)] == [0.0]
+    assert [entry.words for entry in motion("camera_words", words=" zoom in ")] == ["zoom in"]
 
 
 def test_motions_are_found_in_folders_of_ones_own(comfyui: FakeComfyUI) -> None:
@@ -118,6 +131,15 @@ def test_the_header_of_a_file_is_shown() -> None:
     assert f"licence: {header['licence']}" in pan
     assert "masked: bound to a mask" in masked
     assert "masked: needs a mask of its subject" in run(MIVAInfo, mivas=motion("jump_masked"))[0]
+
+
+def test_what_a_degree_means_is_shown() -> None:
+    known = read_info(SHIPPED / "pan_left.safetensors").degree
+    lines = run(MIVAInfo, mivas=motion("pan_left", degree=1.0))[0].splitlines()
+    (meaning,) = [line for line in lines if line.startswith("degree: ")]
+    assert f"{known.speeds[0]:.2f} to {known.speeds[-1]:.2f} pixels a frame at 64×64" in meaning
+    (asked,) = [line for line in lines if line.startswith("set to 1: ")]
+    assert f"about {known.speeds[-1]:.2f} pixels a frame" in asked
 
 
 def test_which_of_several_bases_a_motion_has_met_is_shown() -> None:

@@ -43,8 +43,8 @@ def phi(temb: Tensor, gate: nn.Module, temperature: float) -> tuple[Tensor, Tens
     return exponentials[0] / exponentials.sum(), exponentials[1] / exponentials.sum()
 
 
-def perceptron(prompt: nn.Module, query: Tensor, act: str, norm: bool) -> Tensor:
-    """W2(act(norm(W1 q))) of queries (tokens, d)."""
+def perceptron(prompt: nn.Module, query: Tensor, act: str, norm: bool, degree: float = 0.0) -> Tensor:
+    """W2(act(norm(W1 q))) of queries (tokens, d), with a gain and a shift by the degree where there is one."""
     hidden = query @ prompt.first.T
     if norm:
         centred = hidden - hidden.mean(-1, keepdim=True)
@@ -54,6 +54,9 @@ def perceptron(prompt: nn.Module, query: Tensor, act: str, norm: bool) -> Tensor
         hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
     else:
         hidden = torch.exp(hidden) / torch.exp(hidden).sum(-1, keepdim=True)
+    if prompt.degree is not None:
+        gain, shift = (straight * degree + bent * (degree * degree - 0.4) for straight, bent in prompt.degree)
+        hidden = hidden + hidden * gain + shift
     return hidden @ prompt.second.T
 
 

@@ -20,6 +20,10 @@ MOTION_MODULE = _link(
 """v3_sd15_mm.ckpt as safetensors, which the dialog may fetch."""
 WAN = _link("diffusion_models", f"{_WAN}/diffusion_models/wan2.1_t2v_1.3B_fp16.safetensors")
 WAN_VAE = _link("vae", f"{_WAN}/vae/wan_2.1_vae.safetensors")
+WAN_TEXTS = _link("text_encoders", f"{_WAN}/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors")
+SVD = _link("checkpoints", f"{_HUB}/stabilityai/stable-video-diffusion-img2vid/resolve/main/svd.safetensors")
+SVD_XT = _link("checkpoints", f"{_HUB}/stabilityai/stable-video-diffusion-img2vid-xt/resolve/main/svd_xt.safetensors")
+"""What SVD became when it was trained on: the same network, for longer clips."""
 
 
 def as_markdown(link: Link) -> str:

@@ -120,7 +120,7 @@ others work, too.
             *outputs("sd15_native", ("decode", "IMAGE"), FPS),
         ]
     ),
-    "10_longer_clip_natively": Graph(
+    "15_longer_clip_natively": Graph(
         [
             {
                 "note": note(

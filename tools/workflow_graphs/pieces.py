@@ -28,8 +28,9 @@ def load_sd15(room: int = 0) -> Node:
     return Node("MIVALoadBase", files, width=400, room=room, models=[CHECKPOINT, MOTION_MODULE])
 
 
-def load_miva(name: str, weight: float = 1.0) -> Node:
-    return Node("MIVALoad", {"miva_name": f"{name}.safetensors", "weight": weight}, width=320)
+def load_miva(name: str, title: str = "", strength: Link | None = None, **chosen: Any) -> Node:
+    links = {"strength": strength} if strength else {}
+    return Node("MIVALoad", {"miva_name": f"{name}.safetensors"} | chosen, links, title=title, width=320)
 
 
 def load_picture(name: str) -> Node:
@@ -53,11 +54,11 @@ def preview(source: tuple[str, str], title: str) -> Node:
     return Node("PreviewImage", {}, {"images": source}, title=title, width=340, room=310)
 
 
-def miva_sampler(stack: tuple[str, str], seed: int, **more: Any) -> Node:
+def miva_sampler(stack: tuple[str, str], seed: int, title: str = "", **more: Any) -> Node:
     links = {"model": ("base", "model"), "mivas": stack, "image": ("picture", "IMAGE")} | more.pop("links", {})
     widgets = {"seed": seed, "control_after_generate": "fixed"} | more
     # Room for the preview that it shows while it samples, and for what it says.
-    return Node("MIVASampler", widgets, links, width=340, room=330)
+    return Node("MIVASampler", widgets, links, title=title, width=340, room=330)
 
 
 def outputs(

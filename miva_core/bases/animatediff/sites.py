@@ -28,6 +28,8 @@ class Level:
     attends: bool = True
 
 
+SD15_TEXT = 768
+"""Width of the tokens of a text of Stable Diffusion 1.5."""
 SD15_LEVELS = (Level(320, 8), Level(640, 8), Level(1280, 8), Level(1280, 8, attends=False))
 """Those of Stable Diffusion 1.5, the finest first."""
 
@@ -48,23 +50,27 @@ def describe_unet(model: Any) -> Backbone:
     sites = tuple(_unet_sites(model))
     if not any(site.kind == "ta" for site in sites):
         raise MIVAError("This UNetMotionModel has no motion modules; load an AnimateDiff motion module into it.")
-    return Backbone("animatediff", sites, _TIME, _TIME, model.time_embedding.linear_2.out_features)
+    time_dim, text_dim = model.time_embedding.linear_2.out_features, model.config.cross_attention_dim
+    return Backbone("animatediff", sites, _TIME, _TIME, time_dim, text_dim=text_dim)
 
 
-def unet_backbone(levels: Sequence[Level] = SD15_LEVELS, layers: int = 2, *, middle_motion: bool) -> Backbone:
+def unet_backbone(
+    levels: Sequence[Level] = SD15_LEVELS, layers: int = 2, *, middle_motion: bool, text_dim: int = SD15_TEXT
+) -> Backbone:
     """The attention sites of a Stable Diffusion U-Net with motion modules, by the names of diffusers.
 
     Args:
         levels: its resolutions, the finest first.
         layers: ResNets of each level on the way down; on the way up there is one more.
         middle_motion: whether there is a motion module in the middle, as AnimateDiff v2 has.
+        text_dim: width of the tokens of its texts.
     """
     sites = [site for i, level in enumerate(levels) for site in _block_sites(f"down_blocks.{i}", level, layers)]
     for i, level in enumerate(reversed(levels)):
         sites.extend(_block_sites(f"up_blocks.{i}", level, layers + 1))
     middle = Level(levels[-1].width, levels[-1].heads)
     sites.extend(_block_sites("mid_block", middle, 1, motion=middle_motion))
-    return Backbone("animatediff", tuple(sites), _TIME, _TIME, 4 * levels[0].width)
+    return Backbone("animatediff", tuple(sites), _TIME, _TIME, 4 * levels[0].width, text_dim=text_dim)
 
 
 def _block_sites(block: str, level: Level, layers: int, motion: bool = True) -> Iterator[Site]:

@@ -34,7 +34,12 @@ def _load(device: torch.device | str, dtype: torch.dtype) -> Base:
 def _backbones() -> Iterator[tuple[str, Backbone]]:
     config = read_json(WEIGHTS / "unet" / "config.json")
     levels = [Level(*level) for level in zip(config["block_out_channels"], config["num_attention_heads"], strict=True)]
-    structure = unet_backbone(levels, config["layers_per_block"], middle_motion=config["use_motion_mid_block"])
+    structure = unet_backbone(
+        levels,
+        config["layers_per_block"],
+        middle_motion=config["use_motion_mid_block"],
+        text_dim=config["cross_attention_dim"],
+    )
     yield "the built-in base", replace(structure, revision=read_json(WEIGHTS / "settings.json")["revision"])
 
 

@@ -11,7 +11,7 @@ from ...attention.guidance import GridGuidance
 from ...attention.linear_maps import each, fan_in, fan_out
 from ...attention.port import AttentionPort
 from ...attention.processor import total
-from ...attention.prompt import prompt_activation, prompt_gates
+from ...attention.prompt import prompt_gates
 from ...attention.self_attention import SelfAttention
 
 
@@ -50,22 +50,21 @@ class WanCrossAttention(CrossAttention):
         return torch.cat([total([*text_term, *clip_terms]), *mask_parts])
 
     def prompts(self, port: AttentionPort, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        clips, gates, query = self.context.clip_rows(len(x)), self._gates(x.shape[1]), port.query(x)
+        clips, gates, query = self.context.clip_rows(len(x)), self._gates(x), port.query(x)
         clip_terms, mask_parts = [], []
         for group in self.groups:
             prompts, q = group.prompts, _prompt_query(group, port, query)
-            hidden = prompt_activation(fan_out(q[:clips], prompts.first), prompts, group.config.ca_act)
+            hidden = self._activated(group, prompts, fan_out(q[:clips], prompts.first))
             clip_terms.append(fan_in(hidden, prompts.second, gates[group.columns]))
             if group.config.mask and self.context.streams:
-                hidden = each(group.mask_rows(q, clips), prompts.first)
-                hidden = prompt_activation(hidden, prompts, group.config.ca_act)
+                hidden = self._activated(group, prompts, each(group.mask_rows(q, clips), prompts.first))
                 mask_parts.append(each(hidden, prompts.second).flatten(0, 1))
         return clip_terms, mask_parts
 
-    def _gates(self, tokens: int) -> Tensor:
+    def _gates(self, x: Tensor) -> Tensor:
         """`prompt_gates` where a row holds all frames: (n,) or (n, b, f s)."""
-        frames = self.context.counted_frames()
-        gates = prompt_gates(self.context, tokens // frames)
+        frames, clips = self.context.counted_frames(), self.context.clip_rows(len(x))
+        gates = prompt_gates(self.context, clips * frames, x.shape[1] // frames)
         return gates if gates.ndim == 1 else gates.unflatten(1, (-1, frames)).flatten(2, 3)
 
 

@@ -40,11 +40,57 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         help="where the subject of a masked motion is, white on black; repeat it for each of them; for a folder of "
         "pictures one mask for all, or a folder with masks of the same names",
     )
+    command.add_argument(
+        "--words",
+        action="append",
+        default=[],
+        metavar="NAME=WORDS",
+        help='which motion, of a file that holds several: --words "camera_words=zoom in"; info shows their words',
+    )
+    command.add_argument(
+        "--degree",
+        action="append",
+        default=[],
+        metavar="NAME=DEGREE",
+        help="how fast a motion is, from 0, its slowest, to 1, its fastest, as in pan_left=0.6; for motions that were "
+        "trained with a degree, and info shows how fast that is (default: as it was trained)",
+    )
+    _add_strength(command)
     _add_look(command)
     _add_time(command)
     _add_run(command)
     add_base(command)
     add_folders(command)
+
+
+def _add_strength(command: argparse.ArgumentParser) -> None:
+    strength = command.add_argument_group(
+        "how strongly motions act in the course of the run and of the clip",
+        "A CURVE is SHARE:STRENGTH,... with shares from 0 to 1, or strengths alone, which lie evenly. Behind it stand, "
+        "after slashes, how it goes from point to point (hold, linear or cosine), and parts of the motion that it is "
+        "for alone (cross-frame, prompt, temporal). Weight and curves of a motion are multiplied.",
+    )
+    strength.add_argument(
+        "--strength",
+        action="append",
+        default=[],
+        metavar="NAME=CURVE",
+        help="over the steps: pan_left=0:1.5,0.5:1 for more motion in the first half of them (default: it holds)",
+    )
+    strength.add_argument(
+        "--frames-strength",
+        action="append",
+        default=[],
+        metavar="NAME=CURVE",
+        help="over the frames: pan_left=0,1,0/cosine to come and go (default: it goes straight)",
+    )
+    strength.add_argument(
+        "--edg",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the schedule of Extrapolating and Decoupling: -0.1875 until half of the noise is gone, then 1.25",
+    )
 
 
 def _add_look(command: argparse.ArgumentParser) -> None:

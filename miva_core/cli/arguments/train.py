@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ...adapters.degree import MEASURES
 from ...errors import MIVAError
 from ..file_checks import check_distinct
 from .camera_clips import add_shooting
@@ -19,6 +20,15 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--motion", help="name of the motion (default: the name of the file)")
     add_shooting(command, "--camera", required=False)
     command.add_argument(
+        "--degree",
+        nargs="?",
+        const="flow",
+        choices=MEASURES,
+        help="also learn how much motion is wanted, from 0 (slowest) to 1: clips are met at up to three speeds, as "
+        "many as their frames allow, and stills are filmed at a quarter to five quarters of --speed; measured by "
+        "flow (default), or by ms-ssim as MiraMo does",
+    )
+    command.add_argument(
         "--masked",
         action="store_true",
         help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or is its alpha "
@@ -26,6 +36,12 @@ def add_train(command: argparse.ArgumentParser) -> None:
         "follow it",
     )
     add_models(command)
+    command.add_argument(
+        "--words",
+        action="store_true",
+        help="learn several motions, each by its words: those of clip.mp4 are in clip.txt, or else the name of the "
+        "sub-folder that it is in",
+    )
     command.add_argument(
         "--from",
         dest="start",
@@ -74,6 +90,10 @@ def check_train(options: argparse.Namespace) -> None:
     """Check that the options go together."""
     if options.camera and options.masked:
         raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
+    if options.camera and options.words:
+        raise MIVAError(
+            "--camera films one motion: film each by camera-clips into a sub-folder of its words, and train on those."
+        )
     if options.beside and not options.masked:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
     if (options.beside is None) != (options.beside_out is None):

@@ -75,6 +75,7 @@ def _changed(
 ) -> Tensor:
     """One pass with adapters in it."""
     rows, _, frames, height, width = run.host.to_clips(call.x, clips).shape
+    run.tell_frames(installation, run.host.window(call.options), frames)
     installation.injection.set_mask_streams(masked)
     installation.installer.context.begin(rows, frames, height, width)
     with run.host.installed(installation.installer, net, call) as changed:

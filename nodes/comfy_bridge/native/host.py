@@ -26,12 +26,12 @@ def find_host(model: Any) -> Host:
             return host
     kinds = " and on ".join(host.name for host in HOSTS)
     raise MIVAError(
-        f"Apply MIVA works on {kinds}, but this MODEL is {_kind_of(model)}: load another model, or use MIVA Sampler "
+        f"Apply MIVA works on {kinds}, but this MODEL is {kind_of(model)}: load another model, or use MIVA Sampler "
         "with a base of Load MIVA Base."
     )
 
 
-def _kind_of(model: Any) -> str:
+def kind_of(model: Any) -> str:
     """What ComfyUI calls a MODEL, such as "SDXL"."""
     config = getattr(getattr(model, "model", None), "model_config", model)
     return type(config).__name__

@@ -9,6 +9,7 @@ from comfy.model_sampling import CONST
 from torch import Tensor
 
 from ....miva_core.diffusion.noise_process import along_line
+from ....miva_core.diffusion.noise_share import noise_share
 
 
 class NetworkNoise:
@@ -42,6 +43,13 @@ class NetworkNoise:
         """What the network is told of levels (n,), on its device."""
         told: Tensor = self._sampling.timestep(t)
         return told.float()
+
+    def share_gone(self, sigma: float) -> float:
+        """See `noise_share`."""
+        if self._is_flow:
+            return noise_share(sigma, 1, is_flow=True)
+        step = self._sampling.timestep(torch.tensor(sigma))
+        return noise_share(float(step), len(self._sampling.sigmas), is_flow=False)
 
     @property
     def _is_flow(self) -> bool:

@@ -14,7 +14,7 @@ from .mask_record import MaskRecord
 if TYPE_CHECKING:
     from ....miva_core.adapters.adapter import MIVAAdapter
     from ....miva_core.animation.readout import LinearReadout
-    from ....miva_core.attention.strength import Strength
+    from ....miva_core.attention.strength import Level, Strength
     from ....miva_core.diffusion.init_noise import NoiseInit
 
 KEY = "miva"
@@ -48,17 +48,22 @@ class PlannedMotion:
         name: what messages call it.
         adapter: made for the MODEL's backbone.
         patcher: of that adapter. Each loaded adapter has one, which ComfyUI would otherwise take for a leak.
-        strength: see `Injection.set_weights`.
+        strength: see `Injection.set_weights`; curves over steps count those of the whole run, of which a sampler may
+            make a part.
         span: (start, end), shares of the noise schedule, 0 <= start < end <= 1, in which it acts.
         mask: of its subject; for each adapter with a mask stream, and for no other.
+        words: (words, d_text) what is said to it, see `Injection.set_words`; None for nothing.
+        degree: how fast it is, see `Motion`.
     """
 
     name: str
     adapter: MIVAAdapter
     patcher: Any
-    strength: float | Strength = 1.0
+    strength: Level | Strength = 1.0
     span: tuple[float, float] = (0.0, 1.0)
     mask: PlannedMask | None = None
+    words: Tensor | None = None
+    degree: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

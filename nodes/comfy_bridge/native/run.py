@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,15 @@ from torch import Tensor, nn
 from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.animation.motion import unique_names
 from ....miva_core.attention.injection import Injection, by_config
-from ....miva_core.attention.strength import Part, Strength
+from ....miva_core.attention.strength import Part
 from ....miva_core.bases.registry import find_architecture
 from ....miva_core.errors import MIVAError
+from .course import Course
 from .host_protocol import Host
 from .installer import NativeInstaller
 from .mask_rows import MaskRows
 from .plan import KEY, Plan, PlannedMask, PlannedMotion
-
-_EARLIER = 0.0012
-"""Share of a schedule by which spans begin and end early, since ComfyUI's schedules are rounded to 1/1000."""
-_UNHEARD = 1e-6
-"""Share of the text that is none."""
-
-PercentToSigma = Callable[[float], float]
+from .strengths_now import StrengthsNow
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +43,7 @@ class Run:
         host: of the MODEL.
         backbone: of the MODEL.
         picture: (1, C, 1, h, w), frame 1 in the MODEL's scale.
+        course: of the call.
 
     Attributes:
         sigma: noise level of the present call of the model; None before the first.
@@ -55,35 +51,30 @@ class Run:
         mask_rows: the masks of subjects that are denoised beside the clip; None where no motion has a mask.
     """
 
-    def __init__(self, plan: Plan, host: Host, backbone: Backbone, picture: Tensor) -> None:
-        self.plan, self.host, self.picture = plan, host, picture
+    def __init__(self, plan: Plan, host: Host, backbone: Backbone, picture: Tensor, course: Course) -> None:
+        self.plan, self.host, self.picture, self._course = plan, host, picture, course
         self.sigma: float | None = None
         self.prompted = True
         self.mask_rows: MaskRows | None = None
         self._backbone = backbone
         names = unique_names([motion.name for motion in plan.motions])
         self._motions = dict(zip(names, plan.motions, strict=True))
-        self._strengths: dict[str, float | Strength] = dict.fromkeys(names, 0.0)
+        self._strengths = StrengthsNow(self._motions, plan.frames)
         self._installations: dict[nn.Module, Installation] = {}
         self._passed: set[nn.Module] = set()
         self._guiding: dict[str, Tensor] | None = None
 
-    def check_spans(self, sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> None:
+    def check_spans(self) -> None:
         """Check that every motion acts at some step.
-
-        Args:
-            sigmas: noise levels of all steps.
-            percent_to_sigma: of the MODEL's schedule.
 
         Raises:
             MIVAError: one does not.
         """
         for name, motion in self._motions.items():
-            if not any(_is_in(motion.span, sigma, percent_to_sigma) for sigma in sigmas):
+            if not any(self._course.is_in(motion.span, sigma) for sigma in self._course.steps):
                 start, end = motion.span
-                raise MIVAError(
-                    f"The span {start:g} to {end:g} of {name} holds none of the {len(sigmas)} steps: widen it."
-                )
+                steps = len(self._course.steps)
+                raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps} steps: widen it.")
 
     @property
     def masked(self) -> bool:
@@ -104,17 +95,15 @@ class Run:
     @property
     def leaves_text(self) -> bool:
         """Whether motions leave a share to the text in the coming forward passes."""
-        total = sum(Strength.of(strength).prompt for strength in self._strengths.values())
-        return self.guided or abs(1 - total) > _UNHEARD
+        return self.guided or self._strengths.leaves_text()
 
-    def move_to(self, sigma: float, percent_to_sigma: PercentToSigma) -> None:
+    def move_to(self, sigma: float) -> None:
         """Take note of the noise level of the coming forward passes: who acts changes with it.
 
         All passes at one level, such as those of guidance by other nodes, are guided by the same masks.
 
         Args:
             sigma: of the sampler.
-            percent_to_sigma: of the MODEL's schedule.
 
         Raises:
             MIVAError: see `check_heard`, of those that act no more.
@@ -122,18 +111,14 @@ class Run:
         if sigma != self.sigma:
             self.advance_masks()
         self.sigma = sigma
-        now = {
-            name: motion.strength if _is_in(motion.span, sigma, percent_to_sigma) else 0.0
-            for name, motion in self._motions.items()
-        }
-        if now == self._strengths:
+        before = self._members()
+        if not self._strengths.move_to(sigma, self._course):
             return
-        before, self._strengths = self._members(), now
         if self._members() != before:
             self.check_heard()
             self._installations.clear()
         for installation in self._installations.values():
-            installation.injection.set_weights(**self._strengths_of_members())
+            self._tell(installation.injection)
 
     def advance_masks(self) -> None:
         """Let the masks that passes at one level have carried guide those that come, since the former are over."""
@@ -164,6 +149,18 @@ class Run:
         installation.installer.hears_text = self.leaves_text and self.prompted
         return installation
 
+    def tell_frames(self, installation: Installation, window: Sequence[int] | None, frames: int) -> None:
+        """Let adapters know which frames of the clip the coming forward pass holds, where they act differently in each.
+
+        Args:
+            installation: of the network.
+            window: see `Host.window`.
+            frames: of the pass; those in front of a window count as frame 1.
+        """
+        if self._strengths.over_frames or any(motion.adapter.config.words for motion in self.plan.motions):
+            places = range(frames) if window is None else [*[0] * (frames - len(window)), *window]
+            installation.injection.set_frames([self._strengths.share(place) for place in places])
+
     @torch.compiler.disable
     def has_passed(self, net: nn.Module) -> None:
         """Take note that a forward pass of a network is over."""
@@ -191,12 +188,20 @@ class Run:
             grids=architecture.attention_grids,
             spans_frames=architecture.attention_spans_frames,
         )
-        injection.set_weights(**self._strengths_of_members())
+        self._tell(injection)
+        injection.set_words(**{name: one.words.to(device) for name, one in members.items() if one.words is not None})
+        injection.set_degrees(**_degrees(members))
         injection.freeze()
         installation = Installation(injection, installer)
         if self._guiding is not None:
             installation.guide(self._guiding)
         return installation
+
+    def _tell(self, injection: Injection) -> None:
+        """Let adapters know how strongly they act now."""
+        levels, members = self._strengths.levels(), self._members()
+        injection.set_weights(**{name: level for name, level in levels.items() if name in members})
+        injection.set_progress(self._strengths.done, self._strengths.noise)
 
     def _members(self) -> dict[str, PlannedMotion]:
         """Motions that act now.
@@ -207,17 +212,19 @@ class Run:
         return {
             name: motion
             for name, motion in self._motions.items()
-            if self.masked or not self.prompted or Strength.of(self._strengths[name]).acts
+            if self.masked or not self.prompted or self._strengths.acts(name)
         }
 
     def _acting(self) -> frozenset[Part]:
         """The parts that act now; where masks guide, guidance may act in the place of each."""
-        strengths = [Strength.of(strength).by_part() for strength in self._strengths.values()]
-        acting = frozenset(part for part in Part if self.masked or any(by_part[part] for by_part in strengths))
+        acting = frozenset(Part) if self.masked else self._strengths.acting()
         return acting if self.prompted else acting | {Part.PROMPT}
 
-    def _strengths_of_members(self) -> dict[str, float | Strength]:
-        return {name: self._strengths[name] for name in self._members()}
+
+def _degrees(motions: Mapping[str, PlannedMotion]) -> dict[str, float]:
+    """By name, as an `Injection` takes them."""
+    known = {name: degrees for name, motion in motions.items() if (degrees := motion.adapter.degree)}
+    return {name: degrees.centred(motions[name].degree) for name, degrees in known.items()}
 
 
 def run_of(options: dict[str, Any]) -> Run:
@@ -236,9 +243,3 @@ def run_of(options: dict[str, Any]) -> Run:
             "Advanced or SamplerCustomAdvanced."
         )
     return run
-
-
-def _is_in(span: tuple[float, float], sigma: float, percent_to_sigma: PercentToSigma) -> bool:
-    start, end = span
-    begun = start <= 0 or sigma <= percent_to_sigma(start - _EARLIER)
-    return begun and (end >= 1 or sigma > percent_to_sigma(end - _EARLIER))

@@ -12,10 +12,12 @@ from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.diffusion.init_noise import adain
 from ....miva_core.errors import MIVAError
 from ....miva_core.media.pictures import format_size
+from .course import Course
 from .equal_passes import passes_are_equal
 from .host_protocol import Host
 from .mask_limits import check_masked_run
 from .mask_rows import mask_rows
+from .network_noise import NetworkNoise
 from .plan import KEY, NO_PROMPT, STRUCTURED, Plan
 from .run import Run, run_of
 
@@ -50,17 +52,17 @@ class OuterSample:
         _check_windows(guider.model_options, latent)
         _check_areas(guider.conds)
         picture = guider.model_patcher.get_model_object("latent_format").process_in(plan.picture)
-        run = Run(plan, self._host, self._backbone, picture)
-        run.prompted = not self._host.drops_text or _is_prompted(guider.conds)
         # Before the call, since some samplers write into the levels that they are given.
         begins = _begins(guider.model_patcher, noise, latent, float(sigmas[0]))
+        run = Run(plan, self._host, self._backbone, picture, _course(guider.model_patcher, sigmas.tolist(), begins))
+        run.prompted = not self._host.drops_text or _is_prompted(guider.conds)
         ends = float(sigmas[-1]) == 0
         if run.masked:
             clips = len(self._host.to_clips(latent, 1))
             check_masked_run(begins and ends, guider.model_options, clips, plan.frames)
             run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
         if begins and ends:
-            run.check_spans(sigmas[:-1].tolist(), _percent_to_sigma(guider.model_patcher))
+            run.check_spans()
         if begins:
             noise = self._structured(noise, picture)
         options = guider.model_options["transformer_options"]  # of this call alone
@@ -146,6 +148,11 @@ def _percent_to_sigma(patcher: Any) -> Any:
     return patcher.get_model_object("model_sampling").percent_to_sigma
 
 
+def _course(patcher: Any, sigmas: list[float], begins: bool) -> Course:
+    noise = NetworkNoise(patcher.get_model_object("model_sampling"))
+    return Course(sigmas, _percent_to_sigma(patcher), noise, begins)
+
+
 def _begins(patcher: Any, noise: Tensor, latent: Tensor, sigma: float) -> bool:
     """Whether a run begins with noise alone, rather than going on from what another has made."""
     return not latent.any() and bool(noise.any()) and sigma >= _percent_to_sigma(patcher)(_LATE)
@@ -171,7 +178,7 @@ def calc_cond_batch(
     left out."""
     run = run_of(options["transformer_options"])
     # The one value of a step that is read back from the device.
-    run.move_to(float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma)
+    run.move_to(float(timestep.flatten()[0]))
     if not passes_are_equal(conds, options, run.masked or run.leaves_text):
         answers: list[Tensor] = executor(model, conds, x, timestep, options)
         return answers

@@ -9,7 +9,7 @@ import comfy.model_patcher
 import torch
 from comfyui_miva.miva_core import MIVAAdapter, MIVAConfig
 from comfyui_miva.miva_core.adapters.backbone import Backbone
-from comfyui_miva.miva_core.attention.strength import Strength
+from comfyui_miva.miva_core.attention.strength import Level, Strength
 
 SMALL = replace(MIVAConfig.default(), cfa_rank=32, ca_rank=32, ta_rank=8)
 """The default config with smaller ranks."""
@@ -46,7 +46,7 @@ def patcher_of(adapter: MIVAAdapter) -> Any:
 
 
 def planned(
-    adapter: MIVAAdapter, strength: float | Strength = 1.0, span: tuple[float, float] = (0.0, 1.0), name: str = "miva"
+    adapter: MIVAAdapter, strength: Level | Strength = 1.0, span: tuple[float, float] = (0.0, 1.0), name: str = "miva"
 ) -> Any:
     """The adapter as a PlannedMotion without a mask."""
     from comfyui_miva.nodes.comfy_bridge.native.plan import PlannedMotion

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from comfyui_miva.miva_core import MIVAConfig, inject
+from comfyui_miva.miva_core import MIVAConfig, Strength, inject
 from comfyui_miva.miva_core.animation.mask_guidance import GuidedByMasks, mask_steps
 from comfyui_miva.miva_core.animation.mask_sequences import MaskStream
-from comfyui_miva.miva_core.animation.predictors import WithSpans
+from comfyui_miva.miva_core.animation.predictors import WithProgress
 from comfyui_miva.miva_core.animation.readout import LinearReadout
+from comfyui_miva.miva_core.attention.strength import Level
 from comfyui_miva.miva_core.bases.model_predictor import ModelPredictor
 from comfyui_miva.miva_core.diffusion import loop
 from comfyui_miva.miva_core.diffusion.noise_process import NoiseProcess
@@ -54,6 +55,7 @@ class MaskedCase:
         right: of the other one.
         steps: of a run.
         spans: shares of the run in which motions act, by name; where not given it is all of it.
+        strengths: of the motions, by name.
 
     Attributes:
         adapters: by name, in the order of depth.
@@ -67,8 +69,9 @@ class MaskedCase:
         right: MIVAConfig = MASKED,
         steps: int = 4,
         spans: Mapping[str, tuple[float, float]] | None = None,
+        strengths: Mapping[str, Level | Strength] = STRENGTHS,
     ) -> None:
-        self.case, self.steps = case, steps
+        self.case, self.steps, self._strengths = case, steps, strengths
         self._spans = dict.fromkeys(STRENGTHS, (0.0, 1.0)) | dict(spans or {})
         configs = {"left": left, "plain": replace(left, mask=False), "right": right}
         self.adapters = {name: random_adapter(case.backbone, configs[name], k) for k, name in enumerate(configs)}
@@ -99,7 +102,7 @@ class MaskedCase:
         return [self._planned(name) for name in self.adapters]
 
     def _planned(self, name: str) -> Any:
-        motion = planned(self.adapters[name], STRENGTHS[name], self._spans[name], name)
+        motion = planned(self.adapters[name], self._strengths[name], self._spans[name], name)
         if name not in SUBJECTS:
             return motion
         x1 = self._latent_format.process_out(self.x1[name])
@@ -117,9 +120,10 @@ class MaskedCase:
         text_per_frame = self.case.name == "sd15"
         model = ModelPredictor(self.case.reference, self.case.positive[0][0], text_per_frame, torch.float32)
         with inject(self.case.reference, **self.adapters) as injection:
-            injection.set_weights(**STRENGTHS)
+            injection.set_weights(**self._strengths)
+            injection.set_frames([k / (self.case.frames - 1) for k in range(self.case.frames)])
             injection.set_spans(**self._spans)
-            predictor, timesteps = WithSpans(model, injection, self.steps), self._schedule.timesteps
+            predictor, timesteps = WithProgress(model, injection, process, self.steps), self._schedule.timesteps
             guided = GuidedByMasks(predictor, injection, process, timesteps, streams, mask_steps(self.steps))
 
             def see(step: int, steps: int, now: loop.Sampled) -> None:

@@ -59,7 +59,7 @@ class SmallSD15:
         for version, state in _motion_modules(unet).items():
             save_file(state, folder / f"{version}.safetensors")
         write_configs(folder, loading.CONFIGS)
-        return cls(folder, _native(folder / "sd15.safetensors"), sd15_vae(vae))
+        return cls(folder, native_sd15(folder / "sd15.safetensors"), sd15_vae(vae))
 
     @property
     def checkpoint(self) -> Path:
@@ -105,7 +105,8 @@ def _motion_modules(unet: UNetMotionModel) -> dict[str, dict[str, Tensor]]:
     return {"v1": first, "v2": second, "v3": third}
 
 
-def _native(checkpoint: Path) -> Any:
+def native_sd15(checkpoint: Path) -> Any:
+    """MODEL of such a checkpoint."""
     cpu = torch.device("cpu")
     with torch.inference_mode():
         state = comfy.utils.load_torch_file(str(checkpoint))

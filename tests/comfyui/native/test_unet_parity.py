@@ -10,7 +10,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from comfyui_miva.miva_core import MIVAConfig, Strength, inject
 from comfyui_miva.miva_core.adapters.backbone import Backbone
-from comfyui_miva.miva_core.animation.predictors import WithSpans
+from comfyui_miva.miva_core.animation.predictors import WithProgress
 from comfyui_miva.miva_core.bases.model_predictor import ModelPredictor
 from comfyui_miva.miva_core.diffusion.loop import sample as engine_sample
 from comfyui_miva.miva_core.diffusion.schedulers import prepare_scheduler
@@ -149,7 +149,7 @@ def engine_run(
         injection.set_spans(**spans)
         predictor = ModelPredictor(base.model, case.positive[0][0])
         engine_sample(
-            WithSpans(predictor, injection, 10),
+            WithProgress(predictor, injection, base.noise_process, 10),
             base.noise_process,
             prepare_scheduler(base.scheduler, 10),
             case.picture * SCALE,

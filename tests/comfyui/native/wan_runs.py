@@ -34,7 +34,7 @@ def by_diffusers(case: Case, acting: Acting, sigmas: Tensor) -> Any:
         with inject(case.reference, **{name: adapter for name, (adapter, _, _) in acting.items()}) as injection:
             injection.set_weights(**{name: strength for name, (_, strength, _) in acting.items()})
             injection.set_spans(**{name: span for name, (_, _, span) in acting.items()})
-            injection.set_progress(done)
+            injection.set_progress(done, done)
             velocity = case.reference(x, 1000 * sigma, encoder_hidden_states=asked["c"]["c_crossattn"]).sample
         clean = x - sigma.view(-1, 1, 1, 1, 1) * velocity
         return torch.cat([first, clean[:, :, 1:]], dim=2)

@@ -117,6 +117,8 @@ class Boolean:
 
 
 class Int:
+    Output = _type("INT", _Output).Output
+
     class Input(_Number):
         io_type = "INT"
 
@@ -171,12 +173,13 @@ class String:
             self,
             id: str,
             *,
+            optional: bool = False,
             default: str | None = None,
             placeholder: str | None = None,
             tooltip: str | None = None,
             advanced: bool | None = None,
         ) -> None:
-            super().__init__(id, tooltip, advanced, default, multiline=False, placeholder=placeholder)
+            super().__init__(id, tooltip, advanced, default, optional, multiline=False, placeholder=placeholder)
 
 
 class Combo:

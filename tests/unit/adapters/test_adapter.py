@@ -273,7 +273,7 @@ def rewritten(path: Path, changes: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "format version is 2, and this ComfyUI-MIVA reads up to 1; update"),
+        ({"format_version": 3}, "format version is 3, and this ComfyUI-MIVA reads up to 2; update"),
         ({"format_version": "1"}, "format version is '1'"),
         ({"motion": None}, r"\['motion'\]"),
         ({"colour": "red"}, r"\['colour'\]"),
@@ -336,15 +336,15 @@ def test_info_is_plain_data(adapter: MIVAAdapter) -> None:
 
 
 def test_a_newer_version_is_told_before_what_is_unknown_in_it(model: nn.Module, saved: Path) -> None:
-    newer = {"format_version": 2, "motion": None, "frames": "many", "colour": "red", "config": {"depth_rank": 4}}
-    with pytest.raises(MIVAError, match=r"version is 2, .* 1"):
+    newer = {"format_version": 3, "motion": None, "frames": "many", "colour": "red", "config": {"depth_rank": 4}}
+    with pytest.raises(MIVAError, match=r"version is 3, .* 2"):
         MIVAAdapter.load(rewritten(saved, newer), describe(model))
     assert identify_file(saved) == "a MIVA adapter of a newer format version"
     # a kind of tensor that this release of safetensors does not know
     saved.write_bytes(saved.read_bytes().replace(b'"F32"', b'"F99"', 1))
     with pytest.raises(MIVAError, match="newer format version"):
         MIVAAdapter.load(saved, describe(model))
-    saved.write_bytes(saved.read_bytes().replace(b'format_version\\": 2', b'format_version\\": 1'))
+    saved.write_bytes(saved.read_bytes().replace(b'format_version\\": 3', b'format_version\\": 1'))
     assert identify_file(saved) == "a damaged MIVA adapter"
 
 

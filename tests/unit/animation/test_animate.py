@@ -14,6 +14,7 @@ from torch import Tensor
 
 from miva_core import (
     Clip,
+    Curve,
     MIVAAdapter,
     MIVAConfig,
     Motion,
@@ -162,6 +163,16 @@ def test_a_motion_that_is_off_at_the_deciding_step_is_told(base: Base, picture: 
     assert warned(0.0, 0.76) == warned(0.5, 1.0) == []
     sigmas = torch.tensor([80.0, 14.0, 3.0, 1.0, 0.0])
     assert warned(0.0, 0.75, scheduler=base.scheduler) == warned(0.0, 0.75, sigmas=sigmas) == []
+
+
+def test_a_curve_of_one_value_is_that_strength(base: Base, picture: Tensor, pair: tuple) -> None:
+    """Over the noise to the bit, over the frames but for rounding."""
+    constant, over_noise, over_frames = (
+        animate(base, picture, [Motion(pair[0], strength)], painted(frames=3, steps=2)).frames
+        for strength in (0.4, Curve(((0.0, 0.4),), over="noise"), Curve(((0.0, 0.4),), over="frames"))
+    )
+    assert torch.equal(over_noise, constant)
+    torch.testing.assert_close(over_frames, constant, rtol=0, atol=1e-4)
 
 
 @OFF_AT_THE_END

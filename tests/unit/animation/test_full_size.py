@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, Progress, RunOptions, Timing, animate, load_base
+from miva_core import Clip, Curve, MIVAAdapter, MIVAConfig, Motion, Progress, RunOptions, Timing, animate, load_base
 from miva_core.animation.full_size import FullSize
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
@@ -398,6 +398,21 @@ def test_what_goes_on_after_the_motion_is_told(
     assert goes_on(rising) == goes_on(rising, subject) == [f"{after} {subjects_do}."] * told
     assert goes_on(both, subject) == [f"{after} {camera_does}, and {subjects_do}."] * told
     assert goes_on(pan(speed=0.0)) == []
+
+
+def test_a_camera_stops_where_its_strength_does(base: Base, shipped: Callable[..., Motion]) -> None:
+    """A way that a straight line would explain, too, as it does where the motion is as strong in all frames."""
+    sampled, easing = pan(speed=0.5), Curve(((0.0, 1.0), (0.45, 0.0)), "hold", "frames")
+    assert sampled.flow is not None
+    way = sampled.flow.where(torch.arange(16)[:, None, None, None] < 7, sampled.flow[:, 6:7])
+    speeds, notes = {}, {}
+    for strength in (1.0, easing):
+        motion, options = shipped("pan_left", strength=strength), {"timing": Timing(duration=3), "edges": "mirror"}
+        scene, notes[strength] = output(base, smooth(64, 64), motion, **options).render(replace(sampled, flow=way), {})
+        speeds[strength] = torch.tensor(scene.staging.camera.path.similarities).diff(dim=0)[:, 2]
+    assert speeds[1.0].std() < 1e-9
+    assert speeds[easing][:6].min() > 0.49 / 64 and speeds[easing][6:].abs().max() < 1e-9
+    assert "The curves over frames last 2 s: after that the camera goes on at its last speed." in notes[easing]
 
 
 def bulging() -> Sampled:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from miva_core.animation.motion_text import parse_mask, parse_motion
+from miva_core.animation.motion_text import parse_mask, parse_motion, parse_words
 from miva_core.errors import MIVAError
 
 
@@ -66,3 +66,21 @@ def test_the_home_folder_of_a_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert parse_mask("jump=~/mask.png", ()) == ("jump", tmp_path / "mask.png")
     assert parse_mask("jump=a~/mask.png", ()) == ("jump", Path("a~/mask.png"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "name", "words"),
+    [
+        ("camera=pan left", {"camera"}, "camera", "pan left"),
+        ("a=b=zoom in", {"a=b"}, "a=b", "zoom in"),
+        ("other=zoom in", set(), "other", "zoom in"),
+    ],
+)
+def test_words_belong_to_the_motion_before_them(text: str, names: set[str], name: str, words: str) -> None:
+    assert parse_words(text, names) == (name, words)
+
+
+@pytest.mark.parametrize("text", ["pan left", "=pan left", "camera=", "camera= "])
+def test_words_without_a_motion_are_refused(text: str) -> None:
+    with pytest.raises(MIVAError, match="says no words to a motion"):
+        parse_words(text, {"camera"})

@@ -13,7 +13,10 @@ from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, Strength, animate, describe, load_base
-from miva_core.animation.notes import strength_notes, without_motion
+from miva_core.animation.notes import without_motion
+from miva_core.animation.strength_notes import list_notes, strength_notes
+from miva_core.attention.curve import Curve
+from miva_core.attention.strength import Level
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.errors import MIVAWarning
@@ -24,6 +27,8 @@ painted = partial(RunOptions, render="latents")
 """Options of a run whose frames the network paints."""
 # diffusers' schedulers and numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+RISING = Curve(((0.0, 0.0), (1.0, 1.0)), over="frames")
+FALLING = Curve(((0.0, 1.0), (1.0, 0.0)), over="frames")
 WEAK = pytest.mark.filterwarnings("ignore:These steps end in weak noise")
 
 
@@ -86,7 +91,7 @@ def test_below_0_a_clip_breaks_into_noise_and_above_2_it_turns_back(pan: Callabl
         (0.5, True, "pan runs at the weight 0.5; masked motions are made for 1."),
         (0.8, False, None),
         (1, True, None),
-        (2, False, "pan runs at the weight 2; it was trained at 1."),
+        (2, False, "pan runs at the weight 2: it moves more than at 1, and the picture suffers."),
         (2.5, False, "pan runs at the weight 2.5: above 2 a motion turns back, and breaks"),
         (3, True, "pan runs at the weight 3: above 2 a motion turns back, and breaks"),
         # of a strength per part the mean counts
@@ -96,10 +101,18 @@ def test_below_0_a_clip_breaks_into_noise_and_above_2_it_turns_back(pan: Callabl
         (Strength(temporal=-4.0), False, "pan has the weight -0.666667: below 0"),
         (Strength(temporal=7.0), True, "pan runs at the weight 3: above 2"),
         (Strength(1.0, -1.0, 0.0), False, None),
+        # of a curve its highest point counts
+        (Curve(((0.0, 0.0), (0.5, 1.5), (1.0, 0.0)), over="frames"), False, None),
+        (Curve(((0.0, 0.5), (1.0, 0.0)), over="frames"), True, None),
+        (Curve.edg(), False, None),
+        (Curve(((0.0, 0.0), (1.0, 2.5))), False, "pan runs at weights up to 2.5: above 2 a motion turns back"),
+        ((Curve.more_early(), Curve(((0.5, 2.0),), over="frames")), True, "pan runs at weights up to 3: above 2"),
+        (Curve(((0.0, -1.0), (1.0, -0.5)), over="noise"), False, "pan has the weight -0.5: below 0 a motion is not"),
+        (Curve(((0.0, 0.0), (1.0, 0.0)), over="frames"), False, "pan has the weight 0 and does nothing."),
     ],
 )
 def test_a_weight_has_one_note_or_none(
-    make_unet: Callable, weight: float | Strength, masked: bool, expected: str | None
+    make_unet: Callable, weight: Level | Strength, masked: bool, expected: str | None
 ) -> None:
     adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1, mask=masked))
     found = strength_notes([Motion(adapter, weight, torch.ones(8, 8) if masked else None, "pan")])
@@ -119,14 +132,28 @@ def test_a_weight_has_one_note_or_none(
             [(0.5, (0, 0.5)), (1.5, (0, 1))],
             "The weights sum to 2 and 1.5; a sum of 1 is the most stable: try 0.25, 0.75.",
         ),
+        # One hands over to the other, be it in the course of the clip or of the run.
+        ([(RISING, (0, 1)), (FALLING, (0, 1))], None),
+        ([(replace(RISING, over="steps"), (0, 1)), (replace(FALLING, over="steps"), (0, 1))], None),
+        ([(RISING, (0, 1)), (1.0, (0, 1))], "The weights sum to up to 2; a sum of 1 is the most stable."),
+        ([(RISING, (0, 0.5)), (1.0, (0.5, 1))], None),
     ],
 )
 def test_sums_of_weights_are_told_where_they_are_odd(
-    make_unet: Callable, motions: list[tuple[float, tuple[float, float]]], expected: str | None
+    make_unet: Callable, motions: list[tuple[Level, tuple[float, float]]], expected: str | None
 ) -> None:
     adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1))
     found = strength_notes([Motion(adapter, weight, span=span) for weight, span in motions])
     assert found == ([] if expected is None else [expected])
+
+
+def test_strengths_that_a_run_is_too_short_for_are_told(make_unet: Callable) -> None:
+    adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1))
+    pan = Motion(adapter, Curve.of_values([1.0] * 5, "steps"), name="pan")
+    assert list_notes([pan], 5) == []
+    told = "pan has 5 strengths over 4 steps, so that not all of them come up: give it fewer, or the run more steps."
+    assert list_notes([pan], 4) == [told]
+    assert list_notes([replace(pan, strength=Curve.of_values([1.0] * 5))], 4) == []
 
 
 def test_a_clip_says_what_is_odd_about_it_and_how_its_picture_was_fitted(tiny: Base) -> None:

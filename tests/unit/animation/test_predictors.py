@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from torch import Tensor
 
-from miva_core.animation.predictors import FiniteAnswers, WithSpans
+from miva_core.animation.predictors import FiniteAnswers, WithProgress
+from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.diffusion.predictor import Answer
 from miva_core.errors import MIVAError
 
@@ -41,9 +44,12 @@ def test_other_answers_pass_as_they_are() -> None:
     assert answer.output.unique().item() == pytest.approx(1e30) and answer.flow is not None
 
 
-def test_adapters_are_told_the_share_that_is_done_before_each_step() -> None:
-    events: list[float | str] = []
-    predictor = WithSpans(Constant(0.0, lambda: events.append("call")), SimpleNamespace(set_progress=events.append), 4)
+def test_adapters_are_told_how_far_the_run_is_before_each_step() -> None:
+    events: list[Any] = []
+    injection = SimpleNamespace(set_progress=lambda *shares: events.append(shares))
+    predictor = WithProgress(Constant(0.0, lambda: events.append("call")), injection, NoiseProcess(DDIMScheduler()), 4)
     for step in range(4):
-        predictor.predict(CLIPS, T, step)
-    assert events == [0, "call", 0.25, "call", 0.5, "call", 0.75, "call"]
+        predictor.predict(CLIPS, torch.tensor(999 - 250 * step), step)
+    told = [(0, 0.001), (0.25, 0.251), (0.5, 0.501), (0.75, 0.751)]
+    assert events[1::2] == ["call"] * 4
+    assert torch.tensor(events[::2]).allclose(torch.tensor(told))

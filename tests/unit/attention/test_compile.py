@@ -1,4 +1,5 @@
-"""One graph, and no second one when a strength or the time changes. The backend runs graphs as they are, to be fast."""
+"""One graph, and no second one when a strength or the time changes; strengths that differ from frame to frame have one
+of their own. The backend runs graphs as they are, to be fast."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 
 from miva_core.adapters.config import MIVAConfig
+from miva_core.attention.curve import Curve
 from miva_core.attention.strength import Strength
 from miva_core.bases.inject import inject
 from miva_core.bases.loading import load_base
@@ -39,13 +41,17 @@ def one_level(make_unet: Callable) -> Callable[[int], nn.Module]:
 
 
 @torch.no_grad()
-def test_the_whole_model_is_one_graph(one_level: Callable, make_adapter: Callable, call: Callable) -> None:
+def test_the_whole_model_is_one_graph(
+    one_level: Callable, make_adapter: Callable, call: Callable, small: MIVAConfig
+) -> None:
     model = one_level(layers=1)
     counter = CompileCounter()
     compiled = torch.compile(model, backend=counter, fullgraph=True)
-    with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
+    glide = make_adapter(model, replace(small, degree=True))
+    with inject(model, pan=make_adapter(model), jump=make_adapter(model), glide=glide) as miva:
         for t, pan in ((900, 1.0), (500, 0.3), (20, 0.0)):
             miva.set_weights(pan=pan, jump=1 - pan)
+            miva.set_degrees(glide=2 * pan - 1)
             torch.testing.assert_close(call(compiled, t=t), call(model, t=t))
         for part in ({"cross_frame": 0.4}, {"prompt": -0.3}, {"temporal": 2.0}):
             miva.set_weights(pan=Strength(**part))
@@ -69,19 +75,27 @@ def test_the_built_in_base_is_one_graph(make_adapter: Callable) -> None:
 
 
 @torch.no_grad()
-def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable) -> None:
+def test_wan_is_one_graph(make_wan: Callable, make_adapter: Callable, small: MIVAConfig) -> None:
     model = make_wan()
     counter = CompileCounter()
     compiled = torch.compile(model, backend=counter, fullgraph=True)
     latents, text = torch.randn(1, 4, 3, 4, 6), torch.zeros(1, 1, 16)
-    with inject(model, pan=make_adapter(model), jump=make_adapter(model)) as miva:
+    glide = make_adapter(model, replace(small, degree=True))
+    with inject(model, pan=make_adapter(model), jump=make_adapter(model), glide=glide) as miva:
         for t, pan in ((900.0, 1.0), (500.0, 0.3), (20.0, 0.0)):
+            miva.set_degrees(glide=2 * pan - 1)
             miva.set_weights(pan=Strength(cross_frame=pan), jump=Strength(prompt=1 - pan))
             miva.set_spans(pan=(0.0, 0.5))
-            miva.set_progress(1 - t / 1000)
+            miva.set_progress(1 - t / 1000, 1 - t / 1000)
             ours, plain = (m(latents, torch.tensor([t]), text).sample for m in (compiled, model))
             torch.testing.assert_close(ours, plain)
-    assert counter.frame_count == 1
+        assert counter.frame_count == 1
+        for value in (0.5, 1.5):
+            miva.set_weights(pan=Curve(((0.0, value), (1.0, 0.2)), over="frames"))
+            miva.set_frames([0.0, value / 2, 1.0])
+            ours, plain = (m(latents, torch.tensor([20.0]), text).sample for m in (compiled, model))
+            torch.testing.assert_close(ours, plain)
+    assert counter.frame_count == 2
 
 
 @torch.no_grad()
@@ -124,7 +138,12 @@ def test_blocks_compiled_one_by_one_share_two_graphs(
         call(model, t=100)
         miva.set_weights(pan=Strength(0.1, 0.2, 0.3), jump=Strength(temporal=0.0))
         call(model, t=100)
-    assert counter.frame_count == 2
+        assert counter.frame_count == 2
+        miva.set_frames([0.0, 0.5, 1.0])
+        for end in (0.0, 1.5):
+            miva.set_weights(pan=Curve(((0.0, 1.0), (1.0, end)), over="frames"))
+            call(model, t=100)
+    assert counter.frame_count == 4
     # what was compiled with the adapters is not used without them
     torch.testing.assert_close(call(model, text=True), base)
 
@@ -143,3 +162,24 @@ def test_frozen_adapters_need_no_more_graphs(one_level: Callable, make_adapter: 
         miva.set_weights(pan=0.2, jump=-1.0)
         call(model, t=100)
     assert counter.frame_count == 2
+
+
+@torch.no_grad()
+def test_other_words_need_no_new_graph(
+    one_level: Callable, make_adapter: Callable, call: Callable, small: MIVAConfig
+) -> None:
+    """In a block of attention over time; nor does saying nothing. An adapter that hears none stands beside."""
+    model = one_level(layers=1)
+    counter = CompileCounter()
+    with inject(model, pan=make_adapter(model, replace(small, words=True)), jump=make_adapter(model)) as miva:
+        texts = (None, torch.randn(1, 16), torch.randn(3, 16))
+        expected = []
+        for text in texts:
+            miva.set_words(pan=text)
+            expected.append(call(model))
+        assert not torch.allclose(expected[0], expected[1]) and not torch.allclose(expected[1], expected[2])
+        model.down_blocks[0].motion_modules[0].transformer_blocks[0].compile(backend=counter, fullgraph=True)
+        for text, wanted in zip(texts, expected, strict=True):
+            miva.set_words(pan=text)
+            torch.testing.assert_close(call(model), wanted)
+    assert counter.frame_count == 1

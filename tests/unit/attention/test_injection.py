@@ -12,6 +12,7 @@ from traces import traces
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.layers import Gate
 from miva_core.attention.cross_frame import reference_weights
+from miva_core.attention.curve import Curve
 from miva_core.attention.stacked import Gates
 from miva_core.attention.strength import Strength
 from miva_core.bases.inject import inject
@@ -137,12 +138,36 @@ def test_a_span_begins_with_its_start_and_ends_before_its_end(
         miva.set_weights(pan=1.0)
         miva.set_spans(pan=(0.25, 0.75))
         for done, expected in ((0.0, alone), (0.2, alone), (0.25, both), (0.7, both), (0.75, alone), (0.9, alone)):
-            miva.set_progress(done)
+            miva.set_progress(done, 0.5)
             torch.testing.assert_close(call(unet), expected, **EXACT)
         assert miva.weights == {"pan": 1.0, "jump": 1.0}
         for done in (-0.1, 1.0, float("nan"), "0"):
             with pytest.raises(MIVAError, match="share of steps done"):
-                miva.set_progress(done)
+                miva.set_progress(done, 0.5)
+            with pytest.raises(MIVAError, match="share of noise gone"):
+                miva.set_progress(0.5, -0.1 if done == 1.0 else done)
+
+
+def test_strengths_over_frames_need_to_know_the_frames(unet: nn.Module, make_adapter: Callable, call: Callable) -> None:
+    with inject(unet, pan=make_adapter(unet)) as miva:
+        plain = call(unet)
+        miva.set_weights(pan=Curve(((0.0, 0.0), (1.0, 1.0)), over="frames"))
+        with pytest.raises(MIVAError, match="set for 0 frames, but the latents have 3: call set_frames"):
+            call(unet)
+        miva.set_frames([0.0, 0.5])
+        with pytest.raises(MIVAError, match="set for 2 frames, but the latents have 3"):
+            call(unet)
+        with pytest.raises(MIVAError, match=r"are \(0.0, 0.5, 1.5\), expected numbers from 0 to 1"):
+            miva.set_frames([0.0, 0.5, 1.5])
+        miva.set_frames([0.0, 0.5, 1.0])
+        assert miva.context.strengths.tolist() == [[[0.0, 0.5, 1.0]]] * 3
+        assert not torch.equal(call(unet), plain)
+        miva.set_spans(pan=(0.5, 1.0))
+        assert miva.context.strengths.tolist() == [[[0.0, 0.0, 0.0]]] * 3
+        miva.set_weights(pan=1.0)
+        miva.set_progress(0.5, 0.5)
+        miva.set_frames(None)
+        assert torch.equal(call(unet), plain)
 
 
 # --- what adapters do ------------------------------------------------------------------------------------------------
@@ -174,7 +199,7 @@ def test_a_number_is_a_strength_of_all_parts(unet: nn.Module, make_adapter: Call
         miva.set_weights(pan=Strength(cross_frame=0.3, prompt=0.3, temporal=0.3))
         assert torch.equal(call(unet, text=True), by_number)
         miva.set_spans(pan=(0.0, 0.5))
-        miva.set_progress(0.5)
+        miva.set_progress(0.5, 0.5)
         beyond = call(unet, text=True)
         miva.set_weights(pan=0.0)
         assert torch.equal(call(unet, text=True), beyond)

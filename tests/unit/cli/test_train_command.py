@@ -109,8 +109,13 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
 
 
 def test_stills_become_a_camera_motion(run: Run) -> None:
-    said = run("train", "stills", "--camera", "pan-left", "--speed", "0.5", "--out", "left.safetensors", *QUICK)
+    """For a degree they are filmed at many speeds."""
+    filmed = ("--camera", "pan-left", "--speed", "0.5", "--degree")
+    said = run("train", "stills", *filmed, "--out", "left.safetensors", *QUICK)
     assert "from 10 clips" in said  # the mask is not filmed
+    known = read_info("left.safetensors").degree
+    assert known.measure == "flow" and known.speeds[-1] > 3 * known.speeds[0] > 0
+    assert known.usual == pytest.approx(0.75, abs=0.1) and known.speed() == pytest.approx(0.5, rel=0.15)
     training = read_info("left.safetensors").training
     assert {
         "camera": "pan-left",
@@ -197,6 +202,7 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         (("train", "clips", "--camera", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
         (("train", "clips", "--out", "x.pt"), "name a file ending in .safetensors"),
         (("train", "clips", "--out", "no/x.safetensors"), "There is no folder no"),
+        ((*TRAIN, "--from", "pan_left"), "pan_left.safetensors has a degree: add --degree, or take another adapter."),
         ((*TRAIN, "--preset", "fast"), "no preset 'fast'; known are quick, normal, paper"),
         ((*TRAIN, "--lr", "0"), "not a number above 0"),
         ((*TRAIN, "--steps", "0"), "not a whole number from 1"),

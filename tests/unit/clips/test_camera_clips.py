@@ -105,6 +105,17 @@ def test_crops_differ_and_the_same_seed_films_the_same() -> None:
     assert torch.pdist(starts.flatten(1)).min() > 1
 
 
+def test_clips_of_a_still_are_spread_over_the_speeds() -> None:
+    shooting = Shooting("pan-left", SIZE, 4, speed=0.8, paces=(0.5, 1.5))
+    clips = [clip for _, clip in film_stills([("a", still()), ("b", still())], shooting, seed=0)]
+    for k, clip in enumerate(clips):
+        assert 0.5 + 0.2 * (k % 5) <= clip.pace < 0.7 + 0.2 * (k % 5)
+        assert clip.flow()[..., 0].mean().item() == pytest.approx(0.8 * clip.pace * SIZE[1] / 64, rel=1e-4)
+    assert shooting.needed_side == shooting.at(1.5).needed_side > shooting.at(1.0).needed_side
+    with pytest.raises(MIVAError, match=r"The speed is 8.0, expected a number above 0 and up to 6\.66667"):
+        Shooting("pan-left", SIZE, 4, speed=8.0, paces=(0.5, 1.5))
+
+
 def test_kept_flow_is_the_exact_one(tmp_path: Path) -> None:
     clip = film_still(still(), Shooting("roll-cw", SIZE, 5, speed=2.0), torch.Generator().manual_seed(0))
     write_flow(clip, tmp_path / "flow.json")

@@ -2,25 +2,24 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from miva_core.adapters.degree import DegreeRange
 from miva_core.clips.camera_clips import Shooting, film_still
 from miva_core.errors import MIVAError
 from miva_core.measure.evaluation import (
     MEASURES,
     consistency,
-    dynamic_degree,
     evaluate,
     medians,
     motion_smoothness,
     temporal_flickering,
 )
-from miva_core.measure.motion_statistics import medians as medians_of
-from miva_core.measure.motion_statistics import motion_statistics
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_motions_have_their_speed_and_direction(motion: str, key: str, value: fl
     values = evaluate(frames, frames[0])
     assert values[key] == pytest.approx(value, rel=0.15, abs=0.02)
     if motion.startswith("pan"):
-        assert values["flow"] == pytest.approx(1, rel=0.15)
+        assert values["speed"] == pytest.approx(1, rel=0.15)
         direction = {"pan-left": 0, "pan-right": 180, "pan-up": 90, "pan-down": 270}[motion]
         assert abs((values["direction"] - direction + 180) % 360 - 180) < 5
     assert set(values) == set(MEASURES) - {"subject_consistency", "background_consistency"}
@@ -62,9 +61,9 @@ def test_motions_have_their_speed_and_direction(motion: str, key: str, value: fl
 def test_a_still_clip_is_perfectly_still(filmed: Callable) -> None:
     frames = filmed("pan-left")[:1].expand(5, -1, -1, -1)
     values = evaluate(frames, frames[0])
-    assert values["flow"] < 0.01 and values["dynamic_degree"] < 0.03  # Farneback sees a little even here
+    assert values["speed"] == values["dynamic_degree"] == values["bucket"] == 0
     assert values["smoothness"] == pytest.approx(100, abs=0.02) and values["flickering"] == 100
-    assert values["dynamics"] == pytest.approx(1) and values["fidelity"] == math.inf
+    assert values["dynamics"] == pytest.approx(0, abs=1e-6) and values["fidelity"] == math.inf
 
 
 def test_flickering_is_the_mean_difference_of_neighbours() -> None:
@@ -92,7 +91,7 @@ def test_the_fastest_places_make_the_dynamic_degree(filmed: Callable) -> None:
     moving = frames[:1].expand(7, -1, -1, -1).clone()
     moving[:, 20:44, 20:44] = filmed("pan-left", 3.0)[:, 20:44, 20:44]
     values = evaluate(moving, moving[0])
-    assert values["flow"] < 1.5 < 2 < dynamic_degree(moving) < 4
+    assert values["speed"] < 1.5 < 2 < values["dynamic_degree"] < 4
 
 
 def test_consistency_compares_with_the_frame_before_and_the_first() -> None:
@@ -112,15 +111,21 @@ def test_features_add_their_columns_and_masks_limit_the_flow(filmed: Callable) -
     values = evaluate(frames, frames[0], mask, dino=lambda f: f.flatten(1), clip=lambda f: f.mean((1, 2)))
     assert values["right"] == pytest.approx(-2, abs=0.4) and abs(evaluate(frames, frames[0])["right"]) < 0.3
     assert 0 < values["subject_consistency"] < 100 and 99 < values["background_consistency"] <= 100
-    assert motion_statistics(frames, mask).right == values["right"]
 
 
 def test_medians_are_taken_of_each_measure_and_directions_of_the_flow() -> None:
     rows = [{"right": 1.0, "down": down, "direction": d} for down, d in ((-0.1, 354.3), (0.1, 5.7), (0.0, 0.0))]
     assert medians(rows) == {"right": 1.0, "down": 0.0, "direction": 0.0}
-    statistics = [motion_statistics(torch.rand(3, 32, 32, 3)) for _ in range(3)]
-    assert medians_of(statistics).speed == sorted(s.speed for s in statistics)[1]
     assert medians(rows[:2]) == {"right": 1.0, "down": 0.0, "direction": 0.0}  # of two, the middle between
+
+
+def test_an_adapter_that_knows_degrees_has_buckets_of_its_own(filmed: Callable) -> None:
+    frames, edges = filmed("pan-left"), tuple(0.1 * k for k in range(1, 20))
+    by_flow = DegreeRange("flow", edges, tuple(0.1 * k for k in range(20)), 0.5)
+    by_likeness = replace(by_flow, measure="ms-ssim", edges=tuple(edge / 100 for edge in edges))
+    values = evaluate(frames, frames[0], degree=by_flow)
+    assert values["bucket"] == pytest.approx(values["speed"] / 0.1, abs=1) and 8 <= values["bucket"] <= 11
+    assert evaluate(frames, frames[0], degree=by_likeness)["bucket"] == min(19, int(values["dynamics"] / 0.001))
 
 
 def test_a_clip_of_two_frames_is_too_short() -> None:

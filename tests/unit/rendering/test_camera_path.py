@@ -60,3 +60,22 @@ def test_a_pan_does_not_waver_with_the_jumps_of_a_subject() -> None:
     wavering[:, 2] = (-0.7 * time + np.abs(np.sin(time * np.pi / 7.5))) / 64
     found = steady_camera(wavering, GRID).similarities[:, 2] * 64
     assert np.ptp(np.diff(found)) < 1e-12 and found[-1] == pytest.approx(-0.7 * 15, abs=1)
+
+
+def test_a_camera_takes_the_ways_that_were_asked_for() -> None:
+    """A pan that hands over to a zoom in the middle: without being told, a straight line would explain both."""
+    pan, zoom = np.minimum(np.arange(16), 8.0), np.maximum(np.arange(16) - 8.0, 0)
+    wanted = np.stack([0.01 * zoom, 0 * pan, pan / 64, 0.3 * pan / 64], axis=1)
+    shaken = wanted + np.random.default_rng(0).normal(size=(16, 4)) * 0.2 / REACH * (np.arange(16)[:, None] > 0)
+    found = steady_camera(shaken, GRID, np.stack([pan, zoom], axis=1)).similarities
+    assert np.abs((found - wanted) * REACH).max() < 0.3
+    speeds = np.diff(found[:, 2])
+    assert speeds[:8].std() < 1e-9 and speeds[8:].std() < 1e-9 and speeds[0] > 10 * abs(speeds[-1])
+
+
+def test_where_a_camera_goes_another_way_than_asked_it_is_smoothed_where_it_is() -> None:
+    time = np.arange(16.0)
+    wanted = np.stack([0 * time, 0 * time, np.minimum(time, 8) / 8, 0 * time], axis=1)
+    found = steady_camera(wanted, GRID, time[:, None]).similarities
+    assert np.abs((found - wanted) * REACH).max() < 3
+    assert np.abs(np.diff(found[10:, 2])).max() < 1e-9

@@ -36,7 +36,8 @@ def encode(
 
 def equal(a: list[list[LatentClip]], b: list[list[LatentClip]]) -> bool:
     pairs = [(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one, two, strict=True)]
-    return all(torch.equal(getattr(x, part.name), getattr(y, part.name)) for x, y in pairs for part in fields(x))
+    parts = [(getattr(x, part.name), getattr(y, part.name)) for x, y in pairs for part in fields(x)]
+    return all(b is None if a is None else torch.equal(a, b) for a, b in parts)
 
 
 @pytest.mark.parametrize("name", ["animatediff", "wan"])

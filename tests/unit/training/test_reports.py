@@ -1,6 +1,7 @@
 """Reports with hostile names in every field: a reader sees the name, and no program takes it for more."""
 
 import html
+import math
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -50,7 +51,7 @@ def hostile_info(**changes: object) -> AdapterInfo:
 
 
 def measured(value: float) -> dict[str, float]:
-    return dict.fromkeys(("flow", "right", "down", "direction"), value)
+    return dict.fromkeys(("speed", "right", "down", "direction"), value)
 
 
 def test_the_report_of_a_training_shows_names_to_the_letter(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_the_table_of_an_evaluation_shows_names_to_the_letter(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["$\\frac{$", "$x$", "$", "a_b^c"])
 def test_a_name_in_a_plot_is_no_formula(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    write_plot(tmp_path / "p.png", [(name, measured(1.0)), ("b", measured(2.0))])
+    write_plot(tmp_path / "p.png", [(name, measured(1.0)), ("b", measured(2.0))], [(1.0, 2.0), (0.5, math.nan)])
     with Image.open(tmp_path / "p.png") as picture:
         picture.load()
 

@@ -1,0 +1,83 @@
+"""The words of a base that knows some by heart, and needs no text encoder for them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor
+
+from ..checks import shown
+from ..errors import MIVAError
+
+_NAMED = 3
+"""Near words that a message names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Texts of a word for each slot, each with a vector. What is not said is zero.
+
+    Attributes:
+        slots: what words are about, as "camera", in the order in which a text has them.
+        vectors: (dim,) of each word, by names as "camera pan_left", which begin with their slot.
+    """
+
+    slots: Sequence[str]
+    vectors: Mapping[str, Tensor]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As people say them: "pan left"; those that two slots share begin with their slot."""
+        phrases = [(name.partition(" ")[2].replace("_", " "), name.replace("_", " ")) for name in self.vectors]
+        short = [phrase for phrase, _ in phrases]
+        return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in phrases)
+
+    def encode(self, text: str) -> Tensor:
+        """The vectors of a text, such as "pan left" or "Pan left, jump".
+
+        Args:
+            text: words of at most one for each slot; letters of any case, whatever stands between them.
+
+        Returns:
+            (slots, dim), float32.
+
+        Raises:
+            MIVAError: it has none, an unknown one, whose nearest are named, or two of one slot.
+        """
+        said = torch.zeros(len(self.slots), *next(iter(self.vectors.values())).shape)
+        found: dict[str, str] = {}
+        for word in self._split(text):
+            name = self._names()[word]
+            slot = name.partition(" ")[0]
+            if slot in found:
+                raise MIVAError(f"{shown(text)} says two things of the {slot}, {found[slot]} and {word}: say one.")
+            found[slot] = word
+            said[self.slots.index(slot)] = self.vectors[name]
+        return said
+
+    def _names(self) -> dict[str, str]:
+        """Names by what is said for them, with the slot in front or without, where it is clear without."""
+        return dict(zip(self.words, self.vectors, strict=True)) | {
+            name.replace("_", " "): name for name in self.vectors
+        }
+
+    def _split(self, text: str) -> list[str]:
+        """The words of a text, the longest first at each place."""
+        rest, words = re.findall(r"[^\W_]+", text.lower()), []
+        while rest:
+            for length in range(len(rest), 0, -1):
+                if (word := " ".join(rest[:length])) in self._names():
+                    words.append(word)
+                    rest = rest[length:]
+                    break
+            else:
+                raise MIVAError(self._unknown(" ".join(rest)))
+        if not words:
+            raise MIVAError(f"{shown(text)} holds no word: say one of {', '.join(self.words)}.")
+        return words
+
+    def _unknown(self, said: str) -> str:
+        near = get_close_matches(said, self.words, _NAMED, cutoff=0.0)
+        return f"This base does not know the words {shown(said)}; the nearest that it knows are {', '.join(near)}."

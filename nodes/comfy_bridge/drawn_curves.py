@@ -1,0 +1,23 @@
+"""Curves that artists draw on a node: ComfyUI's own, in versions that have them."""
+
+from typing import Any
+
+from ...miva_core.attention.curve import Curve
+
+_PARTS = 64
+
+
+def drawn_curve(drawn: Any) -> Curve:
+    """Turn a curve of ComfyUI's into one of ours, over the steps.
+
+    Args:
+        drawn: a CURVE, or what its widget says of one.
+
+    Returns:
+        Straight lines between points so dense that nobody sees them; exact where the curve is of straight lines.
+    """
+    from comfy_api.input import CurveInput
+
+    curve = CurveInput.from_raw(drawn)
+    shares = {k / _PARTS for k in range(_PARTS + 1)} | {float(share) for share, _ in curve.points if 0 <= share <= 1}
+    return Curve(tuple((share, float(curve.interp(share))) for share in sorted(shares)))
