@@ -14,41 +14,16 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-_KILLED_AT = """
-import os, signal, sys
-from miva_core.cli.main import main
+from benchmarks import forked
 
-moment, passed = int(sys.argv.pop(1)), 0
-
-
-def pass_moment():
-    global passed
-    if passed == moment:
-        os.kill(os.getpid(), signal.SIGKILL)
-    passed += 1
-
-
-def watched(place):
-    def run(*paths):
-        pass_moment()
-        place(*paths)
-        pass_moment()
-
-    return run
-
-
-os.link, os.replace = watched(os.link), watched(os.replace)
-sys.exit(main(sys.argv[1:]))
-"""
-"""The command line, killed at one of the moments right before and right after a file takes its place."""
 _LEFT = r"checkpoint\.safetensors|loss\.png|report\.html|samples_\d+\.png|tensorboard"
 """What a training leaves in its folder."""
 
@@ -67,56 +42,99 @@ class Training:
     steps: int = 12
     save_every: int = 2
 
-    def start(self, out: Path, resume: bool, moment: int | None = None) -> subprocess.Popen:
-        """The command, at work on one processor core.
+    def start(self, out: Path, resume: bool, moment: int | None = None) -> BaseProcess:
+        """The command, at work on one processor core; what it prints is in `told`.
 
         Args:
             moment: at which it is killed, see `killed_at`; None leaves it in peace.
         """
-        program = ["-m", "miva_core"] if moment is None else ["-c", _KILLED_AT, str(moment)]
-        command = [sys.executable, *program, "train", str(self.clips), "--motion", "jump", "--out", str(out)]
+        command = ["train", str(self.clips), "--motion", "jump", "--out", str(out), "--device", "cpu"]
         command += ["--steps", str(self.steps), "--batch", "1", "--save-every", str(self.save_every)]
         command += ["--sample-every", str(self.steps // 2), *(["--resume"] if resume else [])]
-        # One thread: on more, sums may be taken in another order.
-        paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": ""}
-        return subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        return forked.start(_command, command, moment, output=self._told)
+
+    @property
+    def told(self) -> str:
+        """What the last command has printed."""
+        return self._told.read_text("utf-8")
+
+    @property
+    def _told(self) -> Path:
+        return self.clips.with_name("told.txt")
 
     def finish(self, out: Path, resume: bool) -> float:
         """Run it to its end; how long that took, in seconds."""
         began = time.perf_counter()
         process = self.start(out, resume)
-        output, _ = process.communicate(timeout=600)
-        if process.returncode or not out.is_file():
-            raise RuntimeError(output)
+        process.join(600)
+        if process.exitcode or not out.is_file():
+            raise RuntimeError(self.told)
         return time.perf_counter() - began
 
     def killed(self, out: Path, seconds: float) -> bool:
         """Start it and kill it after so long; whether it was still at work."""
         process = self.start(out, resume=False)
-        try:
-            process.communicate(timeout=seconds)
-            return False
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            return True
+        process.join(seconds)
+        at_work = process.is_alive()
+        process.kill()
+        process.join()
+        return at_work
 
     def killed_at(self, out: Path, moment: int) -> bool:
         """Start it, to be killed before (even numbers) or after (odd ones) a file takes its place; whether it got so
         far."""
         process = self.start(out, resume=False, moment=moment)
-        output, _ = process.communicate(timeout=600)
-        if process.returncode not in (0, -signal.SIGKILL):
-            raise RuntimeError(output)
-        return process.returncode != 0
+        process.join(600)
+        if process.exitcode not in (0, -signal.SIGKILL):
+            raise RuntimeError(self.told)
+        return process.exitcode != 0
+
+
+def _command(arguments: list[str], moment: int | None) -> None:
+    """The command line, killed at one of the moments right before and right after a file takes its place."""
+    from miva_core.cli.main import main
+
+    if moment is not None:
+        passing = _Moments(moment)
+        os.link, os.replace = passing.watched(os.link), passing.watched(os.replace)
+    sys.exit(main(arguments))
+
+
+class _Moments:
+    """Counts moments, and ends the process at one of them."""
+
+    def __init__(self, last: int) -> None:
+        self._left = last
+
+    def watched(self, place: Callable[..., None]) -> Callable[..., None]:
+        """A function that puts a file into its place, with a moment before and one after it."""
+
+        def run(*paths: str) -> None:
+            self._pass()
+            place(*paths)
+            self._pass()
+
+        return run
+
+    def _pass(self) -> None:
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
 
 
 def draw_clips(folder: Path, count: int) -> None:
-    command = [sys.executable, "-m", "tools.draw_clips", "jump", "--count", str(count), "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    # By the same server, whose start is then in no time that is measured.
+    process = forked.start(_draw, folder, count, output=folder.with_name("drawn.txt"))
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(folder.with_name("drawn.txt").read_text("utf-8"))
+
+
+def _draw(folder: Path, count: int) -> None:
+    from tools.draw_clips import main
+
+    sys.argv = ["draw_clips", "jump", "--count", str(count), "--out", str(folder)]
+    main()
 
 
 def resume(training: Training, out: Path) -> tuple[bytes, bool]:

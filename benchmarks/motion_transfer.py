@@ -158,7 +158,7 @@ def cuts_section(pictures: Tensor) -> list[str]:
         except MIVAError:
             refused += 1
     return [
-        f"Of {len(clips)} clips that cut in their middle {found} end there; of as many without one {unfound} end early; "
+        f"Of {len(clips)} clips that cut half-way {found} end there; of as many without one {unfound} end early; "
         f"of as many pairs of pictures that are no clip {refused} are refused."
     ]
 

@@ -21,6 +21,8 @@ from .words import check_words
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
+_USUAL = "pan_left.safetensors"
+"""The motion that is chosen at first: the first of the menu would be one that waits for words."""
 
 
 def menu(folder: str) -> list[str]:
@@ -123,6 +125,7 @@ class MIVALoad(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        motions = comfy_folders.files_in("miva")
         return io.Schema(
             node_id="MIVALoad",
             display_name="Load MIVA",
@@ -135,7 +138,8 @@ class MIVALoad(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "miva_name",
-                    options=comfy_folders.files_in("miva"),
+                    options=motions,
+                    default=_USUAL if _USUAL in motions else None,
                     tooltip="The motion's file, in models/miva. MIVA Info shows which base it is for.",
                 ),
                 io.Float.Input(
@@ -145,8 +149,9 @@ class MIVALoad(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     tooltip="How strongly it acts. Of several motions the weights should sum to 1, as 0.5 and 0.5 do; "
-                    "masked ones each keep 1. Below 0 a motion is not reversed: the clip breaks into noise, take the "
-                    "opposite motion. Towards 2 it is strongest; beyond, as two that sum to more, it turns back.",
+                    "masked ones each keep 1. On the built-in base 1.5 is a fifth faster and 1 to 2 dB worse, 0.5 has "
+                    "three fifths of the speed. Towards 2 it is strongest; beyond, as two that sum to more, it turns "
+                    "back. Below 0 a motion is not reversed: the clip breaks into noise, take the opposite motion.",
                 ),
                 io.Float.Input(
                     "start_percent",

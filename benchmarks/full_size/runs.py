@@ -25,7 +25,12 @@ def denoised(base: Base, picture: Tensor, motion: Motion, seed: int) -> Clip:
     return animate(base, scale_picture(picture, base.size), [small], RunOptions(seed, render="latents"))
 
 
-def staged(picture: Tensor, flow: Tensor | None, masks: Mapping[str, Tensor] | None = None) -> Scene:
+def staged(
+    picture: Tensor,
+    flow: Tensor | None,
+    masks: Mapping[str, Tensor] | None = None,
+    asked: np.ndarray | None = None,
+) -> Scene:
     """A picture moved by a flow, at its own size and at the times of the flow's frames.
 
     `animate` builds the same scene of the same flow; frame by frame, only those that are measured are rendered.
@@ -33,4 +38,4 @@ def staged(picture: Tensor, flow: Tensor | None, masks: Mapping[str, Tensor] | N
     assert flow is not None
     height, width = picture.shape[:2]
     times = np.arange(len(flow), dtype=np.float64)
-    return Scene.of(picture, flow, masks or {}, View((height, width), (0, 0, height, width)), times)
+    return Scene.of(picture, flow, masks or {}, View((height, width), (0, 0, height, width)), times, asked=asked)

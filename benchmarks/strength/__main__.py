@@ -35,12 +35,11 @@ SECTIONS: dict[str, Callable[[Trial], list[str]]] = {
 }
 
 
-def introduction(pictures: int) -> str:
-    return (
-        "# Strengths on the built-in base\n\n"
-        f"`python -m benchmarks.strength --work FOLDER`: {pictures} held-out pictures, {AS_PAINTED}. What artists "
-        "make of it stands in [Strength](../../docs/strength.md).\n"
-    )
+INTRODUCTION = (
+    "# Strengths on the built-in base\n\n"
+    f"`python -m benchmarks.strength --work FOLDER`: held-out pictures; {AS_PAINTED}, unless something else is said. "
+    "What artists make of it stands in [Strength](../../docs/strength.md).\n"
+)
 
 
 def main() -> None:
@@ -58,7 +57,7 @@ def main() -> None:
     for part in args.parts or SECTIONS:
         section = SECTIONS[part](trial)
         print("\n".join(section), flush=True)
-        write_section(args.out / "strength.md", introduction(args.pictures), part, section, tuple(SECTIONS))
+        write_section(args.out / "strength.md", INTRODUCTION, part, section, tuple(SECTIONS))
     print(f"{time.time() - start:.0f} s")
 
 

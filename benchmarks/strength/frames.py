@@ -1,14 +1,16 @@
 """Whether the speed of a clip follows a curve over its frames."""
 
+import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
+from benchmarks.full_size.camera_reading import own_places, progress, read_camera
+from benchmarks.full_size.runs import staged
 from benchmarks.full_size.tables import gates, header, row
 from benchmarks.strength.scores import CAMERAS, Trial, shipped
-from benchmarks.tiny_quality import camera_ideal, camera_speed, held_out_pictures
+from benchmarks.tiny_quality import camera_ideal
 from miva_core import Curve, Motion, RunOptions, animate
-from miva_core.rendering.timing import Timing
+from miva_core.animation.frame_strengths import asked_ways
 
 PULSE = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, 0.0)), over="frames")
 FOLLOWS, OF_CLIPS = 0.95, 0.95
@@ -20,8 +22,9 @@ def frames_section(trial: Trial) -> list[str]:
     found = {move: _correlations(trial, move) for move in CAMERAS}
     lines = [
         "One motion whose strength goes 0 → 1 → 0 over the frames, on straight lines, in clips at full size as artists "
-        f"get them ({SIDE}×{SIDE}, 16 frames, one seed). Correlation of the curve, at frames 2 to 16, with the speed "
-        "measured between each frame and the one before it, along the move.",
+        f"get them ({SIDE}×{SIDE}, {trial.base.frames} frames, {len(trial.pictures)} pictures, one seed). The camera is "
+        "read off a picture of which each pixel says where it is. Correlation of the curve, at frame 2 and all later "
+        "ones, with the way from the frame before.",
         "",
         header("motion", "correlation, median", "worst clip", f"clips at {FOLLOWS} or more"),
     ]
@@ -42,12 +45,11 @@ def _correlations(trial: Trial, move: str) -> Tensor:
 
 
 def _courses(trial: Trial, move: str, motion: Motion) -> Tensor:
-    """(N, F - 1) speeds along the move, from frame to frame, of a clip for each picture."""
-    base, speed = trial.base, camera_speed(move)
-    usual = speed(camera_ideal(trial.pictures[:1], move, base).frames[0])
-    options = RunOptions(edges="mirror", timing=Timing(fps=base.fps))
-    courses = []
-    for picture in rearrange(held_out_pictures(len(trial.pictures), SIDE).float() / 255, "n c h w -> n h w c"):
-        clip = animate(base, picture, [motion], options).frames
-        courses.append([speed(clip[k - 1 : k + 1]) / usual for k in range(1, base.frames)])
-    return torch.tensor(courses)
+    """(N, F - 1) speeds of the camera, from frame to frame, of a clip for each picture."""
+    base = trial.base
+    asked, courses = asked_ways(base, [motion], base.frames), []
+    for first in camera_ideal(trial.pictures, move, base).frames[:, 0]:
+        flow = animate(base, first, [motion], RunOptions(render="latents")).flow
+        camera = read_camera([frame.pixels for frame in staged(own_places(SIDE, SIDE), flow, asked=asked)])
+        courses.append(np.diff(progress(camera, move, SIDE, SIDE)))
+    return torch.tensor(np.stack(courses)).float()

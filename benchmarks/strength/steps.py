@@ -21,7 +21,8 @@ def steps_section(trial: Trial) -> list[str]:
         return trial.speeds(f"steps_{name}", [MOVE], [Motion(adapter, strength)]).median().item()
 
     lines = [
-        f"{MOVE}, one seed: speed with a curve over the four steps, and with its last strength alone.",
+        f"{MOVE}, {len(trial.pictures)} pictures, one seed: speed with a curve over the four steps, and with its "
+        "last strength alone.",
         "",
         header("curve", "speed", "speed with its last strength"),
     ]

@@ -16,10 +16,10 @@ FASTER, LOSS = 1.15, 2.5
 def weights_section(trial: Trial) -> list[str]:
     scores = {move: _of_move(trial, move) for move in CAMERAS}
     lines = [
-        f"One motion at a time. {trial.seeds} seeds at the weights {' and '.join(map(str, GATED))}, one at the others "
-        f"(seeds differ by up to {_spread(scores):.3f}). Speed: median over clips, 1 being that of the "
-        "ideal clip at 0.9 pixels a frame. dB: mean PSNR of frames 2 to 16 to the ideal clip *at the speed that was "
-        "reached*, so that it tells damage, and not the speed itself; beside it how far that is from weight 1.",
+        f"{len(trial.pictures)} pictures; one motion at a time; {_seeded(trial, scores)}. Speed: median over clips, 1 "
+        "being that of the ideal clip at 0.9 pixels a frame. dB: mean PSNR of frames 2 to 16 to the ideal clip *at the "
+        "speed that was reached*, so that it tells damage, and not the speed itself; beside it how far that is from "
+        "weight 1.",
         "",
         header("motion", *map(str, WEIGHTS)),
     ]
@@ -64,6 +64,13 @@ def _cell(scores: Scores, weight: float) -> str:
     loss = _psnr(scores, weight) - _psnr(scores, 1.0)
     beside = "" if weight == 1 else f" ({loss:+.1f})"
     return f"{_speed(scores, weight):.2f}, {_psnr(scores, weight):.1f} dB{beside}"
+
+
+def _seeded(trial: Trial, scores: dict[str, Scores]) -> str:
+    if trial.seeds == 1:
+        return "one seed"
+    weights = " and ".join(map(str, GATED))
+    return f"{trial.seeds} seeds at {weights}, which differ by up to {_spread(scores):.3f} in speed, one elsewhere"
 
 
 def _spread(scores: dict[str, Scores]) -> float:

@@ -155,15 +155,9 @@ def test_outside_of_its_span_an_adapter_has_strength_0(base: Base, picture: Tens
 
     switched = run(base, picture, {"one": (one, 0.0), "two": (two, 0.4)}, callback=by_hand, steps=4).frames
     assert torch.equal(spanned, switched)
-    assert (run(base, picture, adapters, steps=4).frames - spanned).abs().max() > 5e-3
-
-
-def test_a_span_as_a_curve_is_that_span(base: Base, picture: Tensor) -> None:
-    one, two = random_adapter(base), random_adapter(base, JOINT)
-    adapters, spans = {"one": (one, 0.6), "two": (two, 0.4)}, {"one": (0.5, 1.0), "two": (0.0, 0.25)}
-    spanned = run(base, picture, adapters, spans=spans, steps=4).frames
-    curves = {name: (adapter, Curve.span(value, *spans[name])) for name, (adapter, value) in adapters.items()}
+    curves = {"one": (one, Curve.span(0.6, 0.5, 1.0)), "two": (two, Curve.span(0.4, 0.0, 0.25))}
     assert torch.equal(run(base, picture, curves, steps=4).frames, spanned)
+    assert (run(base, picture, adapters, steps=4).frames - spanned).abs().max() > 5e-3
 
 
 def test_curves_over_frames_span_the_whole_clip_and_curves_over_steps_each_run(base: Base, picture: Tensor) -> None:

@@ -93,7 +93,7 @@ class FakeComfyUI:
             "server": {"PromptServer": SimpleNamespace(instance=self)},
             "comfy_execution": {},
             "comfy_execution.utils": {"get_executing_context": lambda: SimpleNamespace(node_id="7")},
-            "latent_preview": {"get_previewer": lambda device, latent_format: None},
+            "latent_preview": {"get_previewer": lambda device, latent_format: None, "prepare_callback": None},
             **fake_native.MODULES,
         }
         modules: dict[str, ModuleType] = {}

@@ -105,8 +105,11 @@ class Model:
     """A MODEL, ComfyUI's ModelPatcher: the network is shared by all clones, what is put into one is its own."""
 
     def __init__(self, net: nn.Module, kind: str, channels: int, shift: float | None = None) -> None:
-        scaled = SimpleNamespace(latent_channels=channels, process_in=lambda latent: latent * 2.0)
-        levels = SimpleNamespace(sigmas=_sd15_sigmas()) if shift is None else SimpleNamespace(shift=shift)
+        dimensions = 2 if shift is None else 3
+        scaled = SimpleNamespace(
+            latent_channels=channels, latent_dimensions=dimensions, process_in=lambda latent: latent * 2.0
+        )
+        levels = ModelSamplingDiscrete() if shift is None else FlowSampling(shift)
         objects = {"diffusion_model": net, "latent_format": scaled, "model_sampling": levels}
         self.model = SimpleNamespace(model_config=type(kind, (), {})(), **objects)
         self.model_options: dict[str, Any] = {"transformer_options": {}}
@@ -151,6 +154,17 @@ class ModelSamplingDiscrete:
 
     def __init__(self) -> None:
         self.sigmas = _sd15_sigmas()
+
+
+class CONST:
+    """Of what predicts a flow."""
+
+
+class FlowSampling(CONST):
+    """The noise levels of Wan."""
+
+    def __init__(self, shift: float) -> None:
+        self.shift = shift
 
 
 def wan(**shape: Any) -> Model:
@@ -200,10 +214,11 @@ def _unused(*_: Any) -> Any:
 MODULES: dict[str, dict[str, Any]] = {
     "comfy.patcher_extension": {"WrappersMP": WrappersMP, "PatcherInjection": SimpleNamespace},
     "comfy.model_sampling": {
-        "CONST": type("CONST", (), {}),
+        "CONST": CONST,
         "EPS": type("EPS", (), {}),
         "ModelSamplingDiscrete": ModelSamplingDiscrete,
     },
+    "comfy.samplers": {"CFGGuider": _unused, "Sampler": object},
     "comfy.ops": {"manual_cast": SimpleNamespace()},
     "comfy.ldm.flux.math": {"apply_rope1": _unused},
     "comfy.ldm.modules.attention": {

@@ -46,6 +46,7 @@ def test_a_strength_takes_the_place_of_weight_and_percents() -> None:
 def test_how_much_and_which_motion_are_left_to_the_file_unless_they_are_set() -> None:
     assert [(entry.degree, entry.words) for entry in motion("jump")] == [(None, "")]
     assert [entry.degree for entry in motion("pan_left", degree=0.0)] == [0.0]
+    assert [entry.words for entry in motion("camera_words", words=" zoom in ")] == ["zoom in"]
 
 
 def test_motions_are_found_in_folders_of_ones_own(comfyui: FakeComfyUI) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,6 +10,8 @@ import torch
 from comfyui_miva.miva_core import MIVAAdapter, Strength, inject
 from comfyui_miva.miva_core.adapters.backbone import Backbone
 from comfyui_miva.miva_core.animation.readout import LinearReadout
+from comfyui_miva.miva_core.attention.strength import Level
+from comfyui_miva.miva_core.diffusion.noise_share import noise_share
 from comfyui_miva.nodes.comfy_bridge.native.apply import apply_plan
 from comfyui_miva.nodes.comfy_bridge.native.plan import Plan, PlannedMask
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from .adapters import planned
 from .runs import Conditioning, Seen, text
 
-Acting = Mapping[str, tuple[MIVAAdapter, float | Strength]]
+Acting = Mapping[str, tuple[MIVAAdapter, Level | Strength]]
 """Adapters by name, in the order of depth, and how strongly each acts."""
 Order = Literal["before", "after"]
 """Where another node stands, as seen from Apply MIVA."""
@@ -90,12 +92,43 @@ class Case:
         """(1, C, 1, h, w) of what a sampler gave."""
         return result[:, :, :1] if self.name == "wan" else result[:1, :, None]
 
-    def expected(self, seen: Seen, call: int, acting: Acting, reference: nn.Module | None = None) -> Tensor:
-        """What the engine's diffusers path answers to a call of the network, of one chunk without mask rows."""
+    def expected(
+        self,
+        seen: Seen,
+        call: int,
+        acting: Acting,
+        reference: nn.Module | None = None,
+        progress: tuple[float, float] = (0.0, 0.0),
+        shares: Sequence[float] = (),
+    ) -> Tensor:
+        """What the engine's diffusers path answers to a call of the network, of one chunk without mask rows.
+
+        Args:
+            progress: see `Injection.set_progress`. shares: see `Injection.set_frames`.
+        """
         model = self.reference if reference is None else reference
         with inject(model, **{name: adapter for name, (adapter, _) in acting.items()}) as injection:
             injection.set_weights(**{name: strength for name, (_, strength) in acting.items()})
+            injection.set_progress(*progress)
+            injection.set_frames(shares)
             return self.bare(seen, call, model)
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the clip, at its frames."""
+        return [k / (self.frames - 1) for k in range(self.frames)]
+
+    def progress(self, levels: Tensor, step: int) -> tuple[float, float]:
+        """How far a whole run is before a step: shares of its steps that are done, and of its noise that is gone.
+
+        Args:
+            levels: (steps + 1,) of the run.
+        """
+        sigma, done = float(levels[step]), step / (len(levels) - 1)
+        if self.name == "wan":
+            return done, noise_share(1000 * sigma, 1000, is_flow=True)
+        table = self.model.get_model_object("model_sampling").sigmas
+        return done, 1 - int((table - sigma).abs().argmin()) / 1000
 
     def bare(self, seen: Seen, call: int, reference: nn.Module | None = None) -> Tensor:
         """The same without motions."""

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
-from comfyui_miva.miva_core import Curve, MIVAAdapter, Strength, inject
-from comfyui_miva.miva_core.diffusion.noise_share import noise_share
+from comfyui_miva.miva_core import Curve, Strength, inject
 from torch import Tensor
 
 from .adapters import SMALL, planned, random_adapter
-from .cases import Case
+from .cases import Acting, Case
 from .masked_cases import MaskedCase, check_run
-from .runs import error, ksampler, sample, seeing, sigmas
+from .runs import Seen, error, ksampler, sample, seeing, sigmas
 
 CLOSE = 2e-5
 STEPS = 6
@@ -36,38 +35,19 @@ LEVELS: dict[str, Sequence[Any]] = {
 }
 
 
-def shares(frames: int) -> list[float]:
-    return [k / (frames - 1) for k in range(frames)]
-
-
-def at_step(case: Case, levels: Tensor, step: int) -> tuple[float, float]:
-    """The shares of a whole run's steps and of its noise, before a step; `noise_share` is tried by itself."""
-    sigma = float(levels[step])
-    if case.name == "wan":
-        return step / (len(levels) - 1), noise_share(1000 * sigma, 1000, is_flow=True)
-    table = case.model.get_model_object("model_sampling").sigmas.double()
-    t = np.interp(sigma, table, np.arange(len(table)))
-    return step / (len(levels) - 1), 1 - round(float(t)) / 1000
-
-
-def by_engine(
-    case: Case, seen: Any, call: int, levels: Mapping[str, Any], progress: tuple[float, float], frames: Sequence[float]
-) -> Tensor:
-    """What the diffusers model answers to a call of the network."""
-    with inject(case.reference, **adapters(case, levels)) as injection:
-        injection.set_weights(**levels)
-        injection.set_progress(*progress)
-        injection.set_frames(frames)
-        return case.bare(seen, call)
-
-
-def adapters(case: Case, levels: Mapping[str, Any]) -> dict[str, MIVAAdapter]:
-    return {name: random_adapter(case.backbone, seed=seed) for seed, name in enumerate(levels)}
+def acting(case: Case, levels: Mapping[str, Any]) -> Acting:
+    return {name: (random_adapter(case.backbone, seed=k), level) for k, (name, level) in enumerate(levels.items())}
 
 
 def applied(case: Case, levels: Mapping[str, Any], **plan: Any) -> Any:
-    made = adapters(case, levels)
-    return case.applied(*(planned(made[name], level, name=name) for name, level in levels.items()), **plan)
+    motions = acting(case, levels).items()
+    return case.applied(*(planned(adapter, level, name=name) for name, (adapter, level) in motions), **plan)
+
+
+def by_engine(
+    case: Case, seen: Seen, call: int, levels: Mapping[str, Any], progress: tuple[float, float], shares: Sequence[float]
+) -> Tensor:
+    return case.expected(seen, call, acting(case, levels), progress=progress, shares=shares)
 
 
 @pytest.mark.parametrize("kind", LEVELS)
@@ -79,7 +59,7 @@ def test_every_step_is_the_engines(case: Case, kind: str) -> None:
     assert len(seen.x) == STEPS
     answers = []
     for step in range(STEPS):
-        wanted = by_engine(case, seen, step, levels, at_step(case, steps, step), shares(case.frames))
+        wanted = by_engine(case, seen, step, levels, case.progress(steps, step), case.shares)
         assert error(seen.output[step], wanted) < CLOSE
         answers.append(error(by_engine(case, seen, step, levels, (0.0, 0.0), [0.0] * case.frames), wanted))
     assert max(answers) > 0.01
@@ -190,7 +170,7 @@ def test_motions_that_hand_over_fill_every_frame(case: Case) -> None:
     with seeing(model) as seen:
         sample(model, case.latent, case.positive, case.negative, cfg=3.0, steps=2)
     assert len(seen.options) == 2
-    wanted = by_engine(case, seen, 0, {"a": fall, "b": rise}, (0.0, 0.0), shares(case.frames))
+    wanted = by_engine(case, seen, 0, {"a": fall, "b": rise}, (0.0, 0.0), case.shares)
     assert error(seen.output[0], wanted) < CLOSE
 
 

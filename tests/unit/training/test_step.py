@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from benchmarks import forked
 from miva_core.adapters.adapter import MIVAAdapter
 from miva_core.bases.base import Base
 from miva_core.bases.loading import load_base
@@ -42,6 +42,12 @@ def test_worker(subjects, make_base, make_clips, make_recipe):
 """
 
 
+def run_tests(folder: Path) -> None:
+    """What a process does: the tests in a folder."""
+    os.chdir(folder)
+    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder / "test_worker.py")]))
+
+
 def run(folder: Path, processes: int, batch: int, subjects: int) -> dict[str, torch.Tensor]:
     """Three steps in so many processes of this very machine; the checkpoint's tensors."""
     folder.mkdir()
@@ -52,27 +58,17 @@ def run(folder: Path, processes: int, batch: int, subjects: int) -> dict[str, to
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder)]
-    common = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here.parent / "shared")]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if processes > 1:
         common |= {"WORLD_SIZE": str(processes), "ACCELERATE_USE_CPU": "true"}
-    workers = [
-        subprocess.Popen(
-            [*command, str(folder / "test_worker.py")],
-            cwd=folder,
-            env=common | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    outputs = [worker.communicate(timeout=300)[0] for worker in workers]
-    assert all(worker.returncode == 0 for worker in workers), "\n".join(outputs)
+    told = [folder / f"told{rank}.txt" for rank in range(processes)]
+    workers = []
+    for rank, output in enumerate(told):
+        own = common | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {})
+        workers.append(forked.start(run_tests, folder, output=output, environment=own))
+    for worker in workers:
+        worker.join(300)
+    assert all(worker.exitcode == 0 for worker in workers), "\n".join(output.read_text() for output in told)
     return load_file(folder / "checkpoint.safetensors")
 
 
