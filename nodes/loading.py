@@ -21,6 +21,8 @@ from .words import check_words
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
+_USUAL = "pan_left.safetensors"
+"""The motion that is chosen at first: the first of the menu would be one that waits for words."""
 
 
 def menu(folder: str) -> list[str]:
@@ -123,6 +125,7 @@ class MIVALoad(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        motions = comfy_folders.files_in("miva")
         return io.Schema(
             node_id="MIVALoad",
             display_name="Load MIVA",
@@ -135,7 +138,8 @@ class MIVALoad(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "miva_name",
-                    options=comfy_folders.files_in("miva"),
+                    options=motions,
+                    default=_USUAL if _USUAL in motions else None,
                     tooltip="The motion's file, in models/miva. MIVA Info shows which base it is for.",
                 ),
                 io.Float.Input(
@@ -220,7 +224,7 @@ class MIVALoad(io.ComfyNode):
                 f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
                 "set end_percent above start_percent."
             )
-        info, asked = read_info(path), degree if degree >= 0 else None
+        info, asked = read_info(path), None if degree < 0 else degree
         check_degree(path.stem, asked, info.degree)
         entry = StackedMiva(
             path,

@@ -27,8 +27,11 @@ def run_list(options: argparse.Namespace) -> None:
         try:
             info = read_info(path)
             masked = ", with a mask of its subject" if info.config.mask else ""
+            told = f", by the words {', '.join(map(printable, info.words))}" if info.words else ""
             size = f"{info.frames} frames, {info.size[0]}×{info.size[1]}"
-            print(f"  {name:<16} {printable(info.motion)} ({size}, {name_base(info) or 'an unknown base'}{masked})")
+            print(
+                f"  {name:<16} {printable(info.motion)} ({size}, {name_base(info) or 'an unknown base'}{masked}{told})"
+            )
         except MIVAError as error:
             print(f"  {name:<16} cannot be used: {error}")
 

@@ -701,6 +701,7 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
 
 ANSWERED_AT_ONCE = {
     "animate": ["cat.png", "--out", "clip.mp4", "--steps", "0"],
+    "transfer": ["clip.mp4", "cat.png", "--out", "new.mp4", "--strength", "3"],
     "mask": ["cat.png", "--out", "masks", "--prompt", "cat"],
     "train": ["clips", "--out", "jump.safetensors", "--masked", "--camera", "pan-left"],
     "camera-clips": ["stills", "--out", "clips"],

@@ -109,3 +109,26 @@ def test_subjects_turn_where_their_flow_ends(time: float) -> None:
     staging = Staging(SIZE, Window(), shifting(0, 0), {"it": shifting(4, 0)})
     earlier = {3.5: 0.5, 6.0: 2.0}[time]
     assert np.array_equal(layers.composite(staging, time)[0], layers.composite(staging, earlier)[0])
+
+
+def test_what_a_subject_hid_and_what_lies_beyond_the_picture_is_invented() -> None:
+    """Whole pixels: the ground goes 4 to the right, the subject 8 farther, so that its own left part was beyond."""
+    generator = np.random.default_rng(0)
+    plate = generator.random((*SIZE, 3), dtype=np.float32)
+    subject, layer = sprite(generator, 8, 6, 7, 5)
+    hole = np.zeros(SIZE, bool)
+    hole[4:13, 6:17] = True
+    layers = Layers(StillGround(plate, plate), {"it": subject}, {"it": layer[..., 3]}, hole, TO_PIXELS, SIZE)
+    staging = Staging(SIZE, Window(), shifting(4, 0), {"it": shifting(8, 0)})
+    _, shown = layers.composite(staging, 1)
+    seen = shown["it"]
+    expected = np.zeros(SIZE)
+    for row in range(SIZE[0]):
+        for column in range(SIZE[1]):
+            ground = column - 4
+            unknown = ground < 0 or hole[row, ground]
+            own_unknown = ground - 8 < 0
+            expected[row, column] = seen[row, column] * own_unknown + (1 - seen[row, column]) * unknown
+    np.testing.assert_allclose(layers.invented(staging, 1, shown), expected, atol=1e-4)
+    _, at_first = layers.composite(staging, 0)
+    assert not layers.invented(staging, 0, at_first).any()
