@@ -99,13 +99,13 @@ def listeners_of(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
     return listeners if any(listeners) else []
 
 
-def check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+def check_words(name: str, text: Any, hears: bool, width: int) -> None:
     """Check what is to be said to an adapter.
 
     Args:
         name: of the adapter.
         text: see `Injection.set_words`.
-        listener: the adapter's; None if it was made without words.
+        hears: whether it was made with words.
         width: d_text of the base.
 
     Raises:
@@ -113,7 +113,7 @@ def check_words(name: str, text: Any, listener: Listener | None, width: int) -> 
     """
     if text is None:
         return
-    if listener is None:
+    if not hears:
         raise MIVAError(
             f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
         )
