@@ -27,6 +27,7 @@ class Listener:
     """
 
     def __init__(self, words: Words) -> None:
+        self._learnt = words
         self._words: Words | _Frozen = words
         self.say(None)
 
@@ -51,9 +52,9 @@ class Listener:
 
     def freeze(self, device: torch.device) -> None:
         """Keep the parameters as they are now, see `Injection.freeze`; they are computed with in their own dtype."""
-        words = self._words
+        learnt = self._learnt
         self._words = _Frozen(
-            *(part.detach().to(device, copy=True) for part in (words.queries, words.key, words.value))
+            *(part.detach().to(device, copy=True) for part in (learnt.queries, learnt.key, learnt.value))
         )
 
 
