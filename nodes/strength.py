@@ -15,7 +15,7 @@ from .messages import friendly_errors
 from .sockets import StrengthSocket
 
 _ALL = "all"
-_PARTS = {part.name.lower().replace("_", "-"): part for part in Part}
+_PARTS = {part.label: part for part in Part}
 _STRONGEST = 2.0
 
 
@@ -41,8 +41,8 @@ class MIVAStrength(io.ComfyNode):
                     max=_STRONGEST,
                     step=0.05,
                     tooltip="All of the curve is multiplied by it. 1: as the motion was trained. On the built-in base "
-                    "1.5 is a fifth faster and 1 to 2 dB worse, 0.5 has three fifths of the speed; beyond 2 motions turn "
-                    "back.",
+                    "1.5 is a fifth faster and 1 to 2 dB worse, 0.5 has three fifths of the speed; beyond 2 motions "
+                    "turn back.",
                 ),
                 io.DynamicCombo.Input(
                     "over_frames",
@@ -72,8 +72,8 @@ class MIVAStrength(io.ComfyNode):
                         io.DynamicCombo.Option("drawn", [_drawn_input()]),
                     ],
                     tooltip="Over the steps of the run, early ones deciding on large movements. On the built-in base "
-                    "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25; not for the built-in "
-                    "base, whose steps all lie before that.",
+                    "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25; not for the "
+                    "built-in base, whose steps all lie before that.",
                 ),
                 io.Combo.Input(
                     "part",

@@ -13,7 +13,7 @@ from ..errors import MIVAError
 
 _WHOLE: dict[Over, str] = {"steps": "run", "noise": "run", "frames": "clip"}
 _HINT = "write shares and strengths, as in 0:1.5, 0.5:1, or strengths alone, as in 0, 1, 0"
-_PARTS = {part.name.lower().replace("_", "-"): part for part in Part}
+_PARTS = {part.label: part for part in Part}
 
 
 class StrengthText(NamedTuple):

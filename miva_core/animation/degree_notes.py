@@ -15,7 +15,7 @@ def degree_notes(motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
         size: (height, width) that they were trained at, in pixels.
     """
     return [
-        f"{motion.name} at degree {motion.degree:g}: {told(motion.degree, motion.adapter.degree, size)}."
+        f"{motion.name} at degree {motion.degree:g}: {speed_told(motion.degree, motion.adapter.degree, size)}."
         for motion in motions
         if motion.degree is not None and motion.adapter.degree
     ]
@@ -33,7 +33,7 @@ def range_told(known: DegreeRange, size: tuple[int, int]) -> str:
     return f"{span}, as trained is {known.usual:.2f} with {known.speed():.2f}"
 
 
-def told(degree: float, known: DegreeRange, size: tuple[int, int]) -> str:
+def speed_told(degree: float, known: DegreeRange, size: tuple[int, int]) -> str:
     """Say how fast a degree is, as "about 0.70 pixels a frame at 64×64, 0.79 of its usual speed".
 
     Args:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from miva_core import MIVAConfig, read_info
 from miva_core.adapters.degree import DegreeRange, check_degree
 from miva_core.adapters.info import AdapterInfo
-from miva_core.animation.degree_notes import range_told, told
+from miva_core.animation.degree_notes import range_told, speed_told
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.errors import MIVAError
 
@@ -85,7 +85,7 @@ def test_what_a_user_asks_for_is_checked() -> None:
 def test_it_is_told_in_pixels() -> None:
     speed, usual = (float(np.interp(x, np.linspace(0, 1, 20), SPEEDS)) for x in (0.5, 0.75))
     assert (
-        told(0.5, KNOWN, (64, 96))
+        speed_told(0.5, KNOWN, (64, 96))
         == f"about {speed:.2f} pixels a frame at 96×64, {speed / usual:.2f} of its usual speed"
     )
     assert range_told(KNOWN, (64, 96)).endswith(f"0.90 pixels a frame at 96×64, as trained is 0.75 with {usual:.2f}")
