@@ -89,6 +89,17 @@ def test_samplers_with_parts_of_the_steps_are_one(case: Case, level: Curve, firs
     assert error(rest, whole) < CLOSE
 
 
+def test_a_sampler_that_no_step_is_left_for_changes_the_first_frame_alone(case: Case) -> None:
+    """As behind SplitSigmas at the last step."""
+    model, end = applied(case, {"a": RISE}), sigmas(case.model, STEPS)[-1:]
+    clip = sample(case.model, case.latent, case.positive, steps=1)
+    with seeing(model) as seen:
+        ended = sample(model, clip, case.positive, steps=end, noise=torch.zeros_like(clip))
+    assert not seen.x and error(case.first_frame(ended), case.picture) < CLOSE
+    changed = (ended - clip).abs() > CLOSE * clip.abs().max()
+    assert not (changed[:, :, 1:] if case.name == "wan" else changed[1:]).any()
+
+
 def test_between_two_steps_strengths_are_between_theirs(case: Case) -> None:
     """Where some samplers ask, such as this one, which goes by the middle of each step."""
     model, steps = applied(case, {"a": RISE}), sigmas(case.model, 4)
