@@ -126,9 +126,6 @@ def _check_choice(what: str, chosen: Any, choices: Sequence[str]) -> None:
         raise MIVAError(f"A curve {what} {chosen!r}, expected one of {', '.join(choices)}.")
 
 
-_PAIRS = "pairs (share, value), as in ((0, 1.5), (1, 1))"
-
-
 def _check_points(points: Any) -> None:
     if not isinstance(points, Sequence) or not all(isinstance(point, Sequence) for point in points):
         raise MIVAError(
