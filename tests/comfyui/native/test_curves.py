@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
-from comfyui_miva.miva_core import Curve, Strength, inject
+from comfyui_miva.miva_core import Curve, MIVAError, Strength, inject
 from torch import Tensor
 
 from .adapters import SMALL, planned, random_adapter
@@ -191,6 +191,12 @@ def test_a_curve_that_is_0_for_a_while_costs_nothing_then(case: Case) -> None:
         sample(model, case.latent, case.positive)
     for call, wanted in enumerate((True, True, False, False)):
         assert (error(seen.output[call], case.bare(seen, call)) < CLOSE) == wanted
+
+
+def test_a_curve_that_changes_after_the_last_step_alone_is_refused(case: Case) -> None:
+    model = applied(case, {"a": Curve(((0.0, 0.0), (0.8, 1.0)), "hold")})
+    with pytest.raises(MIVAError, match="The strength of a is 0 at all 4 steps: let its curve change it earlier"):
+        sample(model, case.latent, case.positive, steps=4)
 
 
 def test_masked_motions_follow_curves_as_in_the_engine(case: Case) -> None:
