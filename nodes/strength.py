@@ -9,6 +9,7 @@ from comfy_api.v0_0_2 import io, ui
 from ..miva_core.animation.curve_text import parse_curve
 from ..miva_core.attention.curve import Between, Curve, Over
 from ..miva_core.attention.strength import Level, Part, Strength, product
+from ..miva_core.checks import is_number, shown
 from ..miva_core.errors import MIVAError
 from .comfy_bridge.drawn_curves import drawn_curve
 from .messages import friendly_errors
@@ -41,8 +42,8 @@ class MIVAStrength(io.ComfyNode):
                     max=_STRONGEST,
                     step=0.05,
                     tooltip="All of the curve is multiplied by it. 1: as the motion was trained. On the built-in base "
-                    "1.5 is a fifth faster and 1 to 2 dB worse, 0.5 has three fifths of the speed; beyond 2 motions turn "
-                    "back.",
+                    "1.5 is a fifth faster and 1 to 2 dB worse, 0.5 has three fifths of the speed; beyond 2 motions "
+                    "turn back.",
                 ),
                 io.DynamicCombo.Input(
                     "over_frames",
@@ -72,8 +73,8 @@ class MIVAStrength(io.ComfyNode):
                         io.DynamicCombo.Option("drawn", [_drawn_input()]),
                     ],
                     tooltip="Over the steps of the run, early ones deciding on large movements. On the built-in base "
-                    "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25; not for the built-in "
-                    "base, whose steps all lie before that.",
+                    "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25; not for the "
+                    "built-in base, whose steps all lie before that.",
                 ),
                 io.Combo.Input(
                     "part",
@@ -170,7 +171,10 @@ def _own_curve(chosen: dict[str, Any], how: str, over: Over) -> Curve:
 def _of_values(values: Any, over: Over) -> Curve:
     """A list, an array, or a number alone."""
     listed = values.tolist() if hasattr(values, "tolist") else values
-    return Curve.of_values(listed if isinstance(listed, Sequence) else [listed], over)
+    numbers = listed if isinstance(listed, Sequence) else [listed]
+    if not numbers or not all(map(is_number, numbers)):
+        raise MIVAError(f"`values` holds {shown(numbers)}: connect a list of finite numbers, at least one.")
+    return Curve.of_values(numbers, over)
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Input:
