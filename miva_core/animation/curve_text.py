@@ -15,7 +15,7 @@ _WHOLE: dict[Over, str] = {"steps": "run", "noise": "run", "frames": "clip"}
 _HINT = "write shares and strengths, as in 0:1.5, 0.5:1, or strengths alone, as in 0, 1, 0"
 _MOST_POINTS = 6
 """Points of a curve that are written."""
-_PARTS = {part.name.lower().replace("_", "-"): part for part in Part}
+_PARTS = {part.label: part for part in Part}
 
 
 class StrengthText(NamedTuple):
