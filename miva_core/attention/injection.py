@@ -141,11 +141,13 @@ class Injection:
         self._write_strengths()
 
     def set_frames(self, shares: Sequence[float] | None) -> None:
-        """Set which frames of the clip the coming forward passes hold, for strengths that differ from frame to frame.
+        """Set which frames of the clip the coming forward passes hold.
+
+        Strengths may differ from frame to frame, and each frame hears its part of what is said.
 
         Args:
             shares: of the clip, one for each (latent) frame: k/(F - 1) at frame k of F, counted from 0. None forgets
-                them; forward passes with such strengths are refused then.
+                them: forward passes with such strengths are refused then, and words are heard as in a whole clip.
 
         Raises:
             MIVAError: they are no numbers from 0 to 1; nothing is changed then.

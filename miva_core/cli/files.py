@@ -27,10 +27,10 @@ def run_list(options: argparse.Namespace) -> None:
         try:
             info = read_info(path)
             masked = ", with a mask of its subject" if info.config.mask else ""
-            told = f", by the words {printable(', '.join(info.words))}" if info.words else ""
+            words = f", by the words {printable(', '.join(info.words))}" if info.words else ""
             size = f"{info.frames} frames, {info.size[0]}×{info.size[1]}"
             print(
-                f"  {name:<16} {printable(info.motion)} ({size}, {name_base(info) or 'an unknown base'}{masked}{told})"
+                f"  {name:<16} {printable(info.motion)} ({size}, {name_base(info) or 'an unknown base'}{masked}{words})"
             )
         except MIVAError as error:
             print(f"  {name:<16} cannot be used: {error}")
