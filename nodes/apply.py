@@ -16,7 +16,7 @@ from .native_clip import NativeClip, previous_clip
 from .sockets import StackSocket
 from .stack_checks import check_base, check_masks
 from .stacks import MivaStack
-from .words import told, untold_notes
+from .words import untold_notes, with_prompt
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -163,7 +163,7 @@ class MIVAApply(io.ComfyNode):
         host = find_host(model)
         backbone = host.backbone(model)
         _check_stack(mivas, backbone)
-        mivas = told(mivas, words or positive, None, backbone.text_dim)
+        mivas = with_prompt(mivas, words or positive, None, backbone.text_dim)
         check_vae(vae, host.channels, host.stride > 1)
         before = None if previous is None else previous_clip(host, previous)
         clip = NativeClip.of(host, model, (height, width), length, before)

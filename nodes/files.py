@@ -52,7 +52,8 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.animation.degree_notes import range_told, told
+    from ..miva_core.animation.curve_text import strength_text
+    from ..miva_core.animation.degree_notes import describe_degree, describe_range
     from ..miva_core.bases.known import name_base, say_trained_on
 
     info, trained_on = entry.info, say_trained_on(entry.info)
@@ -62,13 +63,14 @@ def _described(entry: StackedMiva) -> str:
         f"base: {name_base(info) or f'{info.family}, {info.fingerprint}'}",
         f"made for: {info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         f"masked: {bound if info.config.mask else 'no'}",
-        f"weight: {entry.strength:g}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
+        f"weight: {strength_text(entry.strength)}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
     ]
     lines += [f"words: {', '.join(info.words)}"] * info.config.words + [f"told: {entry.words}"] * bool(entry.words)
     if info.degree:
         size = info.size[1], info.size[0]
-        lines.append(f"degree: {range_told(info.degree, size)}")
-        lines += [] if entry.degree is None else [f"set to {entry.degree:g}: {told(entry.degree, info.degree, size)}"]
+        lines.append(f"degree: {describe_range(info.degree, size)}")
+        if entry.degree is not None:
+            lines.append(f"set to {entry.degree:g}: {describe_degree(entry.degree, info.degree, size)}")
     lines += [trained_on] * bool(trained_on)
     lines += [f"subject: {info.subject}"] * bool(info.subject)
     lines += [f"{name}: {value}" for name, value in info.training.items()]

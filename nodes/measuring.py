@@ -77,7 +77,8 @@ class MIVAMeasureMotion(io.ComfyNode):
         from ..miva_core.media.line_plot import line_plot
 
         clip = pictures_of(frames, "The clip")
-        motion = measure_motion(clip, None if mask is None else mask_batch(mask, "The mask"))
+        subject = None if mask is None else mask_batch(mask, "The mask")
+        motion = measure_motion(clip, subject, comfy_bridge.progress_callback())
         lines = [*_motion_lines(motion, clip, mask is not None)]
         if picture is not None:
             lines.append(_fidelity(clip[0], picture))
@@ -109,7 +110,7 @@ def _motion_lines(motion: "ClipMotion", clip: Tensor, masked: bool) -> Iterator[
     unseen = sum(math.isnan(speed) for speed in motion.speeds) - len(motion.cuts)
     if unseen:
         yield f"In {unseen} of {len(motion.speeds)} frames the mask is empty, or on nothing that can be followed."
-    if clip.std((0, 1, 2)).amax() < _ONE_COLOUR:
+    if not motion.bucket() and clip.std((0, 1, 2)).amax() < _ONE_COLOUR:
         yield "The clip is all of one colour, in which no motion can be seen: make sure that it is the right one."
     own = clip.shape[1], clip.shape[2]
     if measured_size(own) != own:

@@ -64,7 +64,7 @@ class MIVATransferMotion(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("clip", tooltip="The moving picture, one frame for each of the clip's."),
+                io.Image.Output("clip", tooltip="The moving picture: one frame for each of the clip's, up to a cut."),
                 io.Mask.Output(
                     "invented",
                     tooltip="White where a frame shows what the picture does not: it came into view, or the clip's "

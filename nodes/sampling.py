@@ -21,7 +21,7 @@ from .run_progress import RunProgress
 from .sockets import MivaModel, ModelSocket, StackSocket
 from .stack_checks import check_masks
 from .stacks import MivaStack
-from .words import told
+from .words import with_prompt
 
 if TYPE_CHECKING:
     from ..miva_core.animation.clip import Clip
@@ -249,7 +249,7 @@ class MIVASampler(io.ComfyNode):
             timing=Timing(fps or None, duration or None, easing, loop),
         )
         _check_stack(mivas, model, len(pictures))
-        mivas = told(mivas, words, base.vocabulary, base.backbone.text_dim)
+        mivas = with_prompt(mivas, words, base.vocabulary, base.backbone.text_dim)
         notes: list[str] = []
         full, shape = renders_full(base, options), denoised_shape(base, options)
         batch = ClipBatch(len(pictures), *clip_shape(base, (pictures.shape[1], pictures.shape[2]), options), full)

@@ -16,7 +16,7 @@ from .messages import friendly_errors
 from .sockets import StrengthSocket
 
 _ALL = "all"
-_PARTS = {part.name.lower().replace("_", "-"): part for part in Part}
+_PARTS = {part.label: part for part in Part}
 _STRONGEST = 2.0
 
 

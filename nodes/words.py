@@ -31,8 +31,8 @@ def check_words(name: str, entry: StackedMiva) -> None:
         raise MIVAError(f"The words for {name} must be one line: say which motion in a word or two.")
 
 
-def told(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", width: int) -> MivaStack:
-    """Tell a prompt to the motions of a stack that hear words, where none are typed.
+def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", width: int) -> MivaStack:
+    """Let the motions of a stack that hear words hear a prompt, on models that know no words by heart.
 
     Args:
         mivas: the motions.

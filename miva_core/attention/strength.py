@@ -23,6 +23,11 @@ class Part(IntEnum):
     PROMPT = 1
     TEMPORAL = 2
 
+    @property
+    def label(self) -> str:
+        """As people write it, such as "cross-frame"."""
+        return self.name.lower().replace("_", "-")
+
 
 @dataclass(frozen=True)
 class Strength:

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,7 +13,7 @@ from ..adapters.degree import DegreeRange
 from ..errors import MIVAError
 from ..media.pictures import format_size, same_aspect
 from .dynamics import dynamics
-from .frame_steps import Step, frame_pairs
+from .frame_steps import Pair, Step, frame_pairs
 from .motion_words import motion_words
 from .ms_ssim import WINDOW
 
@@ -61,19 +61,26 @@ class ClipMotion:
         return bisect_right(degree.edges, self.speed if degree.measure == "flow" else self.dynamics)
 
 
-def measure_motion(frames: Tensor, mask: Tensor | None = None) -> ClipMotion:
+def measure_motion(
+    frames: Tensor, mask: Tensor | None = None, on_progress: Callable[[int, int], object] = lambda *_: None
+) -> ClipMotion:
     """Measure the motion of a clip.
 
     Args:
         frames: (F, H, W, 3) in [0, 1], at least two.
         mask: (1 or F, H, W) in [0, 1] of its subject, of any size of the same aspect; the flow is then measured there
             alone. One mask holds for all frames.
+        on_progress: called as on_progress(done, total), twice for each of the frames 2..F: for its flow and for its
+            likeness to the one before.
 
     Raises:
         MIVAError: there are too few frames or pixels, the mask does not fit or is empty, or no frame follows another.
     """
     _check(frames, mask)
-    pairs = list(frame_pairs(frames, mask))
+    pairs: list[Pair] = []
+    for pair in frame_pairs(frames, mask):
+        pairs.append(pair)
+        on_progress(len(pairs), 2 * (len(frames) - 1))
     cuts = tuple(k for k, pair in enumerate(pairs, start=2) if not pair.follows)
     steps = [pair.step for pair in pairs if pair.step]
     if len(cuts) == len(pairs):
@@ -84,7 +91,8 @@ def measure_motion(frames: Tensor, mask: Tensor | None = None) -> ClipMotion:
     if not steps:
         raise MIVAError("The mask selects nothing in which a motion could be measured: give one that is white there.")
     speeds = tuple(pair.step.speed if pair.step else math.nan for pair in pairs)
-    return _summed(steps, frames, mask is None, speeds, cuts)
+    changed = dynamics(frames, cuts, lambda done: on_progress(len(pairs) + done, 2 * len(pairs)))
+    return _summed(steps, max(frames.shape[1:3]), mask is None, changed, speeds, cuts)
 
 
 def medians(motions: Sequence[ClipMotion]) -> tuple[float, float, float, float]:
@@ -95,9 +103,9 @@ def medians(motions: Sequence[ClipMotion]) -> tuple[float, float, float, float]:
 
 
 def _summed(
-    steps: Sequence[Step], frames: Tensor, whole: bool, speeds: tuple[float, ...], cuts: tuple[int, ...]
+    steps: Sequence[Step], longer: int, whole: bool, changed: float, speeds: tuple[float, ...], cuts: tuple[int, ...]
 ) -> ClipMotion:
-    speed, longer = float(np.mean([step.speed for step in steps])), max(frames.shape[1:3])
+    speed = float(np.mean([step.speed for step in steps]))
     right, down = np.mean([step.middle for step in steps], axis=0).tolist()
     still = speed < EDGES[0] * longer
     return ClipMotion(
@@ -107,7 +115,7 @@ def _summed(
         down,
         growth=float(np.mean([step.growth for step in steps])),
         fastest=float(np.mean([step.fastest for step in steps])),
-        dynamics=dynamics(frames, without=cuts),
+        dynamics=changed,
         words="nowhere" if still else motion_words(steps, camera=whole),
         speeds=speeds,
         cuts=cuts,

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from comfyui_miva.nodes import MIVAMeasureMotion
+from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import run, shown
 from torch import Tensor
 
@@ -66,3 +67,13 @@ def test_a_large_clip_is_measured_at_a_smaller_size_and_told_in_its_own_pixels()
     output = run(MIVAMeasureMotion, frames=clip(speed=6.0, frames=3, size=(480, 768)))
     assert output[0] == pytest.approx(6, rel=0.05)
     assert output[3].endswith("\nMeasured at 384×240 and told in pixels of 768×480.")
+
+
+def test_a_bar_runs_over_the_frames_and_can_be_stopped(comfyui: FakeComfyUI) -> None:
+    run(MIVAMeasureMotion, frames=clip(frames=3))
+    assert comfyui.progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    comfyui.progress.clear()
+    comfyui.stop_at = (3, 4)
+    with pytest.raises(Interrupted):
+        run(MIVAMeasureMotion, frames=clip(frames=3))
+    assert comfyui.progress == [(1, 4), (2, 4), (3, 4)]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVATransferMotion
+from fake_comfyui import FakeComfyUI, Interrupted
 from node_runs import run, shown
 from torch import Tensor
 
@@ -33,6 +34,17 @@ def test_what_is_odd_stands_on_the_node(panned: Tensor) -> None:
     first, second, last = shown(output).splitlines()
     assert first.startswith("Nothing moves in the clip") and "times as wide as high" in second
     assert last == "3 frames of 32×64." and output[0].shape == (3, 64, 32, 3)
+
+
+def test_a_bar_runs_over_the_frames_twice_and_can_be_stopped(panned: Tensor, comfyui: FakeComfyUI) -> None:
+    run(MIVATransferMotion, frames=panned, picture=panned[:1])
+    assert comfyui.progress == [(done, 8) for done in range(2, 9)]
+    for stop in ((3, 8), (6, 8)):
+        comfyui.progress.clear()
+        comfyui.stop_at = stop
+        with pytest.raises(Interrupted):
+            run(MIVATransferMotion, frames=panned, picture=panned[:1])
+        assert comfyui.progress[-1] == stop
 
 
 @pytest.mark.parametrize(

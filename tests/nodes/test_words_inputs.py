@@ -8,7 +8,7 @@ import torch
 from comfyui_miva.miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVADataset, MIVAInfo, MIVASampler, MIVATrain
-from comfyui_miva.nodes.words import told, untold_notes
+from comfyui_miva.nodes.words import untold_notes, with_prompt
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown
 from test_clips_nodes import noise, write_frames
@@ -69,11 +69,11 @@ def prompt(*shape: int) -> list[Any]:
 def test_a_prompt_tells_the_motions_that_hear_words(camera: MIVAAdapter) -> None:
     """Of a model whose texts ComfyUI encodes."""
     stack, said = motion("camera", prev=motion("pan_left")), prompt()
-    pan, hearing = told(stack, said, None, 768)
+    pan, hearing = with_prompt(stack, said, None, 768)
     assert pan.text is None and torch.equal(hearing.text, said[0][0][0])
     loaded = AdapterOfThePack.load(hearing.path, camera.backbone)
     assert torch.equal(hearing.motion(loaded, 0).words, hearing.text)
-    untold = told(stack, None, None, 768)
+    untold = with_prompt(stack, None, None, 768)
     assert untold[1].text is None and not untold_notes((pan, hearing))
     assert untold_notes(untold) == [
         "camera holds several motions, and no prompt says which: connect one to `words`, such as pan left, zoom in."
@@ -85,8 +85,8 @@ def test_a_prompt_tells_the_motions_that_hear_words(camera: MIVAAdapter) -> None
         (stack, prompt(1, 77, 1024), "tokens of 1024 numbers, but this model's have 768"),
     ):
         with pytest.raises(MIVAError, match=match):
-            told(mivas, given, None, 768)
-    assert told(motion("pan_left"), [*said, *said], None, 768) == motion("pan_left")
+            with_prompt(mivas, given, None, 768)
+    assert with_prompt(motion("pan_left"), [*said, *said], None, 768) == motion("pan_left")
 
 
 def test_clips_are_learnt_by_the_names_of_their_folders(quick_model: Any, comfyui: FakeComfyUI) -> None:

@@ -44,7 +44,8 @@ class Course:
         """Shares of the run at which the call begins and ends: those of its noise levels in the MODEL's schedule."""
         start, end = (self._percent_at(sigma) for sigma in (sigmas[0], sigmas[-1]))
         start = 0.0 if begins else start
-        whole = round((len(sigmas) - 1) / max(abs(end - start), _EARLIER))
+        # Samplers may be given the last level alone, which is no step.
+        whole = max(1, round((len(sigmas) - 1) / max(abs(end - start), _EARLIER)))
         return _at_step(start, whole), _at_step(end, whole)
 
     def _percent_at(self, sigma: float) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ....miva_core.adapters.backbone import Backbone
 from ....miva_core.animation.motion import unique_names
 from ....miva_core.attention.injection import Injection, by_config
-from ....miva_core.attention.strength import Part
+from ....miva_core.attention.strength import Part, Strength
 from ....miva_core.bases.registry import find_architecture
 from ....miva_core.errors import MIVAError
 from .course import Course
@@ -64,17 +64,25 @@ class Run:
         self._passed: set[nn.Module] = set()
         self._guiding: dict[str, Tensor] | None = None
 
-    def check_spans(self) -> None:
-        """Check that every motion acts at some step.
+    def check_acting(self) -> None:
+        """Check that every motion that is to act does so at some step of a whole run.
 
         Raises:
             MIVAError: one does not.
         """
+        steps = self._course.steps
         for name, motion in self._motions.items():
-            if not any(self._course.is_in(motion.span, sigma) for sigma in self._course.steps):
+            within = [sigma for sigma in steps if self._course.is_in(motion.span, sigma)]
+            if not within:
                 start, end = motion.span
-                steps = len(self._course.steps)
-                raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps} steps: widen it.")
+                raise MIVAError(
+                    f"The span {start:g} to {end:g} of {name} holds none of the {len(steps)} steps: widen it."
+                )
+            strength = Strength.of(motion.strength)
+            if strength.acts and not any(any(strength.over_run().at(*self._course.at(sigma))) for sigma in within):
+                raise MIVAError(
+                    f"The strength of {name} is 0 at all {len(steps)} steps: let its curve change it earlier."
+                )
 
     @property
     def masked(self) -> bool:

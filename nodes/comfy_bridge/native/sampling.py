@@ -62,7 +62,7 @@ class OuterSample:
             check_masked_run(begins and ends, guider.model_options, clips, plan.frames)
             run.mask_rows = mask_rows(run.masks, plan, guider.model_patcher, sigmas, _seed(rest, named))
         if begins and ends:
-            run.check_spans()
+            run.check_acting()
         if begins:
             noise = self._structured(noise, picture)
         options = guider.model_options["transformer_options"]  # of this call alone

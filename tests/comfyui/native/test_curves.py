@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
-from comfyui_miva.miva_core import Curve, Strength, inject
+from comfyui_miva.miva_core import Curve, MIVAError, Strength, inject
 from torch import Tensor
 
 from .adapters import SMALL, planned, random_adapter
@@ -87,6 +87,17 @@ def test_samplers_with_parts_of_the_steps_are_one(case: Case, level: Curve, firs
     part = sample(model, case.latent, case.positive, steps=levels[: first + 1], seed=5)
     rest = sample(model, part, case.positive, steps=levels[first:], noise=torch.zeros_like(part))
     assert error(rest, whole) < CLOSE
+
+
+def test_a_sampler_that_no_step_is_left_for_changes_the_first_frame_alone(case: Case) -> None:
+    """As behind SplitSigmas at the last step."""
+    model, end = applied(case, {"a": RISE}), sigmas(case.model, STEPS)[-1:]
+    clip = sample(case.model, case.latent, case.positive, steps=1)
+    with seeing(model) as seen:
+        ended = sample(model, clip, case.positive, steps=end, noise=torch.zeros_like(clip))
+    assert not seen.x and error(case.first_frame(ended), case.picture) < CLOSE
+    changed = (ended - clip).abs() > CLOSE * clip.abs().max()
+    assert not (changed[:, :, 1:] if case.name == "wan" else changed[1:]).any()
 
 
 def test_between_two_steps_strengths_are_between_theirs(case: Case) -> None:
@@ -180,6 +191,12 @@ def test_a_curve_that_is_0_for_a_while_costs_nothing_then(case: Case) -> None:
         sample(model, case.latent, case.positive)
     for call, wanted in enumerate((True, True, False, False)):
         assert (error(seen.output[call], case.bare(seen, call)) < CLOSE) == wanted
+
+
+def test_a_curve_that_changes_after_the_last_step_alone_is_refused(case: Case) -> None:
+    model = applied(case, {"a": Curve(((0.0, 0.0), (0.8, 1.0)), "hold")})
+    with pytest.raises(MIVAError, match="The strength of a is 0 at all 4 steps: let its curve change it earlier"):
+        sample(model, case.latent, case.positive, steps=4)
 
 
 def test_masked_motions_follow_curves_as_in_the_engine(case: Case) -> None:

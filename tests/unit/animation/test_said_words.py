@@ -42,9 +42,9 @@ def test_words_are_what_the_base_knows_them_by(base: Base, camera: MIVAAdapter) 
 
 def test_each_segment_of_a_clip_hears_them_anew(base: Base, camera: MIVAAdapter) -> None:
     """With a curve over the frames of the clip as without one."""
-    options = replace(QUICK, segments=2)
+    options, text = replace(QUICK, segments=2), 3 * torch.randn(3, 16)  # of several words, so that frames hear others
     plain, curved = (
-        animate(base, torch.full((12, 16, 3), 0.5), [Motion(camera, strength, words="zoom in")], options).frames
+        animate(base, torch.full((12, 16, 3), 0.5), [Motion(camera, strength, words=text)], options).frames
         for strength in (0.7, Curve(((0.0, 0.7), (1.0, 0.7)), over="frames"))
     )
     torch.testing.assert_close(curved, plain, rtol=0, atol=1e-5)
