@@ -207,7 +207,7 @@ class MIVATrain(io.ComfyNode):
         # What is made in inference mode, as inputs are, cannot be learnt from: latents are made anew outside of it.
         with torch.inference_mode(False):
             training_set = _training_set(dataset, name, masked, subject, _FLIP[flip])
-            validations = in_words(_validations(training_set, try_on, try_on_mask), training_set)
+            validations = in_words(_validations(training_set, try_on, try_on_mask), training_set.words)
             training = NodeTraining.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
                 losses = training.run(validations)

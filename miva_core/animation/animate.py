@@ -218,7 +218,6 @@ class _Run:
         known = {name: degrees for name, motion in self.motions.items() if (degrees := motion.adapter.degree)}
         injection.set_degrees(**{name: known[name].centred(self.motions[name].degree) for name in known})
         injection.set_words(**encode_words(self.base, self.motions))
-        check_strengths(self.motions, self.steps)
 
     def _set_frames(self, injection: Injection, segment: int) -> None:
         """Set the strengths in a segment of the clip, where they change from frame to frame.
@@ -267,6 +266,7 @@ def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: R
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
     encode_words(base, by_name)
     steps = choose_steps(base, options)
+    check_strengths(by_name, steps)
     kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
     captioned = base_for(base, list(by_name.values()), options.seed)
     return _Run(captioned, by_name, options, steps, kind.of(base, picture, by_name, options))

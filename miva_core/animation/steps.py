@@ -91,34 +91,37 @@ def check_strengths(motions: Mapping[str, Motion], steps: Steps) -> None:
         within = [start <= i / steps.count < end for i in range(steps.count)]
         if not any(within):
             raise MIVAError(f"The span {start:g} to {end:g} of {name} holds none of the {steps.count} steps: widen it.")
-        strengths = _over_run(Strength.of(motion.strength).over_run(), steps)
-        acting = [strength for strength, counts in zip(strengths, within, strict=True) if counts]
-        if motion.acts and not any(acting):
+        by_part = _over_run(Strength.of(motion.strength).over_run(), steps)
+        acting = [parts for parts, counts in zip(by_part, within, strict=True) if counts]
+        if motion.acts and not any(map(any, acting)):
             raise MIVAError(f"The strength of {name} is 0 at all {steps.count} steps: let its curve change it earlier.")
         if motion.acts and steps.ends_early:
-            last = acting[-1] if within[-1] else 0.0
-            _tell_what_counts(name, acting, last, Strength.of(motion.strength).constant)
+            off, means = not within[-1] or not any(acting[-1]), [statistics.mean(parts) for parts in acting]
+            _tell_what_counts(name, means, off, Strength.of(motion.strength).constant)
 
 
-def _over_run(strength: Strength, steps: Steps) -> list[float]:
-    """A strength at each step, the mean of its parts."""
+def _over_run(strength: Strength, steps: Steps) -> list[tuple[float, ...]]:
+    """A strength at each step, part by part."""
     process, count = steps.process, steps.count
     gone = [noise_share(t, process.length, process.is_flow) for t in steps.schedule.timesteps.tolist()]
-    return [statistics.mean(strength.at(i / count, noise)) for i, noise in enumerate(gone)]
+    return [strength.at(i / count, noise) for i, noise in enumerate(gone)]
 
 
-def _tell_what_counts(name: str, acting: Sequence[float], last: float, constant: bool) -> None:
+def _tell_what_counts(name: str, acting: Sequence[float], off: bool, constant: bool) -> None:
     """Warn where a motion is off at the last step of a run, or else its strengths are not all as there."""
-    text = f"{name} is off at the last step, which alone decides on the clips of this base: let it act to the end."
-    if last < 0 and not constant:
+    last = acting[-1]
+    if off:
+        text = f"{name} is off at the last step, which alone decides on the clips of this base: let it act to the end."
+    elif last < 0 and not constant:
         text = (
             f"On this base the last step alone decides, and there the strength of {name} is {last:g}: below 0 the clip "
             "stands still or breaks into noise. Choose a curve that ends above 0."
         )
-    elif last:
+    elif min(acting) != max(acting):
         text = (
             f"On this base the last step alone decides: of the strengths of {name}, {min(acting):g} to "
             f"{max(acting):g}, only the last one counts, {last:g}."
         )
-    if not last or min(acting) != max(acting) or (last < 0 and not constant):
-        warnings.warn(text, MIVAWarning, stacklevel=6)
+    else:
+        return
+    warnings.warn(text, MIVAWarning, stacklevel=5)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from ..attention.words import check_words
 from ..bases.base import Base
 from ..checks import printable
 from ..errors import MIVAError
@@ -21,13 +22,14 @@ def encode_words(base: Base, motions: Mapping[str, Motion]) -> dict[str, Tensor]
         (words, d_text) by name, of those to which something is said.
 
     Raises:
-        MIVAError: the base knows no words, or not these; the message names the nearest.
+        MIVAError: the base knows no words, or not these; the message names the nearest. Or a tensor is no such text.
     """
     return {name: _encoded(base, name, motion.words) for name, motion in motions.items() if motion.words is not None}
 
 
 def _encoded(base: Base, name: str, words: str | Tensor) -> Tensor:
     if isinstance(words, Tensor):
+        check_words(name, words, True, base.backbone.text_dim)
         return words.to(base.device)
     if base.vocabulary is None:
         raise MIVAError(

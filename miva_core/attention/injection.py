@@ -195,7 +195,7 @@ class Injection:
         self._check_names(texts)
         listeners = dict(zip(self._adapters, self.context.listeners, strict=False))
         for name, text in texts.items():
-            check_words(name, text, listeners.get(name), self._backbone.text_dim)
+            check_words(name, text, self._adapters[name].config.words, self._backbone.text_dim)
         for name, text in texts.items():
             if listener := listeners.get(name):
                 listener.say(text)

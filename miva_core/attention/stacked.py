@@ -133,15 +133,20 @@ def frozen(stack: Any, dtype: torch.dtype, device: torch.device) -> Any:
 
     Args:
         stack: one of the classes above.
-        dtype: that attention computes in. Gates are computed with in their own.
+        dtype: that attention computes in. Gates and what hears a degree are computed with in their own.
         device: where the model is.
     """
     if stack is None:
         return None
     if isinstance(stack, Tensor):
         return stack.detach().to(device, dtype)
-    dtype = stack.weight.dtype if isinstance(stack, Gates) else dtype
-    return type(stack)(*(frozen(getattr(stack, field.name), dtype, device) for field in fields(stack)))
+    return type(stack)(*(_frozen_part(stack, field.name, dtype, device) for field in fields(stack)))
+
+
+def _frozen_part(stack: Any, name: str, dtype: torch.dtype, device: torch.device) -> Any:
+    part = getattr(stack, name)
+    in_its_own = part is not None and (isinstance(stack, Gates) or name == "degree")
+    return frozen(part, part.dtype if in_its_own else dtype, device)
 
 
 def _stack(parameters: Iterable[Tensor], dim: int = 0) -> Tensor:

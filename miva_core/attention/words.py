@@ -27,6 +27,7 @@ class Listener:
     """
 
     def __init__(self, words: Words) -> None:
+        self._learnt = words
         self._words: Words | _Frozen = words
         self.say(None)
 
@@ -51,9 +52,9 @@ class Listener:
 
     def freeze(self, device: torch.device) -> None:
         """Keep the parameters as they are now, see `Injection.freeze`; they are computed with in their own dtype."""
-        words = self._words
+        learnt = self._learnt
         self._words = _Frozen(
-            *(part.detach().to(device, copy=True) for part in (words.queries, words.key, words.value))
+            *(part.detach().to(device, copy=True) for part in (learnt.queries, learnt.key, learnt.value))
         )
 
 
@@ -99,13 +100,13 @@ def listeners_of(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:
     return listeners if any(listeners) else []
 
 
-def check_words(name: str, text: Any, listener: Listener | None, width: int) -> None:
+def check_words(name: str, text: Any, hears: bool, width: int) -> None:
     """Check what is to be said to an adapter.
 
     Args:
         name: of the adapter.
         text: see `Injection.set_words`.
-        listener: the adapter's; None if it was made without words.
+        hears: whether it was made with words.
         width: d_text of the base.
 
     Raises:
@@ -113,7 +114,7 @@ def check_words(name: str, text: Any, listener: Listener | None, width: int) -> 
     """
     if text is None:
         return
-    if listener is None:
+    if not hears:
         raise MIVAError(
             f"{name} was trained without words, and hears none: leave them out, or take one that hears words."
         )

@@ -17,7 +17,7 @@ from ..measure.report import table, write_plot, write_table
 from ..media.pictures import fit_picture
 from ..media.video import write_png
 from ..storage.files import check_fillable, create_folder
-from ..training.validation import read_validations, try_on, validation_sheet
+from ..training.validation import in_words, read_validations, try_on, validation_sheet
 from .chosen import device, load_chosen_base
 from .file_checks import check_parent
 
@@ -27,7 +27,7 @@ TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 def run_evaluate(options: argparse.Namespace) -> None:
     path = resolve_adapter(options.adapter, options.adapters)
     info = read_info(path)
-    samples = read_validations(options.stills, info.config.mask)
+    samples = in_words(read_validations(options.stills, info.config.mask), info.words)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")
     check_parent(options.out)

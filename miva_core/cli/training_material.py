@@ -116,5 +116,5 @@ def _validations(
 ) -> Sequence[Validation]:
     """Held-out stills, or where there are none first frames of training clips."""
     if options.stills:
-        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set)
-    return in_words(first_frames(training_set, VALIDATIONS), training_set)
+        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set.words)
+    return in_words(first_frames(training_set, VALIDATIONS), training_set.words)

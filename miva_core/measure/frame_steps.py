@@ -110,15 +110,18 @@ def frame_pairs(frames: Tensor, mask: Tensor | None) -> Iterator[Pair]:
         back = search_flow(later, earlier)
         known = _known(earlier, later, back)
         follows = bool(known.mean() >= _SURELY or _coming_back(earlier, later, back) >= _COMES_BACK)
-        where = (
-            known if mask is None else known & (scaled(mask[k % len(mask)].detach().float().cpu().numpy(), size) > 0.5)
-        )
+        where = known if mask is None else known & (scaled(_array(mask[k % len(mask)]), size) > 0.5)
         yield Pair(_step(-back, where, max(own) / max(size)) if follows and where.any() else None, follows)
+
+
+def _array(plane: Tensor) -> np.ndarray:
+    """In float32, since OpenCV scales neither bool nor half precision."""
+    return plane.detach().float().cpu().numpy()
 
 
 def _grey(frame: Tensor, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) in [0, 1] as (height, width) uint8."""
-    pixels = scaled(frame.detach().float().cpu().numpy(), size)
+    pixels = scaled(_array(frame), size)
     return (cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) * 255).round().clip(0, 255).astype(np.uint8)
 
 

@@ -91,17 +91,16 @@ def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
     ]
 
 
-def in_words(validations: list[Validation], training_set: TrainingSet) -> list[Validation]:
-    """Let each picture be tried with words: its own, or else those of the training clips, one after the other.
+def in_words(validations: list[Validation], words: Sequence[str]) -> list[Validation]:
+    """Let each picture be tried with words: its own, or else those of the adapter, one after the other.
 
     Args:
         validations: the pictures.
-        training_set: whose clips have the words, if any.
+        words: that the adapter has learnt, or is to learn; none for one that hears none.
 
     Returns:
         The same pictures, whose labels say the words.
     """
-    words = training_set.words
     if not words:
         return validations
     said = [validation.words or words[k % len(words)] for k, validation in enumerate(validations)]

@@ -132,6 +132,12 @@ def test_what_is_said_counts_until_something_else_is(precise: Base) -> None:
         assert not torch.allclose(denoise(precise, clips, caption), told, rtol=1e-3, atol=1e-3)
         miva.set_words(pan=None)
         assert torch.equal(denoise(precise, clips, caption), silent)
+        miva.set_words(pan=one)
+        before = denoise(precise, clips, caption)
+        adapter.words.value.mul_(-1)
+        assert torch.equal(denoise(precise, clips, caption), before)
+        miva.freeze()
+        assert not torch.allclose(denoise(precise, clips, caption), before, rtol=1e-3, atol=1e-3)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 
 from miva_core import Base, Curve, MIVAAdapter, MIVAConfig, Motion, RunOptions, load_base
 from miva_core.animation.steps import check_strengths, choose_steps
-from miva_core.attention.strength import Level
+from miva_core.attention.strength import Level, Strength
 from miva_core.errors import MIVAError, MIVAWarning
 
 PULSE = Curve(((0.0, 0.0), (0.5, 1.0), (1.0, 0.0)), over="frames")
@@ -25,7 +25,7 @@ def tiny() -> Base:
 def warned(tiny: Base) -> Callable[..., list[str]]:
     """warned(strength, span, **options): of a motion named "one" in four steps."""
 
-    def said(strength: Level, span: tuple[float, float] = (0.0, 1.0), **options: Any) -> list[str]:
+    def said(strength: Level | Strength, span: tuple[float, float] = (0.0, 1.0), **options: Any) -> list[str]:
         adapter = MIVAAdapter(tiny.backbone, MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MIVAWarning)
@@ -48,6 +48,10 @@ def test_on_a_base_in_strong_noise_the_strength_of_the_last_step_counts(warned: 
 def test_where_no_strength_is_lost_nothing_is_said(warned: Callable[..., list[str]]) -> None:
     assert warned(0.0) == warned(1.5) == warned(PULSE) == warned(1.0, (0.5, 1.0)) == warned(FALLING, (0.5, 1.0)) == []
     assert warned(FALLING, sigmas=torch.tensor([80.0, 14.0, 3.0, 1.0, 0.0])) == []
+
+
+def test_parts_that_cancel_out_act_nevertheless(warned: Callable[..., list[str]]) -> None:
+    assert warned(Strength(1.0, -1.0, 0.0)) == []
 
 
 def test_a_curve_that_ends_below_0_is_told_of_and_a_number_below_0_elsewhere(

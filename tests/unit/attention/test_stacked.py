@@ -26,7 +26,10 @@ CONFIGS = {
     "jump": replace(LOW_RANK, mask=True),
     "sway": replace(LOW_RANK, mask=True),
     "spin": replace(FULL_RANK, mask=True),
+    "glide": replace(LOW_RANK, degree=True),
 }
+HEARING = {"camera": replace(LOW_RANK, words=True)}
+"""Where there is attention over time."""
 MASKS = ("jump", "sway", "spin")
 COPIES = ("cat", "stack", "clone", "copy_", "_to_copy", "contiguous")
 
@@ -42,10 +45,10 @@ def make_model(family: str, make_unet: Callable, make_wan: Callable) -> Callable
 
 
 @pytest.fixture
-def adapters(make_model: Callable, make_adapter: Callable) -> dict[str, MIVAAdapter]:
+def adapters(family: str, make_model: Callable, make_adapter: Callable) -> dict[str, MIVAAdapter]:
     """In float32, with strengths that leave something to the base."""
-    model = make_model()
-    return {name: make_adapter(model, config) for name, config in CONFIGS.items()}
+    model, configs = make_model(), CONFIGS | (HEARING if family == "unet" else {})
+    return {name: make_adapter(model, config) for name, config in configs.items()}
 
 
 @pytest.fixture
@@ -53,6 +56,9 @@ def injected(adapters: dict[str, MIVAAdapter]) -> Callable[[nn.Module], Injectio
     def at_work(model: nn.Module) -> Injection:
         miva = inject(model, **adapters)
         miva.set_weights(**{name: Strength(0.1 + 0.1 * k, 0.3, -0.2) for k, name in enumerate(adapters)})
+        miva.set_degrees(glide=0.6)
+        text = torch.randn(3, 16, generator=torch.Generator().manual_seed(5))
+        miva.set_words(**{name: text for name in HEARING if name in adapters})
         return miva
 
     return at_work

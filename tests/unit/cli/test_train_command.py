@@ -181,6 +181,12 @@ def test_an_adapter_is_measured_on_stills(run: Run) -> None:
         assert Image.open(f"scores/{name}").width > 300
 
 
+def test_an_adapter_of_several_motions_is_measured_by_each_in_turn(run: Run) -> None:
+    words = read_info(SHIPPED / "camera_words.safetensors").words
+    output = run("evaluate", "camera_words", "--stills", "stills", "--out", "scores")
+    assert f"| a, {words[0]} |" in output and f"| b, {words[1]} |" in output
+
+
 def test_a_masked_adapter_is_measured_inside_its_mask(run: Run, fail: Run) -> None:
     Path("stills/b.png").rename("b.png")
     output = run("evaluate", "jump_masked", "--stills", "stills", "--out", "scores", "--steps", "1")

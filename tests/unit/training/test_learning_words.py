@@ -68,7 +68,7 @@ CLIPS = [clip("a", "pan left"), clip("b", "zoom in"), clip("c", "pan left")]
 
 def test_the_file_says_what_it_has_learnt(base: Base, make_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
     out, training_set = tmp_path / "camera.safetensors", TrainingSet("camera", CLIPS)
-    tried = in_words([Validation(f"still {k}", torch.rand(12, 16, 3)) for k in range(3)], training_set)
+    tried = in_words([Validation(f"still {k}", torch.rand(12, 16, 3)) for k in range(3)], training_set.words)
     assert [one.words for one in tried] == ["pan left", "zoom in", "pan left"] and "zoom in" in tried[1].label
     train_and_save(base, training_set, make_recipe(steps=2), out, options=RARELY, validations=tried)
     info, adapter = read_info(out), MIVAAdapter.load(out, base.backbone)
@@ -79,7 +79,7 @@ def test_the_file_says_what_it_has_learnt(base: Base, make_recipe: Callable[...,
 
 def test_first_frames_of_clips_are_tried_with_their_own_words() -> None:
     training_set = TrainingSet("camera", [CLIPS[0], CLIPS[2], CLIPS[1]])
-    tried = in_words(first_frames(training_set, 3), training_set)
+    tried = in_words(first_frames(training_set, 3), training_set.words)
     assert [(one.label, one.words) for one in tried] == [
         ("a, learnt from, pan left", "pan left"),
         ("c, learnt from, pan left", "pan left"),
