@@ -168,9 +168,13 @@ def _own_curve(chosen: dict[str, Any], how: str, over: Over) -> Curve:
 
 
 def _of_values(values: Any, over: Over) -> Curve:
-    """A list, an array, or a number alone."""
-    listed = values.tolist() if hasattr(values, "tolist") else values
-    return Curve.of_values(listed if isinstance(listed, Sequence) else [listed], over)
+    """A list, an array, or a number alone; numbers may be those of NumPy and torch."""
+    listed = _plain(values)
+    return Curve.of_values([_plain(one) for one in listed] if isinstance(listed, Sequence) else [listed], over)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Input:

@@ -65,6 +65,7 @@ def test_each_way_to_give_a_curve_over_frames_gives_the_same() -> None:
         {"how": "values", "values": [0.0, 1.0, 0.0]},
         {"how": "values", "values": torch.tensor([0.0, 1.0, 0.0])},
         {"how": "values", "values": np.array([0, 1, 0])},
+        {"how": "values", "values": list(np.array([0, 1, 0], np.float32))},
         {"how": "drawn", "curve": {"points": points, "interpolation": "linear"}},
         {"how": "pulse", "peak": 0.5, "between": "linear"},
     ]
