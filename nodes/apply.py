@@ -16,7 +16,7 @@ from .native_clip import NativeClip, previous_clip
 from .sockets import StackSocket
 from .stack_checks import check_base, check_masks
 from .stacks import MivaStack
-from .words import with_prompt
+from .words import untold_notes, with_prompt
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -174,7 +174,14 @@ class MIVAApply(io.ComfyNode):
         # With the motions of an Apply MIVA before this one.
         whole = changed.get_attachment(KEY)
         # On the node the first lines are seen.
-        odd = [*motion_notes(whole.motions, host.size), *clip.notes(), *host.notes(model), *first.notes, *warned]
+        odd = [
+            *untold_notes(mivas),
+            *motion_notes(whole.motions, host.size),
+            *clip.notes(),
+            *host.notes(model),
+            *first.notes,
+            *warned,
+        ]
         usual = [
             prompt_note(whole.motions, bool(positive or negative)),
             f"{clip.length} frames of {format_size(clip.size)}.",

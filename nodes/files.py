@@ -9,7 +9,6 @@ from pathlib import Path
 from comfy_api.v0_0_2 import io
 
 from ..miva_core.adapters.info import AdapterInfo
-from ..miva_core.attention.strength import Level, Part, Strength, curves_of
 from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
 from ..miva_core.storage.files import FileTakenError, create_folder
@@ -53,7 +52,8 @@ class MIVAInfo(io.ComfyNode):
 
 
 def _described(entry: StackedMiva) -> str:
-    from ..miva_core.animation.degree_notes import range_told, speed_told
+    from ..miva_core.animation.curve_text import strength_text
+    from ..miva_core.animation.degree_notes import describe_degree, describe_range
     from ..miva_core.bases.known import name_base, say_trained_on
 
     info, trained_on = entry.info, say_trained_on(entry.info)
@@ -63,37 +63,19 @@ def _described(entry: StackedMiva) -> str:
         f"base: {name_base(info) or f'{info.family}, {info.fingerprint}'}",
         f"made for: {info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         f"masked: {bound if info.config.mask else 'no'}",
-        f"weight: {_weight(entry)}",
+        f"weight: {strength_text(entry.strength)}, from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps",
     ]
     lines += [f"words: {', '.join(info.words)}"] * info.config.words + [f"told: {entry.words}"] * bool(entry.words)
     if info.degree:
         size = info.size[1], info.size[0]
-        lines.append(f"degree: {range_told(info.degree, size)}")
-        lines += (
-            [] if entry.degree is None else [f"set to {entry.degree:g}: {speed_told(entry.degree, info.degree, size)}"]
-        )
+        lines.append(f"degree: {describe_range(info.degree, size)}")
+        if entry.degree is not None:
+            lines.append(f"set to {entry.degree:g}: {describe_degree(entry.degree, info.degree, size)}")
     lines += [trained_on] * bool(trained_on)
     lines += [f"subject: {info.subject}"] * bool(info.subject)
     lines += [f"{name}: {value}" for name, value in info.training.items()]
     lines += [f"licence: {info.licence}"] * bool(info.licence) + [f"author: {info.author}"] * bool(info.author)
     return "\n".join(lines)
-
-
-def _weight(entry: StackedMiva) -> str:
-    """How strongly a motion acts, in the course of the run and of the clip."""
-    strength = Strength.of(entry.strength)
-    levels = [_level(level) for level in strength.by_part()]
-    if len(set(levels)) > 1:
-        return "; ".join(f"{part.label} {level}" for part, level in zip(Part, levels, strict=True))
-    span = f", from {entry.span[0]:.0%} to {entry.span[1]:.0%} of the steps" if strength.constant else ""
-    return f"{levels[0]}{span}"
-
-
-def _level(level: Level) -> str:
-    if isinstance(level, (int, float)):
-        return f"{level:g}"
-    ranges = ((curve.over, min(curve.values), max(curve.values)) for curve in curves_of(level))
-    return ", times ".join(f"{lowest:g} to {highest:g} over the {over}" for over, lowest, highest in ranges)
 
 
 class MIVASave(io.ComfyNode):

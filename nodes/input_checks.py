@@ -84,10 +84,11 @@ def _check_option(one: io.Input, chosen: Any, in_lists: bool) -> None:
 def _check_socket(name: str, io_type: str, optional: bool, value: Any) -> None:
     source = next((_SOURCES[kind] for kind in io_type.split(",") if kind in _SOURCES), "")
     advice = f"connect {source + ', or another' if source else 'a'} node with such an output"
+    types = io_type.replace(",", " or ")
     if value is None and not optional:
-        raise MIVAError(f"Nothing is connected to `{name}`, which takes {io_type}: {advice}.")
+        raise MIVAError(f"Nothing is connected to `{name}`, which takes {types}: {advice}.")
     if value is not None and not any(_is(kind, value) for kind in io_type.split(",")):
-        raise MIVAError(f"`{name}` was given {_shown(value)}, and takes {io_type} alone: {advice}.")
+        raise MIVAError(f"`{name}` was given {_shown(value)}, and takes {types} alone: {advice}.")
 
 
 def _is(kind: str, value: Any) -> bool:

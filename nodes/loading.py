@@ -224,7 +224,7 @@ class MIVALoad(io.ComfyNode):
                 f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
                 "set end_percent above start_percent."
             )
-        info, asked = read_info(path), degree if degree >= 0 else None
+        info, asked = read_info(path), None if degree < 0 else degree
         check_degree(path.stem, asked, info.degree)
         entry = StackedMiva(
             path,

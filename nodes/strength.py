@@ -9,6 +9,7 @@ from comfy_api.v0_0_2 import io, ui
 from ..miva_core.animation.curve_text import parse_curve
 from ..miva_core.attention.curve import Between, Curve, Over
 from ..miva_core.attention.strength import Level, Part, Strength, product
+from ..miva_core.checks import is_number, shown
 from ..miva_core.errors import MIVAError
 from .comfy_bridge.drawn_curves import drawn_curve
 from .messages import friendly_errors
@@ -170,7 +171,10 @@ def _own_curve(chosen: dict[str, Any], how: str, over: Over) -> Curve:
 def _of_values(values: Any, over: Over) -> Curve:
     """A list, an array, or a number alone; numbers may be those of NumPy and torch."""
     listed = _plain(values)
-    return Curve.of_values([_plain(one) for one in listed] if isinstance(listed, Sequence) else [listed], over)
+    numbers = [_plain(one) for one in listed] if isinstance(listed, Sequence) else [listed]
+    if not numbers or not all(map(is_number, numbers)):
+        raise MIVAError(f"`values` holds {shown(numbers)}: connect a list of finite numbers, at least one.")
+    return Curve.of_values(numbers, over)
 
 
 def _plain(value: Any) -> Any:

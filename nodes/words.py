@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..miva_core.checks import is_line
+from ..miva_core.checks import is_line, printable
 from ..miva_core.errors import MIVAError
 from .stacks import MivaStack, StackedMiva
 
@@ -62,6 +62,23 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
             )
     text = None if prompt is None else _tokens(prompt, width)
     return tuple(replace(entry, text=text) if entry.info.config.words else entry for entry in mivas)
+
+
+def untold_notes(mivas: MivaStack) -> list[str]:
+    """Say which motions hold several and are told none by a prompt.
+
+    Args:
+        mivas: the motions, from `told`.
+
+    Returns:
+        Sentences, or none.
+    """
+    return [
+        f"{entry.path.stem} holds several motions, and no prompt says which: connect one to `words`, such as "
+        f"{', '.join(map(printable, entry.info.words)) or 'those it was trained with'}."
+        for entry in mivas
+        if entry.info.config.words and entry.text is None
+    ]
 
 
 def _tokens(prompt: Any, width: int) -> Tensor:

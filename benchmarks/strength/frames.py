@@ -21,10 +21,11 @@ def frames_section(trial: Trial) -> list[str]:
     """A strength of 0 → 1 → 0: the speed of each frame against the curve."""
     found = {move: _correlations(trial, move) for move in CAMERAS}
     lines = [
-        "One motion whose strength goes 0 → 1 → 0 over the frames, on straight lines, in clips at full size as artists "
-        f"get them ({SIDE}×{SIDE}, {trial.base.frames} frames, {len(trial.pictures)} pictures, one seed). The camera is "
-        "read off a picture of which each pixel says where it is. Correlation of the curve, at frame 2 and all later "
-        "ones, with the way from the frame before.",
+        "One motion whose strength goes 0 → 1 → 0 over the frames, on straight lines, at full size as artists get it "
+        f"({SIDE}×{SIDE}, {trial.base.frames} frames, {len(trial.pictures)} pictures, one seed). The camera is read "
+        "off a picture of which each pixel says where it is. Correlation of the curve, at frames 2 to the last, with "
+        "the way from the frame before. The renderer fits the course that was asked for to the flow that the base "
+        "answers, so that this measures both together.",
         "",
         header("motion", "correlation, median", "worst clip", f"clips at {FOLLOWS} or more"),
     ]

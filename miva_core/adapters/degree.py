@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
-from ..checks import is_number, shown
+from ..checks import LARGEST, is_number, shown
 from ..errors import MIVAError
 
 Measure = Literal["flow", "ms-ssim"]
@@ -105,8 +105,10 @@ def _check_rising(name: str, values: Any, count: int) -> None:
     rising = (
         isinstance(values, Sequence)
         and len(values) == count
-        and all(is_number(value) and value >= 0 for value in values)
+        and all(is_number(value) and 0 <= value <= LARGEST for value in values)
         and all(a <= b for a, b in pairwise(values))
     )
     if not rising:
-        raise MIVAError(f"The {name} of the degree are {shown(values)}, expected {count} numbers that do not fall.")
+        raise MIVAError(
+            f"The {name} of the degree are {shown(values)}, expected {count} numbers from 0 on that do not fall."
+        )

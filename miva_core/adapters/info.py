@@ -19,6 +19,9 @@ from .backbone import Backbone
 from .config import MIVAConfig
 from .degree import DegreeRange
 
+_MOST_WORDS = 1000
+"""No adapter hears as many motions apart; a file that claims more is not worth the time to show them."""
+
 
 @dataclass(frozen=True)
 class AdapterInfo:
@@ -75,9 +78,8 @@ class AdapterInfo:
             raise MIVAError(
                 f"degree is {shown(self.degree)}, expected a range for an adapter with a degree, and None for another."
             )
-
-        if not (isinstance(self.words, tuple) and all(map(is_line, self.words))):
-            raise MIVAError(f"words are {shown(self.words)}, expected texts of one line.")
+        if not (isinstance(self.words, tuple) and len(self.words) <= _MOST_WORDS and all(map(_is_said, self.words))):
+            raise MIVAError(f"words are {shown(self.words)}, expected up to {_MOST_WORDS} texts of one line.")
         if self.words and not self.config.words:
             raise MIVAError(f"words are {shown(self.words)}, but the adapter hears none.")
 
@@ -210,6 +212,10 @@ def _check_version(version: Any) -> None:
         raise MIVAError(
             f"its format version is {shown(version)}, and this ComfyUI-MIVA reads up to {FORMAT_VERSION}; update it."
         )
+
+
+def _is_said(value: Any) -> bool:
+    return is_line(value) and bool(value.strip())
 
 
 def _is_recordable(value: Any) -> bool:

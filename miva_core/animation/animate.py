@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..attention.injection import Injection
-from ..attention.strength import Strength
 from ..attention.turns import take_turn
 from ..bases.base import Base
 from ..bases.inject import check_bare, inject
@@ -222,11 +221,12 @@ class _Run:
         check_strengths(self.motions, self.steps)
 
     def _set_frames(self, injection: Injection, segment: int) -> None:
-        """Say which frames of the clip a segment holds, where strengths change from frame to frame."""
-        if not any(Strength.of(motion.strength).over_frames for motion in self.motions.values()):
-            return
+        """Set the strengths in a segment of the clip, where they change from frame to frame.
+
+        Words are heard anew in each segment, as in a clip of its own; so curves are what is cut.
+        """
+        injection.set_frames(frame_shares(self._length))
         shares = frame_shares(self._length, segment, self.options.segments)
-        injection.set_frames(shares)
         injection.set_weights(**reached(self.base, self.motions, shares))
 
     @property

@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import NamedTuple, get_args
 
 from ..attention.curve import Between, Curve, Over
-from ..attention.strength import Level, Part, Strength, product
+from ..attention.strength import Level, Part, Strength, curves_of, product
 from ..errors import MIVAError
 
 _WHOLE: dict[Over, str] = {"steps": "run", "noise": "run", "frames": "clip"}
 _HINT = "write shares and strengths, as in 0:1.5, 0.5:1, or strengths alone, as in 0, 1, 0"
+_MOST_POINTS = 6
+"""Points of a curve that are written."""
 _PARTS = {part.label: part for part in Part}
 
 
@@ -100,6 +102,28 @@ def combined(weight: float, curves: Sequence[StrengthText]) -> float | Strength:
     if not curves:
         return weight
     return Strength(*(_product(weight, [one for one in curves if part in one.parts]) for part in Part))
+
+
+def strength_text(strength: Level | Strength) -> str:
+    """Write how strongly a motion acts.
+
+    Returns:
+        Such as "1.5", "0:1.5, 0.5:1 (hold, over steps)", or one for each part where they differ.
+    """
+    texts = [_level_text(level) for level in Strength.of(strength).by_part()]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return "; ".join(f"{part} {text}" for part, text in zip(_PARTS, texts, strict=True))
+
+
+def _level_text(level: Level) -> str:
+    return f"{level:g}" if isinstance(level, (int, float)) else " × ".join(map(_curve_text, curves_of(level)))
+
+
+def _curve_text(curve: Curve) -> str:
+    points = [f"{share:g}:{value:g}" for share, value in curve.points[:_MOST_POINTS]]
+    more = " …" * (len(curve.points) > _MOST_POINTS)
+    return f"{', '.join(points)}{more} ({curve.between}, over {curve.over})"
 
 
 def _product(weight: float, curves: Sequence[StrengthText]) -> Level:

@@ -15,13 +15,13 @@ def degree_notes(motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
         size: (height, width) that they were trained at, in pixels.
     """
     return [
-        f"{motion.name} at degree {motion.degree:g}: {speed_told(motion.degree, motion.adapter.degree, size)}."
+        f"{motion.name} at degree {motion.degree:g}: {describe_degree(motion.degree, motion.adapter.degree, size)}."
         for motion in motions
         if motion.degree is not None and motion.adapter.degree
     ]
 
 
-def range_told(known: DegreeRange, size: tuple[int, int]) -> str:
+def describe_range(known: DegreeRange, size: tuple[int, int]) -> str:
     """Say what degrees mean, as "0 to 1 are 0.22 to 1.08 pixels a frame at 64×64, as trained is 0.77 with 0.89".
 
     Args:
@@ -33,7 +33,7 @@ def range_told(known: DegreeRange, size: tuple[int, int]) -> str:
     return f"{span}, as trained is {known.usual:.2f} with {known.speed():.2f}"
 
 
-def speed_told(degree: float, known: DegreeRange, size: tuple[int, int]) -> str:
+def describe_degree(degree: float, known: DegreeRange, size: tuple[int, int]) -> str:
     """Say how fast a degree is, as "about 0.70 pixels a frame at 64×64, 0.79 of its usual speed".
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 from ..attention.curve import Curve
 from ..attention.strength import Level, Strength, curves_of
 from ..bases.base import Base, Response
+from ..checks import LARGEST_STRENGTH
 from .motion import Motion
 
 
@@ -28,7 +29,7 @@ def frame_shares(length: int, segment: int = 0, segments: int = 1) -> list[float
 
 
 def reached(base: Base, motions: Mapping[str, Motion], shares: Sequence[float]) -> dict[str, Strength]:
-    """The strengths by which motions follow their curves over frames.
+    """The strengths by which motions follow their curves over frames in a segment, which is a clip of its own.
 
     A base that predicts a flow into frame 1 answers the whole way of each frame since then. So that a motion's *speed*
     in frame k is what it has at the curve's value there, frame k gets the weight whose speed is the mean of those of
@@ -38,14 +39,15 @@ def reached(base: Base, motions: Mapping[str, Motion], shares: Sequence[float]) 
     Args:
         base: of the run.
         motions: by name.
-        shares: of the clip, at the frames of the coming run; two or more.
+        shares: of the whole clip, at the frames of the segment; two or more.
 
     Returns:
-        Those of the motions for which they are others than their own.
+        Those of the motions with a curve over frames, by curves over the frames of the segment.
     """
-    strengths = {name: Strength.of(motion.strength) for name, motion in motions.items() if _adds_up(base, motion)}
+    changing = {name: motion for name, motion in motions.items() if Strength.of(motion.strength).over_frames}
     return {
-        name: _by_speed(strength, shares, base.response) for name, strength in strengths.items() if strength.over_frames
+        name: _within(Strength.of(motion.strength), shares, base.response if _adds_up(base, motion) else None)
+        for name, motion in changing.items()
     }
 
 
@@ -74,24 +76,36 @@ def _adds_up(base: Base, motion: Motion) -> bool:
     return base.predicts_flow and not motion.adapter.config.mask
 
 
-def _by_speed(strength: Strength, shares: Sequence[float], response: Response) -> Strength:
-    return Strength(*(_level_by_speed(level, shares, response) for level in strength.by_part()))
+def _within(strength: Strength, shares: Sequence[float], response: Response | None) -> Strength:
+    return Strength(*(_level_within(level, shares, response) for level in strength.by_part()))
 
 
-def _level_by_speed(level: Level, shares: Sequence[float], response: Response) -> Level:
+def _level_within(level: Level, shares: Sequence[float], response: Response | None) -> Level:
     curves = curves_of(level)
     if not any(curve.over == "frames" for curve in curves):
         return level
+    weights = _weights(level, shares) if response is None else _weights_by_speed(level, shares, response)
+    bounded = [max(-LARGEST_STRENGTH, min(LARGEST_STRENGTH, weight)) for weight in weights]
+    points = zip(frame_shares(len(shares)), bounded, strict=True)
+    return [*(curve for curve in curves if curve.over != "frames"), Curve(tuple(points), over="frames")]
+
+
+def _weights_by_speed(level: Level, shares: Sequence[float], response: Response) -> list[float]:
+    """Those whose ways are the sums of the speeds that the curves ask for."""
     means = [way / k for k, way in enumerate(accumulate(_speeds(level, shares, response)), start=1)]
     weights = [_along([(speed, weight) for weight, speed in response], mean) for mean in means]
-    points = zip(shares, [weights[0], *weights], strict=True)
-    return [*(curve for curve in curves if curve.over != "frames"), Curve(tuple(points), over="frames")]
+    return [weights[0], *weights]
 
 
 def _speeds(level: Level, shares: Sequence[float], response: Response) -> list[float]:
     """Those of the frames from the second on, by the level's curves over frames alone."""
+    return [_along(response, weight) for weight in _weights(level, shares[1:])]
+
+
+def _weights(level: Level, shares: Sequence[float]) -> list[float]:
+    """By the level's curves over frames alone."""
     over_frames = [curve for curve in curves_of(level) if curve.over == "frames"]
-    return [_along(response, math.prod(curve.at(share) for curve in over_frames)) for share in shares[1:]]
+    return [math.prod(curve.at(share) for curve in over_frames) for share in shares]
 
 
 def _along(points: Sequence[tuple[float, float]], x: float) -> float:

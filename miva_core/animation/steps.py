@@ -96,7 +96,8 @@ def check_strengths(motions: Mapping[str, Motion], steps: Steps) -> None:
         if motion.acts and not any(acting):
             raise MIVAError(f"The strength of {name} is 0 at all {steps.count} steps: let its curve change it earlier.")
         if motion.acts and steps.ends_early:
-            _tell_what_counts(name, acting, within[-1])
+            last = acting[-1] if within[-1] else 0.0
+            _tell_what_counts(name, acting, last, Strength.of(motion.strength).constant)
 
 
 def _over_run(strength: Strength, steps: Steps) -> list[float]:
@@ -106,14 +107,18 @@ def _over_run(strength: Strength, steps: Steps) -> list[float]:
     return [statistics.mean(strength.at(i / count, noise)) for i, noise in enumerate(gone)]
 
 
-def _tell_what_counts(name: str, acting: Sequence[float], to_the_end: bool) -> None:
+def _tell_what_counts(name: str, acting: Sequence[float], last: float, constant: bool) -> None:
     """Warn where a motion is off at the last step of a run, or else its strengths are not all as there."""
-    last = acting[-1] if to_the_end else 0.0
     text = f"{name} is off at the last step, which alone decides on the clips of this base: let it act to the end."
-    if last:
+    if last < 0 and not constant:
+        text = (
+            f"On this base the last step alone decides, and there the strength of {name} is {last:g}: below 0 the clip "
+            "stands still or breaks into noise. Choose a curve that ends above 0."
+        )
+    elif last:
         text = (
             f"On this base the last step alone decides: of the strengths of {name}, {min(acting):g} to "
             f"{max(acting):g}, only the last one counts, {last:g}."
         )
-    if not last or min(acting) != max(acting):
+    if not last or min(acting) != max(acting) or (last < 0 and not constant):
         warnings.warn(text, MIVAWarning, stacklevel=6)

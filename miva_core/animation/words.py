@@ -56,7 +56,7 @@ def _unheard(motion: Motion) -> list[str]:
     known = motion.adapter.known_words
     if not motion.adapter.config.words or not known:
         return []
-    choice = f"say one of {', '.join(known)}"
+    choice = f"say one of {printable(', '.join(known))}"
     if motion.words is None:
         return [f"{motion.name} holds several motions, and is not told which: {choice}."]
     if isinstance(motion.words, Tensor) or _plain(motion.words) in map(_plain, known):

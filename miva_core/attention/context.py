@@ -70,8 +70,9 @@ class Context:
             width: of a latent frame.
 
         Raises:
-            MIVAError: the rows do not fit the mask streams that were announced, the size is not that of the masks, or
-                the frames are not those that strengths were set for.
+            MIVAError: the rows do not fit the mask streams that were announced, the size is not that of the masks,
+                the frames are not those that strengths or words were set for, or the clips not those that degrees or
+                words were.
         """
         if rows % (1 + self.streams):
             raise MIVAError(
@@ -89,6 +90,11 @@ class Context:
                 f"Strengths over frames are set for {self._strengths_for} frames, but the latents have {frames}: "
                 "call set_frames with the share of the clip at each of them."
             )
+        if self.degrees.ndim == 2 and self.degrees.shape[1] not in (1, clips):
+            raise MIVAError(
+                f"Degrees are set for {self.degrees.shape[1]} clips, but the batch has {clips}: call set_degrees with "
+                "one for each clip, or with a single one."
+            )
         self.frames = frames
         if self.listeners:
             self.words = self._heard(clips, frames)
@@ -96,13 +102,12 @@ class Context:
     def _heard(self, clips: int, frames: int) -> Tensor:
         """`words` of a forward pass."""
         shares = self.shares or [k / max(1, frames - 1) for k in range(frames)]
-        words = heard_by_all(self.listeners, shares)
-        if words.shape[1] not in (1, clips) or words.shape[2] != frames:
+        if len(shares) != frames:
             raise MIVAError(
-                f"Words are said to {words.shape[1]} clips of {words.shape[2]} frames, but the batch has {clips} of "
-                f"{frames}: say them to each clip, or the same to all, and set_frames as they are."
+                f"Words are said over {len(shares)} frames, but the latents have {frames}: call set_frames with the "
+                "share of the clip at each of them."
             )
-        return words
+        return heard_by_all(self.listeners, shares, clips)
 
     def end(self) -> None:
         """Forget all that came with forward passes."""

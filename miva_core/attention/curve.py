@@ -126,11 +126,12 @@ def _check_choice(what: str, chosen: Any, choices: Sequence[str]) -> None:
         raise MIVAError(f"A curve {what} {chosen!r}, expected one of {', '.join(choices)}.")
 
 
+_PAIRS = "pairs (share, value), as in ((0, 1.5), (1, 1))"
+
+
 def _check_points(points: Any) -> None:
     if not isinstance(points, Sequence) or not all(isinstance(point, Sequence) for point in points):
-        raise MIVAError(
-            f"The points of a curve are {points!r}, expected pairs (share, value), as in ((0, 1.5), (1, 1))."
-        )
+        raise MIVAError(f"The points of a curve are {points!r}, expected {_PAIRS}.")
     if not points:
         raise MIVAError("A curve has no points: give it at least one, as in ((0, 1.5), (1, 1)).")
     for point in points:

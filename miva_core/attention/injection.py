@@ -165,6 +165,7 @@ class Injection:
 
         Raises:
             MIVAError: an unknown name, an adapter without a degree, or a number out of range; nothing is changed then.
+                Where they are not as many as the clips, the next forward pass raises it.
         """
         self._check_names(degrees)
         for name, degree in degrees.items():
@@ -172,8 +173,8 @@ class Injection:
                 raise MIVAError(
                     f"{name} was trained without a degree: set its weight instead, or train it with --degree."
                 )
-            if not ((is_number(degree) and -1 <= degree <= 1) or isinstance(degree, Tensor)):
-                raise MIVAError(f"The degree of {name} is {degree!r}, expected a number from -1 to 1.")
+            if not ((is_number(degree) and -1 <= degree <= 1) or (isinstance(degree, Tensor) and degree.ndim == 1)):
+                raise MIVAError(f"The degree of {name} is {degree!r}, expected a number from -1 to 1, or one a clip.")
         self._degrees.update(degrees)
         self._write_degrees()
 

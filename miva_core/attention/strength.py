@@ -57,6 +57,8 @@ class Strength:
         for part, level in zip(Part, self.by_part(), strict=True):
             if not _is_level(level):
                 raise MIVAError(f"The {part.name.lower()} strength is {level!r}, expected {_LEVELS}.")
+            if isinstance(level, Sequence):  # a list would be no part of a frozen value
+                object.__setattr__(self, part.name.lower(), tuple(level))
 
     @classmethod
     def of(cls, strength: Level | Strength) -> Strength:
@@ -152,7 +154,7 @@ def _acts(level: Level) -> bool:
 
 def _over_run(level: Level) -> Level:
     curves = curves_of(level)
-    return [curve for curve in curves if curve.over != "frames"] or 1.0 if curves else level
+    return tuple(curve for curve in curves if curve.over != "frames") or 1.0 if curves else level
 
 
 def _at(level: Level, shares: dict[str, float]) -> float:

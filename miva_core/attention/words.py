@@ -65,21 +65,32 @@ class _Frozen(NamedTuple):
     value: Tensor
 
 
-def heard_by_all(listeners: Sequence[Listener | None], shares: Sequence[float]) -> Tensor:
+def heard_by_all(listeners: Sequence[Listener | None], shares: Sequence[float], clips: int) -> Tensor:
     """What every adapter hears.
 
     Args:
         listeners: in the order of the adapters, at least one; None for those that were made without words.
         shares: of the clip, at each frame of a forward pass.
+        clips: of the batch.
 
     Returns:
-        (n, b, frames, `WORD_WIDTH`), with zeros for those without.
+        (n, b, frames, `WORD_WIDTH`), with zeros for those without; b is 1 where all clips hear the same.
+
+    Raises:
+        MIVAError: words are said to other clips than these.
     """
     tokens = [None if one is None else one.tokens(shares) for one in listeners]
     present = [one for one in tokens if one is not None]
-    clips = max(map(len, present))
+    said_to = {len(one) for one in present} - {1}
+    if said_to - {clips}:
+        raise MIVAError(
+            f"Words are said to {max(said_to - {clips})} clips, but the batch has {clips}: say them to each clip, or "
+            "the same to all."
+        )
     nothing = present[0].new_zeros(1, len(shares), WORD_WIDTH)
-    return torch.stack([(nothing if one is None else one).expand(clips, -1, -1) for one in tokens])
+    # Where memory is short, a program that manages it may have left some of them elsewhere.
+    alike = [(nothing if one is None else one.to(nothing)).expand(max(said_to, default=1), -1, -1) for one in tokens]
+    return torch.stack(alike)
 
 
 def listeners_of(adapters: Iterable[MIVAAdapter]) -> list[Listener | None]:

@@ -59,6 +59,7 @@ class Codec(Protocol):
 
 
 Response = tuple[tuple[float, float], ...]
+"""Pairs (weight, speed), see `Base.response`."""
 
 
 @dataclass(frozen=True)

@@ -65,15 +65,16 @@ class Vocabulary:
 
     def _split(self, text: str) -> list[str]:
         """The words of a text, the longest first at each place."""
-        rest, words = re.findall(r"[^\W_]+", text.lower()), []
+        rest, words, names = re.findall(r"[^\W_]+", text.lower()), [], self._names()
+        longest = max(len(name.split()) for name in names)
         while rest:
-            for length in range(len(rest), 0, -1):
-                if (word := " ".join(rest[:length])) in self._names():
+            for length in range(min(longest, len(rest)), 0, -1):
+                if (word := " ".join(rest[:length])) in names:
                     words.append(word)
                     rest = rest[length:]
                     break
             else:
-                raise MIVAError(self._unknown(" ".join(rest)))
+                raise MIVAError(self._unknown(" ".join(rest[:longest])))
         if not words:
             raise MIVAError(f"{shown(text)} holds no word: say one of {', '.join(self.words)}.")
         return words

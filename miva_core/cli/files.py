@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import AdapterInfo, count_parameters, read_info
-from ..animation.degree_notes import range_told
+from ..animation.degree_notes import describe_range
 from ..bases.known import find_backbone, name_base, say_trained_on
 from ..bases.library import find_adapters
 from ..bases.registry import BASES
@@ -27,7 +27,7 @@ def run_list(options: argparse.Namespace) -> None:
         try:
             info = read_info(path)
             masked = ", with a mask of its subject" if info.config.mask else ""
-            told = f", by the words {', '.join(map(printable, info.words))}" if info.words else ""
+            told = f", by the words {printable(', '.join(info.words))}" if info.words else ""
             size = f"{info.frames} frames, {info.size[0]}×{info.size[1]}"
             print(
                 f"  {name:<16} {printable(info.motion)} ({size}, {name_base(info) or 'an unknown base'}{masked}{told})"
@@ -52,7 +52,7 @@ def run_info(options: argparse.Namespace) -> None:
         "motion": info.motion,
         "subject": info.subject or "none",
         **({"words": ", ".join(info.words)} if info.config.words else {}),
-        **({"degree": range_told(info.degree, (info.size[1], info.size[0]))} if info.degree else {}),
+        **({"degree": describe_range(info.degree, (info.size[1], info.size[0]))} if info.degree else {}),
         "base": _base_of(info),
         "clips": f"{info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",

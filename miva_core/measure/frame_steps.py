@@ -110,7 +110,9 @@ def frame_pairs(frames: Tensor, mask: Tensor | None) -> Iterator[Pair]:
         back = search_flow(later, earlier)
         known = _known(earlier, later, back)
         follows = bool(known.mean() >= _SURELY or _coming_back(earlier, later, back) >= _COMES_BACK)
-        where = known if mask is None else known & (scaled(mask[k % len(mask)].cpu().numpy(), size) > 0.5)
+        where = (
+            known if mask is None else known & (scaled(mask[k % len(mask)].detach().float().cpu().numpy(), size) > 0.5)
+        )
         yield Pair(_step(-back, where, max(own) / max(size)) if follows and where.any() else None, follows)
 
 

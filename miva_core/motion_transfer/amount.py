@@ -1,6 +1,7 @@
 """A motion made weaker or stronger."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,22 +21,24 @@ def with_strength(motions: Motions, strength: float, size: tuple[int, int]) -> M
         motions: of ground and subjects.
         strength: 0 for none, 1 for as they are.
         size: (height, width) of the grid that their rests have.
+
+    Returns:
+        The same motions at a strength of 1.
     """
     if strength == 1:
         return motions
     camera, subjects = motions
-    slower = replace(camera.path, similarities=camera.path.similarities * strength)
     return (
-        _scaled(camera, strength, size, slower, camera.path),
-        {name: _scaled(motion, strength, size, slower, camera.path) for name, motion in subjects.items()},
+        _Scaling(camera, (camera.path,), strength, size).motion(),
+        {name: _Scaling(one, (one.path, camera.path), strength, size).motion() for name, one in subjects.items()},
     )
 
 
-def places_before(motion: LayerMotion, strength: float, time: int, size: tuple[int, int]) -> np.ndarray:
+def places_before(ground: LayerMotion, strength: float, time: int, size: tuple[int, int]) -> np.ndarray:
     """Find where a frame had shown, before `with_strength`, what it shows now of the ground.
 
     Args:
-        motion: of the ground, as it was.
+        ground: its motion, as it was.
         strength: see `with_strength`.
         time: of the frame.
         size: (height, width) of the grid.
@@ -43,37 +46,52 @@ def places_before(motion: LayerMotion, strength: float, time: int, size: tuple[i
     Returns:
         (h, w, 2) places off the centre, in pixels of the grid.
     """
-    scaled = replace(motion.path, similarities=motion.path.similarities * strength)
-    return _before(motion.residual, strength, time, size, scaled.matrix(time, size), motion.path.matrix(time, size))
+    return _Scaling(ground, (ground.path,), strength, size).before(time)
 
 
-def _scaled(
-    motion: LayerMotion, strength: float, size: tuple[int, int], new_camera: SimilarityPath, camera: SimilarityPath
-) -> LayerMotion:
-    path = replace(motion.path, similarities=motion.path.similarities * strength)
-    if motion.residual is None:
-        return LayerMotion(path, None)
-    on_camera = motion.path is not camera
-    flows = []
-    for time in range(len(path)):
-        stiff, before = path.matrix(time, size), motion.path.matrix(time, size)
-        if on_camera:
-            stiff, before = stiff @ new_camera.matrix(time, size), before @ camera.matrix(time, size)
-        places = _before(motion.residual, strength, time, size, stiff, before)
-        flows.append(strength * sampled(motion.residual.flow[time], places))
-    return LayerMotion(path, Residual(np.stack(flows).astype(np.float32)) if strength else None)
+def _stronger(path: SimilarityPath, strength: float) -> SimilarityPath:
+    return replace(path, similarities=path.similarities * strength)
 
 
-def _before(
-    rest: Residual | None, strength: float, time: int, size: tuple[int, int], stiff: np.ndarray, before: np.ndarray
-) -> np.ndarray:
-    """Where a layer was seen, (h, w, 2) off the centre, that a frame shows at each place: `stiff` is its stiff motion
-    now and `before` as it was, and the rest goes so many times as far.
+@dataclass(frozen=True, eq=False)
+class _Scaling:
+    """How the motion of a layer changes.
 
-    What was at y beside the stiff motion and went to y + rest(y) goes to z with z + strength * rest(y) = y + rest(y).
+    Attributes:
+        layer: its motion, as it was.
+        paths: its own, and the camera's where it moves on a ground, which comes first in time.
+        strength: see `with_strength`.
+        size: (height, width) of the grid.
     """
-    now = moved(stiff, centred_grid(*size))
-    back, places = np.linalg.inv(before), now
-    for _ in range(_ROUNDS if rest is not None else 0):
-        places = now + (strength - 1) * sampled(rest.flow[time], moved(back, places))  # type: ignore[union-attr]
-    return moved(back, places)
+
+    layer: LayerMotion
+    paths: Sequence[SimilarityPath]
+    strength: float
+    size: tuple[int, int]
+
+    def motion(self) -> LayerMotion:
+        """The motion as it is then."""
+        path, rest = _stronger(self.layer.path, self.strength), self.layer.residual
+        if rest is None or not self.strength:
+            return LayerMotion(path, None)
+        flow = [self.strength * sampled(rest.flow[time], self.before(time)) for time in range(len(path))]
+        return LayerMotion(path, Residual(np.stack(flow).astype(np.float32)))
+
+    def before(self, time: int) -> np.ndarray:
+        """Where a frame had shown, (h, w, 2) off the centre, what it shows at each place of the grid then.
+
+        Without its rest the layer would show the place y of frame 1; with it, y + rest(y). Then it shows the same at z,
+        for which z + strength * rest(y) = y + rest(y); so y is found by going round.
+        """
+        now = moved(self._stiff(time, self.strength), centred_grid(*self.size))
+        back, places = np.linalg.inv(self._stiff(time, 1)), now
+        if self.layer.residual is not None:
+            rest = self.layer.residual.flow[time]
+            for _ in range(_ROUNDS):
+                places = now + (self.strength - 1) * sampled(rest, moved(back, places))
+        return moved(back, places)
+
+    def _stiff(self, time: int, strength: float) -> np.ndarray:
+        """The matrix (3, 3) of the paths at a strength."""
+        matrices = [_stronger(path, strength).matrix(time, self.size) for path in self.paths]
+        return np.linalg.multi_dot([np.eye(3), *matrices])

@@ -16,10 +16,10 @@ from .clip_flow import HALF, ClipFlow
 
 _STILL = 0.002
 """Share of the frame's longer side; growing, turning or shifting that moves its edge by less is none."""
-_NOISE = 0.003
-"""The same of what similarities leave over, in all frames."""
+_NOISE = 0.6
+"""Pixels of the grid that similarities leave over of what is stiff, at most."""
 _SMOOTH = 0.012
-"""The same, over which that is smoothed: an edge of the clip must not tear the picture, which has none there."""
+"""Share of the frame's longer side over which what they leave over is smoothed: an edge of the clip must not tear the picture, which has none there."""
 _ISLAND = 3
 """Pixels of the grid, along each side, that know the flow together, at least."""
 
@@ -70,7 +70,7 @@ def _rest(rest: np.ndarray, weight: np.ndarray) -> Residual | None:
     smooth = np.stack([_continued(*frame) for frame in zip(rest, weight, strict=True)])
     smooth[0] = 0
     most = np.linalg.norm(smooth * (weight > HALF)[..., None], axis=-1).max(0)
-    stands_out = np.clip(most / _pixels(_NOISE, rest.shape) - 1, 0, 1)
+    stands_out = np.clip(most / _NOISE - 1, 0, 1)
     if not stands_out.any():
         return None
     sigma = 2 * _pixels(_SMOOTH, rest.shape)

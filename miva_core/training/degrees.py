@@ -12,8 +12,8 @@ from ..errors import MIVAError
 from ..measure.ms_ssim import ms_ssim
 from .latent_clips import LatentClip, Pixels
 
-PACES = (1 / 3, 1 / 2, 1, 2, 3)
-"""A clip is met at its own speed, and at as many of these times that as its frames allow."""
+STRIDES = (1 / 3, 1 / 2, 1, 2, 3)
+"""A clip is met at its own stride, and at as many of these times that as its frames allow."""
 RATE = 8.0
 """The learning rate of what hears a degree, relative to that of all else; it starts at zero and is small."""
 _WINDOWS = 8
@@ -84,7 +84,7 @@ def degree_range(clips: Sequence[Sequence[LatentClip]], measure: Measure, window
     )
 
 
-def heard(amounts: Tensor, degrees: DegreeRange) -> Tensor:
+def bucket_degrees(amounts: Tensor, degrees: DegreeRange) -> Tensor:
     """The degrees u in [-1, 1] of windows, by their buckets.
 
     Args:

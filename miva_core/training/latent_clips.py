@@ -194,7 +194,7 @@ def draw_batch(
         torch.stack([window.readout_bias for window in windows], dim=1),
         join_flow(flow[0])[None] if len(flow) else flow,
         _amounts(windows),
-        _said(windows),
+        _texts(windows),
     )
 
 
@@ -204,7 +204,7 @@ def _amounts(windows: Sequence[LatentClip]) -> Tensor:
     return torch.stack(amounts)[None] if amounts else torch.zeros(0, len(windows))
 
 
-def _said(windows: Sequence[LatentClip]) -> Tensor:
+def _texts(windows: Sequence[LatentClip]) -> Tensor:
     """What is said of windows, (1, B, words, d_text); (0, B) if nothing is."""
     said = [window.words for window in windows if window.words is not None]
     return torch.stack(said)[None] if said else torch.zeros(0, len(windows))

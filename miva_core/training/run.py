@@ -72,7 +72,8 @@ def train_and_save(
         recipe: how, see `recipes.recipe`.
         out: the adapter file, which must not exist; it is written when all steps are done.
         options: how it runs; None for the defaults.
-        validations: pictures that the adapter is tried on, best some that it does not learn from.
+        validations: pictures that the adapter is tried on, best some that it does not learn from; where clips have
+            words, with words, see `in_words`.
         partner: another masked motion that is trained, too.
         callback: called after every step, by the first of several processes alone.
         stop: asked after every step whether to save and return, and while clips are encoded or made.

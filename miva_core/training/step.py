@@ -12,7 +12,7 @@ from ..attention.injection import Injection
 from ..bases.base import Base
 from ..bases.inject import inject
 from ..bases.recipe import Recipe
-from .degrees import heard
+from .degrees import bucket_degrees
 from .denoiser import Denoiser, NoisedClips
 from .draws import Draws
 from .gradient_checkpointing import gradient_checkpointing
@@ -62,7 +62,7 @@ class TrainStep(nn.Module):
         """
         clips = noised_clips(batch, self._recipe.subject)
         if self.adapter.degree:
-            clips = replace(clips, degrees=heard(batch.motion[0], self.adapter.degree))
+            clips = replace(clips, degrees=bucket_degrees(batch.motion[0], self.adapter.degree))
         if not self.adapter.config.mask:
             return rolled_out_losses(self._denoiser, clips, draws).mean()
         return masked_losses(

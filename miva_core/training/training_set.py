@@ -16,7 +16,7 @@ from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
 from ..media.pixel_values import to_bytes
-from .degrees import PACES, measured
+from .degrees import STRIDES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
 
@@ -36,7 +36,7 @@ class TrainingSet:
         subject: phrase for what moves, empty for a camera motion.
         source: where the clips come from, for the record: numbers and texts.
         degree: what the adapter's degree is measured by; None for one without. Clips are then met at other strides,
-            too, see `degrees.PACES`.
+            too, see `degrees.STRIDES`.
     """
 
     motion: str
@@ -129,7 +129,7 @@ class TrainingSet:
         if not self.degree:
             return [clip.stride]
         longest = (len(clip.frames) - 1) // (base.frames - 1)
-        strides = {round(clip.stride * pace) for pace in PACES}
+        strides = {round(share * clip.stride) for share in STRIDES}
         return sorted(stride for stride in strides if 1 <= stride <= longest)
 
     def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:

@@ -73,7 +73,7 @@ def read_validations(
 
 
 def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
-    """Take first frames of clips, for want of pictures that are not learnt from.
+    """Take first frames of clips, with the words of these, for want of pictures that are not learnt from.
 
     Args:
         training_set: whose clips they are.
@@ -85,22 +85,26 @@ def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
             f"{printable(clip.name)}, learnt from",
             rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
             clip.masks[0, 0].float() / 255 if training_set.masked else None,
+            clip.words or None,
         )
         for clip in (training_set.clips[k] for k in spread)
     ]
 
 
 def in_words(validations: list[Validation], training_set: TrainingSet) -> list[Validation]:
-    """Let each picture be tried with words of the training clips, one after the other.
+    """Let each picture be tried with words: its own, or else those of the training clips, one after the other.
 
     Args:
         validations: the pictures.
         training_set: whose clips have the words, if any.
+
+    Returns:
+        The same pictures, whose labels say the words.
     """
     words = training_set.words
     if not words:
         return validations
-    said = [words[k % len(words)] for k in range(len(validations))]
+    said = [validation.words or words[k % len(words)] for k, validation in enumerate(validations)]
     return [
         replace(validation, label=f"{validation.label}, {printable(text)}", words=text)
         for validation, text in zip(validations, said, strict=True)

@@ -84,6 +84,16 @@ def test_each_clip_is_at_its_own_degree_while_it_learns(base: Base) -> None:
     torch.testing.assert_close(heard.double(), torch.tensor(wanted).double(), atol=1e-6, rtol=0)
 
 
+def test_degrees_of_other_clips_are_refused(base: Base) -> None:
+    clips = len(latents(base))
+    with torch.no_grad(), inject(base.model, a=random_adapter(base, WITH_DEGREE)) as miva:
+        with pytest.raises(MIVAError, match="expected a number from -1 to 1, or one a clip"):
+            miva.set_degrees(a=torch.zeros(1, clips))
+        miva.set_degrees(a=torch.zeros(clips + 1))
+        with pytest.raises(MIVAError, match=f"set for {clips + 1} clips, but the batch has {clips}: call set_degrees"):
+            denoise(base, latents(base), words(base))
+
+
 @pytest.mark.parametrize(
     ("degree", "message"),
     [(1.5, "The degree of pan is 1.5, expected a number from 0, its slowest motion, to 1"), ("fast", "expected")],

@@ -166,5 +166,13 @@ def test_what_cannot_be_said_is_refused(base: Base) -> None:
             with pytest.raises(MIVAError, match=match):
                 miva.set_words(**{name: words_})
         miva.set_words(pan=text(base, 1, clips=CLIPS + 1))
+        with pytest.raises(MIVAError, match=f"said to {CLIPS + 1} clips, but the batch has {CLIPS}"):
+            denoise(base, clips, words(base))
+        miva.set_words(pan=text(base, 1))
+        miva.set_frames([0.0, 1.0])
+        with pytest.raises(MIVAError, match=f"said over 2 frames, but the latents have {FRAMES}: call set_frames"):
+            denoise(base, clips, words(base))
+    with inject(base.model, pan=told, zoom=random_adapter(base, HEARING)) as miva:
+        miva.set_words(pan=text(base, 1), zoom=text(base, 1, clips=CLIPS + 1))
         with pytest.raises(MIVAError, match=f"said to {CLIPS + 1} clips"):
             denoise(base, clips, words(base))

@@ -21,8 +21,10 @@ from comfyui_miva.nodes import (
     MIVAMotionModule,
     MIVASampler,
     MIVASave,
+    MIVAStrength,
     MIVASubjectMask,
     MIVATrain,
+    MIVATransferMotion,
 )
 from fake_comfyui import FakeComfyUI
 from fake_native import UNetModel, Vae, sd15, wan
@@ -54,6 +56,13 @@ def mask(height: int = 64, width: int = 64, count: int = 1, share: float = 0.5) 
     made = torch.zeros(count, height, width)
     made[:, :, : int(share * width)] = 1
     return made
+
+
+def panned(count: int = 4, height: int = 64, width: int = 64) -> Tensor:
+    """IMAGE (count, height, width, 3), a clip that can be followed: a soft picture passes by."""
+    coarse = torch.rand(1, 3, height // 8, width // 8 + 2, generator=torch.Generator().manual_seed(1))
+    soft = torch.nn.functional.interpolate(coarse, size=(height, width + 16), mode="bicubic").clamp(0, 1)
+    return torch.stack([soft[0, :, :, 2 * k : 2 * k + width].permute(1, 2, 0) for k in range(count)])
 
 
 class GivenNoise:
@@ -98,6 +107,18 @@ class Artist:
 
     def load(self, name: str, **settings: Any) -> io.NodeOutput:
         return run_unchecked(MIVALoad, miva_name=name, **settings)
+
+    def strength(self, frames: Any = "constant", steps: Any = "constant", **settings: Any) -> io.NodeOutput:
+        """From Strength over Time: of a dict its first value is what is chosen in the menu."""
+        menus = {}
+        for name, chosen in (("over_frames", frames), ("over_steps", steps)):
+            below = {"how": chosen} if isinstance(chosen, str) else chosen
+            menus[name] = {name if key == "how" else key: value for key, value in below.items()}
+        return run_unchecked(MIVAStrength, **menus, **settings)
+
+    def transfer(self, frames: Tensor, image: Tensor | None = None, **settings: Any) -> io.NodeOutput:
+        shown = picture() if image is None else image
+        return run_unchecked(MIVATransferMotion, frames=frames, picture=shown, **settings)
 
     def bind(self, mivas: Any, mask: Tensor, **edits: int) -> io.NodeOutput:
         return run(MIVABindMask, mivas=mivas, mask=mask, **edits)

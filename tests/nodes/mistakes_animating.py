@@ -140,7 +140,7 @@ ANIMATING = [
     Mistake(
         "a single motion at twice its weight",
         lambda artist: artist.sample(motion(weight=2.0)),
-        note="pan_left runs at the weight 2; it was trained at 1.",
+        note="pan_left runs at the weight 2: it moves more than at 1, and the picture suffers.",
     ),
     Mistake(
         "a weight of 0",

@@ -11,13 +11,14 @@ from fake_comfyui import FakeComfyUI
 from mistakes_animating import ANIMATING
 from mistakes_native import NATIVE
 from mistakes_preparing import PREPARING
+from mistakes_steering import STEERING
 from node_runs import motion, shown
 
 ALWAYS = re.compile(
     r"\d+ frames of \d+×\d+(, [\d.]+ a second)?\.|The mask covers [\d.]+% of the picture\.|.*CFG above 1 .*"
 )
 """Lines that stand on a node, whatever was done."""
-MISTAKES = [*ANIMATING, *NATIVE, *PREPARING]
+MISTAKES = [*ANIMATING, *NATIVE, *PREPARING, *STEERING]
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_what_a_page_is_given_reads_to_the_letter_and_is_no_markup(text: str) ->
 
 def test_usual_texts_stay_as_they_are() -> None:
     for text in (
-        "pan_left runs at the weight 2; it was trained at 1.",
+        "pan_left runs at the weight 2: it moves more than at 1, and the picture suffers.",
         "16 frames of 64×64, 8 a second.",
         "牧: 0.5 (a)",
     ):

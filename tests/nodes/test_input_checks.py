@@ -94,7 +94,8 @@ def test_a_plain_value_on_a_socket_is_told(node: type[io.ComfyNode], model: Any)
             with pytest.raises(MIVAError) as raised:
                 run_unchecked(node, **values)
             what = "a dict" if isinstance(wrong, dict) else repr(wrong)
-            beginning = f"`{path[-1]}` was given {what}, and takes {one.get_io_type()} alone: connect "
+            types = one.get_io_type().replace(",", " or ")
+            beginning = f"`{path[-1]}` was given {what}, and takes {types} alone: connect "
             assert str(raised.value).startswith(beginning), (path, wrong)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfyui_miva.miva_core.attention.curve import Curve
 from comfyui_miva.miva_core.attention.strength import Strength
 from comfyui_miva.nodes import MIVABindMask, MIVAInfo, MIVALoad, MIVALoadBase, MIVAStack
 from fake_comfyui import FakeComfyUI
@@ -131,6 +132,12 @@ def test_the_header_of_a_file_is_shown() -> None:
     assert f"licence: {header['licence']}" in pan
     assert "masked: bound to a mask" in masked
     assert "masked: needs a mask of its subject" in run(MIVAInfo, mivas=motion("jump_masked"))[0]
+
+
+def test_info_shows_a_strength_that_changes() -> None:
+    strength = Strength.of(Curve(((0.0, 0.0), (1.0, 1.5)), over="frames"))
+    lines = run(MIVAInfo, mivas=motion("jump", strength=strength))[0].splitlines()
+    assert "weight: 0:0, 1:1.5 (linear, over frames), from 0% to 100% of the steps" in lines
 
 
 def test_what_a_degree_means_is_shown() -> None:

@@ -8,7 +8,7 @@ import torch
 from comfyui_miva.miva_core.adapters.adapter import MIVAAdapter as AdapterOfThePack
 from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVADataset, MIVAInfo, MIVASampler, MIVATrain
-from comfyui_miva.nodes.words import with_prompt
+from comfyui_miva.nodes.words import untold_notes, with_prompt
 from fake_comfyui import FakeComfyUI
 from node_runs import motion, run, shown
 from test_clips_nodes import noise, write_frames
@@ -73,7 +73,11 @@ def test_a_prompt_tells_the_motions_that_hear_words(camera: MIVAAdapter) -> None
     assert pan.text is None and torch.equal(hearing.text, said[0][0][0])
     loaded = AdapterOfThePack.load(hearing.path, camera.backbone)
     assert torch.equal(hearing.motion(loaded, 0).words, hearing.text)
-    assert with_prompt(stack, None, None, 768)[1].text is None
+    untold = with_prompt(stack, None, None, 768)
+    assert untold[1].text is None and not untold_notes((pan, hearing))
+    assert untold_notes(untold) == [
+        "camera holds several motions, and no prompt says which: connect one to `words`, such as pan left, zoom in."
+    ]
     for mivas, given, match in (
         (motion("camera", words="zoom in"), said, "are for the built-in base"),
         (stack, [*said, *said], "several at once"),

@@ -73,7 +73,7 @@ Info* tells. *Measure Motion* takes any frames: a video from *Load Video*, or wh
             },
             {
                 "base": load_base(),
-                "picture": load_picture("miva_koala.jpg"),
+                "picture": load_picture("miva_red_panda.jpg"),
                 **{
                     name: load_miva("zoom_in", degree=degree, title=f"Load MIVA: {name}")
                     for name, degree in _DEGREES.items()

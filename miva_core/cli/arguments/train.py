@@ -24,8 +24,8 @@ def add_train(command: argparse.ArgumentParser) -> None:
         nargs="?",
         const="flow",
         choices=MEASURES,
-        help="also learn how much motion is wanted, from 0 (slowest) to 1: clips are met at up to three speeds, as "
-        "many as their frames allow, and stills are filmed at a quarter to five quarters of --speed; measured by "
+        help="also learn how much motion is wanted, from 0 (slowest) to 1: clips are met at as many "
+        "speeds as their frames allow, and stills are filmed at a quarter to five quarters of --speed; measured by "
         "flow (default), or by ms-ssim as MiraMo does",
     )
     command.add_argument(

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from miva_core import MIVAConfig, read_info
 from miva_core.adapters.degree import DegreeRange, check_degree
 from miva_core.adapters.info import AdapterInfo
-from miva_core.animation.degree_notes import range_told, speed_told
+from miva_core.animation.degree_notes import describe_degree, describe_range
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.errors import MIVAError
 
@@ -51,7 +51,9 @@ def test_files_without_one_stay_as_they_were_byte_for_byte() -> None:
         ({"measure": "speed"}, "The measure of the degree is 'speed', expected one of"),
         ({"usual": 1.5}, "The usual degree is 1.5"),
         ({"usual": True}, "The usual degree is True"),
-        ({"edges": [0.5] * 18}, "The edges of the degree are .* expected 19 numbers that do not fall"),
+        ({"edges": [0.5] * 18}, "The edges of the degree are .* expected 19 numbers from 0 on that do not fall"),
+        ({"edges": [float("nan")] * 19}, "expected 19 numbers"),
+        ({"speeds": [0.1] * 19 + [1e300]}, "expected 20 numbers"),
         ({"edges": [0.5] * 18 + [0.4]}, "expected 19 numbers"),
         ({"speeds": 20 * ["1"]}, "The speeds of the degree"),
         ({"speeds": "a" * 20}, "The speeds of the degree"),
@@ -85,7 +87,9 @@ def test_what_a_user_asks_for_is_checked() -> None:
 def test_it_is_told_in_pixels() -> None:
     speed, usual = (float(np.interp(x, np.linspace(0, 1, 20), SPEEDS)) for x in (0.5, 0.75))
     assert (
-        speed_told(0.5, KNOWN, (64, 96))
+        describe_degree(0.5, KNOWN, (64, 96))
         == f"about {speed:.2f} pixels a frame at 96×64, {speed / usual:.2f} of its usual speed"
     )
-    assert range_told(KNOWN, (64, 96)).endswith(f"0.90 pixels a frame at 96×64, as trained is 0.75 with {usual:.2f}")
+    assert describe_range(KNOWN, (64, 96)).endswith(
+        f"0.90 pixels a frame at 96×64, as trained is 0.75 with {usual:.2f}"
+    )

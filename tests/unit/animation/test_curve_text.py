@@ -2,7 +2,7 @@
 
 import pytest
 
-from miva_core.animation.curve_text import StrengthText, combined, parse_curve, parse_strength
+from miva_core.animation.curve_text import StrengthText, combined, parse_curve, parse_strength, strength_text
 from miva_core.attention.curve import Curve, Over
 from miva_core.attention.strength import Part, Strength
 from miva_core.errors import MIVAError
@@ -117,3 +117,18 @@ def test_one_part_has_one_curve_over_the_run() -> None:
         combined(1.0, both)
     apart = [both[0]._replace(parts=(Part.PROMPT,)), both[1]._replace(parts=(Part.TEMPORAL,))]
     assert combined(1.0, apart) == Strength(1.0, EARLY, Curve.edg())
+
+
+@pytest.mark.parametrize("curve", [EARLY, FADE, Curve.edg(), Curve(((0.25, -1.5),), "cosine")])
+def test_what_is_written_of_a_curve_reads_as_that_curve(curve: Curve) -> None:
+    points, _, rest = strength_text(curve).partition(" (")
+    between, _, over = rest.removesuffix(")").partition(", over ")
+    assert parse_curve(points, over, between) == curve
+
+
+def test_strengths_are_written_short() -> None:
+    assert strength_text(0.7) == strength_text(Strength.of(0.7)) == "0.7"
+    assert strength_text(Strength(1.0, 1.5, [FADE, EARLY])) == (
+        "cross-frame 1; prompt 1.5; temporal 0:0, 1:1 (linear, over frames) × 0:1.5, 0.5:1 (hold, over steps)"
+    )
+    assert len(strength_text(Curve.of_values([0.5] * 10_000))) < 130

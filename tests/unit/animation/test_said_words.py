@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core import Base, MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
+from miva_core import Base, Curve, MIVAAdapter, MIVAConfig, Motion, RunOptions, animate
 from miva_core.animation.words import words_notes
 from miva_core.bases.vocabulary import Vocabulary
 from miva_core.errors import MIVAError
@@ -38,6 +38,16 @@ def test_words_are_what_the_base_knows_them_by(base: Base, camera: MIVAAdapter) 
     assert torch.equal(panned, made(base, camera, VECTORS["camera pan_left"][None]))
     assert not torch.allclose(panned, made(base, camera, "zoom in"), atol=1e-3)
     assert not torch.allclose(panned, made(base, camera, None), atol=1e-3)
+
+
+def test_each_segment_of_a_clip_hears_them_anew(base: Base, camera: MIVAAdapter) -> None:
+    """With a curve over the frames of the clip as without one."""
+    options, text = replace(QUICK, segments=2), 3 * torch.randn(3, 16)  # of several words, so that frames hear others
+    plain, curved = (
+        animate(base, torch.full((12, 16, 3), 0.5), [Motion(camera, strength, words=text)], options).frames
+        for strength in (0.7, Curve(((0.0, 0.7), (1.0, 0.7)), over="frames"))
+    )
+    torch.testing.assert_close(curved, plain, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

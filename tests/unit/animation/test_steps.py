@@ -48,8 +48,15 @@ def test_on_a_base_in_strong_noise_the_strength_of_the_last_step_counts(warned: 
 def test_where_no_strength_is_lost_nothing_is_said(warned: Callable[..., list[str]]) -> None:
     assert warned(0.0) == warned(1.5) == warned(PULSE) == warned(1.0, (0.5, 1.0)) == warned(FALLING, (0.5, 1.0)) == []
     assert warned(FALLING, sigmas=torch.tensor([80.0, 14.0, 3.0, 1.0, 0.0])) == []
+
+
+def test_a_curve_that_ends_below_0_is_told_of_and_a_number_below_0_elsewhere(
+    warned: Callable[..., list[str]],
+) -> None:
     # EDG switches where half of the noise is gone; of this base's steps the last one leaves four fifths.
-    assert warned(Curve.edg()) == []
+    (said,) = warned(Curve.edg())
+    assert "there the strength of one is -0.1875: below 0" in said
+    assert warned(-0.5) == []
 
 
 def test_a_motion_that_acts_at_no_step_is_refused(warned: Callable[..., list[str]]) -> None:

@@ -100,6 +100,7 @@ def test_what_a_strength_is_made_of() -> None:
     still = Curve(((0.0, 0.0), (1.0, 0.0)))
     assert not Strength.of(still).acts and not Strength.of([RISING, still]).acts
     assert Strength(0.0, 0.0, RISING).acts
+    assert len({Strength.of([RISING, still]), Strength.of((RISING, still))}) == 1
 
 
 @pytest.mark.parametrize("level", [[], [1.0], "1", (RISING, 0.5), None])

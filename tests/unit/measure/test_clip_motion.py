@@ -88,6 +88,8 @@ def test_with_a_mask_the_subject_alone_is_measured(picture: Tensor) -> None:
     assert subject.words == whole.words == "up and down"
     assert subject.speed == pytest.approx(3, rel=0.15) and whole.speed < 1
     assert subject.down == pytest.approx(0, abs=0.3)
+    first = [measure_motion(clip[:2], kind(masks[:2])) for kind in (Tensor.float, Tensor.bool, Tensor.half)]
+    assert first[0] == first[1] == first[2]
     small = torch.nn.functional.avg_pool2d(masks, 2)
     assert measure_motion(clip, small).speed == pytest.approx(subject.speed, rel=0.05)
     always = masks.amax(0, keepdim=True)

@@ -15,7 +15,7 @@ from miva_core.bases.recipe import Recipe
 from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError
 from miva_core.measure.ms_ssim import ms_ssim
-from miva_core.training.degrees import degree_range, heard, measured
+from miva_core.training.degrees import bucket_degrees, degree_range, measured
 from miva_core.training.latent_clips import LatentClip, Pixels
 from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
@@ -85,7 +85,7 @@ def test_buckets_hold_equally_many_windows_and_what_is_usual_comes_from_the_pace
     assert found.usual == 1.0  # the fastest of them
     slower = degree_range([[steady(2 * pace, 2 * pace)] for pace in paces], "flow", 5)
     assert slower.speed() == pytest.approx(1.0, abs=1e-3)
-    buckets = torch.bincount(((heard(torch.tensor(paces) * 2, found) + 1) * 9.5).round().long())
+    buckets = torch.bincount(((bucket_degrees(torch.tensor(paces) * 2, found) + 1) * 9.5).round().long())
     assert buckets.tolist() == pytest.approx([10] * 20, abs=1)
 
 

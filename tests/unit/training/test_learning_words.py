@@ -19,7 +19,7 @@ from miva_core.training.options import TrainOptions
 from miva_core.training.run import train_and_save
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import TrainingSet
-from miva_core.training.validation import Validation, in_words
+from miva_core.training.validation import Validation, first_frames, in_words
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -75,6 +75,16 @@ def test_the_file_says_what_it_has_learnt(base: Base, make_recipe: Callable[...,
     assert info.config.words and info.words == adapter.known_words == ("pan left", "zoom in")
     assert 'format_version": 2' in info.to_json()
     assert (tmp_path / "camera.training" / "report.html").is_file()
+
+
+def test_first_frames_of_clips_are_tried_with_their_own_words() -> None:
+    training_set = TrainingSet("camera", [CLIPS[0], CLIPS[2], CLIPS[1]])
+    tried = in_words(first_frames(training_set, 3), training_set)
+    assert [(one.label, one.words) for one in tried] == [
+        ("a, learnt from, pan left", "pan left"),
+        ("c, learnt from, pan left", "pan left"),
+        ("b, learnt from, zoom in", "zoom in"),
+    ]
 
 
 def test_what_cannot_be_learnt_is_refused_before_anything_is(
