@@ -19,7 +19,8 @@ _STILL = 0.002
 _NOISE = 0.6
 """Pixels of the grid that similarities leave over of what is stiff, at most."""
 _SMOOTH = 0.012
-"""Share of the frame's longer side over which what they leave over is smoothed: an edge of the clip must not tear the picture, which has none there."""
+"""Share of the frame's longer side over which what they leave over is smoothed: an edge of the clip must not tear the
+picture, which has none there."""
 _ISLAND = 3
 """Pixels of the grid, along each side, that know the flow together, at least."""
 
