@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ..miva_core.animation.degree_notes import degree_notes
 from ..miva_core.animation.motion import Motion
 from ..miva_core.animation.strength_notes import strength_notes, strength_sums
-from ..miva_core.animation.words import words_notes
 
 if TYPE_CHECKING:
     from .comfy_bridge.native.plan import PlannedMotion
@@ -29,7 +28,7 @@ def motion_notes(planned: Sequence[PlannedMotion], size: tuple[int, int]) -> lis
         Sentences, none where all is usual.
     """
     motions = _motions(planned)
-    return [*strength_notes(motions), *words_notes(motions), *degree_notes(motions, size)]
+    return [*strength_notes(motions), *degree_notes(motions, size)]
 
 
 def prompt_note(planned: Sequence[PlannedMotion], prompted: bool) -> str:
@@ -64,7 +63,6 @@ def _motions(planned: Sequence[PlannedMotion]) -> list[Motion]:
     return [
         Motion(
             *(one.adapter, one.strength, None if one.mask is None else one.mask.first, one.name, one.span),
-            words=one.words,
             degree=one.degree,
         )
         for one in planned

@@ -169,12 +169,16 @@ def _own_curve(chosen: dict[str, Any], how: str, over: Over) -> Curve:
 
 
 def _of_values(values: Any, over: Over) -> Curve:
-    """A list, an array, or a number alone."""
-    listed = values.tolist() if hasattr(values, "tolist") else values
-    numbers = listed if isinstance(listed, Sequence) else [listed]
+    """A list, an array, or a number alone; numbers may be those of NumPy and torch."""
+    listed = _plain(values)
+    numbers = [_plain(one) for one in listed] if isinstance(listed, Sequence) else [listed]
     if not numbers or not all(map(is_number, numbers)):
         raise MIVAError(f"`values` holds {shown(numbers)}: connect a list of finite numbers, at least one.")
     return Curve.of_values(numbers, over)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Input:

@@ -68,7 +68,7 @@ def untold_notes(mivas: MivaStack) -> list[str]:
     """Say which motions hold several and are told none by a prompt.
 
     Args:
-        mivas: the motions, from `told`.
+        mivas: the motions, from `with_prompt`.
 
     Returns:
         Sentences, or none.

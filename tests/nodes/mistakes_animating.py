@@ -109,12 +109,6 @@ ANIMATING = [
     ),
     # Motions
     Mistake(
-        "a degree for a motion without one",
-        lambda artist: artist.load("jump.safetensors", degree=0.5),
-        "jump was trained without a degree: leave its degree out (in Load MIVA: -1) and change its weight, or take a "
-        "motion with one.",
-    ),
-    Mistake(
         "a motion for another base",
         lambda artist: artist.sample(artist.for_wan()),
         "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in base): choose "

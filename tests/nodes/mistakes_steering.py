@@ -149,9 +149,4 @@ STEERING = [
         "The mask is 128×64, the picture 64×64: they must have one aspect, since the mask says where in all of the "
         "picture the subject is.",
     ),
-    Mistake(
-        "masks of a clip of another length for its measurement",
-        lambda artist: artist.measure(panned(), mask=mask(count=7)),
-        "There are 7 masks for a clip of 4 frames: give one mask for each frame, or a single one for all.",
-    ),
 ]
