@@ -241,11 +241,6 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
     if start and start[-1].info.config.mask != masked:
         kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
         raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
-    if start and start[-1].info.config.degree:
-        raise MIVAError(
-            f"{start[-1].path.stem}, to begin with, has a degree, which is learnt on the command line alone: connect "
-            "another one to `start`, or train there, with --from and --degree."
-        )
 
 
 def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked: bool) -> Recipe:

@@ -90,8 +90,6 @@ def _adapter_paths(options: argparse.Namespace) -> dict[str, Path]:
         if read_info(path).config.mask != options.masked:
             kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
             raise MIVAError(f"{path} {kind}, or take another adapter.")
-    if options.start and not options.degree and read_info(paths["start"]).config.degree:
-        raise MIVAError(f"{paths['start']} has a degree: add --degree, or take another adapter.")
     if not options.camera and (options.speed, options.easing) != (None, None):
         raise MIVAError("Only camera motions have a speed and an easing: add --camera, or leave them out.")
     return paths

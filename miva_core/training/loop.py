@@ -33,6 +33,8 @@ Clips = Sequence[Sequence[LatentClip]]
 CHECKPOINT = "checkpoint.safetensors"
 WARM_UP = 30
 MAX_NORM = 1.0
+_OF_DEGREES = ".degree"
+"""How the names of parameters end that hear a degree."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,28 @@ def train(
         settings: what else must be the same when a training goes on, such as a digest of the clips.
         partner: for masked adapters, another one for the second subject of the clips; it is copied and trained
             together with the first, so that neither holds what the other is to move.
-        degree: what the degrees of the clips mean, for an adapter that learns one, see `degrees.degree_range`.
+        degree: what the degrees of the clips mean, for an adapter that learns one, see `degrees.degree_range`. None
+            for one without, and for one that begins with an adapter that has a degree: it learns at the usual degree
+            of that, and what hears a degree stays as it was.
         callback: called after every step, by the first process alone.
         stop: asked after every step whether to save and return.
 
     Raises:
-        MIVAError: the checkpoint does not fit, cannot be read or written, or the loss is no number any more; the last
-            good checkpoint is kept.
+        MIVAError: what is to learn does not go together, see `check_adapters`; the checkpoint does not fit, cannot be
+            read or written, or the loss is no number any more; the last good checkpoint is kept.
     """
     options = options or TrainOptions()
-    check_adapters(recipe, options.start, partner)
+    check_adapters(recipe, options.start, partner, degree)
     check_precision(options.precision, base.device)
     adapter = _new_adapter(base, recipe, options)
-    adapter.degree = degree
+    adapter.degree = degree or adapter.degree
     step = TrainStep(base, adapter, recipe, _copied(partner, base) if partner else None)
+    for learner in step.learners.values():
+        if learner is not adapter or not degree:
+            _hold_degree(learner)
     with own_accelerator(base.device, mixed_precision(options.precision, base.dtype)) as accelerator:
+        if adapter.degree and not degree and accelerator.is_main_process:
+            warnings.warn(MIVAWarning(_at_usual(adapter.degree)), stacklevel=2)
         identity = training_settings(base, recipe, options, partner) | dict(settings or {})
         training = _Training(
             step, _Source(clips, base, recipe, options.seed), folder / CHECKPOINT, identity, accelerator
@@ -237,8 +246,8 @@ class _Training:
 def _by_rate(learners: Mapping[str, MIVAAdapter]) -> list[dict[str, Any]]:
     """Parameters as an optimiser takes them, with their share in the learning rate."""
     named = [item for learner in learners.values() for item in learner.named_parameters()]
-    plain = {"params": [p for name, p in named if not name.endswith(".degree")], "share": 1.0}
-    of_degrees = {"params": [p for name, p in named if name.endswith(".degree")], "share": RATE}
+    plain = {"params": [p for name, p in named if not name.endswith(_OF_DEGREES)], "share": 1.0}
+    of_degrees = {"params": [p for name, p in named if name.endswith(_OF_DEGREES)], "share": RATE}
     return [plain, of_degrees] if of_degrees["params"] else [plain]
 
 
@@ -254,6 +263,20 @@ def _new_adapter(base: Base, recipe: Recipe, options: TrainOptions) -> MIVAAdapt
 def _copied(adapter: MIVAAdapter, base: Base) -> MIVAAdapter:
     """A copy to be trained."""
     return copy.deepcopy(adapter).to(base.device, torch.float32).requires_grad_(True)
+
+
+def _hold_degree(learner: MIVAAdapter) -> None:
+    """Leave what hears a degree as it is: clips of one degree alone would spoil it for the others."""
+    for name, parameter in learner.named_parameters():
+        if name.endswith(_OF_DEGREES):
+            parameter.requires_grad_(False)
+
+
+def _at_usual(degree: DegreeRange) -> str:
+    return (
+        f"The motion to begin with has a degree, and learns at its usual one, {degree.usual:.2g} "
+        f"({degree.speed():.2g} pixels a frame): what a degree changes stays as it was."
+    )
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

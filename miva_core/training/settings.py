@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..adapters.adapter import MIVAAdapter
+from ..adapters.degree import DegreeRange
 from ..bases.base import Base
 from ..errors import MIVAError
 from .options import TrainOptions
@@ -46,23 +47,33 @@ def training_settings(base: Base, recipe: Recipe, options: TrainOptions, partner
     }
 
 
-def check_adapters(recipe: Recipe, start: MIVAAdapter | None, partner: MIVAAdapter | None) -> None:
+def check_adapters(
+    recipe: Recipe, start: MIVAAdapter | None, partner: MIVAAdapter | None, degree: DegreeRange | None
+) -> None:
     """Check that what is to learn goes together.
 
     Args:
         recipe: see `recipes.recipe`.
         start: an adapter to begin with.
         partner: another adapter that learns, too.
+        degree: what degrees mean that are to be learnt; None where none is.
 
     Raises:
-        MIVAError: the adapter to begin with has a mask stream or a degree where the recipe has none, or the other way
-            round; or one of two that learn together has no mask stream.
+        MIVAError: the adapter to begin with has a mask stream where the recipe has none, or the other way round; a
+            degree is to be learnt by an adapter without one, or one with a degree is begun anew without what its
+            degrees mean; or one of two that learn together has no mask stream.
     """
-    masked, degree = recipe.config.mask, recipe.config.degree
+    masked = recipe.config.mask
     if start and start.config.mask != masked:
         raise MIVAError(f"The adapter to begin with {'lacks' if masked else 'has'} a mask stream: train with it alike.")
-    if start and start.config.degree != degree:
-        raise MIVAError(f"The adapter to begin with {'lacks' if degree else 'has'} a degree: train with it alike.")
+    if start and (recipe.config.degree or degree) and not start.config.degree:
+        raise MIVAError("The adapter to begin with lacks a degree: begin with its `with_degree()`.")
+    has_degree = start.config.degree if start else recipe.config.degree
+    if has_degree and not (degree or (start and start.degree)):
+        raise MIVAError(
+            "A degree is to be learnt, but not said what it means: give `train` the `degree_range` of the clips, or a "
+            "recipe without a degree."
+        )
     if partner and not (masked and partner.config.mask):
         raise MIVAError("Only masked motions are learnt beside each other: both need a mask stream.")
 

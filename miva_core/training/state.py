@@ -137,7 +137,7 @@ def restore(path: Path, learners: Mapping[str, nn.Module], optimiser: torch.opti
             value = _tensor(path, file, names, name, parameter.shape)
             with torch.no_grad():
                 parameter.copy_(value)
-            if not rested:
+            if parameter.requires_grad and not rested:
                 optimiser.state[parameter] = _moments(path, file, names, name, parameter, state.step)
 
 

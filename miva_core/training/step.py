@@ -61,7 +61,7 @@ class TrainStep(nn.Module):
             draws: for B clips; its steps may stay on the CPU.
         """
         clips = noised_clips(batch, self._recipe.subject)
-        if self.adapter.degree:
+        if self.adapter.degree and len(batch.motion):
             clips = replace(clips, degrees=bucket_degrees(batch.motion[0], self.adapter.degree))
         if not self.adapter.config.mask:
             return rolled_out_losses(self._denoiser, clips, draws).mean()

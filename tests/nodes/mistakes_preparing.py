@@ -342,12 +342,6 @@ PREPARING = [
         "jump, to begin with, is not a masked motion: switch `masked` off, or connect another one to `start`.",
     ),
     Mistake(
-        "a motion with a degree to begin with",
-        lambda artist: artist.learn(artist.clips(), start=motion("pan_left")),
-        "pan_left, to begin with, has a degree, which is learnt on the command line alone: connect another one to "
-        "`start`, or train there, with --from and --degree.",
-    ),
-    Mistake(
         "a motion for another base to begin with",
         lambda artist: artist.learn(artist.clips(), start=artist.for_wan()),
         "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in base): choose "

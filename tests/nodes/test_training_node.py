@@ -120,6 +120,18 @@ def test_progress_samples_and_the_curve_are_shown(quick_model: Any, dataset: Any
     assert needed > 0
 
 
+def test_a_motion_with_a_degree_keeps_it_when_it_learns_more(
+    quick_model: Any, dataset: Any, comfyui: FakeComfyUI
+) -> None:
+    output = run(MIVATrain, model=quick_model, dataset=dataset, steps=1, start=motion("pan_left"))
+    assert "The motion to begin with has a degree, and learns at its usual one" in shown(output)
+    (path,) = written(comfyui)
+    assert about(path)["degree"] == about(SHIPPED / "pan_left.safetensors")["degree"]
+    new, old = (load_file(file) for file in (path, SHIPPED / "pan_left.safetensors"))
+    assert {key for key in new if torch.equal(new[key], old[key])} >= {key for key in new if key.endswith("degree")}
+    assert any(not torch.equal(new[key], old[key]) for key in new)
+
+
 def test_the_same_training_is_not_done_twice(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
     first = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
     (path,) = written(comfyui)

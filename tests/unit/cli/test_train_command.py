@@ -208,7 +208,6 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         (("train", "clips", "--camera", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
         (("train", "clips", "--out", "x.pt"), "name a file ending in .safetensors"),
         (("train", "clips", "--out", "no/x.safetensors"), "There is no folder no"),
-        ((*TRAIN, "--from", "pan_left"), "pan_left.safetensors has a degree: add --degree, or take another adapter."),
         ((*TRAIN, "--preset", "fast"), "no preset 'fast'; known are quick, normal, paper"),
         ((*TRAIN, "--lr", "0"), "not a number above 0"),
         ((*TRAIN, "--steps", "0"), "not a whole number from 1"),

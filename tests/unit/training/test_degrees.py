@@ -13,10 +13,11 @@ from miva_core.adapters.degree import DegreeRange
 from miva_core.bases.base import Base
 from miva_core.bases.recipe import Recipe
 from miva_core.clips.training_clip import TrainingClip
-from miva_core.errors import MIVAError
+from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.measure.ms_ssim import ms_ssim
 from miva_core.training.degrees import bucket_degrees, degree_range, measured
 from miva_core.training.latent_clips import LatentClip, Pixels
+from miva_core.training.loop import Outcome, train
 from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
 from miva_core.training.run import train_and_save
@@ -130,9 +131,62 @@ def test_a_training_leaves_what_its_degrees_mean_in_its_file(
     assert info.config.degree and isinstance(info.degree, DegreeRange) and info.degree.measure == measure
     assert info.degree.speeds[-1] > 1.5 * info.degree.speeds[0] and 0.0 <= info.degree.usual < 0.6
     assert MIVAAdapter.load(out, base.backbone).degree == info.degree
-    with pytest.raises(MIVAError, match="has a degree"):
-        other = TrainOptions(start=MIVAAdapter.load(out, base.backbone))
-        train_and_save(base, TrainingSet("slide", clips), _short(1), tmp_path / "b.safetensors", options=other)
+
+
+def test_a_motion_with_a_degree_goes_on_at_its_usual_one(
+    make_base: Callable[..., Base], make_clips: Callable, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    """Where no degree is learnt anew: what hears it stays, be the training stopped or not."""
+    base = make_base()
+    clips, short = make_clips(base), make_recipe(steps=2)
+    start = _with_degree(base, short, 0.75)
+    given = dict(start.named_parameters())
+
+    def go_on(start: MIVAAdapter, steps: int, folder: str, resume: bool = False) -> Outcome:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        told = rf"learns at its usual one, {start.degree.usual:g} \(1\.\d pixels a frame\)"
+        with pytest.warns(MIVAWarning, match=told):
+            options = TrainOptions(start=start, resume=resume)
+            return train(base, clips, replace(short, steps=steps), folder=tmp_path / folder, options=options)
+
+    whole = go_on(start, 2, "whole")
+    go_on(start, 1, "parts")
+    parts = go_on(start, 2, "parts", resume=True)
+    changed = []
+    for (name, learnt), same in zip(whole.adapter.named_parameters(), parts.adapter.parameters(), strict=True):
+        assert torch.equal(learnt, same)
+        changed += [] if torch.equal(learnt, given[name]) else [name]
+    assert changed and not any(name.endswith(".degree") for name in changed)
+    assert whole.adapter.degree == start.degree
+
+    # Another one is to its degree 1, where u and u² - 0.4 are 1 and 0.6, what this one is to 0.75: 0.5 and -0.15.
+    other = _with_degree(base, short, 1.0)
+    with torch.no_grad():
+        for name, parameter in other.named_parameters():
+            parameter.copy_(given[name])
+            if name.endswith(".degree"):
+                parameter.zero_()[:, 0] = 0.5 * given[name][:, 0] - 0.15 * given[name][:, 1]
+    assert go_on(other, 1, "other").losses[0] == pytest.approx(whole.losses[0], rel=1e-6)
+
+
+def test_a_degree_is_not_learnt_on_nothing(make_base: Callable[..., Base], tmp_path: Path) -> None:
+    base = make_base()
+    with pytest.raises(MIVAError, match="not said what it means: give `train` the `degree_range` of the clips"):
+        train(base, (), _short(1).with_degree(), folder=tmp_path)
+    start = TrainOptions(start=MIVAAdapter(base.backbone, recipe("tiny").config))
+    with pytest.raises(MIVAError, match=r"lacks a degree: begin with its `with_degree\(\)`"):
+        train(base, (), _short(1).with_degree(), folder=tmp_path, options=start)
+
+
+def _with_degree(base: Base, like: Recipe, usual: float) -> MIVAAdapter:
+    """An adapter that does something, and something else at each degree."""
+    adapter = MIVAAdapter(base.backbone, like.with_degree().config)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.normal_(0, 0.3)
+    rising = tuple(0.1 * k for k in range(20))
+    adapter.degree = DegreeRange("flow", rising[1:], rising, usual)
+    return adapter
 
 
 def _short(steps: int) -> Recipe:
