@@ -66,9 +66,9 @@ def no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     learning: list[Tensor] = []
     make = torch.optim.AdamW.__init__
 
-    def remember(optimiser: torch.optim.AdamW, parameters: list[Tensor], **options: Any) -> None:
-        learning[:] = parameters
-        make(optimiser, parameters, **options)
+    def remember(optimiser: torch.optim.AdamW, groups: list[dict[str, Any]], **options: Any) -> None:
+        learning[:] = [parameter for group in groups for parameter in group["params"]]
+        make(optimiser, groups, **options)
 
     def backward(_: Accelerator, loss: Tensor) -> None:
         assert loss.requires_grad

@@ -247,7 +247,7 @@ def test_without_a_motion_the_base_moves_as_the_seed_likes(frames_of: Callable) 
     ("arguments", "note"),
     [
         ((), "No motion acts: the base makes one of its camera moves, which the seed chooses."),
-        (("--miva", "pan_left:2"), "pan_left runs at the weight 2; it was trained at 1."),
+        (("--miva", "pan_left:2"), "pan_left runs at the weight 2: it moves more than at 1, and the picture suffers."),
         (("--miva", "pan_left:3"), "pan_left runs at the weight 3: above 2 a motion turns back, and breaks"),
         (
             ("--miva", "pan_left:-1"),
