@@ -53,6 +53,7 @@ from miva_core.cli.main import main as command_line
 from miva_core.clips.files import read_clips
 from miva_core.clips.training_clip import ClipSpec
 from miva_core.convert.official import convert_official
+from miva_core.measure.clip_motion import measure_motion
 from miva_core.measure.evaluation import evaluate
 from miva_core.training.recipes import recipe
 from miva_core.training.run import train_and_save
@@ -432,7 +433,8 @@ def evaluation() -> Results:
     output = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "2", "--device", "cpu")
     still, subject = small.picture("measured", 64, 64), small.square(64, 64, 0.2, 0.2, 0.5)
     frames = torch.stack([still.roll(2 * i, 1) for i in range(5)])
-    numbers = evaluate(frames, still, subject.expand(5, -1, -1), dino=lambda frames: frames.flatten(1))
+    motion = measure_motion(frames, subject.expand(5, -1, -1))
+    numbers = evaluate(frames, still, motion, dino=lambda frames: frames.flatten(1))
     return {
         "numbers": json.dumps(numbers, sort_keys=True),
         "table": Path("scores/evaluation.md"),

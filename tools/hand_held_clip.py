@@ -18,6 +18,7 @@ from torch import Tensor
 from miva_core.clips.camera import camera_transforms
 from miva_core.media.pictures import read_picture
 from miva_core.media.pixel_values import to_bytes
+from miva_core.storage.files import replacing
 
 PICTURES = Path(__file__).parents[1] / "workflows" / "pictures"
 SIZE, FPS, FRAMES = (288, 512), 16, 33
@@ -58,7 +59,7 @@ def film(picture: Tensor) -> Tensor:
 
 def write_small(frames: Tensor, path: Path) -> None:
     """An mp4 of frames (F, H, W, 3), coarser than the pack's own: the repository keeps it."""
-    with av.open(path, "w") as container:
+    with replacing(path) as temporary, av.open(temporary, "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "23", "preset": "veryslow"})
         stream.height, stream.width = SIZE
         stream.pix_fmt = "yuv420p"

@@ -1,20 +1,17 @@
 """What is odd about how strongly the motions of a run act, in words."""
 
-import itertools
 import math
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from ..attention.curve import Curve
-from ..attention.strength import Strength
+from ..attention.strength import Level, Strength, curves_of
 from .motion import Motion
 
 _FAR_FROM_ONE = 0.25
 _STRONGEST = 2.0
 """Strength above which more makes a clip move less: pans go 0.9, 1.1, 0.95 and 0.6 pixels a frame at 1, 2, 3 and 5."""
-
-_Moment = tuple[float, float]
-"""Shares of the run, be it of its steps or of its noise, and of the clip."""
 
 
 def strength_notes(motions: Sequence[Motion]) -> list[str]:
@@ -45,7 +42,7 @@ def list_notes(motions: Sequence[Motion], steps: int) -> list[str]:
     Returns:
         Sentences, or none.
     """
-    longest = {motion.name: max(map(_held, Strength.of(motion.strength).curves), default=0) for motion in motions}
+    longest = {motion.name: max(map(_listed, Strength.of(motion.strength).curves), default=0) for motion in motions}
     return [
         f"{name} has {count} strengths over {steps} step{'s' if steps > 1 else ''}, so that not all of them come up: "
         "give it fewer, or the run more steps."
@@ -55,34 +52,65 @@ def list_notes(motions: Sequence[Motion], steps: int) -> list[str]:
 
 
 def strength_sums(motions: Sequence[Motion]) -> list[float]:
-    """The different sums of strengths that a run goes through, as motions begin and end to act, and curves turn."""
-    sums = (sum(_at(motion, moment) for motion in motions) for moment in _moments(motions))
-    return list(dict.fromkeys(sums))
+    """The different sums of strengths that a run goes through, as motions begin and end to act, and curves turn.
+
+    Where they differ from frame to frame it is the lowest and the highest one.
+    """
+    sums = (end for _, row in _course(motions) for end in (row.min(), row.max()))
+    return list(dict.fromkeys(map(float, sums)))
 
 
-def _held(curve: Curve) -> int:
-    """How many strengths a curve holds in the course of the steps."""
-    return len(curve.points) if curve.over == "steps" and curve.between == "hold" else 0
+def _listed(curve: Curve) -> int:
+    """How many strengths a curve lists, one a step; 0 for one that means something else."""
+    # A part of the run, and more motion early, are two evenly spread values as well.
+    is_list = len(curve.points) > 2 and curve == Curve.of_values(curve.values, "steps")
+    return len(curve.points) if is_list else 0
 
 
-def _moments(motions: Sequence[Motion]) -> list[_Moment]:
-    """All moments at which strengths may be highest, or change at once."""
+def _course(motions: Sequence[Motion]) -> Iterator[tuple[float, np.ndarray]]:
+    """The sum of strengths at all moments at which it may be highest, or change at once.
+
+    Yields:
+        A share of the run, be it of its steps or of its noise, and (n,) the sum there in n frames of the clip.
+    """
     curves = [curve for motion in motions for curve in Strength.of(motion.strength).curves]
     run = {share for motion in motions for share in motion.span if share < 1}
     run |= {share for curve in curves if curve.over != "frames" for share, _ in curve.points}
     clip = {share for curve in curves if curve.over == "frames" for share, _ in curve.points}
-    return list(itertools.product(sorted({0.0} | run), sorted({0.0} | clip)))
+    frames = sorted({0.0} | clip)
+    parts = [[(level, _over_clip(level, frames)) for level in _levels(motion)] for motion in motions]
+    for done in sorted({0.0} | run):
+        total = np.zeros(len(frames))
+        for motion, levels in zip(motions, parts, strict=True):
+            if _acts(motion, done):
+                total += sum(_over_run(level, done) * in_frames for level, in_frames in levels) / len(levels)
+        yield done, total
 
 
-def _at(motion: Motion, moment: _Moment) -> float:
-    """The strength as one number. It is exact where it is the same in all parts: so is their mean."""
-    (done, frame), (start, end) = moment, motion.span
-    acts = start <= done < end or done == end == 1
-    return statistics.mean(Strength.of(motion.strength).at(done, done, frame)) if acts else 0.0
+def _levels(motion: Motion) -> list[Level]:
+    """Those whose mean is the strength as one number; where it is the same in all parts one, so that it is exact."""
+    levels = Strength.of(motion.strength).by_part()
+    return [levels[0]] if len(set(levels)) == 1 else list(levels)
+
+
+def _over_clip(level: Level, frames: Sequence[float]) -> np.ndarray:
+    curves = [curve for curve in curves_of(level) if curve.over == "frames"]
+    return np.array([math.prod(curve.at(frame) for curve in curves) for frame in frames], dtype=float)
+
+
+def _over_run(level: Level, done: float) -> float:
+    if isinstance(level, (int, float)):
+        return level
+    return math.prod(curve.at(done) for curve in curves_of(level) if curve.over != "frames")
+
+
+def _acts(motion: Motion, done: float) -> bool:
+    start, end = motion.span
+    return start <= done < end or done == end == 1
 
 
 def _strongest(motion: Motion) -> float:
-    return max(_at(motion, moment) for moment in _moments([motion]) if motion.span[0] <= moment[0])
+    return max(float(row.max()) for done, row in _course([motion]) if motion.span[0] <= done)
 
 
 def _changes(motion: Motion) -> bool:

@@ -60,13 +60,13 @@ def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
 def _strengths(options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> dict[str, float | Strength]:
     """How strongly motions are to act, by their name."""
     texts = [
-        *(parse_strength(text, "steps") for text in options.strength),
-        *(parse_strength(text, "frames") for text in options.frames_strength),
-        *(StrengthText(name, Curve.edg()) for name in options.edg),
+        *((parse_strength(text, "steps"), '--strength "{}=0:1.5,0.5:1"') for text in options.strength),
+        *((parse_strength(text, "frames"), '--frames-strength "{}=0,1,0"') for text in options.frames_strength),
+        *((StrengthText(name, Curve.edg()), '--edg "{}"') for name in options.edg),
     ]
     given: dict[str, list[StrengthText]] = {one.name: [] for one in motions}
-    for text in texts:
-        given[_meant(text.name, motions, "A strength is", '--strength "{}=0:1.5,0.5:1"').name].append(text)
+    for text, example in texts:
+        given[_meant(text.name, motions, "A strength is", example).name].append(text)
     return {one.name: combined(one.text.strength, given[one.name]) for one in motions}
 
 

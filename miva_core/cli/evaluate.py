@@ -13,7 +13,7 @@ from ..errors import MIVAError
 from ..measure.clip_motion import measure_motion
 from ..measure.evaluation import evaluate, medians
 from ..measure.features import load_features
-from ..measure.report import table, write_plot, write_table
+from ..measure.report import left_out, table, write_plot, write_table
 from ..media.pictures import fit_picture
 from ..media.video import write_png
 from ..storage.files import check_fillable, create_folder
@@ -41,18 +41,31 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
     base = load_chosen_base(options, device(options.device))
     adapter = MIVAAdapter.load(path, base.backbone)
-    rows, shown, speeds = [], [], []
+    rows, shown, speeds, problems = [], [], [], {}
     for sample in tqdm(samples, unit="still", delay=0.5):
         clips = [try_on(base, adapter, [sample], seed, options.steps)[0] for seed in range(options.seeds)]
-        picture, _ = fit_picture(sample.picture, base.size)
-        values = [evaluate(made.frames, picture, _mask(made), dino, clip, info.degree) for made in clips]
-        rows.append((sample.label, medians(values)))
-        speeds.append(measure_motion(clips[0].frames, _mask(clips[0])).speeds)
         shown.append(clips[0])
-    write_table(options.out / TABLE, info, rows, options.seeds)
+        try:
+            motions = [measure_motion(made.frames, _mask(made)) for made in clips]
+        except MIVAError as error:
+            problems[sample.label] = error
+            continue
+        picture, _ = fit_picture(sample.picture, base.size)
+        values = [
+            evaluate(made.frames, picture, motion, dino, clip, info.degree)
+            for made, motion in zip(clips, motions, strict=True)
+        ]
+        rows.append((sample.label, medians(values)))
+        speeds.append(motions[0].speeds)
+    if not rows:
+        label, problem = next(iter(problems.items()))
+        raise MIVAError(f"Not one still became a clip whose motion can be measured. Of {label}: {problem}")
+    write_table(options.out / TABLE, info, rows, options.seeds, list(problems))
     write_plot(options.out / PLOT, rows, speeds)
     write_png(validation_sheet(samples, shown), options.out / SHEET)
     print("\n".join(table(rows)))
+    if problems:
+        print(left_out(list(problems)))
     for name, folder in (("subject consistency needs --dino", dino), ("background consistency needs --clip", clip)):
         if folder is None:
             print(f"Not measured: {name}, a folder of its weights.")

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..adapters.degree import DegreeRange
 from ..clips.camera import pixel_grid
 from ..errors import MIVAError
-from .clip_motion import measure_motion
+from .clip_motion import ClipMotion
 from .metrics import flow, psnr
 
 Features = Callable[[Tensor], Tensor]
@@ -64,7 +64,7 @@ MEASURES: dict[str, Measure] = {
 def evaluate(
     frames: Tensor,
     picture: Tensor,
-    mask: Tensor | None = None,
+    motion: ClipMotion,
     dino: Features | None = None,
     clip: Features | None = None,
     degree: DegreeRange | None = None,
@@ -74,7 +74,7 @@ def evaluate(
     Args:
         frames: (F, H, W, 3) in [0, 1], at least three.
         picture: (H, W, 3) in [0, 1], from which the clip was made.
-        mask: (F, H, W) in [0, 1] of the subject; the flow is then measured there alone.
+        motion: of the clip, see `measure_motion`.
         dino: computes DINO features, see `load_features`, for the consistency of the subject.
         clip: computes CLIP features, for the consistency of the background.
         degree: of the adapter that made the clip, for its own buckets.
@@ -83,20 +83,19 @@ def evaluate(
         The value of each measure by its key in `MEASURES`; consistencies only where their features are there.
 
     Raises:
-        MIVAError: the clip has less than three frames, or as from `measure_motion`.
+        MIVAError: the clip has less than three frames.
     """
     if len(frames) < 3:
         raise MIVAError(f"A clip of {len(frames)} frames cannot be evaluated: it needs at least three.")
-    moves = measure_motion(frames, mask)
     values = {
-        "speed": moves.speed,
-        "right": moves.right,
-        "down": moves.down,
-        "direction": math.degrees(math.atan2(moves.down, moves.right)) % 360,
-        "growth": 100 * moves.growth,
-        "dynamic_degree": moves.fastest,
-        "dynamics": moves.dynamics,
-        "bucket": moves.bucket(degree),
+        "speed": motion.speed,
+        "right": motion.right,
+        "down": motion.down,
+        "direction": math.degrees(math.atan2(motion.down, motion.right)) % 360,
+        "growth": 100 * motion.growth,
+        "dynamic_degree": motion.fastest,
+        "dynamics": motion.dynamics,
+        "bucket": motion.bucket(degree),
         "smoothness": motion_smoothness(frames),
         "flickering": temporal_flickering(frames),
         "fidelity": psnr(frames[0], picture),

@@ -28,7 +28,12 @@ def table(rows: Rows) -> list[str]:
     return lines
 
 
-def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
+def left_out(names: Sequence[str]) -> str:
+    """Say which stills are no part of a table."""
+    return f"Left out, since no motion can be measured in what they became: {', '.join(map(as_markup, names))}."
+
+
+def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int, missing: Sequence[str] = ()) -> None:
     """Write the table as a Markdown file, with the meaning of each measure.
 
     Args:
@@ -36,18 +41,20 @@ def write_table(path: Path, info: AdapterInfo, rows: Rows, seeds: int) -> None:
         info: of the adapter.
         rows: at least one.
         seeds: number of clips of each still.
+        missing: the names of stills that could not be measured.
     """
     keys = list(rows[0][1])
     what = "the medians of their clips" if seeds > 1 else "a clip"
     lines = [
         f"# {as_markup(info.motion)}",
         "",
-        f"{len(rows)} stills, {what} of {seeds} seed{'s' * (seeds > 1)} each. Flow is by dense inverse search, where "
-        "VBench and EvalCrafter take RAFT, and frames are interpolated along Farneback's, where VBench takes AMT: "
-        "compare these numbers among each other, not with published ones.",
+        f"{len(rows)} still{'s' * (len(rows) > 1)}, {what} of {seeds} seed{'s' * (seeds > 1)} each. Flow is by dense "
+        "inverse search, where VBench and EvalCrafter take RAFT, and frames are interpolated along Farneback's, where "
+        "VBench takes AMT: compare these numbers among each other, not with published ones.",
         "",
         *table(rows),
         "",
+        *([left_out(missing), ""] if missing else []),
         *(f"- {MEASURES[key].name}: {MEASURES[key].meaning}" for key in keys),
     ]
     with replacing(path) as temporary:

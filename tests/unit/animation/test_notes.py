@@ -14,7 +14,7 @@ from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, Strength, animate, describe, load_base
 from miva_core.animation.notes import without_motion
-from miva_core.animation.strength_notes import list_notes, strength_notes
+from miva_core.animation.strength_notes import list_notes, strength_notes, strength_sums
 from miva_core.attention.curve import Curve
 from miva_core.attention.strength import Level
 from miva_core.bases.base import Base
@@ -154,6 +154,32 @@ def test_strengths_that_a_run_is_too_short_for_are_told(make_unet: Callable) -> 
     told = "pan has 5 strengths over 4 steps, so that not all of them come up: give it fewer, or the run more steps."
     assert list_notes([pan], 4) == [told]
     assert list_notes([replace(pan, strength=Curve.of_values([1.0] * 5))], 4) == []
+    for no_list in (Curve.span(1.0, 0.2, 0.7), Curve.span(1.0, 0.0, 0.5), Curve.more_early()):
+        assert list_notes([replace(pan, strength=no_list)], 1) == []
+
+
+def test_long_lists_over_the_run_and_the_clip_are_read_as_each_moment_of_both(make_unet: Callable) -> None:
+    adapter = MIVAAdapter(describe(make_unet()), MIVAConfig(cfa_rank=1, ca_rank=1, ta_rank=1))
+    steps = Curve.of_values(torch.rand(9, generator=torch.Generator().manual_seed(0)).tolist(), "steps")
+    frames = Curve.of_values((torch.rand(11, generator=torch.Generator().manual_seed(1)) - 0.3).tolist())
+    motions = [
+        Motion(adapter, Strength((steps, frames), frames, 0.5), span=(0.1, 0.8)),
+        Motion(adapter, (frames, Curve.edg())),
+    ]
+
+    def sum_at(done: float, frame: float) -> float:
+        acting = [one for one in motions if one.span[0] <= done < one.span[1]]
+        return sum(sum(Strength.of(one.strength).at(done, done, frame)) / 3 for one in acting)
+
+    expected = []
+    for done in sorted({0.1, 0.5, 0.8} | {k / 9 for k in range(9)}):
+        sums = [sum_at(done, k / 10) for k in range(11)]
+        expected += [min(sums), max(sums)]
+    assert strength_sums(motions) == pytest.approx(list(dict.fromkeys(expected)), abs=1e-12)
+
+    # Four million moments, in no time.
+    long = [Curve.of_values([1.0] * 2000, over) for over in ("steps", "frames")]
+    assert strength_notes([Motion(adapter, long)]) == []
 
 
 def test_a_clip_says_what_is_odd_about_it_and_how_its_picture_was_fitted(tiny: Base) -> None:

@@ -1,6 +1,7 @@
 """What `animate` makes of strengths on its command line."""
 
 import argparse
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -62,3 +63,18 @@ def test_what_is_no_strength_is_told(options: list[str], message: str) -> None:
     with pytest.raises(MIVAError) as raised:
         strengths(*options)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("options", "example"),
+    [
+        (["--strength", "pan_left=0:1"], '--strength "pan_left (1)=0:1.5,0.5:1"'),
+        (["--frames-strength", "pan_left=1,0"], '--frames-strength "pan_left (1)=0,1,0"'),
+        (["--edg", "pan_left"], '--edg "pan_left (1)"'),
+    ],
+)
+def test_an_ambiguous_strength_is_answered_by_an_example_of_its_own_option(options: list[str], example: str) -> None:
+    """Of which the option and a name that means one motion are as they must be."""
+    told = f"the motions are pan_left (1), pan_left (2): write {example}, for example."
+    with pytest.raises(MIVAError, match=re.escape(told)):
+        strengths(*options, motions=["pan_left", "pan_left"])

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from video_files import read_at_constant_rate
 
 from miva_core import load_base, read_info
+from miva_core.animation.clip import Clip
+from miva_core.animation.frame_source import StoredFrames
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
@@ -22,6 +24,7 @@ from miva_core.measure.metrics import clip_flow
 from miva_core.media.video import write_png, write_video
 from miva_core.training.step import TrainStep
 from miva_core.training.training_set import TrainingSet
+from miva_core.training.validation import try_on
 
 Run = Callable[..., str]
 QUICK = ("--steps", "2", "--batch", "1", "--sample-every", "9")
@@ -179,6 +182,30 @@ def test_an_adapter_is_measured_on_stills(run: Run) -> None:
     assert "Not measured: subject consistency needs --dino" in output and "--clip" in output
     for name in ("evaluation.png", "evaluation_sheet.png"):
         assert Image.open(f"scores/{name}").width > 300
+
+
+def test_stills_that_cannot_be_measured_are_left_out(
+    run: Run, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of whose clips each frame is another noise."""
+
+    def become_noise(*names: str) -> None:
+        def tried(base: Base, adapter: Any, validations: Any, *more: Any) -> list[Clip]:
+            (clip,), name = try_on(base, adapter, validations, *more), validations[0].label
+            return [Clip(StoredFrames(torch.rand(clip.frames.shape)), clip.fps)] if name in names else [clip]
+
+        monkeypatch.setattr("miva_core.cli.evaluate.try_on", tried)
+
+    become_noise("b")
+    output = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "1")
+    told = "Left out, since no motion can be measured in what they became: b."
+    table = Path("scores/evaluation.md").read_text()
+    assert told in output and told in table and "| a |" in table and "| b |" not in table and "1 stills" not in table
+    assert Path("scores/evaluation.png").exists() and Path("scores/evaluation_sheet.png").exists()
+    become_noise("a", "b")
+    told = "Not one still became a clip whose motion can be measured. Of a: No frame of the clip follows"
+    assert main(["evaluate", "pan_left", "--stills", "stills", "--out", "more", "--steps", "1"]) == 2
+    assert told in capfd.readouterr().err and not any(Path("more").iterdir())
 
 
 def test_an_adapter_of_several_motions_is_measured_by_each_in_turn(run: Run) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from miva_core.adapters.degree import DegreeRange
 from miva_core.clips.camera_clips import Shooting, film_still
 from miva_core.errors import MIVAError
+from miva_core.measure.clip_motion import measure_motion
 from miva_core.measure.evaluation import (
     MEASURES,
     consistency,
@@ -36,6 +38,10 @@ def filmed() -> Callable[..., Tensor]:
     return film
 
 
+def measured(frames: Tensor, mask: Tensor | None = None, **more: Any) -> dict[str, float]:
+    return evaluate(frames, frames[0], measure_motion(frames, mask), **more)
+
+
 @pytest.mark.parametrize(
     ("motion", "key", "value"),
     [
@@ -49,7 +55,7 @@ def filmed() -> Callable[..., Tensor]:
 )
 def test_motions_have_their_speed_and_direction(motion: str, key: str, value: float, filmed: Callable) -> None:
     frames = filmed(motion)
-    values = evaluate(frames, frames[0])
+    values = measured(frames)
     assert values[key] == pytest.approx(value, rel=0.15, abs=0.02)
     if motion.startswith("pan"):
         assert values["speed"] == pytest.approx(1, rel=0.15)
@@ -60,7 +66,7 @@ def test_motions_have_their_speed_and_direction(motion: str, key: str, value: fl
 
 def test_a_still_clip_is_perfectly_still(filmed: Callable) -> None:
     frames = filmed("pan-left")[:1].expand(5, -1, -1, -1)
-    values = evaluate(frames, frames[0])
+    values = measured(frames)
     assert values["speed"] == values["dynamic_degree"] == values["bucket"] == 0
     assert values["smoothness"] == pytest.approx(100, abs=0.02) and values["flickering"] == 100
     assert values["dynamics"] == pytest.approx(0, abs=1e-6) and values["fidelity"] == math.inf
@@ -90,7 +96,7 @@ def test_the_fastest_places_make_the_dynamic_degree(filmed: Callable) -> None:
     frames = filmed("pan-left")
     moving = frames[:1].expand(7, -1, -1, -1).clone()
     moving[:, 20:44, 20:44] = filmed("pan-left", 3.0)[:, 20:44, 20:44]
-    values = evaluate(moving, moving[0])
+    values = measured(moving)
     assert values["speed"] < 1.5 < 2 < values["dynamic_degree"] < 4
 
 
@@ -108,8 +114,8 @@ def test_features_add_their_columns_and_masks_limit_the_flow(filmed: Callable) -
     frames[:, 16:48, 16:48] = filmed("pan-right", 2.0)[:, 16:48, 16:48]
     mask = torch.zeros(7, 64, 64)
     mask[:, 24:40, 24:40] = 1
-    values = evaluate(frames, frames[0], mask, dino=lambda f: f.flatten(1), clip=lambda f: f.mean((1, 2)))
-    assert values["right"] == pytest.approx(-2, abs=0.4) and abs(evaluate(frames, frames[0])["right"]) < 0.3
+    values = measured(frames, mask, dino=lambda f: f.flatten(1), clip=lambda f: f.mean((1, 2)))
+    assert values["right"] == pytest.approx(-2, abs=0.4) and abs(measured(frames)["right"]) < 0.3
     assert 0 < values["subject_consistency"] < 100 and 99 < values["background_consistency"] <= 100
 
 
@@ -123,11 +129,11 @@ def test_an_adapter_that_knows_degrees_has_buckets_of_its_own(filmed: Callable) 
     frames, edges = filmed("pan-left"), tuple(0.1 * k for k in range(1, 20))
     by_flow = DegreeRange("flow", edges, tuple(0.1 * k for k in range(20)), 0.5)
     by_likeness = replace(by_flow, measure="ms-ssim", edges=tuple(edge / 100 for edge in edges))
-    values = evaluate(frames, frames[0], degree=by_flow)
+    values = measured(frames, degree=by_flow)
     assert values["bucket"] == pytest.approx(values["speed"] / 0.1, abs=1) and 8 <= values["bucket"] <= 11
-    assert evaluate(frames, frames[0], degree=by_likeness)["bucket"] == min(19, int(values["dynamics"] / 0.001))
+    assert measured(frames, degree=by_likeness)["bucket"] == min(19, int(values["dynamics"] / 0.001))
 
 
 def test_a_clip_of_two_frames_is_too_short() -> None:
     with pytest.raises(MIVAError, match="2 frames"):
-        evaluate(torch.rand(2, 32, 32, 3), torch.rand(32, 32, 3))
+        measured(torch.full((2, 32, 32, 3), 0.5))
