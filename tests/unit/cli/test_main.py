@@ -247,7 +247,7 @@ def test_without_a_motion_the_base_moves_as_the_seed_likes(frames_of: Callable) 
     ("arguments", "note"),
     [
         ((), "No motion acts: the base makes one of its camera moves, which the seed chooses."),
-        (("--miva", "pan_left:2"), "pan_left runs at the weight 2; it was trained at 1."),
+        (("--miva", "pan_left:2"), "pan_left runs at the weight 2: it moves more than at 1"),
         (("--miva", "pan_left:3"), "pan_left runs at the weight 3: above 2 a motion turns back, and breaks"),
         (
             ("--miva", "pan_left:-1"),
@@ -597,6 +597,12 @@ def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixt
     assert rows["my jump"] == "jump (16 frames, 64×64, the built-in base)"
     assert rows["stranger"] == "pan left (16 frames, 64×64, an unknown base)"
     assert rows["text"].startswith("cannot be used: text.safetensors is a text file")
+
+
+def test_info_finds_shipped_motions_by_name(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "pan_left"]) == 0
+    said = capsys.readouterr().out
+    assert "pan_left.safetensors is a MIVA adapter." in said and "0 to 1 are " in said
 
 
 def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, capsys: pytest.CaptureFixture) -> None:
