@@ -69,7 +69,7 @@ def parse_strength(text: str, over: Over) -> StrengthText:
         "pan_left=0:1.5,0.5:1/linear/prompt".
 
     Raises:
-        MIVAError: the name is missing, a word behind a slash is unknown, or as from `parse_curve`.
+        MIVAError: the name is missing, a word behind a slash is unknown, two say how it goes, or as from `parse_curve`.
     """
     name, given, curve = text.rpartition("=")
     if not name or not given:
@@ -79,9 +79,11 @@ def parse_strength(text: str, over: Over) -> StrengthText:
     for word in words:
         if word not in (*ways, *_PARTS):
             raise MIVAError(f"{word!r} in {text!r} is unknown: after a slash stands {', '.join((*ways, *_PARTS))}.")
-    way = next((way for way in ways if way in words), None)
+    said = [way for way in ways if way in words]
+    if len(said) > 1:
+        raise MIVAError(f"A curve goes from point to point in one way, but {text!r} says {' and '.join(said)}.")
     parts = tuple(part for word, part in _PARTS.items() if word in words)
-    return StrengthText(name, parse_curve(points, over, way), parts or tuple(Part))
+    return StrengthText(name, parse_curve(points, over, *said), parts or tuple(Part))
 
 
 def combined(weight: float, curves: Sequence[StrengthText]) -> float | Strength:

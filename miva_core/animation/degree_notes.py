@@ -22,7 +22,7 @@ def degree_notes(motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
 
 
 def describe_range(known: DegreeRange, size: tuple[int, int]) -> str:
-    """Say what degrees mean, as "0 to 1 are 0.22 to 1.08 pixels a frame at 64×64, as trained is 0.77 with 0.89".
+    """Say what degrees mean, as "0 to 1 are 0.22 to 1.08 pixels a frame at 64×64; as trained it is at 0.77, with 0.89".
 
     Args:
         known: what they mean.
@@ -30,7 +30,7 @@ def describe_range(known: DegreeRange, size: tuple[int, int]) -> str:
     """
     slowest, fastest = known.speeds[0], known.speeds[-1]
     span = f"0 to 1 are {slowest:.2f} to {fastest:.2f} pixels a frame at {format_size(size)}"
-    return f"{span}, as trained is {known.usual:.2f} with {known.speed():.2f}"
+    return f"{span}; as trained it is at {known.usual:.2f}, with {known.speed():.2f}"
 
 
 def describe_degree(degree: float, known: DegreeRange, size: tuple[int, int]) -> str:

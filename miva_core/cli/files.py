@@ -37,7 +37,7 @@ def run_list(options: argparse.Namespace) -> None:
 
 
 def run_info(options: argparse.Namespace) -> None:
-    path = require_file(options.file, "file")
+    path = require_file(_named(options.file), "file")
     try:
         info = read_info(path)
         counts = count_parameters({name: tensor.shape for name, tensor in open_weights(path, "adapter").items()})
@@ -63,6 +63,11 @@ def run_info(options: argparse.Namespace) -> None:
     }
     for name, value in rows.items():
         print(f"  {name:<10} {printable(value, _LONGEST_ROW)}")
+
+
+def _named(file: Path) -> Path:
+    """The file itself, or the shipped motion of that name where there is no such file."""
+    return file if file.exists() else find_adapters().get(str(file), file)
 
 
 def _base_of(info: AdapterInfo) -> str:

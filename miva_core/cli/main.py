@@ -129,9 +129,13 @@ def _plain_warnings() -> Iterator[None]:
     """Shows this package's warnings as plain sentences."""
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        print(message, file=PlainStream(sys.stderr)) if issubclass(category, MIVAWarning) else usual(
-            message, category, *where, **more
-        )
+        # Help does not wait for it. A sentence must not stand behind a bar, on its line.
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(sys.stderr):
+            print(message, file=PlainStream(sys.stderr)) if issubclass(category, MIVAWarning) else usual(
+                message, category, *where, **more
+            )
 
     with warnings.catch_warnings():
         usual, warnings.showwarning = warnings.showwarning, show

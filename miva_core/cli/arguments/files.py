@@ -13,4 +13,4 @@ def add_list(command: argparse.ArgumentParser) -> None:
 
 def add_info(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `info`."""
-    command.add_argument("file", type=Path)
+    command.add_argument("file", type=Path, help="any file, or the name of a shipped motion")

@@ -91,5 +91,5 @@ def test_it_is_told_in_pixels() -> None:
         == f"about {speed:.2f} pixels a frame at 96×64, {speed / usual:.2f} of its usual speed"
     )
     assert describe_range(KNOWN, (64, 96)).endswith(
-        f"0.90 pixels a frame at 96×64, as trained is 0.75 with {usual:.2f}"
+        f"0.90 pixels a frame at 96×64; as trained it is at 0.75, with {usual:.2f}"
     )

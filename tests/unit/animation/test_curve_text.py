@@ -81,6 +81,7 @@ def test_a_strength_has_a_motion_and_perhaps_parts(text: str, expected: Strength
             "pan=0:1/smooth",
             "'smooth' in 'pan=0:1/smooth' is unknown: after a slash stands hold, linear, ",
         ),
+        ("pan=0,1/linear/hold", "in one way, but 'pan=0,1/linear/hold' says hold and linear"),
     ],
 )
 def test_what_is_no_strength_is_told(text: str, message: str) -> None:

@@ -599,6 +599,12 @@ def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixt
     assert rows["text"].startswith("cannot be used: text.safetensors is a text file")
 
 
+def test_info_finds_shipped_motions_by_name(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["info", "pan_left"]) == 0
+    said = capsys.readouterr().out
+    assert "pan_left.safetensors is a MIVA adapter." in said and "0 to 1 are " in said
+
+
 def test_info_tells_what_an_adapter_was_trained_on(folder: Path, base: Base, capsys: pytest.CaptureFixture) -> None:
     assert main(["info", "mine/my jump.safetensors"]) == 0
     said = capsys.readouterr().out
