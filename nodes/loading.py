@@ -23,6 +23,8 @@ _GONE = "is no longer in"
 _NOTHING = "no file in models/"
 _USUAL = "pan_left.safetensors"
 """The motion that is chosen at first: the first of the menu would be one that waits for words."""
+_AS_TRAINED = -1.0
+"""The degree of a motion that none is chosen for."""
 
 
 def menu(folder: str) -> list[str]:
@@ -182,13 +184,13 @@ class MIVALoad(io.ComfyNode):
                 io.Float.Input(
                     "degree",
                     optional=True,
-                    default=-1.0,
-                    min=-1.0,
+                    default=_AS_TRAINED,
+                    min=_AS_TRAINED,
                     max=1.0,
                     step=0.05,
                     tooltip="How fast it is: 0 as slow as its file knows, 1 as fast. The camera motions of this pack "
                     "go from a quarter to five quarters of their usual speed; slow ones are cleaner than by a small "
-                    "weight. Below 0: as it was trained. For motions trained with a degree alone; MIVA Info shows the "
+                    "weight. -1: as it was trained. For motions trained with a degree alone; MIVA Info shows the "
                     "speeds.",
                 ),
                 io.String.Input(
@@ -216,7 +218,7 @@ class MIVALoad(io.ComfyNode):
         end_percent: float,
         prev: MivaStack | None = None,
         strength: Strength | None = None,
-        degree: float = -1.0,
+        degree: float = _AS_TRAINED,
         words: str = "",
     ) -> io.NodeOutput:
         path = find_file("miva", miva_name, "MIVA adapter")
@@ -225,7 +227,7 @@ class MIVALoad(io.ComfyNode):
                 f"{path.stem} would act from {start_percent:g} to {end_percent:g} of the steps, which is none of them: "
                 "set end_percent above start_percent."
             )
-        info, asked = read_info(path), None if degree < 0 else degree
+        info, asked = read_info(path), None if degree == _AS_TRAINED else degree
         check_degree(path.stem, asked, info.degree)
         entry = StackedMiva(
             path,

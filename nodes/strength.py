@@ -11,7 +11,7 @@ from ..miva_core.attention.curve import Between, Curve, Over
 from ..miva_core.attention.strength import Level, Part, Strength, product
 from ..miva_core.checks import is_number, shown
 from ..miva_core.errors import MIVAError
-from .comfy_bridge.drawn_curves import drawn_curve
+from .comfy_bridge.drawn_curves import drawn_curve, draws_curves
 from .messages import friendly_errors
 from .sockets import StrengthSocket
 
@@ -163,7 +163,9 @@ def _own_curve(chosen: dict[str, Any], how: str, over: Over) -> Curve:
         return _of_values(chosen["values"], over)
     if chosen.get("curve") is None:
         raise MIVAError(
-            "There is no curve: this ComfyUI is too old to draw one on a node, so choose `points` in place of `drawn`."
+            "There is no curve: draw one here in Nodes 2.0, or connect Curve Editor."
+            if draws_curves()
+            else "There is no curve: this ComfyUI is too old to draw one, so choose `points` in place of `drawn`."
         )
     return replace(drawn_curve(chosen["curve"]), over=over)
 

@@ -52,7 +52,7 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
             raise MIVAError("The built-in base hears no prompt: leave `words` free here, and type them in Load MIVA.")
         for entry in hearing:
             if entry.words:
-                vocabulary.encode(entry.words)
+                vocabulary.encode(entry.words, entry.info.words)
         return mivas
     for entry in hearing:
         if entry.words:

@@ -97,7 +97,8 @@ def check_degree(name: str, degree: Any, known: DegreeRange | None) -> None:
         )
     if not (is_number(degree) and 0 <= degree <= 1):
         raise MIVAError(
-            f"The degree of {name} is {shown(degree)}, expected a number from 0, its slowest motion, to 1, its fastest."
+            f"The degree of {name} is {shown(degree)}, expected a number from 0, its slowest motion, to 1, its fastest "
+            "(in Load MIVA also -1: as it was trained)."
         )
 
 

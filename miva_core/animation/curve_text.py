@@ -9,6 +9,7 @@ from typing import NamedTuple, get_args
 
 from ..attention.curve import Between, Curve, Over
 from ..attention.strength import Level, Part, Strength, product
+from ..checks import shown
 from ..errors import MIVAError
 
 _WHOLE: dict[Over, str] = {"steps": "run", "noise": "run", "frames": "clip"}
@@ -45,9 +46,11 @@ def parse_curve(text: str, over: Over, between: Between | None = None) -> Curve:
     Raises:
         MIVAError: there are no points, one is no numbers or lies beyond the run or clip, or they do not rise.
     """
-    points = [point.strip() for point in re.split(r"[,;\n]", text) if point.strip()]
-    if not points:
+    points = _split(text)
+    if not any(points):
         raise MIVAError(f"A curve without points was given: {_HINT}.")
+    if not all(points):
+        raise MIVAError(f"A point is missing beside a comma of {shown(text)}: {_HINT}.")
     if any(":" in point for point in points):
         shared = tuple(_point(point, over) for point in points)
         curve = Curve(shared, "linear" if over == "frames" else "hold", over)
@@ -114,6 +117,12 @@ def _product(weight: float, curves: Sequence[StrengthText]) -> Level:
         )
     levels = [one.curve.values[0] if len(one.curve.points) == 1 else one.curve for one in curves]
     return product(weight, *levels)
+
+
+def _split(text: str) -> list[str]:
+    """Texts of points. A line may end with a comma, or be empty."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return [point.strip() for line in lines for point in re.split("[,;]", line[:-1] if line[-1] in ",;" else line)]
 
 
 def _point(text: str, over: Over) -> tuple[float, float]:

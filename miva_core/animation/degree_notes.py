@@ -8,7 +8,7 @@ from .motion import Motion
 
 
 def degree_notes(motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
-    """Say how fast the motions of a run are that were given a degree.
+    """Say how fast the motions of a run are that act, and were given a degree.
 
     Args:
         motions: all of the run, with their names.
@@ -17,7 +17,7 @@ def degree_notes(motions: Sequence[Motion], size: tuple[int, int]) -> list[str]:
     return [
         f"{motion.name} at degree {motion.degree:g}: {describe_degree(motion.degree, motion.adapter.degree, size)}."
         for motion in motions
-        if motion.degree is not None and motion.adapter.degree
+        if motion.acts and motion.degree is not None and motion.adapter.degree
     ]
 
 

@@ -22,12 +22,17 @@ def encode_words(base: Base, motions: Mapping[str, Motion]) -> dict[str, Tensor]
         (words, d_text) by name, of those to which something is said.
 
     Raises:
-        MIVAError: the base knows no words, or not these; the message names the nearest. Or a tensor is no such text.
+        MIVAError: the base knows no words, or not these; the message names those that the
+            motion has learnt. Or a tensor is no such text.
     """
-    return {name: _encoded(base, name, motion.words) for name, motion in motions.items() if motion.words is not None}
+    return {
+        name: _encoded(base, name, motion.words, motion.adapter.known_words)
+        for name, motion in motions.items()
+        if motion.words is not None
+    }
 
 
-def _encoded(base: Base, name: str, words: str | Tensor) -> Tensor:
+def _encoded(base: Base, name: str, words: str | Tensor, learnt: Sequence[str]) -> Tensor:
     if isinstance(words, Tensor):
         check_words(name, words, True, base.backbone.text_dim)
         return words.to(base.device)
@@ -37,7 +42,7 @@ def _encoded(base: Base, name: str, words: str | Tensor) -> Tensor:
             "run it in ComfyUI, where a prompt tells them, or give them in Python as the text encoder makes them."
         )
     try:
-        return base.vocabulary.encode(words).to(base.device)
+        return base.vocabulary.encode(words, learnt).to(base.device)
     except MIVAError as error:
         raise MIVAError(f"The words for {printable(name)}: {error}") from error
 

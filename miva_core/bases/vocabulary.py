@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
-from ..checks import shown
+from ..checks import printable, shown
 from ..errors import MIVAError
 
 _NAMED = 3
@@ -34,21 +34,22 @@ class Vocabulary:
         short = [phrase for phrase, _ in phrases]
         return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in phrases)
 
-    def encode(self, text: str) -> Tensor:
+    def encode(self, text: str, choice: Sequence[str] = ()) -> Tensor:
         """The vectors of a text, such as "pan left" or "Pan left, jump".
 
         Args:
             text: words of at most one for each slot; letters of any case, whatever stands between them.
+            choice: what a message names in place of all words, such as those that an adapter has learnt.
 
         Returns:
             (slots, dim), float32.
 
         Raises:
-            MIVAError: it has none, an unknown one, whose nearest are named, or two of one slot.
+            MIVAError: it has none, an unknown one, whose nearest are named if there is no choice, or two of one slot.
         """
         said = torch.zeros(len(self.slots), *next(iter(self.vectors.values())).shape)
         found: dict[str, str] = {}
-        for word in self._split(text):
+        for word in self._split(text, choice):
             name = self._names()[word]
             slot = name.partition(" ")[0]
             if slot in found:
@@ -63,7 +64,7 @@ class Vocabulary:
             name.replace("_", " "): name for name in self.vectors
         }
 
-    def _split(self, text: str) -> list[str]:
+    def _split(self, text: str, choice: Sequence[str]) -> list[str]:
         """The words of a text, the longest first at each place."""
         rest, words, names = re.findall(r"[^\W_]+", text.lower()), [], self._names()
         longest = max(len(name.split()) for name in names)
@@ -74,11 +75,17 @@ class Vocabulary:
                     rest = rest[length:]
                     break
             else:
-                raise MIVAError(self._unknown(" ".join(rest[:longest])))
+                raise MIVAError(self._unknown(" ".join(rest[:longest]), choice))
         if not words:
-            raise MIVAError(f"{shown(text)} holds no word: say one of {', '.join(self.words)}.")
+            raise MIVAError(f"{shown(text)} holds no word: say one of {_listed(choice or self.words)}.")
         return words
 
-    def _unknown(self, said: str) -> str:
+    def _unknown(self, said: str, choice: Sequence[str]) -> str:
+        if choice:
+            return f"{shown(said)} is unknown to this base; say one of {_listed(choice)}."
         near = get_close_matches(said, self.words, _NAMED, cutoff=0.0)
-        return f"This base does not know the words {shown(said)}; the nearest that it knows are {', '.join(near)}."
+        return f"{shown(said)} is unknown to this base; the nearest that it knows are {_listed(near)}."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(map(printable, words))

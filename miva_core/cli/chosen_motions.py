@@ -128,11 +128,13 @@ def _meant(asked: str, motions: Sequence[ChosenMotion], what: str, example: str)
     Raises:
         MIVAError: it is none of them, or several.
     """
+    if not motions:
+        raise MIVAError(f"{what} given for {asked!r}, but no motion: name it by --miva, too.")
     meant = [one for one in motions if asked in (one.name, one.text.name)]
     if len(meant) != 1:
         names = ", ".join(one.name for one in motions)
         advice = f": write {example.format(meant[0].name)}, for example" if meant else ""
-        raise MIVAError(f"{what} given for {asked!r}, but the motions are {names or 'none'}{advice}.")
+        raise MIVAError(f"{what} given for {asked!r}, but the motions are {names}{advice}.")
     return meant[0]
 
 

@@ -24,7 +24,7 @@ def table(rows: Rows) -> list[str]:
     lines = [_line(["still", *heads]), _line(["---"] * (1 + len(keys)))]
     named = [(as_markup(name), values) for name, values in rows]
     for name, values in [*named, ("**median**", medians([values for _, values in rows]))]:
-        lines.append(_line([name, *(f"{values[key]:.2f}" for key in keys)]))
+        lines.append(_line([name, *(_number(key, values[key]) for key in keys)]))
     return lines
 
 
@@ -99,6 +99,11 @@ def write_plot(path: Path, rows: Rows, speeds: Sequence[Sequence[float]]) -> Non
     axes.grid(alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110)
+
+
+def _number(key: str, value: float) -> str:
+    # Of buckets alone there are halves at most.
+    return f"{value:g}" if key == "bucket" else f"{value:.2f}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,7 +1,5 @@
 """What can be wrong with a clip whose motion is to be taken over, and what is odd about one."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from torch import Tensor
 
@@ -68,7 +66,8 @@ def clip_notes(
     length: int,
     motions: Motions,
     untrusted: np.ndarray,
-    clip_size: Sequence[int],
+    lost: int | None,
+    clip_size: tuple[int, int],
     picture_size: tuple[int, int],
 ) -> list[str]:
     """Say what is odd about a clip, in sentences.
@@ -78,6 +77,7 @@ def clip_notes(
         length: frames that it has.
         motions: that were read off it.
         untrusted: (F, h, w), see `unexplained`.
+        lost: the frame, from 0, from which on a subject is not found, see `lost_from`; None for no such one.
         clip_size: (height, width) of its frames.
         picture_size: (height, width) of the picture.
 
@@ -96,7 +96,12 @@ def clip_notes(
             "one before, as at a cut, in mere noise or where all moves too far at once."
         )
     ground, subjects = motions
-    if ground.rests and all(motion.rests for motion in subjects.values()):
+    if lost is not None:
+        notes.append(
+            f"From frame {lost + 1} of the clip on its subject is lost, as when it goes farther than its own size or "
+            "is hidden, and the picture's does not move like it: end the clip before, or give more frames a second."
+        )
+    elif ground.rests and all(motion.rests for motion in subjects.values()):
         notes.append("Nothing moves in the clip, so nothing moves in the picture.")
     doubtful = float(untrusted[1:].mean())
     if doubtful > _DOUBTFUL:
@@ -104,7 +109,7 @@ def clip_notes(
             f"In {doubtful:.0%} of what the clip shows, its flow cannot be trusted, as in noise, behind what moves or "
             "where colours change: there the picture moves like what is around, and is marked as invented."
         )
-    if not same_aspect((clip_size[0], clip_size[1]), picture_size):
+    if not same_aspect(clip_size, picture_size):
         notes.append(
             f"The clip is {clip_size[1] / clip_size[0]:.3g} times as wide as high, the picture "
             f"{picture_size[1] / picture_size[0]:.3g} times: what moves by a share of the clip's width or height moves "

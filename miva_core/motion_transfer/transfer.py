@@ -17,7 +17,7 @@ from .amount import with_strength
 from .checks import check_inputs, clip_notes
 from .clip_flow import follow
 from .clip_motions import read_motions
-from .unexplained import unexplained
+from .unexplained import at_strength, lost_from, unexplained
 
 SUBJECT, INVENTED = "subject", "invented"
 
@@ -90,8 +90,9 @@ class MovedPicture:
         size = (picture.shape[0], picture.shape[1])
         masks = {} if mask is None else {SUBJECT: _resized(mask.float().cpu().numpy(), size)}
         motions = read_motions(clip, masks)
-        untrusted = unexplained(clip, motions, masks, strength)
-        for note in clip_notes(clip, len(frames), motions, untrusted, frames.shape[1:3], size):
+        found = unexplained(clip, motions, masks)
+        untrusted, lost = at_strength(found, motions[0], strength), lost_from(found, motions, masks)
+        for note in clip_notes(clip, len(frames), motions, untrusted, lost, (frames.shape[1], frames.shape[2]), size):
             warnings.warn(note, MIVAWarning, stacklevel=3)
         scene = Scene.moved(
             picture.float().cpu(),

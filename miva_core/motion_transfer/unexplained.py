@@ -17,18 +17,19 @@ _UNLIKE = 0.06
 """Mean difference of colours in [0, 1] above which one place is not another."""
 _BENT = 1.0
 """Pixels of the grid beside the camera, from which on it matters that a flow is only that of its surroundings."""
+_SEEN = 0.25
+"""Share of a subject that a frame must show, to tell whether it is where it should be."""
 _AROUND = 7
 """Pixels of the grid, along each side, of which most must be so: an edge is not seen quite as sharp in both frames."""
 
 
-def unexplained(clip: ClipFlow, motions: Motions, masks: Mapping[str, np.ndarray], strength: float) -> np.ndarray:
+def unexplained(clip: ClipFlow, motions: Motions, masks: Mapping[str, np.ndarray]) -> np.ndarray:
     """Find where a clip shows something else than its first frame, moved.
 
     Args:
         clip: its flow and frames.
         motions: that were read off it.
         masks: (H, W) in [0, 1] of the subjects in its first frame.
-        strength: see `with_strength`; places are those of frames that move so much.
 
     Returns:
         (F, h, w) float32, 0 or 1.
@@ -43,9 +44,39 @@ def unexplained(clip: ClipFlow, motions: Motions, masks: Mapping[str, np.ndarray
     for i in range(1, len(found)):
         unlike = _unlike(clip.frames[i], clip.frames[0], centred_grid(*clip.size) + flow[i]) | guessed[i]
         found[i] = cv2.blur(unlike.astype(np.float32), (_AROUND, _AROUND)) > HALF
-        if strength != 1:
-            found[i] = sampled(found[i], places_before(camera, strength, i, clip.size))
     return found
+
+
+def at_strength(found: np.ndarray, camera: LayerMotion, strength: float) -> np.ndarray:
+    """Take what `unexplained` found to where frames show it that move more or less, see `with_strength`."""
+    if strength == 1:
+        return found
+    size = found.shape[1], found.shape[2]
+    return np.stack([sampled(one, places_before(camera, strength, i, size)) for i, one in enumerate(found)])
+
+
+def lost_from(found: np.ndarray, motions: Motions, masks: Mapping[str, np.ndarray]) -> int | None:
+    """Find from which frame on a subject is not where its motion says.
+
+    Args:
+        found: (F, h, w), see `unexplained`.
+        motions: that were read off the clip.
+        masks: (H, W) in [0, 1] of the subjects in its first frame.
+
+    Returns:
+        The first such frame, from 0, of the subject that is lost first; None where none is lost up to the end. Frames
+        that hardly show a subject, as when it has left, tell nothing.
+    """
+    camera, subjects = motions
+    shape, lost = (*found.shape, 2), []
+    for name, motion in subjects.items():
+        own = carry_mask(masks[name], _whole(motion, shape, camera.path)) > CORE
+        area = own.sum((1, 2))
+        odd = (area > _SEEN * area[0]) & ((found * own).sum((1, 2)) > HALF * area)
+        found_last = max(np.flatnonzero(~odd), default=-1)
+        lost.append(int(found_last) + 1)
+    first = min(lost, default=len(found))
+    return first if first < len(found) else None
 
 
 def _whole(motion: LayerMotion, shape: tuple[int, ...], *camera: SimilarityPath) -> np.ndarray:

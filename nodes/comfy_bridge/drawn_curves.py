@@ -7,6 +7,15 @@ from ...miva_core.attention.curve import Curve
 _PARTS = 64
 
 
+def draws_curves() -> bool:
+    """Whether this ComfyUI has curves that are drawn on nodes."""
+    try:
+        from comfy_api.input import CurveInput  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def drawn_curve(drawn: Any) -> Curve:
     """Turn a curve of ComfyUI's into one of ours, over the steps.
 

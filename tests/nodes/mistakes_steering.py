@@ -90,6 +90,12 @@ STEERING = [
         "jump was trained without a degree: leave its degree out (in Load MIVA: -1) and change its weight, or take a "
         "motion with one.",
     ),
+    Mistake(
+        "a degree that is neither one nor left out",
+        lambda artist: artist.load("pan_left.safetensors", degree=-0.5),
+        "The degree of pan_left is -0.5, expected a number from 0, its slowest motion, to 1, its fastest (in Load "
+        "MIVA also -1: as it was trained).",
+    ),
     # By which words
     Mistake(
         "words for a motion that hears none",
@@ -99,7 +105,7 @@ STEERING = [
     Mistake(
         "a word with a slip",
         lambda artist: artist.sample(motion("camera_words", words="pan lefft")),
-        "This base does not know the words 'pan lefft'; the nearest that it knows are pan left, pan right, pan up.",
+        "'pan lefft' is unknown to this base; say one of pan left, pan right, zoom in, zoom out.",
     ),
     Mistake(
         "no words for a motion that holds several",

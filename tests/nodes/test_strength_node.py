@@ -129,13 +129,21 @@ def test_its_curves_are_shown() -> None:
         ({"how": "values", "values": [0.0, float("nan")]}, "constant", r"`values` holds \[0.0, nan\]: connect"),
         ({"how": "values", "values": ["a"]}, "constant", r"`values` holds \['a'\]: connect"),
         ("constant", {"how": "values", "values": []}, r"`values` holds \[\]: connect a list"),
-        ({"how": "drawn", "curve": None}, "constant", "There is no curve: this ComfyUI is too old to draw one"),
+        ({"how": "drawn", "curve": None}, "constant", "There is no curve: draw one here in Nodes 2.0, or connect"),
     ],
 )
 def test_what_is_no_curve_is_told(frames: Any, steps: Any, message: str) -> None:
     with pytest.raises(MIVAError, match=message) as raised:
         run_unchecked(MIVAStrength, over_frames=menu("over_frames", frames), over_steps=menu("over_steps", steps))
     assert "\n" not in str(raised.value)
+
+
+def test_a_comfyui_without_curves_to_draw_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("comfy_api.input.CurveInput")
+    with pytest.raises(MIVAError, match="this ComfyUI is too old to draw one, so choose `points`"):
+        run_unchecked(
+            MIVAStrength, over_frames=menu("over_frames", {"how": "drawn"}), over_steps=menu("over_steps", "EDG")
+        )
 
 
 def test_a_menu_that_is_missing_is_told() -> None:

@@ -54,7 +54,7 @@ def test_words_are_refused_where_nothing_hears_them(model: Any, shapes: Tensor, 
     with pytest.raises(MIVAError, match="The words for camera must be one line"):
         motion("camera", words="zoom\nin")
     for inputs, match in (
-        ({"mivas": motion("camera", words="rain")}, "does not know the words 'rain'; the nearest"),
+        ({"mivas": motion("camera", words="rain")}, "'rain' is unknown to this base; say one of pan left, zoom in."),
         ({"mivas": motion("camera"), "words": prompt()}, "The built-in base hears no prompt"),
     ):
         with pytest.raises(MIVAError, match=match):
@@ -106,7 +106,7 @@ def test_clips_are_learnt_by_the_names_of_their_folders(quick_model: Any, comfyu
 def test_words_that_cannot_be_learnt_are_refused_at_the_clips(quick_model: Any, comfyui: FakeComfyUI) -> None:
     write_frames(comfyui.input / "camera" / "pan lefft" / "clip", noise(4))
     clips = {"clips": "folder", "folder": "camera"}
-    with pytest.raises(MIVAError, match="pan lefft/clip: This base does not know the words 'pan lefft'; the nearest"):
+    with pytest.raises(MIVAError, match="pan lefft/clip: 'pan lefft' is unknown to this base; the nearest"):
         run(MIVADataset, model=quick_model, clips=clips, words=True)
     other = replace(quick_model, base=replace(quick_model.base, vocabulary=None, name="animatediff"))
     with pytest.raises(MIVAError, match="The animatediff base runs without its text encoder"):

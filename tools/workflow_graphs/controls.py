@@ -38,10 +38,10 @@ def measure_motion(frames: Link, title: str) -> Node:
     return Node("MIVAMeasureMotion", {}, {"frames": frames}, title=title, width=360, room=695)
 
 
-def _strength(how: str, title: str) -> Node:
-    ease = {"over_frames": how, "over_frames.begin": 0.3, "over_frames.end": 0.6}
+def _strength(title: str, strength: float, how: str, **curve: float | str) -> Node:
+    over_frames = {"over_frames": how} | {f"over_frames.{name}": value for name, value in curve.items()}
     # Room for its plot.
-    return Node("MIVAStrength", ease, {}, title=title, width=340, room=260)
+    return Node("MIVAStrength", {"strength": strength} | over_frames, {}, title=title, width=340, room=260)
 
 
 def _beside(left: Link, right: Link) -> Node:
@@ -142,10 +142,13 @@ a cut.
 
 The camera pans and comes to rest; then the crab jumps. Both motions are in the stack from the first frame to the
 last: *Strength over Time* says when each acts, in the course of the clip, and its plot shows it. The camera **eases
-out** from 0.3 to 0.6 of the clip, the crab **eases in** over the same time.
+out** from 0.15 to 0.45 of the clip. The crab's **points** let it jump from 0.5 on, and land at the end, since a subject
+is as far from its place as its curve says.
+
+The **duration** is 1.9 seconds, which the built-in base fills; what is longer goes on beyond its last frame.
 
 **Try next**
-- **pulse**, **begin** and **end**, or **points** such as **0:1, 0.25:0, 0.5:1, 0.75:0, 1:1**
+- **pulse**, **ease in**, or **points** such as **0:1, 0.25:0, 0.5:1, 0.75:0, 1:1**
 - **drawn**: a curve by hand, or from *Curve Editor*; **values**: a list of numbers, as from audio
 - one curve into two *Load MIVA*: they act together
 
@@ -153,12 +156,14 @@ A strength takes the place of **weight** and percents. Curves over **steps** are
 with the built-in base the last step alone decides.
 {BUILT_IN}
 """,
-                    320,
+                    370,
                 )
             },
             {
-                "first half": _strength("ease out", "First the camera"),
-                "second half": _strength("ease in", "Then the crab"),
+                "first half": _strength("First the camera", 1.0, "ease out", begin=0.15, end=0.45),
+                "second half": _strength(
+                    "Then the crab", 2.0, "points", points="0.5:0, 0.6:1, 0.8:1, 1:0", between="cosine"
+                ),
             },
             {
                 "camera": load_miva("pan_left", strength=("first half", "strength")),
@@ -171,7 +176,7 @@ with the built-in base the last step alone decides.
                 "base": load_base(),
                 "picture": load_picture("miva_crab.jpg"),
             },
-            {"sampler": miva_sampler(("stack", "mivas"), 1)},
+            {"sampler": miva_sampler(("stack", "mivas"), 1, duration=1.9)},
             *outputs("hand_over"),
         ],
         ("sampler", "frames"),

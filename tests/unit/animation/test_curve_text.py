@@ -17,6 +17,7 @@ FADE = Curve(((0.0, 0.0), (1.0, 1.0)), "linear", "frames")
         ("0:1.5,0.5:1", "steps", EARLY),
         (" 0 : 1.5 ;\n0.5: 1e0, ", "steps", EARLY),
         ("0:0, 1:1", "frames", FADE),
+        ("\n0:0,\n\n1:1\n", "frames", FADE),
         ("0, 1", "frames", FADE),
         ("1.5, 1", "steps", EARLY),
         ("0:-0.1875, 0.5:1.25", "noise", Curve.edg()),
@@ -35,6 +36,8 @@ def test_a_curve_goes_as_it_is_told() -> None:
     ("text", "message"),
     [
         ("", "A curve without points was given: write shares and strengths"),
+        ("0,,1", "A point is missing beside a comma of '0,,1': write shares and strengths"),
+        (",0:1", "A point is missing"),
         (" , ", "A curve without points was given"),
         ("0:1, half:2", "'half:2' is no point of a curve"),
         ("0:1, 0.5:", "'0.5:' is no point of a curve"),

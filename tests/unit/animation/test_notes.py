@@ -13,6 +13,7 @@ from diffusers import UniPCMultistepScheduler
 from torch import Tensor
 
 from miva_core import MIVAAdapter, MIVAConfig, Motion, RunOptions, Strength, animate, describe, load_base
+from miva_core.animation.degree_notes import degree_notes
 from miva_core.animation.notes import without_motion
 from miva_core.animation.strength_notes import list_notes, strength_notes, strength_sums
 from miva_core.attention.curve import Curve
@@ -180,6 +181,12 @@ def test_long_lists_over_the_run_and_the_clip_are_read_as_each_moment_of_both(ma
     # Four million moments, in no time.
     long = [Curve.of_values([1.0] * 2000, over) for over in ("steps", "frames")]
     assert strength_notes([Motion(adapter, long)]) == []
+
+
+def test_of_a_motion_that_does_nothing_no_speed_is_told(tiny: Base) -> None:
+    pan = Motion(MIVAAdapter.load(SHIPPED / "pan_left.safetensors", tiny.backbone), name="pan", degree=1.0)
+    assert len(degree_notes([pan], (64, 64))) == 1
+    assert degree_notes([replace(pan, strength=0.0)], (64, 64)) == []
 
 
 def test_a_clip_says_what_is_odd_about_it_and_how_its_picture_was_fitted(tiny: Base) -> None:

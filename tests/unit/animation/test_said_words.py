@@ -53,8 +53,8 @@ def test_each_segment_of_a_clip_hears_them_anew(base: Base, camera: MIVAAdapter)
 @pytest.mark.parametrize(
     ("changes", "words", "match"),
     [
-        ({}, "rain", "The words for camera: This base does not know the words 'rain'; the nearest"),
-        ({}, "", "The words for camera: '' holds no word"),
+        ({}, "rain", "The words for camera: 'rain' is unknown to this base; say one of pan left, zoom in."),
+        ({}, "", "The words for camera: '' holds no word: say one of pan left, zoom in."),
         ({}, torch.zeros(2, 3), "The words for camera are of shape"),
         ({"vocabulary": None}, "pan left", "The animatediff base runs without its text encoder, so camera cannot"),
     ],

@@ -39,9 +39,9 @@ def test_words_that_slots_share_say_their_slot() -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("pan lefft", "words 'pan lefft'; the nearest that it knows are pan left,"),
-        ("pan left and rain", "words 'and rain'; the nearest"),
-        ("rain " * 20_000, "words 'rain rain rain'; the nearest"),
+        ("pan lefft", "'pan lefft' is unknown to this base; the nearest that it knows are pan left,"),
+        ("pan left and rain", "'and rain' is unknown to this base; the nearest"),
+        ("rain " * 20_000, "'rain rain rain' is unknown to this base; the nearest"),
         ("still", "nearest that it knows are (camera still|subject still), "),
         ("", "'' holds no word: say one of pan left, camera still, jump, subject still"),
         ("pan left, camera still", "two things of the camera, pan left and camera still"),

@@ -21,6 +21,11 @@ def degrees(*options: str, motions: Sequence[str] = ("pan_left", "zoom_in", "jum
     return [one.degree for one in read_motions(parser.parse_args(["cat.png", "--out", "clip.mp4", *named, *given]))]
 
 
+def test_a_degree_without_a_motion_is_told() -> None:
+    with pytest.raises(MIVAError, match=r"A degree is given for 'pan_left', but no motion: name it by --miva, too\."):
+        degrees("pan_left=0.6", motions=[])
+
+
 def test_a_degree_belongs_to_the_motion_that_it_names() -> None:
     assert degrees() == [None, None, None]
     assert degrees("zoom_in=0", "pan_left=0.6") == [0.6, 0.0, None]

@@ -362,7 +362,7 @@ def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> N
         ("--miva hop --mask hop=", "'hop=' names no mask"),
         ("--miva hop --mask hop=subject.png --mask hop=small.png", "Two masks are given for hop: give one"),
         ("--miva hop --mask sway=subject.png", "A mask is given for 'sway', but the motions are hop."),
-        ("--mask hop=subject.png", "A mask is given for 'hop', but the motions are none."),
+        ("--mask hop=subject.png", "A mask is given for 'hop', but no motion: name it by --miva, too."),
         ("--miva pan_left --mask pan_left=subject.png", "this adapter has no mask stream"),
         ("--miva pan_left --save-masks", "There are no masks to save"),
         (

@@ -50,7 +50,7 @@ def test_an_adapter_learns_words_and_is_told_one(camera: str, run: Run, fail: Ru
     assert "Wrote a.gif" in output and "told which" not in output
     assert "camera holds several motions, and is not told which: say one of" in run(*animate, "--out", "b.gif")
     refused = fail(*animate, "--words", "camera=zoom inn", "--out", "c.gif")
-    assert refused.startswith("The words for camera: This base does not know the words 'zoom inn'; the nearest")
+    assert refused.startswith("The words for camera: 'zoom inn' is unknown to this base; say one of pan left, zoom in.")
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,20 @@ def test_what_is_odd_about_a_clip_is_told() -> None:
         transfer(flicker, picture)
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_where_a_subject_is_lost_is_told(strength: float) -> None:
+    """After four frames it is at once somewhere else."""
+    (near, masks), (far, _) = walking(4, frames=4), walking(16, frames=4)
+    with pytest.warns(MIVAWarning, match="From frame 5 of the clip on its subject is lost"):
+        transfer(torch.cat([near, far[3:]]), near[0], strength, masks[0])
+
+
 def test_an_ordinary_clip_is_taken_without_a_word() -> None:
+    clip, masks = walking(4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         transfer(filmed(MOVE), speckled(3)[:64, :96])
+        transfer(clip, clip[0], 0.5, masks[0])
 
 
 CLIP, PICTURE = filmed("pan_left", frames=3), speckled(3)[:64, :96]

@@ -101,6 +101,6 @@ def test_what_cannot_be_learnt_is_refused_before_anything_is(
             )
 
     refused("these have none: d", clips=[*CLIPS, clip("d", "")])
-    refused("d: This base does not know the words 'pan lefft'; the nearest.* pan left", clips=[clip("d", "pan lefft")])
+    refused("d: 'pan lefft' is unknown to this base; the nearest.* pan left", clips=[clip("d", "pan lefft")])
     refused("runs without its text encoder", chosen=replace(base, vocabulary=None))
     refused("hears no words", start=make_adapter(base.model))

@@ -15,7 +15,7 @@ from miva_core.animation.clip import Clip
 from miva_core.animation.frame_source import StoredFrames
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.training_clip import TrainingClip
-from miva_core.measure.report import write_plot, write_table
+from miva_core.measure.report import table, write_plot, write_table
 from miva_core.media.video import write_png
 from miva_core.text.markup import as_markup
 from miva_core.training.report import write_report
@@ -87,6 +87,11 @@ def test_the_table_of_an_evaluation_shows_names_to_the_letter(tmp_path: Path) ->
     assert html.unescape(name) == f"still {HOSTILE}" and numbers == ["1.00"] * 4
     assert not set("<>[*`\\|") & set(name)
     assert second == "| red-panda_01 | 2.00 | 2.00 | 2.00 | 2.00 |"
+
+
+def test_a_bucket_is_a_whole_number() -> None:
+    rows = [(name, {**measured(1.0), "bucket": bucket}) for name, bucket in (("a", 13), ("b", 14))]
+    assert [line.split(" | ")[-1] for line in table(rows)[2:]] == ["13 |", "14 |", "13.5 |"]
 
 
 @pytest.mark.parametrize("name", ["$\\frac{$", "$x$", "$", "a_b^c"])
