@@ -321,7 +321,7 @@ def test_masks_reach_their_motions_and_are_saved(masked: Path, capsys: pytest.Ca
     arguments = ("animate", "cat.png", *motions, *masks, "--save-masks", "--out", "clip.mp4", "--sheet", "sheet.png")
     assert main([*arguments, *QUICK]) == 0
     captured = capsys.readouterr()
-    assert captured.err.splitlines()[0] == "The mask of sway was scaled from 45×35 to the picture's 90×70."
+    assert "The mask of sway was scaled from 45×35 to the picture's 90×70." in captured.err.splitlines()
     assert "Wrote clip_hop_mask.mp4." in captured.out and "Wrote clip_sway_mask.mp4." in captured.out
     frames, _ = read_at_constant_rate(Path("clip_hop_mask.mp4"))
     expected = np.asarray(Image.open("subject.png")) / 255
