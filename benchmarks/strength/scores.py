@@ -14,6 +14,7 @@ from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.clips.camera import UNIT_MOVES, film, move_transforms
 from miva_core.measure.metrics import psnr
+from miva_core.storage.files import replacing
 
 CAMERAS = ("pan_left", "pan_right", "pan_up", "pan_down", "zoom_in", "zoom_out", "roll_cw", "roll_ccw")
 
@@ -62,8 +63,10 @@ class Trial:
         """What was measured under a name, from disk or now."""
         path = self.work / f"{name}_{len(self.pictures)}.pt"
         if not path.exists():
-            torch.save(measure(), path)
-        return torch.load(path)
+            measured = measure()
+            with replacing(path) as temporary:
+                torch.save(measured, temporary)
+        return torch.load(path, weights_only=True)
 
     def _scored(self, name: str, moves: Sequence[str], motions: Sequence[Motion], seeds: int) -> Tensor:
         """(seeds, N, moves + 1): speeds, and the PSNR along the first move."""
