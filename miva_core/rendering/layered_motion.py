@@ -1,10 +1,12 @@
 """What moves a picture in layers: a camera, depth, regions that stay where they are, and cut-outs that are carried.
 
 Lengths are in field units, off the centre of what frame 1 is framed on, x to the right and y down. Times are in frames
-of the motion, from 0, and may be any real number. Everything is a backward map: at a time t a place p of the frame shows
-what frame 1 has at q, with
+of the motion, from 0, and may be any real number. Everything is a backward map: at a time t a place p of the frame
+shows what frame 1 has at q, with
 
-    q_c = camera(t) p,  q_d = parallax(t, n(q_d)) q_c,  q = q_d + sum of M(q_d) u(q_d, t) over what stays + residual(p, t)
+    q_c = camera(t) p
+    q_d = parallax(t, n(q_d)) q_c
+    q = q_d + sum of M(q_d) u(q_d, t) over what stays + residual(p, t)
 
 and over that, from back to front, the cut-outs: q_k = q_d + u_k(q_d, t), as far as m_k(q_k) covers.
 """
