@@ -11,6 +11,7 @@ from ..adapters.degree import check_degree
 from ..attention.strength import Level, Strength, check_strength
 from ..bases.base import Base
 from ..errors import MIVAError
+from .said import Said
 
 _NAMELESS = "motion"
 
@@ -81,7 +82,7 @@ class Motion:
         return Strength.of(self.strength).acts
 
 
-def named(motions: Sequence[Motion]) -> dict[str, Motion]:
+def named(motions: Sequence[Motion | Said]) -> dict[str, Motion | Said]:
     """Give every motion a name of its own.
 
     Args:
@@ -94,8 +95,14 @@ def named(motions: Sequence[Motion]) -> dict[str, Motion]:
         MIVAError: they are something else than motions.
     """
     _check(motions)
-    names = unique_names([_NAMELESS if motion.name is None else motion.name for motion in motions])
+    names = unique_names([_name(motion) for motion in motions])
     return {name: replace(motion, name=name) for name, motion in zip(names, motions, strict=True)}
+
+
+def _name(motion: Motion | Said) -> str:
+    if isinstance(motion, Said):
+        return motion.label
+    return _NAMELESS if motion.name is None else motion.name
 
 
 def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
@@ -124,5 +131,5 @@ def _check(motions: Any) -> None:
     if not isinstance(motions, Sequence):
         raise MIVAError(f"The motions are a {type(motions).__name__}, expected a list of Motion, as in [Motion(pan)].")
     for motion in motions:
-        if not isinstance(motion, Motion):
+        if not isinstance(motion, Motion | Said):
             raise MIVAError(f"A motion is a {type(motion).__name__}, expected a Motion, as in Motion(pan, 0.5).")

@@ -34,6 +34,8 @@ class RunOptions:
             the whole picture. Masks follow.
         size_in_file: (height, width) of the picture in its file, where it was scaled down as it was read; masks are
             compared with this, and `Clip.fitting` speaks of it.
+        nearness: (H, W) in [0, 1] of the picture, 1 where it is nearest to the camera, for motions in depth on a base
+            that takes a guide.
         noise: how the start noise is drawn.
         adain: whether frames 2..F get the latent statistics of frame 1 after the last step (AdaIN, section 3.3), which
             is seen where frames are decoded.
@@ -65,6 +67,7 @@ class RunOptions:
     frames: int | None = None
     fit: Literal["crop", "pad"] = "crop"
     size_in_file: tuple[int, int] | None = None
+    nearness: Tensor | None = None
     noise: NoiseInit | None = None
     adain: bool | None = None
     scheduler: SettableScheduler | None = None

@@ -137,6 +137,20 @@ def check_strength(name: str, strength: Any) -> None:
         raise MIVAError(f"The weight of {name} is {strength!r}, expected {_LEVELS}, or a Strength.")
 
 
+def check_level(name: str, level: Any) -> None:
+    """Check what a user gives as one level.
+
+    Args:
+        name: what messages call the motion.
+        level: a number, a curve or several.
+
+    Raises:
+        MIVAError: it is something else, or out of range.
+    """
+    if not _is_level(level):
+        raise MIVAError(f"The weight of {name} is {level!r}, expected {_LEVELS}.")
+
+
 _LEVELS = "a number from -1e6 to 1e6, a Curve or a list of them"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .flow_layers import FlowLayers
 from .noise_process import NoiseProcess, Schedule
 from .predictor import Predictor
 
@@ -19,10 +20,12 @@ class Sampled:
         latents: (B, C, F, h, w) clean latents; frame 1 is the picture's, bit for bit.
         flow: (B, F, 2, H, W) pixels, the flow into frame 1 that the model has answered last, see `Answer`; None for
             models that answer none.
+        layers: the same flow layer by layer, from models that answer it so.
     """
 
     latents: Tensor
     flow: Tensor | None
+    layers: FlowLayers | None = None
 
 
 StepCallback = Callable[[int, int, Sampled], None]
@@ -58,14 +61,15 @@ def sample(
         >>> schedule = prepare_scheduler(base.scheduler, 25)
         >>> clip = sample(ModelPredictor.of(base), base.noise_process, schedule, x1, start).latents
     """
-    centre, moving, flow = process.centre(x1), start[:, :, 1:], None
+    centre, moving = process.centre(x1), start[:, :, 1:]
+    flow, layers = None, None
     steps = len(schedule.timesteps)
     draws = {"generator": generator} if "generator" in inspect.signature(schedule.step).parameters else {}
     for i, t in enumerate(schedule.timesteps):
         answer = predictor.predict(torch.cat([x1, moving + centre], dim=2), t, i)
-        output, flow = answer.output[:, :, 1:], answer.flow
+        output, flow, layers = answer.output[:, :, 1:], answer.flow, answer.layers
         clean = process.clean(output, moving, t) if callback else None
         moving = schedule.step(output, t, moving, **draws).prev_sample
         if callback and clean is not None:
-            callback(i + 1, steps, Sampled(torch.cat([x1, clean + centre], dim=2), flow))
-    return Sampled(torch.cat([x1, moving + centre], dim=2), flow)
+            callback(i + 1, steps, Sampled(torch.cat([x1, clean + centre], dim=2), flow, layers))
+    return Sampled(torch.cat([x1, moving + centre], dim=2), flow, layers)
