@@ -129,7 +129,7 @@ class FullSize:
         top, left, height, width = self.view.box
         marked = {name: scene.masks[name][top : top + height, left : left + width] for name in self.subjects}
         picture = (self.picture.shape[0], self.picture.shape[1])
-        moves, acts = not scene.staging.camera.path.at_rest, bool(scene.moving) or scene.bends_ground
+        moves, acts = not scene.layers.rests, bool(scene.moving) or scene.bends_ground
         return [
             *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts, self.asked is not None),
             *scene_notes(scene.window.zoom, picture, self.unmasked and scene.bends_ground),

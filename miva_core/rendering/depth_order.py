@@ -76,9 +76,7 @@ class DepthOrder:
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """The nearness (H, W) of places (H, W, 2) of the view."""
-        x, y = (
-            places[..., k] * np.float32(self.from_view[k, k]) + np.float32(self.from_view[k, 2]) for k in (0, 1)
-        )
+        x, y = (places[..., k] * np.float32(self.from_view[k, k]) + np.float32(self.from_view[k, 2]) for k in (0, 1))
         return cv2.remap(self.nearness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def _compared(self, places: np.ndarray, seen: Seen) -> np.ndarray:
@@ -118,5 +116,3 @@ def behind_edges(picture: np.ndarray, nearness: np.ndarray, reach: float) -> np.
 
 def _enlarged(plane: np.ndarray, size: tuple[int, ...], how: int) -> np.ndarray:
     return cv2.resize(plane, size, interpolation=how)
-
-

@@ -86,6 +86,24 @@ class LayeredFrames:
     hole: np.ndarray
     from_view: np.ndarray
 
+    @property
+    def rests(self) -> bool:
+        """Whether the camera does."""
+        return self.staging.rests
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """The names of the cut-outs that can be seen."""
+        return tuple(layer.motion.name for layer in self.carried)
+
+    def starts(self, i: int) -> bool:
+        """Whether frame i is the first."""
+        return self.staging.starts(i)
+
+    def camera(self, i: int) -> np.ndarray:
+        """The matrix (3, 3) of the camera of frame i, of places off the centre."""
+        return self.staging.camera(i)
+
     def composite(self, i: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Render frame i.
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from .depth_order import DepthOrder
-from .layered_motion import Displacement, LayeredMotion
+from .layered_motion import Carried, Displacement, LayeredMotion, Staying
 from .sampling import Region
 from .timing import ClipTimes
 from .window import Window
@@ -83,9 +83,7 @@ def region_of(sparse: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> Reg
     seen = ((sparse >= box[0] - reach) & (sparse <= box[1] + reach)).all(-1)
     if not seen.any():
         return Region(0, 0, 0, 0)
-    (top, bottom), (left, right) = (
-        _around(seen.any(axis), side) for axis, side in zip((1, 0), size, strict=True)
-    )
+    (top, bottom), (left, right) = (_around(seen.any(axis), side) for axis, side in zip((1, 0), size, strict=True))
     return Region(left, top, right - left, bottom - top)
 
 
@@ -121,7 +119,7 @@ class LayeredStaging:
     window: Window
     motion: LayeredMotion
     times: ClipTimes
-    depth: DepthOrder | None = None
+    depth: "DepthOrder | None" = None
 
     @property
     def unit(self) -> np.ndarray:
@@ -161,6 +159,37 @@ class LayeredStaging:
         columns = np.stack([(seen[1] - seen[0]) / (width - 1), (seen[2] - seen[0]) / (height - 1), seen[0]], 1)
         return Places(self.size, window @ np.vstack([columns, [0, 0, 1]]))
 
+    def seen_by_all(self, nearness: float) -> np.ndarray:
+        """The corners (2, 4 N) of what all frames would see of the view, were all of it as near."""
+        height, width = self.size
+        corners = np.array([[x, y, 1] for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)]).T
+        frames = range(len(self.times))
+        return np.concatenate([(self.places_of_one_nearness(i, nearness).matrix @ corners)[:2] for i in frames], axis=1)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the ground is where it was in frame 1, but for what moves by itself."""
+        if self.motion.parallax is not None or not self.window.whole:
+            return False
+        return all(np.array_equal(self.camera(i), np.eye(3)) for i in range(len(self.times)))
+
+    def cameras(self) -> list[np.ndarray]:
+        """The matrices (3, 3) of all frames, of places off the centre, for what is farthest and for what is nearest."""
+        inverse = np.linalg.inv(_centred(self.size))
+        return [
+            self.places_of_one_nearness(i, end).matrix @ inverse for i in range(len(self.times)) for end in self.ends
+        ]
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """The nearnesses of what is farthest and of what is nearest."""
+        parallax = self.motion.parallax
+        return (0.0,) if parallax is None else (float(parallax.nearness.min()), float(parallax.nearness.max()))
+
+    def starts(self, i: int) -> bool:
+        """Whether nothing has moved in frame i as yet."""
+        return self.times.eased[i] == 0 and self.times.running[i] == 0
+
     def displaced(self, displace: Displacement, places: np.ndarray, time: float) -> np.ndarray:
         """By how much places (h, w, 2) of the view are displaced: (h, w, 2) float32, in pixels of the clip."""
         unit = self.unit.astype(np.float32)
@@ -189,6 +218,12 @@ class LayeredStaging:
             return [(time * max(1, round(loop / period)) * period / loop, 1.0)]
         share = time / loop
         return [(time, 1 - share), (time - loop, share)] if share else [(time, 1.0)]
+
+    def times_of(self, i: int, layer: Staying | Carried) -> list[float]:
+        """The times that a layer shows in frame i."""
+        if isinstance(layer, Carried):
+            return [self.carried_time(i, layer.period)]
+        return [time for time, _ in self.phases(i, layer.period)]
 
     def carried_time(self, i: int, period: float | None) -> float:
         """When in its motion a cut-out is in frame i, see `Carried.period`."""

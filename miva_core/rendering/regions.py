@@ -1,4 +1,4 @@
-"""Regions that move inside of their bounds: how far they reach, how softly they end, and what is painted around them."""
+"""Regions that move inside of their bounds: how far they reach, how they end, and what is painted around them."""
 
 from dataclasses import dataclass
 
