@@ -6,7 +6,7 @@ batch = world.batch(seed, 8, (64, 64), times, Ask("sway", speed=0.5, guided=True
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class World:
     """Where clips come from: what they show, and what happens how often."""
 
     photographs: Photographs
-    mix: Mix = Mix()
+    mix: Mix = field(default_factory=Mix)
 
     def batch(self, seed: int, count: int, size: tuple[int, int], times: Tensor, ask: Ask | None = None) -> WorldBatch:
         """Draw clips; the same seed and sizes give the same ones.
