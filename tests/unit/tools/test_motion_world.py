@@ -64,7 +64,7 @@ def squared_errors(batch: WorldBatch, clip: int, frame: int) -> list[float]:
     frames, flow, trusted, moving = (
         part[clip].numpy() for part in (batch.frames, batch.flow, batch.trusted, batch.moving)
     )
-    mixed = (0.02 < moving) & (moving < 0.98) & (batch.kinds[clip] != "region")
+    mixed = (moving > 0.02) & (moving < 0.98) & (batch.kinds[clip] != "region")
     rim = cv2.dilate(mixed[0].astype(np.uint8), np.ones((3, 3)))
     errors = []
     for y, x in np.ndindex(*mixed.shape[1:]):
