@@ -75,12 +75,14 @@ class Ask:
         speed: of it; None draws one.
         guided: whether the model is shown the mask or nearness; None draws it as in training.
         hard: whether a region motion moves a cut-out; None draws it as in training.
+        picture: number of the picture that is the ground; None draws one.
     """
 
     word: str
     speed: float | None = None
     guided: bool | None = None
     hard: bool | None = None
+    picture: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _draw_scene(
         whole = replace(_draw_said(str(rng.choice(("camera", "depth"))), rng, None), speed=rng.uniform(*BESIDE_SPEEDS))
     if not ask and rng.random() < mix.shaken:
         shake = _draw_said("shake", rng, None)
-    scene = Scene(size, draw_view(photographs, rng, size, _travel(whole)), whole, shake=shake, seed=_seed(rng))
+    view = draw_view(photographs, rng, size, _travel(whole), ask.picture if ask else None)
+    scene = Scene(size, view, whole, shake=shake, seed=int(rng.integers(2**31)))
     if whole and whole.kind == "depth":
         scene = replace(scene, ground=draw_ground(rng, size))
     if kind == "depth":
@@ -136,10 +139,6 @@ def _draw_scene(
     if said and kind in ("region", "carried"):
         scene = replace(scene, subject=_draw_subject(photographs, mix, rng, size, said, ask))
     return scene
-
-
-def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
 
 
 def _travel(said: Said | None) -> tuple[float, float]:
