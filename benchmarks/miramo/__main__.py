@@ -29,8 +29,7 @@ INTRODUCTION = (
     "in pixels of the small frame, over what moves; *relative* is their mean as a share of the mean motion, so that a "
     "still picture has 1. A clip goes the right way if its flow is within 45° of the true one and at least a tenth as "
     f"fast. *Speed* is the projection on the true flow. Asked for at a speed of {SPEED:g} where nothing else is said. "
-    "Masks of parts of the picture are as soft as the motion's, or roughly drawn, those of cut-outs always rough, as "
-    "in training.\n"
+    "Parts of the picture move as far as their mask says; masks of cut-outs are roughly drawn.\n"
 )
 
 

@@ -49,7 +49,7 @@ class Case:
             return "not needed"
         if not self.guided:
             return "none"
-        return {"depth": "nearness", "region": "mask", "carried": "rough mask"}[self.kind]
+        return "nearness" if self.kind == "depth" else "rough mask" if self.hard or self.kind == "carried" else "mask"
 
     @property
     def label(self) -> str:

@@ -39,7 +39,7 @@ SHAPES: dict[str, tuple[Kind, ...]] = {
     "drift_down": ("blob", "above", "below"),
 }
 """What has each region motion."""
-EDGES = {"drift": (3.0, 7.0), "": (1.2, 4.0)}
+EDGES = {"drift": (1.0, 7.0), "": (0.5, 4.0)}
 """Pixels of soft edge, least and greatest: of a drift, and of other region motions."""
 SUBJECT_RADIUS = (0.1, 0.24)
 """Of what is carried, as shares of the short side: it needs room."""
@@ -58,8 +58,8 @@ class Mix:
         distracted: share of the other clips that come with a guide of nothing in particular.
     """
 
-    hard: float = 0.25
-    guided: float = 0.85
+    hard: float = 0.1
+    guided: float = 0.95
     near: float = 0.6
     beside: float = 0.3
     shaken: float = 0.08
@@ -207,19 +207,14 @@ def _draw_guide(scene: Scene, mix: Mix, rng: np.random.Generator, ask: Ask | Non
     if not guided:
         return torch.zeros(scene.size), NO_GUIDE
     if subject is not None:
-        return _mask_of(scene, subject, rng), MASK
+        # Of a part of the picture nothing but the mask says where it ends.
+        soft = subject.edge is not None
+        return (scene.region() if soft else rough_mask(subject.shape, scene.grid, rng)), MASK
     if depth:
         return blurred(scene.nearness(), rng.uniform(0, 1.0)), NEARNESS
     if rng.random() < 0.5:
         return draw_ground(rng, scene.size).nearness(scene.grid), NEARNESS
     return rough_mask(_any_shape(rng, scene.size), scene.grid, rng), MASK
-
-
-def _mask_of(scene: Scene, subject: Subject, rng: np.random.Generator) -> Tensor:
-    """A cut-out's mask is always rough; that of a part of the picture mostly is as soft as the motion's."""
-    if subject.edge is not None and rng.random() < 0.75:
-        return scene.region()
-    return rough_mask(subject.shape, scene.grid, rng)
 
 
 def _any_shape(rng: np.random.Generator, size: tuple[int, int]) -> Shape:

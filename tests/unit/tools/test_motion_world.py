@@ -183,7 +183,7 @@ def test_times_choose_frames_of_one_clip(world: World) -> None:
 
 def test_captions_tell_what_moves(world: World) -> None:
     batch = world.batch(0, 40, SIZE, TIMES)
-    assert {"camera", "depth", "region", "carried", "shake"} <= set(batch.kinds)
+    assert {"camera", "depth", "region", "carried"} <= set(batch.kinds)
     for clip, kind in enumerate(batch.kinds):
         words, speeds = batch.words[clip], batch.speeds[clip]
         assert ((words > 0) == (speeds > 0)).all()
