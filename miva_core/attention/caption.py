@@ -36,11 +36,11 @@ class Captions:
         """Add them to the captions of a forward pass.
 
         Args:
-            captions: (streams, clips, f, slots, dim), of the clips and of the mask sequences that follow them, if any.
+            captions: (streams, clips, k, slots, dim), of the clips and of the mask sequences that follow them, if any.
             weights: (n,), or (n, f) where they differ from frame to frame, in the clips.
 
         Returns:
-            (streams, clips, f, slots, dim)
+            (streams, clips, k, slots, dim), or with f in the place of k.
         """
         learnt = self._stacked()
         weights = (weights if weights.ndim == 2 else weights[:, None]).to(learnt)

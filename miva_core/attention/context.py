@@ -126,11 +126,18 @@ class Context:
         return rows // (1 + self.streams)
 
     def captioned(self, captions: Tensor) -> Tensor:
-        """The captions (b f, slots, dim) of a forward pass, with what adapters add to them."""
+        """The captions of a forward pass, with what adapters add to them.
+
+        Args:
+            captions: (b, k, slots, dim), k being 1 where all frames of a row have the same.
+
+        Returns:
+            (b, k, slots, dim), with one for each frame where strengths differ from frame to frame.
+        """
         if self.captions is None:
             return captions
-        rows = captions.unflatten(0, (1 + self.streams, -1, self.counted_frames()))
-        return self.captions.add(rows, self.strengths_of(Part.PROMPT)).flatten(0, 2)
+        rows = captions.unflatten(0, (1 + self.streams, -1))
+        return self.captions.add(rows, self.strengths_of(Part.PROMPT)).flatten(0, 1)
 
     def guided(self, tokens: int) -> GridGuidance | None:
         """The guidance for feature maps of `tokens` tokens a frame; None where no masks guide."""
