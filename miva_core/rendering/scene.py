@@ -13,9 +13,11 @@ from ..media.pictures import format_size
 from .compositing import Layers
 from .frame import SceneFrame
 from .layer_motion import Motions, fit_motions
+from .layered_motion import LayeredMotion
 from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
+from .timing import ClipTimes
 from .view import LARGEST_SUBJECT, View
 from .window import EDGES, Edges, Window, picture_in_view, shares_seen, window_inside
 
@@ -124,6 +126,32 @@ class Scene:
         staging = Staging(view.size, window, camera, layered, within)
         layers = cut_layers(pixels, planes, view, staging, moments)
         return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
+
+    @classmethod
+    def layered(
+        cls,
+        picture: Tensor,
+        motion: LayeredMotion,
+        view: View,
+        times: ClipTimes,
+        edges: Edges = "inside",
+        front: Tensor | None = None,
+    ) -> "Scene":
+        """Build the scene of a picture whose layers move by displacements of their own.
+
+        Args:
+            picture: as in `of`.
+            motion: of all layers.
+            view: as in `of`; `motion.grid` covers its box.
+            times: of the frames.
+            edges: as in `of`, for camera and depth.
+            front: (H, W) in [0, 1] of the picture: what stands before everything that moves. It moves with the camera
+                alone; nothing is taken from under it, and it hides what passes behind.
+
+        Raises:
+            MIVAError: something above has another form, or the camera leaves the picture too far for "inside".
+        """
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.times)
