@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..bases.base import Base
 from ..diffusion.loop import Sampled
-from ..media.pictures import fit_picture
+from ..media.nearness import check_nearness
+from ..media.pictures import fit_mask, fit_picture
 from .frame_source import StoredFrames
 from .mask_sequences import enlarge
 from .masks import fit_masks, picture_masks
@@ -17,6 +18,7 @@ from .motion import Motion
 from .notes import segment_notes, size_notes, unused_options
 from .options import RunOptions, denoised_shape
 from .output import Conditioning
+from .said import Said
 from .segments import finished, join
 
 
@@ -37,7 +39,7 @@ class Decoding:
     fitting: str
 
     @classmethod
-    def of(cls, base: Base, picture: Tensor, motions: Mapping[str, Motion], options: RunOptions) -> Decoding:
+    def of(cls, base: Base, picture: Tensor, motions: Mapping[str, Motion | Said], options: RunOptions) -> Decoding:
         """Fit a picture and its masks to a clip.
 
         Args:
@@ -49,11 +51,14 @@ class Decoding:
         Raises:
             MIVAError: the base cannot make such clips, or masks are not those that the motions need.
         """
-        frames, size = denoised_shape(base, options)
         whole = options.size_in_file or (picture.shape[0], picture.shape[1])
+        frames, size = denoised_shape(base, options, whole)
         fitted, fitting = fit_picture(picture, size, options.fit, whole)
         masks = fit_masks(picture_masks(motions, whole), size, options.fit)
-        return cls(base, options, Conditioning(fitted, masks, frames), fitting)
+        nearness = None
+        if options.nearness is not None:
+            nearness = fit_mask(check_nearness(options.nearness, whole), size, options.fit)
+        return cls(base, options, Conditioning(fitted, masks, frames, nearness), fitting)
 
     @property
     def fps(self) -> float:
