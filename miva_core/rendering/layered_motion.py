@@ -5,7 +5,7 @@ of the motion, from 0, and may be any real number. Everything is a backward map:
 shows what frame 1 has at q, with
 
     q_c = camera(t) p
-    q_d = parallax(t, n(q_d)) q_c
+    q_d = seen(q_c, t, n(q_d))
     q = q_d + sum of M(q_d) u(q_d, t) over what stays + residual(p, t)
 
 and over that, from back to front, the cut-outs: q_k = q_d + u_k(q_d, t), as far as m_k(q_k) covers.
@@ -18,6 +18,11 @@ import numpy as np
 
 Displacement = Callable[[np.ndarray, float], np.ndarray]
 """Places (h, w, 2) float32 in field units and a time to displacements (h, w, 2) in field units; none at time 0."""
+DepthMove = Callable[[np.ndarray, float, np.ndarray | float], np.ndarray]
+"""Places q_c (h, w, 2) float32, a time and nearnesses (h, w), or one for all, to the places (h, w, 2) of frame 1.
+
+For one nearness it is affine.
+"""
 CameraPath = Callable[[float], np.ndarray]
 """A time to the matrix (2, 3), in field units, from places of the frame to those of frame 1; the identity at time 0."""
 
@@ -66,11 +71,11 @@ class Parallax:
 
     Attributes:
         nearness: (h, w) in [0, 1] of any size, which covers the picture; 1 is nearest.
-        at: a time and a nearness to the matrix (2, 3), in field units, from places q_c to those of frame 1.
+        seen: where what is so near comes from.
     """
 
     nearness: np.ndarray
-    at: Callable[[float, float], np.ndarray]
+    seen: DepthMove
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("storage",),
     ("media",),
     ("adapters", "diffusion", "clips", "subject_mask"),
+    ("motion_fields",),
     ("rendering",),
     ("attention", "motion_transfer"),
     ("bases",),
