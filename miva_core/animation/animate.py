@@ -1,55 +1,42 @@
 """One picture and some motions in, a clip out."""
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from functools import reduce
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
-from ..attention.injection import Injection
 from ..attention.turns import take_turn
 from ..bases.base import Base
-from ..bases.inject import check_bare, inject
-from ..bases.model_predictor import ModelPredictor
-from ..diffusion.init_noise import NoiseInit
-from ..diffusion.loop import Sampled, StepCallback, sample
-from ..diffusion.predictor import Predictor
 from ..errors import MIVAError
-from ..media.flow_warp import warp
 from ..media.pixel_values import clamp_unit
-from .clip import Clip, Progress
+from .captions import check_said
+from .clip import Clip
 from .decoding import Decoding
 from .degree_notes import degree_notes
-from .frame_strengths import frame_shares, reached
 from .full_size import FullSize
-from .mask_guidance import GuidedByMasks, mask_steps
-from .mask_sequences import MaskStream
-from .motion import Motion, base_for, named
+from .layered_full_size import LayeredFullSize
+from .motion import Motion, adapters_among, base_for, named, said_among
 from .notes import run_notes
 from .options import RunOptions, renders_full
-from .output import Output
-from .predictors import FiniteAnswers, WithProgress
-from .readout import DecoderReadout, fit_readout
-from .segments import Beginning, Chain
-from .steps import Steps, check_strengths, choose_steps
+from .rows import apart_rows, painted_row
+from .run import ProgressCallback, Run
+from .said import Said
+from .said_notes import said_notes
+from .steps import check_strengths, choose_steps
 from .words import encode_words, words_notes
-
-ProgressCallback = Callable[[Progress], None]
 
 
 def animate(
     base: Base,
     picture: Tensor,
-    motions: Sequence[Motion] = (),
+    motions: Sequence[Motion | Said] = (),
     options: RunOptions | None = None,
     callback: ProgressCallback | None = None,
 ) -> Clip:
     """Animate a picture by motions.
 
     At full size masked motions are denoised apart from all others, and put together by their flows.
+
+    A base that moves by words takes `Said` beside motions from files.
 
     Threads may share a base: its model makes one clip at a time, and a second thread waits until the first is done.
     A `MIVAWarning` tells of masks that were changed, of steps in weak noise and of motions whose span loses them.
@@ -58,7 +45,7 @@ def animate(
         base: from `load_base`.
         picture: (H, W, 3) in [0, 1], any size; it is fitted to the clip, see `RunOptions.fit`.
         motions: to act together; without any that acts, a base with captions of motions runs under one of them, which
-            the seed draws, and another base moves as it likes.
+            the seed draws, and another base moves as it likes. What is said at the speed 0 stands still.
         options: how the run is made; default all as the base has it, with the seed 0.
         callback: called after every step; raising an exception in it stops the run.
 
@@ -75,43 +62,53 @@ def animate(
         >>> clip = animate(base, read_picture("photo.jpg"), [Motion(pan, 0.8)], RunOptions(seed=3))
         >>> write_video((frame.pixels for frame in clip), "clip.mp4", clip.fps)
     """
-    run = _prepared(base, picture, motions, _check_options(options))
+    options, by_name = _check_options(options), named(motions)
+    run = _prepared(base, _check_picture(picture), by_name, options)
     if callback is not None and not callable(callback):
         raise MIVAError(f"The callback is a {type(callback).__name__}, expected a function of the progress.")
     with take_turn(base.model):
-        sampled, masks = _denoised(run, callback)
+        sampled, masks = run.denoise(callback)
     frames, oddities = run.output.render(sampled, masks)
     return Clip(
         frames,
         run.output.fps,
         flow=None if sampled.flow is None else sampled.flow[0].float().cpu(),
-        notes=(*run.notes(), *oddities),
+        notes=(*_notes(run.base, by_name, options, run.steps.count), *oddities),
         fitting=run.output.fitting,
     )
 
 
-def _prepared(base: Base, picture: Tensor, motions: Sequence[Motion], options: RunOptions) -> _Run:
+def _prepared(base: Base, picture: Tensor, motions: Mapping[str, Motion | Said], options: RunOptions) -> Run:
     """A run, if it can be made.
 
     Raises:
         MIVAError: see `animate`.
     """
-    picture, by_name = _check_picture(picture), named(motions)
-    if not by_name and base.text is None:
+    adapters = adapters_among(motions)
+    if not motions and base.text is None:
         raise MIVAError(f"The {base.name} base runs without its text encoder, so it needs an adapter: name a motion.")
-    encode_words(base, by_name)
+    check_said(base, said_among(motions))
+    encode_words(base, adapters)
     steps = choose_steps(base, options)
-    check_strengths(by_name, steps)
-    kind: type[FullSize] | type[Decoding] = FullSize if renders_full(base, options) else Decoding
-    captioned = base_for(base, list(by_name.values()), options.seed)
-    return _Run(captioned, by_name, options, steps, kind.of(base, picture, by_name, options))
+    check_strengths(adapters, steps)
+    captioned = base_for(base, list(motions.values()), options.seed)
+    if not renders_full(base, options):
+        return Run(captioned, (painted_row(motions),), options, steps, Decoding.of(base, picture, motions, options))
+    if not base.guided:
+        return Run(captioned, apart_rows(motions), options, steps, FullSize.of(base, picture, motions, options))
+    output = LayeredFullSize.of(base, picture, motions, options)
+    return Run(captioned, output.rows, options, steps, output)
 
 
-def _check_start(start: Tensor, drawn: Tensor) -> Tensor:
-    if not isinstance(start, Tensor) or start.shape != drawn.shape or not start.isfinite().all():
-        what = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
-        raise MIVAError(f"The start noise is {what}, expected finite numbers of shape {tuple(drawn.shape)}.")
-    return start.to(drawn)
+def _notes(base: Base, motions: Mapping[str, Motion | Said], options: RunOptions, steps: int) -> list[str]:
+    """What is to be said of the motions of a run."""
+    adapters = list(adapters_among(motions).values())
+    return [
+        *run_notes(base, list(motions.values()), steps),
+        *words_notes(adapters),
+        *degree_notes(adapters, base.size),
+        *said_notes(base, motions, options.nearness),
+    ]
 
 
 def _check_options(options: RunOptions | None) -> RunOptions:

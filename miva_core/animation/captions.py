@@ -114,8 +114,8 @@ def _check_local(known: Vocabulary, name: str, word: Word) -> None:
         return
     local = [known.phrase(one) for one in known.vectors if one.partition(" ")[0] in known.local]
     raise MIVAError(
-        f"A mask is given for {name}, but {known.phrase(word.name)} moves the whole picture: leave the mask out, or say "
-        f"a word that moves a part of it, such as {local[0]}."
+        f"A mask is given for {name}, but {known.phrase(word.name)} moves the whole picture: leave the mask out, or "
+        f"say a word that moves a part of it, such as {local[0]}."
     )
 
 

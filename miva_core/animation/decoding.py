@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,13 +11,14 @@ from ..bases.base import Base
 from ..diffusion.loop import Sampled
 from ..media.nearness import check_nearness
 from ..media.pictures import fit_mask, fit_picture
+from .conditioning import Conditioning
 from .frame_source import StoredFrames
 from .mask_sequences import enlarge
 from .masks import fit_masks, picture_masks
 from .motion import Motion
 from .notes import segment_notes, size_notes, unused_options
 from .options import RunOptions, denoised_shape
-from .output import Conditioning
+from .rows import Row
 from .said import Said
 from .segments import finished, join
 
@@ -67,6 +68,10 @@ class Decoding:
 
     def __len__(self) -> int:
         return self.conditioning.frames
+
+    def part(self, rows: Sequence[Row]) -> Decoding:
+        """See `Output`; it is the same for all."""
+        return self
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[StoredFrames, list[str]]:
         """Decode a clip; see `Output`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from .frame_strengths import asked_ways
 from .motion import Motion, adapters_among
 from .notes import mask_notes, scene_notes, sight_notes, time_notes
 from .options import RunOptions
+from .rows import Row
 from .said import Said
 from .shot import Shot, preview_size
 
@@ -59,6 +60,10 @@ class FullSize(Shot):
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def part(self, rows: Sequence[Row]) -> FullSize:
+        """See `Output`; it is the same for all."""
+        return self
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""

@@ -1,4 +1,4 @@
-"""The clips that a base makes at once of one picture, so that what is said of a part of it does not leak into the rest."""
+"""The clips that a base makes of one picture, so that what is said of a part of it does not leak into the rest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..bases.base import Base
 from ..bases.guide import Guide, GuideKind
 from ..errors import MIVAError
 from .captions import caption
+from .conditioning import Conditioning
 from .motion import Motion, adapters_among, said_among
-from .output import Conditioning
 from .said import Said
 
 
@@ -51,7 +51,7 @@ def layer_rows(motions: Mapping[str, Motion | Said]) -> list[Row]:
         motions: by name.
 
     Returns:
-        The one without masks is the first.
+        In an order in which those with the same adapters follow each other; the one without masks is the first.
     """
     said, adapters = said_among(motions), adapters_among(motions)
     streams = {name: one for name, one in adapters.items() if one.adapter.config.mask}
@@ -61,7 +61,25 @@ def layer_rows(motions: Mapping[str, Motion | Said]) -> list[Row]:
             rows.append(Row({name: one}, {}, name, whole=False))
         elif isinstance(one, Motion) and one.mask is not None and name not in streams:
             rows.append(Row({}, {name: one}, name, whole=False))
-    return [*rows, *([Row({}, streams, whole=False)] if streams else [])]
+    rows += [Row({}, streams, whole=False)] if streams else []
+    return [row for group in together(rows) for row in group]
+
+
+def apart_rows(motions: Mapping[str, Motion | Said]) -> tuple[Row, ...]:
+    """The clips of a base that answers a flow as a whole: one for what moves the ground, one for masked subjects.
+
+    At full size each layer moves by itself, but together a camera takes subjects along in part only, and wavers with
+    their jumps.
+
+    Args:
+        motions: by name, none of which is said.
+    """
+    adapters = adapters_among(motions)
+    ground = {name: motion for name, motion in adapters.items() if motion.mask is None}
+    subjects = {name: motion for name, motion in adapters.items() if motion.mask is not None}
+    if not all(any(motion.acts for motion in some.values()) for some in (ground, subjects)):
+        return (Row({}, adapters),)
+    return Row({}, ground), Row({}, subjects, whole=False)
 
 
 def painted_row(motions: Mapping[str, Motion | Said]) -> Row:

@@ -21,11 +21,12 @@ from .clip import Progress
 from .frame_strengths import frame_shares, reached
 from .mask_guidance import GuidedByMasks, mask_steps
 from .mask_sequences import MaskStream
+from .motion import Motion
 from .options import RunOptions
 from .output import Output
 from .predictors import FiniteAnswers, WithProgress
 from .readout import DecoderReadout, fit_readout
-from .rows import Row, captions, guides
+from .rows import Row, captions, guides, together
 from .segments import Beginning, Chain
 from .steps import Steps
 from .words import encode_words
@@ -33,19 +34,38 @@ from .words import encode_words
 ProgressCallback = Callable[[Progress], None]
 
 
-def _denoised(run: "_Run", callback: ProgressCallback | None) -> tuple[Sampled, dict[str, Tensor]]:
-    """Denoise all parts of a run: the clip, and the masks of its subjects, (F, H, W) on the grid of their read-out."""
-    parts, steps = run.parts(), run.options.segments * run.steps.count
-    clips: list[Sampled] = []
-    masks: dict[str, Tensor] = {}
-    for k, part in enumerate(parts):
-        with part.injected() as injection:
-            clip, of_subjects = part.sample(
-                injection, _counted(callback, k * steps, len(parts) * steps) if callback else None
-            )
-        clips.append(clip)
-        masks |= of_subjects
-    return reduce(_on_ground, clips), masks
+@dataclass(frozen=True)
+class Run:
+    """A run that can be made: all that it was given is checked.
+
+    Attributes:
+        base: see `animate`.
+        rows: the clips that the base makes of the picture.
+        options: see `animate`.
+        steps: those it makes.
+        output: what it is made for.
+    """
+
+    base: Base
+    rows: tuple[Row, ...]
+    options: RunOptions
+    steps: Steps
+    output: Output
+
+    def denoise(self, callback: ProgressCallback | None) -> tuple[Sampled, dict[str, Tensor]]:
+        """Denoise all parts: the clip, and the masks of its subjects, (F, H, W) on the grid of their read-out."""
+        parts = [_Part(self, rows) for rows in together(self.rows)]
+        steps = self.options.segments * self.steps.count
+        clips: list[Sampled] = []
+        masks: dict[str, Tensor] = {}
+        for k, part in enumerate(parts):
+            with part.injected() as injection:
+                clip, of_subjects = part.sample(
+                    injection, _counted(callback, k * steps, len(parts) * steps) if callback else None
+                )
+            clips.append(clip)
+            masks |= of_subjects
+        return _on_ground(clips), masks
 
 
 def _counted(callback: ProgressCallback, before: int, steps: int) -> ProgressCallback:
@@ -53,57 +73,52 @@ def _counted(callback: ProgressCallback, before: int, steps: int) -> ProgressCal
     return lambda progress: callback(replace(progress, step=before + progress.step, steps=steps))
 
 
-def _on_ground(ground: Sampled, subjects: Sampled) -> Sampled:
-    """A clip of subjects that move on a moving ground, by the flows of both."""
-    if ground.flow is None or subjects.flow is None:
-        return subjects
-    return Sampled(subjects.latents, ground.flow + warp(subjects.flow[0], ground.flow[0])[None])
+def _on_ground(clips: Sequence[Sampled]) -> Sampled:
+    """Clips of subjects that move on the moving ground of the first one, by the flows of all."""
+    flows = [flow for clip in clips if clip.flow is not None for flow in clip.flow]
+    layers = [one for clip in clips for one in clip.layers]
+    if len(flows) < 2:
+        return replace(clips[0], layers=layers)
+    ground, *subjects = flows
+    return Sampled(clips[0].latents, (ground + sum(warp(flow, ground) for flow in subjects))[None], layers)
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A run that can be made: all that it was given is checked.
+class _Part:
+    """What of a run is made in one batch: clips on which the same adapters act.
 
     Attributes:
-        base: see `animate`.
-        motions: by name.
-        options: see `animate`.
-        steps: those it makes.
-        output: what it is made for.
+        run: all of it.
+        rows: these clips.
     """
 
-    base: Base
-    motions: Mapping[str, Motion]
-    options: RunOptions
-    steps: Steps
-    output: Output
+    run: Run
+    rows: Sequence[Row]
+
+    @property
+    def motions(self) -> Mapping[str, Motion]:
+        """The adapters that act, by name."""
+        return self.rows[0].motions
+
+    @property
+    def base(self) -> Base:
+        return self.run.base
+
+    @property
+    def options(self) -> RunOptions:
+        return self.run.options
+
+    @property
+    def steps(self) -> Steps:
+        return self.run.steps
+
+    @property
+    def output(self) -> Output:
+        return self.run.output.part(self.rows)
 
     @property
     def noise(self) -> NoiseInit:
         return self.options.noise or self.base.noise
-
-    def notes(self) -> list[str]:
-        """What is to be said of its motions."""
-        motions = list(self.motions.values())
-        return [
-            *run_notes(self.base, motions, self.steps.count),
-            *words_notes(motions),
-            *degree_notes(motions, self.base.size),
-        ]
-
-    def parts(self) -> tuple["_Run", ...]:
-        """The runs of the base that this one takes.
-
-        At full size each layer moves by itself. So what moves the ground is denoised apart from what moves masked
-        subjects: together, a camera takes them along in part only, and wavers with their jumps.
-        """
-        masks = self.output.conditioning.masks
-        ground = {name: motion for name, motion in self.motions.items() if name not in masks}
-        subjects = {name: motion for name, motion in self.motions.items() if name in masks}
-        both = all(any(motion.acts for motion in motions.values()) for motions in (ground, subjects))
-        if not both or not renders_full(self.base, self.options):
-            return (self,)
-        return replace(self, motions=ground), replace(self, motions=subjects)
 
     def injected(self) -> AbstractContextManager[Injection | None]:
         """The adapters at work; without any the model must be bare, since it would act by those of somebody else."""
@@ -120,24 +135,38 @@ class _Run:
             injection.freeze()
             self._set_strengths(injection)
         conditioning, steps = self.output.conditioning, self.steps.count
-        masks = {name: mask for name, mask in conditioning.masks.items() if name in self.motions}
+        streams = [name for name, motion in self.motions.items() if motion.adapter.config.mask]
+        masks = {name: mask for name, mask in conditioning.masks.items() if name in streams}
         x1 = self.base.encode(conditioning.picture)
         chain = Chain(self.base, self.options, Beginning(x1, masks, self.options.seed, self.options.start))
         for k in range(self.options.segments):
             if injection:
                 self._set_frames(injection, k)
             counted = _counted(callback, k * steps, self.options.segments * steps) if callback else None
-            chain.add(*self._segment(chain.beginning(), injection, counted))
+            chain.add(*self._segment(chain.beginning(), self._predictor(k), injection, counted))
         return chain.joined()
 
+    def _predictor(self, segment: int) -> Predictor:
+        """The model under the captions of the rows in a segment of the clip, with what guides them."""
+        predictor = ModelPredictor.of(self.base)
+        if any(row.said for row in self.rows):
+            shares = frame_shares(self._length, segment, self.options.segments)
+            predictor = replace(predictor, text=captions(self.base, self.rows, shares))
+        if self.base.guided:
+            predictor = replace(predictor, guide=guides(self.rows, self.output.conditioning))
+        return FiniteAnswers(predictor, [name for row in self.rows for name in (*row.motions, *row.said)])
+
     def _segment(
-        self, beginning: Beginning, injection: Injection | None, callback: ProgressCallback | None
+        self,
+        beginning: Beginning,
+        predictor: Predictor,
+        injection: Injection | None,
+        callback: ProgressCallback | None,
     ) -> tuple[Sampled, dict[str, Tensor]]:
         """`sample` for one segment of the clip."""
         generator = torch.Generator().manual_seed(beginning.seed)
         drawn = self._drawn(beginning.x1, generator)
         start = drawn if beginning.start is None else _check_start(beginning.start, drawn)
-        predictor: Predictor = FiniteAnswers(ModelPredictor.of(self.base), list(self.motions))
         guided = None
         if injection:
             predictor = WithProgress(predictor, injection, self.steps.process, self.steps.count)
@@ -148,8 +177,8 @@ class _Run:
             predictor,
             self.steps.process,
             copy.deepcopy(self.steps.schedule),  # which a run uses up
-            beginning.x1,
-            start,
+            beginning.x1.expand(len(self.rows), *[-1] * 4),
+            start.expand(len(self.rows), *[-1] * 4),
             generator=generator,
             callback=self._reporter(injection, callback) if callback else None,
         )
@@ -193,8 +222,13 @@ class _Run:
 
     def _reporter(self, injection: Injection | None, callback: ProgressCallback) -> StepCallback:
         def report(step: int, steps: int, now: Sampled) -> None:
-            callback(Progress(step, steps, now.latents, now.flow, injection, self.base, self.output))
+            callback(Progress(step, steps, now, injection, self.base, self.output))
 
         return report
 
 
+def _check_start(start: Tensor, drawn: Tensor) -> Tensor:
+    if not isinstance(start, Tensor) or start.shape != drawn.shape or not start.isfinite().all():
+        what = f"of shape {tuple(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
+        raise MIVAError(f"The start noise is {what}, expected finite numbers of shape {tuple(drawn.shape)}.")
+    return start.to(drawn)

@@ -15,12 +15,12 @@ from ..media.pictures import format_size
 from ..rendering.timing import FPS, Timing
 from ..rendering.view import SMALLEST_SIDE, Size, View, choose_size
 from ..rendering.window import Edges
+from .conditioning import Conditioning
 from .framing import Framing, describe_framing
 from .masks import check_seen, picture_masks, scale_mask, shows_subject
 from .motion import Motion
 from .notes import view_notes
 from .options import RunOptions, clip_timing, denoised_shape
-from .output import Conditioning
 from .said import Said
 
 _PREVIEW_SIDE = 512

@@ -28,8 +28,8 @@ class FlowLayers(Protocol):
         """(B, T, 2, 3) of the camera at times (T,)."""
         ...
 
-    def depth_maps(self, times: Tensor, nearness: float) -> Tensor:
-        """(B, T, 2, 3) of what is so near, from 0 to 1, at times (T,); the camera's come before."""
+    def depth_maps(self, times: Tensor, nearness: float | Tensor) -> Tensor:
+        """(B, T, 2, 3) of what is so near, from 0 to 1, for all times (T,) or for each; the camera's come before."""
         ...
 
     def staying_displacement(self, places: Tensor, times: Tensor) -> Tensor:
@@ -38,6 +38,10 @@ class FlowLayers(Protocol):
 
     def carried_displacement(self, places: Tensor, times: Tensor) -> Tensor:
         """Displacements (B, T, H, W, 2) of a subject that is carried along, at places (1, 1, H, W, 2)."""
+        ...
+
+    def flow(self, times: Tensor | None = None) -> Tensor:
+        """(B, T, 2, H, W) field units, x and y, of all layers, at the model's own size; None for the frames' times."""
         ...
 
     def residual_flow(self, times: Tensor) -> Tensor:
