@@ -73,7 +73,7 @@ class FullSize(Shot):
     def _told(self, scene: Scene) -> list[str]:
         """What is odd about what the flow has made of the picture, in sentences."""
         marked = {name: self.in_view(self.masks[name]).numpy() for name in self.subjects}
-        moves, acts = not scene.staging.camera.path.at_rest, bool(scene.moving) or scene.bends_ground
+        moves, acts = not scene.layers.rests, bool(scene.moving) or scene.bends_ground
         return [
             *time_notes(self.times, self.conditioning.frames, self.rate, moves, acts, self.asked is not None),
             *scene_notes(scene.window.zoom, self.size_in_pixels, self.unmasked and scene.bends_ground),
