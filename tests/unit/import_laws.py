@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapters", "diffusion", "clips", "subject_mask"),
     ("motion_fields",),
     ("rendering",),
-    ("attention", "motion_transfer"),
+    ("attention", "motion_transfer", "filming"),
     ("bases",),
     ("animation", "measure", "convert"),
     ("training", "filming"),
