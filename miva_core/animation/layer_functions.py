@@ -15,6 +15,9 @@ from ..rendering.layered_motion import Displacement
 _POWERS = 7
 """Of nearness, by which maps are told for each place at once: off by less than 1/1000 unit within ten base clips."""
 
+_LITTLE = 1e-4
+"""What nobody sees, in field units and their shares."""
+
 
 @dataclass(frozen=True, eq=False)
 class LayerFunctions:
@@ -58,7 +61,11 @@ class LayerFunctions:
     def moves_depth(self, last: float) -> bool:
         """Whether what is near goes another way than what is far, up to a time."""
         near, far = (self.layers.depth_maps(_times(last), nearness) for nearness in (1.0, 0.0))
-        return bool((near - far).abs().max() > 1e-4)
+        return bool((near - far).abs().max() > _LITTLE)
+
+    def is_bent(self, last: float) -> bool:
+        """Whether something is left of the flow at a time."""
+        return bool(self.layers.residual_flow(_times(last)).abs().max() > _LITTLE)
 
     def reach(self, displace: Displacement, mask: np.ndarray, times: range) -> float:
         """The largest displacement in field units within a mask (H, W) of the frame, of some moments of a clip."""

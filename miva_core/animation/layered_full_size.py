@@ -16,12 +16,13 @@ from ..diffusion.flow_layers import FlowLayers
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
 from ..motion_fields.motions import MotionField
-from ..rendering.layered_motion import Carried, LayeredMotion, Parallax, Staying
+from ..rendering.layered_motion import CameraPath, Carried, Displacement, LayeredMotion, Parallax, Staying
 from ..rendering.timing import ClipTimes
 from ..rendering.view import View
 from .captions import find_words
 from .layer_functions import LayerFunctions, added
 from .motion import Motion
+from .notes import scene_notes, sight_notes
 from .options import RunOptions
 from .rows import Row, layer_rows
 from .said import Said
@@ -34,6 +35,9 @@ _SEEN = 0.25
 """Field units of displacement below which a layer that nobody asked for is none."""
 _GUESSED = "moving part"
 """What is called so that a base moves by itself, without a mask."""
+
+_UNDER_OTHERS = ("drift", "ripple")
+"""What names of motions of clouds and water begin with: these go on under all that hides them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class LayeredFullSize(Shot):
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`."""
         scene = self._scene(sampled.layers, self.view)
-        return scene, [*self.remarks, *self._told(scene, sampled.layers)]
+        return scene, [*self.remarks, *self._told(scene)]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
         """Render one frame, small; see `Output`. Where the camera leaves the picture, what lies beyond is mirrored."""
@@ -87,22 +91,28 @@ class LayeredFullSize(Shot):
             raise MIVAError("The base says that it predicts a flow in layers, but answered none.")
         return Scene.layered(self.picture, self.motion(layers), view, self.times, self.edges)
 
+    def part(self, rows: Sequence[Row]) -> LayeredFullSize:
+        """See `Output`."""
+        return replace(self, rows=tuple(rows))
+
     def motion(self, layers: Sequence[FlowLayers]) -> LayeredMotion:
         """Put together what the clips of the base say.
 
         Args:
             layers: of each of `rows`, in their order.
         """
-        (ground, *others), (_, *rows) = (LayerFunctions(one) for one in layers), self.rows
-        staying, carried = self._guessed(ground)
-        for row, functions in zip(rows, others, strict=True):
-            marked = self._marked(row, functions)
-            staying += [one for one in marked if isinstance(one, Staying)]
-            carried += [one for one in marked if isinstance(one, Carried)]
+        clips = [(row, LayerFunctions(one)) for row, one in zip(self.rows, layers, strict=True)]
+        marked = [part for row, functions in clips if not row.whole for part in self._marked(row, functions)]
+        marked.sort(key=lambda part: list(self.masks).index(part.name))
+        whole = next((functions for row, functions in clips if row.whole), None)
+        if whole is None:
+            return _layered(layers[0].size, lambda time: np.eye(2, 3), marked)
+        parts = [*self._guessed(whole), *marked]
         parallax = None
-        if ground.moves_depth(self._last):
-            parallax = Parallax(self._on_picture(ground.layers, "nearness", self.nearness), ground.seen)
-        return LayeredMotion(ground.layers.size, ground.camera, parallax, staying, carried, ground.residual)
+        if whole.moves_depth(self._last):
+            parallax = Parallax(self._on_picture(whole.layers, "nearness", self.nearness), whole.seen)
+        residual = whole.residual if whole.is_bent(self._last) else None
+        return _layered(whole.layers.size, whole.camera, parts, parallax, residual)
 
     def _marked(self, row: Row, functions: LayerFunctions) -> list[Staying | Carried]:
         """What moves in a clip whose motions have masks."""
@@ -114,7 +124,7 @@ class LayeredFullSize(Shot):
             return [Carried(name, shape, functions.carried, field.period if field else None)]
         shape = self._on_picture(functions.layers, "soft_mask", mask)
         moving = functions.staying if field else added(functions.staying, functions.residual)
-        behind = field is not None and field.period is None
+        behind = field is not None and field.name.startswith(_UNDER_OTHERS)
         return [Staying(name, shape, moving, field.period if field else None, behind)]
 
     def _carries(self, functions: LayerFunctions) -> bool:
@@ -126,16 +136,14 @@ class LayeredFullSize(Shot):
         )
         return carried > staying
 
-    def _guessed(self, ground: LayerFunctions) -> tuple[list[Staying], list[Carried]]:
-        """What moves where the base guesses that it does: smoothed, since it knows of edges to 2 units."""
-        soft, hard = (self._on_picture(ground.layers, kind, None) for kind in ("soft_mask", "hard_mask"))
-        small = ground.layers.soft_mask()[0].numpy(), ground.layers.hard_mask()[0].numpy()
-        staying = ground.reach(ground.staying, small[0], self._moments) > _SEEN
-        carried = ground.reach(ground.carried, small[1], self._moments) > _SEEN
-        return (
-            [Staying(_GUESSED, soft, ground.staying)] if staying else [],
-            [Carried(_GUESSED, hard, ground.carried)] if carried else [],
-        )
+    def _guessed(self, whole: LayerFunctions) -> list[Staying | Carried]:
+        """What moves without a mask, where the base guesses that it does; it knows of edges to 2 units."""
+        parts: list[Staying | Carried] = []
+        if whole.reach(whole.staying, whole.layers.soft_mask()[0].numpy(), self._moments) > _SEEN:
+            parts.append(Staying(_GUESSED, self._on_picture(whole.layers, "soft_mask", None), whole.staying))
+        if whole.reach(whole.carried, whole.layers.hard_mask()[0].numpy(), self._moments) > _SEEN:
+            parts.append(Carried(_GUESSED, self._on_picture(whole.layers, "hard_mask", None), whole.carried))
+        return parts
 
     def _on_picture(
         self, layers: FlowLayers, kind: Literal["soft_mask", "hard_mask", "nearness"], guide: Tensor | None
@@ -173,7 +181,22 @@ class LayeredFullSize(Shot):
         """Times at which layers are looked at."""
         return range(0, self.conditioning.frames, 3)
 
-    def _told(self, scene: Scene, layers: Sequence[FlowLayers]) -> list[str]:
+    def _told(self, scene: Scene) -> list[str]:
         """What is odd about what the layers have made of the picture, in sentences."""
-        ...
-        return []
+        return [
+            *scene_notes(scene.window.zoom, self.size_in_pixels, False),
+            *sight_notes(scene.shares_seen(), self.fps),
+        ]
+
+
+def _layered(
+    grid: tuple[int, int],
+    camera: CameraPath,
+    parts: Sequence[Staying | Carried],
+    parallax: Parallax | None = None,
+    residual: Displacement | None = None,
+) -> LayeredMotion:
+    staying = [part for part in parts if isinstance(part, Staying)]
+    return LayeredMotion(
+        grid, camera, parallax, staying, [part for part in parts if isinstance(part, Carried)], residual
+    )
