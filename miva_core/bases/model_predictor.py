@@ -17,8 +17,8 @@ class ModelPredictor:
 
     Attributes:
         model: takes noisy clips, one step for each and a text.
-        text: (1, W, D) caption for all clips, (B, W, D) for each its own, or (B, F, W, D) for each of its frames, where
-            the model takes one for every frame; None for models that run without.
+        text: (1, W, D) caption for all clips, (B, W, D) for each its own, or (B, F, W, D) for each of its frames; None
+            for models that run without.
         text_per_frame: whether the model wants the caption once for every frame, as U-Nets do, or once for every clip.
         dtype: what the model is given, where that is not the clips' own.
         guide: what the clips are guided by, of one clip for all; None for models that take none, and for nothing.
@@ -64,7 +64,8 @@ class ModelPredictor:
             return None
         text, copies = self.text.to(clips), clips.shape[2] if self.text_per_frame else 1
         if text.ndim == 4:
-            return text.expand(len(clips), -1, -1, -1).flatten(0, 1)
+            each = text.expand(len(clips), -1, -1, -1)
+            return each.flatten(0, 1) if self.text_per_frame else each
         if len(text) == 1:
             return text.expand(len(clips) * copies, -1, -1)
         return text.repeat_interleave(copies, dim=0)

@@ -39,6 +39,10 @@ class Vocabulary:
         short = [phrase for phrase, _ in phrases]
         return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in phrases)
 
+    def phrase(self, name: str) -> str:
+        """A word, by its name, as people say it."""
+        return dict(zip(self.vectors, self.words, strict=True))[name]
+
     def encode(self, text: str, choice: Sequence[str] = ()) -> Tensor:
         """The vectors of a text, such as "pan left" or "Pan left, jump".
 
