@@ -115,8 +115,8 @@ def with_needed_maps(stills: Sequence[Still], motion: MotionField) -> list[Still
         without = [printable(still.name) for still in stills if still.mask is None]
         if without:
             raise MIVAError(
-                f"For {spoken(motion.name)} each still needs a mask, white where something is to move, but there is none "
-                f"of {shorten_list(without)}: put still_mask.png beside still.jpg, or connect one."
+                f"For {spoken(motion.name)} each still needs a mask, white where something is to move; there is "
+                f"none of {shorten_list(without)}: put still_mask.png beside still.jpg, or connect one."
             )
         return [replace(still, nearness=None) for still in stills]
     unmasked = [replace(still, mask=None) for still in stills]
