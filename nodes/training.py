@@ -170,7 +170,7 @@ class MIVATrain(io.ComfyNode):
                     optional=True,
                     tooltip="Also learn how fast the motion is to be, for `degree` of Load MIVA. Clips are put in "
                     "order by their optical flow, or by 1 − MS-SSIM of neighbouring frames, as MiraMo does. They must "
-                    "differ in speed: switch vary_speed of Camera Clips on.",
+                    "differ in speed: switch vary_speed of Motion Clips on.",
                 ),
             ],
             outputs=[
