@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attention", "motion_transfer", "filming"),
     ("bases",),
     ("animation", "measure", "convert"),
-    ("training",),
+    ("training", "filming"),
     ("cli",),
 )
 """The packages and single files of miva_core, bottom up. Each may import what stands below it, and none beside it."""
