@@ -35,6 +35,8 @@ class Architecture:
         attention_spans_frames: whether self-attention runs over all frames at once, rather than frame by frame.
         attention_grids: from height and width of the latents to the grids (height, width) of places that self-attention
             runs on, the finest first.
+        attention_is_linear: whether self-attention and attention over time are linear, so that masks are factors of
+            their similarities, rather than by a softmax.
     """
 
     family: str
@@ -44,6 +46,7 @@ class Architecture:
     installer: Callable[[nn.Module, Backbone], Installer]
     attention_spans_frames: bool
     attention_grids: Callable[[int, int], list[tuple[int, int]]]
+    attention_is_linear: bool = False
 
 
 def for_diffusers(*plain_processors: str) -> Callable[[nn.Module, Backbone], Installer]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...media.flow_warp import warp
 from ...motion_fields.shake import shake_path
 from ..tiny.linear_patches import PATCH, LinearPatches
-from .caption_layers import CaptionLayers
+from .caption_layers import SLOTS, CaptionLayers
 from .layered_flow import MASK_GUIDE, NEARNESS_GUIDE, SHAKE, LayeredFlow
 from .motion_basis import HALF
 from .transformer import MiraMoTransformer
@@ -63,7 +63,11 @@ class FlowingMiraMo(MiraMoTransformer):
         patches: a copy of the codec's, so that the frame is warped as a picture and not as a grid of patches.
         layers: from captions to the motions of layers.
         caption_embed: what is said in the modulation of all tokens.
+        caption_input: what captions pass before they are read, where adapters add theirs.
+        caption_slots: vectors of a caption.
     """
+
+    caption_slots = len(SLOTS)
 
     # The signature that is wrapped is what diffusers reads a config by; diffusers has no types.
     @wraps(MiraMoTransformer.__init__)  # type: ignore[misc]
@@ -76,6 +80,7 @@ class FlowingMiraMo(MiraMoTransformer):
         self.caption_projection = nn.Linear(said, dim, bias=False)
         self.caption_norm = nn.Identity()  # The length of a caption is the speed.
         self.caption_embed = nn.Linear(said, dim, bias=False)
+        self.caption_input = nn.Identity()
         self.proj_out = nn.Linear(dim, channels + 2 + 2 * FINE**2)
         self.layers = CaptionLayers(said)
         self.patches = LinearPatches(channels)
@@ -120,7 +125,8 @@ class FlowingMiraMo(MiraMoTransformer):
             guide = sample.new_zeros(batch, PATCH * height, PATCH * width)
             guide_kind = torch.zeros(batch, dtype=torch.long, device=sample.device)
         shake = shake_path(times, SHAKE).to(sample).expand(batch, -1, -1) if path is None else path
-        caption = encoder_hidden_states if encoder_hidden_states.ndim == 4 else encoder_hidden_states[:, None]
+        said = encoder_hidden_states if encoder_hidden_states.ndim == 4 else encoder_hidden_states[:, None]
+        caption = self.caption_input(said)
         inputs = torch.cat(
             [
                 sample,
@@ -135,19 +141,21 @@ class FlowingMiraMo(MiraMoTransformer):
         answer = self._answer(inputs, timestep, caption, times)
         # Coordinates in half precision would be off by a quarter of a pixel.
         with torch.autocast(sample.device.type, enabled=False):
-            rest, residual, masks = answer.to(self.patches.mean).split([sample.shape[1], 2, 2 * FINE**2], dim=2)
+            answer = answer.to(self.patches.mean)
+            caption = caption.to(answer)
+            rest, residual, masks = answer.split([sample.shape[1], 2, 2 * FINE**2], dim=2)
             mask, nearness = F.pixel_shuffle(masks[:, 0], FINE).unbind(1)
             layers = LayeredFlow(
                 times,
                 path,
-                *self.layers(caption.float()),
+                *self.layers(caption),
                 mask,
                 nearness,
-                residual * _amount(caption.float(), times),
-                guide.float(),
+                residual * _amount(caption, times),
+                guide.to(answer),
                 guide_kind,
             )
-            return self._moved(sample.float(), timestep, rest.transpose(1, 2), layers)
+            return self._moved(sample.to(answer), timestep, rest.transpose(1, 2), layers)
 
     def _answer(self, inputs: Tensor, timestep: Tensor, caption: Tensor, times: Tensor) -> Tensor:
         """What the blocks answer to inputs (B, I, F, h, w), (B, F, O, h, w)."""
@@ -168,7 +176,7 @@ class FlowingMiraMo(MiraMoTransformer):
         pictures = self.patches.decode(first[:, :, 0]).repeat_interleave(flow.shape[1], dim=0)
         warped = self.patches.encode(warp(pictures, flow.flatten(0, 1))).unflatten(0, flow.shape[:2]).transpose(1, 2)
         motion = warped - first + rest
-        sigma = (timestep.float() / _STEPS).clamp(min=_LEAST_SIGMA).view(-1, 1, 1, 1, 1)
+        sigma = (timestep.to(sample) / _STEPS).clamp(min=_LEAST_SIGMA).view(-1, 1, 1, 1, 1)
         return FlowingOutput(sample=(sample - first - motion) / sigma, flow=flow, layers=layers, motion=motion)
 
 
