@@ -36,9 +36,13 @@ class World:
             times: (F,) in frames, the first of them 0.
             ask: what all of them are about; None for the whole world.
         """
+        return self.clips(seed, size, times, [ask] * count)
+
+    def clips(self, seed: int, size: tuple[int, int], times: Tensor, asks: Sequence[Ask | None]) -> WorldBatch:
+        """Draw a clip for each of `asks`, see `batch`."""
         rng = np.random.default_rng(seed)
         times = times.float()
-        drawn = [draw_clip(self.photographs, self.mix, rng, size, ask) for _ in range(count)]
+        drawn = [draw_clip(self.photographs, self.mix, rng, size, ask) for ask in asks]
         return _joined(drawn, [render(clip.scene, times) for clip in drawn], times)
 
 

@@ -39,7 +39,7 @@ SHAPES: dict[str, tuple[Kind, ...]] = {
     "drift_down": ("blob", "above", "below"),
 }
 """What has each region motion."""
-EDGES = {"drift": (3.0, 7.0), "": (1.2, 4.0)}
+EDGES = {"drift": (1.0, 7.0), "": (0.5, 4.0)}
 """Pixels of soft edge, least and greatest: of a drift, and of other region motions."""
 SUBJECT_RADIUS = (0.1, 0.24)
 """Of what is carried, as shares of the short side: it needs room."""
@@ -58,8 +58,8 @@ class Mix:
         distracted: share of the other clips that come with a guide of nothing in particular.
     """
 
-    hard: float = 0.25
-    guided: float = 0.85
+    hard: float = 0.1
+    guided: float = 0.95
     near: float = 0.6
     beside: float = 0.3
     shaken: float = 0.08
@@ -75,12 +75,14 @@ class Ask:
         speed: of it; None draws one.
         guided: whether the model is shown the mask or nearness; None draws it as in training.
         hard: whether a region motion moves a cut-out; None draws it as in training.
+        picture: number of the picture that is the ground; None draws one.
     """
 
     word: str
     speed: float | None = None
     guided: bool | None = None
     hard: bool | None = None
+    picture: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _draw_scene(
         whole = replace(_draw_said(str(rng.choice(("camera", "depth"))), rng, None), speed=rng.uniform(*BESIDE_SPEEDS))
     if not ask and rng.random() < mix.shaken:
         shake = _draw_said("shake", rng, None)
-    scene = Scene(size, draw_view(photographs, rng, size, _travel(whole)), whole, shake=shake, seed=_seed(rng))
+    view = draw_view(photographs, rng, size, _travel(whole), ask.picture if ask else None)
+    scene = Scene(size, view, whole, shake=shake, seed=int(rng.integers(2**31)))
     if whole and whole.kind == "depth":
         scene = replace(scene, ground=draw_ground(rng, size))
     if kind == "depth":
@@ -136,10 +139,6 @@ def _draw_scene(
     if said and kind in ("region", "carried"):
         scene = replace(scene, subject=_draw_subject(photographs, mix, rng, size, said, ask))
     return scene
-
-
-def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(2**31))
 
 
 def _travel(said: Said | None) -> tuple[float, float]:
@@ -208,19 +207,14 @@ def _draw_guide(scene: Scene, mix: Mix, rng: np.random.Generator, ask: Ask | Non
     if not guided:
         return torch.zeros(scene.size), NO_GUIDE
     if subject is not None:
-        return _mask_of(scene, subject, rng), MASK
+        # Of a part of the picture nothing but the mask says where it ends.
+        soft = subject.edge is not None
+        return (scene.region() if soft else rough_mask(subject.shape, scene.grid, rng)), MASK
     if depth:
         return blurred(scene.nearness(), rng.uniform(0, 1.0)), NEARNESS
     if rng.random() < 0.5:
         return draw_ground(rng, scene.size).nearness(scene.grid), NEARNESS
     return rough_mask(_any_shape(rng, scene.size), scene.grid, rng), MASK
-
-
-def _mask_of(scene: Scene, subject: Subject, rng: np.random.Generator) -> Tensor:
-    """A cut-out's mask is always rough; that of a part of the picture mostly is as soft as the motion's."""
-    if subject.edge is not None and rng.random() < 0.75:
-        return scene.region()
-    return rough_mask(subject.shape, scene.grid, rng)
 
 
 def _any_shape(rng: np.random.Generator, size: tuple[int, int]) -> Shape:

@@ -98,16 +98,21 @@ class View:
 
 
 def draw_view(
-    photographs: Photographs, rng: np.random.Generator, size: tuple[int, int], travel: tuple[float, float] = (0.0, 0.0)
+    photographs: Photographs,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    travel: tuple[float, float] = (0.0, 0.0),
+    number: int | None = None,
 ) -> View:
     """Draw a view of one of the pictures.
 
     Args:
         size: (height, width) of the frame.
         travel: how far (x, y) the camera comes, in pixels: the view begins half of that before the picture's middle.
+        number: of the picture; None draws one.
     """
     level = photographs.levels[rng.choice(len(SHORT_SIDES), p=SHARES)]
-    picture = level[rng.integers(len(level))]
+    picture = level[rng.integers(len(level)) if number is None else number]
     sides = (picture.shape[1], picture.shape[0])
     frame = (size[1], size[0])
     scale = min(rng.uniform(1.0, WIDEST), *(side / wanted / 1.05 for side, wanted in zip(sides, frame, strict=True)))
