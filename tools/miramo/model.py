@@ -1,15 +1,17 @@
 """The built-in MiraMo with its words: what it is made of, and its half-precision files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS
+from miva_core.motion_fields.motions import MOTIONS
 from tools.motion_world.batch import WORDS
 
 TEXT_DIM = 64
@@ -48,18 +50,33 @@ def build_model(codec: PatchCodec, **changed: Any) -> FlowingMiraMo:
 class WordedMiraMo(nn.Module):
     """A model with the words of its captions.
 
+    Attributes:
+        words: vectors of `WORDS`; what counts of them is in `vectors`.
+
     Args:
         model: the video model.
     """
 
+    halves: Tensor
+
     def __init__(self, model: FlowingMiraMo) -> None:
         super().__init__()
         self.model = model
-        # At right angles to each other: what one word learns says nothing of another.
-        self.words = nn.Embedding(len(WORDS), model.config.caption_channels, padding_idx=0)
-        nn.init.orthogonal_(self.words.weight, gain=WORD_LENGTH)
-        with torch.no_grad():
-            self.words.weight[0] = 0
+        dim = model.config.caption_channels
+        self.words = nn.Embedding(len(WORDS), dim, padding_idx=0)
+        self.register_buffer("halves", _halves(dim), persistent=False)
+        self._start_words()
+
+    @torch.no_grad()
+    def _start_words(self) -> None:
+        """Words of one layer begin at right angles to each other: what one learns says nothing of another."""
+        drawn = torch.zeros_like(self.words.weight)
+        for half in self.halves.unique(dim=0):
+            rows = (self.halves == half).all(1).nonzero()[:, 0]
+            columns = half.nonzero()[:, 0]
+            directions = nn.init.orthogonal_(torch.empty(len(rows), len(columns)), gain=WORD_LENGTH)
+            drawn[rows[:, None], columns] = directions
+        self.words.weight.copy_(drawn)
 
     @property
     def learnt(self) -> dict[str, nn.Parameter]:
@@ -72,7 +89,24 @@ class WordedMiraMo(nn.Module):
 
     def caption(self, words: Tensor, speeds: Tensor) -> Tensor:
         """Captions (B, 3, D) of words (B, 3), 0 for none, each as long as its motion is fast."""
-        return self.words(words) * speeds[..., None]
+        return F.embedding(words, self.vectors) * speeds[..., None]
+
+    @property
+    def vectors(self) -> Tensor:
+        """Vectors (words, D) at unit speed, each in the half of its slot that its layer hears."""
+        return self.words.weight * self.halves
+
+
+def words_of(kinds: Collection[str]) -> list[int]:
+    """The numbers of the words of some kinds of motion."""
+    return [number for number, word in enumerate(WORDS) if word and MOTIONS[word].kind in kinds]
+
+
+def _halves(dim: int) -> Tensor:
+    """(words, D), 1 where a word's layer hears its vector, see `CaptionLayers`."""
+    later = torch.arange(dim) >= dim // 2
+    kinds = [MOTIONS[word].kind if word else "" for word in WORDS]
+    return torch.stack([(later == (kind in ("depth", "carried"))) & (kind != "") for kind in kinds]).float()
 
 
 def save_halves(path: Path, averages: Sequence[Tensor], model: WordedMiraMo) -> None:

@@ -18,7 +18,7 @@ from tools.tiny_base.training import Pace
 SAVE_EVERY = 60.0
 """Seconds between files."""
 REPORT_EVERY = 50
-HEAD_RATE = 0.35
+HEAD_RATE = 0.6
 """Rate of the maps from captions to motions, as a share of that of the rest."""
 BETAS = (0.9, 0.98)
 Share = Callable[[int, float], float]

@@ -29,27 +29,31 @@ class Motions(NamedTuple):
 class CaptionLayers(nn.Module):
     """The motions that a caption asks for. There is no bias, so nothing moves under an empty caption.
 
+    Each layer hears one half of one slot's vector: of the camera's, the first half moves the frame and the second one
+    moves places by their nearness; of the subject's, the first half moves a region and the second one a subject that
+    is carried. The first half of the shake's moves the frame, too. So no word can move a layer that is not its own.
+
     Args:
-        dim: of the caption's vectors.
+        dim: D of the caption's vectors, even.
     """
 
     velocity: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.camera = _LayerMap(dim, FRAME_PLACES)
-        self.depth = _linear(dim, 6)
-        self.staying = _LayerMap(dim, REGION_PLACES + WAVES)
-        self.carried = _LayerMap(dim, REGION_PLACES)
+        self.camera = _LayerMap(dim // 2, FRAME_PLACES)
+        self.depth = _linear(dim // 2, 6)
+        self.staying = _LayerMap(dim // 2, REGION_PLACES + WAVES)
+        self.carried = _LayerMap(dim // 2, REGION_PLACES)
         self.register_buffer("velocity", torch.tensor(_VELOCITY), persistent=False)
 
     def forward(self, caption: Tensor) -> Motions:
         """The motions for captions (B, K, 3, D), one for each clip or each of its frames."""
-        camera, subject, shake = caption.unbind(-2)
+        (frame, through), (region, subject), (shake, _) = (part.chunk(2, -1) for part in caption.unbind(-2))
         return Motions(
-            camera=self.camera(camera + shake, self.velocity),
-            depth=self.depth(camera).unflatten(-1, (2, 3)) * self.velocity,
-            staying=self.staying(subject, self.velocity),
+            camera=self.camera(frame + shake, self.velocity),
+            depth=self.depth(through).unflatten(-1, (2, 3)) * self.velocity,
+            staying=self.staying(region, self.velocity),
             carried=self.carried(subject, self.velocity),
         )
 

@@ -22,7 +22,6 @@ from .motion_basis import (
     HALF,
     LayerMotion,
     exponential,
-    frame_places,
     interpolated,
     off_centre,
     region_places,
@@ -52,8 +51,8 @@ class LayeredFlow:
     Attributes:
         times: (F,) of the frames that the model was given.
         path: (B, F, 2) of a trembling hand at these times, unit speed; None for the one of every run.
-        camera: of the whole frame; its functions of place are `frame_places`.
-        depth: (B, K, 2, 3) affine velocities, those of a nearness of 1 - 0.2; nearer and farther ones are in proportion.
+        camera: of the whole frame; its functions of place are 1, and x and y, half a frame being 1.
+        depth: (B, K, 2, 3) affine velocities of what is of nearness 0.8, others in proportion to 0.2 + nearness.
         staying: of a region that stays where it is; its functions are `region_places`, then `waves`.
         carried: of a subject; its functions are `region_places`.
         mask_logits: (B, 4h, 4w), one for 2 x 2 units: of a mask, or what is added to those of the guide.

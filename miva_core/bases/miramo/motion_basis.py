@@ -14,7 +14,7 @@ from ...motion_fields.region_frame import RegionFrame
 TIME_FUNCTIONS = 7
 """How many there are, see `time_functions`."""
 FRAME_PLACES = 3
-"""How many functions of place a layer of the whole frame has, see `frame_places`."""
+"""How many functions of place a layer of the whole frame has: 1, and x and y, half a frame being 1."""
 REGION_PLACES = 5
 """How many functions of place a region has, see `region_places`."""
 WAVES = 8
@@ -47,11 +47,6 @@ def time_functions(times: Tensor, path: Tensor) -> Tensor:
 
 def _swing(angle: Tensor) -> tuple[Tensor, Tensor]:
     return angle.sin(), (1 - angle.cos()) / 2
-
-
-def frame_places(places: Tensor) -> Tensor:
-    """Compute 1, x and y of places (…, 2), half a frame being 1: (…, 3)."""
-    return torch.cat([torch.ones_like(places[..., :1]), places / HALF], -1)
 
 
 def region_places(places: Tensor, region: RegionFrame) -> Tensor:
