@@ -24,7 +24,7 @@ HIGH_NOISE = 0.15
 """Power of the draws of timesteps: five of six are above 750, since the first steps decide the motion."""
 MOVING = 3.0
 """How much more a place counts where something moves by itself."""
-STILL_SPEED = 0.5
+STILL_SPEED = 0.2
 """Added to a clip's mean flow, by which its errors are divided, so that small motions count beside large ones."""
 LATENT, MASK, NEARNESS, SPARSE = 0.15, 0.3, 1.0, 5e-4
 """How much the other losses count: of what is painted, of the mask, of the nearness, of the sum of what words do."""
