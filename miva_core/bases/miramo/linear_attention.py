@@ -62,6 +62,41 @@ def cosine_attention(query: Tensor, key: Tensor, value: Tensor, rotary: Tensor |
         return (total / shares.clamp(min=_LEAST_SHARE)).to(query.dtype)
 
 
+def guided_cosine_attention(
+    query: Tensor, key: Tensor, value: Tensor, rotary: Tensor | None, query_codes: Tensor, key_codes: Tensor
+) -> Tensor:
+    """`cosine_attention` with each weight times the product of two codes.
+
+    Args:
+        query: (..., n, d)
+        key: (..., m, d)
+        value: (..., m, e)
+        rotary: see `cosine_attention`.
+        query_codes: (..., n, r)
+        key_codes: (..., m, r), whose products with `query_codes` are not negative.
+
+    Returns:
+        (..., n, e) of the dtype of `query`.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        q, k, v = (tokens.to(torch.promote_types(tokens.dtype, torch.float32)) for tokens in (query, key, value))
+        # (1 + q · k) (a · b) = a · b + (q ⊗ a) · (k ⊗ b)
+        q, k = (
+            torch.cat([codes.to(tokens), coded(_directions(tokens, rotary), codes)], dim=-1)
+            for tokens, codes in ((q, query_codes), (k, key_codes))
+        )
+        total, shares = q @ (k.transpose(-2, -1) @ v), q @ k.sum(-2)[..., None]
+        return (total / shares.clamp(min=_LEAST_SHARE)).to(query.dtype)
+
+
+def coded(tokens: Tensor, codes: Tensor) -> Tensor:
+    """Each channel of a token times each number of its code: (..., n, d) and (..., n, r) give (..., n, d r).
+
+    The product of two such tokens is that of the tokens times that of their codes.
+    """
+    return (tokens[..., None] * codes.to(tokens)[..., None, :]).flatten(-2)
+
+
 def _directions(tokens: Tensor, rotary: Tensor | None) -> Tensor:
     """Tokens of length 1, turned by their positions."""
     tokens = tokens * torch.rsqrt(tokens.square().sum(-1, keepdim=True) + _LEAST_NORM**2)

@@ -13,7 +13,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.transformers.sana_transformer import SanaTransformerBlock
 from torch import Tensor, nn
 
-from .linear_attention import cosine_attention, rotations
+from .linear_attention import cosine_attention, relu_attention, relu_sums, rotations
 
 SANA_600M: Mapping[str, Any] = {
     "in_channels": 32,
@@ -67,6 +67,28 @@ class TemporalLinearProcessor:
         return dropout(projection(cosine_attention(q, k, v, rotary_emb).transpose(1, 2).flatten(2)))
 
 
+class SpatialLinearProcessor:
+    """SANA's linear attention in an `Attention` of diffusers: tokens (b f, s, d), a row for each frame.
+
+    It answers what diffusers' own processor does, but that one knows no better precision than float32.
+    """
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """The module's output."""
+        query, key, value = (layer(hidden_states) for layer in (attn.to_q, attn.to_k, attn.to_v))
+        query = query if attn.norm_q is None else attn.norm_q(query)
+        key = key if attn.norm_k is None else attn.norm_k(key)
+        q, k, v = (tokens.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for tokens in (query, key, value))
+        projection, dropout = attn.to_out
+        return dropout(projection(relu_attention(q, relu_sums(k, v)).transpose(1, 2).flatten(2)))
+
+
 class MiraMoBlock(SanaTransformerBlock):
     """A block of SANA with linear attention over time behind its linear attention over space.
 
@@ -86,6 +108,7 @@ class MiraMoBlock(SanaTransformerBlock):
 
     def __init__(self, dim: int, heads: int, head_dim: int, attention_bias: bool = False, **options: Any) -> None:
         super().__init__(dim, heads, head_dim, attention_bias=attention_bias, **options)
+        self.attn1.set_processor(SpatialLinearProcessor())
         self.attn3d = Attention(
             dim, heads=heads, dim_head=head_dim, bias=attention_bias, processor=TemporalLinearProcessor()
         )
