@@ -8,9 +8,9 @@ from ..recipe import Preset, Recipe
 NORMAL = Recipe(
     preset="normal",
     config=replace(MIVAConfig.default(), cfa_rank=8, ca_rank=32, ta_rank=8, ta_alpha=8.0),
-    steps=150,
+    steps=120,
     lr=3e-3,
-    batch=6,
+    batch=2,
     cosine=True,
     beta2=0.98,
     weight_decay=0.01,
