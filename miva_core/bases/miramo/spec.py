@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...adapters.backbone import Backbone
 from ...storage.json_files import read_json
 from ..spec import BaseSpec
+from ..tiny.spec import WEIGHTS as TINY_WEIGHTS
 from .architecture import MIRAMO
 from .recipe import RECIPES
 from .sites import miramo_backbone
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..base import Base
 
 WEIGHTS = Path(__file__).parent / "weights"
+CODEC = TINY_WEIGHTS / "codec"
+"""It shares that of the other built-in base."""
 SHIPPED = Path(__file__).parent / "adapters"
 """Folder of the adapters that come with it."""
 
@@ -27,7 +30,7 @@ def _load(device: torch.device | str, dtype: torch.dtype) -> Base:
     from .loading import load_miramo
 
     # Small as it is, it always runs in float32.
-    return load_miramo(WEIGHTS, device)
+    return load_miramo(WEIGHTS, CODEC, device)
 
 
 def _backbones() -> Iterator[tuple[str, Backbone]]:
