@@ -44,5 +44,4 @@ def _in_training(checkpoint: Path) -> Base:
         adain=False,
         predicts_flow=True,
         guided=True,
-        levels=(0.75, 1.0),
     )

@@ -50,9 +50,9 @@ def run_notes(base: Base, motions: Sequence[Motion | Said], steps: int) -> list[
 
 
 def _expert(base: Base) -> list[str]:
-    """Of a base that is meant for a part of a run, where its own runs go beyond that."""
+    """Of a base that is meant for a part of a run."""
     lowest, highest = (level * base.noise_process.length for level in base.levels)
-    if highest == base.noise_process.length and lowest <= (base.last_timestep or 0):
+    if (lowest, highest) == (0, base.noise_process.length):
         return []
     return [
         f"{base.release} was trained on the timesteps from {lowest:g} to {highest:g} alone, and runs at others, too: "
