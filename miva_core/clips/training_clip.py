@@ -21,6 +21,8 @@ class TrainingClip:
         stride: a training window takes every `stride`-th frame, which comes nearest to the base's rate.
         pace: its speed relative to the usual one of its motion, where that is known.
         words: what is said of it to an adapter that hears words; empty where nothing is.
+        flow: (N, 3, H, W) backward flow to its first frame, x and y in pixels and trust, where that is known exactly;
+            None where it is to be measured.
     """
 
     name: str
@@ -29,6 +31,7 @@ class TrainingClip:
     stride: int = 1
     pace: float = 1.0
     words: str = ""
+    flow: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..adapters.degree import Measure
 from ..bases.base import Base
 from ..checks import printable
-from ..clips.optical_flow import measure_flow
+from ..clips.optical_flow import flow_of_steps, measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
 from ..filming.motion_clips import CLIPS_PER_STILL, film_stills
@@ -139,8 +139,9 @@ class TrainingSet:
         """What the encoding of a clip follows from, in one word."""
         drawn = [part for colouring in colourings if colouring for part in colouring]
         degree = (self.degree, clip.pace) if self.degree else ()
+        known = [] if clip.flow is None else [clip.flow]
         return kept.key(
-            [clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings), *degree
+            [clip.frames, clip.masks, *known, *drawn], clip.stride, self.masked, self.flip, len(colourings), *degree
         )
 
 
@@ -163,7 +164,9 @@ def film_clips(
     """
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(TrainingClip(name, to_bytes(clip.frames), to_bytes(clip.masks), pace=clip.pace))
+        # That of a camera is measured well; of a plain sky that drifts nothing can be measured.
+        flow = None if shooting.field.kind == "camera" else clip.flow
+        clips.append(TrainingClip(name, to_bytes(clip.frames), to_bytes(clip.masks), pace=clip.pace, flow=flow))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     return clips, {
@@ -204,5 +207,7 @@ def encode_words(base: Base, clip: TrainingClip) -> Tensor:
 
 def _pixels(clip: TrainingClip, with_flow: bool, stride: int) -> Pixels:
     frames = clip.frames.float() / 255
-    flow = measure_flow(frames, stride)[None] if with_flow else frames.new_zeros(0, len(frames))
-    return Pixels(frames, clip.masks.float() / 255, flow)
+    if not with_flow:
+        return Pixels(frames, clip.masks.float() / 255, frames.new_zeros(0, len(frames)))
+    flow = measure_flow(frames, stride) if clip.flow is None else flow_of_steps(clip.flow, stride)
+    return Pixels(frames, clip.masks.float() / 255, flow[None])
