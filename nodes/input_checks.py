@@ -33,7 +33,7 @@ _SOURCES = {
     "MIVA_STACK": "Load MIVA",
     "MIVA_STRENGTH": "Strength over Time",
     "CURVE": "Curve Editor",
-    "MIVA_DATASET": "Camera Clips",
+    "MIVA_DATASET": "Motion Clips",
     "IMAGE": "Load Image",
     "MASK": "Subject Mask",
     "VAE": "Load VAE",

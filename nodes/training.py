@@ -88,7 +88,7 @@ class MIVATrain(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 ModelSocket.Input("model", tooltip="The base that learns; the same as for the dataset."),
-                DatasetSocket.Input("dataset", tooltip="From Camera Clips or MIVA Dataset."),
+                DatasetSocket.Input("dataset", tooltip="From Motion Clips or MIVA Dataset."),
                 io.String.Input(
                     "name",
                     default="my_motion",
@@ -170,7 +170,7 @@ class MIVATrain(io.ComfyNode):
                     optional=True,
                     tooltip="Also learn how fast the motion is to be, for `degree` of Load MIVA. Clips are put in "
                     "order by their optical flow, or by 1 − MS-SSIM of neighbouring frames, as MiraMo does. They must "
-                    "differ in speed: switch vary_speed of Camera Clips on.",
+                    "differ in speed: switch vary_speed of Motion Clips on.",
                 ),
             ],
             outputs=[
@@ -243,8 +243,8 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
             f"The dataset was made for the {dataset.base} base, but {base.name} is to learn: connect the same Load "
             "MIVA Base to both."
         )
-    if masked and dataset.camera:
-        raise MIVAError("A camera motion has no subject: switch `masked` off.")
+    if masked and dataset.filmed and not dataset.masked:
+        raise MIVAError("What moves the whole picture has no subject: switch `masked` off.")
     if masked and not dataset.masked:
         raise MIVAError(
             "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA "
@@ -269,7 +269,7 @@ def _training_set(
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     said = (motion, *(clip.words for clip in dataset.clips))
-    mirrored = not (dataset.camera or any(map(has_direction, said))) if flip is None else flip
+    mirrored = not (dataset.filmed or any(map(has_direction, said))) if flip is None else flip
     return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source, degree)
 
 
