@@ -39,7 +39,7 @@ def subject_phrases(options: argparse.Namespace, partner: Path | None) -> list[s
             if getattr(options, name) is not None:
                 raise MIVAError(f"--{name} is of no use without --detector: add that, or leave it out.")
         return []
-    if not options.masked:
+    if not _takes_masks(options):
         raise MIVAError(f"Only masked motions need masks: add --masked, or leave --{named[0]} out.")
     if len(named) == 1:
         raise MIVAError(f"Masks are found by two models, --detector and --segmenter, but only --{named[0]} is given.")
@@ -99,7 +99,7 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
         if options.masked and not len(clips[0].masks):
             raise MIVAError(f"Without masks {spoken(shooting.field.name)} moves the whole picture: leave --masked out.")
     else:
-        masks = options.masked + (options.beside is not None)
+        masks = _takes_masks(options) + (options.beside is not None)
         read = read_worded_clips if options.words else read_clips
         clips = read(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
@@ -112,7 +112,15 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
         filmed = any(options.clips.glob("**/*_flow.json" if options.words else "*_flow.json"))
         said = (options.motion, *(clip.words for clip in clips))
         flip = not (options.film or filmed or any(map(has_direction, said)))
-    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source, options.degree)
+    return TrainingSet(
+        options.motion, clips, options.masked, flip, options.subject, source, options.degree, options.guide
+    )
+
+
+def _takes_masks(options: argparse.Namespace) -> bool:
+    """Whether the motion is given masks, in its training and in a run."""
+    masked: bool = options.masked
+    return masked or options.guide == "mask"
 
 
 def _validations(
@@ -120,5 +128,7 @@ def _validations(
 ) -> Sequence[Validation]:
     """Held-out stills, or where there are none first frames of training clips."""
     if options.stills:
-        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set.words)
+        return in_words(
+            read_validations(options.stills, training_set.takes_masks, VALIDATIONS, find), training_set.words
+        )
     return in_words(first_frames(training_set, VALIDATIONS), training_set.words)

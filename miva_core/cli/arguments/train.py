@@ -35,6 +35,13 @@ def add_train(command: argparse.ArgumentParser) -> None:
         "channel; or --detector and --segmenter look for --subject in the first frame, at the size of the base, and "
         "follow it",
     )
+    command.add_argument(
+        "--guide",
+        choices=("mask", "nearness"),
+        default="",
+        help="on a base that takes a guide: show it where the subject is (masks as for --masked), or how near each "
+        "place is (of stills that are filmed in depth), while it learns and wherever the motion acts",
+    )
     add_models(command)
     command.add_argument(
         "--words",
@@ -95,6 +102,12 @@ def check_train(options: argparse.Namespace) -> None:
     if options.film and options.words:
         raise MIVAError(
             "--film films one motion: film each by motion-clips into a sub-folder of its words, and train on those."
+        )
+    if options.guide and options.masked:
+        raise MIVAError("A motion is guided by a mask, or generates one itself: leave --guide or --masked out.")
+    if options.guide == "nearness" and not options.film:
+        raise MIVAError(
+            "How near places are is known of stills that are filmed alone: add --film, or leave --guide out."
         )
     if options.beside and not options.masked:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
