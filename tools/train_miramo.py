@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
+from miva_core.bases.miramo.spec import WEIGHTS
 from tools.miramo.losses import Step
-from tools.miramo.model import WordedMiraMo, build_model, load_codec
+from tools.miramo.model import WordedMiraMo, build_model, export, load_codec
 from tools.miramo.training import Training, time_share
 from tools.motion_world.clips import World
 from tools.motion_world.photographs import training_photographs
@@ -50,7 +51,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    train_base(args)
+    if args.stage == "export":
+        export(args.out / "ema.pt", WEIGHTS)
+    else:
+        train_base(args)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Importing a spec costs nothing: what needs torch or diffusers is imported by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -109,6 +109,7 @@ class BaseSpec:
             reckons them.
         predicts_flow: see `Base`.
         adapters: folder of the adapters that come with it, or None.
+        words: gives the words that it moves by, without loading it; None where MIVAs alone move it.
     """
 
     name: str
@@ -124,3 +125,4 @@ class BaseSpec:
     decoding_memory: int = 2178
     predicts_flow: bool = False
     adapters: Path | None = None
+    words: Callable[[], Sequence[str]] | None = None

@@ -12,8 +12,9 @@ and over that, from back to front, the cut-outs: q_k = q_d + u_k(q_d, t), as far
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 Displacement = Callable[[np.ndarray, float], np.ndarray]
@@ -97,3 +98,18 @@ class LayeredMotion:
     staying: Sequence[Staying] = ()
     carried: Sequence[Carried] = ()
     residual: Displacement | None = None
+
+
+def masks_of(motion: LayeredMotion) -> dict[str, np.ndarray]:
+    """The masks (H, W) of all regions and cut-outs, by name."""
+    return {layer.name: layer.mask for layer in (*motion.staying, *motion.carried)}
+
+
+def with_nearness_of(motion: LayeredMotion, size: Sequence[int]) -> LayeredMotion:
+    """A motion whose nearness, if it has one, is that of each pixel of a picture of a size (height, width, ...)."""
+    if motion.parallax is None or motion.parallax.nearness.shape == tuple(size[:2]):
+        return motion
+    nearness = motion.parallax.nearness
+    how = cv2.INTER_AREA if nearness.shape[1] > size[1] else cv2.INTER_CUBIC
+    scaled = cv2.resize(nearness, (size[1], size[0]), interpolation=how).clip(0, 1)
+    return replace(motion, parallax=replace(motion.parallax, nearness=scaled))

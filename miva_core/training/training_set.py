@@ -11,11 +11,14 @@ from torch import Tensor
 from ..adapters.degree import Measure
 from ..bases.base import Base
 from ..checks import printable
-from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
 from ..clips.optical_flow import measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
+from ..filming.motion_clips import CLIPS_PER_STILL, film_stills
+from ..filming.shooting import Shooting
+from ..filming.still import Still
 from ..media.pixel_values import to_bytes
+from ..motion_fields.motions import spoken
 from .degrees import STRIDES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
@@ -142,15 +145,15 @@ class TrainingSet:
 
 
 def film_clips(
-    stills: Sequence[tuple[str, Tensor]],
+    stills: Sequence[Still],
     shooting: Shooting,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[TrainingClip], Record]:
-    """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`.
+    """Training clips of a motion over stills, and the record of where they come from; see `film_stills`.
 
     Args:
-        stills: names, and pictures as `film_stills` takes them.
+        stills: as `film_stills` takes them.
         shooting: how they are filmed.
         seed: of what is drawn.
         on_progress: called as (done, total) with numbers of clips; what it raises ends the work.
@@ -158,14 +161,13 @@ def film_clips(
     Returns:
         The clips, and numbers and texts for `TrainingSet.source`.
     """
-    no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks, pace=clip.pace))
+        clips.append(TrainingClip(name, to_bytes(clip.frames), to_bytes(clip.masks), pace=clip.pace))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     return clips, {
-        "camera": shooting.motion,
+        "film": spoken(shooting.field.name),
         "speed": shooting.speed,
         "easing": shooting.easing,
         "stills": len(stills),

@@ -16,10 +16,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapters", "diffusion", "clips", "subject_mask"),
     ("motion_fields",),
     ("rendering",),
-    ("attention", "motion_transfer"),
+    ("attention", "motion_transfer", "filming"),
     ("bases",),
     ("animation", "measure", "convert"),
-    ("training",),
+    ("training", "filming"),
     ("cli",),
 )
 """The packages and single files of miva_core, bottom up. Each may import what stands below it, and none beside it."""
