@@ -13,6 +13,7 @@ from .motion_module import MIVAMotionModule
 from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
+from .saying import MIVASay
 from .stacking import MIVABindMask, MIVAStack
 from .strength import MIVAStrength
 from .subject_mask import MIVASubjectMask
@@ -22,6 +23,7 @@ from .training_clips import MIVACameraClips, MIVADataset
 NODES: list[type[io.ComfyNode]] = [
     MIVALoadBase,
     MIVALoad,
+    MIVASay,
     MIVAStrength,
     MIVAStack,
     MIVABindMask,

@@ -1,6 +1,7 @@
 """What a motion is learnt from: clips filmed over stills, or clips that people have."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,12 @@ class MIVACameraClips(io.ComfyNode):
                     tooltip="Which parts of the stills are filmed.",
                     advanced=True,
                 ),
+                io.Boolean.Input(
+                    "vary_speed",
+                    default=False,
+                    optional=True,
+                    tooltip="Film from a quarter to five quarters of the speed, from which Train MIVA learns a degree.",
+                ),
             ],
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="For Train MIVA."),
@@ -103,13 +110,16 @@ class MIVACameraClips(io.ComfyNode):
         speed: list[float],
         easing: list[Easing],
         seed: list[int],
+        vary_speed: Sequence[bool] = (False,),
     ) -> io.NodeOutput:
-        from ..miva_core.clips.camera_clips import Shooting
+        from ..miva_core.clips.camera_clips import PACES, Shooting
         from ..miva_core.clips.stills import read_stills
         from ..miva_core.training.training_set import film_clips
 
         base = model[0].base
         shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
+        if vary_speed[0]:
+            shooting = replace(shooting, paces=PACES)
         with collect_warnings() as warned:
             if stills["stills"][0] == FOLDER:
                 pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.needed_side)

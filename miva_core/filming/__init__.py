@@ -1,1 +1,1 @@
-"""A still picture in motion by formulas alone: no network is asked, and nothing is learned."""
+"""Film stills by the formulas of motions: training clips with their flow and masks, and pictures in motion."""

@@ -30,7 +30,7 @@ def worded_base() -> Base:
     second = (*DEPTHS, "rise", "jump")  # The head hears some words by the second half of their vectors.
     place = {word: k + len(WORDS) * (word.partition(" ")[2] in second) for k, word in enumerate(WORDS)}
     vectors = {word: torch.eye(2 * len(WORDS))[k] for word, k in place.items()}
-    speeds = {"camera": (0.2, 1.5), "subject": (0.15, 0.8), "shake": (0.2, 1.5)}
+    speeds = {word: (0.15, 0.8) if word.startswith("subject") else (0.2, 1.5) for word in WORDS}
     still = torch.zeros(1, len(SLOTS), 2 * len(WORDS))
     moving = [torch.cat([0.6 * vectors[f"camera {name}"][None], still[0, 1:]]) for name in CAMERAS]
     return Base(

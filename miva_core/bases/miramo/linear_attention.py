@@ -40,8 +40,8 @@ def rotations(times: Tensor, dim: int, theta: float = THETA) -> Tensor:
 def cosine_attention(query: Tensor, key: Tensor, value: Tensor, rotary: Tensor | None = None) -> Tensor:
     """Attention by 1 + cosine, of directions that are turned by their positions.
 
-    Token i gets the mean of all v_j, weighted by 1 + (R_i q_i/|q_i|) · (R_j k_j/|k_j|), from 0 to 2. The weights of
-    no token are far from even: at 16 tokens the largest possible is 2/17.
+    Token i gets the mean of all v_j, weighted by 1 + (R_i q_i/|q_i|) · (R_j k_j/|k_j|), from 0 to 2. Such weights are
+    never far from even: where a query has nothing in common with all keys but one, that one gets 2 / (m + 1).
 
     Args:
         query: (..., n, d)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...diffusion.init_noise import NoiseInit
 from ...errors import MIVAError
+from ...motion_fields.motions import MOTIONS
 from ...storage.json_files import read_json
 from ..base import Base
 from ..tiny.patch_codec import PatchCodec
@@ -18,6 +19,11 @@ from ..vocabulary import Vocabulary
 from .caption_layers import SLOTS
 from .flowing_miramo import FlowingMiraMo
 from .sites import describe_miramo
+
+_SPEEDS = {"camera": (0.2, 1.5), "depth": (0.2, 1.3), "region": (0.15, 1.1), "carried": (0.2, 1.2), "shake": (0.3, 1.2)}
+"""The slowest and the fastest that it was trained on, by kind of motion; see `tools/motion_world/drawing.py`."""
+_DRAWN = 0.6
+"""Speed of the camera move that runs without a motion make: calm, and 9 of 64 pixels in two seconds."""
 
 
 def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "cpu") -> Base:
@@ -40,7 +46,10 @@ def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "
     options = {"local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}
     model = FlowingMiraMo.from_pretrained(folder, subfolder="transformer", **options)
     codec = PatchCodec.from_pretrained(codec_folder, **options)
-    vectors = _read_words(folder / "words.safetensors")
+    vectors = {word: vector.to(device) for word, vector in _read_words(folder / "words.safetensors").items()}
+    kinds = {word: MOTIONS[word.partition(" ")[2]].kind for word in vectors}
+    still = torch.zeros(1, len(SLOTS), model.config.caption_channels, device=device)
+    moves = [_DRAWN * vector for word, vector in vectors.items() if kinds[word] == "camera"]
     return Base(
         name="miramo",
         model=model.to(device).eval().requires_grad_(False),
@@ -53,7 +62,7 @@ def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "
         multiple=settings["multiple"],
         fps=settings["fps"],
         centred=True,
-        text=torch.zeros(1, len(SLOTS), model.config.caption_channels, device=device),
+        text=still,
         text_per_frame=False,
         scale=8,
         stride=1,
@@ -63,7 +72,8 @@ def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "
         adain=False,
         readout="decoder",
         predicts_flow=True,
-        vocabulary=Vocabulary(SLOTS, vectors),
+        captions=torch.stack([torch.cat([move[None], still[0, 1:]]) for move in moves]),
+        vocabulary=Vocabulary(SLOTS, vectors, {word: _SPEEDS[kind] for word, kind in kinds.items()}, SLOTS[1:2]),
         guided=True,
         keeps_aspect=True,
     )

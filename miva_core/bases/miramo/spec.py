@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...adapters.backbone import Backbone
+from ...motion_fields.motions import MOTIONS
 from ...storage.json_files import read_json
 from ..spec import BaseSpec
 from ..tiny.spec import WEIGHTS as TINY_WEIGHTS
@@ -52,4 +53,5 @@ MIRAMO_TINY = BaseSpec(
     latent_format=None,
     predicts_flow=True,
     adapters=SHIPPED,
+    words=lambda: [name.replace("_", " ") for name in MOTIONS],
 )

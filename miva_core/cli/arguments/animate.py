@@ -112,7 +112,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
     look = command.add_argument_group("what the clip shows")
     look.add_argument(
         "--size",
-        type=_size,
+        type=size_of_clip,
         metavar="WIDTHxHEIGHT",
         help="of the clip; 0 for a side that follows the picture's aspect; one number for a square (default: the "
         "picture's own size, up to 1024 along the longer side)",
@@ -142,8 +142,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
 
 def _add_time(command: argparse.ArgumentParser) -> None:
     time = command.add_argument_group("how long and how fast")
-    time.add_argument("--fps", type=ranged(1, 120), help="frames a second (default: 24)")
-    time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
+    add_time_of_film(time)
     time.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip in frames, in place of --duration")
     time.add_argument(
         "--segments",
@@ -153,6 +152,12 @@ def _add_time(command: argparse.ArgumentParser) -> None:
         help="clips that the base makes, each going on from the last frame of the one before, for a longer one of "
         "N x (frames - 1) + 1 frames; not at full size, where --duration says it (default: 1)",
     )
+
+
+def add_time_of_film(time: argparse._ArgumentGroup) -> None:
+    """The options that say how long and how fast a clip at full size is."""
+    time.add_argument("--fps", type=ranged(1, 120), help="frames a second (default: 24)")
+    time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
     time.add_argument(
         "--easing",
         choices=EASINGS,
@@ -186,7 +191,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _size(text: str) -> tuple[int | None, int | None]:
+def size_of_clip(text: str) -> tuple[int | None, int | None]:
     """The type of an option that is a size: "1280x720" gives (720, 1280), "1280x0" (None, 1280), "512" (512, 512)."""
     match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6})\s*)?", text)
     if not match or not (int(match[1]) or int(match[2] or 0)):
