@@ -42,9 +42,9 @@ class GroundLayers:
             return self.first.copy()
         frame = seen_at(self.picture, self.from_view, places, places.whole, cv2.BORDER_REFLECT_101)
         if self.uncovered is not None and places.depth is not None:
-            at = places.depth.behind
+            at, part = places.depth.behind, places.depth.region.of(frame)
             behind = _sampled(self.uncovered, self.from_view, at, places.shrunk, cv2.BORDER_REFLECT_101)
-            frame += (behind - frame) * places.depth.uncovered[..., None]
+            part += (behind - part) * places.depth.uncovered[..., None]
         return frame
 
 
@@ -137,7 +137,8 @@ class LayeredFrames:
         found = 1 - seen_at(known, self.from_view, places, places.whole, cv2.BORDER_CONSTANT).clip(0, 1)
         found = np.maximum(found, self._fill(places))
         if places.depth is not None:
-            found = np.maximum(found, places.depth.uncovered)
+            part = places.depth.region.of(found)
+            np.maximum(part, places.depth.uncovered, out=part)
         for layer in self.behind:
             at = places.of(places.whole)
             there = sum(

@@ -144,7 +144,7 @@ class LayeredStaging:
 
         at = affine_places(camera, self.size) / unit
         found = self.depth.seen(at, move)
-        return Places(self.size, window @ camera, found.places, found if found.uncovered.any() else None)
+        return Places(self.size, window @ camera, found.places, found if found.region.width else None)
 
     def places_of_one_nearness(self, i: int, nearness: float) -> Places:
         """Where all of frame i would come from, were it as near."""
