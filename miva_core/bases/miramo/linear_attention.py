@@ -57,9 +57,20 @@ def cosine_attention(query: Tensor, key: Tensor, value: Tensor, rotary: Tensor |
     with torch.autocast(query.device.type, enabled=False):
         q, k, v = (tokens.to(torch.promote_types(tokens.dtype, torch.float32)) for tokens in (query, key, value))
         q, k = _directions(q, rotary), _directions(k, rotary)
-        total = v.sum(-2, keepdim=True) + q @ (k.transpose(-2, -1) @ v)
-        shares = v.shape[-2] + q @ k.sum(-2)[..., None]
+        total, shares = _by_weights(q, k, v) if k.shape[-2] <= k.shape[-1] else _by_sums(q, k, v)
         return (total / shares.clamp(min=_LEAST_SHARE)).to(query.dtype)
+
+
+def _by_sums(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Values by their weights 1 + q · k, and these, both summed over all keys: 2 d e multiplications a token."""
+    total = v.sum(-2, keepdim=True) + q @ (k.transpose(-2, -1) @ v)
+    return total, v.shape[-2] + q @ k.sum(-2)[..., None]
+
+
+def _by_weights(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in the other order, which is the shorter one where there are fewer keys than channels."""
+    weights = 1 + q @ k.transpose(-2, -1)
+    return weights @ v, weights.sum(-1, keepdim=True)
 
 
 def guided_cosine_attention(
@@ -99,7 +110,7 @@ def coded(tokens: Tensor, codes: Tensor) -> Tensor:
 
 def _directions(tokens: Tensor, rotary: Tensor | None) -> Tensor:
     """Tokens of length 1, turned by their positions."""
-    tokens = tokens * torch.rsqrt(tokens.square().sum(-1, keepdim=True) + _LEAST_NORM**2)
+    tokens = tokens * torch.rsqrt(torch.linalg.vecdot(tokens, tokens) + _LEAST_NORM**2)[..., None]
     if rotary is None:
         return tokens
     pairs = torch.view_as_complex(tokens.unflatten(-1, (-1, 2)).contiguous())
