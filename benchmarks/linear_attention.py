@@ -3,8 +3,8 @@
     python -m benchmarks.linear_attention [--seconds 0.4] [--out benchmarks/results]
 
 Times are those of the processor on one thread, and the least of some repetitions, since what shares the machine can
-only add to them. The model is a small MiraMo, four blocks 128 wide with heads of 32 channels, on random weights. Operations
-are counted on MiraMo's real shapes, without weights.
+only add to them. The model is a small MiraMo, four blocks 128 wide with heads of 32 channels, on random weights.
+Operations are counted on MiraMo's real shapes, without weights.
 """
 
 import argparse
@@ -114,11 +114,8 @@ def model_times(over: str, seconds: float) -> Times:
     """Of the small model, whose attention over space, over time, or over both at once is linear or softmax."""
     times: dict[str, list[float]] = {"linear": [], "softmax": []}
     for count in COUNTS:
-        frames, places = {
-            "space": (1, count),
-            "time": (count, max(1, LEAST_OVER_TIME // count)),
-            "both": (FRAMES, count // FRAMES),
-        }[over]
+        over_time = count, max(1, LEAST_OVER_TIME // count)
+        frames, places = {"space": (1, count), "time": over_time, "both": (FRAMES, count // FRAMES)}[over]
         for name, kernel in (("linear", relu if over != "time" else cosine), ("softmax", softmax)):
             call = model_call(attending(MiraMoTransformer(**SMALL), over, kernel), frames, grid(places))
             times[name].append(1e6 / frames / places * least_seconds(call, seconds))
