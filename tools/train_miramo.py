@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
+from miva_core.bases.miramo.spec import WEIGHTS
 from tools.miramo.losses import Step
-from tools.miramo.model import WordedMiraMo, build_model, load_codec
+from tools.miramo.model import WordedMiraMo, build_model, export, load_codec
 from tools.miramo.training import Training, time_share
 from tools.motion_world.clips import World
-from tools.motion_world.drawing import Mix
 from tools.motion_world.photographs import training_photographs
 from tools.tiny_base.training import Pace
 
@@ -29,9 +29,7 @@ def train_base(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     codec = load_codec()
     model = WordedMiraMo(build_model(codec))
-    step = Step(
-        World(training_photographs(args.photos), Mix(hard=args.hard)), codec, args.seed, args.clips, args.frames
-    )
+    step = Step(World(training_photographs(args.photos)), codec, args.seed, args.clips, args.frames)
     training = Training(model, step, Pace(args.lr, args.decay, args.ema), time_share(args.minutes))
     if args.resume:
         training.resume(args.out / "checkpoint.pt")
@@ -47,14 +45,16 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--clips", type=int, default=12, help="of 64 x 64 pixels in a step")
     parser.add_argument("--frames", type=int, default=5, help="of each clip in a step, the first one included")
-    parser.add_argument("--hard", type=float, default=0.1, help="share of region motions that move a cut-out")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.45, help="share of the time over which the rate falls")
     parser.add_argument("--ema", type=float, default=0.995)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    train_base(args)
+    if args.stage == "export":
+        export(args.out / "ema.pt", WEIGHTS)
+    else:
+        train_base(args)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ SHOWN = (
     Case("jump", guided=True),
 )
 SPEED = 1.0
-FULL = 8.0
+FULL = 5.0
 """Pixels of flow that have full colour."""
 
 
@@ -38,7 +38,7 @@ def write_sheet(model: Answer, world: World, path: Path) -> None:
     """Write a row for each of `SHOWN`: the guide, frame 1 moved to five times, the flow at the fourth, the true one."""
     rows = [_row(model, world, case, number % len(world.photographs)) for number, case in enumerate(SHOWN)]
     sheet = contact_sheet(rows, every=1).numpy()
-    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])
 
 
 def _row(model: Answer, world: World, case: Case, number: int) -> tuple[str, Tensor]:

@@ -69,6 +69,8 @@ class MIVAConfig:
         _check_choice(self, "cfa_softmax", ("separate", "joint"))
         _check_choice(self, "ca_act", ("gelu", "softmax"))
         _check_choice(self, "guide", ("", "mask", "nearness"))
+        if self.guide and self.mask:
+            raise MIVAError(f"The guide is {self.guide!r}, but an adapter that makes its subject's mask takes none.")
         for name in _SWITCHES:
             _check_choice(self, name, (True, False))
         if not (is_count(self.region_rank) and self.region_rank <= 64):

@@ -138,7 +138,7 @@ def caption(base: Base, said: Mapping[str, Said], shares: Sequence[float]) -> Te
     for name, one in said.items():
         known = moving_vocabulary(base, name)
         for word in find_words(base, name, one.text):
-            speeds = _speeds(one, known.speeds[word.slot], shares, word.adds_up)
+            speeds = _speeds(one, known.speeds[word.name], shares, word.adds_up)
             vector = known.vectors[word.name].to(text)
             text[:, known.slots.index(word.slot)] += torch.tensor(speeds).to(text)[:, None] * vector
     return text

@@ -78,7 +78,7 @@ class LayerFunctions:
     def _by_nearness(self, time: float) -> np.ndarray:
         """(`_POWERS`, 2, 3): the maps at a time as a polynomial of nearness."""
         nearness = (1 - np.cos(np.pi * (np.arange(_POWERS) + 0.5) / _POWERS)) / 2
-        maps = self.layers.depth_maps(_times(time).expand(_POWERS), torch.from_numpy(nearness).float())[0]
+        maps = self.layers.depth_maps(_times(time).repeat(_POWERS), torch.from_numpy(nearness).float())[0]
         powers = np.linalg.solve(np.vander(nearness, increasing=True), _array(maps).reshape(_POWERS, -1))
         return powers.reshape(_POWERS, 2, 3).astype(np.float32)
 

@@ -37,10 +37,10 @@ def _odd(base: Base, name: str, one: Said, word: Word) -> list[str]:
     if not one.acts:
         return [f"{name} has the speed 0 and does nothing."]
     known = moving_vocabulary(base, name)
-    factor = degree_speed(one.degree, known.speeds[word.slot])
+    factor = degree_speed(one.degree, known.speeds[word.name])
     speeds = [factor * value for value in _values(one)]
     notes = [] if one.degree is None else [f"{name} at degree {one.degree:g}: the speed {max(speeds, key=abs):.2f}."]
-    notes += [*_speed_notes(name, speeds, known.speeds[word.slot][1])]
+    notes += [*_speed_notes(name, speeds, known.speeds[word.name][1])]
     if word.slot in known.local and one.mask is None:
         notes.append(
             f"{name} has no mask, without which hardly anything but the whole picture moves on this base: mark what is "

@@ -16,7 +16,7 @@ from ..errors import MIVAError
 from .diffusers_port import DiffusersPort, DiffusersProcessor
 
 CAPTION_INPUT = "caption_input"
-"""Submodule through which a model passes its captions where they have slots, (B, K, slots, dim) with K 1 or its frames."""
+"""Submodule that a model passes its captions through where they have slots: (B, K, slots, dim), K being 1 or F."""
 
 
 class DiffusersInstaller:

@@ -12,7 +12,7 @@ from ..attention.softmax_attention import Bias, attend
 from ..errors import MIVAError
 
 Rotary = tuple[Tensor, Tensor] | Tensor
-"""Rotary positions: cosines and sines, (1, s, 1, d / heads) with each value twice, or what a model has in place of it."""
+"""Rotary positions: cosines and sines, (1, s, 1, d / heads) with each value twice; or what a model has for them."""
 
 
 class DiffusersPort:

@@ -22,8 +22,8 @@ class Vocabulary:
     Attributes:
         slots: what words are about, as "camera", in the order in which a text has them.
         vectors: (dim,) of each word, by names as "camera pan_left", which begin with their slot.
-        speeds: the slowest and the fastest speed of a slot's words that the base was trained on, by slot: such a base
-            moves by its words alone, as fast as they are long. Of slots that are left out words say no speed.
+        speeds: the slowest and the fastest speed that the base was trained on, by the word's name: such a base moves by
+            its words alone, as fast as they are long. Empty for bases whose words say no speed.
         local: the slots whose words move a part of the picture, which a mask marks.
     """
 

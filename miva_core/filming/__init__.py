@@ -1,1 +1,1 @@
-"""Film stills by the formulas of motions: training clips with their flow and masks, and pictures in motion."""
+"""Stills in motion by formulas alone: clips to train on, with flow and masks, and films. No network is asked."""

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from .background import fill_hole, hole_around
-from .depth_order import DepthOrder, behind_edges
+from .depth_order import DepthOrder, behind_edges, with_hard_edges
 from .layered_frames import CarriedLayer, GroundLayers, LayeredFrames
 from .layered_motion import Carried, Staying
 from .layered_staging import LayeredStaging, box_in_view
@@ -65,12 +65,11 @@ class LayerCutter:
         before = None if front is None else self.source.taken(front)
         hidden = hole if before is None else hole | hole_around(before)
         plate = fill_hole(self.pixels, hidden)
-        nearness = self._nearness(hole)
-        depth = None if nearness is None else DepthOrder(nearness, self.from_view)
+        depth, uncovered = self._depth(hole)
         staging, (soft, behind) = replace(self.staging, depth=depth), self._regions(masks, hidden)
         return LayeredFrames(
             staging,
-            self._ground(picture, plate, nearness),
+            self._ground(picture, plate, uncovered),
             SoftBend(staging, soft, self.from_view),
             behind,
             self._carried(masks, plate),
@@ -79,12 +78,18 @@ class LayerCutter:
             self.from_view,
         )
 
-    def _nearness(self, hole: np.ndarray) -> np.ndarray | None:
-        """How near the ground is, (h, w), also behind cut-outs; nothing where that does not matter."""
+    def _depth(self, hole: np.ndarray) -> tuple[DepthOrder | None, np.ndarray | None]:
+        """What hides what, and the picture (h, w, 3) without the rims of near things; nothing where that is the same.
+
+        Args:
+            hole: (h, w) bool, where cut-outs are, behind which the ground goes on.
+        """
         if self.staging.motion.parallax is None:
-            return None
-        nearness = self.source.taken(self.staging.motion.parallax.nearness)
-        return np.ascontiguousarray(push_pull(nearness[..., None], hole)[..., 0])
+            return None, None
+        ground = push_pull(self.source.taken(self.staging.motion.parallax.nearness)[..., None], hole)[..., 0]
+        nearness = np.ascontiguousarray(with_hard_edges(ground))
+        uncovered, behind = behind_edges(self.pixels, nearness, self._apart())
+        return DepthOrder(nearness, np.ascontiguousarray(behind), self.from_view), uncovered
 
     def _regions(
         self, masks: Mapping[str, np.ndarray], hidden: np.ndarray
@@ -128,14 +133,13 @@ class LayerCutter:
         moved = (np.abs(self.staging.displaced(layer.displace, places, time)).max() for time in times)
         return float(max(moved) * abs(self.from_view[[0, 1], [0, 1]]).max())
 
-    def _ground(self, picture: np.ndarray, plate: np.ndarray, nearness: np.ndarray | None) -> GroundLayers:
+    def _ground(self, picture: np.ndarray, plate: np.ndarray, uncovered: np.ndarray | None) -> GroundLayers:
         """What is behind all that moves by itself, continued where frames see beyond the picture."""
         height, width = self.pixels.shape[:2]
         wanted = zip(beyond((height, width), self.from_view, self.seen), (height, height, width, width), strict=True)
         # Half a picture of mirror image on each side bounds the memory; beyond, all of that is mirrored once more.
         rim = tuple(int(np.clip(np.ceil(out - 1e-6), 0, side // 2)) for out, side in wanted)
         shift = np.array([[1.0, 0, rim[2]], [0, 1.0, rim[0]], [0, 0, 1.0]])
-        uncovered = None if nearness is None else behind_edges(self.pixels, nearness, self._apart())
         rests = self.staging.rests
         first = fitted(crop(picture, self.view.box), self.view.size) if rests else None
         pictured, filled, behind = (

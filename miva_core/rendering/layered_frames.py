@@ -41,9 +41,10 @@ class GroundLayers:
         if self.first is not None:
             return self.first.copy()
         frame = seen_at(self.picture, self.from_view, places, places.whole, cv2.BORDER_REFLECT_101)
-        if self.uncovered is not None and places.uncovered is not None and places.uncovered.any():
-            behind = seen_at(self.uncovered, self.from_view, places, places.whole, cv2.BORDER_REFLECT_101)
-            frame += (behind - frame) * places.uncovered[..., None]
+        if self.uncovered is not None and places.depth is not None:
+            at = places.depth.behind
+            behind = _sampled(self.uncovered, self.from_view, at, places.shrunk, cv2.BORDER_REFLECT_101)
+            frame += (behind - frame) * places.depth.uncovered[..., None]
         return frame
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .depth_order import DepthOrder
+from .depth_order import DepthOrder, Seen
 from .layered_motion import Carried, Displacement, LayeredMotion, Staying
 from .sampling import Region
 from .timing import ClipTimes
@@ -24,13 +24,13 @@ class Places:
         size: (height, width) of the frame.
         matrix: (3, 3) from its pixels, the first at 0.
         moved: (H, W, 2) float32, the places where they are moved apart; None where the matrix says all.
-        uncovered: (H, W) in [0, 1], where what comes into view from behind something near belongs; None for nowhere.
+        depth: what comes into view from behind near things; None where nothing does.
     """
 
     size: tuple[int, int]
     matrix: np.ndarray
     moved: np.ndarray | None = None
-    uncovered: np.ndarray | None = None
+    depth: Seen | None = None
 
     @property
     def whole(self) -> Region:
@@ -119,7 +119,7 @@ class LayeredStaging:
     window: Window
     motion: LayeredMotion
     times: ClipTimes
-    depth: "DepthOrder | None" = None
+    depth: DepthOrder | None = None
 
     @property
     def unit(self) -> np.ndarray:
@@ -139,13 +139,12 @@ class LayeredStaging:
         unit, zoom = self.unit.astype(np.float32), window[[0, 1], [0, 1]].astype(np.float32)
         shift = window[:2, 2].astype(np.float32)
 
-        def seen(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
+        def move(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
             return parallax.seen(places, time, nearness) * (unit * zoom) + shift
 
         at = affine_places(camera, self.size) / unit
-        shown = self.depth.shown(at, seen)
-        moved = seen(at, shown)
-        return Places(self.size, window @ camera, moved, self.depth.uncovered(moved, shown))
+        found = self.depth.seen(at, move)
+        return Places(self.size, window @ camera, found.places, found if found.uncovered.any() else None)
 
     def places_of_one_nearness(self, i: int, nearness: float) -> Places:
         """Where all of frame i would come from, were it as near."""

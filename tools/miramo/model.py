@@ -1,20 +1,41 @@
-"""The built-in MiraMo with its words: what it is made of, and its half-precision files."""
+"""The built-in MiraMo with its words: what it is made of, its half-precision files, and its export."""
 
+import json
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers import FlowMatchEulerDiscreteScheduler
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from miva_core.bases.miramo.caption_layers import SLOTS as CAPTION_SLOTS
 from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
+from miva_core.bases.miramo.spec import CODEC
 from miva_core.bases.tiny.patch_codec import PatchCodec
-from miva_core.bases.tiny.spec import WEIGHTS as TINY_WEIGHTS
 from miva_core.motion_fields.motions import MOTIONS
-from tools.motion_world.batch import WORDS
+from tools.motion_world.batch import SLOTS, WORDS
 
 TEXT_DIM = 64
+SCHEDULE = {"num_train_timesteps": 1000, "shift": 1.0}
+SETTINGS = {
+    # To be changed with the weights: adapters fit only the base they were trained on.
+    "revision": "miramo-1",
+    "caption_slots": len(CAPTION_SLOTS),
+    "frames": 16,
+    # Motions are formulas of time, which may go on as long as one likes.
+    "longest": 64,
+    "size": [64, 64],
+    "multiple": 8,
+    "fps": 8,
+    # The noise says nothing of the motion: the first step answers it, later ones repaint what comes into view.
+    "steps": 3,
+    "last_timestep": 800,
+    "noise": {"shared_ratio": 0.0, "dct": False},
+}
 WORD_LENGTH = 8.0
 """Of a new word's vector, at unit speed."""
 WIDTH, HEADS, BLOCKS = 128, 4, 4
@@ -22,7 +43,7 @@ WIDTH, HEADS, BLOCKS = 128, 4, 4
 
 def load_codec() -> PatchCodec:
     """The codec of the other built-in base, whose latents this one shares."""
-    codec: PatchCodec = PatchCodec.from_pretrained(TINY_WEIGHTS / "codec", torch_dtype=torch.float32)
+    codec: PatchCodec = PatchCodec.from_pretrained(CODEC, torch_dtype=torch.float32)
     return codec.eval().requires_grad_(False)
 
 
@@ -80,12 +101,8 @@ class WordedMiraMo(nn.Module):
 
     @property
     def learnt(self) -> dict[str, nn.Parameter]:
-        """What is learnt, by name: all but the copy of the codec's patches, and what is never called."""
-        return {
-            name: parameter
-            for name, parameter in self.named_parameters()
-            if parameter.requires_grad and ".degree_embed." not in name
-        }
+        """What is learnt, by name: all but the copy of the codec's patches."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def caption(self, words: Tensor, speeds: Tensor) -> Tensor:
         """Captions (B, 3, D) of words (B, 3), 0 for none, each as long as its motion is fast."""
@@ -120,6 +137,29 @@ def save_halves(path: Path, averages: Sequence[Tensor], model: WordedMiraMo) -> 
     halves = {name: average.half() for name, average in zip(model.learnt, averages, strict=True)}
     torch.save(halves, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
+
+
+def export(checkpoint: Path, out: Path) -> None:
+    """Write the shipped parts from averaged weights, all of them beside their places first: a mixed base would load.
+
+    Args:
+        checkpoint: see `save_halves`.
+        out: folder that the package loads the base from.
+    """
+    model = WordedMiraMo(build_model(load_codec()))
+    load_halves(checkpoint, model)
+    new = out / "new"
+    model.model.half().save_pretrained(new / "transformer")
+    FlowMatchEulerDiscreteScheduler(**SCHEDULE).save_pretrained(new / "scheduler")
+    names = [f"{CAPTION_SLOTS[SLOTS[MOTIONS[word].kind]]} {word}" for word in WORDS[1:]]
+    save_file({"weight": model.vectors[1:].detach().half()}, new / "words.safetensors", {"words": json.dumps(names)})
+    (new / "settings.json").write_text(json.dumps(SETTINGS, indent=2) + "\n", encoding="utf-8")
+    for path in [path for path in new.rglob("*") if path.is_file()]:
+        place = out / path.relative_to(new)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o644)
+        path.replace(place)
+    shutil.rmtree(new)
 
 
 def load_halves(path: Path, model: WordedMiraMo) -> None:

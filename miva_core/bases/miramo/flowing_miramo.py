@@ -82,6 +82,8 @@ class FlowingMiraMo(MiraMoTransformer):
         self.caption_embed = nn.Linear(said, dim, bias=False)
         self.caption_input = nn.Identity()
         self.proj_out = nn.Linear(dim, channels + 2 + 2 * FINE**2)
+        # It has no degree of motion beside its caption's length.
+        del self.degree_proj, self.degree_embed
         self.layers = CaptionLayers(said)
         self.patches = LinearPatches(channels)
         self._start_still()
@@ -121,6 +123,7 @@ class FlowingMiraMo(MiraMoTransformer):
         batch, _, frames, height, width = sample.shape
         times = torch.arange(frames, device=sample.device) if times is None else times
         times = times.to(sample)
+        moments = times.clamp(max=_CLIP)  # The blocks know no later ones; the layers know all.
         if guide is None or guide_kind is None:
             guide = sample.new_zeros(batch, PATCH * height, PATCH * width)
             guide_kind = torch.zeros(batch, dtype=torch.long, device=sample.device)
@@ -132,13 +135,13 @@ class FlowingMiraMo(MiraMoTransformer):
                 sample,
                 torch.cat([sample[:, :, 0], _told(guide, guide_kind)], 1)[:, :, None].expand(-1, -1, frames, -1, -1),
                 _where(height, width, sample).expand(batch, frames, -1, -1, -1).transpose(1, 2),
-                torch.cat([_when(times).expand(batch, -1, -1), shake], -1)
+                torch.cat([_when(moments).expand(batch, -1, -1), shake], -1)
                 .transpose(1, 2)[..., None, None]
                 .expand(-1, -1, -1, height, width),
             ],
             dim=1,
         )
-        answer = self._answer(inputs, timestep, caption, times)
+        answer = self._answer(inputs, timestep, caption, moments)
         # Coordinates in half precision would be off by a quarter of a pixel.
         with torch.autocast(sample.device.type, enabled=False):
             answer = answer.to(self.patches.mean)

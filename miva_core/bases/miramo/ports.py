@@ -52,5 +52,5 @@ def _by_head(
     """Attention of each head by itself: tokens (b, s, d) and codes (b, s, r), the same for all heads."""
     assert not isinstance(bias, Tensor)  # linear attention is guided by codes, see `LinearGuidance`
     by_head = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in (q, k, v))
-    codes = None if bias is None else Codes(*(code[:, None] for code in bias))
+    codes = None if bias is None else Codes(*(code[:, None].expand(-1, heads, -1, -1) for code in bias))
     return attend(*by_head, codes).transpose(1, 2).flatten(2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...attention.context import Group
 from ...attention.cross_attention import CrossAttention, prompt_query
 from ...attention.guidance import GridGuidance
 from ...attention.linear_maps import each, fan_in, fan_out
