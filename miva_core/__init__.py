@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .animation.clip import Clip, Progress
     from .animation.motion import Motion
     from .animation.options import RunOptions
+    from .animation.said import Said
     from .attention.curve import Curve
     from .attention.strength import Strength
     from .bases.base import Base
@@ -38,6 +39,7 @@ __all__ = [
     "NoiseInit",
     "Progress",
     "RunOptions",
+    "Said",
     "Strength",
     "Timing",
     "animate",
@@ -60,6 +62,7 @@ _MODULES = {
     "NoiseInit": "diffusion.init_noise",
     "Progress": "animation.clip",
     "RunOptions": "animation.options",
+    "Said": "animation.said",
     "Strength": "attention.strength",
     "Timing": "rendering.timing",
     "animate": "animation.animate",

@@ -19,7 +19,7 @@ from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, ModelSocket, StackSocket
-from .stacks import MivaStack, StackedMiva, stamp_of
+from .stacks import MivaStack, StackedMiva, files_in, stamp_of, words_in
 
 if TYPE_CHECKING:
     from ..miva_core.training.training_set import TrainingSet
@@ -88,7 +88,7 @@ class MIVATrain(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 ModelSocket.Input("model", tooltip="The base that learns; the same as for the dataset."),
-                DatasetSocket.Input("dataset", tooltip="From Camera Clips or MIVA Dataset."),
+                DatasetSocket.Input("dataset", tooltip="From Motion Clips or MIVA Dataset."),
                 io.String.Input(
                     "name",
                     default="my_motion",
@@ -170,7 +170,7 @@ class MIVATrain(io.ComfyNode):
                     optional=True,
                     tooltip="Also learn how fast the motion is to be, for `degree` of Load MIVA. Clips are put in "
                     "order by their optical flow, or by 1 − MS-SSIM of neighbouring frames, as MiraMo does. They must "
-                    "differ in speed: switch vary_speed of Camera Clips on.",
+                    "differ in speed: switch vary_speed of Motion Clips on.",
                 ),
             ],
             outputs=[
@@ -243,16 +243,18 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
             f"The dataset was made for the {dataset.base} base, but {base.name} is to learn: connect the same Load "
             "MIVA Base to both."
         )
-    if masked and dataset.camera:
-        raise MIVAError("A camera motion has no subject: switch `masked` off.")
+    if masked and dataset.filmed and not dataset.masked:
+        raise MIVAError("What moves the whole picture has no subject: switch `masked` off.")
     if masked and not dataset.masked:
         raise MIVAError(
             "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA "
             "Dataset, put them beside the clips, or switch `masked` off."
         )
-    if start and start[-1].info.config.mask != masked:
+    if said := words_in(start):
+        raise MIVAError(f"{said[0].name} is said in words, which nothing can be learnt on from: connect Load MIVA.")
+    if (files := files_in(start)) and files[-1].info.config.mask != masked:
         kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
-        raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
+        raise MIVAError(f"{files[-1].name}, to begin with, {kind}, or connect another one to `start`.")
 
 
 def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked: bool) -> Recipe:
@@ -267,7 +269,7 @@ def _training_set(
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     said = (motion, *(clip.words for clip in dataset.clips))
-    mirrored = not (dataset.camera or any(map(has_direction, said))) if flip is None else flip
+    mirrored = not (dataset.filmed or any(map(has_direction, said))) if flip is None else flip
     return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source, degree)
 
 

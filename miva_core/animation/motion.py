@@ -1,6 +1,6 @@
 """A motion in a run: an adapter, how strongly it acts, when, and on which subject."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..adapters.degree import check_degree
 from ..attention.strength import Level, Strength, check_strength
 from ..bases.base import Base
 from ..errors import MIVAError
+from .said import Said
 
 _NAMELESS = "motion"
 
@@ -81,7 +82,7 @@ class Motion:
         return Strength.of(self.strength).acts
 
 
-def named(motions: Sequence[Motion]) -> dict[str, Motion]:
+def named(motions: Sequence[Motion | Said]) -> dict[str, Motion | Said]:
     """Give every motion a name of its own.
 
     Args:
@@ -94,11 +95,27 @@ def named(motions: Sequence[Motion]) -> dict[str, Motion]:
         MIVAError: they are something else than motions.
     """
     _check(motions)
-    names = unique_names([_NAMELESS if motion.name is None else motion.name for motion in motions])
+    names = unique_names([_name(motion) for motion in motions])
     return {name: replace(motion, name=name) for name, motion in zip(names, motions, strict=True)}
 
 
-def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
+def _name(motion: Motion | Said) -> str:
+    if isinstance(motion, Said):
+        return motion.label
+    return _NAMELESS if motion.name is None else motion.name
+
+
+def adapters_among(motions: Mapping[str, Motion | Said]) -> dict[str, Motion]:
+    """Those that are adapters, by name."""
+    return {name: motion for name, motion in motions.items() if isinstance(motion, Motion)}
+
+
+def said_among(motions: Mapping[str, Motion | Said]) -> dict[str, Said]:
+    """Those that are said to the base, by name."""
+    return {name: motion for name, motion in motions.items() if isinstance(motion, Said)}
+
+
+def base_for(base: Base, motions: Sequence[Motion | Said], seed: int) -> Base:
     """Choose the caption that a base runs under.
 
     Args:
@@ -107,10 +124,10 @@ def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
         seed: of the run; it draws the caption.
 
     Returns:
-        The base itself; where no motion acts, under one of its captions, unless it has one already, see
-        `Base.with_drawn_caption`.
+        The base itself; where no adapter acts and nothing is said, be it at the speed 0, under one of its captions,
+        unless it has one already, see `Base.with_drawn_caption`.
     """
-    idle = not any(motion.acts for motion in motions)
+    idle = not any(isinstance(motion, Said) or motion.acts for motion in motions)
     return base.with_drawn_caption(seed) if idle and not base.under_caption else base
 
 
@@ -124,5 +141,5 @@ def _check(motions: Any) -> None:
     if not isinstance(motions, Sequence):
         raise MIVAError(f"The motions are a {type(motions).__name__}, expected a list of Motion, as in [Motion(pan)].")
     for motion in motions:
-        if not isinstance(motion, Motion):
+        if not isinstance(motion, Motion | Said):
             raise MIVAError(f"A motion is a {type(motion).__name__}, expected a Motion, as in Motion(pan, 0.5).")

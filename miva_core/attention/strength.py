@@ -112,6 +112,11 @@ def curves_of(level: Level) -> tuple[Curve, ...]:
     return tuple(level) if isinstance(level, Sequence) else ()
 
 
+def level_at(level: Level, frame: float) -> float:
+    """A level without curves over the run in one frame, at this share of the clip."""
+    return _at(level, {"frames": frame})
+
+
 def product(*levels: Level) -> Level:
     """Multiply levels, so that each is heard at any time and in any frame."""
     factor = math.prod(level for level in levels if isinstance(level, (int, float)))
@@ -135,6 +140,20 @@ def check_strength(name: str, strength: Any) -> None:
     """
     if not (isinstance(strength, Strength) or _is_level(strength)):
         raise MIVAError(f"The weight of {name} is {strength!r}, expected {_LEVELS}, or a Strength.")
+
+
+def check_level(name: str, level: Any) -> None:
+    """Check what a user gives as one level.
+
+    Args:
+        name: what messages call the motion.
+        level: a number, a curve or several.
+
+    Raises:
+        MIVAError: it is something else, or out of range.
+    """
+    if not _is_level(level):
+        raise MIVAError(f"The weight of {name} is {level!r}, expected {_LEVELS}.")
 
 
 _LEVELS = "a number from -1e6 to 1e6, a Curve or a list of them"

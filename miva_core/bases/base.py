@@ -96,6 +96,9 @@ class Base:
         vocabulary: the words that it knows by heart, or None for bases whose texts need an encoder.
         levels: the part of its timesteps that it was trained on, as shares of all, of which 0 is clean and 1 noise. Of
             models that share a run, as the experts of Wan 2.2 do, each has a part; an adapter is trained on it alone.
+        guided: whether its model takes a `Guide` beside its clips.
+        keeps_aspect: whether at full size it works at the aspect of the picture, its shorter side as long as that of
+            `size`; all others are shown the picture squashed to `size`.
         release: what people call it, recorded in adapters that are trained on it; empty where `backbone` says it.
     """
 
@@ -124,6 +127,8 @@ class Base:
     captions: Tensor | None = None
     vocabulary: Vocabulary | None = None
     levels: tuple[float, float] = (0.0, 1.0)
+    guided: bool = False
+    keeps_aspect: bool = False
     release: str = ""
 
     def with_drawn_caption(self, seed: int) -> "Base":

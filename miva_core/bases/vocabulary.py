@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import torch
@@ -22,10 +22,15 @@ class Vocabulary:
     Attributes:
         slots: what words are about, as "camera", in the order in which a text has them.
         vectors: (dim,) of each word, by names as "camera pan_left", which begin with their slot.
+        speeds: the slowest and the fastest speed that the base was trained on, by the word's name: such a base moves by
+            its words alone, as fast as they are long. Empty for bases whose words say no speed.
+        local: the slots whose words move a part of the picture, which a mask marks.
     """
 
     slots: Sequence[str]
     vectors: Mapping[str, Tensor]
+    speeds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    local: Sequence[str] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -33,6 +38,10 @@ class Vocabulary:
         phrases = [(name.partition(" ")[2].replace("_", " "), name.replace("_", " ")) for name in self.vectors]
         short = [phrase for phrase, _ in phrases]
         return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in phrases)
+
+    def phrase(self, name: str) -> str:
+        """A word, by its name, as people say it."""
+        return dict(zip(self.vectors, self.words, strict=True))[name]
 
     def encode(self, text: str, choice: Sequence[str] = ()) -> Tensor:
         """The vectors of a text, such as "pan left" or "Pan left, jump".
@@ -48,15 +57,20 @@ class Vocabulary:
             MIVAError: it has none, an unknown one, whose nearest are named if there is no choice, or two of one slot.
         """
         said = torch.zeros(len(self.slots), *next(iter(self.vectors.values())).shape)
-        found: dict[str, str] = {}
+        for slot, name in self.find(text, choice).items():
+            said[self.slots.index(slot)] = self.vectors[name]
+        return said
+
+    def find(self, text: str, choice: Sequence[str] = ()) -> dict[str, str]:
+        """The names of the words of a text, by their slot; see `encode`."""
+        found: dict[str, tuple[str, str]] = {}
         for word in self._split(text, choice):
             name = self._names()[word]
             slot = name.partition(" ")[0]
             if slot in found:
-                raise MIVAError(f"{shown(text)} says two things of the {slot}, {found[slot]} and {word}: say one.")
-            found[slot] = word
-            said[self.slots.index(slot)] = self.vectors[name]
-        return said
+                raise MIVAError(f"{shown(text)} says two things of the {slot}, {found[slot][0]} and {word}: say one.")
+            found[slot] = word, name
+        return {slot: name for slot, (_, name) in found.items()}
 
     def _names(self) -> dict[str, str]:
         """Names by what is said for them, with the slot in front or without, where it is clear without."""

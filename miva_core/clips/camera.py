@@ -61,10 +61,24 @@ def camera_transforms(pan: Tensor, zoom: Tensor, roll: Tensor, frames: int, easi
     Returns:
         (B, F, 2, 3); the map of the first frame is the identity.
     """
-    i = eased(frames, easing).to(pan)
-    scale, angle = torch.exp(-zoom[:, None] * i), roll[:, None] * i
+    return camera_maps(pan[:, None], zoom[:, None], roll[:, None], eased(frames, easing).to(pan))
+
+
+def camera_maps(pan: Tensor, zoom: Tensor, roll: Tensor, way: Tensor) -> Tensor:
+    """Compute the affine maps of camera moves that have gone some way.
+
+    Args:
+        pan: (…, 2) velocity, x and y in pixels per frame.
+        zoom: (…) log magnification per frame.
+        roll: (…) turn in radians per frame, clockwise.
+        way: (…) how far they have gone, in frames at that velocity; all are broadcast against each other.
+
+    Returns:
+        (…, 2, 3).
+    """
+    scale, angle = torch.exp(-zoom * way), roll * way
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    shift = pan[:, None] * i[:, None]
+    shift = pan * way[..., None]
     return torch.stack(
         [torch.stack([cos, -sin, shift[..., 0]], -1), torch.stack([sin, cos, shift[..., 1]], -1)], dim=-2
     )

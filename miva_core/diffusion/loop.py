@@ -1,12 +1,13 @@
 """The denoising loop: frame 1 is the clean picture at every step, frames 2..F follow a schedule."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .flow_layers import FlowLayers
 from .noise_process import NoiseProcess, Schedule
 from .predictor import Predictor
 
@@ -19,10 +20,12 @@ class Sampled:
         latents: (B, C, F, h, w) clean latents; frame 1 is the picture's, bit for bit.
         flow: (B, F, 2, H, W) pixels, the flow into frame 1 that the model has answered last, see `Answer`; None for
             models that answer none.
+        layers: the same flow layer by layer, of each of the B clips; none from models that do not answer it so.
     """
 
     latents: Tensor
     flow: Tensor | None
+    layers: Sequence[FlowLayers] = ()
 
 
 StepCallback = Callable[[int, int, Sampled], None]
@@ -58,14 +61,16 @@ def sample(
         >>> schedule = prepare_scheduler(base.scheduler, 25)
         >>> clip = sample(ModelPredictor.of(base), base.noise_process, schedule, x1, start).latents
     """
-    centre, moving, flow = process.centre(x1), start[:, :, 1:], None
+    centre, moving = process.centre(x1), start[:, :, 1:]
+    flow, layers = None, list[FlowLayers]()
     steps = len(schedule.timesteps)
     draws = {"generator": generator} if "generator" in inspect.signature(schedule.step).parameters else {}
     for i, t in enumerate(schedule.timesteps):
         answer = predictor.predict(torch.cat([x1, moving + centre], dim=2), t, i)
         output, flow = answer.output[:, :, 1:], answer.flow
+        layers = [answer.layers[k : k + 1] for k in range(len(x1))] if answer.layers else []
         clean = process.clean(output, moving, t) if callback else None
         moving = schedule.step(output, t, moving, **draws).prev_sample
         if callback and clean is not None:
-            callback(i + 1, steps, Sampled(torch.cat([x1, clean + centre], dim=2), flow))
-    return Sampled(torch.cat([x1, moving + centre], dim=2), flow)
+            callback(i + 1, steps, Sampled(torch.cat([x1, clean + centre], dim=2), flow, layers))
+    return Sampled(torch.cat([x1, moving + centre], dim=2), flow, layers)

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from .flow_layers import FlowLayers
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -15,10 +17,12 @@ class Answer:
             is of no meaning.
         flow: (B, F, 2, H, W) pixels, where the model also predicts it: pixel p of frame i is, as far as it can be seen
             there, pixel p + flow of frame 1.
+        layers: the same flow layer by layer, where the model answers it so.
     """
 
     output: Tensor
     flow: Tensor | None = None
+    layers: FlowLayers | None = None
 
     @property
     def is_finite(self) -> bool:
@@ -27,7 +31,8 @@ class Answer:
 
     def __getitem__(self, rows: slice) -> "Answer":
         """The answer of some of the clips."""
-        return Answer(self.output[rows], None if self.flow is None else self.flow[rows])
+        flow = None if self.flow is None else self.flow[rows]
+        return Answer(self.output[rows], flow, None if self.layers is None else self.layers[rows])
 
 
 class Predictor(Protocol):

@@ -108,3 +108,44 @@ class Layers:
         """A plane (h, w) in [0, 1] of the picture, as a frame shows it."""
         region = Region(0, 0, self.size[1], self.size[0])
         return sample(plane, self.from_view, place, region, border).clip(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class StagedLayers:
+    """Layers, with all that is needed to tell where they are in a frame.
+
+    Attributes:
+        layers: what is there.
+        staging: where each of them is at any time.
+        times: (N,) of the frames.
+    """
+
+    layers: Layers
+    staging: Staging
+    times: np.ndarray
+
+    @property
+    def rests(self) -> bool:
+        """Whether the camera does."""
+        return self.staging.camera.path.at_rest
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """The names of the subjects that move over the ground."""
+        return tuple(name for name, motion in self.staging.subjects.items() if not motion.rests)
+
+    def starts(self, i: int) -> bool:
+        """Whether frame i is the first of the flow."""
+        return bool(self.times[i] == 0)
+
+    def camera(self, i: int) -> np.ndarray:
+        """The matrix (3, 3) of the camera of frame i, see `SimilarityPath.matrix`."""
+        return self.staging.camera.path.matrix(self.times[i], self.staging.size)
+
+    def composite(self, i: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Render frame i, see `Layers.composite`."""
+        return self.layers.composite(self.staging, self.times[i])
+
+    def invented(self, i: int, shown: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Find what of frame i is nowhere in the picture, see `Layers.invented`."""
+        return self.layers.invented(self.staging, self.times[i], shown)

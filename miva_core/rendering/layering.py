@@ -42,10 +42,10 @@ def cut_layers(
     resting = [name for name in mattes if staging.subjects[name].rests]
     hole = _holes((taken[name] for name in mattes if name not in resting), pixels.shape[:2])
     plate = fill_hole(pixels, hole | _holes((taken[name] for name in resting), pixels.shape[:2]))
-    beyond = max(0, *_beyond(pixels.shape[:2], from_view, places)) if not staging.camera.rests else 0
+    outside = max(0, *beyond(pixels.shape[:2], from_view, places)) if not staging.camera.rests else 0
     sprites = {}
     for name, opacity in mattes.items():
-        farthest = staging.farthest(name, times, corners_of(opacity, from_view)) / closest + beyond
+        farthest = staging.farthest(name, times, corners_of(opacity, from_view)) / closest + outside
         sprites[name] = cut_sprite(pixels, opacity, plate, from_view, farthest)
     if resting:
         plate = _with_resting(plate, pixels, hole, [mattes[name] for name in resting])
@@ -87,7 +87,7 @@ def _moving(
 ) -> MovingGround:
     """The ground of a moving camera, continued where frames see beyond the picture."""
     height, width = picture.shape[:2]
-    wanted = zip(_beyond((height, width), from_view, places), (height, height, width, width), strict=True)
+    wanted = zip(beyond((height, width), from_view, places), (height, height, width, width), strict=True)
     # Half a picture of mirror image on each side bounds the memory; beyond, all of that is mirrored once more.
     top, bottom, left, right = (int(np.clip(np.ceil(rim - 1e-6), 0, side // 2)) for rim, side in wanted)
     shift = np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
@@ -96,7 +96,7 @@ def _moving(
     return MovingGround(with_subjects, without, shift @ from_view, view.size)
 
 
-def _beyond(size: tuple[int, ...], from_view: np.ndarray, places: np.ndarray) -> tuple[float, float, float, float]:
+def beyond(size: tuple[int, ...], from_view: np.ndarray, places: np.ndarray) -> tuple[float, float, float, float]:
     """How many pixels frames see beyond the top, bottom, left and right of a picture (height, width)."""
     seen = from_view[:2, :2] @ places + from_view[:2, 2:]
     # A pixel goes on for half its width around its place.

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from .blur import blurred
+
 _SOFT = ((0.012, 0.003), (0.06, 0.012))
 """Distances from the picture, and the standard deviation of the blur there, as shares of its longer side."""
 
@@ -26,7 +28,7 @@ def mirrored(picture: np.ndarray, rim: tuple[int, int, int, int]) -> np.ndarray:
     result, start = continued.copy(), 0.0
     for end, sigma in _SOFT:
         share = np.clip((out - start) / (end - start), 0, 1)[..., None]
-        result += (_blurred(continued, sigma * longer) - result) * share
+        result += (blurred(continued, sigma * longer) - result) * share
         start = end
     return result
 
@@ -34,12 +36,3 @@ def mirrored(picture: np.ndarray, rim: tuple[int, int, int, int]) -> np.ndarray:
 def _outside(places: np.ndarray, side: int) -> np.ndarray:
     """How far places are from the nearest pixel of a side."""
     return np.maximum(np.maximum(-places, places - (side - 1)), 0)
-
-
-def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian blur, at a coarser size where that cannot be seen."""
-    coarse = max(1, int(sigma / 2))
-    size = tuple(max(1, side // coarse) for side in picture.shape[1::-1])
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if coarse > 1 else picture
-    small = cv2.GaussianBlur(small, (0, 0), sigma / coarse, borderType=cv2.BORDER_REFLECT_101)
-    return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) if coarse > 1 else small

@@ -89,6 +89,34 @@ def sample(layer: np.ndarray, from_view: np.ndarray, placement: Placement, regio
     return cv2.remap(layer, x, y, how, borderMode=border)
 
 
+def sample_at(layer: np.ndarray, from_view: np.ndarray, places: np.ndarray, how: int, border: int) -> np.ndarray:
+    """Sample a layer wherever one likes.
+
+    Args:
+        layer: (h, w) or (h, w, C) float32, C at most 4.
+        from_view: (3, 3) from places of the view to pixels of the layer; it neither turns nor shears.
+        places: (H, W, 2) float32 of the view.
+        how: OpenCV's way to interpolate.
+        border: how the layer goes on beyond its edges, one of OpenCV's border types.
+
+    Returns:
+        (H, W) or (H, W, C) float32.
+    """
+    matrix = from_view.astype(np.float32)
+    x, y = (places[..., k] * matrix[k, k] + matrix[k, 2] for k in (0, 1))
+    return cv2.remap(layer, x, y, how, borderMode=border)
+
+
+def without_fine_detail(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:
+    """Prepare a layer for a frame with so many times fewer pixels along each side.
+
+    Returns:
+        The layer without details that the frame cannot show, and the matrix (3, 3) to its pixels from the given one's.
+    """
+    layer, to_coarse = _coarse(layer, shrunk)
+    return _smoothed(layer, shrunk * math.sqrt(np.linalg.det(to_coarse))), to_coarse
+
+
 def _in_first_image(matrix: np.ndarray, region: Region, size: tuple[int, ...]) -> np.ndarray:
     """Shift a matrix by whole periods of a mirrored layer, to where a region's middle is next to the layer itself.
 

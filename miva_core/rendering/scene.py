@@ -10,12 +10,17 @@ from torch import Tensor
 
 from ..errors import MIVAError
 from ..media.pictures import format_size
-from .compositing import Layers
+from .compositing import StagedLayers
 from .frame import SceneFrame
 from .layer_motion import Motions, fit_motions
+from .layered_cut import LayerCutter
+from .layered_frames import LayeredFrames
+from .layered_motion import LayeredMotion, masks_of, with_nearness_of
+from .layered_staging import LayeredStaging
 from .layering import cut_layers
 from .source import crop, fitted
 from .staging import Staging
+from .timing import ClipTimes
 from .view import LARGEST_SUBJECT, View
 from .window import EDGES, Edges, Window, picture_in_view, shares_seen, window_inside
 
@@ -36,8 +41,7 @@ class Scene:
         bends_ground: whether something of the ground moves by itself: a subject that no mask names.
         picture: (H, W, 3).
         masks: (H, W) by the name of the subject.
-        staging: where each layer is at any time.
-        layers: what is there.
+        layers: what is there, and where in each frame.
     """
 
     view: View
@@ -46,8 +50,7 @@ class Scene:
     bends_ground: bool
     picture: np.ndarray
     masks: Mapping[str, np.ndarray]
-    staging: Staging
-    layers: Layers
+    layers: StagedLayers | LayeredFrames
 
     @classmethod
     def of(
@@ -122,8 +125,41 @@ class Scene:
         # What rests behind all that moves is part of the ground; what it moves behind hides it.
         layered = dict(dropwhile(lambda item: item[1].rests, subjects.items()))
         staging = Staging(view.size, window, camera, layered, within)
-        layers = cut_layers(pixels, planes, view, staging, moments)
-        return cls(view, moments, window, camera.residual is not None, pixels, planes, staging, layers)
+        layers = StagedLayers(cut_layers(pixels, planes, view, staging, moments), staging, moments)
+        return cls(view, moments, window, camera.residual is not None, pixels, planes, layers)
+
+    @classmethod
+    def layered(
+        cls,
+        picture: Tensor,
+        motion: LayeredMotion,
+        view: View,
+        times: ClipTimes,
+        edges: Edges = "inside",
+        front: Tensor | None = None,
+    ) -> "Scene":
+        """Build the scene of a picture whose layers move by displacements of their own.
+
+        Args:
+            picture: as in `of`.
+            motion: of all layers.
+            view: as in `of`; `motion.grid` covers its box.
+            times: of the frames.
+            edges: as in `of`, for camera and depth.
+            front: (H, W) in [0, 1] of the picture: what stands before everything that moves. It moves with the camera
+                alone; nothing is taken from under it, and it hides what passes behind.
+
+        Raises:
+            MIVAError: something above has another form, or the camera leaves the picture too far for "inside".
+        """
+        pixels, planes, motion = _array(picture), masks_of(motion), with_nearness_of(motion, picture.shape)
+        _check(picture, {name: torch.from_numpy(mask) for name, mask in planes.items()}, view, times.eased, edges)
+        size, window = (pixels.shape[0], pixels.shape[1]), Window()
+        if edges == "inside":
+            window = window_inside(LayeredStaging(view.size, window, motion, times).cameras(), view, size)
+        staging = LayeredStaging(view.size, window, motion, times)
+        layers = LayerCutter.of(pixels, staging, view).cut(pixels, None if front is None else _array(front))
+        return cls(view, times.eased, window, motion.residual is not None, pixels, planes, layers)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -138,21 +174,20 @@ class Scene:
 
     def shares_seen(self) -> np.ndarray:
         """How much each frame sees of the picture: (N, 2), see `window.shares_seen`."""
-        cameras = [self.staging.camera.path.matrix(time, self.size) for time in self.times]
-        picture = (self.picture.shape[0], self.picture.shape[1])
-        return np.array([shares_seen(camera, self.window, self.view, picture) for camera in cameras])
+        picture, frames = (self.picture.shape[0], self.picture.shape[1]), range(len(self))
+        return np.array([shares_seen(self.layers.camera(i), self.window, self.view, picture) for i in frames])
 
     @property
     def moving(self) -> tuple[str, ...]:
         """The names of the subjects that move over the ground."""
-        return tuple(name for name, motion in self.staging.subjects.items() if not motion.rests)
+        return self.layers.moving
 
     def frame(self, i: int) -> SceneFrame:
         """Render a frame; the one at time 0 is the fitted picture, bit for bit, where the window is the whole view."""
-        if self.times[i] == 0 and self.window.whole:
+        if self.layers.starts(i) and self.window.whole:
             pixels, masks = self._fitted(self.picture), {name: self._fitted(mask) for name, mask in self.masks.items()}
         else:
-            pixels, masks = self.layers.composite(self.staging, self.times[i])
+            pixels, masks = self.layers.composite(i)
         return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def invented(self, i: int, shown: Mapping[str, Tensor]) -> Tensor:
@@ -163,7 +198,7 @@ class Scene:
             shown: its masks, see `SceneFrame`.
         """
         masks = {name: mask.numpy() for name, mask in shown.items()}
-        return torch.from_numpy(self.layers.invented(self.staging, self.times[i], masks))
+        return torch.from_numpy(self.layers.invented(i, masks))
 
     def _fitted(self, plane: np.ndarray) -> np.ndarray:
         # A copy, since a plane of that very size would be the caller's own.

@@ -51,6 +51,31 @@ class Timing:
             raise MIVAError(f"Whether the clip is a loop is {self.loop!r}, expected True or False.")
 
 
+@dataclass(frozen=True, eq=False)
+class ClipTimes:
+    """When the frames of a clip are, for what eases and turns and for what runs evenly.
+
+    Attributes:
+        eased: (N,) in frames of the motion, see `flow_times`: for cameras, and what goes there and back.
+        running: (N,) likewise, without easing, always onwards: for waves and clouds.
+        loop: frames of the motion after which the clip is to begin anew; None where it is no loop.
+    """
+
+    eased: np.ndarray
+    running: np.ndarray
+    loop: float | None = None
+
+    @classmethod
+    def of(cls, timing: Timing, frames: int, rate: float) -> "ClipTimes":
+        """The times of a clip; arguments as for `flow_times`."""
+        eased = flow_times(timing, frames, rate)
+        step = rate / (timing.fps or FPS)
+        return cls(eased, np.arange(len(eased)) * step, len(eased) * step if timing.loop else None)
+
+    def __len__(self) -> int:
+        return len(self.eased)
+
+
 def flow_times(timing: Timing, frames: int, rate: float) -> np.ndarray:
     """Compute at what time of a flow each frame of a clip is.
 

@@ -14,10 +14,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("storage",),
     ("media",),
     ("adapters", "diffusion", "clips", "subject_mask"),
+    ("motion_fields",),
     ("rendering",),
     ("attention", "motion_transfer"),
     ("bases",),
     ("animation", "measure", "convert"),
+    ("filming",),
     ("training",),
     ("cli",),
 )

@@ -33,12 +33,27 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         "@0.4-1 lets it act from 40 %% of the steps on",
     )
     command.add_argument(
+        "--say",
+        action="append",
+        default=[],
+        metavar="WORDS[=SPEED]",
+        help='a motion by words that the base knows, as in --say "dolly in=0.6"; repeat it for several; list shows the '
+        "words of a base (default: the speed 1)",
+    )
+    command.add_argument(
         "--mask",
         action="append",
         default=[],
         metavar="NAME=PICTURE|FOLDER",
-        help="where the subject of a masked motion is, white on black; repeat it for each of them; for a folder of "
-        "pictures one mask for all, or a folder with masks of the same names",
+        help="where the subject of a masked motion is, or what words move, white on black; repeat it for each of them; "
+        "for a folder of pictures one mask for all, or a folder with masks of the same names",
+    )
+    command.add_argument(
+        "--depth",
+        type=Path,
+        metavar="PICTURE|FOLDER",
+        help="how near the parts of the picture are, white where it is near, as depth models make it: for words of "
+        "depth, as truck and dolly; for a folder of pictures a folder with maps of the same names",
     )
     command.add_argument(
         "--words",
@@ -52,8 +67,8 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=DEGREE",
-        help="how fast a motion is, from 0, its slowest, to 1, its fastest, as in pan_left=0.6; for motions that were "
-        "trained with a degree, and info shows how fast that is (default: as it was trained)",
+        help="how fast a motion is, from 0, its slowest, to 1, its fastest, as in pan_left=0.6; for words, and for "
+        "motions that were trained with a degree, of which info shows how fast that is (default: as it was trained)",
     )
     _add_strength(command)
     _add_look(command)
@@ -97,7 +112,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
     look = command.add_argument_group("what the clip shows")
     look.add_argument(
         "--size",
-        type=_size,
+        type=size_of_clip,
         metavar="WIDTHxHEIGHT",
         help="of the clip; 0 for a side that follows the picture's aspect; one number for a square (default: the "
         "picture's own size, up to 1024 along the longer side)",
@@ -127,8 +142,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
 
 def _add_time(command: argparse.ArgumentParser) -> None:
     time = command.add_argument_group("how long and how fast")
-    time.add_argument("--fps", type=ranged(1, 120), help="frames a second (default: 24)")
-    time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
+    add_time_of_film(time)
     time.add_argument("--frames", type=whole(2, LARGEST), help="length of the clip in frames, in place of --duration")
     time.add_argument(
         "--segments",
@@ -138,6 +152,12 @@ def _add_time(command: argparse.ArgumentParser) -> None:
         help="clips that the base makes, each going on from the last frame of the one before, for a longer one of "
         "N x (frames - 1) + 1 frames; not at full size, where --duration says it (default: 1)",
     )
+
+
+def add_time_of_film(time: argparse._ArgumentGroup) -> None:
+    """The options that say how long and how fast a clip at full size is."""
+    time.add_argument("--fps", type=ranged(1, 120), help="frames a second (default: 24)")
+    time.add_argument("--duration", type=number(0, 60), metavar="SECONDS", help="default: 2, with --loop 4")
     time.add_argument(
         "--easing",
         choices=EASINGS,
@@ -171,7 +191,7 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _size(text: str) -> tuple[int | None, int | None]:
+def size_of_clip(text: str) -> tuple[int | None, int | None]:
     """The type of an option that is a size: "1280x720" gives (720, 1280), "1280x0" (None, 1280), "512" (512, 512)."""
     match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6})\s*)?", text)
     if not match or not (int(match[1]) or int(match[2] or 0)):

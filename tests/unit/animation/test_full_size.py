@@ -409,7 +409,7 @@ def test_a_camera_stops_where_its_strength_does(base: Base, shipped: Callable[..
     for strength in (1.0, easing):
         motion, options = shipped("pan_left", strength=strength), {"timing": Timing(duration=3), "edges": "mirror"}
         scene, notes[strength] = output(base, smooth(64, 64), motion, **options).render(replace(sampled, flow=way), {})
-        speeds[strength] = torch.tensor(scene.staging.camera.path.similarities).diff(dim=0)[:, 2]
+        speeds[strength] = torch.tensor(scene.layers.staging.camera.path.similarities).diff(dim=0)[:, 2]
     assert speeds[1.0].std() < 1e-9
     assert speeds[easing][:6].min() > 0.49 / 64 and speeds[easing][6:].abs().max() < 1e-9
     assert "The curves over frames last 2 s: after that the camera goes on at its last speed." in notes[easing]

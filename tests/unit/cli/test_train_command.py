@@ -113,7 +113,7 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
 
 def test_stills_become_a_camera_motion(run: Run) -> None:
     """For a degree they are filmed at many speeds."""
-    filmed = ("--camera", "pan-left", "--speed", "0.5", "--degree")
+    filmed = ("--film", "pan-left", "--speed", "0.5", "--degree")
     said = run("train", "stills", *filmed, "--out", "left.safetensors", *QUICK)
     assert "from 10 clips" in said  # the mask is not filmed
     known = read_info("left.safetensors").degree
@@ -121,7 +121,7 @@ def test_stills_become_a_camera_motion(run: Run) -> None:
     assert known.usual == pytest.approx(0.75, abs=0.1) and known.speed() == pytest.approx(0.5, rel=0.15)
     training = read_info("left.safetensors").training
     assert {
-        "camera": "pan-left",
+        "film": "pan-left",
         "speed": 0.5,
         "easing": "linear",
         "stills": 2,
@@ -160,7 +160,7 @@ def test_one_clip_is_warned_of_and_flips_can_be_chosen(run: Run) -> None:
 
 
 def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
-    output = run("camera-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
+    output = run("motion-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
     assert "Wrote 10 clips of zoom-in into zoom" in output
     clips = sorted(Path("zoom").glob("*.mp4"))
     assert len(clips) == 10 and len(list(Path("zoom").iterdir())) == 20
@@ -231,18 +231,18 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
     [
         (("train", "none", "--out", "x.safetensors"), "There is no folder none of training clips"),
         (("train", "clips/a.mp4", "--out", "x.safetensors"), "is a file: name the folder"),
-        (("train", "stills", "--out", "x.safetensors"), "filmed over them (--camera"),
-        (("train", "clips", "--camera", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
+        (("train", "stills", "--out", "x.safetensors"), "filmed over them (--film"),
+        (("train", "clips", "--film", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
         (("train", "clips", "--out", "x.pt"), "name a file ending in .safetensors"),
         (("train", "clips", "--out", "no/x.safetensors"), "There is no folder no"),
         ((*TRAIN, "--preset", "fast"), "no preset 'fast'; known are quick, normal, paper"),
         ((*TRAIN, "--lr", "0"), "not a number above 0"),
         ((*TRAIN, "--steps", "0"), "not a whole number from 1"),
         ((*TRAIN, "--resume"), "no training to go on with"),
-        ((*TRAIN, "--camera", "pan"), "'pan' is no camera motion; known are pan-left"),
-        (("train", "stills", "--camera", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
-        ((*TRAIN, "--speed", "2"), "Only camera motions have a speed"),
-        (("train", "stills", "--camera", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
+        ((*TRAIN, "--film", "pan"), "'pan' is no motion; nearest are pan-"),
+        (("train", "stills", "--film", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
+        ((*TRAIN, "--speed", "2"), "Only what is filmed has a speed"),
+        (("train", "stills", "--film", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
         ((*TRAIN, "--beside", "jump_masked"), "add --masked, or leave --beside out"),
         ((*TRAIN, "--masked", "--beside", "jump_masked"), "needs both"),
         ((*BESIDE, "--beside-out", "x.safetensors"), "would be written over"),
@@ -254,11 +254,11 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         ((*TRAIN, "--motion", "a\nb"), "expected a text of one line"),
         ((*TRAIN, "--base", "wan"), "needs a checkpoint and a vae: name the checkpoint, too"),
         ((*TRAIN, "--base", "big"), "There is no base 'big'"),
-        (("camera-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
-        (("camera-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
-        (("camera-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
-        (("camera-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "Too small"),
-        (("camera-clips", "stills", "--motion", "pan-left", "--size", "5x5", "--out", "x"), "out of range"),
+        (("motion-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
+        (("motion-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
+        (("motion-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
+        (("motion-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "Too small"),
+        (("motion-clips", "stills", "--motion", "pan-left", "--size", "5x5", "--out", "x"), "out of range"),
         (("evaluate", "nothing", "--stills", "stills", "--out", "x"), "There is no adapter 'nothing'"),
         (("evaluate", "jump", "--stills", "clips", "--out", "x"), "There are no stills in clips"),
         (("evaluate", "jump", "--stills", "stills", "--out", "stills/a.png"), "is a file"),
@@ -276,7 +276,7 @@ def test_a_file_that_exists_is_left_alone(fail: Run) -> None:
 
 
 def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "camera-clips", "evaluate"):
+    for command in ("train", "motion-clips", "evaluate"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert re.search(r"--out", capfd.readouterr().out)

@@ -28,7 +28,7 @@ def test_a_ground_that_bends_is_never_seen_beyond_the_picture(speed: float, size
     assert scene.bends_ground
     for i in (5, 15):
         pixels = scene.frame(i).pixels[..., 0]
-        bend = scene.staging.ground(i).bend
+        bend = scene.layers.staging.ground(i).bend
         assert bend is not None and bend.largest > 2 * size[1] / GRID
         assert pixels.diff(dim=1).min() > -1e-3
 

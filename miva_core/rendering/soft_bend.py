@@ -1,0 +1,82 @@
+"""The ground of a frame, bent by regions that draw along what is around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from .layered_staging import LayeredStaging, Places, box_in_view, region_of
+from .regions import SoftRegion
+from .sampling import Region, sample_at
+
+_SUPPORT = 20.0
+"""A pixel that has this part of a region's motion, or more, is made anew; with less it fades into what it was."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bent:
+    """Where the ground of a frame comes from.
+
+    Attributes:
+        places: of all pixels.
+        region: what of the frame is bent.
+        support: (h, w) of that in [0, 1], how far pixels are made anew.
+    """
+
+    places: Places
+    region: Region
+    support: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SoftBend:
+    """What bends the ground.
+
+    Attributes:
+        staging: where everything is in each frame.
+        regions: that draw along what is around them.
+        from_view: (3, 3) from places of the view to their pixels.
+    """
+
+    staging: LayeredStaging
+    regions: Sequence[SoftRegion]
+    from_view: np.ndarray
+
+    def phases(self, i: int, places: Places) -> list[tuple[Bent, float]]:
+        """How the ground of frame i is bent, and what share of the frame is made that way; nothing if it is not.
+
+        Args:
+            i: of the frame.
+            places: where its ground comes from before that.
+        """
+        residual = self.staging.residual(i)
+        if not self.regions and residual is None:
+            return []
+        moves = [self.staging.phases(i, region.motion.period) for region in self.regions]
+        longest = max(moves, key=len, default=[(0.0, 1.0)])
+        return [
+            (self._bent(places, [move[min(k, len(move) - 1)][0] for move in moves], residual), share)
+            for k, (_, share) in enumerate(longest)
+        ]
+
+    def _bent(self, places: Places, times: Sequence[float], residual: np.ndarray | None) -> Bent:
+        """The ground with each region at its time."""
+        moved = places.of(places.whole).copy()
+        support = np.zeros(places.size, np.float32)
+        for layer, time in zip(self.regions, times, strict=True):
+            part = region_of(places.sparse(), box_in_view(layer.box, self.from_view), places.size)
+            if not part.width:
+                continue
+            at = places.of(part)
+            share = sample_at(layer.share, self.from_view, at, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+            target = part.of(moved)
+            target += share[..., None] * self.staging.displaced(layer.motion.displace, at, time)
+            reached = part.of(support)
+            np.maximum(reached, np.minimum(_SUPPORT * share, 1), out=reached)
+        if residual is not None:
+            moved += residual
+            support[:] = 1
+        x, y, width, height = cv2.boundingRect((support > 0).astype(np.uint8))
+        region = Region(x, y, width, height)
+        return Bent(replace(places, moved=moved), region, region.of(support))
