@@ -1,6 +1,5 @@
 """A small MiraMo whose words are set by hand: each is the motion of its formula, exactly, where a guide marks it."""
 
-from dataclasses import replace
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
