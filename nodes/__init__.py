@@ -6,6 +6,7 @@ from .apply import MIVAApply
 from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
+from .filming import MIVAFilm, MIVAFilmMotion
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
 from .measuring import MIVAMeasureMotion
@@ -14,6 +15,7 @@ from .motion_module import MIVAMotionModule
 from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
+from .saying import MIVASay
 from .stacking import MIVABindMask, MIVAStack
 from .strength import MIVAStrength
 from .subject_mask import MIVASubjectMask
@@ -23,6 +25,7 @@ from .training_clips import MIVADataset
 NODES: list[type[io.ComfyNode]] = [
     MIVALoadBase,
     MIVALoad,
+    MIVASay,
     MIVAStrength,
     MIVAStack,
     MIVABindMask,
@@ -40,6 +43,8 @@ NODES: list[type[io.ComfyNode]] = [
     MIVADataset,
     MIVATrain,
     MIVAInversionNoise,
+    MIVAFilmMotion,
+    MIVAFilm,
 ]
 
 

@@ -10,7 +10,7 @@ from comfy_api.v0_0_2 import io
 from . import comfy_bridge
 from .kept_adapters import KeptAdapters, LoadedAdapter
 from .stack_checks import check_base
-from .stacks import MivaStack, stamp_of
+from .stacks import MivaStack, files_in, stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
@@ -20,6 +20,8 @@ ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
 StrengthSocket = io.Custom("MIVA_STRENGTH")
 """Its values are `Strength`s of the engine."""
+FilmSocket = io.Custom("MIVA_FILM")
+"""Its values are tuples of `FilmedMotion`s of the engine."""
 DatasetSocket = io.Custom("MIVA_DATASET")
 
 
@@ -58,13 +60,13 @@ class MivaModel:
             stack: the motions.
 
         Returns:
-            One for each motion, in the same order.
+            One for each motion from a file, in the same order.
 
         Raises:
             MIVAError: as from `check`, or a file is gone or damaged.
         """
         self.check(stack)
-        return self._kept.of([entry.file_now for entry in stack], self.base.backbone)
+        return self._kept.of([entry.file_now for entry in files_in(stack)], self.base.backbone)
 
     def load_to_device(self, needed: int, adapters: Iterable[LoadedAdapter] = ()) -> None:
         """Have the base and adapters on the device they compute on, with memory to work in.

@@ -19,7 +19,7 @@ from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, ModelSocket, StackSocket
-from .stacks import MivaStack, StackedMiva, stamp_of
+from .stacks import MivaStack, StackedMiva, files_in, stamp_of, words_in
 
 if TYPE_CHECKING:
     from ..miva_core.training.training_set import TrainingSet
@@ -250,9 +250,11 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
             "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA "
             "Dataset, put them beside the clips, or switch `masked` off."
         )
-    if start and start[-1].info.config.mask != masked:
+    if said := words_in(start):
+        raise MIVAError(f"{said[0].name} is said in words, which nothing can be learnt on from: connect Load MIVA.")
+    if (files := files_in(start)) and files[-1].info.config.mask != masked:
         kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
-        raise MIVAError(f"{start[-1].path.stem}, to begin with, {kind}, or connect another one to `start`.")
+        raise MIVAError(f"{files[-1].name}, to begin with, {kind}, or connect another one to `start`.")
 
 
 def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked: bool) -> Recipe:

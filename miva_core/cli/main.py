@@ -14,7 +14,7 @@ from ..errors import MIVAError, MIVAWarning
 from ..package_fit import misfit_of
 from ..text.terminal import PlainStream
 from .arguments.animate import add_animate, check_animate
-from .arguments.convert import add_convert, add_export
+from .arguments.convert import add_convert, add_convert_sana, add_export
 from .arguments.evaluate import add_evaluate
 from .arguments.files import add_info, add_list
 from .arguments.film import add_film
@@ -79,6 +79,11 @@ COMMANDS = {
         "make an adapter file of a research checkpoint by MIVA's authors (AnimateDiff or Wan)",
         add_convert,
         ".convert:run_convert",
+    ),
+    "convert-sana": Command(
+        "make the weights that a training of MiraMo starts from, of SANA 600M's",
+        add_convert_sana,
+        ".convert_sana:run_convert_sana",
     ),
     "export-motion-lora": Command(
         "write the temporal part of an AnimateDiff adapter as a LoRA file that other programs load at strength 1",

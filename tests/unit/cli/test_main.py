@@ -714,6 +714,7 @@ ANSWERED_AT_ONCE = {
     "evaluate": ["jump", "--out", "results"],
     "list": ["--adapters"],
     "convert": ["adapter.pt"],
+    "convert-sana": ["sana.safetensors"],
     "export-motion-lora": ["jump"],
     "info": [],
 }
