@@ -61,7 +61,10 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
                 "connect a prompt from CLIP Text Encode to `words` here."
             )
     text = None if prompt is None else _tokens(prompt, width)
-    return tuple(replace(entry, text=text) if any(entry is one for one in hearing) else entry for entry in mivas)
+    return tuple(
+        replace(entry, text=text) if isinstance(entry, StackedMiva) and entry.info.config.words else entry
+        for entry in mivas
+    )
 
 
 def untold_notes(mivas: MivaStack) -> list[str]:

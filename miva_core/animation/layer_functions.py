@@ -15,6 +15,8 @@ from ..rendering.layered_motion import Displacement
 _POWERS = 7
 """Of nearness, by which maps are told for each place at once: off by less than 1/1000 unit within ten base clips."""
 
+_UNSEEN_POWER = 2e-6
+"""Of a matrix, by which places a hundred units off the centre are a hundredth of a pixel off."""
 _LITTLE = 1e-4
 """What nobody sees, in field units and their shares."""
 
@@ -37,10 +39,10 @@ class LayerFunctions:
         """Where what is so near comes from, see `rendering.layered_motion.DepthMove`."""
         if isinstance(nearness, float | int):
             return _moved(_array(self.layers.depth_maps(_times(time), float(nearness))[0, 0]), places)
-        matrix = np.zeros((*nearness.shape, 2, 3), np.float32)
-        for coefficients in self._by_nearness(time)[::-1]:
-            matrix = matrix * nearness[..., None, None] + coefficients
-        return (matrix[..., :2] @ places[..., None])[..., 0] + matrix[..., 2]
+        powers = self._by_nearness(time)
+        x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
+        rows = [[_polynomial(powers[:, row, column], nearness) for column in range(3)] for row in range(2)]
+        return np.stack([across * x + down * y + along for across, down, along in rows], -1)
 
     def staying(self, places: np.ndarray, time: float) -> np.ndarray:
         """Displacements of a region that stays."""
@@ -80,12 +82,21 @@ class LayerFunctions:
         nearness = (1 - np.cos(np.pi * (np.arange(_POWERS) + 0.5) / _POWERS)) / 2
         maps = self.layers.depth_maps(_times(time).repeat(_POWERS), torch.from_numpy(nearness).float())[0]
         powers = np.linalg.solve(np.vander(nearness, increasing=True), _array(maps).reshape(_POWERS, -1))
-        return powers.reshape(_POWERS, 2, 3).astype(np.float32)
+        return powers.reshape(_POWERS, 2, 3)
 
 
 def added(*displacements: Displacement) -> Displacement:
     """The sum of displacements."""
     return lambda places, time: sum((one(places, time) for one in displacements), np.zeros_like(places))
+
+
+def _polynomial(powers: np.ndarray, values: np.ndarray) -> np.ndarray | np.float32:
+    """The polynomial of these powers, those left out that nobody sees; a number where it is the same everywhere."""
+    seen = powers[: 1 + max((k for k, power in enumerate(powers) if abs(power) > _UNSEEN_POWER), default=0)]
+    result: np.ndarray | np.float32 = np.float32(seen[-1])
+    for power in seen[-2::-1]:
+        result = result * values + np.float32(power)
+    return result
 
 
 def _times(time: float) -> Tensor:
@@ -107,6 +118,6 @@ def _moved(matrix: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _sampled(flow: np.ndarray, places: np.ndarray) -> np.ndarray:
     """A flow (2, h, w), one pixel a field unit, at places (…, 2); beyond its edge it is as there."""
     height, width = flow.shape[1:]
-    at = places + np.float32([(width - 1) / 2, (height - 1) / 2])
+    x, y = ((places[..., axis] + (side - 1) / 2).astype(np.float32) for axis, side in ((0, width), (1, height)))
     planes = np.ascontiguousarray(flow.transpose(1, 2, 0))
-    return cv2.remap(planes, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -55,7 +55,11 @@ def layer_rows(motions: Mapping[str, Motion | Said]) -> list[Row]:
     """
     said, adapters = said_among(motions), adapters_among(motions)
     streams = {name: one for name, one in adapters.items() if one.adapter.config.mask}
-    rows = [Row(*({name: one for name, one in kind.items() if one.mask is None} for kind in (said, adapters)))]
+    whole = Row(
+        {name: one for name, one in said.items() if one.mask is None},
+        {name: one for name, one in adapters.items() if one.mask is None},
+    )
+    rows = [whole]
     for name, one in motions.items():
         if isinstance(one, Said) and one.mask is not None:
             rows.append(Row({name: one}, {}, name, whole=False))

@@ -1,19 +1,22 @@
 """A small MiraMo whose words are set by hand: each is the motion of its formula, exactly, where a guide marks it."""
 
-from dataclasses import replace
+import json
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from safetensors.torch import save_file
 from torch import Tensor
 
-from miva_core import Base, NoiseInit, describe
+from miva_core import Base
 from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
+from miva_core.bases.miramo.loading import load_miramo
+from miva_core.bases.miramo.spec import CODEC
 from miva_core.bases.tiny.patch_codec import PatchCodec
-from miva_core.bases.vocabulary import Vocabulary
 from miva_core.motion_fields.shake import REACH
 from miva_core.motion_fields.whole_frame import camera_map, depth_map
 
-SLOTS = ("camera", "subject", "shake")
 CAMERAS, DEPTHS = ("pan_left", "pan_down", "zoom_in", "roll_cw"), ("truck_right", "dolly_in")
 SUBJECTS = ("drift_left", "breathe", "rise", "jump")
 WORDS = (*(f"camera {name}" for name in (*CAMERAS, *DEPTHS)), *(f"subject {name}" for name in SUBJECTS), "shake shake")
@@ -21,49 +24,45 @@ _REACH = 2.5
 _SLIGHT = 1e-6
 
 
-def worded_base() -> Base:
-    """For clips of 16 frames whose shorter side is 64; nothing is learnt, so its masks are its guides."""
+def write_worded(folder: Path) -> Path:
+    """Write a MiraMo whose words are exact, and whose masks are its guides, since nothing is learnt.
+
+    Args:
+        folder: that there is, to write into.
+    """
     torch.manual_seed(0)
-    model = _worded(_small())
-    codec = PatchCodec(latent_channels=4, width=8, depth=1, detail=2).eval().requires_grad_(False)
-    codec.patches.load_state_dict(model.patches.state_dict())
-    second = (*DEPTHS, "rise", "jump")  # The head hears some words by the second half of their vectors.
-    place = {word: k + len(WORDS) * (word.partition(" ")[2] in second) for k, word in enumerate(WORDS)}
-    vectors = {word: torch.eye(2 * len(WORDS))[k] for word, k in place.items()}
-    speeds = {word: (0.15, 0.8) if word.startswith("subject") else (0.2, 1.5) for word in WORDS}
-    still = torch.zeros(1, len(SLOTS), 2 * len(WORDS))
-    moving = [torch.cat([0.6 * vectors[f"camera {name}"][None], still[0, 1:]]) for name in CAMERAS]
-    return Base(
-        name="miramo",
-        model=model,
-        codec=codec,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
-        backbone=describe(model),
-        frames=16,
-        longest=64,
-        scale=8,
-        stride=1,
-        size=(64, 64),
-        multiple=8,
-        fps=8,
-        centred=True,
-        text=still,
-        text_per_frame=False,
-        steps=1,
-        noise=NoiseInit(),
-        adain=False,
-        predicts_flow=True,
-        captions=torch.stack(moving),
-        vocabulary=Vocabulary(SLOTS, vectors, speeds, local=("subject",)),
-        guided=True,
-        keeps_aspect=True,
-    )
+    _worded(_small()).save_pretrained(folder / "transformer")
+    FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(folder / "scheduler")
+    second = (*DEPTHS, "rise", "jump")  # The head hears these words by the second half of their vectors.
+    place = [k + len(WORDS) * (word.partition(" ")[2] in second) for k, word in enumerate(WORDS)]
+    vectors = torch.eye(2 * len(WORDS))[place]
+    save_file({"weight": vectors}, folder / "words.safetensors", {"words": json.dumps(WORDS)})
+    settings = {
+        "caption_slots": 3,
+        "revision": "",
+        "frames": 9,
+        "longest": 64,
+        "size": [64, 64],
+        "multiple": 8,
+        "fps": 8,
+        "steps": 1,
+        "last_timestep": None,
+        "noise": {},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return folder
+
+
+def worded_base(folder: Path) -> Base:
+    """The base that `write_worded` writes."""
+    return load_miramo(write_worded(folder), CODEC)
 
 
 def _small() -> FlowingMiraMo:
+    codec = PatchCodec.from_pretrained(CODEC, low_cpu_mem_usage=False)
     model = FlowingMiraMo(
-        in_channels=4,
-        out_channels=4,
+        in_channels=codec.config.latent_channels,
+        out_channels=codec.config.latent_channels,
         num_attention_heads=2,
         attention_head_dim=8,
         num_layers=1,
@@ -74,7 +73,7 @@ def _small() -> FlowingMiraMo:
         patch_size=1,
         sample_size=8,
     )
-    model.patches.fit(torch.rand(256, 192) * 2 - 1)
+    model.patches.load_state_dict(codec.patches.state_dict())
     return model.eval().requires_grad_(False)
 
 
@@ -100,7 +99,7 @@ def _worded(model: FlowingMiraMo) -> FlowingMiraMo:
     return model
 
 
-def _rate(formula, name: str, *nearness: float) -> Tensor:
+def _rate(formula: Callable[..., Tensor], name: str, *nearness: float) -> Tensor:
     """The affine velocity (2, 3) of a motion of the whole frame."""
     maps = formula(name, 1.0, torch.tensor(_SLIGHT, dtype=torch.float64), *nearness)
     return ((maps - torch.eye(2, 3, dtype=torch.float64)) / _SLIGHT).float()

@@ -6,8 +6,9 @@ mask M with it, and v carries a subject, its hard mask m with it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,7 +78,8 @@ class LayeredFlow:
     def __getitem__(self, rows: slice) -> "LayeredFlow":
         """The layers of some of the clips."""
         parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "times"}
-        return LayeredFlow(self.times, **{name: part if part is None else part[rows] for name, part in parts.items()})
+        chosen: dict[str, Any] = {name: part if part is None else part[rows] for name, part in parts.items()}
+        return replace(self, **chosen)
 
     @property
     def size(self) -> tuple[int, int]:
