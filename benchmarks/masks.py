@@ -31,7 +31,7 @@ from benchmarks.overhead import (
     time_heading,
 )
 from miva_core import Clip, MIVAAdapter, MIVAConfig, Motion, RunOptions, animate, describe, inject, load_base
-from miva_core.attention.guidance import Guidance, halvings, prefers_codes, unify
+from miva_core.attention.guidance import SoftmaxGuidance, halvings, prefers_codes, unify
 from miva_core.attention.injection import Injection
 from miva_core.attention.regions import RegionCodes, agreement_bias
 from miva_core.attention.softmax_attention import Bias, Codes, attend
@@ -124,7 +124,9 @@ def memory() -> list[str]:
     for name, choose in (("codes where they fit", prefers_codes), ("additive masks at all grids", lambda *_: False)):
         with patch("miva_core.attention.guidance.prefers_codes", choose):
             grids, widths = halvings(64, 40)[:4], (40, 80, 160)
-            guidance = Guidance(masks, unify(masks), 1, grids, widths, 16, spans_frames=False, dtype=torch.float16)
+            guidance = SoftmaxGuidance(
+                masks, unify(masks), 1, grids, widths, 16, spans_frames=False, dtype=torch.float16
+            )
         blocks = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in stored(guidance._by_tokens)}
         lines.append(f"| {name} | {sum(blocks.values()) / 1e6:.2f} MB |")
     return lines

@@ -10,19 +10,22 @@ from .filming import MIVAFilm, MIVAFilmMotion
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
 from .measuring import MIVAMeasureMotion
+from .motion_clips import MIVACameraClips
 from .motion_module import MIVAMotionModule
 from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
 from .sampling import MIVASampler
+from .saying import MIVASay
 from .stacking import MIVABindMask, MIVAStack
 from .strength import MIVAStrength
 from .subject_mask import MIVASubjectMask
 from .training import MIVATrain
-from .training_clips import MIVACameraClips, MIVADataset
+from .training_clips import MIVADataset
 
 NODES: list[type[io.ComfyNode]] = [
     MIVALoadBase,
     MIVALoad,
+    MIVASay,
     MIVAStrength,
     MIVAStack,
     MIVABindMask,

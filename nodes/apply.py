@@ -15,7 +15,7 @@ from .messages import collect_warnings, friendly_errors, node_text
 from .native_clip import NativeClip, previous_clip
 from .sockets import StackSocket
 from .stack_checks import check_base, check_masks
-from .stacks import MivaStack
+from .stacks import MivaStack, words_in
 from .words import untold_notes, with_prompt
 
 if TYPE_CHECKING:
@@ -201,6 +201,11 @@ def _check_stack(mivas: MivaStack, backbone: "Backbone") -> None:
     if not mivas:
         raise MIVAError(
             "No motion is connected: connect Load MIVA to `mivas`, and see that it is neither muted nor bypassed."
+        )
+    if said := words_in(mivas):
+        raise MIVAError(
+            f"{said[0].name} is said in words, which ComfyUI's own models do not hear: take a motion that was trained "
+            "on this model from Load MIVA, or MIVA Sampler with a base that moves by words."
         )
     check_base(mivas, backbone, "connect the model that it was trained on, or choose another motion")
     check_masks(mivas, pictures=1)

@@ -17,7 +17,7 @@ from .comfy_bridge import comfy_folders
 from .file_names import fill_in, is_reserved, is_too_long
 from .messages import friendly_errors, node_text
 from .sockets import StackSocket
-from .stacks import MivaStack, StackedMiva, stamp_of
+from .stacks import MivaStack, StackedMiva, StackedWords, files_in, stamp_of, words_in
 
 _MOST_NAMES = 10_000
 
@@ -52,7 +52,20 @@ class MIVAInfo(io.ComfyNode):
         return io.NodeOutput(text, ui=node_text(text))
 
 
-def _described(entry: StackedMiva) -> str:
+def _described(entry: StackedMiva | StackedWords) -> str:
+    if isinstance(entry, StackedWords):
+        return _described_words(entry)
+    return _described_file(entry)
+
+
+def _described_words(entry: StackedWords) -> str:
+    lines = [f"{entry.name} (said to the base)", f"masked: {'yes' if entry.mask is not None else 'no'}"]
+    lines.append(f"speed: {_level(entry.said.strength)}")
+    lines += [] if entry.said.degree is None else [f"degree: {entry.said.degree:g}"]
+    return "\n".join(lines)
+
+
+def _described_file(entry: StackedMiva) -> str:
     from ..miva_core.animation.degree_notes import describe_degree, describe_range
     from ..miva_core.bases.known import name_base, say_trained_on
 
@@ -136,8 +149,11 @@ class MIVASave(io.ComfyNode):
         if not mivas:
             raise MIVAError("There is no motion to save: connect Train MIVA, or another node that gives MIVAs.")
         folder = comfy_folders.adapters_folder()
-        infos = [_signed(entry.info, author, licence) for entry in mivas]
-        saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(mivas, infos, strict=True)]
+        if said := words_in(mivas):
+            raise MIVAError(f"{said[0].name} is said in words and has no file to save: take Motion by Words out.")
+        files = files_in(mivas)
+        infos = [_signed(entry.info, author, licence) for entry in files]
+        saved = [_keep(entry, info, folder, filename_prefix) for entry, info in zip(files, infos, strict=True)]
         return io.NodeOutput(ui=node_text("\n".join(f"Saved as {name}" for name in saved)))
 
 

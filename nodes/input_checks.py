@@ -11,7 +11,7 @@ from ..miva_core.attention.strength import Strength
 from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
 from .sockets import Dataset, MivaModel
-from .stacks import StackedMiva
+from .stacks import StackedMiva, StackedWords
 
 _CLASSES: dict[str, type | tuple[type, ...]] = {
     "MIVA_MODEL": MivaModel,
@@ -35,7 +35,7 @@ _SOURCES = {
     "MIVA_STRENGTH": "Strength over Time",
     "CURVE": "Curve Editor",
     "MIVA_FILM": "Motion to Film",
-    "MIVA_DATASET": "Camera Clips",
+    "MIVA_DATASET": "Motion Clips",
     "IMAGE": "Load Image",
     "MASK": "Subject Mask",
     "VAE": "Load VAE",
@@ -95,7 +95,7 @@ def _check_socket(name: str, io_type: str, optional: bool, value: Any) -> None:
 
 def _is(kind: str, value: Any) -> bool:
     if kind == "MIVA_STACK" and isinstance(value, tuple):
-        return all(isinstance(entry, StackedMiva) for entry in value)
+        return all(isinstance(entry, StackedMiva | StackedWords) for entry in value)
     if kind == "LATENT" and isinstance(value, dict):
         return hasattr(value.get("samples"), "shape")
     if kind == "CURVE" and isinstance(value, dict):  # as its widget writes it

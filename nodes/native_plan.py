@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor
 
 from ..miva_core.animation.masks import fit_masks, picture_masks
-from ..miva_core.animation.motion import named
+from ..miva_core.animation.motion import adapters_among, named
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import fit_picture
 from .comfy_bridge.native.mask_preparation import prepare_mask
@@ -19,6 +19,7 @@ from .comfy_bridge.native_vae import encode_picture, last_picture
 from .kept_adapters import KeptAdapters
 from .masks import pictures_of
 from .native_clip import NativeClip
+from .stacks import files_in, motions_of
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -99,8 +100,9 @@ def plan_run(
     Raises:
         MIVAError: a file of a motion is gone or damaged.
     """
-    adapters = _ADAPTERS.of([entry.file_now for entry in mivas], backbone)
-    motions = named([entry.motion(loaded.adapter, 0) for entry, loaded in zip(mivas, adapters, strict=True)])
+    files = files_in(mivas)
+    adapters = _ADAPTERS.of([entry.file_now for entry in files], backbone)
+    motions = adapters_among(named(motions_of(files, [loaded.adapter for loaded in adapters], 0)))
     fitted = fit_masks(picture_masks(motions, first.picture), clip.size, fit)
     masks = {name: prepare_mask(model, partial(encode_picture, vae), mask) for name, mask in fitted.items()}
     planned = tuple(
@@ -109,6 +111,6 @@ def plan_run(
             words=entry.text,
             degree=motion.degree,
         )
-        for (name, motion), loaded, entry in zip(motions.items(), adapters, mivas, strict=True)
+        for (name, motion), loaded, entry in zip(motions.items(), adapters, files, strict=True)
     )
     return Plan(planned, first.latent, clip.latent_frames, record=MaskRecord() if masks else None)

@@ -106,9 +106,9 @@ class DCTInitNoise:
         """What the base sees of a picture: all of the clip's first frame, squashed, where that is at full size."""
         if options is None or not base.predicts_flow:
             return fit_picture(picture, size, self._fit)[0]
-        from ..miva_core.animation.full_size import FullSize
+        from ..miva_core.animation.shot import Shot
 
-        return FullSize.of(base, picture, {}, replace(options, fit=self._fit)).conditioning.picture
+        return Shot.framed(base, picture, {}, replace(options, fit=self._fit)).conditioning.picture
 
 
 class MIVADCTInitNoise(io.ComfyNode):

@@ -12,6 +12,7 @@ from ..miva_core.attention.turns import take_turn
 from ..miva_core.clips.camera import EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pictures import format_size
+from ..miva_core.media.pixel_values import frame_batch
 from . import comfy_bridge
 from .clip_batch import ClipBatch
 from .masks import pictures_of
@@ -20,13 +21,12 @@ from .noise import OPTIONS
 from .run_progress import RunProgress
 from .sockets import MivaModel, ModelSocket, StackSocket
 from .stack_checks import check_masks
-from .stacks import MivaStack
+from .stacks import MivaStack, motions_of
 from .words import with_prompt
 
 if TYPE_CHECKING:
     from ..miva_core.animation.clip import Clip
     from ..miva_core.animation.options import RunOptions
-    from ..miva_core.bases.base import Base
 
 _LARGEST = 8192
 _ADAIN = {"as the base needs": None, "on": True, "off": False}
@@ -52,9 +52,9 @@ class MIVASampler(io.ComfyNode):
                 StackSocket.Input(
                     "mivas",
                     optional=True,
-                    tooltip="The motions, from Load MIVA or Stack MIVAs. Without any, the built-in base makes one of "
-                    "its camera moves, which the seed chooses, and Wan moves as it likes; Stable Diffusion 1.5 needs "
-                    "one.",
+                    tooltip="The motions, from Load MIVA, Motion by Words or Stack MIVAs. Without any, a built-in base "
+                    "makes one of its camera moves, which the seed chooses, and Wan moves as it likes; Stable "
+                    "Diffusion 1.5 needs one.",
                 ),
                 io.Image.Input("image", tooltip="The picture to animate, of any size; or several."),
                 io.Int.Input(
@@ -193,6 +193,13 @@ class MIVASampler(io.ComfyNode):
                     tooltip="Which motion, for files that hold several: a prompt from CLIP Text Encode, with Stable "
                     "Diffusion 1.5. The built-in base takes the words in Load MIVA.",
                 ),
+                io.Image.Input(
+                    "depth",
+                    optional=True,
+                    tooltip="How near the parts of the picture are, white where it is near, as depth nodes make it; "
+                    "for truck and dolly by Motion by Words. Without it what is lower in the picture counts as nearer. "
+                    "One for all pictures of a batch, or one for each.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -231,12 +238,14 @@ class MIVASampler(io.ComfyNode):
         edges: Literal["inside", "mirror"] = "inside",
         render: str = "auto",
         words: Any = None,
+        depth: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..miva_core.animation.animate import animate
         from ..miva_core.animation.options import RunOptions, clip_shape, denoised_shape, renders_full
         from ..miva_core.rendering.timing import Timing
 
         base, pictures, mivas = model.base, pictures_of(image), mivas or ()
+        depths = _depths(depth, len(pictures))
         options = RunOptions(
             steps=steps or None,
             size=(height or None, width or None) if height or width else None,
@@ -251,18 +260,21 @@ class MIVASampler(io.ComfyNode):
         _check_stack(mivas, model, len(pictures))
         mivas = with_prompt(mivas, words, base.vocabulary, base.backbone.text_dim)
         notes: list[str] = []
-        full, shape = renders_full(base, options), denoised_shape(base, options)
-        batch = ClipBatch(len(pictures), *clip_shape(base, (pictures.shape[1], pictures.shape[2]), options), full)
+        size = pictures.shape[1], pictures.shape[2]
+        full, shape = renders_full(base, options), denoised_shape(base, options, size)
+        batch = ClipBatch(len(pictures), *clip_shape(base, size, options), full)
         # Another thread must not move the base, nor what it notes, in between.
         with take_turn(base.model), collect_warnings() as warned:
             adapters, masked = model.adapters(mivas), sum(entry.mask is not None for entry in mivas)
             # Before the base is brought, since a model that the noise is made with could drive it out again.
-            starts = [None] * len(pictures) if noise is None else _starts(noise, base, options, full, len(pictures))
+            empty = torch.zeros(len(pictures), *base.latent_shape(*shape)[1:])
+            starts = [None] * len(pictures) if noise is None else _starts(noise, empty, options, full)
             model.load_to_device(comfy_bridge.memory_for_sampling(base, *shape, 1 + masked), adapters)
             progress = RunProgress(base, len(pictures), full)
             for k, (picture, start) in enumerate(zip(pictures, starts, strict=True)):
-                motions = [entry.motion(loaded.adapter, k) for entry, loaded in zip(mivas, adapters, strict=True)]
-                chosen = replace(options, seed=(seed + k) % 2**64, start=start)
+                motions = motions_of(mivas, [loaded.adapter for loaded in adapters], k)
+                near = None if depths is None else depths[k % len(depths)]
+                chosen = replace(options, seed=(seed + k) % 2**64, start=start, nearness=near)
                 clip = animate(base, picture, motions, chosen, progress.after_step(k))
                 batch.add(clip, progress.after_frame(k))
                 notes += clip.notes
@@ -295,15 +307,25 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
     check_masks(mivas, pictures)
 
 
-def _starts(noise: Any, base: "Base", options: "RunOptions", full: bool, pictures: int) -> Sequence[Tensor]:
-    """Start latents (1, C, F, h, w) of a NOISE for each picture.
+def _depths(depth: Tensor | None, pictures: int) -> Tensor | None:
+    """The depth maps (N, H, W, C) of pictures, one for each or one for all."""
+    if depth is None:
+        return None
+    maps = frame_batch(depth, "The depth map")
+    if len(maps) not in (1, pictures):
+        raise MIVAError(
+            f"`depth` holds {len(maps)} maps, and the batch has {pictures} picture{'s' if pictures > 1 else ''}: "
+            "connect one map for each picture, or one for all."
+        )
+    return maps
+
+
+def _starts(noise: Any, empty: Tensor, options: "RunOptions", full: bool) -> Sequence[Tensor]:
+    """Start latents (1, C, F, h, w) of a NOISE for each picture, in place of empty ones (N, C, F, h, w).
 
     Raises:
         MIVAError: it gives others.
     """
-    from ..miva_core.animation.options import denoised_shape
-
-    empty = torch.zeros(pictures, *base.latent_shape(*denoised_shape(base, options))[1:])
     starts = noise.generate_noise({"samples": empty, **({OPTIONS: options} if full else {})})
     if starts.shape != empty.shape:
         raise MIVAError(

@@ -10,7 +10,7 @@ from comfy_api.v0_0_2 import io
 from . import comfy_bridge
 from .kept_adapters import KeptAdapters, LoadedAdapter
 from .stack_checks import check_base
-from .stacks import MivaStack, stamp_of
+from .stacks import MivaStack, files_in, stamp_of
 
 if TYPE_CHECKING:
     from ..miva_core.bases.base import Base
@@ -60,13 +60,13 @@ class MivaModel:
             stack: the motions.
 
         Returns:
-            One for each motion, in the same order.
+            One for each motion from a file, in the same order.
 
         Raises:
             MIVAError: as from `check`, or a file is gone or damaged.
         """
         self.check(stack)
-        return self._kept.of([entry.file_now for entry in stack], self.base.backbone)
+        return self._kept.of([entry.file_now for entry in files_in(stack)], self.base.backbone)
 
     def load_to_device(self, needed: int, adapters: Iterable[LoadedAdapter] = ()) -> None:
         """Have the base and adapters on the device they compute on, with memory to work in.
@@ -86,13 +86,13 @@ class Dataset:
     Attributes:
         clips: see `TrainingClip`.
         base: name of the base whose size they have.
-        camera: the name of their camera motion, empty for a subject's.
+        filmed: the name of the motion that was filmed, empty for clips that people have.
         masked: whether all clips have masks.
         source: where they come from, for the record.
     """
 
     clips: "Sequence[TrainingClip]"
     base: str
-    camera: str
+    filmed: str
     masked: bool
     source: Mapping[str, str | int | float | bool]

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from ..miva_core.errors import MIVAError
+from .stacks import MivaStack, StackedMiva, files_in
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
-    from .stacks import MivaStack
 
 
-def check_base(mivas: "MivaStack", backbone: "Backbone", advice: str) -> None:
+def check_base(mivas: MivaStack, backbone: "Backbone", advice: str) -> None:
     """Check that motions were trained on the base at hand.
 
     Args:
@@ -20,7 +20,7 @@ def check_base(mivas: "MivaStack", backbone: "Backbone", advice: str) -> None:
     Raises:
         MIVAError: one was not.
     """
-    for entry in mivas:
+    for entry in files_in(mivas):
         try:
             entry.info.check(backbone)
         except MIVAError as error:
@@ -28,12 +28,12 @@ def check_base(mivas: "MivaStack", backbone: "Backbone", advice: str) -> None:
 
             theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
             raise MIVAError(
-                f"{entry.path.stem} was trained on another base ({theirs}) than the one that is connected ({ours}): "
+                f"{entry.name} was trained on another base ({theirs}) than the one that is connected ({ours}): "
                 f"{advice}."
             ) from error
 
 
-def check_masks(mivas: "MivaStack", pictures: int) -> None:
+def check_masks(mivas: MivaStack, pictures: int) -> None:
     """Check that masked motions have masks, as many as there are pictures.
 
     Args:
@@ -44,13 +44,13 @@ def check_masks(mivas: "MivaStack", pictures: int) -> None:
         MIVAError: they have not.
     """
     for entry in mivas:
-        if entry.info.config.mask and entry.mask is None:
+        if isinstance(entry, StackedMiva) and entry.takes_mask and entry.mask is None:
             raise MIVAError(
-                f"{entry.path.stem} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
+                f"{entry.name} is a masked motion without its mask: put Bind Mask to MIVA behind its Load MIVA, "
                 "and connect a mask of its subject."
             )
         if entry.mask is not None and len(entry.mask) not in (1, pictures):
             raise MIVAError(
-                f"{entry.path.stem} has {len(entry.mask)} masks, and the batch has {pictures} "
+                f"{entry.name} has {len(entry.mask)} masks, and the batch has {pictures} "
                 f"picture{'s' if pictures > 1 else ''}: connect one mask for each picture, or one for all."
             )

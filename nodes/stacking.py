@@ -21,7 +21,9 @@ class MIVAStack(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         # Optional, so that a node before it can be muted. With min=0 older frontends would show no socket at all.
-        socket = StackSocket.Input("miva", optional=True, tooltip="From Load MIVA or Bind Mask to MIVA.")
+        socket = StackSocket.Input(
+            "miva", optional=True, tooltip="From Load MIVA, Motion by Words or Bind Mask to MIVA."
+        )
         template = io.Autogrow.TemplatePrefix(socket, prefix="miva", min=1, max=_MOST)
         return io.Schema(
             node_id="MIVAStack",
@@ -56,15 +58,15 @@ class MIVABindMask(io.ComfyNode):
             node_id="MIVABindMask",
             display_name="Bind Mask to MIVA",
             category="MIVA/mask",
-            description="Tells a masked motion where its subject is in the picture. In a chain it is the motion loaded "
-            "last that is bound. The masks of later frames are made together with the clip.",
+            description="Tells a masked motion where its subject is in the picture, or words what they move. In a "
+            "chain it is the last motion that is bound. The masks of later frames are made together with the clip.",
             search_aliases=["subject mask", "mask motion", "bind mask", "region motion", "motion brush"],
             inputs=[
                 StackSocket.Input(
                     "mivas",
                     optional=True,
-                    tooltip="The masked motion, such as jump_masked; it comes last in its chain. Without any there is "
-                    "nothing to bind, and no motion is given on.",
+                    tooltip="The masked motion, such as jump_masked, or Motion by Words, such as drift left; it comes "
+                    "last in its chain. Without any there is nothing to bind, and no motion is given on.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -86,13 +88,13 @@ class MIVABindMask(io.ComfyNode):
         if not mivas:
             return io.NodeOutput(())
         *before, last = mivas
-        if not last.info.config.mask:
+        if not last.takes_mask:
             raise MIVAError(
-                f"{last.path.stem} has no mask to bind: put Bind Mask to MIVA right behind the Load MIVA of a masked "
+                f"{last.name} has no mask to bind: put Bind Mask to MIVA right behind the Load MIVA of a masked "
                 "motion, such as jump_masked, or connect this one without it."
             )
-        drawn = drawn_masks(mask, f"The mask for {last.path.stem}")
+        drawn = drawn_masks(mask, f"The mask for {last.name}")
         edited = edits.feather(edits.grow(drawn, grow), feather) if grow or feather else drawn
         for one, before_edits in zip(edited, drawn, strict=True):
-            check_left(one, before_edits, f"the mask for {last.path.stem}", "`grow` or `feather`")
+            check_left(one, before_edits, f"the mask for {last.name}", "`grow` or `feather`")
         return io.NodeOutput((*before, replace(last, mask=edited)))

@@ -1,6 +1,7 @@
 """Motions in a stack, as they travel from Load MIVA to who makes a clip."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..miva_core.adapters.adapter import MIVAAdapter
     from ..miva_core.adapters.info import AdapterInfo
     from ..miva_core.animation.motion import Motion
+    from ..miva_core.animation.said import Said
     from ..miva_core.attention.strength import Level, Strength
 
 
@@ -44,6 +46,21 @@ class StackedMiva:
     text: Tensor | None = field(default=None, compare=False)
 
     @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path.stem
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether a mask says where it acts."""
+        return self.info.config.mask or self.info.config.guide == "mask"
+
+    @property
+    def subject(self) -> str:
+        """What its subject is, in a word; empty where its file does not say it."""
+        return self.info.subject
+
+    @property
     def file_now(self) -> FileNow:
         """The file as it is now.
 
@@ -61,13 +78,78 @@ class StackedMiva:
         """
         from ..miva_core.animation.motion import Motion
 
-        mask = None if self.mask is None else self.mask[picture % len(self.mask)]
-        words, name = self.words or self.text, self.path.stem
-        return Motion(adapter, self.strength, mask, name, self.span, degree=self.degree, words=words)
+        words, mask = self.words or self.text, mask_for(self.mask, picture)
+        return Motion(adapter, self.strength, mask, self.name, self.span, degree=self.degree, words=words)
 
 
-MivaStack = tuple[StackedMiva, ...]
+@dataclass(frozen=True)
+class StackedWords:
+    """A motion that is said to the base.
+
+    Attributes:
+        said: what is said, without a mask.
+        mask: as of `StackedMiva`, for words that move a part of the picture.
+    """
+
+    said: "Said"
+    mask: Tensor | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.said.label
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether a mask says where it acts: the base knows of which words that is so."""
+        return True
+
+    @property
+    def subject(self) -> str:
+        """Words do not say what their subject is."""
+        return ""
+
+    def motion(self, picture: int) -> "Said":
+        """Make the motion of a run.
+
+        Args:
+            picture: which of a batch it is to move, from 0.
+        """
+        return replace(self.said, mask=mask_for(self.mask, picture))
+
+
+MivaStack = tuple[StackedMiva | StackedWords, ...]
 """MIVA_STACK: in the order of depth, the last one on top."""
+
+
+def files_in(stack: MivaStack) -> tuple[StackedMiva, ...]:
+    """The motions of a stack that come from files."""
+    return tuple(entry for entry in stack if isinstance(entry, StackedMiva))
+
+
+def words_in(stack: MivaStack) -> tuple[StackedWords, ...]:
+    """The motions of a stack that are said to the base."""
+    return tuple(entry for entry in stack if isinstance(entry, StackedWords))
+
+
+def motions_of(stack: MivaStack, adapters: "Sequence[MIVAAdapter]", picture: int) -> "list[Motion | Said]":
+    """Make the motions of a run.
+
+    Args:
+        stack: of it.
+        adapters: of its files, in the same order.
+        picture: which of a batch they are to move, from 0.
+    """
+    loaded = iter(adapters)
+    return [
+        entry.motion(next(loaded), picture) if isinstance(entry, StackedMiva) else entry.motion(picture)
+        for entry in stack
+    ]
+
+
+def mask_for(masks: Tensor | None, picture: int) -> Tensor | None:
+    """Choose the mask (H, W) of a picture, from 0, out of (N, H, W), which may be one for all."""
+    return None if masks is None else masks[picture % len(masks)]
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

@@ -270,7 +270,7 @@ def _by_words(frames: Tensor, method: Mapping[str, Any], mivas: MivaStack, share
     except NotFoundError as error:
         sentences = [str(error)]
         if not method["prompt"].strip():
-            sentences.append(f"These words are from {mivas[-1].path.stem}, since `prompt` is empty.")
+            sentences.append(f"These words are from {mivas[-1].name}, since `prompt` is empty.")
         if method["detector"] == _DEMO:
             sentences.append(
                 "The built-in demo knows only drawn shapes, such as red circle: for all else choose a Grounding DINO "
@@ -303,12 +303,11 @@ def _text_prompt(prompt: str, mivas: MivaStack) -> str:
     if prompt.strip() or not mivas:
         return prompt
     last = mivas[-1]
-    if not last.info.subject:
+    if not last.subject:
         raise MIVAError(
-            f"{last.path.stem} does not say what its subject is, and `prompt` is empty: write a noun into it, such as "
-            "horse."
+            f"{last.name} does not say what its subject is, and `prompt` is empty: write a noun into it, such as horse."
         )
-    return last.info.subject
+    return last.subject
 
 
 def _detector(name: str) -> tuple["Detector", Any]:

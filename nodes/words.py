@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..miva_core.checks import is_line, printable
 from ..miva_core.errors import MIVAError
-from .stacks import MivaStack, StackedMiva
+from .stacks import MivaStack, StackedMiva, files_in
 
 if TYPE_CHECKING:
     from ..miva_core.bases.vocabulary import Vocabulary
@@ -44,7 +44,7 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
         MIVAError: words are typed for a model that knows none by heart, the prompt is for one that does, or it comes
             from another text encoder or is several prompts.
     """
-    hearing = [entry for entry in mivas if entry.info.config.words]
+    hearing = [entry for entry in files_in(mivas) if entry.info.config.words]
     if not hearing:
         return mivas
     if vocabulary is not None:
@@ -61,7 +61,10 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
                 "connect a prompt from CLIP Text Encode to `words` here."
             )
     text = None if prompt is None else _tokens(prompt, width)
-    return tuple(replace(entry, text=text) if entry.info.config.words else entry for entry in mivas)
+    return tuple(
+        replace(entry, text=text) if isinstance(entry, StackedMiva) and entry.info.config.words else entry
+        for entry in mivas
+    )
 
 
 def untold_notes(mivas: MivaStack) -> list[str]:
@@ -76,7 +79,7 @@ def untold_notes(mivas: MivaStack) -> list[str]:
     return [
         f"{entry.path.stem} holds several motions, and no prompt says which: connect one to `words`, such as "
         f"{', '.join(map(printable, entry.info.words)) or 'those it was trained with'}."
-        for entry in mivas
+        for entry in files_in(mivas)
         if entry.info.config.words and entry.text is None
     ]
 

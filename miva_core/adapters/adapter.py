@@ -21,7 +21,7 @@ from .backbone import Backbone, Site
 from .config import MIVAConfig
 from .degree import DegreeRange
 from .info import AdapterInfo, read_info
-from .layers import CrossFrame, Gate, Prompt, Temporal, Words
+from .layers import CrossFrame, Gate, Prompt, Temporal, Words, zeros
 
 
 class MIVAAdapter(nn.Module):
@@ -36,6 +36,7 @@ class MIVAAdapter(nn.Module):
     Attributes:
         degree: what its degrees mean, once it has learnt them; None without a degree.
         words: how it hears a text, or None.
+        caption: (slots, dim) what it adds to the base's captions, zero at first; None where those have no slots.
         known_words: what was said of the clips that it has learnt from.
 
     Raises:
@@ -59,6 +60,7 @@ class MIVAAdapter(nn.Module):
             )
         self.sites = nn.ModuleDict({_key(site): _build(site, backbone, config) for site in backbone.sites})
         self.words = Words(backbone.text_dim) if config.words else None
+        self.caption = zeros(*backbone.caption) if backbone.caption else None
         self.known_words: tuple[str, ...] = ()
 
     def site(self, site: Site) -> nn.ModuleDict:
@@ -76,12 +78,11 @@ class MIVAAdapter(nn.Module):
         """Number of parameters.
 
         Args:
-            component: "cfa", "gate", "cfa_mask", "ca", "ta" or "words", what is made of a text; None counts all.
+            component: "cfa", "gate", "cfa_mask", "ca", "ta", "words", what is made of a text, or "caption"; None counts
+                all.
         """
-        parts = [part for site in self.backbone.sites for part in self.site(site).items()]
-        parts += [] if self.words is None else [("words", self.words)]
         return sum(
-            parameter.numel() for name, part in parts if component in (None, name) for parameter in part.parameters()
+            parameter.numel() for name, parameter in self.named_parameters() if component in (None, _component(name))
         )
 
     def info(self, **record: Any) -> AdapterInfo:
@@ -188,6 +189,11 @@ def _key(site: Site) -> str:
 
 def _file_key(name: str) -> str:
     return name.removeprefix("sites.").replace("/", ".")
+
+
+def _component(name: str) -> str:
+    """The part of an adapter that a parameter belongs to, by the parameter's name."""
+    return name.removeprefix("sites.").split(".")[name.startswith("sites.")]
 
 
 def _build(site: Site, backbone: Backbone, config: MIVAConfig) -> nn.ModuleDict:

@@ -48,6 +48,8 @@ class Backbone:
         revision: name of the weights, where adapters fit just these; empty for bases whose fine-tunes share adapters.
         text_dim: width of the tokens of its texts, which adapters may hear; 0 where there is no attention over time, by
             which they hear.
+        caption: (slots, dim) of the captions that its model takes for each frame, which adapters add one of their own
+            to; None where its texts are of any length.
     """
 
     family: str
@@ -58,6 +60,7 @@ class Backbone:
     latent_space: str = ""
     revision: str = field(default="", compare=False)
     text_dim: int = field(default=0, compare=False)
+    caption: tuple[int, int] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -69,4 +72,6 @@ class Backbone:
             description.append({"latent_space": self.latent_space})
         if self.revision:
             description.append(self.revision)
+        if self.caption:
+            description.append({"caption": self.caption})
         return hashlib.sha256(json.dumps(description).encode()).hexdigest()[:12]

@@ -35,6 +35,7 @@ class MIVAConfig:
         region_rank: length of the codes that carry a soft mask into attention, see `regions.RegionCodes`.
         degree: whether the perceptron hears how much motion is wanted (MiraMo), see `DegreeRange`.
         words: whether it hears a text, through temporal attention alone (EDG, arXiv 2503.00948, stage 1).
+        guide: what its base is guided by where it acts, see `Guide`: the "mask" of what it moves, or "nearness".
 
     Raises:
         MIVAError: a value has the wrong type or is out of range.
@@ -58,6 +59,7 @@ class MIVAConfig:
     region_rank: int = 16
     degree: bool = False
     words: bool = False
+    guide: Literal["", "mask", "nearness"] = ""
 
     def __post_init__(self) -> None:
         if self.cfa_rank is not None:
@@ -66,6 +68,9 @@ class MIVAConfig:
         _check_rank(self, "ta_rank")
         _check_choice(self, "cfa_softmax", ("separate", "joint"))
         _check_choice(self, "ca_act", ("gelu", "softmax"))
+        _check_choice(self, "guide", ("", "mask", "nearness"))
+        if self.guide and self.mask:
+            raise MIVAError(f"The guide is {self.guide!r}, but an adapter that makes its subject's mask takes none.")
         for name in _SWITCHES:
             _check_choice(self, name, (True, False))
         if not (is_count(self.region_rank) and self.region_rank <= 64):
@@ -146,7 +151,7 @@ _SWITCHES = (
     "words",
 )
 
-_LATER = ("degree", "words")
+_LATER = ("degree", "words", "guide")
 """Fields that older code does not know; files and checkpoints name them only where they are set."""
 
 

@@ -192,6 +192,7 @@ _PARTS = {
     ".ca.degree.": "degree",
     ".ca.": "norm of the prompt",
     ".ta.": "temporal attention",
+    "caption.": "caption",
 }
 """The component that a tensor of an adapter file belongs to, by the first of these parts that its name has."""
 

@@ -13,7 +13,8 @@ WORD_WIDTH = 64
 WORD_HEADS = 4
 
 
-def _zeros(*shape: int) -> nn.Parameter:
+def zeros(*shape: int) -> nn.Parameter:
+    """What changes nothing at first."""
     # float32 whatever the default dtype: updates of 1e-5 vanish in half precision
     return nn.Parameter(torch.zeros(*shape, dtype=torch.float32))
 
@@ -34,7 +35,7 @@ class Delta(nn.Module):
     def __init__(self, dim: int, rank: int | None) -> None:
         super().__init__()
         self.down = None if rank is None else _normal(rank, dim, std=1 / rank)
-        self.up = _zeros(dim, dim if rank is None else rank)
+        self.up = zeros(dim, dim if rank is None else rank)
 
 
 class CrossFrame(nn.Module):
@@ -49,9 +50,9 @@ class CrossFrame(nn.Module):
     def __init__(self, dim: int, config: MIVAConfig) -> None:
         super().__init__()
         self.q = Delta(dim, config.cfa_rank)
-        self.q_bias = _zeros(dim) if config.cfa_q_bias else None
+        self.q_bias = zeros(dim) if config.cfa_q_bias else None
         self.out = Delta(dim, config.cfa_rank)
-        self.bias = _zeros(dim) if config.cfa_out_bias else None
+        self.bias = zeros(dim) if config.cfa_out_bias else None
 
 
 class Gate(nn.Module):
@@ -79,9 +80,9 @@ class Prompt(nn.Module):
         super().__init__()
         self.first = nn.Linear(dim, config.ca_rank, bias=False, dtype=torch.float32).weight
         self.norm_weight = nn.Parameter(torch.ones(config.ca_rank, dtype=torch.float32)) if config.ca_norm else None
-        self.norm_bias = _zeros(config.ca_rank) if config.ca_norm else None
-        self.second = _zeros(dim, config.ca_rank)
-        self.degree = _zeros(2, 2, config.ca_rank) if config.degree else None
+        self.norm_bias = zeros(config.ca_rank) if config.ca_norm else None
+        self.second = zeros(dim, config.ca_rank)
+        self.degree = zeros(2, 2, config.ca_rank) if config.degree else None
 
 
 class Words(nn.Module):
@@ -111,4 +112,4 @@ class Temporal(nn.Module):
         self.k = Delta(dim, config.ta_rank)
         self.v = Delta(dim, config.ta_rank)
         self.out = Delta(dim, config.ta_rank)
-        self.words = _zeros(dim, WORD_WIDTH) if config.words else None
+        self.words = zeros(dim, WORD_WIDTH) if config.words else None

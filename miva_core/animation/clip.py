@@ -76,8 +76,7 @@ class Progress:
     Attributes:
         step: steps done, from 1.
         steps: steps in all.
-        latents: (1, C, F, h, w) the clip as the model predicts it now; of one in segments the one that is made now.
-        flow: (1, F, 2, H, W) the flow into frame 1 that it predicts now, see `Clip.flow`; None from most bases.
+        sampled: the clip as the model predicts it now; of one in segments, or in parts, what is made now.
         miva: the adapters at work, by the names of their motions; `set_weights` and `set_spans` change the steps to
             come. None where there are none.
         base: that of the run.
@@ -86,11 +85,20 @@ class Progress:
 
     step: int
     steps: int
-    latents: Tensor
-    flow: Tensor | None
+    sampled: Sampled
     miva: Injection | None
     base: Base
     output: Output
+
+    @property
+    def latents(self) -> Tensor:
+        """(1, C, F, h, w) of the clip, or of the first of those that are made at once."""
+        return self.sampled.latents[:1]
+
+    @property
+    def flow(self) -> Tensor | None:
+        """(1, F, 2, H, W) its flow into frame 1, see `Clip.flow`; None from most bases."""
+        return None if self.sampled.flow is None else self.sampled.flow[:1]
 
     @property
     def frames(self) -> int:
@@ -107,4 +115,4 @@ class Progress:
             (H, W, 3) in [0, 1], of the clip's size; at full size of at most 512 pixels along the longer side, and with
             subjects as the flow moves them, without layers of their own.
         """
-        return self.output.preview(Sampled(self.latents, self.flow), frame)
+        return self.output.preview(self.sampled, frame)

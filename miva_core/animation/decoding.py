@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ..bases.base import Base
 from ..diffusion.loop import Sampled
-from ..media.pictures import fit_picture
+from ..media.nearness import check_nearness
+from ..media.pictures import fit_mask, fit_picture
+from .conditioning import Conditioning
 from .frame_source import StoredFrames
 from .mask_sequences import enlarge
 from .masks import fit_masks, picture_masks
 from .motion import Motion
 from .notes import segment_notes, size_notes, unused_options
 from .options import RunOptions, denoised_shape
-from .output import Conditioning
+from .rows import Row
+from .said import Said
 from .segments import finished, join
 
 
@@ -37,7 +40,7 @@ class Decoding:
     fitting: str
 
     @classmethod
-    def of(cls, base: Base, picture: Tensor, motions: Mapping[str, Motion], options: RunOptions) -> Decoding:
+    def of(cls, base: Base, picture: Tensor, motions: Mapping[str, Motion | Said], options: RunOptions) -> Decoding:
         """Fit a picture and its masks to a clip.
 
         Args:
@@ -49,11 +52,14 @@ class Decoding:
         Raises:
             MIVAError: the base cannot make such clips, or masks are not those that the motions need.
         """
-        frames, size = denoised_shape(base, options)
         whole = options.size_in_file or (picture.shape[0], picture.shape[1])
+        frames, size = denoised_shape(base, options, whole)
         fitted, fitting = fit_picture(picture, size, options.fit, whole)
         masks = fit_masks(picture_masks(motions, whole), size, options.fit)
-        return cls(base, options, Conditioning(fitted, masks, frames), fitting)
+        nearness = None
+        if options.nearness is not None:
+            nearness = fit_mask(check_nearness(options.nearness, whole), size, options.fit)
+        return cls(base, options, Conditioning(fitted, masks, frames, nearness), fitting)
 
     @property
     def fps(self) -> float:
@@ -62,6 +68,10 @@ class Decoding:
 
     def __len__(self) -> int:
         return self.conditioning.frames
+
+    def part(self, rows: Sequence[Row]) -> Decoding:
+        """See `Output`; it is the same for all."""
+        return self
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[StoredFrames, list[str]]:
         """Decode a clip; see `Output`."""

@@ -12,10 +12,12 @@ from ..adapters.config import MIVAConfig
 from ..errors import MIVAError, MIVAWarning
 from ..media.pictures import fit_mask, format_size, same_aspect
 from ..media.pixel_values import mask_batch
-from .motion import Motion
+from ..rendering.view import LARGEST_SUBJECT
+from .motion import Motion, adapters_among
+from .said import Said
 
 
-def picture_masks(motions: Mapping[str, Motion], picture: tuple[int, int]) -> dict[str, Tensor]:
+def picture_masks(motions: Mapping[str, Motion | Said], picture: tuple[int, int]) -> dict[str, Tensor]:
     """The masks of motions, at the size of the picture.
 
     Args:
@@ -26,11 +28,14 @@ def picture_masks(motions: Mapping[str, Motion], picture: tuple[int, int]) -> di
         (height, width) float32 by name in the order of the motions.
 
     Raises:
-        MIVAError: as from `check_masks`.
+        MIVAError: as from `check_masks`, or a mask of what is said to the base shows nothing, or all.
     """
     masks = {name: motion.mask for name, motion in motions.items() if motion.mask is not None}
-    checked = check_masks(masks, {name: motion.adapter.config for name, motion in motions.items()})
-    return {name: match_size(name, mask, picture) for name, mask in checked.items()}
+    adapters = adapters_among(motions)
+    own = {name: mask for name, mask in masks.items() if name in adapters}
+    checked = check_masks(own, {name: motion.adapter.config for name, motion in adapters.items()})
+    checked |= {name: _said_mask(name, mask) for name, mask in masks.items() if name not in adapters}
+    return {name: match_size(name, checked[name], picture) for name in motions if name in checked}
 
 
 def fit_masks(
@@ -70,33 +75,68 @@ def shows_subject(name: str, mask: Tensor, fitted: Tensor) -> bool:
     return False
 
 
+def check_seen(name: str, fitted: Tensor) -> None:
+    """Check that something is seen of what a mask of words marks.
+
+    Args:
+        name: what the message calls it by.
+        fitted: (h, w) in [0, 1], what has become of the mask at the size that the base works at.
+
+    Raises:
+        MIVAError: nothing is.
+    """
+    if fitted.amax() <= 0.5:
+        raise MIVAError(
+            f"The mask of {name} shows nothing that is left at {format_size(fitted.shape)}: mark a larger part, or one "
+            "that the clip shows."
+        )
+
+
+def _said_mask(name: str, mask: Any) -> Tensor:
+    """A mask (H, W) that marks a part of the picture."""
+    checked = _checked(name, mask)
+    marked = (checked > 0.5).float().mean().item()
+    if not marked:
+        raise MIVAError(f"The mask of {name} marks nothing: it should be white on what is to move.")
+    if marked >= LARGEST_SUBJECT:
+        raise MIVAError(
+            f"The mask of {name} marks the whole picture: leave the mask out for a word that moves all of it, or mark "
+            "what is to move alone."
+        )
+    return checked
+
+
 def check_masks(masks: Mapping[str, Tensor], configs: Mapping[str, MIVAConfig]) -> dict[str, Tensor]:
     """Check that masks are those which the motions need.
 
     Args:
         masks: (H, W) or (1, H, W) in [0, 1] by the name of the motion, see `mask_batch`; one for each adapter with a
-            mask stream.
+            mask stream, and for each that a mask guides.
         configs: of the adapters of all motions, by name.
 
     Returns:
         (H, W) float32 by name in the order of the motions.
 
     Raises:
-        MIVAError: a mask is missing, or belongs to an adapter without a mask stream, or is no such tensor.
+        MIVAError: a mask is missing, or belongs to an adapter that takes none, or is no such tensor.
     """
     for name in masks:
-        if not configs[name].mask:
+        if not _takes_mask(configs[name]):
             raise MIVAError(
                 f"A mask is given for {name}, but this adapter has no mask stream: leave the mask out, or take an "
                 "adapter that was trained with masks."
             )
-    missing = [name for name, config in configs.items() if config.mask and name not in masks]
+    missing = [name for name, config in configs.items() if _takes_mask(config) and name not in masks]
     if missing:
         raise MIVAError(
             f"No mask is given for {', '.join(missing)}: a masked motion needs one that shows its subject, as in "
             f"--mask {missing[0]}=mask.png, or in Python Motion({missing[0]}, mask=mask)."
         )
     return {name: _checked(name, masks[name]) for name in configs if name in masks}
+
+
+def _takes_mask(config: MIVAConfig) -> bool:
+    return config.mask or config.guide == "mask"
 
 
 def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:

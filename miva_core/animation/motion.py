@@ -1,6 +1,6 @@
 """A motion in a run: an adapter, how strongly it acts, when, and on which subject."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +105,17 @@ def _name(motion: Motion | Said) -> str:
     return _NAMELESS if motion.name is None else motion.name
 
 
-def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
+def adapters_among(motions: Mapping[str, Motion | Said]) -> dict[str, Motion]:
+    """Those that are adapters, by name."""
+    return {name: motion for name, motion in motions.items() if isinstance(motion, Motion)}
+
+
+def said_among(motions: Mapping[str, Motion | Said]) -> dict[str, Said]:
+    """Those that are said to the base, by name."""
+    return {name: motion for name, motion in motions.items() if isinstance(motion, Said)}
+
+
+def base_for(base: Base, motions: Sequence[Motion | Said], seed: int) -> Base:
     """Choose the caption that a base runs under.
 
     Args:
@@ -114,10 +124,10 @@ def base_for(base: Base, motions: Sequence[Motion], seed: int) -> Base:
         seed: of the run; it draws the caption.
 
     Returns:
-        The base itself; where no motion acts, under one of its captions, unless it has one already, see
-        `Base.with_drawn_caption`.
+        The base itself; where no adapter acts and nothing is said, be it at the speed 0, under one of its captions,
+        unless it has one already, see `Base.with_drawn_caption`.
     """
-    idle = not any(motion.acts for motion in motions)
+    idle = not any(isinstance(motion, Said) or motion.acts for motion in motions)
     return base.with_drawn_caption(seed) if idle and not base.under_caption else base
 
 

@@ -49,6 +49,27 @@ def parse_motion(text: str) -> MotionText:
     return MotionText(name, _strength(name, strength, text), acting)
 
 
+def parse_said(text: str) -> MotionText:
+    """Read what is said to a base, as people type it.
+
+    Args:
+        text: words; = and a number, their speed, which may be missing.
+
+    Returns:
+        The words as a name, and the speed, as in ("dolly in", 0.6) for "dolly in=0.6".
+
+    Raises:
+        MIVAError: there are no words, or the number is none.
+    """
+    words, given, number = text.partition("=")
+    speed = math.nan
+    with contextlib.suppress(ValueError):
+        speed = float(number) if given else 1.0
+    if not words.strip() or not math.isfinite(speed):
+        raise MIVAError(f'{text!r} says no motion: write words of the base, = and a speed, as in "dolly in=0.6".')
+    return MotionText(" ".join(words.split()), speed)
+
+
 def parse_mask(text: str, names: Collection[str]) -> tuple[str, Path]:
     """Read which mask belongs to which motion, as people type it.
 

@@ -11,6 +11,7 @@ from ..rendering.timing import Timing
 from ..rendering.view import LARGEST_SUBJECT, USUAL_SIDE, AskedSize, Size
 from .motion import Motion
 from .options import RunOptions
+from .said import Said
 from .strength_notes import list_notes, strength_notes
 
 _FAR_FROM_BASE = 2.0
@@ -31,7 +32,7 @@ _BENDS = (
 )
 
 
-def run_notes(base: Base, motions: Sequence[Motion], steps: int) -> list[str]:
+def run_notes(base: Base, motions: Sequence[Motion | Said], steps: int) -> list[str]:
     """Say what is odd about the motions of a run.
 
     Args:
@@ -42,8 +43,10 @@ def run_notes(base: Base, motions: Sequence[Motion], steps: int) -> list[str]:
     Returns:
         Sentences, none where all is usual.
     """
-    idle = [] if any(motion.acts for motion in motions) else [without_motion(base.under_caption)]
-    return [*_expert(base), *idle, *strength_notes(motions), *list_notes(motions, steps)]
+    adapters = [motion for motion in motions if isinstance(motion, Motion)]
+    moved = any(isinstance(motion, Said) or motion.acts for motion in motions)
+    idle = [] if moved else [without_motion(base.under_caption)]
+    return [*_expert(base), *idle, *strength_notes(adapters), *list_notes(adapters, steps)]
 
 
 def _expert(base: Base) -> list[str]:

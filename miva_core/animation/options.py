@@ -17,6 +17,8 @@ from ..rendering.view import AskedSize, Size, choose_size
 from ..rendering.window import EDGES, Edges
 
 Render = Literal["full", "latents"]
+_LONGEST_ASPECT = 2.0
+"""Sides of what a base works at, to each other at most: it knows no wider ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +140,10 @@ def check_run(base: Base, options: RunOptions) -> None:
     Raises:
         MIVAError: the base cannot make such clips.
     """
-    denoised_shape(base, options)
     if renders_full(base, options):
         clip_timing(options)
+    else:
+        denoised_shape(base, options, base.size)
 
 
 def clip_timing(options: RunOptions) -> Timing:
@@ -182,18 +185,19 @@ def renders_full(base: Base, options: RunOptions) -> bool:
     return base.predicts_flow and options.render != "latents"
 
 
-def denoised_shape(base: Base, options: RunOptions) -> tuple[int, tuple[int, int]]:
+def denoised_shape(base: Base, options: RunOptions, picture: Size) -> tuple[int, Size]:
     """The length and the (height, width) of what a base denoises in a run; at full size its own.
 
     Args:
         base: that of the run.
         options: those of the run.
+        picture: (height, width) of the picture, as it was read.
 
     Raises:
         MIVAError: the base cannot make such clips.
     """
     if renders_full(base, options):
-        return base.frames, base.size
+        return base.frames, _working_size(base, options, picture) if base.keeps_aspect else base.size
     return _length(base, options.frames), _size(base, options.size)
 
 
@@ -209,10 +213,18 @@ def clip_shape(base: Base, picture: Size, options: RunOptions) -> tuple[int, Siz
         MIVAError: there is no such clip.
     """
     if not renders_full(base, options):
-        frames, size = denoised_shape(base, options)
+        frames, size = denoised_shape(base, options, picture)
         return options.segments * (frames - 1) + 1, size
     times = flow_times(clip_timing(options), base.frames, base.fps)
     return len(times), choose_size(options.asked_size, options.size_in_file or picture, min(base.size))
+
+
+def _working_size(base: Base, options: RunOptions, picture: Size) -> Size:
+    """The (height, width) at which a base works that keeps the aspect of a clip, within 2 to 1."""
+    clip, shorter = choose_size(options.asked_size, options.size_in_file or picture, min(base.size)), min(base.size)
+    sides = (min(_LONGEST_ASPECT, side / min(clip)) * shorter for side in clip)
+    height, width = (round(side / base.multiple) * base.multiple for side in sides)
+    return height, width
 
 
 def _size(base: Base, size: AskedSize) -> tuple[int, int]:

@@ -1,28 +1,16 @@
 """What a run is made for: what its base is shown, and how frames are made of what that answers."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from ..diffusion.loop import Sampled
+from .conditioning import Conditioning
 from .frame_source import FrameSource
-
-
-@dataclass(frozen=True, eq=False)
-class Conditioning:
-    """What a base is given to go on from.
-
-    Attributes:
-        picture: (h, w, 3) in [0, 1], frame 1, of the size that it denoises.
-        masks: (h, w) in [0, 1], of frame 1, by the name of the motion.
-        frames: the length that it denoises.
-    """
-
-    picture: Tensor
-    masks: Mapping[str, Tensor]
-    frames: int
+from .rows import Row
 
 
 class Output(Protocol):
@@ -47,6 +35,14 @@ class Output(Protocol):
         ...
 
     def __len__(self) -> int: ...
+
+    def part(self, rows: Sequence[Row]) -> Output:
+        """The same for some of the clips that the base makes.
+
+        Args:
+            rows: of one batch.
+        """
+        ...
 
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[FrameSource, Sequence[str]]:
         """Make the frames of a clip.

@@ -4,9 +4,27 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..attention.strength import Level, check_level, curves_of
+from ..attention.strength import Level, Strength, check_level, curves_of
 from ..checks import is_line, is_number, shown
 from ..errors import MIVAError
+
+
+def as_speed(name: str, strength: Level | Strength) -> Level:
+    """The strength of all parts of an adapter as the one speed that words have.
+
+    Args:
+        name: of the motion, for the message.
+        strength: how strongly it is to act.
+
+    Raises:
+        MIVAError: its parts have several.
+    """
+    if not isinstance(strength, Strength):
+        return strength
+    levels = strength.by_part()
+    if any(level != levels[0] for level in levels):
+        raise MIVAError(f"{name} is said in words, which have one speed and no parts: give one strength for all parts.")
+    return levels[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,8 @@ class Chain:
 
     def joined(self) -> tuple[Sampled, dict[str, Tensor]]:
         """All of the clip: the latents of its segments (segments, C, F, h, w), and flow and masks from end to end."""
+        if len(self.clips) == 1:
+            return self.clips[0], dict(self.masks[0])
         flows = [clip.flow[0] for clip in self.clips if clip.flow is not None]
         latents = torch.cat([clip.latents for clip in self.clips])
         masks = {name: join([masks[name] for masks in self.masks]) for name in self.masks[0]}

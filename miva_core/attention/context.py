@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..adapters.config import MIVAConfig
 from ..errors import MIVAError
+from .caption import Captions
 from .guidance import GridGuidance, Guidance
 from .stacked import STACKS, CrossFrames, Gates, Prompts, Temporals, frozen
 from .strength import Part
@@ -38,6 +39,7 @@ class Context:
         listeners: the adapters in their order, None for those that hear no words; empty where none does.
         words: (n, b, frames, `WORD_WIDTH`), what each adapter hears in the running forward pass, b being 1 where all
             clips hear the same; None where no adapter hears words.
+        captions: what the adapters add to the base's captions; None where those have no slots.
     """
 
     strengths: Tensor
@@ -49,6 +51,7 @@ class Context:
     shares: Sequence[float] = ()
     listeners: Sequence[Listener | None] = ()
     words: Tensor | None = None
+    captions: Captions | None = None
     _strengths_for: int | None = field(default=None, init=False)
 
     def set_strengths(self, values: Tensor) -> None:
@@ -121,6 +124,20 @@ class Context:
     def clip_rows(self, rows: int) -> int:
         """How many rows of a batch are of clips, the first ones; the others are of mask sequences."""
         return rows // (1 + self.streams)
+
+    def captioned(self, captions: Tensor) -> Tensor:
+        """The captions of a forward pass, with what adapters add to them.
+
+        Args:
+            captions: (b, k, slots, dim), k being 1 where all frames of a row have the same.
+
+        Returns:
+            (b, k, slots, dim), with one for each frame where strengths differ from frame to frame.
+        """
+        if self.captions is None:
+            return captions
+        rows = captions.unflatten(0, (1 + self.streams, -1))
+        return self.captions.add(rows, self.strengths_of(Part.PROMPT)).flatten(0, 1)
 
     def guided(self, tokens: int) -> GridGuidance | None:
         """The guidance for feature maps of `tokens` tokens a frame; None where no masks guide."""

@@ -44,9 +44,19 @@ class CrossAttention(Processor):
         clip_tokens = tokens[:clips]
         streams = [group for group in self.groups if group.config.mask] if self.context.streams else []
         return (
-            [self._prompt(group, matrix, clip_tokens, gates[group.columns]) for group in self.groups],
-            [self._mask_prompt(group, matrix, group.mask_rows(tokens, clips)) for group in streams],
+            [
+                self._prompt(group, matrix, self._input(group, port, clip_tokens), gates[group.columns])
+                for group in self.groups
+            ],
+            [
+                self._mask_prompt(group, matrix, group.mask_rows(self._input(group, port, tokens), clips))
+                for group in streams
+            ],
         )
+
+    def _input(self, group: Group, port: AttentionPort, tokens: Tensor) -> Tensor:
+        """What the prompts of a group get in the place of these tokens, where bases differ."""
+        return tokens
 
     def _prompt(self, group: Group, matrix: Tensor | None, x: Tensor, gates: Tensor) -> Tensor:
         prompts = group.prompts
@@ -70,6 +80,14 @@ class CrossAttention(Processor):
     def _gates(self, x: Tensor) -> Tensor:
         """`prompt_gates` of an input: (n,), or one for each token of the clips in the base's layout."""
         return prompt_gates(self.context, self.context.clip_rows(len(x)), x.shape[1])
+
+
+def prompt_query(group: Group, port: AttentionPort, query: Tensor) -> Tensor:
+    """The base's query as the prompts of a group get it: normed, without its bias where their config says so."""
+    if not group.config.ca_query_bias:
+        # Asked of the layer, which may be quantised, offloaded or carry a LoRA.
+        query = query - port.query(torch.zeros_like(query[:, :1]))
+    return port.norm_query(query)
 
 
 def _first_maps(prompts: Prompts, matrix: Tensor | None, x: Tensor) -> Tensor:

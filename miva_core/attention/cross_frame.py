@@ -5,7 +5,6 @@ Shapes: n adapters of equal config, b clips, f frames, s tokens per frame, d cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .linear_maps import each_delta, fan_in_deltas, fan_out_deltas
-from .softmax_attention import Attend, Bias, Codes
+from .softmax_attention import Attend, Bias, Codes, map_bias
 from .stacked import CrossFrames, Gates
 
 
@@ -97,11 +96,7 @@ class CrossFrameBias:
 
     def of(self, columns: slice) -> CrossFrameBias:
         """The biases of some of the adapters."""
-        return CrossFrameBias(*(_map_bias(lambda x: x[columns], bias) for bias in (self.first, self.third_on)))
-
-
-def _map_bias(change: Callable[[Tensor], Tensor], bias: Bias) -> Bias:
-    return Codes(*map(change, bias)) if isinstance(bias, Codes) else change(bias)
+        return CrossFrameBias(*(map_bias(lambda x: x[columns], bias) for bias in (self.first, self.third_on)))
 
 
 def separate_cross_frame(
@@ -113,7 +108,7 @@ def separate_cross_frame(
     frames: int,
     bias: CrossFrameBias | None = None,
 ) -> Tensor:
-    """Attend to the first and to the previous frame, with a softmax for each of them.
+    """Attend to the first and to the previous frame, to each of them by itself.
 
     λ2 A(q_i, f^1) + λ3 A(q_i, f^prev(i)), which is Eq. 2 before W_O.
 
@@ -131,7 +126,7 @@ def separate_cross_frame(
     """
     queries = q.unflatten(1, (-1, frames))
     keys, values = (tokens.unflatten(0, (-1, frames)) for tokens in (k, v))
-    to_first = None if bias is None else _map_bias(lambda x: x.flatten(0, 1), bias.first)
+    to_first = None if bias is None else map_bias(lambda x: x.flatten(0, 1), bias.first)
     first = _attend_all(queries.flatten(2, 3), keys[:, 0], values[:, 0], attend, to_first).unflatten(2, (frames, -1))
     prev = first
     if frames > 2:
@@ -141,7 +136,7 @@ def separate_cross_frame(
             keys[:, 1:-1].flatten(0, 1),
             values[:, 1:-1].flatten(0, 1),
             attend,
-            None if bias is None else _map_bias(lambda x: x.flatten(0, 2), bias.third_on),
+            None if bias is None else map_bias(lambda x: x.flatten(0, 2), bias.third_on),
         )
         prev = torch.cat((first[:, :, :2], third_on.unflatten(1, (-1, frames - 2))), dim=2)
     first_share, prev_share = lambdas.to(first)[..., None, None].unbind(2)
@@ -168,7 +163,7 @@ def joint_cross_frame(
     bias: CrossFrameBias | None = None,
     image: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Attend to the first and to the previous frame with one softmax over the keys of both, as the released code does.
+    """Attend to the keys of the first and of the previous frame at once, as the released code does.
 
     Their values are scaled by λ2 and λ3.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import MIVAError
 from .cross_frame import CrossFrameBias
 from .regions import EPSILON, RegionCodes, agreement_bias
 from .softmax_attention import Bias, Codes
@@ -30,18 +31,32 @@ class GridGuidance:
         self_attention: bias by the unified labels S* (Eq. S6) of the base's self-attention: (b f, s, s), or
             (b, f s, f s) where that spans the frames.
         cross_frame: biases by each adapter's own mask (Eq. 3).
-        temporal: the same over time at each place, (n, b s, f, f); None where no attention is over time alone.
+        temporal: the same over time at each place, (n, b s, f, f) or codes of it; None where no attention is over time
+            alone.
         gate: each adapter's own mask, (n, b, f, s).
     """
 
     self_attention: Bias
     cross_frame: CrossFrameBias
-    temporal: Tensor | None
+    temporal: Bias | None
     gate: Tensor
 
 
-class Guidance:
-    """Guidance by n masks of b clips, ready for all grids.
+class Guidance(Protocol):
+    """Guidance by masks of b clips, ready for all grids of a model and for its kind of attention."""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """(b, f, h, w) of the masks."""
+        ...
+
+    def at(self, tokens: int) -> GridGuidance:
+        """The guidance for a grid of `tokens` tokens a frame."""
+        ...
+
+
+class SoftmaxGuidance:
+    """Guidance of softmax attention by n masks of b clips.
 
     Codes and biases are averaged from the masks' own grid to coarser ones, which equals interpolating the bias itself
     over queries and keys (B.1.1).
@@ -55,9 +70,6 @@ class Guidance:
         rank: length of the codes of a soft mask.
         spans_frames: whether self-attention spans all frames and there is no attention over time alone.
         dtype: what attention computes in.
-
-    Attributes:
-        size: (b, f, h, w) of the masks.
     """
 
     def __init__(
@@ -71,7 +83,7 @@ class Guidance:
         spans_frames: bool,
         dtype: torch.dtype,
     ) -> None:
-        self.size = tuple(masks.shape[1:])
+        self._size = tuple(masks.shape[1:])
         self._widths, self._rank, self._spans_frames, self._dtype = widths, rank, spans_frames, dtype
         regions = F.one_hot(labels, 1 + subjects).to(masks)
         coarse, fine = (_looked_up(RegionCodes(length), masks) for length in (rank, _RANK_OF_MASKS))
@@ -86,8 +98,11 @@ class Guidance:
             for grid in grids
         }
 
+    @property
+    def size(self) -> tuple[int, ...]:
+        return self._size
+
     def at(self, tokens: int) -> GridGuidance:
-        """The guidance for a grid of `tokens` tokens a frame."""
         return self._by_tokens[tokens]
 
     def _self_attention(self, regions: Tensor) -> Bias:
@@ -152,6 +167,34 @@ def unify(masks: Tensor) -> Tensor:
     """
     best, index = masks.flip(0).max(dim=0)
     return torch.where(best > 0.5, len(masks) - index, 0)
+
+
+def check_masks(masks: Mapping[str, Tensor], names: Sequence[str]) -> None:
+    """Check that masks are those of the named adapters, and of one size.
+
+    Raises:
+        MIVAError: one is missing or one too many, or they are not (b, f, h, w) of one size.
+    """
+    if set(masks) != set(names):
+        raise MIVAError(f"Masks were given for {list(masks)}, but the adapters with masks are {list(names)}.")
+    shapes = {tuple(mask.shape) for mask in masks.values()}
+    if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
+        raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
+
+
+def layered(masks: Mapping[str, Tensor], adapters: Iterable[str]) -> tuple[Tensor, Tensor]:
+    """The regions of all adapters, of those without a mask where no subject is.
+
+    Args:
+        masks: (b, f, h, w) in [0, 1] by adapter, the last one on top.
+        adapters: all of them, in their order.
+
+    Returns:
+        Masks (n, b, f, h, w), and labels (b, f, h, w) from `unify`.
+    """
+    labels = unify(torch.stack(list(masks.values())))
+    background = (labels == 0).to(next(iter(masks.values())).dtype)
+    return torch.stack([masks.get(name, background) for name in adapters]), labels
 
 
 def pool(values: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -14,9 +14,11 @@ from ..adapters.adapter import MIVAAdapter
 from ..adapters.backbone import Backbone, Kind, Site
 from ..checks import is_number
 from ..errors import MIVAError
+from .caption import captions_of
 from .context import Context, Group
-from .guidance import Guidance, no_autocast, unify
+from .guidance import Guidance, SoftmaxGuidance, check_masks, layered, no_autocast
 from .installer import Installer
+from .linear_guidance import LinearGuidance
 from .processor import Processor
 from .strength import Level, Part, Strength, check_strength
 from .strength_table import strength_table
@@ -36,6 +38,7 @@ class Injection:
         processors: the class for each kind of site.
         grids: from height and width of the latents to the grids (height, width) of places that self-attention runs on.
         spans_frames: whether self-attention runs over all frames at once, rather than frame by frame.
+        linear: whether self-attention and attention over time are linear, rather than by a softmax.
 
     Attributes:
         context: what the processors read.
@@ -50,12 +53,13 @@ class Injection:
         *,
         grids: Callable[[int, int], list[tuple[int, int]]],
         spans_frames: bool,
+        linear: bool = False,
     ) -> None:
         self._order = list(adapters)
         self._adapters = by_config(adapters)
         self._backbone = backbone
         self._installer = installer
-        self._grids, self._spans_frames = grids, spans_frames
+        self._grids, self._spans_frames, self._linear = grids, spans_frames, linear
         self._strengths: dict[str, Level | Strength] = dict.fromkeys(self._adapters, 1.0)
         self._spans = dict.fromkeys(self._adapters, (0.0, 1.0))
         self._done = self._noise = 0.0
@@ -63,7 +67,8 @@ class Injection:
             name: adapter.degree.centred() if adapter.degree else 0.0 for name, adapter in self._adapters.items()
         }
         strengths, degrees = _ones(installer, len(Part), len(adapters)), _ones(installer, len(adapters))
-        self.context = Context(strengths, degrees, listeners=listeners_of(self._adapters.values()))
+        members = self._adapters.values()
+        self.context = Context(strengths, degrees, listeners=listeners_of(members), captions=captions_of(members))
         self._write_degrees()
         self._groups = {site: self._groups_at(site) for site in backbone.sites}
         installer.install(self._processors(processors), self.context)
@@ -232,28 +237,21 @@ class Injection:
         if masks is None:
             self.context.guidance = None
             return
-        if set(masks) != set(self.masked):
-            raise MIVAError(f"Masks were given for {list(masks)}, but the adapters with masks are {list(self.masked)}.")
-        shapes = {tuple(mask.shape) for mask in masks.values()}
-        if len(shapes) != 1 or any(len(shape) != 4 for shape in shapes):
-            raise MIVAError(f"Masks must all be (b, F, h, w) of one size, but they are {sorted(shapes)}.")
+        check_masks(masks, self.masked)
         dtype = self.context.strengths.dtype
         soft = {name: masks[name].to(dtype).clamp(0, 1) for name in self._order if name in masks}
-        labels = unify(torch.stack(list(soft.values())))
-        background = (labels == 0).to(dtype)
-        by_adapter = torch.stack([soft.get(name, background) for name in self._adapters])
-        with no_autocast(by_adapter.device.type):
-            self.context.guidance = self._guidance(by_adapter, labels, len(soft))
+        regions = layered(soft, self._adapters)
+        with no_autocast(regions[0].device.type):
+            self.context.guidance = self._guidance(*regions, len(soft))
 
     def _guidance(self, masks: Tensor, labels: Tensor, subjects: int) -> Guidance:
-        """Make the guidance by these masks; arguments as in `Guidance`."""
-        sites = [site for site in self._backbone.sites if site.kind == "sa"]
-        return Guidance(
-            masks,
-            labels,
-            subjects,
-            grids=self._grids(*labels.shape[-2:]),
-            widths=sorted({site.dim // site.heads for site in sites}),
+        """Make the guidance by these masks; arguments as in `SoftmaxGuidance`."""
+        of_masks = masks, labels, subjects, self._grids(*labels.shape[-2:])
+        if self._linear:
+            return LinearGuidance(*of_masks, self._installer.dtype)
+        return SoftmaxGuidance(
+            *of_masks,
+            widths=sorted({site.dim // site.heads for site in self._backbone.sites if site.kind == "sa"}),
             rank=max(self._adapters[name].config.region_rank for name in self.masked),
             spans_frames=self._spans_frames,
             dtype=self._installer.dtype,
@@ -291,6 +289,8 @@ class Injection:
                 group.freeze(self._installer.dtype, self._installer.device)
             for listener in filter(None, self.context.listeners):
                 listener.freeze(self._installer.device)
+            if captions := self.context.captions:
+                captions.freeze(self._installer.dtype, self._installer.device)
 
     def remove(self) -> None:
         """Take the adapters out: the model is what it was at injection, and the next thread gets it.

@@ -47,9 +47,10 @@ class AttentionPort(Protocol):
         ...
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor:
-        """Softmax attention with the module's number of heads, see `softmax_attention.attend`.
+        """Attention of the module's own kind, with its number of heads, guided by masks where there is a bias.
 
-        Without a bias a program may take its own fastest kernel.
+        Softmax attention is `softmax_attention.attend`; without a bias a program may take its own fastest kernel. In
+        linear attention the bias is codes, and their product is a factor of the similarities.
         """
         ...
 

@@ -1,5 +1,6 @@
-"""Soft masks as a bias of attention (Eq. 3), and the same bias as a few numbers appended to queries and keys."""
+"""Soft masks in attention (Eq. 3): as a bias of its logits, as codes of that bias, or as a factor of similarities."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -25,6 +26,37 @@ def agreement_bias(query_mask: Tensor, key_mask: Tensor) -> Tensor:
     """
     p, q = query_mask[..., :, None], key_mask[..., None, :]
     return torch.log(p * q + (1 - p) * (1 - q) + EPSILON)
+
+
+def agreement_codes(mask: Tensor) -> Tensor:
+    """Codes C with C(S_p) · C(S_q) = S_p S_q + (1 - S_p)(1 - S_q) + ε, exactly: Eq. 3 without its logarithm.
+
+    That is the factor by which the bias of Eq. 3 changes the similarities of softmax attention. Linear attention can
+    multiply its own by nothing but products of low rank; this is one, which is approximated nowhere.
+
+    Args:
+        mask: (...) soft mask in [0, 1].
+
+    Returns:
+        (..., 2), see `share_codes`.
+    """
+    return share_codes(torch.stack([mask, 1 - mask], dim=-1))
+
+
+def share_codes(shares: Tensor) -> Tensor:
+    """Codes C with C(p) · C(q) = Σ_l p_l q_l + ε: the agreement of two places that regions share.
+
+    Of places within one region each that is 1(l_p = l_q) + ε (Eq. S6). Codes are positive, so that nothing cancels in
+    sums of them, and the mean of codes is the code of mean shares.
+
+    Args:
+        shares: (..., l), that of each region in a place; they sum to 1.
+
+    Returns:
+        (..., l)
+    """
+    # (p + s) · (q + s) = p · q + 2 s + l s²
+    return shares + EPSILON / (1 + math.sqrt(1 + shares.shape[-1] * EPSILON))
 
 
 class RegionCodes:

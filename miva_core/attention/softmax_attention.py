@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor
 
 
 class Codes(NamedTuple):
-    """A bias of the logits as a product of low rank: query (..., s, r) · key (..., t, r)."""
+    """How masks guide pairs of tokens, as a product of low rank: query (..., s, r) · key (..., t, r).
+
+    It is added to the logits of softmax attention, and a factor of the similarities of linear attention.
+    """
 
     query: Tensor
     key: Tensor
@@ -22,8 +26,13 @@ Bias = Codes | Tensor
 """What is added to the logits of attention in every head: (..., s, t), or codes of it."""
 
 
+def map_bias(change: Callable[[Tensor], Tensor], bias: Bias) -> Bias:
+    """Apply a change of shape to a bias, or to both of its codes."""
+    return Codes(*map(change, bias)) if isinstance(bias, Codes) else change(bias)
+
+
 class Attend(Protocol):
-    """Softmax attention with a fixed number of heads, see `attend`."""
+    """The attention of a module, of its own kind and with its number of heads, see `AttentionPort.attend`."""
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor: ...
 

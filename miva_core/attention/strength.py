@@ -112,6 +112,11 @@ def curves_of(level: Level) -> tuple[Curve, ...]:
     return tuple(level) if isinstance(level, Sequence) else ()
 
 
+def level_at(level: Level, frame: float) -> float:
+    """A level without curves over the run in one frame, at this share of the clip."""
+    return _at(level, {"frames": frame})
+
+
 def product(*levels: Level) -> Level:
     """Multiply levels, so that each is heard at any time and in any frame."""
     factor = math.prod(level for level in levels if isinstance(level, (int, float)))

@@ -10,6 +10,7 @@ from .guidance import GridGuidance
 from .linear_maps import each, each_delta, fan_in_deltas, fan_out
 from .port import AttentionPort
 from .processor import Processor, base_share, total
+from .softmax_attention import map_bias
 from .strength import Part
 
 
@@ -65,7 +66,7 @@ class TemporalAttention(Processor):
         bias = None
         if guidance is not None:
             assert guidance.temporal is not None  # as it is wherever there is attention over time
-            bias = guidance.temporal[group.columns].flatten(0, 1)
+            bias = map_bias(lambda x: x[group.columns].flatten(0, 1), guidance.temporal)
         return port.attend(q, k, v, bias).unflatten(0, (len(group.modules), -1))
 
     def _attend_masks(

@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..adapters.backbone import Backbone, Site
+from ..adapters.backbone import Backbone, Kind, Site
 from ..attention.context import Context
 from ..attention.processor import Processor
 from ..attention.turns import take_turn
 from ..errors import MIVAError
-from .diffusers_port import DiffusersProcessor
+from .diffusers_port import DiffusersPort, DiffusersProcessor
+
+CAPTION_INPUT = "caption_input"
+"""Submodule that a model passes its captions through where they have slots: (B, K, slots, dim), K being 1 or F."""
 
 
 class DiffusersInstaller:
@@ -25,14 +28,21 @@ class DiffusersInstaller:
         model: a model of diffusers.
         backbone: its description.
         plain_processors: class names of the processors that it may have so far.
+        ports: for kinds of sites whose attention is not by a softmax, how processors see their modules.
 
     Raises:
         MIVAError: something has taken the place of the model's plain attention: adapters are injected already, or it
             uses fused projections, IP-Adapter or the like.
     """
 
-    def __init__(self, model: nn.Module, backbone: Backbone, plain_processors: Collection[str]) -> None:
-        self._model, self._backbone = model, backbone
+    def __init__(
+        self,
+        model: nn.Module,
+        backbone: Backbone,
+        plain_processors: Collection[str],
+        ports: Mapping[Kind, type[DiffusersPort]] | None = None,
+    ) -> None:
+        self._model, self._backbone, self._ports = model, backbone, ports or {}
         self._replaced: list[tuple[Any, Any]] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._turn = take_turn(model)
@@ -63,10 +73,13 @@ class DiffusersInstaller:
         for site, processor in processors.items():
             attention = self._attention(site)
             self._replaced.append((attention, attention.processor))
-            attention.set_processor(DiffusersProcessor(processor))
+            attention.set_processor(DiffusersProcessor(processor, self._ports.get(site.kind, DiffusersPort)))
         time_module = self._model.get_submodule(self._backbone.time_path)
         self._hooks.append(time_module.register_forward_hook(self._report_time))
         self._hooks.append(self._model.register_forward_pre_hook(self._report_latents, with_kwargs=True))
+        if self._backbone.caption:
+            captions = self._model.get_submodule(CAPTION_INPUT)
+            self._hooks.append(captions.register_forward_hook(self._add_captions))
 
     def remove(self) -> None:
         """See `Installer.remove`. The next thread gets the model. Any thread may call it."""
@@ -82,6 +95,9 @@ class DiffusersInstaller:
 
     def _report_time(self, module: nn.Module, args: tuple[Any, ...], temb: Tensor) -> None:
         self._context.temb = temb
+
+    def _add_captions(self, module: nn.Module, args: tuple[Any, ...], captions: Tensor) -> Tensor:
+        return self._context.captioned(captions)
 
     def _report_latents(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         latents = next((kwargs[name] for name in ("sample", "hidden_states") if name in kwargs), None)

@@ -11,8 +11,8 @@ from ..attention.processor import Processor
 from ..attention.softmax_attention import Bias, attend
 from ..errors import MIVAError
 
-Rotary = tuple[Tensor, Tensor]
-"""Cosines and sines of rotary positions, (1, s, 1, d / heads) with each value twice."""
+Rotary = tuple[Tensor, Tensor] | Tensor
+"""Rotary positions: cosines and sines, (1, s, 1, d / heads) with each value twice; or what a model has for them."""
 
 
 class DiffusersPort:
@@ -47,7 +47,7 @@ class DiffusersPort:
         return query if norm is None else norm(query)
 
     def rotate(self, tokens: Tensor) -> Tensor:
-        return tokens if self._rotary is None else _rotate(tokens, self._attention.heads, self._rotary)
+        return tokens if self._rotary is None else _rotate(tokens, self._attention.heads, *self._rotary)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor:
         return attend(q, k, v, self._attention.heads, bias)
@@ -69,10 +69,12 @@ class DiffusersProcessor:
 
     Args:
         processor: what adapters compute there.
+        port: how it sees the module.
     """
 
-    def __init__(self, processor: Processor) -> None:
+    def __init__(self, processor: Processor, port: type[DiffusersPort] = DiffusersPort) -> None:
         self.processor = processor
+        self._port = port
 
     def __call__(
         self,
@@ -85,11 +87,11 @@ class DiffusersProcessor:
         """The module's output; diffusers passes these arguments by these names."""
         if attention_mask is not None:
             raise MIVAError("The model was called with an attention mask, which adapters do not support; leave it out.")
-        return self.processor(DiffusersPort(attn, rotary_emb), hidden_states, encoder_hidden_states)
+        return self.processor(self._port(attn, rotary_emb), hidden_states, encoder_hidden_states)
 
 
-def _rotate(tokens: Tensor, heads: int, rotary: Rotary) -> Tensor:
-    cos, sin = (table[..., ::2] for table in rotary)
+def _rotate(tokens: Tensor, heads: int, cosines: Tensor, sines: Tensor) -> Tensor:
+    cos, sin = (table[..., ::2] for table in (cosines, sines))
     even, odd = tokens.unflatten(-1, (heads, -1, 2)).unbind(-1)
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
     return turned.flatten(-3).type_as(tokens)

@@ -59,6 +59,7 @@ def inject(model: nn.Module, /, **adapters: MIVAAdapter) -> Injection:
             architecture.processors(),
             grids=architecture.attention_grids,
             spans_frames=architecture.attention_spans_frames,
+            linear=architecture.attention_is_linear,
         )
     except BaseException:
         installer.remove()

@@ -17,8 +17,8 @@ class ModelPredictor:
 
     Attributes:
         model: takes noisy clips, one step for each and a text.
-        text: (1, W, D) caption for all clips, (B, W, D) for each its own, or (B, F, W, D) for each of its frames, where
-            the model takes one for every frame; None for models that run without.
+        text: (1, W, D) caption for all clips, (B, W, D) for each its own, or (B, F, W, D) for each of its frames; None
+            for models that run without.
         text_per_frame: whether the model wants the caption once for every frame, as U-Nets do, or once for every clip.
         dtype: what the model is given, where that is not the clips' own.
         guide: what the clips are guided by, of one clip for all; None for models that take none, and for nothing.
@@ -45,14 +45,14 @@ class ModelPredictor:
         t = t.to(clips) if t.is_floating_point() else t.to(clips.device)
         inputs = clips.to(self.dtype or clips.dtype)
         output = self.model(
-            inputs, t.expand(len(clips)), encoder_hidden_states=self._text_of(inputs), **self._guide_of(inputs)
+            inputs, t.expand(len(clips)), encoder_hidden_states=self._text_of(inputs), **self._conditions(inputs)
         )
         flow: Tensor | None = getattr(output, "flow", None)
         layers = getattr(output, "layers", None)
         return Answer(output.sample.to(clips), None if flow is None else flow.to(clips), layers)
 
-    def _guide_of(self, clips: Tensor) -> dict[str, Tensor]:
-        """What the model is told of the guide of (B, C, F, h, w) clips."""
+    def _conditions(self, clips: Tensor) -> dict[str, Tensor]:
+        """What else the model is told of (B, C, F, h, w) clips, by the names of its arguments: here the guide."""
         if self.guide is None:
             return {}
         maps, kinds = self.guide.maps.to(clips), self.guide.numbers().to(clips.device)
@@ -64,7 +64,8 @@ class ModelPredictor:
             return None
         text, copies = self.text.to(clips), clips.shape[2] if self.text_per_frame else 1
         if text.ndim == 4:
-            return text.expand(len(clips), -1, -1, -1).flatten(0, 1)
+            each = text.expand(len(clips), -1, -1, -1)
+            return each.flatten(0, 1) if self.text_per_frame else each
         if len(text) == 1:
             return text.expand(len(clips) * copies, -1, -1)
         return text.repeat_interleave(copies, dim=0)

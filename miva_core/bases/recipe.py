@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..adapters.config import MIVAConfig
+
+if TYPE_CHECKING:
+    from .guide import GuideKind
 
 Preset = Literal["quick", "normal", "paper"]
 PRESETS: tuple[Preset, ...] = ("quick", "normal", "paper")
@@ -61,6 +64,10 @@ class Recipe:
         """The same for an adapter that generates its subject's mask together with the clip (3.4)."""
         # Places count less for it than for plain adapters, since the rest is to keep still.
         return replace(self, config=replace(self.config, mask=True), subject=self.subject / 6)
+
+    def with_guide(self, guide: GuideKind) -> Recipe:
+        """The same for an adapter that acts where its base is guided."""
+        return replace(self, config=replace(self.config, guide=guide))
 
     def with_words(self) -> Recipe:
         """The same for an adapter that learns several motions, each by its words."""

@@ -2,11 +2,14 @@
 
 from ..errors import MIVAError
 from .animatediff.spec import ANIMATEDIFF
+from .miramo.spec import MIRAMO_TINY
 from .spec import Architecture, BaseSpec
 from .tiny.spec import TINY
 from .wan.spec import WAN, WAN_14B, WAN_HIGH, WAN_LOW
 
-BASES: dict[str, BaseSpec] = {spec.name: spec for spec in (TINY, ANIMATEDIFF, WAN, WAN_14B, WAN_HIGH, WAN_LOW)}
+BASES: dict[str, BaseSpec] = {
+    spec.name: spec for spec in (TINY, MIRAMO_TINY, ANIMATEDIFF, WAN, WAN_14B, WAN_HIGH, WAN_LOW)
+}
 """By name, in the order of menus. The first is what runs if none is chosen."""
 
 

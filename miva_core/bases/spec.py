@@ -5,7 +5,7 @@ Importing a spec costs nothing: what needs torch or diffusers is imported by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -35,6 +35,8 @@ class Architecture:
         attention_spans_frames: whether self-attention runs over all frames at once, rather than frame by frame.
         attention_grids: from height and width of the latents to the grids (height, width) of places that self-attention
             runs on, the finest first.
+        attention_is_linear: whether self-attention and attention over time are linear, so that masks are factors of
+            their similarities, rather than by a softmax.
     """
 
     family: str
@@ -44,6 +46,7 @@ class Architecture:
     installer: Callable[[nn.Module, Backbone], Installer]
     attention_spans_frames: bool
     attention_grids: Callable[[int, int], list[tuple[int, int]]]
+    attention_is_linear: bool = False
 
 
 def for_diffusers(*plain_processors: str) -> Callable[[nn.Module, Backbone], Installer]:
@@ -106,6 +109,7 @@ class BaseSpec:
             reckons them.
         predicts_flow: see `Base`.
         adapters: folder of the adapters that come with it, or None.
+        words: gives the words that it moves by, without loading it; None where MIVAs alone move it.
     """
 
     name: str
@@ -121,3 +125,4 @@ class BaseSpec:
     decoding_memory: int = 2178
     predicts_flow: bool = False
     adapters: Path | None = None
+    words: Callable[[], Sequence[str]] | None = None

@@ -22,8 +22,8 @@ class Vocabulary:
     Attributes:
         slots: what words are about, as "camera", in the order in which a text has them.
         vectors: (dim,) of each word, by names as "camera pan_left", which begin with their slot.
-        speeds: the slowest and the fastest speed of a slot's words that the base was trained on, by slot: such a base
-            moves by its words alone, as fast as they are long. Of slots that are left out words say no speed.
+        speeds: the slowest and the fastest speed that the base was trained on, by the word's name: such a base moves by
+            its words alone, as fast as they are long. Empty for bases whose words say no speed.
         local: the slots whose words move a part of the picture, which a mask marks.
     """
 
@@ -38,6 +38,10 @@ class Vocabulary:
         phrases = [(name.partition(" ")[2].replace("_", " "), name.replace("_", " ")) for name in self.vectors]
         short = [phrase for phrase, _ in phrases]
         return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in phrases)
+
+    def phrase(self, name: str) -> str:
+        """A word, by its name, as people say it."""
+        return dict(zip(self.vectors, self.words, strict=True))[name]
 
     def encode(self, text: str, choice: Sequence[str] = ()) -> Tensor:
         """The vectors of a text, such as "pan left" or "Pan left, jump".

@@ -4,11 +4,12 @@ import argparse
 
 from ..animation.clip import Progress
 from ..errors import MIVAError
+from ..media.pictures import read_picture
 from ..media.video import check_rate
 from ..storage import files
 from .animator import Animator, Still
 from .chosen import device
-from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
+from .chosen_motions import Chosen, ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
 from .clip_files import ClipFiles, progress_bar, write_clip
 from .file_checks import check_distinct
 
@@ -31,9 +32,12 @@ def _animate_picture(options: argparse.Namespace) -> None:
     masks = mask_paths(options.mask, motions)
     target = ClipFiles(options.out, masks if options.save_masks else ())
     target.check_writable()
-    read = [options.source, *(one.path for one in motions), *masks.values()]
+    paths = [one.path for one in motions if isinstance(one, ChosenMotion)]
+    read = [options.source, *paths, *masks.values(), *([options.depth] if options.depth else [])]
     check_distinct([options.out, options.sheet, *target.masks.values()], read)
-    still = Still.read(options.source, check_chosen_masks(read_masks(masks), motions), options)
+    given = check_chosen_masks(read_masks(masks), motions)
+    depth = read_picture(options.depth) if options.depth else None
+    still = Still.read(options.source, given, depth, options)
     if options.save_masks and not masks:
         raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
     animator = Animator.load(options, motions, device(options.device))
@@ -58,6 +62,6 @@ def _check_written(options: argparse.Namespace) -> None:
         files.check_writable(options.sheet, (".png",))
 
 
-def _label(motions: list[ChosenMotion]) -> str:
+def _label(motions: list[Chosen]) -> str:
     """What the sheet calls the clip."""
-    return " + ".join(f"{one.path.stem} {one.text.strength:g}" for one in motions) or "no motion"
+    return " + ".join(one.label for one in motions) or "no motion"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import torch
@@ -21,12 +21,13 @@ from ..checks import printable
 from ..clips.skipped import shorten_list, visible_entries
 from ..clips.stills import find_stills, is_still, mask_stems
 from ..errors import MIVAError, MIVAWarning
+from ..media.pictures import read_picture
 from ..media.video import check_rate
 from ..storage.files import check_fillable, create_folder
 from ..text.terminal import PlainStream
 from .animator import Animator, Still
 from .chosen import device
-from .chosen_motions import ChosenMotion, check_chosen_masks, mask_paths, read_masks, read_motions
+from .chosen_motions import Chosen, check_chosen_masks, mask_paths, read_masks, read_motions
 from .clip_files import ClipFiles
 from .file_checks import check_distinct
 from .processes import Processes, launched_processes
@@ -139,7 +140,7 @@ class FolderMasks:
     folders: Mapping[str, Path]
 
     @classmethod
-    def of(cls, options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> "FolderMasks":
+    def of(cls, options: argparse.Namespace, motions: Sequence[Chosen]) -> "FolderMasks":
         """Read the masks for all pictures, and check that each masked motion has something.
 
         Raises:
@@ -168,19 +169,23 @@ class FolderMasks:
         Raises:
             MIVAError: there is none of its name in a folder, or it cannot be read.
         """
-        return {**self.shared, **read_masks({name: _mask_in(path, picture) for name, path in self.folders.items()})}
+        return {
+            **self.shared,
+            **read_masks({name: _map_in(path, picture, "mask") for name, path in self.folders.items()}),
+        }
 
 
-def _mask_in(folder: Path, picture: Path) -> Path:
-    """The mask of a picture in a folder, which may be the one that the picture is in."""
-    names = (picture.stem.lower(), *mask_stems(picture))
+def _map_in(folder: Path, picture: Path, kind: Literal["mask", "depth"]) -> Path:
+    """The mask, or the depth map, of a picture in a folder, which may be the one that the picture is in."""
+    stem = picture.stem.lower()
+    names = (stem, *(mask_stems(picture) if kind == "mask" else (f"{stem}_depth",)))
     named = [path for path in visible_entries(folder) if path.stem.lower() in names and is_still(path)]
     found = [path for path in named if not _same(path, picture)]
     if len(found) != 1:
         are = f"are {shorten_list([printable(path.name) for path in found])}" if found else "is none"
         raise MIVAError(
-            f"One mask of this name is needed in {folder}, but there {are}: call it {picture.stem}.png or "
-            f"{picture.stem}_mask.png."
+            f"One {'mask' if kind == 'mask' else 'depth map'} of this name is needed in {folder}, but there {are}: "
+            f"call it {picture.stem}.png or {picture.stem}_{kind}.png."
         )
     return found[0]
 
@@ -253,10 +258,17 @@ class FolderRun:
 
     def _made(self, job: Job) -> list[str]:
         """Make a clip; what there is to be said about it."""
-        still = Still.read(job.picture, self.masks.read(job.picture), self.options)
+        still = Still.read(job.picture, self.masks.read(job.picture), self._depth(job.picture), self.options)
         clip = self.animator.clip(still)
         ClipFiles(job.clip, self.saved).write(clip)
         return [*([f"The picture was {clip.fitting}."] if clip.fitting else []), *clip.notes]
+
+    def _depth(self, picture: Path) -> Tensor | None:
+        """The depth map of a picture, where some are given."""
+        given: Path | None = self.options.depth
+        if given is None:
+            return None
+        return read_picture(_map_in(given, picture, "depth") if given.is_dir() else given)
 
 
 def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from ..animation.animate import animate
 from ..animation.clip import Clip, Progress
 from ..animation.motion import Motion
 from ..animation.options import RunOptions, check_render, check_run
+from ..animation.said import Said
 from ..bases.base import Base
 from ..bases.registry import find_base
 from ..diffusion.init_noise import NoiseInit
@@ -21,7 +22,7 @@ from ..media.pictures import read_large_picture
 from ..rendering.timing import Timing
 from ..rendering.view import USUAL_SIDE
 from .chosen import load_chosen_base
-from .chosen_motions import ChosenMotion
+from .chosen_motions import Chosen, ChosenWords, check_words
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,21 @@ class Still:
         picture: (H, W, 3) in [0, 1].
         size_in_file: its (height, width) before it was scaled down.
         masks: (H, W) in [0, 1] by the name of the motion.
+        nearness: its depth map, where one is given, see `check_nearness`.
     """
 
     picture: Tensor
     size_in_file: tuple[int, int]
     masks: Mapping[str, Tensor]
+    nearness: Tensor | None
 
     @classmethod
-    def read(cls, path: Path, masks: Mapping[str, Tensor], options: argparse.Namespace) -> "Still":
+    def read(
+        cls, path: Path, masks: Mapping[str, Tensor], nearness: Tensor | None, options: argparse.Namespace
+    ) -> "Still":
         """Read a picture, as large as its clip needs it."""
         needed = max(side for side in options.size if side) if options.size else USUAL_SIDE
-        return cls(*read_large_picture(path, needed), masks)
+        return cls(*read_large_picture(path, needed), masks, nearness)
 
 
 @dataclass(frozen=True)
@@ -56,35 +61,38 @@ class Animator:
     """
 
     base: Base
-    motions: tuple[Motion, ...]
+    motions: tuple[Motion | Said, ...]
     run: RunOptions
 
     @classmethod
-    def load(cls, options: argparse.Namespace, motions: Sequence[ChosenMotion], where: torch.device) -> "Animator":
+    def load(cls, options: argparse.Namespace, motions: Sequence[Chosen], where: torch.device) -> "Animator":
         """Load what the options name, onto a device."""
+        check_words(options.base, motions)
         check_render(find_base(options.base), options.render, options.segments)
         base = load_chosen_base(options, where)
         run = _run_options(base.noise, options)
         check_run(base, run)
-        loaded = [
-            Motion(
-                MIVAAdapter.load(one.path, base.backbone),
-                one.strength,
-                None,
-                one.name,
-                one.text.span,
-                words=one.words,
-                degree=one.degree,
-            )
-            for one in motions
-        ]
-        return cls(base, tuple(loaded), run)
+        return cls(base, tuple(_loaded(one, base) for one in motions), run)
 
     def clip(self, still: Still, on_step: Callable[[Progress], Any] | None = None) -> Clip:
         """Animate a picture; `on_step` is called after each step."""
         motions = [replace(motion, mask=still.masks.get(motion.name or "")) for motion in self.motions]
-        run = replace(self.run, size_in_file=still.size_in_file)
+        run = replace(self.run, size_in_file=still.size_in_file, nearness=still.nearness)
         return animate(self.base, still.picture, motions, run, callback=on_step)
+
+
+def _loaded(one: Chosen, base: Base) -> Motion | Said:
+    if isinstance(one, ChosenWords):
+        return one.said
+    return Motion(
+        MIVAAdapter.load(one.path, base.backbone),
+        one.strength,
+        None,
+        one.name,
+        one.text.span,
+        words=one.words,
+        degree=one.degree,
+    )
 
 
 def _run_options(noise: NoiseInit, options: argparse.Namespace) -> RunOptions:

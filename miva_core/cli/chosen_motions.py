@@ -1,7 +1,9 @@
 """The motions that options of `animate` name, and their masks."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +11,16 @@ from torch import Tensor
 
 from ..adapters.degree import check_degree
 from ..adapters.info import AdapterInfo, read_info
+from ..animation.captions import no_words
 from ..animation.curve_text import StrengthText, combined, parse_strength
 from ..animation.masks import check_masks
 from ..animation.motion import unique_names
-from ..animation.motion_text import MotionText, parse_degree, parse_mask, parse_motion, parse_words
+from ..animation.motion_text import MotionText, parse_degree, parse_mask, parse_motion, parse_said, parse_words
+from ..animation.said import Said, as_speed
 from ..attention.curve import Curve
 from ..attention.strength import Strength
 from ..bases.library import resolve_adapter
+from ..bases.registry import find_base
 from ..errors import MIVAError
 from ..media.pictures import read_mask
 
@@ -41,23 +46,74 @@ class ChosenMotion(NamedTuple):
     words: str | None = None
     degree: float | None = None
 
+    @property
+    def label(self) -> str:
+        """What a sheet of its clip calls it."""
+        return f"{self.path.stem} {self.text.strength:g}"
 
-def read_motions(options: argparse.Namespace) -> list[ChosenMotion]:
-    """The motions that were asked for; of their files only the headers are read."""
+
+class ChosenWords(NamedTuple):
+    """A motion that is said to the base.
+
+    Attributes:
+        text: what was typed.
+        name: its own.
+        said: the motion, without a mask.
+    """
+
+    text: MotionText
+    name: str
+    said: Said
+
+    @property
+    def label(self) -> str:
+        """What a sheet of its clip calls it."""
+        return f"{self.name} {self.text.strength:g}"
+
+
+Chosen = ChosenMotion | ChosenWords
+
+
+def read_motions(options: argparse.Namespace) -> list[Chosen]:
+    """The motions that were asked for, files before words; of files only the headers are read."""
     texts = [parse_motion(text) for text in options.miva]
     paths = [resolve_adapter(text.name, options.adapters) for text in texts]
-    names = unique_names([path.stem for path in paths])
-    motions = zip(texts, paths, names, strict=True)
-    chosen = [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
-    said, strengths = _words(options.words, chosen), _strengths(options, chosen)
-    degrees = _degrees(options.degree, chosen)
-    return [
-        one._replace(strength=strengths[one.name], words=said.get(one.name), degree=degrees.get(one.name))
-        for one in chosen
+    spoken = [parse_said(text) for text in options.say]
+    names = unique_names([*(path.stem for path in paths), *(text.name for text in spoken)])
+    motions = zip(texts, paths, names[: len(paths)], strict=True)
+    chosen: list[Chosen] = [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
+    chosen += [
+        ChosenWords(text, name, Said(text.name, name=name))
+        for text, name in zip(spoken, names[len(paths) :], strict=True)
     ]
+    words, strengths = _words(options.words, chosen), _strengths(options, chosen)
+    degrees = _degrees(options.degree, chosen)
+    return [_completed(one, strengths[one.name], words.get(one.name), degrees.get(one.name)) for one in chosen]
 
 
-def _strengths(options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> dict[str, float | Strength]:
+def _completed(one: Chosen, strength: float | Strength, words: str | None, degree: float | None) -> Chosen:
+    """A motion with all that other options say of it."""
+    if isinstance(one, ChosenMotion):
+        return one._replace(strength=strength, words=words, degree=degree)
+    return one._replace(said=replace(one.said, strength=as_speed(one.name, strength), degree=degree))
+
+
+def check_words(base: str, motions: Sequence[Chosen]) -> None:
+    """Check, before it is loaded, that a base moves by words if some are said.
+
+    Args:
+        base: its name.
+        motions: that were asked for.
+
+    Raises:
+        MIVAError: it does not.
+    """
+    said = [one.name for one in motions if isinstance(one, ChosenWords)]
+    if said and find_base(base).words is None:
+        raise MIVAError(no_words(base, said[0]))
+
+
+def _strengths(options: argparse.Namespace, motions: Sequence[Chosen]) -> dict[str, float | Strength]:
     """How strongly motions are to act, by their name."""
     texts = [
         *((parse_strength(text, "steps"), '--strength "{}=0:1.5,0.5:1"') for text in options.strength),
@@ -70,7 +126,7 @@ def _strengths(options: argparse.Namespace, motions: Sequence[ChosenMotion]) -> 
     return {one.name: combined(one.text.strength, given[one.name]) for one in motions}
 
 
-def _words(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, str]:
+def _words(texts: Sequence[str], motions: Sequence[Chosen]) -> dict[str, str]:
     """What is said to motions, by their name."""
     words: dict[str, str] = {}
     for text in texts:
@@ -78,13 +134,15 @@ def _words(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, s
         one = _meant(asked, motions, "Words are", f'--words "{{}}={said}"')
         if one.name in words:
             raise MIVAError(f"Words are said to {asked} twice: say all of them at once.")
+        if isinstance(one, ChosenWords):
+            raise MIVAError(f"{asked} is said to the base itself: leave --words out for it.")
         if not one.info.config.words:
             raise MIVAError(f"{asked} was trained without words, and hears none: leave --words out for it.")
         words[one.name] = said
     return words
 
 
-def _degrees(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, float]:
+def _degrees(texts: Sequence[str], motions: Sequence[Chosen]) -> dict[str, float]:
     """How fast motions are to be, by their name."""
     degrees: dict[str, float] = {}
     for text in texts:
@@ -92,12 +150,13 @@ def _degrees(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str,
         one = _meant(asked, motions, "A degree is", f'--degree "{{}}={degree:g}"')
         if one.name in degrees:
             raise MIVAError(f"Two degrees are given for {asked}: give one.")
-        check_degree(asked, degree, one.info.degree)
+        if isinstance(one, ChosenMotion):
+            check_degree(asked, degree, one.info.degree)
         degrees[one.name] = degree
     return degrees
 
 
-def mask_paths(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[str, Path]:
+def mask_paths(texts: Sequence[str], motions: Sequence[Chosen]) -> dict[str, Path]:
     """The files, or folders, of masks by the name of their motion.
 
     People give that as they typed it, or as the file is called.
@@ -112,11 +171,11 @@ def mask_paths(texts: Sequence[str], motions: Sequence[ChosenMotion]) -> dict[st
     return paths
 
 
-def _names(motions: Sequence[ChosenMotion]) -> set[str]:
+def _names(motions: Sequence[Chosen]) -> set[str]:
     return {name for one in motions for name in (one.name, one.text.name)}
 
 
-def _meant(asked: str, motions: Sequence[ChosenMotion], what: str, example: str) -> ChosenMotion:
+def _meant(asked: str, motions: Sequence[Chosen], what: str, example: str) -> Chosen:
     """The motion that people call so.
 
     Args:
@@ -129,8 +188,8 @@ def _meant(asked: str, motions: Sequence[ChosenMotion], what: str, example: str)
         MIVAError: it is none of them, or several.
     """
     if not motions:
-        raise MIVAError(f"{what} given for {asked!r}, but no motion: name it by --miva, too.")
-    meant = [one for one in motions if asked in (one.name, one.text.name)]
+        raise MIVAError(f"{what} given for {asked!r}, but no motion: name it by --miva or --say, too.")
+    meant = [one for one in motions if asked in (one.name, one.text.name) or _says(one, asked)]
     if len(meant) != 1:
         names = ", ".join(one.name for one in motions)
         advice = f": write {example.format(meant[0].name)}, for example" if meant else ""
@@ -138,11 +197,22 @@ def _meant(asked: str, motions: Sequence[ChosenMotion], what: str, example: str)
     return meant[0]
 
 
+def _says(one: Chosen, asked: str) -> bool:
+    """Whether a motion is these words, whatever stands between them."""
+    plain = [" ".join(re.split(r"[\W_]+", text.lower())) for text in (one.name, asked)]
+    return isinstance(one, ChosenWords) and plain[0] == plain[1]
+
+
 def read_masks(paths: Mapping[str, Path]) -> dict[str, Tensor]:
     """Masks (H, W) in [0, 1] by the name of their motion."""
     return {name: read_mask(path) for name, path in paths.items()}
 
 
-def check_chosen_masks(masks: Mapping[str, Tensor], motions: Sequence[ChosenMotion]) -> dict[str, Tensor]:
-    """Check that there is a mask (H, W) for each masked motion, and for no other one; see `check_masks`."""
-    return check_masks(masks, {one.name: one.info.config for one in motions})
+def check_chosen_masks(masks: Mapping[str, Tensor], motions: Sequence[Chosen]) -> dict[str, Tensor]:
+    """Check that there is a mask (H, W) for each masked motion, and for no other file; see `check_masks`.
+
+    Those of words are checked by `animate`, which knows what the words mean.
+    """
+    configs = {one.name: one.info.config for one in motions if isinstance(one, ChosenMotion)}
+    checked = check_masks({name: mask for name, mask in masks.items() if name in configs}, configs)
+    return checked | {name: mask for name, mask in masks.items() if name not in configs}

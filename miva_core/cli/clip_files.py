@@ -27,7 +27,7 @@ class ClipFiles:
 
     def __init__(self, out: Path, mask_names: Iterable[str]) -> None:
         self.out = out
-        self.masks = {name: out.with_stem(f"{out.stem}_{name}_mask") for name in mask_names}
+        self.masks = {name: out.with_stem(f"{out.stem}_{name.replace(' ', '_')}_mask") for name in mask_names}
 
     @property
     def paths(self) -> list[Path]:

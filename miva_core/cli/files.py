@@ -20,8 +20,9 @@ _LONGEST_ROW = 2000
 
 def run_list(options: argparse.Namespace) -> None:
     print("Bases:")
-    for name in BASES:
-        print(f"  {name}")
+    for name, spec in BASES.items():
+        words = f" moves by the words {', '.join(spec.words())}" if spec.words else ""
+        print(f"  {name}{words}")
     print("Adapters:")
     for name, path in find_adapters(options.adapters).items():
         try:

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -26,7 +27,7 @@ PICTURES = (
 def find_stills(folder: Path) -> dict[Path, Path | None]:
     """Find the picture files in a folder, sorted, and the mask of each: `still_mask.png` for `still.jpg`.
 
-    A `MIVAWarning` names what else is there.
+    Depth maps are no stills, see `find_depth`. A `MIVAWarning` names what else is there.
 
     Args:
         folder: the folder.
@@ -49,13 +50,18 @@ def find_stills(folder: Path) -> dict[Path, Path | None]:
         warnings.warn(f"Passed over in {folder}, which is read for stills: {skipped}.", MIVAWarning, stacklevel=2)
     masks = {path.stem.lower(): path for path in found if _MASK.search(path.stem.lower())}
     mask_of = {path: next((masks[stem] for stem in mask_stems(path) if stem in masks), None) for path in found}
-    taken = set(mask_of.values())
+    taken = {*mask_of.values(), *(find_depth(path, found) for path in found)}
     return {path: mask for path, mask in mask_of.items() if path not in taken}
 
 
 def mask_stems(still: Path) -> tuple[str, str]:
     """What the mask of a still may be called, in lower case and without its ending."""
     return f"{still.stem.lower()}_mask", f"{still.stem.lower()}_masks"
+
+
+def find_depth(still: Path, among: Iterable[Path]) -> Path | None:
+    """Find the depth map of a still among pictures: `still_depth.png` for `still.jpg`."""
+    return next((path for path in among if path.stem.lower() == f"{still.stem.lower()}_depth"), None)
 
 
 def is_still(path: Path) -> bool:
@@ -79,7 +85,17 @@ def read_stills(folder: Path, needed_side: int | None = None) -> list[tuple[str,
     Raises:
         MIVAError: as from `find_stills`, or some cannot be read; all of them are named.
     """
-    paths, stills, transparent, problems = list(find_stills(folder)), [], [], []
+    return read_pictures(list(find_stills(folder)), needed_side)
+
+
+def read_pictures(paths: Sequence[Path], needed_side: int | None = None) -> list[tuple[str, Tensor]]:
+    """Read stills; see `read_stills`, which finds them, too.
+
+    Args:
+        paths: of the files.
+        needed_side: as in `read_stills`.
+    """
+    stills, transparent, problems = [], [], []
     counts = Counter(path.stem for path in paths)
     for path in paths:
         try:

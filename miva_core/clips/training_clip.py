@@ -21,6 +21,10 @@ class TrainingClip:
         stride: a training window takes every `stride`-th frame, which comes nearest to the base's rate.
         pace: its speed relative to the usual one of its motion, where that is known.
         words: what is said of it to an adapter that hears words; empty where nothing is.
+        flow: (N, 3, H, W) backward flow to its first frame, x and y in pixels and trust, where that is known exactly;
+            None where it is to be measured.
+        nearness: (H, W) uint8, how near each place of the first frame is, 255 being the nearest; None where that is
+            unknown.
     """
 
     name: str
@@ -29,6 +33,8 @@ class TrainingClip:
     stride: int = 1
     pace: float = 1.0
     words: str = ""
+    flow: Tensor | None = None
+    nearness: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -2,76 +2,65 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from torch import Tensor
-
-
-class LayerMasks(NamedTuple):
-    """Where in frame 1 layers are, each (B, H, W) in [0, 1].
-
-    Attributes:
-        nearness: how near each place is to the camera, 1 being the nearest.
-        staying: how much of the staying layer's displacement acts.
-        carried: where the layer is that is carried along.
-    """
-
-    nearness: Tensor
-    staying: Tensor
-    carried: Tensor
 
 
 class FlowLayers(Protocol):
     """The layers of a model's flow, of B clips.
 
-    Lengths are in field units, off the middle of the frame, x to the right and y down: as many pixels of the size that
-    the model works at. Times are in frames from 0, any real number. All maps are backward: from a place of a frame to
-    the place whose content it shows. A frame shows at p the place q + M(q) u(q) of frame 1, for q = parallax(camera(p))
-    and a displacement u of the staying layer of the mask M; over that stands the carried layer, q + u(q) within its own
-    mask.
+    Lengths are in field units, off the middle of the frame, x to the right and y down. Times are in frames from 0, any
+    real number. All maps are backward: from a place of a frame to the place of frame 1 that it shows, by the camera,
+    then by depth, then by what displaces a region that stays where it is, or carries a subject along.
     """
 
     @property
-    def grid(self) -> tuple[int, int]:
+    def size(self) -> tuple[int, int]:
         """(height, width) of the frame in field units."""
-        ...
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether none of it is NaN or infinite."""
-        ...
-
-    @property
-    def residual(self) -> Tensor:
-        """(B, F, 2, h, w) field units, x and y, what is left at the frames' times; added to the flow of the ground."""
         ...
 
     def __getitem__(self, rows: slice) -> FlowLayers:
         """The layers of some of the clips."""
         ...
 
-    def camera(self, time: float) -> Tensor:
-        """(B, 2, 3) of the camera at a time."""
+    def camera_maps(self, times: Tensor) -> Tensor:
+        """(B, T, 2, 3) of the camera at times (T,)."""
         ...
 
-    def parallax(self, time: float, nearness: float) -> Tensor:
-        """(B, 2, 3) of what is so near, at a time; the camera comes before it."""
+    def depth_maps(self, times: Tensor, nearness: float | Tensor) -> Tensor:
+        """(B, T, 2, 3) of what is so near, from 0 to 1, for all times (T,) or for each; the camera's come before."""
         ...
 
-    def staying(self, places: Tensor, time: float) -> Tensor:
-        """Displacements (B, …, 2) of the layer that stays where it is, at places (…, 2)."""
+    def staying_displacement(self, places: Tensor, times: Tensor) -> Tensor:
+        """Displacements (B, T, H, W, 2) within a region that stays where it is, at places (1, 1, H, W, 2)."""
         ...
 
-    def carried(self, places: Tensor, time: float) -> Tensor:
-        """Displacements (B, …, 2) of the layer that is carried along, at places (…, 2)."""
+    def carried_displacement(self, places: Tensor, times: Tensor) -> Tensor:
+        """Displacements (B, T, H, W, 2) of a subject that is carried along, at places (1, 1, H, W, 2)."""
         ...
 
-    def masks(self, size: tuple[int, int], guide: Tensor | None = None) -> LayerMasks:
-        """Where layers are, at any size.
+    def flow(self, times: Tensor | None = None) -> Tensor:
+        """(B, T, 2, H, W) field units, x and y, of all layers, at the model's own size; None for the frames' times."""
+        ...
+
+    def residual_flow(self, times: Tensor) -> Tensor:
+        """(B, T, 2, H, W) field units, x and y, what is left of the flow, at the model's own size."""
+        ...
+
+    def soft_mask(self, guide: Tensor | None = None) -> Tensor:
+        """The mask (B, H, W) in [0, 1] of what stays.
 
         Args:
-            size: (height, width) to give them at; they cover the frame.
-            guide: (B, height, width), what the model was guided by, at that size, so that edges are as sharp as there.
-                None for the guide that it was given.
+            guide: (B, H, W) what the model was guided by, at any size, so that edges are as sharp as there; None for
+                the model's own.
         """
+        ...
+
+    def hard_mask(self, guide: Tensor | None = None) -> Tensor:
+        """The mask of what is carried, as `soft_mask`."""
+        ...
+
+    def nearness(self, guide: Tensor | None = None) -> Tensor:
+        """How near each place of frame 1 is, from 0 to 1, as `soft_mask`."""
         ...

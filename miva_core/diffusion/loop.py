@@ -1,7 +1,7 @@
 """The denoising loop: frame 1 is the clean picture at every step, frames 2..F follow a schedule."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,12 +20,12 @@ class Sampled:
         latents: (B, C, F, h, w) clean latents; frame 1 is the picture's, bit for bit.
         flow: (B, F, 2, H, W) pixels, the flow into frame 1 that the model has answered last, see `Answer`; None for
             models that answer none.
-        layers: the same flow layer by layer, from models that answer it so.
+        layers: the same flow layer by layer, of each of the B clips; none from models that do not answer it so.
     """
 
     latents: Tensor
     flow: Tensor | None
-    layers: FlowLayers | None = None
+    layers: Sequence[FlowLayers] = ()
 
 
 StepCallback = Callable[[int, int, Sampled], None]
@@ -62,12 +62,13 @@ def sample(
         >>> clip = sample(ModelPredictor.of(base), base.noise_process, schedule, x1, start).latents
     """
     centre, moving = process.centre(x1), start[:, :, 1:]
-    flow, layers = None, None
+    flow, layers = None, list[FlowLayers]()
     steps = len(schedule.timesteps)
     draws = {"generator": generator} if "generator" in inspect.signature(schedule.step).parameters else {}
     for i, t in enumerate(schedule.timesteps):
         answer = predictor.predict(torch.cat([x1, moving + centre], dim=2), t, i)
-        output, flow, layers = answer.output[:, :, 1:], answer.flow, answer.layers
+        output, flow = answer.output[:, :, 1:], answer.flow
+        layers = [answer.layers[k : k + 1] for k in range(len(x1))] if answer.layers else []
         clean = process.clean(output, moving, t) if callback else None
         moving = schedule.step(output, t, moving, **draws).prev_sample
         if callback and clean is not None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..bases.base import Base
+from ..bases.guide import Guide, GuideKind
 from ..bases.model_predictor import ModelPredictor
 from ..diffusion.noise_process import NoiseProcess
 from ..diffusion.predictor import Answer
@@ -27,6 +28,7 @@ class NoisedClips:
         flow: (B, F, 3, H, W) flow and trust, see `flow_errors`, for models that predict one; None if it is unknown.
         words: (B, W, D) what adapters hear of each clip, those alone where mask sequences follow; None for nothing.
         degrees: (B,) u in [-1, 1], how much each clip moves, likewise; None where no degree is learnt.
+        guide: (B, H, W) in [0, 1], what guides the model, see `Denoiser.guided_by`; None for nothing.
     """
 
     latents: Tensor
@@ -36,6 +38,7 @@ class NoisedClips:
     flow: Tensor | None = None
     words: Tensor | None = None
     degrees: Tensor | None = None
+    guide: Tensor | None = None
 
     def __getitem__(self, rows: Tensor) -> "NoisedClips":
         """Some of the clips.
@@ -43,7 +46,7 @@ class NoisedClips:
         Args:
             rows: (B,) bool, which ones.
         """
-        known = (self.text, self.weights, self.flow, self.words, self.degrees)
+        known = (self.text, self.weights, self.flow, self.words, self.degrees, self.guide)
         return NoisedClips(
             self.latents[rows], self.noise[rows], *(part if part is None else part[rows] for part in known)
         )
@@ -57,11 +60,13 @@ class Denoiser:
         predictor: the model.
         process: the noise that the model was trained on.
         say: says the words and degrees of clips to the adapters in the model, before it is called on them.
+        guided_by: what the guides of clips are.
     """
 
     predictor: ModelPredictor
     process: NoiseProcess
     say: Callable[[NoisedClips], None] | None = None
+    guided_by: GuideKind = ""
 
     @classmethod
     def of(cls, base: Base) -> "Denoiser":
@@ -103,6 +108,8 @@ class Denoiser:
         first = clips.latents[:, :, :1]
         moving = self.noised(clips, t) + self.process.centre(first)
         predictor = self.predictor if clips.text is None else replace(self.predictor, text=clips.text)
+        if clips.guide is not None:
+            predictor = replace(predictor, guide=Guide(clips.guide, [self.guided_by] * len(clips.guide)))
         return predictor.predict(torch.cat([first, moving[:, :, 1:]], dim=2), t)
 
     def restored(self, answer: Answer, clips: NoisedClips, t: Tensor) -> Tensor:

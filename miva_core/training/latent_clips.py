@@ -24,17 +24,20 @@ class Pixels(NamedTuple):
         masks: (K, N, H, W) in [0, 1], K being 0 where there are none.
         flow: (1, N, 3, H, W), see `measure_flow`, for bases that predict flow; otherwise (0, N).
         motion: (3, N), see `degrees.measured`, where a degree is learnt.
+        guide: (N, H, W) in [0, 1], what guides the base in a clip that begins with this frame, where something does.
     """
 
     frames: Tensor
     masks: Tensor
     flow: Tensor
     motion: Tensor | None = None
+    guide: Tensor | None = None
 
     def part(self, span: slice) -> "Pixels":
         """Some of the frames, with all that belongs to them."""
         motion = None if self.motion is None else self.motion[:, span]
-        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span], motion)
+        guide = None if self.guide is None else self.guide[span]
+        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span], motion, guide)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class LatentClip:
         flow: see `Pixels`.
         motion: (3, N), of each latent frame the mean of its frames', see `Pixels`.
         words: (words, d_text) what is said of it; None where nothing is.
+        guide: see `Pixels`, for bases with a latent frame to each frame.
     """
 
     mean: Tensor
@@ -60,6 +64,7 @@ class LatentClip:
     flow: Tensor
     motion: Tensor | None = None
     words: Tensor | None = None
+    guide: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mean.shape[2]
@@ -73,6 +78,7 @@ class LatentClip:
             masks=self.masks[:, span],
             flow=self.flow[:, span],
             motion=None if self.motion is None else self.motion[:, span],
+            guide=None if self.guide is None else self.guide[span],
         )
 
 
@@ -128,6 +134,7 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
         torch.stack([readout.bias for readout in readouts]).cpu() if readouts else mean.new_zeros(0),
         pixels.flow,
         None if pixels.motion is None else _by_latent_frame(pixels.motion, base.stride),
+        guide=pixels.guide,
     )
 
 
@@ -148,6 +155,7 @@ class Batch(NamedTuple):
         flow: (1, B, F, 3, H, W) to the first frame, see `join_flow`, for bases that predict flow; otherwise (0, B, F).
         motion: (1, B), how much each clip moves, see `degrees.measured`, where a degree is learnt; otherwise (0, B).
         words: (1, B, words, d_text) what is said of each clip, or (0, B) where nothing is.
+        guide: (1, B, H, W) what guides the base in each clip, or (0, B) where nothing does.
     """
 
     latents: Tensor
@@ -158,6 +166,7 @@ class Batch(NamedTuple):
     flow: Tensor
     motion: Tensor
     words: Tensor
+    guide: Tensor
 
 
 def draw_batch(
@@ -195,6 +204,7 @@ def draw_batch(
         join_flow(flow[0])[None] if len(flow) else flow,
         _amounts(windows),
         _texts(windows),
+        _guides(windows),
     )
 
 
@@ -208,6 +218,12 @@ def _texts(windows: Sequence[LatentClip]) -> Tensor:
     """What is said of windows, (1, B, words, d_text); (0, B) if nothing is."""
     said = [window.words for window in windows if window.words is not None]
     return torch.stack(said)[None] if said else torch.zeros(0, len(windows))
+
+
+def _guides(windows: Sequence[LatentClip]) -> Tensor:
+    """What guides windows, (1, B, H, W); (0, B) if nothing does."""
+    guides = [window.guide[0].float() for window in windows if window.guide is not None]
+    return torch.stack(guides)[None] if guides else torch.zeros(0, len(windows))
 
 
 def _spread(clip: LatentClip) -> Tensor:
@@ -252,11 +268,14 @@ def varied(pixels: Pixels, colourings: Sequence[Colouring | None], flip: bool) -
         flip: whether mirrored ones are wanted, too, at least one.
     """
     for k in range(max(len(colourings), 2 if flip else 1)):
-        frames, masks, flow, motion = pixels
+        frames = pixels.frames
         colouring = colourings[k] if k < len(colourings) else None
         if colouring:
             frames = (frames.clamp(1e-4, 1) ** colouring.gamma * colouring.gain).clamp(0, 1)
-        if flip and k % 2:
-            yield Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow), motion)
-        else:
-            yield Pixels(frames, masks, flow, motion)
+        coloured = pixels._replace(frames=frames)
+        yield _mirrored(coloured) if flip and k % 2 else coloured
+
+
+def _mirrored(pixels: Pixels) -> Pixels:
+    frames, masks, flow, motion, guide = pixels
+    return Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow), motion, None if guide is None else guide.flip(-1))

@@ -35,6 +35,9 @@ WARM_UP = 30
 MAX_NORM = 1.0
 _OF_DEGREES = ".degree"
 """How the names of parameters end that hear a degree."""
+_CAPTION = "caption"
+"""The name of a parameter that is learnt in the units of the base's words, which are far from zero."""
+_CAPTION_RATE = 10.0
 
 
 @dataclass(frozen=True)
@@ -245,10 +248,18 @@ class _Training:
 
 def _by_rate(learners: Mapping[str, MIVAAdapter]) -> list[dict[str, Any]]:
     """Parameters as an optimiser takes them, with their share in the learning rate."""
-    named = [item for learner in learners.values() for item in learner.named_parameters()]
-    plain = {"params": [p for name, p in named if not name.endswith(_OF_DEGREES)], "share": 1.0}
-    of_degrees = {"params": [p for name, p in named if name.endswith(_OF_DEGREES)], "share": RATE}
-    return [plain, of_degrees] if of_degrees["params"] else [plain]
+    by_share: dict[float, list[torch.nn.Parameter]] = {1.0: []}
+    for learner in learners.values():
+        for name, parameter in learner.named_parameters():
+            by_share.setdefault(_share(name), []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in by_share.items()]
+
+
+def _share(name: str) -> float:
+    """What part of the learning rate a parameter of this name has."""
+    if name.endswith(_OF_DEGREES):
+        return RATE
+    return _CAPTION_RATE if name == _CAPTION else 1.0
 
 
 def _new_adapter(base: Base, recipe: Recipe, options: TrainOptions) -> MIVAAdapter:

@@ -92,6 +92,9 @@ def train_and_save(
     if training_set.words:
         _check_words(training_set, options.start)
         recipe = recipe.with_words()
+    if training_set.guide:
+        _check_guide(base, training_set, options.start)
+        recipe = recipe.with_guide(training_set.guide)
     if training_set.degree:
         recipe, options = recipe.with_degree(), _with_degree(options)
     with held(out, other):
@@ -163,6 +166,16 @@ def _check_words(training_set: TrainingSet, start: MIVAAdapter | None) -> None:
         )
     if start and not start.config.words:
         raise MIVAError("The adapter to begin with hears no words: begin with one that does, or with an empty one.")
+
+
+def _check_guide(base: Base, training_set: TrainingSet, start: MIVAAdapter | None) -> None:
+    """Check that a base can be guided, by what the adapter to begin with was."""
+    if not base.guided:
+        raise MIVAError(f"The {base.name} base takes no guide: train without one, or on a base that takes one.")
+    if training_set.masked:
+        raise MIVAError("A motion is guided by a mask, or generates one itself: leave out the one or the other.")
+    if start and start.config.guide != training_set.guide:
+        raise MIVAError("The adapter to begin with was trained with another guide, or with none: begin with one alike.")
 
 
 def _with_degree(options: TrainOptions) -> TrainOptions:

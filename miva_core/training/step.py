@@ -37,7 +37,7 @@ class TrainStep(nn.Module):
         self.adapter = adapter
         self.partner = partner
         self._recipe = recipe
-        self._denoiser = replace(Denoiser.of(base), say=self._say)
+        self._denoiser = replace(Denoiser.of(base), say=self._say, guided_by=adapter.config.guide)
 
     @property
     def learners(self) -> dict[str, MIVAAdapter]:
@@ -99,6 +99,7 @@ def noised_clips(batch: Batch, subject: float) -> NoisedClips:
         weights=place_weights(subjects, subject).repeat(1 + generated, 1, 1, 1),
         flow=flow,
         words=batch.words[0] if len(batch.words) else None,
+        guide=batch.guide[0] if len(batch.guide) else None,
     )
 
 

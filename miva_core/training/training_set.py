@@ -10,12 +10,16 @@ from torch import Tensor
 
 from ..adapters.degree import Measure
 from ..bases.base import Base
+from ..bases.guide import GuideKind
 from ..checks import printable
-from ..clips.camera_clips import CLIPS_PER_STILL, Shooting, film_stills
-from ..clips.optical_flow import measure_flow
+from ..clips.optical_flow import flow_of_steps, measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
+from ..filming.motion_clips import CLIPS_PER_STILL, film_stills
+from ..filming.shooting import Shooting
+from ..filming.still import Still
 from ..media.pixel_values import to_bytes
+from ..motion_fields.motions import spoken
 from .degrees import STRIDES, measured
 from .kept_encodings import KeptEncodings
 from .latent_clips import Colouring, LatentClip, Pixels, draw_colourings, encode, varied
@@ -37,6 +41,8 @@ class TrainingSet:
         source: where the clips come from, for the record: numbers and texts.
         degree: what the adapter's degree is measured by; None for one without. Clips are then met at other strides,
             too, see `degrees.STRIDES`.
+        guide: what guides the base while they are learnt, and wherever the adapter acts: the first of their masks, or
+            their nearness; all clips have it.
     """
 
     motion: str
@@ -46,6 +52,12 @@ class TrainingSet:
     subject: str = ""
     source: Record = field(default_factory=dict)
     degree: Measure | None = None
+    guide: GuideKind = ""
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether the adapter is given the mask of its subject in a run."""
+        return self.masked or self.guide == "mask"
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -60,6 +72,8 @@ class TrainingSet:
             digest.update(clip.frames.contiguous().numpy().data)
             digest.update(clip.masks.contiguous().numpy().data)
             digest.update(clip.words.encode(errors="surrogatepass"))
+            if self.guide == "nearness" and clip.nearness is not None:
+                digest.update(clip.nearness.contiguous().numpy().data)
         return digest.hexdigest()[:12]
 
     def encode(
@@ -114,7 +128,7 @@ class TrainingSet:
     ) -> list[LatentClip]:
         windows: list[LatentClip] = []
         for stride in self._strides(base, clip):
-            pixels = _pixels(clip, base.predicts_flow, stride)
+            pixels = _pixels(clip, base.predicts_flow, stride)._replace(guide=self._guide(clip))
             if self.degree:
                 pace = clip.pace * stride / clip.stride
                 pixels = pixels._replace(motion=measured(pixels, self.degree, stride, pace))
@@ -123,6 +137,19 @@ class TrainingSet:
                     raise KeyboardInterrupt
                 windows += encode(base, version, self.masked, stride)
         return windows
+
+    def _guide(self, clip: TrainingClip) -> Tensor | None:
+        """What guides the base in windows of a clip that begin with each of its frames, (N, H, W) in [0, 1]."""
+        if not self.guide:
+            return None
+        masks = clip.masks[0] if len(clip.masks) else None
+        maps = masks if self.guide == "mask" else clip.nearness
+        if maps is None:
+            raise MIVAError(
+                f"{printable(clip.name)} has no {self.guide}, by which this motion is guided: leave it out, or train "
+                "without the guide."
+            )
+        return (maps.half() / 255).expand(len(clip.frames), -1, -1)
 
     def _strides(self, base: Base, clip: TrainingClip) -> Sequence[int]:
         """The strides that a clip is met at: its own, and where a degree is learnt slower and faster ones."""
@@ -135,22 +162,23 @@ class TrainingSet:
     def _key(self, kept: KeptEncodings, clip: TrainingClip, colourings: Sequence[Colouring | None]) -> str:
         """What the encoding of a clip follows from, in one word."""
         drawn = [part for colouring in colourings if colouring for part in colouring]
-        degree = (self.degree, clip.pace) if self.degree else ()
+        options = ((self.degree, clip.pace) if self.degree else ()) + ((self.guide,) if self.guide else ())
+        drawn += [part for part in (clip.flow, clip.nearness) if part is not None]
         return kept.key(
-            [clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings), *degree
+            [clip.frames, clip.masks, *drawn], clip.stride, self.masked, self.flip, len(colourings), *options
         )
 
 
 def film_clips(
-    stills: Sequence[tuple[str, Tensor]],
+    stills: Sequence[Still],
     shooting: Shooting,
     seed: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[TrainingClip], Record]:
-    """Training clips of a camera motion over stills, and the record of where they come from; see `film_stills`.
+    """Training clips of a motion over stills, and the record of where they come from; see `film_stills`.
 
     Args:
-        stills: names, and pictures as `film_stills` takes them.
+        stills: as `film_stills` takes them.
         shooting: how they are filmed.
         seed: of what is drawn.
         on_progress: called as (done, total) with numbers of clips; what it raises ends the work.
@@ -158,14 +186,16 @@ def film_clips(
     Returns:
         The clips, and numbers and texts for `TrainingSet.source`.
     """
-    no_masks = torch.zeros(0, shooting.frames, *shooting.size).byte()
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(TrainingClip(name, to_bytes(clip.frames), no_masks, pace=clip.pace))
+        # That of a camera is measured well; of a plain sky that drifts nothing can be measured.
+        flow = None if shooting.field.kind == "camera" else clip.flow
+        nearness = to_bytes(clip.maps["nearness"]) if "nearness" in clip.maps else None
+        clips.append(TrainingClip(name, to_bytes(clip.frames), to_bytes(clip.masks), 1, clip.pace, "", flow, nearness))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     return clips, {
-        "camera": shooting.motion,
+        "film": spoken(shooting.field.name),
         "speed": shooting.speed,
         "easing": shooting.easing,
         "stills": len(stills),
@@ -202,5 +232,7 @@ def encode_words(base: Base, clip: TrainingClip) -> Tensor:
 
 def _pixels(clip: TrainingClip, with_flow: bool, stride: int) -> Pixels:
     frames = clip.frames.float() / 255
-    flow = measure_flow(frames, stride)[None] if with_flow else frames.new_zeros(0, len(frames))
-    return Pixels(frames, clip.masks.float() / 255, flow)
+    if not with_flow:
+        return Pixels(frames, clip.masks.float() / 255, frames.new_zeros(0, len(frames)))
+    flow = measure_flow(frames, stride) if clip.flow is None else flow_of_steps(clip.flow, stride)
+    return Pixels(frames, clip.masks.float() / 255, flow[None])

@@ -84,7 +84,7 @@ def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
         Validation(
             f"{printable(clip.name)}, learnt from",
             rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
-            clip.masks[0, 0].float() / 255 if training_set.masked else None,
+            clip.masks[0, 0].float() / 255 if training_set.takes_masks else None,
             clip.words or None,
         )
         for clip in (training_set.clips[k] for k in spread)

@@ -14,6 +14,7 @@ from miva_core.adapters.degree import DegreeRange
 from miva_core.attention.injection import Injection
 from miva_core.attention.strength import Level
 from miva_core.bases.recipe import Recipe
+from miva_core.bases.registry import find_architecture
 from miva_core.training.latent_clips import LatentClip, Pixels, encode
 from miva_core.training.loop import draw_step, train
 from miva_core.training.recipes import recipe
@@ -43,6 +44,11 @@ def random_adapter(base: Base, config: MIVAConfig = SMALL) -> MIVAAdapter:
     return adapter
 
 
+def is_linear(base: Base) -> bool:
+    """Whether its self-attention and attention over time are linear."""
+    return find_architecture(base.backbone.family).attention_is_linear
+
+
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
@@ -55,6 +61,7 @@ def latents(base: Base, rows: int = CLIPS, frames: int = FRAMES) -> Tensor:
 def words(base: Base, clips: int = 1, count: int = 5) -> Tensor:
     """A caption (clips, count, width) that is the same in every call."""
     width = base.model.config.cross_attention_dim if base.text is None else base.text.shape[-1]
+    count = base.backbone.caption[0] if base.backbone.caption else count
     return torch.randn(clips, count, width, generator=torch.Generator().manual_seed(8)).to(base.model.dtype)
 
 

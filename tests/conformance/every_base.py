@@ -8,7 +8,7 @@ does is tested in tests/unit/bases.
 from collections.abc import Callable
 from dataclasses import replace
 
-from small_bases import small_animatediff, small_wan
+from small_bases import small_animatediff, small_miramo, small_wan
 
 from miva_core import Base, load_base
 from miva_core.bases.wan.releases import WAN_2_2_HIGH
@@ -16,6 +16,7 @@ from miva_core.bases.wan.releases import WAN_2_2_HIGH
 BASES: dict[str, Callable[[], Base]] = {
     # A quarter of its pixels, for speed.
     "tiny": lambda: replace(load_base("tiny"), size=(32, 32)),
+    "miramo": small_miramo,
     "animatediff": small_animatediff,
     # Three latent frames, of which the last has another before it than the first.
     "wan": lambda: replace(small_wan(), frames=9),

@@ -5,13 +5,24 @@ Rows may be frames, or whole clips as in Wan, whose self-attention spans all fra
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import torch
-from slow import attention, linear, matrix, perceptron, phi, rms_normed, rope_angles, turned
+from slow import (
+    attention,
+    cosine_attention,
+    linear,
+    matrix,
+    perceptron,
+    phi,
+    relu_attention,
+    rms_normed,
+    rope_angles,
+    turned,
+)
 from slow_masks import Guide
 from torch import Tensor, nn
 
@@ -33,6 +44,7 @@ class Run:
         size: (h, w) of its latents.
         said: (clips, words, d_text) to each adapter that hears words.
         degrees: of adapters in each clip; 0 for those that are not named.
+        linear: whether self-attention and attention over time are linear; guides are those of such attention then.
     """
 
     adapters: dict[str, MIVAAdapter]
@@ -44,6 +56,12 @@ class Run:
     size: tuple[int, int]
     said: Mapping[str, Tensor] = field(default_factory=dict)
     degrees: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    linear: bool = False
+
+    @property
+    def unguided(self) -> float:
+        """What stands for a guide where there is none: nothing is added to logits, or similarities are as they are."""
+        return float(self.linear)
 
     @property
     def clips(self) -> int:
@@ -96,7 +114,7 @@ def _by_frame(run: Run, rows: Tensor) -> Tensor:
 def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool, rotary: bool) -> Tensor:
     y, grid, heads = torch.zeros_like(x), run.grid(x.shape[3]), attn.heads
     norm_q, norm_k = (getattr(attn, name, None) for name in ("norm_q", "norm_k"))
-    every, cells = range(run.frames), x.shape[3]
+    every, cells, attend = range(run.frames), x.shape[3], relu_attention if run.linear else attention
     angles = rope_angles(x.shape[-1] // heads, (run.frames, *grid)).unflatten(0, (run.frames, -1)) if rotary else None
 
     def rotated(tokens: Tensor) -> Tensor:
@@ -109,8 +127,8 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
         turned_q, turned_k = rotated(q), rotated(k)
         for i in every:
             seen = list(every) if spans_frames else [i]
-            bias = torch.cat([guide.within(i, j, grid) for j in seen], -1) if guide else 0.0
-            hidden = attention(turned_q[i], turned_k[seen].flatten(0, 1), v[seen].flatten(0, 1), heads, bias)
+            bias = torch.cat([guide.within(i, j, grid) for j in seen], -1) if guide else run.unguided
+            hidden = attend(turned_q[i], turned_k[seen].flatten(0, 1), v[seen].flatten(0, 1), heads, bias)
             y[s, clip, i] = linear(attn.to_out[0], hidden)
         for name, weights in run.mixing(stream, "cross_frame").items():
             parts, config = run.adapters[name].site(site), run.adapters[name].config
@@ -122,7 +140,7 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
             if config.cfa_rope:
                 queries, keys, image_k = rotated(queries), turned_k, rotated(image_k)
             first_share, prev_share = phi(run.temb[s, clip], parts["gate"], config.gate_temperature)
-            nothing = torch.zeros(cells, cells).to(x)
+            nothing = torch.full((cells, cells), run.unguided).to(x)
             for i in every:
                 references = [
                     (keys[r], v[r], share, guide.between(name, i, r, grid) if guide else nothing)
@@ -130,17 +148,23 @@ def _spatial(run: Run, site: Any, attn: nn.Module, x: Tensor, spans_frames: bool
                 ]
                 if stream and config.image_guidance:
                     references.append((image_k[i], image_v[i], 1.0, nothing))
-                change = _mixed(queries[i], references, heads, config.cfa_softmax) @ matrix(branch.out).T
+                change = _mixed(attend, queries[i], references, heads, config.cfa_softmax) @ matrix(branch.out).T
                 y[s, clip, i] += weights[i] * (change if branch.bias is None else change + branch.bias)
     return y
 
 
-def _mixed(query: Tensor, references: list[tuple[Tensor, Tensor, Any, Tensor]], heads: int, softmax: str) -> Tensor:
+def _mixed(
+    attend: Callable[..., Tensor],
+    query: Tensor,
+    references: list[tuple[Tensor, Tensor, Any, Tensor]],
+    heads: int,
+    softmax: str,
+) -> Tensor:
     """Attention to all references (keys, values, share, bias) of one frame."""
     if softmax == "separate":
-        return sum(share * attention(query, k, v, heads, bias) for k, v, share, bias in references)
+        return sum(share * attend(query, k, v, heads, bias) for k, v, share, bias in references)
     keys, values = torch.cat([k for k, *_ in references]), torch.cat([share * v for _, v, share, _ in references])
-    return attention(query, keys, values, heads, torch.cat([bias for *_, bias in references], -1))
+    return attend(query, keys, values, heads, torch.cat([bias for *_, bias in references], -1))
 
 
 def _prompted(run: Run, site: Any, attn: nn.Module, x: Tensor, text: Tensor | None) -> Tensor:
@@ -182,12 +206,12 @@ def heard(words: nn.Module, text: Tensor, frames: int) -> Tensor:
 def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
     """Rows are places, (S B s, F, d)."""
     x = rows.unflatten(0, (len(run.streams), run.clips, -1))
-    y, grid = torch.zeros_like(x), run.grid(x.shape[2])
+    y, grid, attend = torch.zeros_like(x), run.grid(x.shape[2]), cosine_attention if run.linear else attention
     base, out, bias = [attn.to_q.weight, attn.to_k.weight, attn.to_v.weight], attn.to_out[0].weight, attn.to_out[0].bias
     for s, stream, clip in run.rows():
         mixing, guide = run.mixing(stream, "temporal"), run.guide(stream, clip)
         for cell, tokens in enumerate(x[s, clip]):
-            plain = attention(*(tokens @ w.T for w in base), attn.heads) @ out.T + bias
+            plain = attend(*(tokens @ w.T for w in base), attn.heads) @ out.T + bias
             for i in range(run.frames):
                 y[s, clip, cell, i] = (1 - sum(weights[i] for weights in mixing.values())) * plain[i]
             for name, weights in mixing.items():
@@ -197,7 +221,7 @@ def _temporal(run: Run, site: Any, attn: nn.Module, rows: Tensor) -> Tensor:
                 if name in run.said:
                     told = tokens + heard(run.adapters[name].words, run.said[name][clip], run.frames) @ lora.words.T
                 qkv = [told @ (w + scale * matrix(d)).T for w, d in zip(base, (lora.q, lora.k, lora.v), strict=True)]
-                hidden = attention(*qkv, attn.heads, guide.over_time(name, cell, grid) if guide else 0.0)
+                hidden = attend(*qkv, attn.heads, guide.over_time(name, cell, grid) if guide else run.unguided)
                 for i in range(run.frames):
                     y[s, clip, cell, i] += weights[i] * ((out + scale * matrix(lora.out)) @ hidden[i] + bias)
     return y.flatten(0, 2)

@@ -11,7 +11,7 @@ EPSILON = 1e-4
 
 
 def agreement(a: float, b: float) -> float:
-    return math.log(a * b + (1 - a) * (1 - b) + EPSILON)
+    return a * b + (1 - a) * (1 - b) + EPSILON
 
 
 def cells(size: tuple[int, int], grid: tuple[int, int]) -> list[list[tuple[int, int]]]:
@@ -37,12 +37,15 @@ def pooled_bias(
 
 
 class Guide:
-    """Biases of one clip by masks (F, h, w), None for an adapter without its own, by name, in the order of layers.
+    """Guidance of one clip by masks (F, h, w), None for an adapter without its own, by name, in the order of layers.
 
-    What is computed once is kept: there are few guides, and all tests share them.
+    Biases of the logits of softmax attention; where attention is linear what they are logarithms of, factors of the
+    similarities. What is computed once is kept: there are few guides, and all tests share them.
     """
 
-    def __init__(self, masks: dict[str, Tensor | None]) -> None:
+    def __init__(self, masks: dict[str, Tensor | None], linear: bool = False) -> None:
+        self._of = float if linear else math.log
+        self.linear = linear
         subjects = [mask for mask in masks.values() if mask is not None]
         self.frames, height, width = subjects[0].shape
         self.size = height, width
@@ -59,13 +62,15 @@ class Guide:
     @cache  # noqa: B019
     def between(self, name: str, frame: int, reference: int, grid: tuple[int, int]) -> Tensor:
         mask = self.masks[name]
-        return pooled_bias(lambda p, q: agreement(mask[frame][p].item(), mask[reference][q].item()), self.size, grid)
+        return pooled_bias(
+            lambda p, q: self._of(agreement(mask[frame][p].item(), mask[reference][q].item())), self.size, grid
+        )
 
     @cache  # noqa: B019
     def within(self, frame: int, reference: int, grid: tuple[int, int]) -> Tensor:
         labels = self.labels
         return pooled_bias(
-            lambda p, q: math.log(float(labels[frame][p] == labels[reference][q]) + EPSILON), self.size, grid
+            lambda p, q: self._of(float(labels[frame][p] == labels[reference][q]) + EPSILON), self.size, grid
         )
 
     @cache  # noqa: B019
@@ -73,7 +78,7 @@ class Guide:
         mask, places = self.masks[name], cells(self.size, grid)[cell]
         rows = [
             [
-                sum(agreement(mask[i][p].item(), mask[j][p].item()) for p in places) / len(places)
+                sum(self._of(agreement(mask[i][p].item(), mask[j][p].item())) for p in places) / len(places)
                 for j in range(self.frames)
             ]
             for i in range(self.frames)

@@ -6,7 +6,20 @@ from functools import cache
 
 import pytest
 import torch
-from calls import CLIPS, FRAMES, HEIGHT, SMALL, WIDTH, Attended, denoise, latents, random_adapter, watched, words
+from calls import (
+    CLIPS,
+    FRAMES,
+    HEIGHT,
+    SMALL,
+    WIDTH,
+    Attended,
+    denoise,
+    is_linear,
+    latents,
+    random_adapter,
+    watched,
+    words,
+)
 from slow_attention import Run, expected
 from slow_masks import Guide
 from torch import Tensor
@@ -44,7 +57,8 @@ def assert_follows_formulas(
     assert sorted(call.site.path for call in calls) == sorted(site.path for site in base.backbone.sites)
     by_frame = {name: [s] * FRAMES if isinstance(s, Strength) else s for name, s in strengths.items()}
     temb = embeddings[0].unflatten(0, (-1, CLIPS))
-    run = Run(adapters, by_frame, streams, guides, temb, FRAMES, (HEIGHT, WIDTH), degrees=degrees or {})
+    kind = {"degrees": degrees or {}, "linear": is_linear(base)}
+    run = Run(adapters, by_frame, streams, guides, temb, FRAMES, (HEIGHT, WIDTH), **kind)
     for call in calls:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)
         where = f"{call.site.kind} at {call.site.path}: "
@@ -139,10 +153,15 @@ def soft_masks() -> dict[str, Tensor]:
 
 
 @cache
-def guides() -> list[Guide]:
+def guides(linear: bool) -> list[Guide]:
     """Of both clips, the slow way; a plain adapter stands between two masked ones."""
     masks = soft_masks()
-    return [Guide({"jump": masks["jump"][c], "pan": None, "sway": masks["sway"][c]}) for c in range(CLIPS)]
+    return [Guide({"jump": masks["jump"][c], "pan": None, "sway": masks["sway"][c]}, linear) for c in range(CLIPS)]
+
+
+def rounding_of_guidance(base: Base) -> float:
+    """Region codes of rank 16 stand for the logarithms of Eq. 3; without a logarithm codes of rank 2 are exact."""
+    return 1e-9 if is_linear(base) else 1e-4
 
 
 @pytest.mark.parametrize("guided", ["unguided", "by masks", "by codes"])
@@ -172,12 +191,9 @@ def test_mask_streams_and_guidance(
         miva.set_masks(None if guided == "unguided" else soft_masks())
         streams = ("", *miva.masked)
         assert sorted(streams) == ["", "jump", "sway"]
-        # Region codes of rank 16 stand for the logarithms of Eq. 3.
-        tolerance = 1e-9 if guided == "unguided" else 1e-4
-        text = words(precise)
-        assert_follows_formulas(
-            precise, adapters, strengths, text, streams, None if guided == "unguided" else guides(), tolerance
-        )
+        by = None if guided == "unguided" else guides(is_linear(precise))
+        tolerance = rounding_of_guidance(precise) if by else 1e-9
+        assert_follows_formulas(precise, adapters, strengths, words(precise), streams, by, tolerance)
 
 
 def test_strengths_of_each_frame_under_masks(precise: Base) -> None:
@@ -187,7 +203,8 @@ def test_strengths_of_each_frame_under_masks(precise: Base) -> None:
         strengths = set_by_frame(miva, list(configs))
         miva.set_mask_streams(True)
         miva.set_masks(soft_masks())
-        assert_follows_formulas(precise, adapters, strengths, words(precise), ("", *miva.masked), guides(), 1e-4)
+        by, tolerance = guides(is_linear(precise)), rounding_of_guidance(precise)
+        assert_follows_formulas(precise, adapters, strengths, words(precise), ("", *miva.masked), by, tolerance)
 
 
 @torch.no_grad()

@@ -5,7 +5,20 @@ from dataclasses import replace
 
 import pytest
 import torch
-from calls import CLIPS, FRAMES, HEIGHT, SMALL, WIDTH, denoise, fresh_adapter, latents, random_adapter, watched, words
+from calls import (
+    CLIPS,
+    FRAMES,
+    HEIGHT,
+    SMALL,
+    WIDTH,
+    denoise,
+    fresh_adapter,
+    is_linear,
+    latents,
+    random_adapter,
+    watched,
+    words,
+)
 from slow_attention import Run, expected
 from torch import Tensor
 
@@ -82,7 +95,7 @@ def assert_follows_formulas(base: Base, adapters: Mapping[str, MIVAAdapter], sai
     by_frame = {name: [strength] * FRAMES for name, strength in strengths.items()}
     to_each = {name: one if one.ndim == 3 else one.expand(CLIPS, -1, -1) for name, one in said.items()}
     temb = embeddings[0].unflatten(0, (-1, CLIPS))
-    run = Run(dict(adapters), by_frame, streams, None, temb, FRAMES, (HEIGHT, WIDTH), to_each)
+    run = Run(dict(adapters), by_frame, streams, None, temb, FRAMES, (HEIGHT, WIDTH), to_each, linear=is_linear(base))
     # Slow as they are, some attentions stand for all.
     for call in [call for call in calls if call.site.kind == "ta"][::4]:
         wanted = expected(run, call.site, call.attention, *call.args, **call.kwargs)

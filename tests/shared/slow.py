@@ -34,6 +34,28 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, bias: Tensor | float 
     return torch.cat([attention_matrix(qh, kh, bias) @ vh for qh, kh, vh in slices], dim=-1)
 
 
+def relu_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, weights: Tensor | float = 1.0) -> Tensor:
+    """SANA's linear attention, by every pair of tokens; weights (queries, keys) multiply the similarities."""
+    slices = zip(head_slices(q, heads), head_slices(k, heads), head_slices(v, heads), strict=True)
+    return torch.cat([_mean(torch.relu(qh) @ torch.relu(kh).T * weights, vh) for qh, kh, vh in slices], dim=-1)
+
+
+def cosine_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, weights: Tensor | float = 1.0) -> Tensor:
+    """MiraMo's linear attention over frames 0, 1, … (Eq. 8), by every pair of them."""
+    rates = 10000.0 ** (-torch.arange(0, q.shape[-1] // heads, 2, dtype=q.dtype) / (q.shape[-1] // heads))
+    angles, means = torch.arange(len(q), dtype=q.dtype)[:, None] * rates, []
+    for qh, kh, vh in zip(head_slices(q, heads), head_slices(k, heads), head_slices(v, heads), strict=True):
+        qh, kh = (turned(x / x.norm(dim=-1, keepdim=True), angles, 1) for x in (qh, kh))
+        means.append(_mean((1 + qh @ kh.T) * weights, vh))
+    return torch.cat(means, dim=-1)
+
+
+def _mean(similarities: Tensor, v: Tensor) -> Tensor:
+    """Zeros where nothing is similar."""
+    sums = similarities.sum(-1, keepdim=True)
+    return torch.where(sums > 0, similarities / sums, 0) @ v
+
+
 def phi(temb: Tensor, gate: nn.Module, temperature: float) -> tuple[Tensor, Tensor]:
     """temb (d_t,) of one clip."""
     logits = gate.weight @ (temb * torch.sigmoid(temb))

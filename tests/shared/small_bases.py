@@ -8,6 +8,8 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotion
 from torch import Tensor, nn
 
 from miva_core import Base, NoiseInit, describe
+from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
+from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.bases.wan.releases import WAN_2_1_1_3B, Release
 
 
@@ -43,6 +45,28 @@ def small_transformer(**config: Any) -> WanTransformer3DModel:
         "rope_max_seq_len": 32,
     }
     return WanTransformer3DModel(**(defaults | config)).eval().requires_grad_(False)
+
+
+def small_flowing(**config: Any) -> FlowingMiraMo:
+    """Frozen, random, one block of two heads of 8 channels, captions of vectors of 12 numbers, float32."""
+    defaults = {
+        "in_channels": 4,
+        "out_channels": 4,
+        "num_attention_heads": 2,
+        "attention_head_dim": 8,
+        "num_layers": 1,
+        "num_cross_attention_heads": 2,
+        "cross_attention_head_dim": 8,
+        "cross_attention_dim": 16,
+        "caption_channels": 12,
+        "patch_size": 1,
+        "sample_size": 4,
+    }
+    model = FlowingMiraMo(**(defaults | config)).eval().requires_grad_(False)
+    # As trained ones have, and so that nothing of an answer is zero.
+    nn.init.normal_(model.proj_out.weight, std=0.1)
+    model.patches.fit(torch.rand(256, 192) * 2 - 1)
+    return model
 
 
 class HalfCodec(nn.Module):
@@ -81,6 +105,16 @@ def small_wan(release: Release = WAN_2_1_1_3B, **config: Any) -> Base:
     model = small_transformer(**config)
     base = _base(release.name, model, HalfCodec(4), scheduler, (16, 16), text=torch.zeros(1, 1, 16))
     return replace(base, levels=release.levels, release="" if release is WAN_2_1_1_3B else release.menu)
+
+
+def small_miramo() -> Base:
+    """For clips of 5 frames of 16 x 24 pixels; it predicts a velocity and a flow, and runs under an empty caption."""
+    model = small_flowing()
+    codec = PatchCodec(latent_channels=4, width=8, depth=1, detail=2).eval().requires_grad_(False)
+    codec.patches.load_state_dict(model.patches.state_dict())
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    base = _base("miramo", model, HalfCodec(1), scheduler, (16, 24), text=torch.zeros(1, 3, 12))
+    return replace(base, codec=codec, scale=8, multiple=8, centred=True, predicts_flow=True, guided=True)
 
 
 def _base(

@@ -19,7 +19,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("attention", "motion_transfer"),
     ("bases",),
     ("animation", "measure", "convert"),
-    ("training", "filming"),
+    ("filming",),
+    ("training",),
     ("cli",),
 )
 """The packages and single files of miva_core, bottom up. Each may import what stands below it, and none beside it."""

@@ -52,7 +52,8 @@ def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: flo
     return torch.rand(*shape, generator=generator) * (high - low) + low
 
 
-def _outlines(count: int, generator: torch.Generator) -> Tensor:
+def random_outlines(count: int, generator: torch.Generator) -> Tensor:
+    """Draw radii (count, ANGLES) over the polar angle, about 1: ellipses, polygons, stars and blobs."""
     theta = torch.arange(ANGLES) * (2 * math.pi / ANGLES)
     aspect = uniform(generator, count, 1, low=0.55, high=1.0)
     ellipse = aspect / torch.sqrt((aspect * theta.cos()) ** 2 + theta.sin() ** 2)
@@ -82,7 +83,7 @@ def random_looks(count: int, generator: torch.Generator) -> SpriteLook:
     only_one = torch.nn.functional.one_hot(torch.randint(0, 4, (count,), generator=generator), 4)[:, :3]
     pattern[:, :3] *= only_one
     return SpriteLook(
-        outline=_outlines(count, generator),
+        outline=random_outlines(count, generator),
         colours=uniform(generator, count, 2, 3),
         pattern=pattern,
         rim=uniform(generator, count) * (uniform(generator, count) < 0.5),

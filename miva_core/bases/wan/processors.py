@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...attention.context import Group
-from ...attention.cross_attention import CrossAttention
+from ...attention.cross_attention import CrossAttention, prompt_query
 from ...attention.guidance import GridGuidance
 from ...attention.linear_maps import each, fan_in, fan_out
 from ...attention.port import AttentionPort
@@ -53,7 +52,7 @@ class WanCrossAttention(CrossAttention):
         clips, gates, query = self.context.clip_rows(len(x)), self._gates(x), port.query(x)
         clip_terms, mask_parts = [], []
         for group in self.groups:
-            prompts, q = group.prompts, _prompt_query(group, port, query)
+            prompts, q = group.prompts, prompt_query(group, port, query)
             hidden = self._activated(group, prompts, fan_out(q[:clips], prompts.first))
             clip_terms.append(fan_in(hidden, prompts.second, gates[group.columns]))
             if group.config.mask and self.context.streams:
@@ -66,10 +65,3 @@ class WanCrossAttention(CrossAttention):
         frames, clips = self.context.counted_frames(), self.context.clip_rows(len(x))
         gates = prompt_gates(self.context, clips * frames, x.shape[1] // frames)
         return gates if gates.ndim == 1 else gates.unflatten(1, (-1, frames)).flatten(2, 3)
-
-
-def _prompt_query(group: Group, port: AttentionPort, query: Tensor) -> Tensor:
-    if not group.config.ca_query_bias:
-        # Asked of the layer, which may be quantised, offloaded or carry a LoRA.
-        query = query - port.query(torch.zeros_like(query[:, :1]))
-    return port.norm_query(query)

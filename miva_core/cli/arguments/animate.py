@@ -33,12 +33,27 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         "@0.4-1 lets it act from 40 %% of the steps on",
     )
     command.add_argument(
+        "--say",
+        action="append",
+        default=[],
+        metavar="WORDS[=SPEED]",
+        help='a motion by words that the base knows, as in --say "dolly in=0.6"; repeat it for several; list shows the '
+        "words of a base (default: the speed 1)",
+    )
+    command.add_argument(
         "--mask",
         action="append",
         default=[],
         metavar="NAME=PICTURE|FOLDER",
-        help="where the subject of a masked motion is, white on black; repeat it for each of them; for a folder of "
-        "pictures one mask for all, or a folder with masks of the same names",
+        help="where the subject of a masked motion is, or what words move, white on black; repeat it for each of them; "
+        "for a folder of pictures one mask for all, or a folder with masks of the same names",
+    )
+    command.add_argument(
+        "--depth",
+        type=Path,
+        metavar="PICTURE|FOLDER",
+        help="how near the parts of the picture are, white where it is near, as depth models make it: for words of "
+        "depth, as truck and dolly; for a folder of pictures a folder with maps of the same names",
     )
     command.add_argument(
         "--words",
@@ -52,8 +67,8 @@ def add_animate(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=DEGREE",
-        help="how fast a motion is, from 0, its slowest, to 1, its fastest, as in pan_left=0.6; for motions that were "
-        "trained with a degree, and info shows how fast that is (default: as it was trained)",
+        help="how fast a motion is, from 0, its slowest, to 1, its fastest, as in pan_left=0.6; for words, and for "
+        "motions that were trained with a degree, of which info shows how fast that is (default: as it was trained)",
     )
     _add_strength(command)
     _add_look(command)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from miva_core.attention.guidance import Guidance, halvings, pool, prefers_codes, unify
+from miva_core.attention.guidance import SoftmaxGuidance, halvings, pool, prefers_codes, unify
 from miva_core.attention.regions import agreement_bias
 from miva_core.attention.softmax_attention import Codes, attend
 
@@ -24,9 +24,9 @@ def soft_masks(count: int) -> Tensor:
     return torch.stack([torch.stack(frames) for frames in discs])[:, None]
 
 
-def guidance(masks: Tensor, width: int, spans_frames: bool = False, rank: int = 16) -> Guidance:
+def guidance(masks: Tensor, width: int, spans_frames: bool = False, rank: int = 16) -> SoftmaxGuidance:
     grids = halvings(SIDE, SIDE)
-    return Guidance(masks, unify(masks), len(masks), grids, [width], rank, spans_frames, torch.float32)
+    return SoftmaxGuidance(masks, unify(masks), len(masks), grids, [width], rank, spans_frames, torch.float32)
 
 
 def pooled_pairs(bias: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""MiraMo: SANA's transformer with linear attention over time."""

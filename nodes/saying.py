@@ -1,0 +1,87 @@
+"""A motion without a file, by words that a base knows."""
+
+from comfy_api.v0_0_2 import io
+
+from ..miva_core.attention.strength import Strength
+from .messages import friendly_errors
+from .sockets import StackSocket, StrengthSocket
+from .stacks import MivaStack, StackedWords
+
+_NO_DEGREE = -1.0
+
+
+class MIVASay(io.ComfyNode):
+    """One motion by words."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MIVASay",
+            display_name="Motion by Words",
+            category="MIVA",
+            description="Tells a base that moves by words what to do, such as MiraMo tiny in Load MIVA Base: pan left, "
+            "zoom in, dolly in, or, of a part that Bind Mask to MIVA marks, drift left, ripple, rise. Chain several by "
+            "`prev`, as Load MIVA, and mix them with motions from files; then MIVA Sampler. It is no prompt.",
+            search_aliases=[
+                "motion words",
+                "say motion",
+                "camera move",
+                "dolly",
+                "parallax",
+                "drift",
+                "prompt motion",
+                "miramo",
+            ],
+            inputs=[
+                io.String.Input(
+                    "text",
+                    default="dolly in",
+                    tooltip="What moves: pan, zoom, roll, truck, dolly or shake for the whole picture; drift, sway, "
+                    "flag, ripple or breathe for a region with a mask; rise, slide or jump for a subject with a mask. "
+                    "With a direction, as in pan left. MIVA Sampler names the nearest words it knows.",
+                ),
+                io.Float.Input(
+                    "weight",
+                    default=0.5,
+                    min=-2.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Its speed: 1 is as fast as a camera motion at the weight 1, half of it half as fast. "
+                    "Below 0 it goes the other way round. Weights need not sum to 1.",
+                ),
+                io.Float.Input(
+                    "degree",
+                    default=_NO_DEGREE,
+                    min=_NO_DEGREE,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How fast it is in place of the speed 1: 0 as slow as the base knows, 1 as fast; `weight` "
+                    "is multiplied with it. -1: `weight` alone.",
+                    advanced=True,
+                ),
+                StackSocket.Input("prev", optional=True, tooltip="Motions that this one is added to."),
+                StrengthSocket.Input(
+                    "strength",
+                    optional=True,
+                    tooltip="From Strength over Time, over the frames of the clip: its speed as it changes, in place "
+                    "of `weight`.",
+                ),
+            ],
+            outputs=[StackSocket.Output("mivas", tooltip="The motions before it, and this one on top.")],
+        )
+
+    @classmethod
+    @friendly_errors
+    def execute(
+        cls,
+        text: str,
+        weight: float,
+        degree: float,
+        prev: MivaStack | None = None,
+        strength: Strength | None = None,
+    ) -> io.NodeOutput:
+        from ..miva_core.animation.said import Said, as_speed
+
+        speed = weight if strength is None else as_speed(text, strength)
+        said = Said(text, speed, degree=None if degree == _NO_DEGREE else degree)
+        return io.NodeOutput((*(prev or ()), StackedWords(said)))
