@@ -38,8 +38,9 @@ from miva_core import MIVAAdapter, Motion, load_base
 from miva_core.adapters.config import MIVAConfig
 from miva_core.bases.base import Base
 from miva_core.bases.recipe import Recipe
-from miva_core.clips.camera_clips import Shooting
 from miva_core.clips.stills import read_stills
+from miva_core.filming.shooting import Shooting
+from miva_core.filming.still import Still
 from miva_core.media.contact_sheet import contact_sheet
 from miva_core.training.denoiser import Denoiser
 from miva_core.training.draws import Draws
@@ -127,7 +128,7 @@ class Lora(nn.Module):
 
 def training_clips(base: Base, chosen: Recipe) -> Clips:
     shooting = Shooting(MOTION.replace("_", "-"), base.size, base.frames, speed=SPEED)
-    clips, source = film_clips(read_stills(STILLS), shooting, 0)
+    clips, source = film_clips([Still(*read) for read in read_stills(STILLS)], shooting, 0)
     return TrainingSet(MOTION.replace("_", " "), clips, source=source).encode(base, chosen.colours, 0)
 
 

@@ -386,7 +386,7 @@ def masked_training() -> Results:
 def camera_training() -> Results:
     """A camera motion from stills."""
     small.write_picture(Path("stills/a.png"), small.picture("still", 200, 240))
-    run("train", "stills", "--camera", "pan-left", "--out", "pan.safetensors", "--steps", "1", *TRAINING)
+    run("train", "stills", "--film", "pan-left", "--out", "pan.safetensors", "--steps", "1", *TRAINING)
     return {"adapter": Path("pan.safetensors")}
 
 
@@ -457,11 +457,11 @@ def animate_command() -> Results:
     return {**{name: Path(name) for name in files}, "told": output}
 
 
-def camera_clips() -> Results:
+def motion_clips() -> Results:
     """The command that films stills."""
     small.write_picture(Path("stills/a.png"), small.picture("still", 200, 240))
     way = ("--motion", "zoom-in", "--easing", "ease-in", "--speed", "0.7", "--size", "64x48", "--frames", "6")
-    output = run("camera-clips", "stills", *way, "--out", "clips")
+    output = run("motion-clips", "stills", *way, "--out", "clips")
     return {**{path.name: path for path in sorted(Path("clips").iterdir())}, "told": output}
 
 
@@ -527,7 +527,7 @@ RUNS: dict[str, Callable[[], Results]] = {
     "conversion": conversion,
     "evaluation": evaluation,
     "animate-command": animate_command,
-    "camera-clips": camera_clips,
+    "motion-clips": motion_clips,
     "mask-command": mask_command,
     "listings": listings,
     "sampler-node": sampler_node,

@@ -6,9 +6,11 @@ from .apply import MIVAApply
 from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
+from .filming import MIVAFilm, MIVAFilmMotion
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
 from .measuring import MIVAMeasureMotion
+from .motion_clips import MIVACameraClips
 from .motion_module import MIVAMotionModule
 from .motion_transfer import MIVATransferMotion
 from .noise import MIVADCTInitNoise
@@ -18,7 +20,7 @@ from .stacking import MIVABindMask, MIVAStack
 from .strength import MIVAStrength
 from .subject_mask import MIVASubjectMask
 from .training import MIVATrain
-from .training_clips import MIVACameraClips, MIVADataset
+from .training_clips import MIVADataset
 
 NODES: list[type[io.ComfyNode]] = [
     MIVALoadBase,
@@ -41,6 +43,8 @@ NODES: list[type[io.ComfyNode]] = [
     MIVADataset,
     MIVATrain,
     MIVAInversionNoise,
+    MIVAFilmMotion,
+    MIVAFilm,
 ]
 
 

@@ -67,7 +67,15 @@ class MIVALoadBase(io.ComfyNode):
             description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in one needs no "
             "download and no graphics card, and its clips have the picture's own size. There is no prompt. Wan and "
             "Stable Diffusion 1.5 as ComfyUI itself loads them take motions by Apply MIVA.",
-            search_aliases=["miva", "image to video", "animatediff loader", "wan loader", "animate picture", "i2v"],
+            search_aliases=[
+                "miva",
+                "image to video",
+                "animatediff loader",
+                "wan loader",
+                "animate picture",
+                "i2v",
+                "miramo",
+            ],
             inputs=[
                 io.DynamicCombo.Input(
                     "base",
@@ -151,8 +159,8 @@ class MIVALoad(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     tooltip="How strongly it acts. Of several motions the weights should sum to 1, as 0.5 and 0.5 do; "
-                    "masked ones each keep 1. On the built-in base 1.5 is about a quarter to a third faster and 1 to 2 "
-                    "dB worse, 0.5 has three fifths of the speed. Towards 2 it is strongest; beyond, as two that sum "
+                    "masked ones each keep 1. On the built-in base 1.5 is about a quarter to a third faster and about "
+                    "1 dB worse, 0.5 has three fifths of the speed. Towards 2 it is strongest; beyond, as two that sum "
                     "to more, it turns back. Below 0 a motion is not reversed: the clip breaks into noise, take the "
                     "opposite motion.",
                 ),

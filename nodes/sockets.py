@@ -20,6 +20,8 @@ ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
 StrengthSocket = io.Custom("MIVA_STRENGTH")
 """Its values are `Strength`s of the engine."""
+FilmSocket = io.Custom("MIVA_FILM")
+"""Its values are tuples of `FilmedMotion`s of the engine."""
 DatasetSocket = io.Custom("MIVA_DATASET")
 
 
@@ -84,13 +86,13 @@ class Dataset:
     Attributes:
         clips: see `TrainingClip`.
         base: name of the base whose size they have.
-        camera: the name of their camera motion, empty for a subject's.
+        filmed: the name of the motion that was filmed, empty for clips that people have.
         masked: whether all clips have masks.
         source: where they come from, for the record.
     """
 
     clips: "Sequence[TrainingClip]"
     base: str
-    camera: str
+    filmed: str
     masked: bool
     source: Mapping[str, str | int | float | bool]

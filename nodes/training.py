@@ -8,6 +8,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..miva_core.adapters.degree import MEASURES, Measure
 from ..miva_core.adapters.info import read_info
 from ..miva_core.bases.base import Base
 from ..miva_core.bases.recipe import PRESETS, Preset, Recipe
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 _LossMap = io.Custom("LOSS_MAP")
 _VALIDATIONS = 4
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
-_WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip")
+_DEGREES: dict[str, Measure | None] = {"off": None} | {measure: measure for measure in MEASURES}
+_WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip", "degree")
 
 
 @dataclass
@@ -86,7 +88,7 @@ class MIVATrain(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 ModelSocket.Input("model", tooltip="The base that learns; the same as for the dataset."),
-                DatasetSocket.Input("dataset", tooltip="From Camera Clips or MIVA Dataset."),
+                DatasetSocket.Input("dataset", tooltip="From Motion Clips or MIVA Dataset."),
                 io.String.Input(
                     "name",
                     default="my_motion",
@@ -161,6 +163,15 @@ class MIVATrain(io.ComfyNode):
                 io.Mask.Input(
                     "try_on_mask", optional=True, tooltip="For masked motions: the subject in each picture to try on."
                 ),
+                io.Combo.Input(
+                    "degree",
+                    options=list(_DEGREES),
+                    default="off",
+                    optional=True,
+                    tooltip="Also learn how fast the motion is to be, for `degree` of Load MIVA. Clips are put in "
+                    "order by their optical flow, or by 1 − MS-SSIM of neighbouring frames, as MiraMo does. They must "
+                    "differ in speed: switch vary_speed of Motion Clips on.",
+                ),
             ],
             outputs=[
                 StackSocket.Output("mivas", tooltip="The motion, for MIVA Sampler or Apply MIVA; Save MIVA keeps it."),
@@ -193,6 +204,7 @@ class MIVATrain(io.ComfyNode):
         start: MivaStack = (),
         try_on: Tensor | None = None,
         try_on_mask: Tensor | None = None,
+        degree: str = "off",
     ) -> io.NodeOutput:
         # Missing packages are found before the hours of training, not after them.
         import accelerate  # noqa: F401
@@ -206,14 +218,14 @@ class MIVATrain(io.ComfyNode):
         chosen = _recipe(base, preset, steps, learning_rate, masked)
         # What is made in inference mode, as inputs are, cannot be learnt from: latents are made anew outside of it.
         with torch.inference_mode(False):
-            training_set = _training_set(dataset, name, masked, subject, _FLIP[flip])
+            training_set = _training_set(dataset, name, masked, subject, _FLIP[flip], _DEGREES[degree])
             validations = in_words(_validations(training_set, try_on, try_on_mask), training_set.words)
             training = NodeTraining.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
                 losses = training.run(validations)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
                 sheet = training.tried_on(validations, made)
-        cls._results.add((name, preset, steps, seed, masked, subject, learning_rate, flip), training.out)
+        cls._results.add((name, preset, steps, seed, masked, subject, learning_rate, flip, degree), training.out)
         # Clips are made several times, and warn of the same each time.
         warned = list(dict.fromkeys(warned))
         expected = expected_of(chosen, base.name)
@@ -231,8 +243,8 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
             f"The dataset was made for the {dataset.base} base, but {base.name} is to learn: connect the same Load "
             "MIVA Base to both."
         )
-    if masked and dataset.camera:
-        raise MIVAError("A camera motion has no subject: switch `masked` off.")
+    if masked and dataset.filmed and not dataset.masked:
+        raise MIVAError("What moves the whole picture has no subject: switch `masked` off.")
     if masked and not dataset.masked:
         raise MIVAError(
             "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA "
@@ -250,13 +262,15 @@ def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 
 
-def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "TrainingSet":
+def _training_set(
+    dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None, degree: Measure | None
+) -> "TrainingSet":
     from ..miva_core.training.training_set import TrainingSet, has_direction
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     said = (motion, *(clip.words for clip in dataset.clips))
-    mirrored = not (dataset.camera or any(map(has_direction, said))) if flip is None else flip
-    return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
+    mirrored = not (dataset.filmed or any(map(has_direction, said))) if flip is None else flip
+    return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source, degree)
 
 
 def _validations(training_set: "TrainingSet", pictures: Tensor | None, masks: Tensor | None) -> "list[Validation]":

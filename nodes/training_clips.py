@@ -1,15 +1,13 @@
-"""What a motion is learnt from: clips filmed over stills, or clips that people have."""
+"""What a motion is learnt from: clips that people have."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from comfy_api.v0_0_2 import InputImpl, io
 from torch import Tensor
 
 from ..miva_core.checks import printable
-from ..miva_core.clips.camera import CAMERA_MOTIONS, EASINGS, Easing
 from ..miva_core.errors import MIVAError
 from ..miva_core.media.pixel_values import mask_batch
 from . import comfy_bridge
@@ -24,103 +22,7 @@ if TYPE_CHECKING:
     from ..miva_core.clips.training_clip import ClipSpec, TrainingClip
 
 FOLDER, CONNECTED = "folder", "connected"
-_FEW, _FEW_STILLS = 3, 8
-_STILLS = "miva_stills"
-"""The folder of the example workflows."""
-
-
-class MIVACameraClips(io.ComfyNode):
-    """Camera clips (D.2) as a node."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="MIVACameraClips",
-            display_name="Camera Clips",
-            category="MIVA/training",
-            description="Films stills: five clips of a camera motion from each, by which Train MIVA learns that "
-            "motion. About twenty stills are enough; their content does not matter, sharpness and variety do.",
-            search_aliases=["camera motion", "ken burns", "pan zoom clips", "training data", "film stills"],
-            is_input_list=True,
-            inputs=[
-                ModelSocket.Input("model", tooltip="The base that will learn: the clips get its size and length."),
-                io.DynamicCombo.Input(
-                    "stills",
-                    options=[
-                        io.DynamicCombo.Option(
-                            FOLDER, [_folder("A folder of pictures in ComfyUI's input folder.", _STILLS)]
-                        ),
-                        io.DynamicCombo.Option(
-                            CONNECTED, [io.Image.Input("images", tooltip="Pictures, as a batch or a list.")]
-                        ),
-                    ],
-                    tooltip="Where the stills come from.",
-                ),
-                io.Combo.Input(
-                    "motion",
-                    options=list(CAMERA_MOTIONS),
-                    tooltip="How the camera moves; what is seen moves the other way.",
-                ),
-                io.Float.Input(
-                    "speed",
-                    default=1.0,
-                    min=0.1,
-                    max=10.0,
-                    step=0.1,
-                    tooltip="1 is normal, 0.5 slow, 2 fast. At 1 a pan moves by a 64th of the frame's width in a "
-                    "frame, a zoom by 2.4 % of size, a roll by 1.5 degrees.",
-                ),
-                io.Combo.Input(
-                    "easing", options=list(EASINGS), tooltip="Whether the camera starts or stops gently.", advanced=True
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0x7FFFFFFF,
-                    control_after_generate=False,
-                    tooltip="Which parts of the stills are filmed.",
-                    advanced=True,
-                ),
-            ],
-            outputs=[
-                DatasetSocket.Output("dataset", tooltip="For Train MIVA."),
-                io.Image.Output("preview", tooltip="The first clip, to be looked at."),
-            ],
-        )
-
-    @classmethod
-    def fingerprint_inputs(cls, stills: Any = None, **rest: Any) -> Any:
-        return _contents(stills)
-
-    @classmethod
-    @friendly_errors
-    def execute(
-        cls,
-        model: list[Any],
-        stills: Mapping[str, list[Any]],
-        motion: list[str],
-        speed: list[float],
-        easing: list[Easing],
-        seed: list[int],
-    ) -> io.NodeOutput:
-        from ..miva_core.clips.camera_clips import Shooting
-        from ..miva_core.clips.stills import read_stills
-        from ..miva_core.training.training_set import film_clips
-
-        base = model[0].base
-        shooting = Shooting(motion[0], base.size, base.frames, speed=speed[0], easing=easing[0])
-        with collect_warnings() as warned:
-            if stills["stills"][0] == FOLDER:
-                pictures = read_stills(_chosen_folder(stills["folder"][0]), shooting.needed_side)
-            else:
-                named = [(f"batch {k} of stills", batch) for k, batch in enumerate(stills["images"], start=1)]
-                batches = [_of_stills(name, batch) for name, batch in named]
-                pictures = [(f"still {k + 1}", one) for k, one in enumerate(one for batch in batches for one in batch)]
-            clips, source = film_clips(pictures, shooting, seed[0], comfy_bridge.progress_callback())
-        if len(pictures) < _FEW_STILLS:
-            warned.append(f"{len(pictures)} still{'s' * (len(pictures) > 1)}: about twenty are better.")
-        return _output(Dataset(clips, base.name, motion[0], False, source), warned)
+_FEW = 3
 
 
 class MIVADataset(io.ComfyNode):
@@ -143,7 +45,7 @@ class MIVADataset(io.ComfyNode):
                 io.DynamicCombo.Input(
                     "clips",
                     options=[
-                        io.DynamicCombo.Option(FOLDER, [_folder("A folder of clips in ComfyUI's input folder.")]),
+                        io.DynamicCombo.Option(FOLDER, [folder_input("A folder of clips in ComfyUI's input folder.")]),
                         io.DynamicCombo.Option(CONNECTED, _connected()),
                     ],
                     tooltip="Where the clips come from.",
@@ -164,7 +66,7 @@ class MIVADataset(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, clips: Any = None, **rest: Any) -> Any:
-        return _contents(clips)
+        return contents_of(clips)
 
     @classmethod
     @friendly_errors
@@ -174,18 +76,18 @@ class MIVADataset(io.ComfyNode):
         base = model[0].base
         with collect_warnings() as warned:
             if clips["clips"][0] == FOLDER:
-                folder = _chosen_folder(clips["folder"][0])
+                folder = chosen_folder(clips["folder"][0])
                 found = _clips_in(folder, base, words[0])
-                camera = any(folder.glob("**/*_flow.json" if words[0] else "*_flow.json"))
+                filmed = any(folder.glob("**/*_flow.json" if words[0] else "*_flow.json"))
             elif words[0]:
                 raise MIVAError("Words are read from files: choose a folder of clips, or switch `words` off.")
             else:
-                found, camera = _connected_clips(base, clips), False
+                found, filmed = _connected_clips(base, clips), False
         if len(found) < _FEW:
             warned.append("So few are learnt by heart rather than as a motion: about ten are better.")
         masked = all(len(clip.masks) for clip in found)
         source = {"names": ", ".join(printable(clip.name) for clip in found)}
-        return _output(Dataset(found, base.name, "camera" * camera, masked, source), warned)
+        return dataset_output(Dataset(found, base.name, "filmed" * filmed, masked, source), warned)
 
 
 def _clips_in(folder: Path, base: "Base", words: bool) -> "list[TrainingClip]":
@@ -201,7 +103,8 @@ def _clips_in(folder: Path, base: "Base", words: bool) -> "list[TrainingClip]":
     return found
 
 
-def _folder(tooltip: str, preferred: str = "") -> io.Input:
+def folder_input(tooltip: str, preferred: str = "") -> io.Input:
+    """The menu of the folders in ComfyUI's input folder, with the preferred one chosen if it is there."""
     folders = comfy_folders.input_folders()
     default = preferred if preferred in folders else None
     return io.Combo.Input("folder", options=folders, default=default, tooltip=tooltip)
@@ -242,20 +145,14 @@ def _connected_clips(base: "Base", clips: Mapping[str, list[Any]]) -> "list[Trai
     for k, video in enumerate(videos):
         name, mask = f"clip {k + 1}", mask_batch(masks[k], f"The mask of clip {k + 1}") if masks else None
         if isinstance(video, Tensor):
-            (images, mask), fps = _of_images(name, video, mask), clips["fps"][0]
+            (images, mask), fps = over_white(name, video, mask), clips["fps"][0]
         else:
             images, fps, mask = _of_video(name, video, mask)
         found.append(clip_from_frames(name, frames_of(images, name), fps, _clip_spec(base), mask))
     return drop_partial_masks(found)
 
 
-def _of_stills(name: str, images: Tensor) -> Tensor:
-    """Pictures (N, H, W, 3) of an IMAGE, over white."""
-    # With masks that are given none are taken from its transparency.
-    return frames_of(_of_images(name, images, torch.ones(()).expand(images.shape[:-1]))[0])
-
-
-def _of_images(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def over_white(name: str, images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Frames (N, H, W, 1 or 3) of an IMAGE over white, and masks (N, H, W) or None."""
     from ..miva_core.clips.videos import composite_over_white
 
@@ -292,7 +189,12 @@ def _clip_spec(base: "Base") -> "ClipSpec":
     return ClipSpec(base.size, base.frames, base.fps)
 
 
-def _chosen_folder(name: str) -> Path:
+def chosen_folder(name: str) -> Path:
+    """The folder of a name from the menu.
+
+    Raises:
+        MIVAError: it is not there any more.
+    """
     folder = comfy_folders.input_folder(name)
     if folder is None:
         raise MIVAError(
@@ -302,7 +204,7 @@ def _chosen_folder(name: str) -> Path:
     return folder
 
 
-def _contents(chosen: Any) -> Any:
+def contents_of(chosen: Any) -> Any:
     """What tells a chosen folder's files from what they were."""
     name = chosen.get("folder") if isinstance(chosen, Mapping) else None
     name = name[0] if isinstance(name, list) else name
@@ -313,7 +215,8 @@ def _contents(chosen: Any) -> Any:
     return [(path.as_posix(), stamp_of(path)) for path in files]
 
 
-def _output(dataset: Dataset, warned: Sequence[str]) -> io.NodeOutput:
+def dataset_output(dataset: Dataset, warned: Sequence[str]) -> io.NodeOutput:
+    """A dataset, its first clip, and what is said of it."""
     clips = dataset.clips
     shown = clips[0].frames[:: clips[0].stride].movedim(1, -1).float() / 255
     lines = [f"{len(clips)} clip{'s' * (len(clips) > 1)}{', with masks' * dataset.masked}.", *warned]

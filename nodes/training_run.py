@@ -63,6 +63,8 @@ class NodeTraining:
         options = TrainOptions(seed=seed, precision=_PRECISION[model.base.dtype], start=begun)
         settings = training_settings(model.base, recipe, options, None)
         learnt = [training_set.digest(), training_set.motion, training_set.flip, training_set.subject]
+        # Left out where there is none, as it was before there were any: those trainings are found again.
+        learnt += filter(None, [training_set.degree])
         identity = json.dumps([settings, model.files, *learnt], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", training_set.motion).strip("_")[:60] or "motion"

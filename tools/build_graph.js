@@ -83,8 +83,9 @@ async ({columns, groups, gaps, lanesAt, pack}) => {
     const passed = edges.slice(link.first, link.last + 1).flat();
     if (!lane.reroutes.length) {
       const [begin, from] = link.source.getOutputPos(link.out);
-      // One that comes from far below would bulge likewise.
-      if (from - lane.y > 600) app.graph.createReroute([begin + gaps[0] / 2 + lane.y / 5, from], wire);
+      // One that comes from far below would bulge likewise. Of many lanes, some would bend behind the node.
+      const bend = begin + gaps[0] / 2 + lane.y / 5, right = edges[link.first - 1][1] - 15;
+      if (from - lane.y > 600) app.graph.createReroute([bend < right ? right + gaps[0] / 2 : bend, from], wire);
       lane.reroutes = passed.map(x => app.graph.createReroute([x, lane.y], wire).id);
     }
     const [end, y] = link.to.getInputPos(link.slot);

@@ -111,6 +111,9 @@ def write_workflow(page: Page, name: str, server: str, thumbnail: bool) -> None:
     saved = json.loads(page.evaluate(SAVE))
     # Where its author last looked is nobody's business.
     saved.get("extra", {}).pop("ds", None)
+    if path.exists():
+        # The page draws a new one every time.
+        saved["id"] = json.loads(path.read_text("utf-8"))["id"]
     path.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path.name}: {len(saved['nodes'])} nodes")
     if thumbnail:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from miva_core.clips.camera_clips import Shooting
-
 from miva_core import load_base
 from miva_core.bases.base import Base
 from miva_core.clips.stills import read_stills
 from miva_core.clips.training_clip import TrainingClip
+from miva_core.filming.shooting import Shooting
+from miva_core.filming.still import Still
 from miva_core.training.files import training_folder
 from miva_core.training.loop import CHECKPOINT
 from miva_core.training.options import Author, TrainOptions
@@ -35,7 +35,8 @@ def filmed(base: Base) -> Iterator[TrainingClip]:
     """Clips of every move, over the same stills."""
     for seed, words in enumerate(WORDS):
         shooting = Shooting(words.replace(" ", "-"), base.size, base.frames, SPEED)
-        clips, _ = film_clips(read_stills(STILLS, shooting.needed_side), shooting, seed)
+        stills = [Still(*read) for read in read_stills(STILLS, shooting.needed_side)]
+        clips, _ = film_clips(stills, shooting, seed)
         yield from (replace(clip, name=f"{words}/{clip.name}", words=words) for clip in clips)
 
 
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
     base = load_base("tiny")
-    source = {"camera": ", ".join(WORDS), "speed": SPEED}
+    source = {"film": ", ".join(WORDS), "speed": SPEED}
     train_and_save(
         base,
         TrainingSet("camera words", list(filmed(base)), source=source),

@@ -31,7 +31,7 @@ def training_commands(out: Path) -> dict[str, list[list[str]]]:
     """What makes each file of the folder, by its stem, after `python -m`."""
     made: dict[str, list[list[str]]] = {}
     for motion in CAMERA:
-        name, filmed = motion.replace("-", "_"), ("--camera", motion, "--speed", "0.9")
+        name, filmed = motion.replace("-", "_"), ("--film", motion, "--speed", "0.9")
         made[f"{name}_usual"] = [train_command(STILLS, f"{name}_usual", out, *filmed, "--steps", OF_A_CAMERA)]
         made[name] = [train_command(STILLS, name, out, *filmed, "--from", file(out, f"{name}_usual"), *FOR_A_DEGREE)]
     for motion in SUBJECT:

@@ -31,7 +31,7 @@ def _slow(trial: Trial) -> MIVAAdapter:
     """Trained in two minutes, unless it is there."""
     path = trial.work / "slow.safetensors"
     if not path.exists():
-        main(["train", str(STILLS), "--camera", "pan-left", "--speed", str(SLOW), "--steps", "150", "--out", str(path)])
+        main(["train", str(STILLS), "--film", "pan-left", "--speed", str(SLOW), "--steps", "150", "--out", str(path)])
     return MIVAAdapter.load(path, trial.base.backbone)
 
 

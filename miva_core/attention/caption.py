@@ -30,7 +30,7 @@ class Captions:
             dtype: that the model computes in.
             device: where the model is.
         """
-        self._frozen = self._stacked().detach().to(device, dtype)
+        self._frozen = torch.stack(list(self._learnt)).detach().to(device, dtype)
 
     def add(self, captions: Tensor, weights: Tensor) -> Tensor:
         """Add them to the captions of a forward pass.
@@ -42,15 +42,12 @@ class Captions:
         Returns:
             (streams, clips, k, slots, dim), or with f in the place of k.
         """
-        learnt = self._stacked()
+        learnt = torch.stack(list(self._learnt)) if self._frozen is None else self._frozen
         weights = (weights if weights.ndim == 2 else weights[:, None]).to(learnt)
         of_clips = torch.einsum("nf,nsd->fsd", weights, learnt)
         alone = (learnt[j, None].expand_as(of_clips) for j in self._streams)
         added = torch.stack([of_clips, *alone])[: len(captions), None]
         return captions + added.to(captions)
-
-    def _stacked(self) -> Tensor:
-        return torch.stack(list(self._learnt)) if self._frozen is None else self._frozen
 
 
 def captions_of(adapters: Iterable[MIVAAdapter]) -> Captions | None:

@@ -45,14 +45,14 @@ class ModelPredictor:
         t = t.to(clips) if t.is_floating_point() else t.to(clips.device)
         inputs = clips.to(self.dtype or clips.dtype)
         output = self.model(
-            inputs, t.expand(len(clips)), encoder_hidden_states=self._text_of(inputs), **self._guide_of(inputs)
+            inputs, t.expand(len(clips)), encoder_hidden_states=self._text_of(inputs), **self._conditions(inputs)
         )
         flow: Tensor | None = getattr(output, "flow", None)
         layers = getattr(output, "layers", None)
         return Answer(output.sample.to(clips), None if flow is None else flow.to(clips), layers)
 
-    def _guide_of(self, clips: Tensor) -> dict[str, Tensor]:
-        """What the model is told of the guide of (B, C, F, h, w) clips."""
+    def _conditions(self, clips: Tensor) -> dict[str, Tensor]:
+        """What else the model is told of (B, C, F, h, w) clips, by the names of its arguments: here the guide."""
         if self.guide is None:
             return {}
         maps, kinds = self.guide.maps.to(clips), self.guide.numbers().to(clips.device)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..adapters.config import MIVAConfig
-from .guide import GuideKind
+
+if TYPE_CHECKING:
+    from .guide import GuideKind
 
 Preset = Literal["quick", "normal", "paper"]
 PRESETS: tuple[Preset, ...] = ("quick", "normal", "paper")

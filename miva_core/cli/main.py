@@ -14,12 +14,12 @@ from ..errors import MIVAError, MIVAWarning
 from ..package_fit import misfit_of
 from ..text.terminal import PlainStream
 from .arguments.animate import add_animate, check_animate
-from .arguments.camera_clips import add_camera_clips
-from .arguments.convert import add_convert, add_export
+from .arguments.convert import add_convert, add_convert_sana, add_export
 from .arguments.evaluate import add_evaluate
 from .arguments.files import add_info, add_list
 from .arguments.film import add_film
 from .arguments.mask import add_mask, check_mask
+from .arguments.motion_clips import add_motion_clips
 from .arguments.train import add_train, check_train
 from .arguments.transfer import add_transfer
 
@@ -59,15 +59,15 @@ COMMANDS = {
         check_mask,
     ),
     "train": Command(
-        "learn a motion from about ten clips, or a camera motion from about twenty stills",
+        "learn a motion from about ten clips, or one that is filmed over about twenty stills",
         add_train,
         ".train:run_train",
         check_train,
     ),
-    "camera-clips": Command(
-        "film stills: five clips of a camera motion from each, with their exact flow",
-        add_camera_clips,
-        ".camera_clips:run_camera_clips",
+    "motion-clips": Command(
+        "film stills: five clips of a motion from each, with their exact flow and masks",
+        add_motion_clips,
+        ".motion_clips:run_motion_clips",
     ),
     "evaluate": Command(
         "measure an adapter on stills: flow, smoothness, flickering, fidelity, consistency; a table and plots",
@@ -79,6 +79,11 @@ COMMANDS = {
         "make an adapter file of a research checkpoint by MIVA's authors (AnimateDiff or Wan)",
         add_convert,
         ".convert:run_convert",
+    ),
+    "convert-sana": Command(
+        "make the weights that a training of MiraMo starts from, of SANA 600M's",
+        add_convert_sana,
+        ".convert_sana:run_convert_sana",
     ),
     "export-motion-lora": Command(
         "write the temporal part of an AnimateDiff adapter as a LoRA file that other programs load at strength 1",

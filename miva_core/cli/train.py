@@ -14,6 +14,7 @@ from ..bases.library import resolve_adapter
 from ..bases.recipe import Recipe
 from ..bases.registry import find_base
 from ..errors import MIVAError
+from ..motion_fields.motions import motion_field, spoken
 from ..training.accelerating import check_precision
 from ..training.files import check_start, how_to_go_on, is_first_process, training_folder
 from ..training.loop import Outcome, TrainingProgress
@@ -33,6 +34,7 @@ def run_train(options: argparse.Namespace) -> None:
     options.motion = options.motion or options.out.stem.replace("_", " ")
     # Everything that can be wrong is found before the model is loaded.
     check_start(options.out, options.resume, options.beside_out)
+    _check_film(options)
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = _adapter_paths(options)
     phrases = subject_phrases(options, paths.get("beside"))
@@ -90,9 +92,17 @@ def _adapter_paths(options: argparse.Namespace) -> dict[str, Path]:
         if read_info(path).config.mask != options.masked:
             kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
             raise MIVAError(f"{path} {kind}, or take another adapter.")
-    if not options.camera and (options.speed, options.easing) != (None, None):
-        raise MIVAError("Only camera motions have a speed and an easing: add --camera, or leave them out.")
     return paths
+
+
+def _check_film(options: argparse.Namespace) -> None:
+    """Check what is to be filmed over stills."""
+    if options.film:
+        motion = motion_field(options.film)
+        if options.masked and motion.kind in ("camera", "depth"):
+            raise MIVAError(f"{spoken(motion.name)} moves the whole picture and has no subject: leave --masked out.")
+    elif (options.speed, options.easing, options.depth) != (None, None, None):
+        raise MIVAError("Only what is filmed has a speed, an easing and depth maps: add --film, or leave them out.")
 
 
 def _bar(steps: int) -> "tqdm[None]":

@@ -8,18 +8,19 @@ from pathlib import Path
 from ..adapters.info import read_info
 from ..bases.base import Base
 from ..checks import printable
-from ..clips.camera_clips import PACES
 from ..clips.files import FindMasks, read_clips
-from ..clips.stills import read_stills
 from ..clips.training_clip import ClipSpec
 from ..clips.worded import read_worded_clips
 from ..errors import MIVAError
+from ..filming.shooting import PACES
+from ..filming.still import read_mapped_stills
+from ..motion_fields.motions import spoken
 from ..subject_mask.prompt import split_prompt
 from ..training.training_set import Record, TrainingSet, film_clips, has_direction
 from ..training.validation import Validation, first_frames, in_words, read_validations
 from .arguments.train import VALIDATIONS
-from .camera_clips import chosen_shooting
 from .chosen import chosen_confidence, load_chosen_detector, load_chosen_segmenter
+from .motion_clips import chosen_shooting
 
 
 def subject_phrases(options: argparse.Namespace, partner: Path | None) -> list[str]:
@@ -38,7 +39,7 @@ def subject_phrases(options: argparse.Namespace, partner: Path | None) -> list[s
             if getattr(options, name) is not None:
                 raise MIVAError(f"--{name} is of no use without --detector: add that, or leave it out.")
         return []
-    if not options.masked:
+    if not _takes_masks(options):
         raise MIVAError(f"Only masked motions need masks: add --masked, or leave --{named[0]} out.")
     if len(named) == 1:
         raise MIVAError(f"Masks are found by two models, --detector and --segmenter, but only --{named[0]} is given.")
@@ -89,13 +90,16 @@ def material(
 
 def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | None) -> TrainingSet:
     source: Record
-    if options.camera:
+    if options.film:
         shooting = chosen_shooting(options, base.size, base.frames)
         if options.degree:
             shooting = replace(shooting, paces=PACES)
-        clips, source = film_clips(read_stills(options.clips, shooting.needed_side), shooting, options.seed)
+        stills = read_mapped_stills(options.clips, shooting.field, shooting.needed_side, options.depth)
+        clips, source = film_clips(stills, shooting, options.seed)
+        if options.masked and not len(clips[0].masks):
+            raise MIVAError(f"Without masks {spoken(shooting.field.name)} moves the whole picture: leave --masked out.")
     else:
-        masks = options.masked + (options.beside is not None)
+        masks = _takes_masks(options) + (options.beside is not None)
         read = read_worded_clips if options.words else read_clips
         clips = read(options.clips, ClipSpec(base.size, base.frames, base.fps), masks, find)
         source = {"names": ", ".join(printable(clip.name) for clip in clips)}
@@ -107,8 +111,16 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
     if flip is None:
         filmed = any(options.clips.glob("**/*_flow.json" if options.words else "*_flow.json"))
         said = (options.motion, *(clip.words for clip in clips))
-        flip = not (options.camera or filmed or any(map(has_direction, said)))
-    return TrainingSet(options.motion, clips, options.masked, flip, options.subject, source, options.degree)
+        flip = not (options.film or filmed or any(map(has_direction, said)))
+    return TrainingSet(
+        options.motion, clips, options.masked, flip, options.subject, source, options.degree, options.guide
+    )
+
+
+def _takes_masks(options: argparse.Namespace) -> bool:
+    """Whether the motion is given masks, in its training and in a run."""
+    masked: bool = options.masked
+    return masked or options.guide == "mask"
 
 
 def _validations(
@@ -116,5 +128,7 @@ def _validations(
 ) -> Sequence[Validation]:
     """Held-out stills, or where there are none first frames of training clips."""
     if options.stills:
-        return in_words(read_validations(options.stills, options.masked, VALIDATIONS, find), training_set.words)
+        return in_words(
+            read_validations(options.stills, training_set.takes_masks, VALIDATIONS, find), training_set.words
+        )
     return in_words(first_frames(training_set, VALIDATIONS), training_set.words)

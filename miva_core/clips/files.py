@@ -153,7 +153,7 @@ def _describe_contents(entries: list[Path]) -> str:
     """Say what is in a folder without clips, and what to do."""
     if any(map(is_picture, entries)):
         return (
-            "but pictures: a camera motion is filmed over them (--camera, or Camera Clips); else put a clip's frames "
+            "but pictures: a motion is filmed over them (--film, or Motion Clips); else put a clip's frames "
             "into a folder of their own"
         )
     skipped = describe_skipped(entries, is_clip, _NO_CLIPS)

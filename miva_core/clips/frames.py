@@ -32,7 +32,7 @@ def clip_from_frames(
     if len(frames) == 1 < spec.frames:
         raise MIVAError(
             f"{name} is a single picture, but {spec.frames} frames are needed: connect videos, or batches of frames; "
-            "single pictures are for Camera Clips."
+            "single pictures are for Motion Clips."
         )
     try:
         stride = choose_stride(name, len(frames), fps or spec.fps, spec)

@@ -21,8 +21,8 @@ class TrainingClip:
         stride: a training window takes every `stride`-th frame, which comes nearest to the base's rate.
         pace: its speed relative to the usual one of its motion, where that is known.
         words: what is said of it to an adapter that hears words; empty where nothing is.
-        flow: (N, 3, H, W) the exact flow of each frame to the first, and trust, as from `join_flow`; None where it has
-            to be measured.
+        flow: (N, 3, H, W) backward flow to its first frame, x and y in pixels and trust, where that is known exactly;
+            None where it is to be measured.
         nearness: (H, W) uint8, how near each place of the first frame is, 255 being the nearest; None where that is
             unknown.
     """

@@ -106,10 +106,11 @@ def dct_init(
     cutoff: float = 0.23,
     shape: Shape = "rect",
     low_band: LowBand = "own",
+    sigma: float | None = None,
 ) -> Tensor:
     """Put the low frequencies of the noised picture into the noise of every later frame.
 
-    base^i = strength x1 + sqrt(1 - strength^2) eps^i; frames 2..F get base^i in the low band and eps^i elsewhere.
+    base^i = strength x1 + sigma eps^i; frames 2..F get base^i in the low band and eps^i elsewhere.
     The band of Algorithm 1 is constant along temporal frequency, so its 3-D DCT is this DCT of each frame.
 
     Args:
@@ -120,6 +121,8 @@ def dct_init(
         shape: see `low_pass_box`.
         low_band: "own": each base uses its own frame's noise; "shared": all use frame 1's, the form of Algorithm 1,
             which makes the low band the same in all frames.
+        sigma: share of the noise in the picture's base, in [0, 1]; None for that of a process that preserves variance,
+            sqrt(1 - strength^2). In flow matching it is 1 - strength.
 
     Returns:
         (B, C, F, h, w) noise; frame 1 as it came.
@@ -137,7 +140,8 @@ def dct_init(
     _check_choice("low_band", low_band, ("own", "shared"))
     first, rest = noise[:, :, :1], noise[:, :, 1:]
     band = low_pass_box(noise.shape[-2], noise.shape[-1], cutoff, shape).to(noise.device)
-    base = strength * x1 + math.sqrt(1 - strength**2) * (rest if low_band == "own" else first)
+    sigma = math.sqrt(1 - strength**2) if sigma is None else sigma
+    base = strength * x1 + sigma * (rest if low_band == "own" else first)
     # The transform is linear, so filtering the difference swaps the band and leaves the other frequencies untouched.
     return torch.cat([first, rest + idct2(dct2(base - rest) * band)], dim=2)
 

@@ -73,6 +73,12 @@ class NoiseProcess:
         return self.prediction == "flow_prediction"
 
     @property
+    def shift(self) -> float:
+        """In flow matching, by how much its steps are shifted towards noise, see `steps_at`."""
+        config = self.scheduler.config
+        return config.shift if "shift" in config else config.flow_shift
+
+    @property
     def length(self) -> int:
         """The number T of steps that the model was trained on."""
         return self.scheduler.config.num_train_timesteps
@@ -197,7 +203,7 @@ class NoiseProcess:
             sigma = s u / (1 + (s - 1) u).
         """
         if self.is_flow:
-            shift = self.scheduler.config.shift
+            shift = self.shift
             return self.length * shift * share / (1 + (shift - 1) * share)
         return (self.length * share).long().clamp(max=self.length - 1)
 
@@ -210,7 +216,7 @@ class NoiseProcess:
         Returns:
             u in [0, 1].
         """
-        shift = self.scheduler.config.shift if self.is_flow else 1
+        shift = self.shift if self.is_flow else 1
         return t / (shift * self.length - (shift - 1) * t)
 
     def same_as(self, other: "NoiseProcess") -> bool:

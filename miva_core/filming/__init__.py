@@ -1,1 +1,1 @@
-"""A still picture in motion by formulas alone: no network is asked, and nothing is learned."""
+"""Stills in motion by formulas alone: clips to train on, with flow and masks, and films. No network is asked."""

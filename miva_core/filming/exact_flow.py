@@ -16,7 +16,7 @@ _UNCOVERED = 0.12
 _EDGE = 6.0
 """Field units around a region in which the renderer lets its motion fade."""
 _RIM = 1.5
-"""Field units at the edge of a cut-out that are as much of it as of what is behind."""
+"""Field units beside the edge of a cut-out, which the renderer moves to that of the subject."""
 
 
 def depth_flow(shooting: Shooting, nearness: Tensor, extent: tuple[float, float], centre: Tensor) -> Tensor:
@@ -70,13 +70,15 @@ def carried_flow(shooting: Shooting, mask: Tensor, region: RegionFrame) -> Tenso
     """Compute the flow of a cut-out that is carried over the picture; arguments as for `staying_flow`.
 
     Returns:
-        (F, 3, H, W), see `depth_flow`; not trusted where the cut-out was in the first frame.
+        (F, 3, H, W), see `depth_flow`; not trusted where the cut-out was in the first frame, nor at its rim.
     """
     places = _places(shooting)
     carried = places + _displaced(shooting, places, region)
+    wide = _grown(mask > 0.1, _RIM * shooting.unit)
+    core = ~_grown(mask < 0.9, _RIM * shooting.unit)
     there = _at(mask, carried, shooting) > 0.5
-    was_there = _grown(mask > 0.1, _RIM * shooting.unit)
-    return _flow(shooting, torch.where(there[..., None], carried, places), there | ~was_there)
+    surely, perhaps = (_at(plane.float(), carried, shooting) > 0.5 for plane in (core, wide))
+    return _flow(shooting, torch.where(there[..., None], carried, places), surely | ~(perhaps | wide))
 
 
 def _displaced(shooting: Shooting, places: Tensor, region: RegionFrame, seed: int = 0) -> Tensor:

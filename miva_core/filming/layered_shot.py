@@ -13,12 +13,13 @@ from ..checks import printable
 from ..errors import MIVAError
 from ..media.pictures import scale_picture
 from ..motion_fields.region_frame import RegionFrame
-from ..rendering.layered_motion import Carried, LayeredMotion, Parallax
+from ..rendering.layered_motion import LayeredMotion
 from ..rendering.scene import Scene
 from ..rendering.timing import ClipTimes
 from ..rendering.view import View
 from .exact_flow import carried_flow, depth_flow, staying_flow
-from .formula_layers import depth_move, part_layer, still_camera
+from .filmed_motion import FilmedMotion
+from .picture_motion import picture_motion
 from .shooting import SAMPLES, Shooting
 from .still import Still
 
@@ -88,32 +89,26 @@ def _placed(still: Still, size: tuple[int, int], scale: float, aim: Tensor) -> _
 
 
 def _depth_shot(placed: _Set, nearness: Tensor, shooting: Shooting) -> LayeredShot:
-    parallax = Parallax(nearness.numpy(), depth_move(shooting.field.name, shooting.speed))
-    frames, masks = _rendered(placed, LayeredMotion(_grid(shooting), still_camera, parallax=parallax), shooting)
+    asked = FilmedMotion(shooting.motion, shooting.speed)
+    motion = picture_motion({asked.name: asked}, placed.view, nearness, 0)
+    frames, masks = _rendered(placed, motion, shooting)
     extent = (nearness.shape[0] / (SAMPLES * shooting.unit), nearness.shape[1] / (SAMPLES * shooting.unit))
     flow = depth_flow(shooting, nearness, extent, placed.centre)
     return LayeredShot(frames, masks, flow, _formula(shooting), {"nearness": _shown(nearness, placed.view)})
 
 
 def _part_shot(placed: _Set, mask: Tensor, shooting: Shooting, seed: int) -> LayeredShot:
-    region = _region(mask, placed, shooting)
-    layer = part_layer(shooting.field, shooting.speed, mask.numpy(), region, seed)
+    asked = FilmedMotion(shooting.motion, shooting.speed, mask)
+    motion = picture_motion({asked.name: asked}, placed.view, None, seed)
+    frames, masks = _rendered(placed, motion, shooting)
+    region = RegionFrame.of(_boxed(mask, placed.view), SAMPLES * shooting.unit)
     shown = _shown(mask, placed.view)
-    if isinstance(layer, Carried):
-        motion, flow = {"carried": [layer]}, carried_flow(shooting, shown, region)
+    if motion.carried:
+        flow = carried_flow(shooting, shown, region)
     else:
-        motion, flow = {"staying": [layer]}, staying_flow(shooting, shown, region, layer.behind, seed)
-    frames, masks = _rendered(placed, LayeredMotion(_grid(shooting), still_camera, **motion), shooting)
+        flow = staying_flow(shooting, shown, region, motion.staying[0].behind, seed)
     numbers = {name: getattr(region, name).tolist() for name in ("centre", "radius", "foot", "top")}
-    formula = {**_formula(shooting), "region": numbers, "seed": seed}
-    return LayeredShot(frames, masks, flow, formula, {"mask": shown})
-
-
-def _region(mask: Tensor, placed: _Set, shooting: Shooting) -> RegionFrame:
-    """What a mask of the whole still measures, off the centre of the view."""
-    whole = RegionFrame.of(mask, SAMPLES * shooting.unit)
-    centre = placed.centre / shooting.unit
-    return RegionFrame(whole.centre - centre, whole.radius, whole.foot - centre[1], whole.top - centre[1])
+    return LayeredShot(frames, masks, flow, {**_formula(shooting), "region": numbers, "seed": seed}, {"mask": shown})
 
 
 def _rendered(placed: _Set, motion: LayeredMotion, shooting: Shooting) -> tuple[Tensor, Tensor]:
@@ -130,13 +125,12 @@ def _rendered(placed: _Set, motion: LayeredMotion, shooting: Shooting) -> tuple[
 
 def _shown(plane: Tensor, view: View) -> Tensor:
     """What the first frame shows of a map (h, w) of a still: (H, W)."""
+    return F.avg_pool2d(_boxed(plane, view)[None], SAMPLES)[0]
+
+
+def _boxed(plane: Tensor, view: View) -> Tensor:
     top, left, height, width = view.box
-    return F.avg_pool2d(plane[None, top : top + height, left : left + width], SAMPLES)[0]
-
-
-def _grid(shooting: Shooting) -> tuple[float, float]:
-    """(height, width) of a frame in field units."""
-    return shooting.size[0] / shooting.unit, shooting.size[1] / shooting.unit
+    return plane[top : top + height, left : left + width]
 
 
 def _formula(shooting: Shooting) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..errors import MIVAError
 from ..motion_fields.motions import UNITS, MotionField, motion_field
 from ..motion_fields.shake import REACH
 from ..motion_fields.whole_frame import camera_map, depth_map
+from .filmed_motion import FASTEST
 
 SAMPLES = 2
 """Samples along each side of a frame pixel, which is their mean: with one sample, some frames would be blurrier."""
@@ -20,6 +21,8 @@ CLOSEST = 0.7
 """Scale of the closest crop, relative to the widest one that the move allows."""
 LEAST_SCALE = 0.5
 """Picture pixels per frame pixel; below that clips would be blurry."""
+FASTEST_CAMERA = 10.0
+"""Speed of a camera; of all else `FASTEST`."""
 PACES = (0.25, 1.25)
 """Of clips from which a degree is learnt, see `Shooting`. Speeds spread so that the usual one is well inside."""
 _WIDEST_SHAKE = 3.0
@@ -34,9 +37,9 @@ class Shooting:
         motion: one of `MOTIONS`, as people write it.
         size: (height, width) of the clips in pixels.
         frames: number of frames of each clip.
-        speed: above 0 and up to 10. At 1 a pan covers 1/64 of the frame's width per frame, a zoom 2.4 % of size and a
-            roll 1.5°; every other motion covers about 1/64 of the shorter side where it is fastest. Half of that is
-            slow, twice is fast.
+        speed: above 0 and up to 10, for all but cameras up to 4. At 1 a pan covers 1/64 of the frame's width per frame,
+            a zoom 2.4 % of size and a roll 1.5°; every other motion covers about 1/64 of the shorter side where it is
+            fastest. Half of that is slow, twice is fast.
         easing: how the speed changes, see `camera.eased`; what runs in circles runs evenly.
         paces: the slowest and the fastest speed of a clip, relative to `speed`; those of a still are spread between
             them.
@@ -56,7 +59,7 @@ class Shooting:
         motion_field(self.motion)
         if self.easing not in EASINGS:
             raise MIVAError(f"{self.easing!r} is no easing; known are {', '.join(EASINGS)}.")
-        most = 10 / self.paces[1]
+        most = (FASTEST_CAMERA if self.field.kind == "camera" else FASTEST) / self.paces[1]
         if not (is_number(self.speed) and 0 < self.speed <= most):
             raise MIVAError(f"The speed is {self.speed!r}, expected a number above 0 and up to {most:g}.")
 

@@ -11,9 +11,9 @@ from ..checks import printable
 from ..clips.skipped import shorten_list, visible_entries
 from ..clips.stills import find_depth, find_stills, is_still, read_pictures
 from ..errors import MIVAError, MIVAWarning
+from ..media.guessed_nearness import lower_half_near
 from ..media.nearness import check_nearness, nearness_notes
 from ..media.pictures import format_size, read_mask, read_picture, same_aspect, scale_picture
-from ..motion_fields.ground import guessed_nearness
 from ..motion_fields.motions import MotionField, spoken
 
 _SMALLEST, _LARGEST = 1e-3, 0.98
@@ -115,8 +115,8 @@ def with_needed_maps(stills: Sequence[Still], motion: MotionField) -> list[Still
         without = [printable(still.name) for still in stills if still.mask is None]
         if without:
             raise MIVAError(
-                f"For {spoken(motion.name)} each still needs a mask, white where something is to move, but there is none "
-                f"of {shorten_list(without)}: put still_mask.png beside still.jpg, or connect one."
+                f"For {spoken(motion.name)} each still needs a mask, white where something is to move; there is "
+                f"none of {shorten_list(without)}: put still_mask.png beside still.jpg, or connect one."
             )
         return [replace(still, nearness=None) for still in stills]
     unmasked = [replace(still, mask=None) for still in stills]
@@ -132,7 +132,7 @@ def _with_depth(stills: Sequence[Still]) -> list[Still]:
             f"There is no depth map of {which}: their lower half is taken to be near.", MIVAWarning, stacklevel=3
         )
     return [
-        replace(still, nearness=guessed_nearness(still.picture.shape[0], still.picture.shape[1]))
+        replace(still, nearness=lower_half_near(still.picture.shape[0], still.picture.shape[1]))
         if still.nearness is None
         else still
         for still in stills

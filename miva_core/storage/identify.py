@@ -164,6 +164,27 @@ def _is_wan_5b_vae(shapes: Shapes) -> bool:
     return _size(shapes, "encoder.conv1.weight", 1) == 12 or _size(shapes, "encoder.conv_in.weight", 1) == 12
 
 
+def _is_sana(width: int, blocks: int) -> Callable[[Shapes], bool]:
+    """A SANA of some size, by the names of its authors or those of diffusers."""
+
+    def fits(shapes: Shapes) -> bool:
+        last = any(f"blocks.{blocks - 1}.{part}" in key for key in shapes for part in _SANA_PERCEPTRON)
+        further = any(f"blocks.{blocks}." in key for key in shapes)
+        return last and not further and _size(shapes, "blocks.0.scale_shift_table", 1) == width
+
+    return fits
+
+
+def _is_of_sana(*parts: str) -> Callable[[Shapes], bool]:
+    """Whether it is built like SANA, and any of the parts occurs in some tensor name."""
+    return lambda shapes: (
+        any(_has(part)(shapes) for part in _SANA_PERCEPTRON) and any(_has(part)(shapes) for part in parts)
+    )
+
+
+_SANA_PERCEPTRON = ("ff.conv_inverted.", "mlp.inverted_conv.")
+
+
 def _is_stable_diffusion(context: int, channels: int) -> Callable[[Shapes], bool]:
     return lambda shapes: (
         _size(shapes, "attn2.to_k.weight", 1) == context and _size(shapes, "input_blocks.0.0.weight", 1) == channels
@@ -183,6 +204,13 @@ _MODELS: dict[str, Callable[[Shapes], bool]] = {
     "a Wan 2.1 1.3B text-to-video model": _is_wan(1536),
     "a Wan 2.2 5B model": _is_wan(3072),
     "a Wan 14B text-to-video model": _is_wan(5120),
+    "a MiraMo model": _is_of_sana("scale_shift_table_attn3d"),
+    "a SANA-Video model": _is_of_sana("ff.conv_temp.", "mlp.t_conv."),
+    "a SANA-Sprint model": _is_of_sana("guidance_embedder.", "cfg_embedder."),
+    "a SANA 600M model": _is_sana(1152, 28),
+    "a SANA 1.6B model": _is_sana(2240, 20),
+    "a SANA 4.8B model": _is_sana(2240, 60),
+    "a SANA model of another size": _is_of_sana(*_SANA_PERCEPTRON),
     "an SDXL checkpoint": lambda shapes: _has("label_emb.0.0.weight")(shapes) or _has("conditioner.embedders.")(shapes),
     "a Flux checkpoint": _has("double_blocks.0."),
     "a Stable Diffusion 3 checkpoint": _has("joint_blocks.0."),

@@ -43,14 +43,24 @@ def fill(
         MIVAError: names or shapes are not those of the model, or a tensor holds no floating-point numbers.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    _check(tensors, shapes, source)
+    check_tensors(tensors, shapes, source)
     # Copied even where nothing changes: a mapped file could be replaced under the running model.
     placed = {name: tensors.pop(name).to(device, dtype(name), copy=True) for name in shapes}
     model.load_state_dict(placed, assign=True)
     model.eval().requires_grad_(False)
 
 
-def _check(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
+def check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
+    """Check that tensors are those of a model.
+
+    Args:
+        tensors: by their names in the model.
+        shapes: the model's, by the same names.
+        source: the file they come from, for messages.
+
+    Raises:
+        MIVAError: names or shapes are not those of the model, or a tensor holds no floating-point numbers.
+    """
     # diffusers' converters put None where a tensor is missing.
     found_names = {name for name, tensor in tensors.items() if tensor is not None}
     for name in sorted(shapes.keys() ^ found_names):

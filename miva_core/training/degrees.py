@@ -74,7 +74,8 @@ def degree_range(clips: Sequence[Sequence[LatentClip]], measure: Measure, window
     if means[-1] < _LEAST_RATIO * max(means[0], 0.01):
         raise MIVAError(
             f"All clips move at about {means.mean():.2f} pixels a frame, so there is no degree to learn: add slower or "
-            "faster ones, or clips of twice the length or frame rate, or leave --degree out."
+            "faster ones (in Motion Clips: vary_speed), or clips of twice the length or frame rate, or leave --degree "
+            "out (in Train MIVA: degree off)."
         )
     return DegreeRange(
         measure,

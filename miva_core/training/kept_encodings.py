@@ -20,7 +20,7 @@ from ..errors import MIVAError, MIVAWarning
 from ..storage.files import replacing
 from .latent_clips import LatentClip
 
-_FORMAT = 2
+_FORMAT = 1
 """Of what is kept, to be raised with every change that encodes the same clip to something else."""
 _CONTENT = "miva_encoding"
 """The entry of a file's header that holds the digest of its tensors and its name."""

@@ -25,8 +25,6 @@ class Pixels(NamedTuple):
         flow: (1, N, 3, H, W), see `measure_flow`, for bases that predict flow; otherwise (0, N).
         motion: (3, N), see `degrees.measured`, where a degree is learnt.
         guide: (N, H, W) in [0, 1], what guides the base in a clip that begins with this frame, where something does.
-        exact: (N, 3, H, W) exact flow to the first frame, for clips that are met from that on alone; its place is taken
-            by `flow` where it is unknown.
     """
 
     frames: Tensor
@@ -34,13 +32,12 @@ class Pixels(NamedTuple):
     flow: Tensor
     motion: Tensor | None = None
     guide: Tensor | None = None
-    exact: Tensor | None = None
 
     def part(self, span: slice) -> "Pixels":
         """Some of the frames, with all that belongs to them."""
         motion = None if self.motion is None else self.motion[:, span]
-        of_frames = (None if part is None else part[span] for part in (self.guide, self.exact))
-        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span], motion, *of_frames)
+        guide = None if self.guide is None else self.guide[span]
+        return Pixels(self.frames[span], self.masks[:, span], self.flow[:, span], motion, guide)
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ class LatentClip:
         motion: (3, N), of each latent frame the mean of its frames', see `Pixels`.
         words: (words, d_text) what is said of it; None where nothing is.
         guide: see `Pixels`, for bases with a latent frame to each frame.
-        exact: see `Pixels`, likewise.
     """
 
     mean: Tensor
@@ -69,7 +65,6 @@ class LatentClip:
     motion: Tensor | None = None
     words: Tensor | None = None
     guide: Tensor | None = None
-    exact: Tensor | None = None
 
     def __len__(self) -> int:
         return self.mean.shape[2]
@@ -84,7 +79,6 @@ class LatentClip:
             flow=self.flow[:, span],
             motion=None if self.motion is None else self.motion[:, span],
             guide=None if self.guide is None else self.guide[span],
-            exact=None if self.exact is None else self.exact[span],
         )
 
 
@@ -141,7 +135,6 @@ def _encode(base: Base, pixels: Pixels, masked: bool) -> LatentClip:
         pixels.flow,
         None if pixels.motion is None else _by_latent_frame(pixels.motion, base.stride),
         guide=pixels.guide,
-        exact=pixels.exact,
     )
 
 
@@ -201,25 +194,18 @@ def draw_batch(
         spread = torch.stack([_spread(window) for window in windows], dim=1)
         spread[:, :, :, 0] = 0
         latents = latents + spread * torch.randn(latents.shape, generator=generator)
+    flow = torch.stack([window.flow for window in windows], dim=1)
     return Batch(
         latents,
         torch.randn(latents.shape, generator=generator),
         torch.stack([window.masks for window in windows], dim=1),
         torch.stack([window.readout_weight for window in windows], dim=1),
         torch.stack([window.readout_bias for window in windows], dim=1),
-        _flows(windows),
+        join_flow(flow[0])[None] if len(flow) else flow,
         _amounts(windows),
         _texts(windows),
         _guides(windows),
     )
-
-
-def _flows(windows: Sequence[LatentClip]) -> Tensor:
-    """The flow of windows to their first frames, (1, B, F, 3, H, W); (0, B, F) if it is not learnt."""
-    if all(window.exact is not None for window in windows):
-        return torch.stack([window.exact.float() for window in windows if window.exact is not None])[None]
-    flow = torch.stack([window.flow for window in windows], dim=1)
-    return join_flow(flow[0])[None] if len(flow) else flow
 
 
 def _amounts(windows: Sequence[LatentClip]) -> Tensor:
@@ -291,12 +277,5 @@ def varied(pixels: Pixels, colourings: Sequence[Colouring | None], flip: bool) -
 
 
 def _mirrored(pixels: Pixels) -> Pixels:
-    frames, masks, flow, motion, guide, exact = pixels
-    return Pixels(
-        frames.flip(-1),
-        masks.flip(-1),
-        mirrored(flow),
-        motion,
-        None if guide is None else guide.flip(-1),
-        None if exact is None else mirrored(exact),
-    )
+    frames, masks, flow, motion, guide = pixels
+    return Pixels(frames.flip(-1), masks.flip(-1), mirrored(flow), motion, None if guide is None else guide.flip(-1))

@@ -12,10 +12,10 @@ from ..adapters.degree import Measure
 from ..bases.base import Base
 from ..bases.guide import GuideKind
 from ..checks import printable
-from ..clips.optical_flow import measure_flow
+from ..clips.optical_flow import flow_of_steps, measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
-from ..filming.motion_clips import CLIPS_PER_STILL, MotionClip, film_stills
+from ..filming.motion_clips import CLIPS_PER_STILL, film_stills
 from ..filming.shooting import Shooting
 from ..filming.still import Still
 from ..media.pixel_values import to_bytes
@@ -128,7 +128,7 @@ class TrainingSet:
     ) -> list[LatentClip]:
         windows: list[LatentClip] = []
         for stride in self._strides(base, clip):
-            pixels = self._pixels(base, clip, stride)
+            pixels = _pixels(clip, base.predicts_flow, stride)._replace(guide=self._guide(clip))
             if self.degree:
                 pace = clip.pace * stride / clip.stride
                 pixels = pixels._replace(motion=measured(pixels, self.degree, stride, pace))
@@ -137,17 +137,6 @@ class TrainingSet:
                     raise KeyboardInterrupt
                 windows += encode(base, version, self.masked, stride)
         return windows
-
-    def _pixels(self, base: Base, clip: TrainingClip, stride: int) -> Pixels:
-        frames, flow = clip.frames.float() / 255, torch.zeros(0, len(clip.frames))
-        exact = clip.flow if base.predicts_flow and self._all_exact(base.frames) else None
-        if base.predicts_flow and (exact is None or self.degree):
-            flow = measure_flow(frames, stride)[None]
-        return Pixels(frames, clip.masks.float() / 255, flow, guide=self._guide(clip), exact=exact)
-
-    def _all_exact(self, frames: int) -> bool:
-        """Whether the flow of all clips is known in all their windows, which begin with their first frames then."""
-        return all(clip.flow is not None and len(clip.frames) == frames for clip in self.clips)
 
     def _guide(self, clip: TrainingClip) -> Tensor | None:
         """What guides the base in windows of a clip that begin with each of its frames, (N, H, W) in [0, 1]."""
@@ -199,7 +188,10 @@ def film_clips(
     """
     clips = []
     for name, clip in film_stills(stills, shooting, seed):
-        clips.append(_filmed(name, clip))
+        # That of a camera is measured well; of a plain sky that drifts nothing can be measured.
+        flow = None if shooting.field.kind == "camera" else clip.flow
+        nearness = to_bytes(clip.maps["nearness"]) if "nearness" in clip.maps else None
+        clips.append(TrainingClip(name, to_bytes(clip.frames), to_bytes(clip.masks), 1, clip.pace, "", flow, nearness))
         if on_progress:
             on_progress(len(clips), CLIPS_PER_STILL * len(stills))
     return clips, {
@@ -208,12 +200,6 @@ def film_clips(
         "easing": shooting.easing,
         "stills": len(stills),
     }
-
-
-def _filmed(name: str, clip: MotionClip) -> TrainingClip:
-    nearness = to_bytes(clip.maps["nearness"]) if "nearness" in clip.maps else None
-    shown, masks = to_bytes(clip.frames), to_bytes(clip.masks)
-    return TrainingClip(name, shown, masks, pace=clip.pace, flow=clip.flow.half(), nearness=nearness)
 
 
 _DIRECTIONS = r"left|right|c?cw$|(counter|anti)?clockwise"
@@ -242,3 +228,11 @@ def encode_words(base: Base, clip: TrainingClip) -> Tensor:
         return base.vocabulary.encode(clip.words)
     except MIVAError as error:
         raise MIVAError(f"{printable(clip.name)}: {error}") from error
+
+
+def _pixels(clip: TrainingClip, with_flow: bool, stride: int) -> Pixels:
+    frames = clip.frames.float() / 255
+    if not with_flow:
+        return Pixels(frames, clip.masks.float() / 255, frames.new_zeros(0, len(frames)))
+    flow = measure_flow(frames, stride) if clip.flow is None else flow_of_steps(clip.flow, stride)
+    return Pixels(frames, clip.masks.float() / 255, flow[None])

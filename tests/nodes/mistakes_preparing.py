@@ -222,8 +222,8 @@ PREPARING = [
     Mistake(
         "a folder of stills in place of clips",
         lambda artist: artist.clips_in(artist.pictures_in("mine", 3)),
-        "There are no clips in {input}/mine, but pictures: a camera motion is filmed over them (--camera, or Camera "
-        "Clips); else put a clip's frames into a folder of their own.",
+        "There are no clips in {input}/mine, but pictures: a motion is filmed over them (--film, or Motion Clips); "
+        "else put a clip's frames into a folder of their own.",
     ),
     Mistake(
         "clips one folder deeper, as other trainers have them",
@@ -262,7 +262,7 @@ PREPARING = [
         "a list of pictures in place of clips",
         lambda artist: artist.clips([picture(), picture()]),
         "clip 1 is a single picture, but 4 frames are needed: connect videos, or batches of frames; single pictures "
-        "are for Camera Clips.",
+        "are for Motion Clips.",
     ),
     Mistake(
         "one batch of masks for three clips",
@@ -316,7 +316,7 @@ PREPARING = [
     Mistake(
         "a masked camera motion",
         lambda artist: artist.learn(artist.film(stills="connected", images=picture(99, 99)), masked=True),
-        "A camera motion has no subject: switch `masked` off.",
+        "What moves the whole picture has no subject: switch `masked` off.",
     ),
     Mistake(
         "pictures to try a masked motion on, without masks",

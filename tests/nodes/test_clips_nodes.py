@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_api.v0_0_2 import InputImpl
+from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import MIVACameraClips, MIVADataset
 from comfyui_miva.nodes.comfy_bridge import comfy_folders
 from fake_comfyui import FakeComfyUI, Interrupted, load_picture
@@ -58,7 +59,7 @@ def test_the_camera_pans_over_a_still(model: Any, stills: list[Tensor], speed: f
     chosen = {"stills": "connected", "images": stills[0]}
     output = run(MIVACameraClips, model=model, stills=chosen, motion="pan-left", speed=speed)
     dataset, preview = output
-    assert (dataset.camera, dataset.base, dataset.masked) == ("pan-left", "tiny", False)
+    assert (dataset.filmed, dataset.base, dataset.masked) == ("pan-left", "tiny", False)
     assert [clip.name for clip in dataset.clips] == [f"still 1_{k}" for k in range(1, 6)]
     assert all(clip.frames.shape == (16, 3, 64, 64) and clip.frames.dtype == torch.uint8 for clip in dataset.clips)
     assert shown(output) == "5 clips.\n1 still: about twenty are better."
@@ -67,7 +68,7 @@ def test_the_camera_pans_over_a_still(model: Any, stills: list[Tensor], speed: f
     for clip in dataset.clips:
         pictures = clip.frames.movedim(1, -1) / 255
         assert shift_of(pictures[8], pictures[0]) == moved
-    assert dataset.source == {"camera": "pan-left", "speed": speed, "easing": "linear", "stills": 1}
+    assert dataset.source == {"film": "pan-left", "speed": speed, "easing": "linear", "stills": 1}
 
 
 def test_a_folder_and_connected_pictures_are_filmed_alike(
@@ -92,6 +93,66 @@ def test_a_list_of_batches_is_filmed_picture_by_picture(quick_model: Any, stills
     dataset = run(MIVACameraClips, model=quick_model, stills=chosen, motion="roll-cw")[0]
     assert [clip.name for clip in dataset.clips] == [f"still {k}_{j}" for k in (1, 2, 3) for j in range(1, 6)]
     assert dataset.source["stills"] == 3
+
+
+def test_what_masks_cut_out_is_filmed_with_its_masks(
+    quick_model: Any, stills: list[Tensor], comfyui: FakeComfyUI
+) -> None:
+    """Connected, or beside the stills."""
+    masks = [torch.zeros(1, *still.shape[1:3]) for still in stills[:1]]
+    for mask in masks:
+        mask[0, 40:100, 60:120] = 1
+    together = {"stills": "connected", "images": stills[:1]}
+    output = run(MIVACameraClips, model=quick_model, stills=together, motion="rise", masks=masks)
+    dataset = output[0]
+    assert (dataset.filmed, dataset.masked, dataset.source["film"]) == ("rise", True, "rise")
+    assert shown(output).startswith("5 clips, with masks.")
+    rows = torch.arange(64.0)
+    for clip in dataset.clips:
+        mask = clip.masks[0].float()
+        height = [(plane.sum(1) * rows).sum() / plane.sum() for plane in mask[:3]]
+        assert mask.shape[1:] == (64, 64) and height[2] < height[1] < height[0]
+    for k, (still, mask) in enumerate(zip(stills, masks, strict=False)):
+        write_frames(comfyui.input / "mine" / str(k), torch.cat([still, mask[..., None].expand(-1, -1, -1, 3)]))
+        (comfyui.input / "mine" / str(k) / "0.png").rename(comfyui.input / "mine" / f"s{k}.png")
+        (comfyui.input / "mine" / str(k) / "1.png").rename(comfyui.input / "mine" / f"s{k}_mask.png")
+    folder = run(MIVACameraClips, model=quick_model, stills={"stills": "folder", "folder": "mine"}, motion="rise")[0]
+    assert all(torch.equal(a.masks, b.masks) for a, b in zip(folder.clips, dataset.clips, strict=True))
+
+
+def test_near_parts_pass_far_ones(quick_model: Any, stills: list[Tensor]) -> None:
+    """By a depth map; without one the lower half is near."""
+    chosen = {"stills": "connected", "images": stills[0]}
+    left = torch.linspace(1, 0, stills[0].shape[2]).expand(1, stills[0].shape[1], -1)[..., None].expand(-1, -1, -1, 3)
+    by_map = run(MIVACameraClips, model=quick_model, stills=chosen, motion="truck-left", depth=left)
+    guessed = run(MIVACameraClips, model=quick_model, stills=chosen, motion="truck-left")
+    assert "no depth map of the stills: their lower half is taken to be near" in shown(guessed)
+    assert "depth" not in shown(by_map) and not by_map[0].masked
+
+    def moved(clips: Any, part: Any) -> float:
+        frames = [clip.frames.float() for clip in clips]
+        return sum((clip[1] - clip[0])[part].abs().mean().item() for clip in frames)
+
+    left_half, right_half, upper, lower = ((..., slice(32)), (..., slice(32, 64)), (0, slice(32)), (0, slice(32, 64)))
+    whole = slice(None)
+    assert moved(by_map[0].clips, left_half) > moved(by_map[0].clips, right_half)
+    assert moved(guessed[0].clips, (whole, lower[1])) > moved(guessed[0].clips, (whole, upper[1]))
+
+
+def test_maps_that_do_not_fit_are_told(quick_model: Any, stills: list[Tensor]) -> None:
+    chosen, mask = {"stills": "connected", "images": stills[:2]}, torch.zeros(1, *stills[0].shape[1:3])
+    mask[0, 40:100, 60:120] = 1
+    for settings, message in (
+        ({"motion": "sway"}, r"For sway each still needs a mask.*none of still 1, still 2"),
+        ({"motion": "sway", "masks": mask}, r"There are 2 stills, but 1 mask: connect one for each\."),
+        ({"motion": "sway", "masks": [mask, mask * 0]}, r"The mask of still 2 is empty"),
+        ({"motion": "dolly-in", "depth": stills[:2]}, r"The depth map of still 1 is a picture in colours"),
+    ):
+        with pytest.raises(MIVAError, match=message):
+            run(MIVACameraClips, model=quick_model, stills=chosen, **settings)
+    output = run(MIVACameraClips, model=quick_model, stills=chosen, motion="pan-up", masks=mask, depth=stills[0])
+    assert "`masks` is not used: pan-up moves the whole picture." in shown(output)
+    assert "`depth` is not used: pan-up is the same near and far." in shown(output)
 
 
 def test_a_still_that_is_added_or_changed_films_anew(comfyui: FakeComfyUI) -> None:
@@ -145,7 +206,7 @@ def test_clips_with_masks_are_read_from_a_folder(quick_model: Any, comfyui: Fake
     for clip in dataset.clips:
         assert torch.equal(clip.frames, (clips[clip.name] * 255).round().byte().movedim(-1, 1))
         assert torch.equal(clip.masks, (subject(6)[None] * 255).byte())
-    assert (dataset.masked, dataset.camera, dataset.source) == (True, "", {"names": "a, b, c"})
+    assert (dataset.masked, dataset.filmed, dataset.source) == (True, "", {"names": "a, b, c"})
     assert shown(output) == "3 clips, with masks."
     assert torch.equal(output[1], clips["a"])
 
@@ -171,7 +232,7 @@ def test_filmed_clips_in_a_folder_are_known_as_a_camera_motion(quick_model: Any,
     """The command line keeps their exact motion beside them."""
     write_frames(comfyui.input / "mine" / "a", noise(6))
     (comfyui.input / "mine" / "a_flow.json").write_text("{}")
-    assert run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})[0].camera
+    assert run(MIVADataset, model=quick_model, clips={"clips": "folder", "folder": "mine"})[0].filmed
 
 
 def test_connected_batches_are_clips(quick_model: Any) -> None:

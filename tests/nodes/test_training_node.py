@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfyui_miva.miva_core.errors import MIVAError
 from comfyui_miva.nodes import (
     MIVACameraClips,
     MIVADataset,
@@ -132,6 +133,40 @@ def test_a_motion_with_a_degree_keeps_it_when_it_learns_more(
     assert any(not torch.equal(new[key], old[key]) for key in new)
 
 
+def test_a_degree_is_learnt_from_stills_that_are_filmed_at_many_speeds(
+    quick_model: Any, shapes: Tensor, comfyui: FakeComfyUI
+) -> None:
+    chosen = {"stills": "connected", "images": shapes}
+    clips = run(MIVACameraClips, model=quick_model, stills=chosen, motion="pan-left", vary_speed=True)[0]
+    run(MIVATrain, model=quick_model, dataset=clips, steps=1, degree="flow", try_on=torch.rand(1, 64, 64, 3))
+    (path,) = written(comfyui)
+    known = about(path)["degree"]
+    assert known["measure"] == "flow" and known["speeds"][0] < 0.5 < 1 < known["speeds"][-1]
+    assert any(key.endswith("degree") for key in load_file(path))
+
+
+def test_a_degree_is_learnt_from_clips_that_are_longer_than_those_of_the_base(
+    quick_model: Any, batches: list[Tensor], comfyui: FakeComfyUI
+) -> None:
+    """Every frame of them, and every second one, are two speeds."""
+    longer = [torch.cat([batch, batch[1:-1].flip(0)])[:7] for batch in batches]
+    clips = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": longer})[0]
+    run(MIVATrain, model=quick_model, dataset=clips, steps=1, degree="ms-ssim", try_on=torch.rand(1, 64, 64, 3))
+    (path,) = written(comfyui)
+    known = about(path)["degree"]
+    assert known["measure"] == "ms-ssim" and known["speeds"][-1] > 1.3 * known["speeds"][0]
+
+
+def test_clips_of_one_speed_teach_no_degree(quick_model: Any, shapes: Tensor, comfyui: FakeComfyUI) -> None:
+    chosen = {"stills": "connected", "images": shapes}
+    clips = run(MIVACameraClips, model=quick_model, stills=chosen, motion="pan-left")[0]
+    with pytest.raises(
+        MIVAError, match=r"All clips move at about 1\.\d\d pixels a frame.*\(in Train MIVA: degree off\)"
+    ):
+        run(MIVATrain, model=quick_model, dataset=clips, steps=1, degree="flow")
+    assert written(comfyui) == []
+
+
 def test_the_same_training_is_not_done_twice(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
     first = run(MIVATrain, model=quick_model, dataset=dataset, steps=2)
     (path,) = written(comfyui)
@@ -217,6 +252,7 @@ def test_any_other_setting_begins_a_training_of_its_own(
     begin(comfyui, quick_model, dataset, **settings)
     changes = [{"seed": 1}, {"steps": 4}, {"learning_rate": 0.001}, {"flip": "no"}, {"subject": "square"}]
     changes += [{"name": "other"}, {"preset": "paper"}, {"masked": True}, {"start": motion("jump")}]
+    changes += [{"degree": "flow"}, {"degree": "ms-ssim"}]
     for change in changes:
         begin(comfyui, quick_model, dataset, **settings | change)
     darker = run(MIVADataset, model=quick_model, clips={"clips": "connected", "videos": [one / 2 for one in batches]})
@@ -358,7 +394,7 @@ def test_a_camera_motion_is_learnt_from_stills(quick_model: Any, shapes: Tensor,
     clips = run(MIVACameraClips, model=quick_model, stills=chosen, motion="zoom-out", speed=0.5)[0]
     run(MIVATrain, model=quick_model, dataset=clips, name="zoom", steps=1, try_on=torch.rand(1, 64, 64, 3))
     record = about(written(comfyui)[0])["training"]
-    assert (record["camera"], record["speed"], record["stills"], record["clips"]) == ("zoom-out", 0.5, 1, 5)
+    assert (record["film"], record["speed"], record["stills"], record["clips"]) == ("zoom-out", 0.5, 1, 5)
     assert record["flip"] is False
 
 

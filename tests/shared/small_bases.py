@@ -48,13 +48,13 @@ def small_transformer(**config: Any) -> WanTransformer3DModel:
 
 
 def small_flowing(**config: Any) -> FlowingMiraMo:
-    """Frozen, random, two blocks of two heads of 8 channels, captions of vectors of 12 numbers, float32."""
+    """Frozen, random, one block of two heads of 8 channels, captions of vectors of 12 numbers, float32."""
     defaults = {
         "in_channels": 4,
         "out_channels": 4,
         "num_attention_heads": 2,
         "attention_head_dim": 8,
-        "num_layers": 2,
+        "num_layers": 1,
         "num_cross_attention_heads": 2,
         "cross_attention_head_dim": 8,
         "cross_attention_dim": 16,
@@ -114,7 +114,7 @@ def small_miramo() -> Base:
     codec.patches.load_state_dict(model.patches.state_dict())
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
     base = _base("miramo", model, HalfCodec(1), scheduler, (16, 24), text=torch.zeros(1, 3, 12))
-    return replace(base, codec=codec, scale=8, multiple=8, centred=True, predicts_flow=True)
+    return replace(base, codec=codec, scale=8, multiple=8, centred=True, predicts_flow=True, guided=True)
 
 
 def _base(

@@ -16,10 +16,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("adapters", "diffusion", "clips", "subject_mask"),
     ("motion_fields",),
     ("rendering",),
-    ("attention", "motion_transfer", "filming"),
+    ("attention", "motion_transfer"),
     ("bases",),
     ("animation", "measure", "convert"),
-    ("training", "filming"),
+    ("filming",),
+    ("training",),
     ("cli",),
 )
 """The packages and single files of miva_core, bottom up. Each may import what stands below it, and none beside it."""

@@ -35,14 +35,14 @@ TRAINING_GRAPHS: dict[str, Graph] = {
                     f"""
 ## Train a camera motion from stills
 
-*Camera Clips* films twenty stills: five clips of a rising camera from each. *Train MIVA* learns the motion from them
+*Motion Clips* films twenty stills: five clips of a rising camera from each. *Train MIVA* learns the motion from them
 (about two minutes on a laptop's processor), and the sampler uses it at once. *Save MIVA* keeps it in **models/miva**,
 where *Load MIVA* lists it after a refresh (**R**).
 
 - Pressing **×** stops the training and keeps what it has learnt; run the same settings again and it goes on.
 - **preset** *quick* is a first try; *normal* takes four times as long.
 - The stills' content does not matter; sharpness and variety do. Put yours into a folder in **input**.
-- A subject's motion is learnt from clips: use *MIVA Dataset* in place of *Camera Clips*.
+- A subject's motion is learnt from clips: use *MIVA Dataset* in place of *Motion Clips*.
 {BUILT_IN}
 """,
                     350,
@@ -75,7 +75,7 @@ The same on a real base, for a graphics card. It runs once two files are there; 
 {as_markdown(CHECKPOINT)}, or a fine-tune of SD 1.5
 {as_markdown(MOTION_MODULE)}: AnimateDiff v3
 
-*Camera Clips* films stills with a camera that comes closer, in clips of 512 × 320 pixels and 16 frames. *Train MIVA*
+*Motion Clips* films stills with a camera that comes closer, in clips of 512 × 320 pixels and 16 frames. *Train MIVA*
 learns that from the same two files, in *Load MIVA Base*.
 
 **The motion is used on ComfyUI's own MODEL**: *Apply MIVA* puts it into what *Load Checkpoint* and *Load Motion Module*

@@ -4,6 +4,7 @@ It is told of every frame what is noisy in it, the clean first frame, the guide,
 what moves how fast. The flow head is not MiraMo's: a model this small cannot paint photographs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -99,7 +100,7 @@ class FlowingMiraMo(MiraMoTransformer):
         for values in self.proj_out.parameters():
             nn.init.zeros_(values)
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         sample: Tensor,
         timestep: Tensor,
@@ -120,44 +121,20 @@ class FlowingMiraMo(MiraMoTransformer):
             times: (F,) of the frames, rising from 0; None for 0, 1, 2, …
             path: (B, F, 2) of a shake at unit speed; None for that of every run.
         """
-        batch, _, frames, height, width = sample.shape
-        times = torch.arange(frames, device=sample.device) if times is None else times
-        times = times.to(sample)
+        frames = sample.shape[2]
+        times = (torch.arange(frames, device=sample.device) if times is None else times).to(sample)
         moments = times.clamp(max=_CLIP)  # The blocks know no later ones; the layers know all.
-        if guide is None or guide_kind is None:
-            guide = sample.new_zeros(batch, PATCH * height, PATCH * width)
-            guide_kind = torch.zeros(batch, dtype=torch.long, device=sample.device)
-        shake = shake_path(times, SHAKE).to(sample).expand(batch, -1, -1) if path is None else path
+        guide, guide_kind = _guide(sample, guide, guide_kind)
+        shake = shake_path(times, SHAKE).to(sample)[None] if path is None else path
         said = encoder_hidden_states if encoder_hidden_states.ndim == 4 else encoder_hidden_states[:, None]
         caption = self.caption_input(said)
-        inputs = torch.cat(
-            [
-                sample,
-                torch.cat([sample[:, :, 0], _told(guide, guide_kind)], 1)[:, :, None].expand(-1, -1, frames, -1, -1),
-                _where(height, width, sample).expand(batch, frames, -1, -1, -1).transpose(1, 2),
-                torch.cat([_when(moments).expand(batch, -1, -1), shake], -1)
-                .transpose(1, 2)[..., None, None]
-                .expand(-1, -1, -1, height, width),
-            ],
-            dim=1,
-        )
+        inputs = torch.cat([sample, *_told(sample, guide, guide_kind), *_where_and_when(sample, moments, shake)], 1)
         answer = self._answer(inputs, timestep, caption, moments)
         # Coordinates in half precision would be off by a quarter of a pixel.
         with torch.autocast(sample.device.type, enabled=False):
             answer = answer.to(self.patches.mean)
-            caption = caption.to(answer)
-            rest, residual, masks = answer.split([sample.shape[1], 2, 2 * FINE**2], dim=2)
-            mask, nearness = F.pixel_shuffle(masks[:, 0], FINE).unbind(1)
-            layers = LayeredFlow(
-                times,
-                path,
-                *self.layers(caption),
-                mask,
-                nearness,
-                residual * _amount(caption, times),
-                guide.to(answer),
-                guide_kind,
-            )
+            rest, head = answer.split([sample.shape[1], 2 + 2 * FINE**2], dim=2)
+            layers = self._layers(head, caption.to(answer), times, path, guide.to(answer), guide_kind)
             return self._moved(sample.to(answer), timestep, rest.transpose(1, 2), layers)
 
     def _answer(self, inputs: Tensor, timestep: Tensor, caption: Tensor, times: Tensor) -> Tensor:
@@ -173,6 +150,27 @@ class FlowingMiraMo(MiraMoTransformer):
         tokens = self.proj_out(self.norm_out(tokens, embedded, self.scale_shift_table))
         return tokens.transpose(1, 2).unflatten(2, (height, width)).unflatten(0, (-1, frames))
 
+    def _layers(
+        self, head: Tensor, caption: Tensor, times: Tensor, path: Tensor | None, guide: Tensor, kind: Tensor
+    ) -> LayeredFlow:
+        """The layers that captions (B, K, 3, D) and the flow's part (B, F, 34, h, w) of the answer stand for."""
+        residual, masks = head.split([2, 2 * FINE**2], dim=2)
+        mask, nearness = F.pixel_shuffle(masks[:, 0], FINE).unbind(1)
+        motions = self.layers(caption)
+        return LayeredFlow(
+            times=times,
+            path=path,
+            camera=motions.camera,
+            depth=motions.depth,
+            staying=motions.staying,
+            carried=motions.carried,
+            mask_logits=mask,
+            nearness_logits=nearness,
+            residual=residual * _amount(caption, times),
+            guide=guide,
+            kind=kind,
+        )
+
     def _moved(self, sample: Tensor, timestep: Tensor, rest: Tensor, layers: LayeredFlow) -> FlowingOutput:
         """The first frame moved by the layers, with what is then still missing."""
         first, flow = sample[:, :, :1], layers.flow()
@@ -183,11 +181,28 @@ class FlowingMiraMo(MiraMoTransformer):
         return FlowingOutput(sample=(sample - first - motion) / sigma, flow=flow, layers=layers, motion=motion)
 
 
-def _told(guide: Tensor, kind: Tensor) -> Tensor:
-    """(B, 66, h, w): the guide (B, 8h, 8w) of each latent place, and what kind it is."""
-    cells = F.pixel_unshuffle(guide[:, None], PATCH)
+def _guide(sample: Tensor, guide: Tensor | None, kind: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The guide (B, 8h, 8w) and its kind (B,), or those of none."""
+    if guide is not None and kind is not None:
+        return guide, kind
+    batch, _, _, height, width = sample.shape
+    return sample.new_zeros(batch, PATCH * height, PATCH * width), sample.new_zeros(batch, dtype=torch.long)
+
+
+def _told(sample: Tensor, guide: Tensor, kind: Tensor) -> Iterator[Tensor]:
+    """What all frames are told, (B, …, F, h, w): the first one, the guide in each latent place, and its kind."""
     kinds = torch.stack([kind == MASK_GUIDE, kind == NEARNESS_GUIDE], 1).to(guide)
-    return torch.cat([cells, kinds[:, :, None, None].expand(-1, -1, *cells.shape[-2:])], 1)
+    cells = F.pixel_unshuffle(guide[:, None], PATCH)
+    for part in (sample[:, :, 0], cells, kinds[:, :, None, None].expand(-1, -1, *cells.shape[-2:])):
+        yield part[:, :, None].expand(-1, -1, sample.shape[2], -1, -1)
+
+
+def _where_and_when(sample: Tensor, times: Tensor, path: Tensor) -> Iterator[Tensor]:
+    """The place, time (F,) and shake (B or 1, F, 2) of all that is in a clip, (B, …, F, h, w)."""
+    batch, _, frames, height, width = sample.shape
+    yield _where(height, width, sample)[None, :, None].expand(batch, -1, frames, -1, -1)
+    for part in (_when(times)[None], path):
+        yield part.transpose(1, 2)[..., None, None].expand(batch, -1, -1, height, width)
 
 
 def _where(height: int, width: int, like: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ mask M with it, and v carries a subject, its hard mask m with it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,7 +78,8 @@ class LayeredFlow:
     def __getitem__(self, rows: slice) -> "LayeredFlow":
         """The layers of some of the clips."""
         parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "times"}
-        return LayeredFlow(self.times, **{name: part if part is None else part[rows] for name, part in parts.items()})
+        chosen: dict[str, Any] = {name: part if part is None else part[rows] for name, part in parts.items()}
+        return replace(self, **chosen)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -97,8 +99,13 @@ class LayeredFlow:
         return self._scores(self.mask_logits, MASK_GUIDE, _UNSEEN, guide)
 
     def soft_mask(self, guide: Tensor | None = None) -> Tensor:
-        """The mask of a region that stays: (B, H', W') in [0, 1], see `mask_scores`."""
-        return _shares(self.mask_scores(guide))
+        """The mask of a region that stays: (B, H', W') in [0, 1], see `mask_scores`.
+
+        It is the guide itself where that is a mask. Nothing else says where such a region ends, and a mask that may be
+        changed makes up for motions that are not learnt yet: it is no longer linear in speed what comes of them.
+        """
+        given = self.guide if guide is None else guide
+        return torch.where((self.kind == MASK_GUIDE)[:, None, None], given, _shares(self.mask_scores(guide)))
 
     def hard_mask(self, guide: Tensor | None = None) -> Tensor:
         """The mask of a subject that is carried: (B, H', W') in [0, 1], see `mask_scores`."""

@@ -1,5 +1,6 @@
 """MiraMo's transformer: SANA's, in whose blocks every place also attends to itself at the clip's other times."""
 
+from collections.abc import Mapping
 from functools import wraps
 from typing import Any
 
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 
 from .linear_attention import cosine_attention, relu_attention, relu_sums, rotations
 
-MIRAMO = {
-    "in_channels": 4,
-    "out_channels": 4,
+SANA_600M: Mapping[str, Any] = {
+    "in_channels": 32,
+    "out_channels": 32,
     "num_attention_heads": 36,
     "attention_head_dim": 32,
     "num_layers": 28,
@@ -24,10 +25,12 @@ MIRAMO = {
     "cross_attention_head_dim": 72,
     "cross_attention_dim": 1152,
     "caption_channels": 2304,
-    "patch_size": 2,
+    "patch_size": 1,
     "sample_size": 16,
 }
-"""The config of MiraMo: SANA-600M's, on the latents of Stable Diffusion's VAE. It has 746,084,752 parameters."""
+"""The config of SANA 600M."""
+MIRAMO: Mapping[str, Any] = {**SANA_600M, "in_channels": 4, "out_channels": 4, "patch_size": 2}
+"""The config of MiraMo, which has 746,084,752 parameters: SANA's, on latents of Stable Diffusion's kind."""
 _MODULATIONS = 9
 """Vectors that a block is modulated by: shift, scale and gate of attention, of the perceptron and of time."""
 

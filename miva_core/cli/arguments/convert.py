@@ -1,4 +1,4 @@
-"""The arguments of `convert` and `export-motion-lora`."""
+"""The arguments of `convert`, `convert-sana` and `export-motion-lora`."""
 
 import argparse
 from pathlib import Path
@@ -17,6 +17,26 @@ def add_convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("--alpha", type=float, help="after training by PEFT: its lora_alpha, which no file tells")
     command.add_argument("--motion", help="name of the motion (default: the name of the new file)")
     command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
+
+
+def add_convert_sana(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `convert-sana`."""
+    command.add_argument("file", type=Path, help="SANA 600M, as its authors or diffusers save it")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
+    command.add_argument(
+        "--latents",
+        choices=("sd", "sana"),
+        default="sd",
+        help="of 4 channels at an eighth of the size, as MiraMo's code has them, whose layers in and out are new "
+        "(default); or SANA's own, as its paper says",
+    )
+    command.add_argument(
+        "--gate",
+        choices=("closed", "copied"),
+        default="closed",
+        help="of attention over time: closed, so that each frame is SANA's at first (default), or that of space, as "
+        "MiraMo begins",
+    )
 
 
 def add_export(command: argparse.ArgumentParser) -> None:

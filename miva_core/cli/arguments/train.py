@@ -6,7 +6,7 @@ from pathlib import Path
 from ...adapters.degree import MEASURES
 from ...errors import MIVAError
 from ..file_checks import check_distinct
-from .camera_clips import add_shooting
+from .motion_clips import add_shooting
 from .shared import add_base, add_models, number, whole
 
 VALIDATIONS = 4
@@ -15,10 +15,10 @@ VALIDATIONS = 4
 
 def add_train(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    command.add_argument("clips", type=Path, help="folder of videos or of folders of frames; with --camera, of stills")
+    command.add_argument("clips", type=Path, help="folder of videos or of folders of frames; with --film, of stills")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the adapter, ending in .safetensors")
     command.add_argument("--motion", help="name of the motion (default: the name of the file)")
-    add_shooting(command, "--camera", required=False)
+    add_shooting(command, "--film", required=False)
     command.add_argument(
         "--degree",
         nargs="?",
@@ -34,6 +34,13 @@ def add_train(command: argparse.ArgumentParser) -> None:
         help="generate the subject's mask, too; for clip.mp4 it is in clip_masks/ or clip_mask.mp4, or is its alpha "
         "channel; or --detector and --segmenter look for --subject in the first frame, at the size of the base, and "
         "follow it",
+    )
+    command.add_argument(
+        "--guide",
+        choices=("mask", "nearness"),
+        default="",
+        help="on a base that takes a guide: show it where the subject is (masks as for --masked), or how near each "
+        "place is (of stills that are filmed in depth), while it learns and wherever the motion acts",
     )
     add_models(command)
     command.add_argument(
@@ -58,7 +65,7 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
-        help="meet clips mirrored, too (default: not for camera motions and what is called left or right)",
+        help="meet clips mirrored, too (default: not with --film and for what is called left or right)",
     )
     command.add_argument("--preset", default="normal", help="quick, normal (default) or paper")
     command.add_argument("--steps", type=whole(1, 1_000_000), help="instead of the preset's")
@@ -88,11 +95,19 @@ def add_train(command: argparse.ArgumentParser) -> None:
 
 def check_train(options: argparse.Namespace) -> None:
     """Check that the options go together."""
-    if options.camera and options.masked:
-        raise MIVAError("A camera motion has no subject: leave --masked or --camera out.")
-    if options.camera and options.words:
+    if options.film and options.beside:
+        raise MIVAError("--film films one subject: leave --beside out, or train on clips of two.")
+    if options.film and (options.detector or options.segmenter):
+        raise MIVAError("Masks of stills that are filmed come from still_mask.png beside them: leave --detector out.")
+    if options.film and options.words:
         raise MIVAError(
-            "--camera films one motion: film each by camera-clips into a sub-folder of its words, and train on those."
+            "--film films one motion: film each by motion-clips into a sub-folder of its words, and train on those."
+        )
+    if options.guide and options.masked:
+        raise MIVAError("A motion is guided by a mask, or generates one itself: leave --guide or --masked out.")
+    if options.guide == "nearness" and not options.film:
+        raise MIVAError(
+            "How near places are is known of stills that are filmed alone: add --film, or leave --guide out."
         )
     if options.beside and not options.masked:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")

@@ -20,6 +20,8 @@ from miva_core.animation.frame_source import StoredFrames
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
+from miva_core.clips.files import read_clips
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.measure.metrics import clip_flow
 from miva_core.media.video import write_png, write_video
 from miva_core.training.step import TrainStep
@@ -113,7 +115,7 @@ def test_a_stop_says_what_is_kept_and_how_to_go_on(
 
 def test_stills_become_a_camera_motion(run: Run) -> None:
     """For a degree they are filmed at many speeds."""
-    filmed = ("--camera", "pan-left", "--speed", "0.5", "--degree")
+    filmed = ("--film", "pan-left", "--speed", "0.5", "--degree")
     said = run("train", "stills", *filmed, "--out", "left.safetensors", *QUICK)
     assert "from 10 clips" in said  # the mask is not filmed
     known = read_info("left.safetensors").degree
@@ -121,7 +123,7 @@ def test_stills_become_a_camera_motion(run: Run) -> None:
     assert known.usual == pytest.approx(0.75, abs=0.1) and known.speed() == pytest.approx(0.5, rel=0.15)
     training = read_info("left.safetensors").training
     assert {
-        "camera": "pan-left",
+        "film": "pan-left",
         "speed": 0.5,
         "easing": "linear",
         "stills": 2,
@@ -160,7 +162,7 @@ def test_one_clip_is_warned_of_and_flips_can_be_chosen(run: Run) -> None:
 
 
 def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
-    output = run("camera-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
+    output = run("motion-clips", "stills", "--motion", "zoom-in", "--out", "zoom", "--size", "64x48", "--frames", "5")
     assert "Wrote 10 clips of zoom-in into zoom" in output
     clips = sorted(Path("zoom").glob("*.mp4"))
     assert len(clips) == 10 and len(list(Path("zoom").iterdir())) == 20
@@ -169,6 +171,23 @@ def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
     assert frames.shape == (5, 48, 64, 3) and fps == 8 and exact.shape == (4, 48, 64, 2)
     measured = clip_flow(frames)[:, 8:-8, 8:-8]
     assert (measured * exact[:, 8:-8, 8:-8]).sum() > 0.7 * exact[:, 8:-8, 8:-8].square().sum()
+
+
+def test_filmed_regions_come_with_masks_that_training_reads(run: Run) -> None:
+    Path("skies").mkdir()
+    pixels = torch.rand(12, 16, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(96, 128)
+    mask[:50] = 1
+    picture = torch.nn.functional.interpolate(pixels.movedim(-1, 0)[None], (96, 128))[0]
+    write_png(picture.movedim(0, -1), Path("skies/a.png"))
+    write_png(mask[..., None].expand(-1, -1, 3), Path("skies/a_mask.png"))
+    size = ("--size", "32x32", "--frames", "4")
+    output = run("motion-clips", "skies", "--motion", "drift-left", "--out", "drift", *size)
+    assert "Wrote 5 clips of drift-left into drift, each with its exact flow and masks." in output
+    names = {path.name.removeprefix("a_1") for path in Path("drift").glob("a_1*")}
+    assert names == {".mp4", "_mask.mp4", "_flow.json", "_maps.safetensors"}
+    clips = read_clips(Path("drift"), ClipSpec((32, 32), 4, 8.0), masks=1)
+    assert len(clips) == 5 and all(20 < (clip.masks[0, -1] > 127).sum() < 1000 for clip in clips)
 
 
 def test_an_adapter_is_measured_on_stills(run: Run) -> None:
@@ -231,18 +250,18 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
     [
         (("train", "none", "--out", "x.safetensors"), "There is no folder none of training clips"),
         (("train", "clips/a.mp4", "--out", "x.safetensors"), "is a file: name the folder"),
-        (("train", "stills", "--out", "x.safetensors"), "filmed over them (--camera"),
-        (("train", "clips", "--camera", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
+        (("train", "stills", "--out", "x.safetensors"), "filmed over them (--film"),
+        (("train", "clips", "--film", "pan-left", "--out", "x.safetensors"), "There are no stills in clips"),
         (("train", "clips", "--out", "x.pt"), "name a file ending in .safetensors"),
         (("train", "clips", "--out", "no/x.safetensors"), "There is no folder no"),
         ((*TRAIN, "--preset", "fast"), "no preset 'fast'; known are quick, normal, paper"),
         ((*TRAIN, "--lr", "0"), "not a number above 0"),
         ((*TRAIN, "--steps", "0"), "not a whole number from 1"),
         ((*TRAIN, "--resume"), "no training to go on with"),
-        ((*TRAIN, "--camera", "pan"), "'pan' is no camera motion; known are pan-left"),
-        (("train", "stills", "--camera", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
-        ((*TRAIN, "--speed", "2"), "Only camera motions have a speed"),
-        (("train", "stills", "--camera", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
+        ((*TRAIN, "--film", "pan"), "'pan' is no motion; nearest are pan-"),
+        (("train", "stills", "--film", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
+        ((*TRAIN, "--speed", "2"), "Only what is filmed has a speed"),
+        (("train", "stills", "--film", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
         ((*TRAIN, "--beside", "jump_masked"), "add --masked, or leave --beside out"),
         ((*TRAIN, "--masked", "--beside", "jump_masked"), "needs both"),
         ((*BESIDE, "--beside-out", "x.safetensors"), "would be written over"),
@@ -254,11 +273,21 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         ((*TRAIN, "--motion", "a\nb"), "expected a text of one line"),
         ((*TRAIN, "--base", "wan"), "needs a checkpoint and a vae: name the checkpoint, too"),
         ((*TRAIN, "--base", "big"), "There is no base 'big'"),
-        (("camera-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
-        (("camera-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
-        (("camera-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
-        (("camera-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "Too small"),
-        (("camera-clips", "stills", "--motion", "pan-left", "--size", "5x5", "--out", "x"), "out of range"),
+        (("motion-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
+        (("motion-clips", "stills", "--motion", "rise", "--out", "x"), "For rise each still needs a mask"),
+        (
+            ("motion-clips", "stills", "--motion", "dolly-in", "--depth", "none", "--out", "x"),
+            "none is no folder: name",
+        ),
+        (("motion-clips", "stills", "--motion", "spin", "--out", "x"), "'spin' is no motion; nearest are"),
+        (
+            ("train", "stills", "--film", "pan-left", "--detector", "x", "--out", "x.safetensors"),
+            "still_mask.png beside",
+        ),
+        (("motion-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
+        (("motion-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
+        (("motion-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "Too small"),
+        (("motion-clips", "stills", "--motion", "pan-left", "--size", "5x5", "--out", "x"), "out of range"),
         (("evaluate", "nothing", "--stills", "stills", "--out", "x"), "There is no adapter 'nothing'"),
         (("evaluate", "jump", "--stills", "clips", "--out", "x"), "There are no stills in clips"),
         (("evaluate", "jump", "--stills", "stills", "--out", "stills/a.png"), "is a file"),
@@ -276,7 +305,7 @@ def test_a_file_that_exists_is_left_alone(fail: Run) -> None:
 
 
 def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "camera-clips", "evaluate"):
+    for command in ("train", "motion-clips", "evaluate"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert re.search(r"--out", capfd.readouterr().out)

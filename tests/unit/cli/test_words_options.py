@@ -68,6 +68,4 @@ def test_words_for_nobody_are_refused(folder: Path, fail: Run, words: list[str],
 
 
 def test_a_camera_is_filmed_for_one_motion(folder: Path, fail: Run) -> None:
-    assert fail("train", ".", "--camera", "pan-left", "--words", "--out", "a.safetensors").startswith(
-        "--camera films one"
-    )
+    assert fail("train", ".", "--film", "pan-left", "--words", "--out", "a.safetensors").startswith("--film films one")

@@ -247,7 +247,7 @@ def test_the_command_line_tells_it(folder: Path, run: Callable[..., str]) -> Non
     Image.fromarray((torch.rand(64, 64, 3) * 255).byte().numpy()).save(folder / "stills" / "a.jfif", "JPEG")
     (folder / "stills" / "b.heic").write_bytes(b"?")
     size = ("--size", "16x16", "--frames", "2", "--speed", "0.1")
-    output = run("camera-clips", "stills", "--motion", "pan-left", "--out", "clips", *size)
+    output = run("motion-clips", "stills", "--motion", "pan-left", "--out", "clips", *size)
     skipped = "Passed over in stills, which is read for stills: b.heic (HEIF, which cannot be read: convert to JPEG)."
     assert skipped in output
     assert len(list((folder / "clips").glob("a_*.mp4"))) == 5

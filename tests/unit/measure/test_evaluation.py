@@ -11,8 +11,10 @@ from einops import rearrange
 from torch import Tensor
 
 from miva_core.adapters.degree import DegreeRange
-from miva_core.clips.camera_clips import Shooting, film_still
 from miva_core.errors import MIVAError
+from miva_core.filming.motion_clips import film_still
+from miva_core.filming.shooting import Shooting
+from miva_core.filming.still import Still
 from miva_core.measure.clip_motion import measure_motion
 from miva_core.measure.evaluation import (
     MEASURES,
@@ -32,7 +34,7 @@ def filmed() -> Callable[..., Tensor]:
 
     def film(motion: str, speed: float = 1.0) -> Tensor:
         shooting = Shooting(motion, (64, 64), 7, speed)
-        clip = film_still(picture.clamp(0, 1), shooting, torch.Generator().manual_seed(1))
+        clip = film_still(Still("blobs", picture.clamp(0, 1)), shooting, torch.Generator().manual_seed(1))
         return rearrange(clip.frames, "f c h w -> f h w c")
 
     return film

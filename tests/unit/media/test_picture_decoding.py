@@ -16,8 +16,8 @@ import torch
 from PIL import Image, ImageFile
 
 from miva_core.clips.camera import CAMERA_MOTIONS
-from miva_core.clips.camera_clips import Shooting
 from miva_core.errors import MIVAError, MIVAWarning
+from miva_core.filming.shooting import Shooting
 from miva_core.media.pictures import fit_picture, read_large_picture, read_mask, read_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)

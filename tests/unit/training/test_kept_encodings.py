@@ -110,7 +110,7 @@ def test_those_of_an_older_way_to_encode_are_not_taken_but_removed(
 ) -> None:
     encode(base, training_set, tmp_path)
     before, all_clips = set(tmp_path.iterdir()), len(encoded)
-    monkeypatch.setattr("miva_core.training.kept_encodings._FORMAT", -1)
+    monkeypatch.setattr("miva_core.training.kept_encodings._FORMAT", 2)
     encode(base, training_set, tmp_path)
     assert len(encoded) == 2 * all_clips and not before & set(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""The arguments of `camera-clips`."""
+"""The arguments of `motion-clips`."""
 
 import argparse
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from .shared import number, whole
 
 
-def add_camera_clips(command: argparse.ArgumentParser) -> None:
+def add_motion_clips(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    command.add_argument("stills", type=Path, help="folder of pictures")
+    command.add_argument("stills", type=Path, help="folder of pictures, with their masks and depth maps")
     add_shooting(command, "--motion", required=True)
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
     command.add_argument("--size", default="512x320", metavar="WIDTHxHEIGHT", help="default: 512x320")
@@ -22,19 +22,24 @@ def add_shooting(command: argparse.ArgumentParser, name: str, required: bool) ->
 
     Args:
         command: that gets them.
-        name: of the one that names the camera motion, such as "--camera".
+        name: of the one that names the motion, such as "--film".
         required: whether that one must be given.
     """
     command.add_argument(
         name,
         metavar="MOTION",
-        dest="camera",
+        dest="film",
         required=required,
-        help="pan-left, pan-right, pan-up, pan-down, zoom-in, zoom-out, roll-cw or roll-ccw",
+        help="pan-left, pan-right, pan-up, pan-down, zoom-in, zoom-out, roll-cw, roll-ccw or shake; truck-left, "
+        "truck-right, dolly-in or dolly-out, by depth maps; drift-left, drift-right, drift-up, drift-down, sway, flag, "
+        "ripple or breathe inside of masks; rise, slide-left, slide-right or jump of what masks cut out",
+    )
+    command.add_argument(
+        "--depth", type=Path, metavar="FOLDER", help="of depth maps, white where near (default: still_depth.png)"
     )
     command.add_argument(
         "--speed",
         type=number(0, 10),
-        help="1 (default) is a 64th of the frame's width, 2.4 %% of size or 1.5 degrees a frame",
+        help="1 (default) is a 64th of the frame, 2.4 %% of size or 1.5 degrees a frame",
     )
     command.add_argument("--easing", help="linear (default), ease-in, ease-out or ease-in-out")

@@ -9,15 +9,13 @@ from einops import rearrange
 from flow_files import read_flow
 from torch import Tensor
 
-from miva_core.clips.camera import CAMERA_MOTIONS
-from miva_core.clips.camera_clips import (
-    Shooting,
-    film_still,
-    film_stills,
-    write_flow,
-)
+from miva_core.clips.camera import CAMERA_MOTIONS, affine_flow
 from miva_core.clips.stills import read_stills
 from miva_core.errors import MIVAError
+from miva_core.filming.flow_files import write_flow
+from miva_core.filming.motion_clips import film_still, film_stills
+from miva_core.filming.shooting import Shooting
+from miva_core.filming.still import Still
 from miva_core.measure.metrics import clip_flow, expansion
 from miva_core.media.video import write_png
 
@@ -34,8 +32,14 @@ def still(height: int = 200, width: int = 300) -> Tensor:
 
 def filmed(motion: str, **changes: object) -> tuple[Tensor, Tensor]:
     """Frames (F, H, W, 3) and their exact flow."""
-    clip = film_still(still(), Shooting(motion, SIZE, 6, **changes), torch.Generator().manual_seed(1))
-    return rearrange(clip.frames, "f c h w -> f h w c"), clip.flow()
+    shooting = Shooting(motion, SIZE, 6, **changes)
+    clip = film_still(Still("a", still()), shooting, torch.Generator().manual_seed(1))
+    return rearrange(clip.frames, "f c h w -> f h w c"), between_neighbours(shooting)
+
+
+def between_neighbours(shooting: Shooting) -> Tensor:
+    """The exact forward flow (F-1, H, W, 2) of a camera."""
+    return affine_flow(shooting.transforms()[None], *shooting.size)[0]
 
 
 @pytest.mark.parametrize("motion", CAMERA_MOTIONS)
@@ -90,7 +94,7 @@ def test_the_whole_way_lies_on_the_picture() -> None:
     picture[:, [0, -1]] = 1
     marked = torch.zeros(20)
     for seed in range(20):
-        clip = film_still(picture, Shooting("pan-right", SIZE, 16), torch.Generator().manual_seed(seed))
+        clip = film_still(Still("a", picture), Shooting("pan-right", SIZE, 16), torch.Generator().manual_seed(seed))
         # Reflected, the rim would be seen twice as a line inside; at the very edge half a pixel may be.
         marked[seed] = clip.frames[:, :, 2:-2, 2:-2].max()
     assert marked.max() < 0.1
@@ -98,7 +102,7 @@ def test_the_whole_way_lies_on_the_picture() -> None:
 
 def test_crops_differ_and_the_same_seed_films_the_same() -> None:
     shooting = Shooting("zoom-in", SIZE, 4)
-    first, again = (list(film_stills([("a", still())], shooting, seed=0)) for _ in range(2))
+    first, again = (list(film_stills([Still("a", still())], shooting, seed=0)) for _ in range(2))
     assert [name for name, _ in first] == [f"a_{k}" for k in range(1, 6)]
     assert all(torch.equal(a.frames, b.frames) for (_, a), (_, b) in zip(first, again, strict=True))
     starts = torch.stack([clip.frames[0] for _, clip in first])
@@ -107,25 +111,27 @@ def test_crops_differ_and_the_same_seed_films_the_same() -> None:
 
 def test_clips_of_a_still_are_spread_over_the_speeds() -> None:
     shooting = Shooting("pan-left", SIZE, 4, speed=0.8, paces=(0.5, 1.5))
-    clips = [clip for _, clip in film_stills([("a", still()), ("b", still())], shooting, seed=0)]
+    clips = [clip for _, clip in film_stills([Still("a", still()), Still("b", still())], shooting, seed=0)]
     for k, clip in enumerate(clips):
         assert 0.5 + 0.2 * (k % 5) <= clip.pace < 0.7 + 0.2 * (k % 5)
-        assert clip.flow()[..., 0].mean().item() == pytest.approx(0.8 * clip.pace * SIZE[1] / 64, rel=1e-4)
+        assert -clip.flow[1, 0].mean().item() == pytest.approx(0.8 * clip.pace * SIZE[1] / 64, rel=1e-4)
     assert shooting.needed_side == shooting.at(1.5).needed_side > shooting.at(1.0).needed_side
     with pytest.raises(MIVAError, match=r"The speed is 8.0, expected a number above 0 and up to 6\.66667"):
         Shooting("pan-left", SIZE, 4, speed=8.0, paces=(0.5, 1.5))
 
 
 def test_kept_flow_is_the_exact_one(tmp_path: Path) -> None:
-    clip = film_still(still(), Shooting("roll-cw", SIZE, 5, speed=2.0), torch.Generator().manual_seed(0))
-    write_flow(clip, tmp_path / "flow.json")
-    torch.testing.assert_close(read_flow(tmp_path / "flow.json"), clip.flow(), atol=1e-4, rtol=0)
+    shooting = Shooting("roll-cw", SIZE, 5, speed=2.0)
+    write_flow(film_still(Still("a", still()), shooting, torch.Generator().manual_seed(0)), tmp_path, "a")
+    torch.testing.assert_close(read_flow(tmp_path / "a_flow.json"), between_neighbours(shooting), atol=1e-4, rtol=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["a_flow.json"]
 
 
 def test_what_cannot_be_filmed_is_named_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match=r"small \(20×20\)"):
-        list(film_stills([("good", still()), ("small", torch.rand(20, 20, 3))], Shooting("pan-left", SIZE, 16), 0))
-    with pytest.raises(MIVAError, match="'pan' is no camera motion"):
+        stills = [Still("good", still()), Still("small", torch.rand(20, 20, 3))]
+        list(film_stills(stills, Shooting("pan-left", SIZE, 16), 0))
+    with pytest.raises(MIVAError, match="'pan' is no motion; nearest are pan-up"):
         Shooting("pan", SIZE, 16)
     with pytest.raises(MIVAError, match="no easing"):
         Shooting("pan-left", SIZE, 16, easing="slow")
