@@ -15,6 +15,11 @@ FLOW_WEIGHT = 0.2
 """Weight of the flow's error in pixels, relative to the squared error of the latents."""
 _ENLARGEMENT = 2
 """Frames are enlarged before the search, whose smallest patches are large for small frames."""
+_ITERATIONS = 8
+_FOUND = 0.1
+"""Pixels up to which a place is the one that was looked for."""
+_WHOLE = 0.9
+"""Trust of all pixels around a place."""
 _LARGEST_DIFFERENCE = 0.06
 """Mean difference of colours in [0, 1] up to which a flow is trusted."""
 
@@ -42,6 +47,29 @@ def measure_flow(frames: Tensor, stride: int = 1) -> Tensor:
     references = torch.cat([frames[:stride], frames[:-stride]])
     explained = (warp(references, flow) - frames).abs().mean(1) < _LARGEST_DIFFERENCE
     return torch.cat([flow, (explained | ~inside(flow))[:, None]], dim=1).half()
+
+
+def flow_of_steps(to_first: Tensor, stride: int = 1) -> Tensor:
+    """Find the backward flow of each frame to an earlier one from the flow of all to the first.
+
+    What both show has one place p' in the earlier frame, with q'(p') = q(p), which is found by fixed-point iteration.
+
+    Args:
+        to_first: (N, 3, H, W) flow to the first frame in pixels, and trust.
+        stride: how many frames earlier.
+
+    Returns:
+        (N, 3, H, W) float16, as from `measure_flow`; not trusted where either flow is not, or no such place is found.
+    """
+    later, earlier = to_first[stride:], to_first[:-stride]
+    step = torch.zeros_like(later[:, :2])
+    for _ in range(_ITERATIONS):
+        missing = later[:, :2] - step - warp_extrapolated(earlier[:, :2], step)
+        step = step + missing
+    missing = later[:, :2] - step - warp_extrapolated(earlier[:, :2], step)
+    trust = later[:, 2:] * warp(earlier[:, 2:], step).gt(_WHOLE) * missing.norm(dim=1, keepdim=True).lt(_FOUND)
+    still = torch.cat([torch.zeros_like(to_first[:stride, :2]), torch.ones_like(to_first[:stride, 2:])], 1)
+    return torch.cat([still, torch.cat([step, trust], 1)]).half()
 
 
 def search_flow(later: np.ndarray, earlier: np.ndarray, finest: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ from ..adapters.degree import Measure
 from ..bases.base import Base
 from ..bases.guide import GuideKind
 from ..checks import printable
-from ..clips.optical_flow import measure_flow
+from ..clips.optical_flow import flow_of_steps, measure_flow
 from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
 from ..filming.motion_clips import CLIPS_PER_STILL, film_stills

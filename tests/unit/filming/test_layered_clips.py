@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from miva_core.clips.camera import pixel_grid
+from miva_core.clips.optical_flow import flow_of_steps, join_flow
 from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.filming.flow_files import write_flow
 from miva_core.filming.motion_clips import MotionClip, film_still, film_stills
@@ -172,3 +173,17 @@ def test_maps_that_are_of_no_use_are_refused() -> None:
         turned = still.with_depth(upside_down)
     assert turned.nearness is not None and turned.nearness.shape == (150, 200)
     assert still.with_mask(disc(75, 100)).mask is not None
+
+
+@pytest.mark.parametrize(("motion", "stride"), [("drift-left", 1), ("breathe", 2), ("jump", 1), ("truck-left", 2)])
+def test_steps_between_frames_follow_from_the_flow_to_the_first(motion: str, stride: int) -> None:
+    clip = filmed(motion, still=with_depth() if motion[:5] in ("dolly", "truck") else None)
+    steps = flow_of_steps(clip.flow, stride).float()
+    assert (steps[:stride, :2] == 0).all() and steps.shape == clip.flow.shape and steps[:, 2].mean() > 0.5
+    moved = warp(clip.frames[:-stride], steps[stride:, :2])
+    off = (moved - clip.frames[stride:]).abs().mean(1) * steps[stride:, 2]
+    assert off.mean() < 0.01
+    joined = join_flow(steps[None, ::stride])[0]
+    trusted = joined[:, 2] * clip.flow[::stride, 2]
+    apart = (joined[:, :2] - clip.flow[::stride, :2]).norm(dim=1) * trusted
+    assert apart.mean() < 0.02 and trusted.mean() > 0.4

@@ -17,8 +17,7 @@ def test_a_plain_sky_is_learnt_to_drift() -> None:
     base = load_base("tiny")
     clips, source = film_clips([Still("a", picture, mask)], Shooting("drift-left", base.size, base.frames, 0.5), 0)
     ((encoded, *_),) = TrainingSet("drift", clips[:1], masked=True, source=source).encode(base, 1, 0)
-    assert encoded.exact is not None
-    x, y, trust = encoded.exact[:, :, 8, 32].float().unbind(-1)
-    torch.testing.assert_close(x, 0.5 * torch.arange(base.frames), rtol=0, atol=1e-2)
+    x, y, trust = encoded.flow[0, 1:, :, 8, 32].float().unbind(-1)
+    torch.testing.assert_close(x, torch.full_like(x, 0.5), rtol=0, atol=1e-2)
     assert (y.abs() < 1e-2).all() and (trust == 1).all()
     assert source["film"] == "drift-left" and (clips[0].masks[0, :, 8, 32] == 255).all()
