@@ -18,10 +18,9 @@ SPEED = 0.5
 """What is asked for where nothing else is said."""
 SPEEDS = (0.25, 0.5, 1.0)
 SIZE = (64, 64)
-SIZES = ((64, 64), (64, 96), (96, 64))
+OTHER_SIZES = ((64, 96), (96, 64))
 AT_ONCE = 8
 """Clips in a batch."""
-NEAR, LOCAL = ("camera", "depth"), ("region", "carried")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.miramo.cases import SIZES, SPEEDS, Case, measured
+from benchmarks.miramo.cases import OTHER_SIZES, SPEEDS, Case, measured
 from benchmarks.miramo.models import Answer
 from benchmarks.miramo.scores import Scores
 from tools.motion_world.clips import World
@@ -93,11 +93,11 @@ def speed_table(model: Answer, world: World, asked: Sequence[Case]) -> list[str]
 
 
 def size_table(model: Answer, world: World, asked: Sequence[Case]) -> list[str]:
-    """Relative error and speed at each size."""
-    names = [f"{width}×{height}" for height, width in SIZES]
-    lines = ["| motion | guide | " + " | ".join(names) + " |", "|---" * (len(SIZES) + 2) + "|"]
+    """Relative error and speed at sizes that are not square."""
+    names = [f"{width}×{height}" for height, width in OTHER_SIZES]
+    lines = ["| motion | guide | " + " | ".join(names) + " |", "|---" * (len(OTHER_SIZES) + 2) + "|"]
     for case in asked:
-        found = [measured(model, world, case, [0], size) for size in SIZES]
+        found = [measured(model, world, case, [0], size) for size in OTHER_SIZES]
         shown = [f"{scores.relative:.2f}, {float(scores.speed.mean()):.2f}" for scores in found]
         lines.append(f"| {case.label} | {case.guide} | {' | '.join(shown)} |")
         print(lines[-1], flush=True)

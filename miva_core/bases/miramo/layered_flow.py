@@ -99,8 +99,13 @@ class LayeredFlow:
         return self._scores(self.mask_logits, MASK_GUIDE, _UNSEEN, guide)
 
     def soft_mask(self, guide: Tensor | None = None) -> Tensor:
-        """The mask of a region that stays: (B, H', W') in [0, 1], see `mask_scores`."""
-        return _shares(self.mask_scores(guide))
+        """The mask of a region that stays: (B, H', W') in [0, 1], see `mask_scores`.
+
+        It is the guide itself where that is a mask. Nothing else says where such a region ends, and a mask that may be
+        changed makes up for motions that are not learnt yet: it is no longer linear in speed what comes of them.
+        """
+        given = self.guide if guide is None else guide
+        return torch.where((self.kind == MASK_GUIDE)[:, None, None], given, _shares(self.mask_scores(guide)))
 
     def hard_mask(self, guide: Tensor | None = None) -> Tensor:
         """The mask of a subject that is carried: (B, H', W') in [0, 1], see `mask_scores`."""

@@ -193,9 +193,10 @@ def test_masks_have_the_edges_of_a_larger_guide() -> None:
     guide = disc(2 * SIZE[0], 2 * SIZE[1])[None].double()
     head = layers(disc(*SIZE))
     torch.testing.assert_close(head.soft_mask(guide), guide, atol=1e-9, rtol=0)
-    refined = replace(head, mask_logits=torch.full_like(head.mask_logits, 0.5)).soft_mask(guide)
-    expected = torch.sigmoid(torch.logit(guide) + 0.5)
-    torch.testing.assert_close(refined, expected, atol=2e-3, rtol=0)
+    refined = replace(head, mask_logits=torch.full_like(head.mask_logits, 0.5))
+    assert refined.soft_mask(guide).equal(guide)
+    expected = torch.sigmoid(4 * (torch.logit(guide.clamp(1e-3, 1 - 1e-3)) + 0.5))
+    torch.testing.assert_close(refined.hard_mask(guide), expected, atol=2e-3, rtol=0)
 
 
 def test_a_guide_of_another_kind_is_no_mask() -> None:
