@@ -6,6 +6,7 @@ from .apply import MIVAApply
 from .clip_masks import MIVAMasks
 from .comfy_bridge import comfy_folders
 from .files import MIVAInfo, MIVASave
+from .filming import MIVAFilm, MIVAFilmMotion
 from .inversion_noise import MIVAInversionNoise
 from .loading import MIVALoad, MIVALoadBase
 from .measuring import MIVAMeasureMotion
@@ -42,6 +43,8 @@ NODES: list[type[io.ComfyNode]] = [
     MIVADataset,
     MIVATrain,
     MIVAInversionNoise,
+    MIVAFilmMotion,
+    MIVAFilm,
 ]
 
 

@@ -151,8 +151,8 @@ class MIVALoad(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     tooltip="How strongly it acts. Of several motions the weights should sum to 1, as 0.5 and 0.5 do; "
-                    "masked ones each keep 1. On the built-in base 1.5 is about a quarter to a third faster and 1 to 2 "
-                    "dB worse, 0.5 has three fifths of the speed. Towards 2 it is strongest; beyond, as two that sum "
+                    "masked ones each keep 1. On the built-in base 1.5 is about a quarter to a third faster and about "
+                    "1 dB worse, 0.5 has three fifths of the speed. Towards 2 it is strongest; beyond, as two that sum "
                     "to more, it turns back. Below 0 a motion is not reversed: the clip breaks into noise, take the "
                     "opposite motion.",
                 ),

@@ -20,6 +20,8 @@ ModelSocket = io.Custom("MIVA_MODEL")
 StackSocket = io.Custom("MIVA_STACK")
 StrengthSocket = io.Custom("MIVA_STRENGTH")
 """Its values are `Strength`s of the engine."""
+FilmSocket = io.Custom("MIVA_FILM")
+"""Its values are tuples of `FilmedMotion`s of the engine."""
 DatasetSocket = io.Custom("MIVA_DATASET")
 
 

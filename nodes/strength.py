@@ -42,7 +42,7 @@ class MIVAStrength(io.ComfyNode):
                     max=_STRONGEST,
                     step=0.05,
                     tooltip="All of the curve is multiplied by it. 1: as the motion was trained. On the built-in base "
-                    "1.5 is about a quarter to a third faster and 1 to 2 dB worse, 0.5 has three fifths of the speed; "
+                    "1.5 is about a quarter to a third faster and about 1 dB worse, 0.5 has three fifths of the speed; "
                     "beyond 2 motions turn back.",
                 ),
                 io.DynamicCombo.Input(

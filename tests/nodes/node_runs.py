@@ -115,6 +115,7 @@ _IS: dict[str, Callable[[Any], bool]] = {
     "CONDITIONING": lambda value: all(isinstance(text, Tensor) and isinstance(more, dict) for text, more in value),
     "MIVA_MODEL": lambda value: type(value).__name__ == "MivaModel",
     "MIVA_STACK": lambda value: all(type(entry).__name__ in ("StackedMiva", "StackedWords") for entry in value),
+    "MIVA_FILM": lambda value: all(type(entry).__name__ == "FilmedMotion" for entry in value),
     "MIVA_STRENGTH": lambda value: type(value).__name__ == "Strength",
     "MIVA_DATASET": lambda value: type(value).__name__ == "Dataset",
 }

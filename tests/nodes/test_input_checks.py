@@ -18,6 +18,7 @@ WITH_MENUS = ["MIVALoadBase", "MIVAStrength", "MIVASubjectMask", "MIVACameraClip
 PLAIN = [5, 0.5, "motion.safetensors", True, {"a": 1}]
 CONNECTED = {
     "MIVA_STACK": (),
+    "MIVA_FILM": (),
     "MIVA_STRENGTH": Strength(),
     "FLOATS": [0.0, 1.0],
     "CURVE": {"points": [[0.0, 0.0], [1.0, 1.0]], "interpolation": "linear"},

@@ -25,7 +25,7 @@ def all_inputs(inputs: Sequence[io.Input]) -> Iterator[io.Input]:
 
 def test_all_nodes_are_there() -> None:
     assert [node.define_schema().node_id for node in NODES] == [node.__name__ for node in NODES]
-    assert len(NODES) == len(set(NODES)) == 20
+    assert len(NODES) == len(set(NODES)) == 22
 
 
 @each_node

@@ -61,7 +61,7 @@ trained. Seed and all else are the same. *Measure Motion* under each clip says h
 clip a frame, and plots it over the frames. The video shows the three beside each other.
 
 **degree or weight?** A small **weight** makes a motion weak, and the clip soft; a small **degree** makes it slow, and
-the clip stays sharp. A **weight** of 1.5 is about a quarter to a third faster than 1, and 1 to 2 dB worse;
+the clip stays sharp. A **weight** of 1.5 is about a quarter to a third faster than 1, and about 1 dB worse;
 from 2 on it turns back.
 
 **Which motions have one?** All camera moves that come with the pack, and any that is trained with *degree*. *MIVA

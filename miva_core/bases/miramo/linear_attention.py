@@ -4,6 +4,8 @@ Tokens are (..., n, d), the n tokens of one head. Sums are made in float32 at le
 precision lose what tells tokens apart.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +16,11 @@ _LEAST_NORM = 1e-6
 """Of a query or key; below it, it counts as shorter than 1 rather than as a direction."""
 _LEAST_SHARE = 1e-6
 """Floor of the denominator: it is 0 where a query is opposite to all keys."""
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    # Where nothing is computed, autocast is not known.
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def rotations(times: Tensor, dim: int, theta: float = THETA) -> Tensor:
@@ -54,12 +61,23 @@ def cosine_attention(query: Tensor, key: Tensor, value: Tensor, rotary: Tensor |
 
     Source: MiraMo, arXiv 2508.07246, Eq. 8 and 9.
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with _without_autocast(query.device):
         q, k, v = (tokens.to(torch.promote_types(tokens.dtype, torch.float32)) for tokens in (query, key, value))
         q, k = _directions(q, rotary), _directions(k, rotary)
-        total = v.sum(-2, keepdim=True) + q @ (k.transpose(-2, -1) @ v)
-        shares = v.shape[-2] + q @ k.sum(-2)[..., None]
+        total, shares = _by_weights(q, k, v) if k.shape[-2] <= k.shape[-1] else _by_sums(q, k, v)
         return (total / shares.clamp(min=_LEAST_SHARE)).to(query.dtype)
+
+
+def _by_sums(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Values by their weights 1 + q · k, and these, both summed over all keys: 2 d e multiplications a token."""
+    total = v.sum(-2, keepdim=True) + q @ (k.transpose(-2, -1) @ v)
+    return total, v.shape[-2] + q @ k.sum(-2)[..., None]
+
+
+def _by_weights(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in the other order, which is the shorter one where there are fewer keys than channels."""
+    weights = 1 + q @ k.transpose(-2, -1)
+    return weights @ v, weights.sum(-1, keepdim=True)
 
 
 def guided_cosine_attention(
@@ -78,7 +96,7 @@ def guided_cosine_attention(
     Returns:
         (..., n, e) of the dtype of `query`.
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with _without_autocast(query.device):
         q, k, v = (tokens.to(torch.promote_types(tokens.dtype, torch.float32)) for tokens in (query, key, value))
         # (1 + q · k) (a · b) = a · b + (q ⊗ a) · (k ⊗ b)
         q, k = (
@@ -99,7 +117,7 @@ def coded(tokens: Tensor, codes: Tensor) -> Tensor:
 
 def _directions(tokens: Tensor, rotary: Tensor | None) -> Tensor:
     """Tokens of length 1, turned by their positions."""
-    tokens = tokens * torch.rsqrt(tokens.square().sum(-1, keepdim=True) + _LEAST_NORM**2)
+    tokens = tokens * torch.rsqrt(torch.linalg.vecdot(tokens, tokens) + _LEAST_NORM**2)[..., None]
     if rotary is None:
         return tokens
     pairs = torch.view_as_complex(tokens.unflatten(-1, (-1, 2)).contiguous())
@@ -119,7 +137,7 @@ def relu_sums(key: Tensor, value: Tensor) -> Tensor:
     Source: SANA, arXiv 2410.10629.
     """
     full = torch.promote_types(key.dtype, torch.float32)
-    with torch.autocast(key.device.type, enabled=False):
+    with _without_autocast(key.device):
         counted = F.pad(value.to(full).transpose(-2, -1), (0, 0, 0, 1), value=1.0)
         return counted @ F.relu(key).to(full)
 
@@ -134,6 +152,6 @@ def relu_attention(query: Tensor, sums: Tensor) -> Tensor:
     Returns:
         (..., n, e) of the dtype of `query`; zeros where no key has anything in common with the query.
     """
-    with torch.autocast(query.device.type, enabled=False):
+    with _without_autocast(query.device):
         counted = sums @ F.relu(query).to(sums).transpose(-2, -1)
         return (counted[..., :-1, :] / (counted[..., -1:, :] + 1e-15)).transpose(-2, -1).to(query.dtype)

@@ -37,11 +37,14 @@ def slow_weights(q: Tensor, k: Tensor, times: Tensor | None) -> Tensor:
     return weights / weights.sum(1, keepdim=True)
 
 
+@pytest.mark.parametrize("dim", [4, 8], ids=["fewer channels than tokens", "more channels than tokens"])
 @pytest.mark.parametrize("times", [None, TIMES], ids=["without places", "at times"])
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_cosine_attention_is_its_matrix_of_weights(times: Tensor | None, dtype: torch.dtype, error: float) -> None:
-    q, k, v = tokens(2, len(TIMES), 8)
-    rotary = None if times is None else rotations(times.to(dtype), 8)
+def test_cosine_attention_is_its_matrix_of_weights(
+    times: Tensor | None, dtype: torch.dtype, error: float, dim: int
+) -> None:
+    q, k, v = tokens(2, len(TIMES), dim)
+    rotary = None if times is None else rotations(times.to(dtype), dim)
     attended = cosine_attention(q.to(dtype), k.to(dtype), v.to(dtype), rotary)
     weights = torch.stack([slow_weights(q[i], k[i], times) for i in range(2)])
     assert attended.dtype == dtype

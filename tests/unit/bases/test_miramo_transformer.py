@@ -146,6 +146,12 @@ def test_it_is_saved_and_loaded_like_any_model_of_diffusers(tmp_path: Path) -> N
         assert torch.equal(loaded.state_dict()[name], value), name
 
 
+def test_its_shapes_are_known_without_memory() -> None:
+    model = on_meta(small_miramo)
+    clips, t, text = (torch.zeros(*shape, device="meta") for shape in ((3, 4, 5, 12, 8), (3,), (3, 6, 12)))
+    assert model(clips, t, text).sample.shape == clips.shape
+
+
 def test_gradients_are_the_same_with_checkpointing(inputs: tuple[Tensor, Tensor, Tensor]) -> None:
     model = moving_miramo().requires_grad_(True)
     gradients = []
