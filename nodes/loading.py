@@ -67,7 +67,15 @@ class MIVALoadBase(io.ComfyNode):
             description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in one needs no "
             "download and no graphics card, and its clips have the picture's own size. There is no prompt. Wan and "
             "Stable Diffusion 1.5 as ComfyUI itself loads them take motions by Apply MIVA.",
-            search_aliases=["miva", "image to video", "animatediff loader", "wan loader", "animate picture", "i2v"],
+            search_aliases=[
+                "miva",
+                "image to video",
+                "animatediff loader",
+                "wan loader",
+                "animate picture",
+                "i2v",
+                "miramo",
+            ],
             inputs=[
                 io.DynamicCombo.Input(
                     "base",

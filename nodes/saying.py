@@ -22,7 +22,16 @@ class MIVASay(io.ComfyNode):
             description="Tells a base that moves by words what to do, such as MiraMo tiny in Load MIVA Base: pan left, "
             "zoom in, dolly in, or, of a part that Bind Mask to MIVA marks, drift left, ripple, rise. Chain several by "
             "`prev`, as Load MIVA, and mix them with motions from files; then MIVA Sampler. It is no prompt.",
-            search_aliases=["motion words", "say motion", "camera move", "dolly", "parallax", "drift", "prompt motion"],
+            search_aliases=[
+                "motion words",
+                "say motion",
+                "camera move",
+                "dolly",
+                "parallax",
+                "drift",
+                "prompt motion",
+                "miramo",
+            ],
             inputs=[
                 io.String.Input(
                     "text",

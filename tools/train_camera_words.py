@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from miva_core.clips.camera_clips import Shooting
-
 from miva_core import load_base
 from miva_core.bases.base import Base
 from miva_core.clips.stills import read_stills

@@ -92,7 +92,8 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     pictures, missing = available(args.packages), []
-    for name in wanted("Shipped: held-out" if args.held_out else "Not shipped"):
+    names = wanted("Shipped: held-out") if args.held_out else wanted("Not shipped") + wanted("Shipped: the living")
+    for name in names:
         if name not in pictures:
             missing.append(name)
             continue

@@ -11,10 +11,11 @@ from torch import Tensor
 from ..motion_fields.painters_order import shown_nearness
 from .background import fill_hole
 from .push_pull import push_pull
+from .sampling import Region
 
 STEP = 0.12
 """Nearnesses that differ by more over a few pixels are of two things, one before the other."""
-_COARSE = 2
+_COARSE = 3
 """Pixels of a frame, along a side, to one at which everything is compared with everything."""
 _EDGE = 0.06
 """Difference of nearness to a neighbour there, from which on a place is looked at pixel by pixel."""
@@ -38,11 +39,13 @@ class Seen:
 
     Attributes:
         places: (H, W, 2) of the view, of what is nearest in each pixel.
-        behind: (H, W, 2) of the view, of what is behind the edges of near things.
-        uncovered: (H, W) in [0, 1], with soft edges: where that has come into view.
+        region: the part of the frame where something has come into view from behind near things; it may be empty.
+        behind: (h, w, 2) of the view, where what is behind comes from in that part.
+        uncovered: (h, w) in [0, 1], with soft edges: where it has come into view.
     """
 
     places: np.ndarray
+    region: Region
     behind: np.ndarray
     uncovered: np.ndarray
 
@@ -72,13 +75,14 @@ class DepthOrder:
         seen = move(places, shown)
         # Where no nearness leads to a place that is as near, nothing of frame 1 is to be seen.
         hole = (np.abs(self._at(self.nearness, seen) - shown) > STEP).astype(np.float32)
-        if not hole.any():
-            return Seen(seen, seen, hole)
         hole = cv2.blur(cv2.dilate(hole, np.ones((3, 3), np.uint8)), (3, 3))
-        return Seen(seen, self._seen_behind(places, move), hole)
+        region = Region(*cv2.boundingRect((hole > 0).astype(np.uint8)))
+        return Seen(seen, region, self._seen_behind(region.of(places), move), region.of(hole))
 
     def _seen_behind(self, places: np.ndarray, move: Move) -> np.ndarray:
-        """Where the ground behind near things comes from: (H, W, 2), coarsely, since it is smooth."""
+        """Where the ground behind near things comes from: (h, w, 2), coarsely, since it is smooth."""
+        if not places.size:
+            return places
         small = np.ascontiguousarray(places[::_SMOOTH, ::_SMOOTH])
         shown = self._at(self.behind, small)
         for _ in range(_ROUNDS):
@@ -86,12 +90,12 @@ class DepthOrder:
         # Pixels lie at whole numbers, of which the first of each few is known.
         y, x = (np.arange(side, dtype=np.float32) / _SMOOTH for side in places.shape[:2])
         near = cv2.remap(shown, *np.meshgrid(x, y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return move(places, near)
+        return move(np.ascontiguousarray(places), near)
 
     def _shown(self, places: np.ndarray, move: Move) -> np.ndarray:
         """How near is what is seen in each pixel, (H, W), by the painter's order.
 
-        Everything is compared at half of the frame's size. Pixel by pixel that is done over only beside edges, and
+        Everything is compared at a third of the frame's size. Pixel by pixel that is done over only beside edges, and
         elsewhere one step of the fixed-point iteration takes the nearness of the place that is found.
         """
         coarse = self._compared(np.ascontiguousarray(places[::_COARSE, ::_COARSE]), move)

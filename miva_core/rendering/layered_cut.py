@@ -86,7 +86,9 @@ class LayerCutter:
         """
         if self.staging.motion.parallax is None:
             return None, None
-        ground = push_pull(self.source.taken(self.staging.motion.parallax.nearness)[..., None], hole)[..., 0]
+        ground = push_pull(
+            self.source.taken(self.staging.motion.parallax.nearness)[..., None].astype(np.float32), hole
+        )[..., 0]
         nearness = np.ascontiguousarray(with_hard_edges(ground))
         uncovered, behind = behind_edges(self.pixels, nearness, self._apart())
         return DepthOrder(nearness, np.ascontiguousarray(behind), self.from_view), uncovered

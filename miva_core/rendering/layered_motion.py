@@ -107,9 +107,10 @@ def masks_of(motion: LayeredMotion) -> dict[str, np.ndarray]:
 
 def with_nearness_of(motion: LayeredMotion, size: Sequence[int]) -> LayeredMotion:
     """A motion whose nearness, if it has one, is that of each pixel of a picture of a size (height, width, ...)."""
-    if motion.parallax is None or motion.parallax.nearness.shape == tuple(size[:2]):
+    if motion.parallax is None:
         return motion
-    nearness = motion.parallax.nearness
-    how = cv2.INTER_AREA if nearness.shape[1] > size[1] else cv2.INTER_CUBIC
-    scaled = cv2.resize(nearness, (size[1], size[0]), interpolation=how).clip(0, 1)
-    return replace(motion, parallax=replace(motion.parallax, nearness=scaled))
+    nearness = motion.parallax.nearness.astype(np.float32)
+    if nearness.shape != tuple(size[:2]):
+        how = cv2.INTER_AREA if nearness.shape[1] > size[1] else cv2.INTER_CUBIC
+        nearness = cv2.resize(nearness, (size[1], size[0]), interpolation=how).clip(0, 1)
+    return replace(motion, parallax=replace(motion.parallax, nearness=nearness))

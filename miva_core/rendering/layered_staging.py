@@ -128,11 +128,11 @@ class LayeredStaging:
 
     def camera(self, i: int) -> np.ndarray:
         """The matrix (3, 3) of the camera of frame i, see `camera_matrix`."""
-        return camera_matrix(self.motion, self.size, self.times.eased[i])
+        return camera_matrix(self.motion, self.size, float(self.times.eased[i]))
 
     def places(self, i: int) -> Places:
         """Where the ground of frame i comes from, before anything of it moves by itself."""
-        window, time, parallax = self.window.matrix(self.size), self.times.eased[i], self.motion.parallax
+        window, time, parallax = self.window.matrix(self.size), float(self.times.eased[i]), self.motion.parallax
         camera = self.camera(i) @ _centred(self.size)
         if parallax is None or self.depth is None or not time:
             return Places(self.size, window @ camera)
@@ -140,11 +140,11 @@ class LayeredStaging:
         shift = window[:2, 2].astype(np.float32)
 
         def move(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
-            return parallax.seen(places, time, nearness) * (unit * zoom) + shift
+            return np.asarray(parallax.seen(places, time, nearness), np.float32) * (unit * zoom) + shift
 
         at = affine_places(camera, self.size) / unit
         found = self.depth.seen(at, move)
-        return Places(self.size, window @ camera, found.places, found if found.uncovered.any() else None)
+        return Places(self.size, window @ camera, found.places, found if found.region.width else None)
 
     def places_of_one_nearness(self, i: int, nearness: float) -> Places:
         """Where all of frame i would come from, were it as near."""
@@ -154,7 +154,7 @@ class LayeredStaging:
             return Places(self.size, window @ camera)
         corners = np.array([[[0, 0], [width - 1, 0], [0, height - 1]]], np.float64)
         at = cv2.transform(corners, camera[:2]) / self.unit
-        seen = self.motion.parallax.seen(at, self.times.eased[i], nearness)[0] * self.unit
+        seen = self.motion.parallax.seen(at, float(self.times.eased[i]), nearness)[0] * self.unit
         columns = np.stack([(seen[1] - seen[0]) / (width - 1), (seen[2] - seen[0]) / (height - 1), seen[0]], 1)
         return Places(self.size, window @ np.vstack([columns, [0, 0, 1]]))
 

@@ -22,7 +22,7 @@ NEEDS_MODELS = {
     "17_motion_of_a_clip_natively": {"diffusion_models", "vae", "text_encoders"},
 }
 """Workflows that take files of other people, and the folders of those."""
-RATES = {"11_motion_of_a_clip": 16}
+RATES = {"11_motion_of_a_clip": 16, "14_living_photograph": 16}
 """Frames a second of workflows that do not make the 24 of MIVA Sampler."""
 NODES_2 = "Comfy.VueNodes.Enabled"
 """The setting of the newer of ComfyUI's two ways to draw nodes."""
@@ -69,6 +69,7 @@ def test_it_opens_and_runs(server: Server, page: Page, path: Path) -> None:
     # What the other page has run would be taken from the cache, and nodes would not show how it goes.
     page.set("MIVASampler", "seed", len(page.name))
     page.set("MIVATransferMotion", "strength", 1 - len(page.name) / 100)
+    page.set("MIVAFilm", "seed", len(page.name))
     # As shipped it learns for minutes.
     page.set("MIVATrain", "steps", len(page.name))
     status, error = page.queue()

@@ -316,7 +316,7 @@ PREPARING = [
     Mistake(
         "a masked camera motion",
         lambda artist: artist.learn(artist.film(stills="connected", images=picture(99, 99)), masked=True),
-        "A camera motion has no subject: switch `masked` off.",
+        "What moves the whole picture has no subject: switch `masked` off.",
     ),
     Mistake(
         "pictures to try a masked motion on, without masks",

@@ -394,7 +394,7 @@ def test_a_camera_motion_is_learnt_from_stills(quick_model: Any, shapes: Tensor,
     clips = run(MIVACameraClips, model=quick_model, stills=chosen, motion="zoom-out", speed=0.5)[0]
     run(MIVATrain, model=quick_model, dataset=clips, name="zoom", steps=1, try_on=torch.rand(1, 64, 64, 3))
     record = about(written(comfyui)[0])["training"]
-    assert (record["camera"], record["speed"], record["stills"], record["clips"]) == ("zoom-out", 0.5, 1, 5)
+    assert (record["film"], record["speed"], record["stills"], record["clips"]) == ("zoom-out", 0.5, 1, 5)
     assert record["flip"] is False
 
 

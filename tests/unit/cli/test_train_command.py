@@ -20,6 +20,8 @@ from miva_core.animation.frame_source import StoredFrames
 from miva_core.bases.base import Base
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
+from miva_core.clips.files import read_clips
+from miva_core.clips.training_clip import ClipSpec
 from miva_core.measure.metrics import clip_flow
 from miva_core.media.video import write_png, write_video
 from miva_core.training.step import TrainStep
@@ -171,6 +173,23 @@ def test_filmed_stills_come_with_their_exact_flow(run: Run) -> None:
     assert (measured * exact[:, 8:-8, 8:-8]).sum() > 0.7 * exact[:, 8:-8, 8:-8].square().sum()
 
 
+def test_filmed_regions_come_with_masks_that_training_reads(run: Run) -> None:
+    Path("skies").mkdir()
+    pixels = torch.rand(12, 16, 3, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(96, 128)
+    mask[:50] = 1
+    picture = torch.nn.functional.interpolate(pixels.movedim(-1, 0)[None], (96, 128))[0]
+    write_png(picture.movedim(0, -1), Path("skies/a.png"))
+    write_png(mask[..., None].expand(-1, -1, 3), Path("skies/a_mask.png"))
+    size = ("--size", "32x32", "--frames", "4")
+    output = run("motion-clips", "skies", "--motion", "drift-left", "--out", "drift", *size)
+    assert "Wrote 5 clips of drift-left into drift, each with its exact flow and masks." in output
+    names = {path.name.removeprefix("a_1") for path in Path("drift").glob("a_1*")}
+    assert names == {".mp4", "_mask.mp4", "_flow.json", "_maps.safetensors"}
+    clips = read_clips(Path("drift"), ClipSpec((32, 32), 4, 8.0), masks=1)
+    assert len(clips) == 5 and all(20 < (clip.masks[0, -1] > 127).sum() < 1000 for clip in clips)
+
+
 def test_an_adapter_is_measured_on_stills(run: Run) -> None:
     output = run("evaluate", "pan_left", "--stills", "stills", "--out", "scores", "--steps", "4", "--seeds", "2")
     table = Path("scores/evaluation.md").read_text()
@@ -255,6 +274,16 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         ((*TRAIN, "--base", "wan"), "needs a checkpoint and a vae: name the checkpoint, too"),
         ((*TRAIN, "--base", "big"), "There is no base 'big'"),
         (("motion-clips", "stills", "--motion", "pan-left", "--out", "clips"), "exists already and is not empty"),
+        (("motion-clips", "stills", "--motion", "rise", "--out", "x"), "For rise each still needs a mask"),
+        (
+            ("motion-clips", "stills", "--motion", "dolly-in", "--depth", "none", "--out", "x"),
+            "none is no folder: name",
+        ),
+        (("motion-clips", "stills", "--motion", "spin", "--out", "x"), "'spin' is no motion; nearest are"),
+        (
+            ("train", "stills", "--film", "pan-left", "--detector", "x", "--out", "x.safetensors"),
+            "still_mask.png beside",
+        ),
         (("motion-clips", "none", "--motion", "pan-left", "--out", "x"), "none is no folder"),
         (("motion-clips", "stills", "--motion", "pan-left", "--out", "a/b"), "There is no folder a"),
         (("motion-clips", "stills", "--motion", "roll-cw", "--size", "512x512", "--out", "x"), "Too small"),

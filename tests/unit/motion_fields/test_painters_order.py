@@ -12,7 +12,7 @@ from miva_core.motion_fields.painters_order import at_places, shown_nearness
 from miva_core.motion_fields.whole_frame import parallax
 
 SIZE = (64, 64)
-MOVES = [("truck_left", 0.8, 15.0), ("truck_right", 0.5, 6.0), ("dolly_in", 1.0, 15.0), ("dolly_out", 0.7, 9.0)]
+MOVES = [("truck_left", 0.8, 15.0), ("dolly_in", 1.0, 15.0), ("dolly_out", 0.7, 9.0)]
 
 
 def ground(near: float = 0.8) -> Tensor:
