@@ -3,11 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
 from miva_core.bases.miramo.motion_basis import REGION_PLACES, TIME_FUNCTIONS, WAVES
-from tools.miramo.model import WORD_LENGTH, WordedMiraMo
 
 _SWINGS, _OFF_CENTRE = 2, (1, 2)
 """Of the functions of time the first ones, sine and cosine of 16 frames; of those of place x and y off the centre."""
+
+
+UNIT = 8.0
+"""Length of a vector that moves at unit speed, about that of a word."""
 
 
 def unused_directions(words: Tensor) -> Tensor:
@@ -17,18 +21,22 @@ def unused_directions(words: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def free_directions(worded: WordedMiraMo) -> None:
+def free_directions(model: FlowingMiraMo, words: Tensor) -> None:
     """Let a trained model do plain motions of its layers in the directions of a caption that its words leave unused.
 
     Whatever its words say it answers as before. These directions move each layer by the entries of an affine velocity,
     and let the staying layer swing in 16 frames; all else is deaf to them. A vector as long as a word's moves about a
     pixel a frame. In training what they do is random, and far too small for an adapter to learn what no word does.
 
+    Args:
+        model: as it was trained.
+        words: (N, D) all vectors that captions are made of.
+
     Raises:
         ValueError: the words leave too few directions.
     """
-    model, layers = worded.model, worded.model.layers
-    first, second = (unused_directions(half) for half in worded.words.weight[1:].chunk(2, -1))
+    layers = model.layers
+    first, second = (unused_directions(half) for half in words.chunk(2, -1))
     swings = layers.staying.amplitude.weight.view(TIME_FUNCTIONS, 2, REGION_PLACES + WAVES, -1)
     swinging = [swings[time, axis, place] for time in range(_SWINGS) for axis in range(2) for place in _OFF_CENTRE]
     _forget([*layers.camera.modules(), *layers.staying.modules()], first)
@@ -52,4 +60,4 @@ def _give(rows: list[Tensor], unused: Tensor) -> None:
     if len(rows) > len(unused):
         raise ValueError(f"The words leave {len(unused)} directions, but {len(rows)} are needed: widen the captions.")
     for row, direction in zip(rows, unused, strict=False):
-        row += direction / WORD_LENGTH
+        row += direction / UNIT
