@@ -44,4 +44,5 @@ def _in_training(checkpoint: Path) -> Base:
         adain=False,
         predicts_flow=True,
         guided=True,
+        masked_slots=(SLOTS.index("subject"),),
     )

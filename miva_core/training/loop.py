@@ -122,6 +122,7 @@ def train(
     for learner in step.learners.values():
         if learner is not adapter or not degree:
             _hold_degree(learner)
+        _hold_slots(learner, base)
     with own_accelerator(base.device, mixed_precision(options.precision, base.dtype)) as accelerator:
         if adapter.degree and not degree and accelerator.is_main_process:
             warnings.warn(MIVAWarning(_at_usual(adapter.degree)), stacklevel=2)
@@ -281,6 +282,14 @@ def _hold_degree(learner: MIVAAdapter) -> None:
     for name, parameter in learner.named_parameters():
         if name.endswith(_OF_DEGREES):
             parameter.requires_grad_(False)
+
+
+def _hold_slots(learner: MIVAAdapter, base: Base) -> None:
+    """Leave slots of a caption as they are that do not tell what a mask marks, where one guides."""
+    if learner.config.guide == "mask" and learner.caption is not None:
+        learnt = torch.zeros_like(learner.caption)
+        learnt[list(base.masked_slots)] = 1
+        learner.caption.register_hook(lambda gradient: gradient * learnt)
 
 
 def _at_usual(degree: DegreeRange) -> str:

@@ -114,7 +114,9 @@ def small_miramo() -> Base:
     codec.patches.load_state_dict(model.patches.state_dict())
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
     base = _base("miramo", model, HalfCodec(1), scheduler, (16, 24), text=torch.zeros(1, 3, 12))
-    return replace(base, codec=codec, scale=8, multiple=8, centred=True, predicts_flow=True, guided=True)
+    return replace(
+        base, codec=codec, scale=8, multiple=8, centred=True, predicts_flow=True, guided=True, masked_slots=(1,)
+    )
 
 
 def _base(

@@ -75,6 +75,7 @@ def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "
         captions=torch.stack([torch.cat([move[None], still[0, 1:]]) for move in moves]),
         vocabulary=Vocabulary(SLOTS, vectors, {word: _SPEEDS[kind] for word, kind in kinds.items()}, SLOTS[1:2]),
         guided=True,
+        masked_slots=(SLOTS.index("subject"),),
         keeps_aspect=True,
     )
 

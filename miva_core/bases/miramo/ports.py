@@ -51,6 +51,6 @@ def _by_head(
 ) -> Tensor:
     """Attention of each head by itself: tokens (b, s, d) and codes (b, s, r), the same for all heads."""
     assert not isinstance(bias, Tensor)  # linear attention is guided by codes, see `LinearGuidance`
-    by_head = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in (q, k, v))
+    q, k, v = (tokens.unflatten(-1, (heads, -1)).transpose(1, 2) for tokens in (q, k, v))
     codes = None if bias is None else Codes(*(code[:, None].expand(-1, heads, -1, -1) for code in bias))
-    return attend(*by_head, codes).transpose(1, 2).flatten(2)
+    return attend(q, k, v, codes).transpose(1, 2).flatten(2)

@@ -51,11 +51,22 @@ def test_presets() -> None:
         ("image_guidance", None),
         ("region_rank", 0),
         ("region_rank", 65),
+        ("guide", "depth"),
+        ("guide", None),
     ],
 )
 def test_a_bad_value_is_named(field: str, value: Any) -> None:
     with pytest.raises(MIVAError, match=f"^{field} is .*expected"):
         MIVAConfig(**{field: value})
+
+
+def test_what_makes_its_own_mask_is_not_guided_by_one() -> None:
+    with pytest.raises(MIVAError, match="an adapter that makes its subject's mask takes none"):
+        MIVAConfig(mask=True, guide="mask")
+
+
+def test_a_guide_needs_newer_code() -> None:
+    assert MIVAConfig(guide="mask").since_version == 2 and "guide" not in MIVAConfig().to_dict()
 
 
 @pytest.mark.parametrize(
