@@ -71,8 +71,8 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="Denoising steps. 0: as many as the base needs, which is 4 for the built-in one, 25 for "
-                    "Stable Diffusion 1.5, 50 for Wan.",
+                    tooltip="Denoising steps. 0: as many as the base needs, which is 4 for the first built-in one, "
+                    "3 for MiraMo, 25 for Stable Diffusion 1.5, 50 for Wan.",
                 ),
                 io.Noise.Input(
                     "noise",

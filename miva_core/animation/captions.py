@@ -144,6 +144,25 @@ def caption(base: Base, said: Mapping[str, Said], shares: Sequence[float]) -> Te
     return text
 
 
+def last_pace(base: Base, said: Mapping[str, Said], shares: Sequence[float]) -> float:
+    """How fast what goes on and on is at the end of a clip, by its mean speed.
+
+    Args:
+        base: that of the run.
+        said: what is said to one clip, by name.
+        shares: of the clip at its frames.
+
+    Returns:
+        1 where nothing changes its speed, or comes back to where it was.
+    """
+    for name, one in said.items():
+        for word in find_words(base, name, one.text):
+            if word.adds_up and not isinstance(one.strength, int | float):
+                speeds = [level_at(one.strength, share) for share in shares[1:]]
+                return speeds[-1] / mean if (mean := sum(speeds) / len(speeds)) else 1.0
+    return 1.0
+
+
 def degree_speed(degree: float | None, speeds: tuple[float, float]) -> float:
     """The speed that a degree stands for; 1 where there is none.
 

@@ -27,18 +27,22 @@ class LayerFunctions:
 
     Attributes:
         layers: of one clip.
+        last: time of its last frame.
+        pace: how fast it goes on after that, by its mean speed until then, see `last_pace`.
     """
 
     layers: FlowLayers
+    last: float
+    pace: float = 1.0
 
     def camera(self, time: float) -> np.ndarray:
         """The matrix (2, 3) of the camera at a time."""
-        return _array(self.layers.camera_maps(_times(time))[0, 0])
+        return _array(self.layers.camera_maps(self._times(time))[0, 0])
 
     def seen(self, places: np.ndarray, time: float, nearness: np.ndarray | float) -> np.ndarray:
         """Where what is so near comes from, see `rendering.layered_motion.DepthMove`."""
         if isinstance(nearness, float | int):
-            return _moved(_array(self.layers.depth_maps(_times(time), float(nearness))[0, 0]), places)
+            return _moved(_array(self.layers.depth_maps(self._times(time), float(nearness))[0, 0]), places)
         powers = self._by_nearness(time)
         x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
         rows = [[_polynomial(powers[:, row, column], nearness) for column in range(3)] for row in range(2)]
@@ -46,28 +50,30 @@ class LayerFunctions:
 
     def staying(self, places: np.ndarray, time: float) -> np.ndarray:
         """Displacements of a region that stays."""
-        return _array(self.layers.staying_displacement(_places(places), _times(time))[0, 0])
+        return _array(self.layers.staying_displacement(_places(places), self._times(time))[0, 0])
 
     def carried(self, places: np.ndarray, time: float) -> np.ndarray:
         """Displacements of a subject that is carried along."""
-        return _array(self.layers.carried_displacement(_places(places), _times(time))[0, 0])
+        return _array(self.layers.carried_displacement(_places(places), self._times(time))[0, 0])
 
     def residual(self, places: np.ndarray, time: float) -> np.ndarray:
         """What is left of the flow."""
-        return _sampled(_array(self.layers.residual_flow(_times(time))[0, 0]), places)
+        return _sampled(_array(self.layers.residual_flow(self._times(time))[0, 0]), places)
 
     def whole(self, places: np.ndarray, time: float) -> np.ndarray:
         """All of the flow."""
-        return _sampled(_array(self.layers.flow(_times(time))[0, 0]), places)
+        return _sampled(_array(self.layers.flow(self._times(time))[0, 0]), places)
 
-    def moves_depth(self, last: float) -> bool:
-        """Whether what is near goes another way than what is far, up to a time."""
-        near, far = (self.layers.depth_maps(_times(last), nearness) for nearness in (1.0, 0.0))
+    @property
+    def moves_depth(self) -> bool:
+        """Whether what is near goes another way than what is far."""
+        near, far = (self.layers.depth_maps(_times(self.last), nearness) for nearness in (1.0, 0.0))
         return bool((near - far).abs().max() > _LITTLE)
 
-    def is_bent(self, last: float) -> bool:
-        """Whether something is left of the flow at a time."""
-        return bool(self.layers.residual_flow(_times(last)).abs().max() > _LITTLE)
+    @property
+    def is_bent(self) -> bool:
+        """Whether something is left of the flow."""
+        return bool(self.layers.residual_flow(_times(self.last)).abs().max() > _LITTLE)
 
     def reach(self, displace: Displacement, mask: np.ndarray, times: range) -> float:
         """The largest displacement in field units within a mask (H, W) of the frame, of some moments of a clip."""
@@ -77,10 +83,14 @@ class LayerFunctions:
         places = np.stack(np.meshgrid(x, y), -1) * np.float32(scale)
         return max(float((mask * np.linalg.norm(displace(places, time), axis=-1)).max()) for time in times)
 
+    def _times(self, time: float) -> Tensor:
+        """The moment of the layers at a time of the clip, (1,)."""
+        return _times(min(time, self.last) + self.pace * max(0.0, time - self.last))
+
     def _by_nearness(self, time: float) -> np.ndarray:
         """(`_POWERS`, 2, 3): the maps at a time as a polynomial of nearness."""
         nearness = (1 - np.cos(np.pi * (np.arange(_POWERS) + 0.5) / _POWERS)) / 2
-        maps = self.layers.depth_maps(_times(time).repeat(_POWERS), torch.from_numpy(nearness).float())[0]
+        maps = self.layers.depth_maps(self._times(time).repeat(_POWERS), torch.from_numpy(nearness).float())[0]
         powers = np.linalg.solve(np.vander(nearness, increasing=True), _array(maps).reshape(_POWERS, -1))
         return powers.reshape(_POWERS, 2, 3)
 

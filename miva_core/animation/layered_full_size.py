@@ -15,11 +15,11 @@ from ..bases.base import Base
 from ..diffusion.flow_layers import FlowLayers
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
-from ..motion_fields.motions import MotionField
 from ..rendering.layered_motion import CameraPath, Carried, Displacement, LayeredMotion, Parallax, Staying
 from ..rendering.timing import ClipTimes
 from ..rendering.view import View
-from .captions import find_words
+from .captions import find_words, last_pace
+from .frame_strengths import frame_shares
 from .layer_functions import LayerFunctions, added
 from .motion import Motion
 from .notes import scene_notes, sight_notes
@@ -50,12 +50,12 @@ class LayeredFullSize(Shot):
     Attributes:
         times: of the frames.
         rows: the clips that the base makes.
-        fields: what is known of the motions with masks that are said, by name.
+        base: that of the run.
     """
 
     times: ClipTimes
     rows: tuple[Row, ...]
-    fields: Mapping[str, MotionField | None]
+    base: Base
 
     @classmethod
     def of(
@@ -63,13 +63,8 @@ class LayeredFullSize(Shot):
     ) -> LayeredFullSize:
         """Choose what a clip shows, how large and when; see `Shot.framed`."""
         shot = Shot.framed(base, picture, motions, options)
-        local = {name: one.text for name, one in motions.items() if isinstance(one, Said) and one.mask is not None}
-        return cls(
-            **vars(shot),
-            times=ClipTimes.of(shot.timing, base.frames, base.fps),
-            rows=tuple(layer_rows(motions)),
-            fields={name: find_words(base, name, text)[0].field for name, text in local.items()},
-        )
+        times = ClipTimes.of(shot.timing, base.frames, base.fps)
+        return cls(**vars(shot), times=times, rows=tuple(layer_rows(motions)), base=base)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -101,7 +96,7 @@ class LayeredFullSize(Shot):
         Args:
             layers: of each of `rows`, in their order.
         """
-        clips = [(row, LayerFunctions(one)) for row, one in zip(self.rows, layers, strict=True)]
+        clips = [(row, self._functions(row, one)) for row, one in zip(self.rows, layers, strict=True)]
         marked = [part for row, functions in clips if not row.whole for part in self._marked(row, functions)]
         marked.sort(key=lambda part: list(self.masks).index(part.name))
         whole = next((functions for row, functions in clips if row.whole), None)
@@ -109,16 +104,22 @@ class LayeredFullSize(Shot):
             return _layered(layers[0].size, lambda time: np.eye(2, 3), marked)
         parts = [*self._guessed(whole), *marked]
         parallax = None
-        if whole.moves_depth(self._last):
+        if whole.moves_depth:
             parallax = Parallax(self._on_picture(whole.layers, "nearness", self.nearness), whole.seen)
-        residual = whole.residual if whole.is_bent(self._last) else None
+        residual = whole.residual if whole.is_bent else None
         return _layered(whole.layers.size, whole.camera, parts, parallax, residual)
+
+    def _functions(self, row: Row, layers: FlowLayers) -> LayerFunctions:
+        frames = self.conditioning.frames
+        return LayerFunctions(layers, frames - 1.0, last_pace(self.base, row.said, frame_shares(frames)))
 
     def _marked(self, row: Row, functions: LayerFunctions) -> list[Staying | Carried]:
         """What moves in a clip whose motions have masks."""
         if row.masked is None:  # Motions with mask streams: each is where its mask is.
             return [Carried(name, self.masks[name].numpy(), functions.whole) for name in row.motions]
-        name, mask, field = row.masked, self.masks[row.masked], self.fields.get(row.masked)
+        name, mask = row.masked, self.masks[row.masked]
+        words = [word for said, one in row.said.items() for word in find_words(self.base, said, one.text)]
+        field = words[0].field if words else None
         if (field is not None and field.kind == "carried") or (field is None and self._carries(functions)):
             shape = self._on_picture(functions.layers, "hard_mask", mask)
             return [Carried(name, shape, functions.carried, field.period if field else None)]
@@ -171,10 +172,6 @@ class LayeredFullSize(Shot):
         )
         self.in_view(whole).copy_(seen)
         return whole.numpy()
-
-    @property
-    def _last(self) -> float:
-        return float(self.conditioning.frames - 1)
 
     @property
     def _moments(self) -> range:

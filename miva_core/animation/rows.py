@@ -45,7 +45,8 @@ class Row:
 def layer_rows(motions: Mapping[str, Motion | Said]) -> list[Row]:
     """One clip for all that moves without a mask, and one for each motion with one.
 
-    Those adapters that make masks of their own, as mask streams, share a clip: their masks keep them apart.
+    Those adapters that make masks of their own, as mask streams, and are guided by none, share a clip: their masks keep
+    them apart.
 
     Args:
         motions: by name.
@@ -54,16 +55,17 @@ def layer_rows(motions: Mapping[str, Motion | Said]) -> list[Row]:
         In an order in which those with the same adapters follow each other; the one without masks is the first.
     """
     said, adapters = said_among(motions), adapters_among(motions)
-    streams = {name: one for name, one in adapters.items() if one.adapter.config.mask}
+    guided = [name for name, one in adapters.items() if one.adapter.config.guide == "mask"]
+    streams = {name: one for name, one in adapters.items() if one.adapter.config.mask and name not in guided}
     whole = Row(
         {name: one for name, one in said.items() if one.mask is None},
-        {name: one for name, one in adapters.items() if one.mask is None},
+        {name: one for name, one in adapters.items() if name not in (*guided, *streams)},
     )
     rows = [whole]
     for name, one in motions.items():
         if isinstance(one, Said) and one.mask is not None:
             rows.append(Row({name: one}, {}, name, whole=False))
-        elif isinstance(one, Motion) and one.mask is not None and name not in streams:
+        elif isinstance(one, Motion) and name in guided:
             rows.append(Row({}, {name: one}, name, whole=False))
     rows += [Row({}, streams, whole=False)] if streams else []
     return [row for group in together(rows) for row in group]

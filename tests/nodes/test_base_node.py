@@ -205,26 +205,26 @@ def in_brackets(numbers: list[int]) -> str:
 
 
 def test_the_sampler_tells_the_numbers_of_every_base(files: Path) -> None:
-    bases = [load_base("tiny"), of_engine(files, "animatediff"), of_engine(files, "wan")]
+    bases = [load_base("tiny"), load_base("miramo"), of_engine(files, "animatediff"), of_engine(files, "wan")]
     # The other Wans have the numbers of the first.
     assert [base.name for base in bases] == [name for name in BASES if not name.startswith("wan-")]
     texts = tooltips(MIVASampler)
     assert re.findall(r"(\d+) for", texts["steps"]) == [str(base.steps) for base in bases]
-    assert [base.predicts_flow for base in bases] == [True, False, False]
-    painting = bases[1:]
+    assert [base.predicts_flow for base in bases] == [True, True, False, False]
+    built_in, painting = bases[:2], bases[2:]
     for place, side in enumerate(("height", "width")):
         assert in_brackets([base.size[place] for base in painting]) in texts[side]
         assert f"up to {USUAL_SIDE} on the longer side" in texts[side]
     assert in_brackets([base.frames for base in painting]) in texts["frames"]
     # The file of a motion module says how far it reaches; the best one reaches as far as the default.
-    longest = [animatediff.meta_unet().config.motion_max_seq_length, bases[2].longest]
+    longest = [animatediff.meta_unet().config.motion_max_seq_length, bases[3].longest]
     assert re.findall(r"(\d+) with [^t]", texts["frames"]) == [str(frames) for frames in longest]
-    assert f"({format_size(bases[0].size)} for the built-in one)" in texts["render"]
+    assert all(f"({format_size(base.size)} for the built-in one" in texts["render"] for base in built_in)
     assert f"0: {FPS:g}. The others make {painting[0].fps}." in texts["fps"] and painting[0].fps == painting[1].fps
-    seconds = bases[0].frames / bases[0].fps
+    (seconds,) = {base.frames / base.fps for base in built_in}
     assert f"0: {seconds:g}, there and back {2 * seconds:g}." in texts["duration"]
-    assert f"({bases[0].frames} frames, Wan {bases[2].frames})" in MIVADataset.define_schema().description
-    assert bases[1].frames == bases[0].frames
+    assert f"({bases[0].frames} frames, Wan {bases[3].frames})" in MIVADataset.define_schema().description
+    assert {base.frames for base in bases[:3]} == {bases[0].frames}
 
 
 @pytest.mark.parametrize("name", ["fps", "duration"])

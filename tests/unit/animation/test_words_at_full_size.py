@@ -110,11 +110,12 @@ def test_a_subject_is_carried_with_its_mask(base: Base) -> None:
 
 
 def test_a_curve_over_frames_is_the_speed_of_a_camera(base: Base) -> None:
-    """Half of the clip at a speed, then none: it has gone half of the way, and stays there."""
+    """Half of the clip at a speed, then none: it has gone half of the way, and stays there, also beyond the end."""
     stopping = Curve(((0.0, 1.0), (0.5, 1.0), (0.5001, 0.0)), over="frames")
-    clip = made(base, Said("pan left", [stopping, Curve(((0.0, 0.5),), over="frames")]), timing=Timing(fps=8))
-    ways = torch.stack([middle(moved(clip, k))[:, 0].mean() for k in (2, 4, 6, 8)])
-    torch.testing.assert_close(ways.abs(), torch.tensor([1.0, 2.0, 2.0, 2.0]), rtol=0, atol=0.05)
+    half = Curve(((0.0, 0.5),), over="frames")
+    clip = made(base, Said("pan left", [stopping, half]), timing=Timing(fps=8, duration=2))
+    ways = torch.stack([middle(moved(clip, k))[:, 0].mean() for k in (2, 4, 6, 8, 14)])
+    torch.testing.assert_close(ways.abs(), torch.tensor([1.0, 2.0, 2.0, 2.0, 2.0]), rtol=0, atol=0.05)
 
 
 def test_the_clips_own_flow_is_that_of_all(base: Base) -> None:
