@@ -171,9 +171,7 @@ def flatness(linear: Sequence[float]) -> str:
     late = [value for count, value in zip(COUNTS, linear, strict=True) if count >= FLAT_FROM]
     factor = max(late) / min(late)
     kept = "within" if factor <= FLAT_WITHIN else "which misses"
-    return (
-        f"from {FLAT_FROM} tokens on a token takes the same time within a factor of {factor:.2f}, {kept} {FLAT_WITHIN}"
-    )
+    return f"from {FLAT_FROM} tokens on the time of a token varies by a factor of {factor:.2f}, {kept} {FLAT_WITHIN}"
 
 
 def table(times: Times) -> list[str]:

@@ -17,6 +17,8 @@ STEP = 0.12
 """Nearnesses that differ by more over a few pixels are of two things, one before the other."""
 _COARSE = 3
 """Pixels of a frame, along a side, to one at which everything is compared with everything."""
+_STEPS = 3
+"""Of the fixed-point iteration: each leaves a tenth of the error, or less, on a slope."""
 _EDGE = 0.06
 """Difference of nearness to a neighbour there, from which on a place is looked at pixel by pixel."""
 _SMOOTH, _ROUNDS, _SHARE = 4, 6, 0.7
@@ -96,11 +98,13 @@ class DepthOrder:
         """How near is what is seen in each pixel, (H, W), by the painter's order.
 
         Everything is compared at a third of the frame's size. Pixel by pixel that is done over only beside edges, and
-        elsewhere one step of the fixed-point iteration takes the nearness of the place that is found.
+        elsewhere steps of the fixed-point iteration take the nearness of the place that is found.
         """
         coarse = self._compared(np.ascontiguousarray(places[::_COARSE, ::_COARSE]), move)
         size = places.shape[1::-1]
-        shown = self._at(self.nearness, move(places, _enlarged(coarse, size, cv2.INTER_LINEAR)))
+        shown = _enlarged(coarse, size, cv2.INTER_LINEAR)
+        for _ in range(_STEPS):
+            shown = self._at(self.nearness, move(places, shown))
         around = np.ones((3, 3), np.uint8)
         edge = (cv2.dilate(coarse, around) - cv2.erode(coarse, around) > _EDGE).astype(np.uint8)
         beside = _enlarged(edge, size, cv2.INTER_NEAREST) > 0

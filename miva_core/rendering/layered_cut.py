@@ -9,7 +9,7 @@ import numpy as np
 from .background import fill_hole, hole_around
 from .depth_order import DepthOrder, behind_edges, with_hard_edges
 from .layered_frames import CarriedLayer, GroundLayers, LayeredFrames
-from .layered_motion import Carried, Staying
+from .layered_motion import Carried, Staying, masks_of
 from .layered_staging import LayeredStaging, box_in_view
 from .layering import beyond
 from .matte import matte
@@ -60,7 +60,7 @@ class LayerCutter:
             front: (H, W) in [0, 1] of the picture, what stands before everything; None for nothing.
         """
         motion = self.staging.motion
-        masks = {layer.name: self.source.taken(layer.mask) for layer in (*motion.staying, *motion.carried)}
+        masks = {name: self.source.taken(mask) for name, mask in masks_of(motion).items()}
         hole = _holes([masks[layer.name] for layer in motion.carried], self.pixels.shape[:2])
         before = None if front is None else self.source.taken(front)
         hidden = hole if before is None else hole | hole_around(before)

@@ -102,7 +102,8 @@ class LayeredMotion:
 
 def masks_of(motion: LayeredMotion) -> dict[str, np.ndarray]:
     """The masks (H, W) of all regions and cut-outs, by name."""
-    return {layer.name: layer.mask for layer in (*motion.staying, *motion.carried)}
+    layers: list[Staying | Carried] = [*motion.staying, *motion.carried]
+    return {layer.name: layer.mask for layer in layers}
 
 
 def with_nearness_of(motion: LayeredMotion, size: Sequence[int]) -> LayeredMotion:

@@ -78,9 +78,7 @@ def sample(layer: np.ndarray, from_view: np.ndarray, placement: Placement, regio
     matrix, from_view = to_coarse @ matrix, to_coarse @ from_view
     layer = _smoothed(layer, math.sqrt(abs(np.linalg.det(matrix))))
     if border == cv2.BORDER_REFLECT_101:
-        # A side of one pixel has no mirror image: OpenCV 5 never comes back from it.
-        for axis in (0, 1):
-            layer = np.repeat(layer, 2, axis) if layer.shape[axis] == 1 else layer
+        layer = _with_mirror_image(layer)
         matrix = _in_first_image(matrix, region, layer.shape[:2])
     size, how = (region.width, region.height), cv2.INTER_CUBIC
     if placement.bend is None:
@@ -104,7 +102,7 @@ def sample_at(layer: np.ndarray, from_view: np.ndarray, places: np.ndarray, how:
     """
     matrix = from_view.astype(np.float32)
     x, y = (places[..., k] * matrix[k, k] + matrix[k, 2] for k in (0, 1))
-    return cv2.remap(layer, x, y, how, borderMode=border)
+    return cv2.remap(_with_mirror_image(layer), x, y, how, borderMode=border)
 
 
 def without_fine_detail(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:
@@ -115,6 +113,13 @@ def without_fine_detail(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, n
     """
     layer, to_coarse = _coarse(layer, shrunk)
     return _smoothed(layer, shrunk * math.sqrt(np.linalg.det(to_coarse))), to_coarse
+
+
+def _with_mirror_image(layer: np.ndarray) -> np.ndarray:
+    """A layer that can be mirrored: a side of one pixel has no mirror image, and OpenCV 5 never comes back from it."""
+    for axis in (0, 1):
+        layer = np.repeat(layer, 2, axis) if layer.shape[axis] == 1 else layer
+    return layer
 
 
 def _in_first_image(matrix: np.ndarray, region: Region, size: tuple[int, ...]) -> np.ndarray:

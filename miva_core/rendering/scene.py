@@ -153,7 +153,9 @@ class Scene:
             MIVAError: something above has another form, or the camera leaves the picture too far for "inside".
         """
         pixels, planes, motion = _array(picture), masks_of(motion), with_nearness_of(motion, picture.shape)
-        _check(picture, {name: torch.from_numpy(mask) for name, mask in planes.items()}, view, times.eased, edges)
+        given = {name: torch.from_numpy(mask) for name, mask in planes.items()}
+        before = {} if front is None else {"what is in front": front}
+        _check(picture, given | before, view, times.eased, edges)
         size, window = (pixels.shape[0], pixels.shape[1]), Window()
         if edges == "inside":
             window = window_inside(LayeredStaging(view.size, window, motion, times).cameras(), view, size)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights"
 CODEC = TINY_WEIGHTS / "codec"
 """It shares that of the other built-in base."""
-SHIPPED = Path(__file__).parent / "adapters"
-"""Folder of the adapters that come with it."""
 
 
 def _load(device: torch.device | str, dtype: torch.dtype) -> Base:
@@ -52,6 +50,5 @@ MIRAMO_TINY = BaseSpec(
     fits_float16=True,
     latent_format=None,
     predicts_flow=True,
-    adapters=SHIPPED,
     words=lambda: [name.replace("_", " ") for name in MOTIONS],
 )
