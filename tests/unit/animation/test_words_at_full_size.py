@@ -230,7 +230,7 @@ def test_without_a_motion_the_seed_chooses_a_camera_move(base: Base) -> None:
     clip = made(base)
     assert clip.notes == ("No motion acts: the base makes one of its camera moves, which the seed chooses.",)
     assert moved(clip, 1).abs().max() > 1
-    others = {tuple(made(base, seed=seed).flow[8].mean((1, 2)).round(decimals=2).tolist()) for seed in (0, 2)}
+    others = {tuple(made(base, seed=seed).flow[8].mean((1, 2)).round(decimals=2).tolist()) for seed in (0, 1)}
     assert len(others) > 1
 
 
