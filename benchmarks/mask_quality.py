@@ -188,7 +188,7 @@ def few_and_all_mask_steps(base: Base, pictures: Tensor, folder: Path) -> list[s
         chosen, motion = range if kind == "all" else mask_steps, Motion(adapter, mask=mask, name="jump")
         start = time.perf_counter()
         with (
-            patch("miva_core.animation.animate.mask_steps", chosen),
+            patch("miva_core.animation.run.mask_steps", chosen),
             stopped_masks(STOP_IOU) if kind == "stopped" else nullcontext(),
         ):
             clip = animate(base, picture, [motion], painted(seed, steps=50, scheduler=base.scheduler))

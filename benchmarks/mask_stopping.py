@@ -36,7 +36,7 @@ class GuidedUntilStill(GuidedByMasks):
 @contextmanager
 def stopped_masks(stop_iou: float) -> Iterator[None]:
     """Have `animate` make its masks by `GuidedUntilStill` while the block runs."""
-    with patch("miva_core.animation.animate.GuidedByMasks", partial(GuidedUntilStill, stop_iou=stop_iou)):
+    with patch("miva_core.animation.run.GuidedByMasks", partial(GuidedUntilStill, stop_iou=stop_iou)):
         yield
 
 

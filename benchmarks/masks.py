@@ -238,7 +238,7 @@ def run_times(rounds: int) -> list[str]:
         return animate(base, picture, [Motion(adapters["jump_masked"], mask=mask, name="jump")], options)
 
     def at_all_steps() -> Clip:
-        with patch("miva_core.animation.animate.mask_steps", range):
+        with patch("miva_core.animation.run.mask_steps", range):
             return masked()
 
     runs = {

@@ -17,6 +17,7 @@ from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
 from miva_core.bases.miramo.spec import CODEC
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.motion_fields.motions import MOTIONS
+from tools.miramo.free_directions import free_directions
 from tools.motion_world.batch import SLOTS, WORDS
 
 TEXT_DIM = 64
@@ -148,6 +149,7 @@ def export(checkpoint: Path, out: Path) -> None:
     """
     model = WordedMiraMo(build_model(load_codec()))
     load_halves(checkpoint, model)
+    free_directions(model.model, model.vectors[1:])
     new = out / "new"
     model.model.half().save_pretrained(new / "transformer")
     FlowMatchEulerDiscreteScheduler(**SCHEDULE).save_pretrained(new / "scheduler")
