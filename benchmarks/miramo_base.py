@@ -9,6 +9,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from miva_core import NoiseInit, describe, load_base
 from miva_core.bases.base import Base
 from miva_core.bases.miramo.caption_layers import SLOTS
+from tools.miramo.free_directions import free_directions
 from tools.miramo.losses import SCHEDULE
 from tools.miramo.model import TEXT_DIM, WordedMiraMo, build_model, load_codec, load_halves
 
@@ -22,6 +23,7 @@ def _in_training(checkpoint: Path) -> Base:
     codec = load_codec()
     worded = WordedMiraMo(build_model(codec))
     load_halves(checkpoint, worded)
+    free_directions(worded.model, worded.vectors[1:])
     model = worded.model.eval().requires_grad_(False)
     return Base(
         name="miramo",

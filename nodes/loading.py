@@ -74,7 +74,7 @@ class MIVALoadBase(io.ComfyNode):
                 "wan loader",
                 "animate picture",
                 "i2v",
-                "miramo",
+                "miramo tiny",
             ],
             inputs=[
                 io.DynamicCombo.Input(

@@ -30,7 +30,7 @@ class MIVASay(io.ComfyNode):
                 "parallax",
                 "drift",
                 "prompt motion",
-                "miramo",
+                "miramo tiny",
             ],
             inputs=[
                 io.String.Input(

@@ -13,7 +13,6 @@ from .clip import Clip
 from .decoding import Decoding
 from .degree_notes import degree_notes
 from .full_size import FullSize
-from .layered_full_size import LayeredFullSize
 from .motion import Motion, adapters_among, base_for, named, said_among
 from .notes import run_notes
 from .options import RunOptions, renders_full
@@ -96,6 +95,9 @@ def _prepared(base: Base, picture: Tensor, motions: Mapping[str, Motion | Said],
         return Run(captioned, (painted_row(motions),), options, steps, Decoding.of(base, picture, motions, options))
     if not base.guided:
         return Run(captioned, apart_rows(motions), options, steps, FullSize.of(base, picture, motions, options))
+    # Late, since what renders layers needs OpenCV.
+    from .layered_full_size import LayeredFullSize
+
     output = LayeredFullSize.of(base, picture, motions, options)
     return Run(captioned, output.rows, options, steps, output)
 

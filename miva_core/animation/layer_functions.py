@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..diffusion.flow_layers import FlowLayers
@@ -58,11 +58,11 @@ class LayerFunctions:
 
     def residual(self, places: np.ndarray, time: float) -> np.ndarray:
         """What is left of the flow."""
-        return _sampled(_array(self.layers.residual_flow(self._times(time))[0, 0]), places)
+        return _sampled(self.layers.residual_flow(self._times(time))[0, 0], places)
 
     def whole(self, places: np.ndarray, time: float) -> np.ndarray:
         """All of the flow."""
-        return _sampled(_array(self.layers.flow(self._times(time))[0, 0]), places)
+        return _sampled(self.layers.flow(self._times(time))[0, 0], places)
 
     @property
     def moves_depth(self) -> bool:
@@ -125,9 +125,9 @@ def _moved(matrix: np.ndarray, places: np.ndarray) -> np.ndarray:
     return places @ matrix[:, :2].T + matrix[:, 2]
 
 
-def _sampled(flow: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """A flow (2, h, w), one pixel a field unit, at places (…, 2); beyond its edge it is as there."""
-    height, width = flow.shape[1:]
-    x, y = ((places[..., axis] + (side - 1) / 2).astype(np.float32) for axis, side in ((0, width), (1, height)))
-    planes = np.ascontiguousarray(flow.transpose(1, 2, 0))
-    return cv2.remap(planes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _sampled(flow: Tensor, places: np.ndarray) -> np.ndarray:
+    """A flow (2, h, w), one pixel a field unit, at places (H, W, 2); beyond its edge it is as there."""
+    half = torch.tensor([flow.shape[2] / 2, flow.shape[1] / 2])
+    grid = (torch.from_numpy(np.ascontiguousarray(places, dtype=np.float32)) / half)[None]
+    found = F.grid_sample(flow[None].float(), grid, padding_mode="border", align_corners=False)[0]
+    return _array(found.movedim(0, -1))

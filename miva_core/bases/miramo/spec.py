@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...adapters.backbone import Backbone
-from ...motion_fields.motions import MOTIONS
 from ...storage.json_files import read_json
 from ..spec import BaseSpec
 from ..tiny.spec import WEIGHTS as TINY_WEIGHTS
@@ -38,6 +37,12 @@ def _backbones() -> Iterator[tuple[str, Backbone]]:
     yield "the built-in MiraMo", miramo_backbone(config, settings["caption_slots"], settings["revision"])
 
 
+def _words() -> list[str]:
+    from ...motion_fields.motions import MOTIONS
+
+    return [name.replace("_", " ") for name in MOTIONS]
+
+
 MIRAMO_TINY = BaseSpec(
     name="miramo",
     menu="MiraMo tiny (built in)",
@@ -50,5 +55,5 @@ MIRAMO_TINY = BaseSpec(
     fits_float16=True,
     latent_format=None,
     predicts_flow=True,
-    words=lambda: [name.replace("_", " ") for name in MOTIONS],
+    words=_words,
 )
