@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from miva_core.bases.miramo.spec import WEIGHTS
+from miva_core.errors import MIVAError
 from tools.miramo.losses import Step
 from tools.miramo.model import WordedMiraMo, build_model, export, load_codec
 from tools.miramo.training import Training, time_share
@@ -51,10 +52,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    if args.stage == "export":
-        export(args.out / "ema.pt", WEIGHTS)
-    else:
-        train_base(args)
+    try:
+        if args.stage == "export":
+            export(args.out / "ema.pt", WEIGHTS)
+        else:
+            train_base(args)
+    except MIVAError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from miva_core.bases.miramo.caption_layers import SLOTS as CAPTION_SLOTS
 from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
 from miva_core.bases.miramo.spec import CODEC
 from miva_core.bases.tiny.patch_codec import PatchCodec
+from miva_core.errors import MIVAError
 from miva_core.motion_fields.motions import MOTIONS
 from tools.miramo.free_directions import free_directions
 from tools.motion_world.batch import SLOTS, WORDS
@@ -165,8 +166,28 @@ def export(checkpoint: Path, out: Path) -> None:
 
 
 def load_halves(path: Path, model: WordedMiraMo) -> None:
-    """Read what `save_halves` wrote into a model."""
-    saved = torch.load(path, weights_only=True, map_location="cpu")
-    with torch.no_grad():
-        for name, parameter in model.learnt.items():
-            parameter.copy_(saved[name])
+    """Read what `save_halves` wrote into a model.
+
+    Raises:
+        MIVAError: it is of another model.
+    """
+    fill(model, torch.load(path, weights_only=True, map_location="cpu"), path)
+
+
+@torch.no_grad()
+def fill(model: WordedMiraMo, saved: Mapping[str, Tensor], path: Path) -> None:
+    """Put saved values into what a model learns.
+
+    Args:
+        model: whose parameters are replaced.
+        saved: values by name.
+        path: of the file that they come from, for messages.
+
+    Raises:
+        MIVAError: they are another model's.
+    """
+    learnt = model.learnt
+    if {name: value.shape for name, value in saved.items()} != {name: value.shape for name, value in learnt.items()}:
+        raise MIVAError(f"{path} holds the weights of another model: give a file that this training wrote.")
+    for name, parameter in learnt.items():
+        parameter.copy_(saved[name])

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from diffusers.training_utils import EMAModel
 
+from miva_core.errors import MIVAError
 from tools.miramo.losses import Losses, Step
-from tools.miramo.model import WordedMiraMo, save_halves
+from tools.miramo.model import WordedMiraMo, fill, save_halves
 from tools.motion_world.batch import WorldBatch
 from tools.tiny_base.training import Pace
 
@@ -109,11 +110,15 @@ class Training:
         path.with_suffix(".tmp").replace(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises:
+            MIVAError: there is none, or it is another model's.
+        """
+        if not path.is_file():
+            raise MIVAError(f"There is no {path} to go on from: leave --resume out.")
         state = torch.load(path, weights_only=True, map_location="cpu")
-        with torch.no_grad():
-            for name, parameter in self.model.learnt.items():
-                parameter.copy_(state["learnt"][name])
+        fill(self.model, state.get("learnt", {}), path)
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.ema.load_state_dict(state["ema"])

@@ -16,6 +16,7 @@ from miva_core.animation.frame_strengths import frame_shares
 from miva_core.animation.layered_full_size import LayeredFullSize
 from miva_core.animation.motion import named
 from miva_core.animation.rows import Row, captions, guides, layer_rows, together
+from miva_core.animation.said_notes import said_notes
 from miva_core.bases.model_predictor import ModelPredictor
 from miva_core.clips.camera import apply_affine, pixel_grid
 from miva_core.errors import MIVAError
@@ -225,15 +226,11 @@ def test_masks_and_depth_go_on_beside_what_is_cropped_away(base: Base) -> None:
 # --- what is told ----------------------------------------------------------------------------------------------------
 
 
-def notes(base: Base, *said: Said, **options: Any) -> tuple[str, ...]:
-    return made(base, *said, **options).notes
-
-
 def test_without_a_motion_the_seed_chooses_a_camera_move(base: Base) -> None:
     clip = made(base)
     assert clip.notes == ("No motion acts: the base makes one of its camera moves, which the seed chooses.",)
     assert moved(clip, 1).abs().max() > 1
-    others = {tuple(made(base, seed=seed).flow[8].mean((1, 2)).round(decimals=2).tolist()) for seed in range(3)}
+    others = {tuple(made(base, seed=seed).flow[8].mean((1, 2)).round(decimals=2).tolist()) for seed in (0, 1)}
     assert len(others) > 1
 
 
@@ -259,12 +256,13 @@ CASES: Mapping[str, tuple[list[Said], dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_odd_is_told_once(base: Base, case: str) -> None:
     said, options, note = CASES[case]
-    (told,) = notes(base, *said, **options)
+    (told,) = said_notes(base, named(said), options.get("nearness"))
     assert told.startswith(note)
 
 
 def test_what_is_usual_is_not_remarked_on(base: Base) -> None:
-    assert notes(base, Said("truck right", 0.5), Said("drift left", 0.5, mask=box(30, 50, 100, 130)), **RAMP) == ()
+    said = Said("truck right", 0.5), Said("drift left", 0.5, mask=box(30, 50, 100, 130))
+    assert made(base, *said, **RAMP).notes == ()
 
 
 @pytest.mark.parametrize(

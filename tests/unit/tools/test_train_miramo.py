@@ -10,7 +10,7 @@ from miva_core.bases.miramo.loading import load_miramo
 from miva_core.bases.miramo.spec import CODEC
 from miva_core.errors import MIVAError
 from tools.miramo.losses import Losses, Step, answer, encode, losses_of
-from tools.miramo.model import WordedMiraMo, build_model, export, load_codec, save_halves
+from tools.miramo.model import WordedMiraMo, build_model, export, load_codec, load_halves, save_halves
 from tools.miramo.training import Training, step_share
 from tools.motion_world.batch import WORD_IDS
 from tools.motion_world.clips import World
@@ -109,3 +109,12 @@ def test_what_is_exported_loads_as_a_base(tmp_path: Path) -> None:
 def test_a_base_that_lacks_a_part_says_so(tmp_path: Path) -> None:
     with pytest.raises(MIVAError, match=r"lacks .*settings\.json: install the package again"):
         load_miramo(tmp_path, CODEC)
+
+
+def test_checkpoints_that_are_missing_or_of_another_model_are_refused(tmp_path: Path) -> None:
+    train, larger = training(), build_model(load_codec(), **SMALL | {"num_layers": 2})
+    with pytest.raises(MIVAError, match=r"no .*checkpoint\.pt to go on from: leave --resume out"):
+        train.resume(tmp_path / "checkpoint.pt")
+    save_halves(tmp_path / "ema.pt", list(train.model.learnt.values()), train.model)
+    with pytest.raises(MIVAError, match="weights of another model"):
+        load_halves(tmp_path / "ema.pt", WordedMiraMo(larger))
