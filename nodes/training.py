@@ -107,7 +107,8 @@ class MIVATrain(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1_000_000,
-                    tooltip="0: the preset's, which is 300 for the built-in base and 6000 for the others at normal.",
+                    tooltip="0: the preset's, at normal 300 for the first built-in base, 120 for the second and 6000 "
+                    "for the others.",
                 ),
                 io.Int.Input(
                     "seed",
