@@ -108,7 +108,7 @@ class LayeredFullSize(Shot):
 
     def _functions(self, row: Row, layers: FlowLayers) -> LayerFunctions:
         frames = self.conditioning.frames
-        return LayerFunctions(layers, frames - 1.0, last_pace(self.base, row.said, frame_shares(frames)))
+        return LayerFunctions(layers.cpu(), frames - 1.0, last_pace(self.base, row.said, frame_shares(frames)))
 
     def _marked(self, row: Row, functions: LayerFunctions) -> list[Staying | Carried]:
         """What moves in a clip whose motions have masks."""

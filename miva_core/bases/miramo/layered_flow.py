@@ -77,9 +77,17 @@ class LayeredFlow:
 
     def __getitem__(self, rows: slice) -> "LayeredFlow":
         """The layers of some of the clips."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "times"}
-        chosen: dict[str, Any] = {name: part if part is None else part[rows] for name, part in parts.items()}
+        chosen = {name: part[rows] for name, part in self._parts().items() if name != "times"}
         return replace(self, **chosen)
+
+    def cpu(self) -> "LayeredFlow":
+        """The same layers on the CPU."""
+        return replace(self, **{name: part.cpu() for name, part in self._parts().items()})
+
+    def _parts(self) -> dict[str, Any]:
+        """All that there is, by the name of its attribute."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @property
     def size(self) -> tuple[int, int]:

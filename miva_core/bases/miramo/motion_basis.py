@@ -96,6 +96,10 @@ class LayerMotion:
         """The motion of some of the clips."""
         return LayerMotion(self.generators[rows], self.amplitudes[rows])
 
+    def cpu(self) -> "LayerMotion":
+        """The same motion on the CPU."""
+        return LayerMotion(self.generators.cpu(), self.amplitudes.cpu())
+
 
 def interpolated(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
     """Interpolate values linearly between the times that they are known at.
