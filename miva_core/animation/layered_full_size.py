@@ -33,11 +33,8 @@ if TYPE_CHECKING:
 
 _SEEN = 0.25
 """Field units of displacement below which a layer that nobody asked for is none."""
-_GUESSED = "moving part"
+_GUESSED_REGION, _GUESSED_SUBJECT = "moving region", "moving subject"
 """What is called so that a base moves by itself, without a mask."""
-
-_UNDER_OTHERS = ("drift", "ripple")
-"""What names of motions of clouds and water begin with: these go on under all that hides them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +108,7 @@ class LayeredFullSize(Shot):
 
     def _functions(self, row: Row, layers: FlowLayers) -> LayerFunctions:
         frames = self.conditioning.frames
-        return LayerFunctions(layers, frames - 1.0, last_pace(self.base, row.said, frame_shares(frames)))
+        return LayerFunctions(layers.cpu(), frames - 1.0, last_pace(self.base, row.said, frame_shares(frames)))
 
     def _marked(self, row: Row, functions: LayerFunctions) -> list[Staying | Carried]:
         """What moves in a clip whose motions have masks."""
@@ -125,7 +122,7 @@ class LayeredFullSize(Shot):
             return [Carried(name, shape, functions.carried, field.period if field else None)]
         shape = self._on_picture(functions.layers, "soft_mask", mask)
         moving = functions.staying if field else added(functions.staying, functions.residual)
-        behind = field is not None and field.name.startswith(_UNDER_OTHERS)
+        behind = field is not None and field.goes_under
         return [Staying(name, shape, moving, field.period if field else None, behind)]
 
     def _carries(self, functions: LayerFunctions) -> bool:
@@ -141,9 +138,9 @@ class LayeredFullSize(Shot):
         """What moves without a mask, where the base guesses that it does; it knows of edges to 2 units."""
         parts: list[Staying | Carried] = []
         if whole.reach(whole.staying, whole.layers.soft_mask()[0].numpy(), self._moments) > _SEEN:
-            parts.append(Staying(_GUESSED, self._on_picture(whole.layers, "soft_mask", None), whole.staying))
+            parts.append(Staying(_GUESSED_REGION, self._on_picture(whole.layers, "soft_mask", None), whole.staying))
         if whole.reach(whole.carried, whole.layers.hard_mask()[0].numpy(), self._moments) > _SEEN:
-            parts.append(Carried(_GUESSED, self._on_picture(whole.layers, "hard_mask", None), whole.carried))
+            parts.append(Carried(_GUESSED_SUBJECT, self._on_picture(whole.layers, "hard_mask", None), whole.carried))
         return parts
 
     def _on_picture(

@@ -24,6 +24,10 @@ class FlowLayers(Protocol):
         """The layers of some of the clips."""
         ...
 
+    def cpu(self) -> FlowLayers:
+        """The same layers on the CPU, where frames are rendered."""
+        ...
+
     def camera_maps(self, times: Tensor) -> Tensor:
         """(B, T, 2, 3) of the camera at times (T,)."""
         ...

@@ -14,10 +14,6 @@ from ..rendering.layered_motion import CameraPath, Carried, DepthMove, Displacem
 from ..rendering.view import View
 from .filmed_motion import FilmedMotion
 
-_UNDER_OTHERS = ("drift", "ripple")
-"""What motions of clouds and water begin with: these go on under all that hides them. Plants, cloth and what breathes
-draw along what is around them."""
-
 
 def picture_motion(
     motions: Mapping[str, FilmedMotion], view: View, nearness: Tensor | None, seed: int
@@ -41,7 +37,7 @@ def picture_motion(
             _array(_mask(motion)),
             _displacement(motion, view, seed),
             motion.field.period,
-            motion.field.name.startswith(_UNDER_OTHERS),
+            motion.field.goes_under,
         )
         for name, motion in motions.items()
         if motion.mask is not None and motion.field.kind != "carried"

@@ -6,12 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .region_frame import RegionFrame
+from .region_frame import RegionFrame, relative_height
 from .shake import REACH, shake_path
 
 _TURN = 2 * math.pi
-_HIGHEST = 1.3
-"""Heights above the foot, of a region's own, beyond which a sway grows no more."""
 _UNIT_PATH = Callable[[Tensor, Tensor, RegionFrame], Tensor]
 """Displacement at speed 1, (…, 2), of places (…, 2), times that broadcast to (…), and the region."""
 
@@ -45,7 +43,7 @@ def _going(x: float, y: float) -> _UNIT_PATH:
 
 def _sway(places: Tensor, times: Tensor, region: RegionFrame, period: float = 16.0) -> Tensor:
     """A plant in the wind: the foot rests, the top goes most."""
-    height = ((region.foot - places[..., 1]) / (region.foot - region.top)).clamp(0, _HIGHEST)
+    height = relative_height(places[..., 1], region.foot, region.top)
     x = -period / _TURN * torch.sin(_TURN * times / period) * height**2
     return torch.stack([x, torch.zeros_like(x)], -1)
 

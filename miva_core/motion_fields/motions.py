@@ -13,6 +13,7 @@ from typing import Literal
 from ..checks import shown
 from ..clips.camera import CAMERA_MOTIONS
 from ..errors import MIVAError
+from .whole_frame import DEPTH_MOVES
 
 Kind = Literal["camera", "depth", "region", "carried", "shake"]
 UNITS = 64
@@ -36,6 +37,14 @@ class MotionField:
     period: float | None = None
 
     @property
+    def goes_under(self) -> bool:
+        """Whether it goes on under all that hides it, as clouds and water do.
+
+        Plants, cloth and what breathes draw along what is around them.
+        """
+        return self.name.startswith(("drift_", "ripple"))
+
+    @property
     def needs(self) -> Literal["", "mask", "nearness"]:
         """The map of the picture without which the motion means nothing."""
         if self.kind in ("region", "carried"):
@@ -43,7 +52,6 @@ class MotionField:
         return "nearness" if self.kind == "depth" else ""
 
 
-_DEPTH = ("truck_left", "truck_right", "dolly_in", "dolly_out")
 _REGION = {
     "drift_left": None,
     "drift_right": None,
@@ -64,7 +72,7 @@ def _by_name(fields: Iterable[MotionField]) -> dict[str, MotionField]:
 MOTIONS: Mapping[str, MotionField] = _by_name(
     [
         *(MotionField(name.replace("-", "_"), "camera") for name in CAMERA_MOTIONS),
-        *(MotionField(name, "depth") for name in _DEPTH),
+        *(MotionField(name, "depth") for name in DEPTH_MOVES),
         *(MotionField(name, "region", period) for name, period in _REGION.items()),
         *(MotionField(name, "carried", period) for name, period in _CARRIED.items()),
         MotionField("shake", "shake"),

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-_SAME_SURFACE = 0.19
+SAME_SURFACE = 0.19
 """Nearnesses that differ by more are of different things, with an edge between them."""
 
 
@@ -38,7 +38,7 @@ def shown_nearness(
         shown = torch.where((above_behind >= 0) & (above < 0), crossing, shown)
     shown = torch.where(above >= 0, near, shown)
     again = at_places(nearness, seen(shown), extent)
-    return torch.where((again - shown).abs() < _SAME_SURFACE, again, shown)
+    return torch.where((again - shown).abs() < SAME_SURFACE, again, shown)
 
 
 def at_places(values: Tensor, places: Tensor, extent: tuple[float, float]) -> Tensor:

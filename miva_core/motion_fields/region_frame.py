@@ -9,6 +9,8 @@ from torch import Tensor
 
 _SHORTEST = 1.0
 """Field units: the least radius and height, so that an empty mask gives finite motion."""
+_HIGHEST = 1.3
+"""Heights of a region above its foot beyond which a sway grows no more."""
 _FARTHEST = 3.0
 """Standard deviations off the centre beyond which nothing counts as a foot or top: stray pixels of a drawn mask."""
 
@@ -58,6 +60,20 @@ class RegionFrame:
             foot,
             torch.minimum(top, foot - _SHORTEST),
         )
+
+
+def relative_height(y: Tensor, foot: Tensor, top: Tensor) -> Tensor:
+    """Compute how high places are above a region's foot, 1 being at its top: 0 below, and at most 1.3 above.
+
+    Args:
+        y: (…) of places.
+        foot: as of `RegionFrame`, broadcast against `y`.
+        top: likewise.
+
+    Returns:
+        (…)
+    """
+    return ((foot - y) / (foot - top)).clamp(0, _HIGHEST)
 
 
 def _extent(profile: Tensor) -> tuple[Tensor, Tensor]:

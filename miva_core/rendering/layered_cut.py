@@ -116,15 +116,15 @@ class LayerCutter:
             if opacity.max() > SEEN:
                 farthest = self._reach(layer, mask) + outside
                 sprite = cut_sprite(self.pixels, opacity, plate, self.from_view, farthest)
-                layers.append(CarriedLayer(layer, sprite, self._nearness_in(mask)))
+                layers.append(CarriedLayer(layer, sprite, self._nearness_in(opacity)))
         return layers
 
-    def _nearness_in(self, mask: np.ndarray) -> float:
+    def _nearness_in(self, opacity: np.ndarray) -> float:
         """How near a cut-out is, as a whole."""
         parallax = self.staging.motion.parallax
         if parallax is None:
             return 0.0
-        return float(np.median(self.source.taken(parallax.nearness)[mask > 0.5]))
+        return float(np.median(self.source.taken(parallax.nearness)[opacity > SEEN]))
 
     def _reach(self, layer: Staying | Carried, mask: np.ndarray) -> float:
         """How far a layer is ever displaced, in pixels of the source."""
@@ -140,13 +140,12 @@ class LayerCutter:
         height, width = self.pixels.shape[:2]
         wanted = zip(beyond((height, width), self.from_view, self.seen), (height, height, width, width), strict=True)
         # Half a picture of mirror image on each side bounds the memory; beyond, all of that is mirrored once more.
-        rim = tuple(int(np.clip(np.ceil(out - 1e-6), 0, side // 2)) for out, side in wanted)
-        shift = np.array([[1.0, 0, rim[2]], [0, 1.0, rim[0]], [0, 0, 1.0]])
+        top, bottom, left, right = (int(np.clip(np.ceil(out - 1e-6), 0, side // 2)) for out, side in wanted)
+        rim, shift = (top, bottom, left, right), np.array([[1.0, 0, left], [0, 1.0, top], [0, 0, 1.0]])
         rests = self.staging.rests
         first = fitted(crop(picture, self.view.box), self.view.size) if rests else None
-        pictured, filled, behind = (
-            None if layer is None else mirrored(layer, rim) for layer in (self.pixels, plate, uncovered)
-        )
+        pictured, filled = (mirrored(layer, rim) for layer in (self.pixels, plate))
+        behind = None if uncovered is None else mirrored(uncovered, rim)
         return GroundLayers(pictured, filled, behind, shift @ self.from_view, first)
 
     def _apart(self) -> float:

@@ -146,8 +146,8 @@ class LayeredFrames:
                 for time, share in self.staging.phases(i, layer.motion.period)
             )
             found += shown[layer.motion.name] * (1 - there - found)
-        for layer in self.carried:
-            found *= 1 - shown[layer.motion.name]
+        for cut_out in self.carried:
+            found *= 1 - shown[cut_out.motion.name]
         return found
 
     def _known(self, layer: RegionBehind, at: np.ndarray) -> np.ndarray:

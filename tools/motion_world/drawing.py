@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from miva_core.bases.miramo.speeds import SPEEDS
 from miva_core.motion_fields.displacements import displacement
 from miva_core.motion_fields.motions import MOTIONS
 from miva_core.motion_fields.region_frame import RegionFrame
@@ -24,10 +25,8 @@ KINDS = {"camera": 4.0, "depth": 5.0, "region": 9.0, "carried": 5.0, "shake": 1.
 """How many of the clips are about each kind of motion, in proportion."""
 WEIGHTS = {"sway": 2.0, "breathe": 1.5, "flag": 1.25, "ripple": 1.25}
 """How many clips of its kind a word has, in proportion, where that is not 1: what is learnt slowly has more."""
-SPEEDS = {"camera": (0.2, 1.5), "depth": (0.2, 1.3), "region": (0.15, 1.1), "carried": (0.2, 1.2), "shake": (0.3, 1.2)}
-"""Least and greatest of each kind."""
 BESIDE_SPEEDS = (0.2, 0.7)
-"""The same of a camera or depth move that goes with something else."""
+"""The slowest and the fastest speed of a camera or depth move that goes with something else."""
 SHAPES: dict[str, tuple[Kind, ...]] = {
     "sway": ("tall", "tall", "blob"),
     "flag": ("blob", "tall"),

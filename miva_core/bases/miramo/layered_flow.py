@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...clips.camera import apply_affine, compose_affine, pixel_grid
-from ...motion_fields.painters_order import at_places, shown_nearness
+from ...motion_fields.painters_order import SAME_SURFACE, at_places, shown_nearness
 from ...motion_fields.region_frame import RegionFrame
 from ...motion_fields.shake import shake_path
 from ...motion_fields.whole_frame import FARTHEST_SHARE
+from ..guide import KINDS
 from .motion_basis import (
     HALF,
     LayerMotion,
@@ -30,7 +31,7 @@ from .motion_basis import (
     waves,
 )
 
-NO_GUIDE, MASK_GUIDE, NEARNESS_GUIDE = 0, 1, 2
+NO_GUIDE, MASK_GUIDE, NEARNESS_GUIDE = (KINDS.index(kind) for kind in ("", "mask", "nearness"))
 """What a guide may be: nothing, a mask of what moves, or how near each place is."""
 SHAKE = 0
 """Seed of the path by which a hand trembles, where none is given: that of every run."""
@@ -40,7 +41,6 @@ _UNSEEN = -3.0
 """Logit of a mask where nothing is known."""
 _HARDNESS = 4.0
 """How many times as steep the edge of a carried mask is."""
-_SAME_SURFACE = 0.19
 _TERMS = 10
 """Of the exponential's series."""
 
@@ -77,9 +77,17 @@ class LayeredFlow:
 
     def __getitem__(self, rows: slice) -> "LayeredFlow":
         """The layers of some of the clips."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "times"}
-        chosen: dict[str, Any] = {name: part if part is None else part[rows] for name, part in parts.items()}
+        chosen = {name: part[rows] for name, part in self._parts().items() if name != "times"}
         return replace(self, **chosen)
+
+    def cpu(self) -> "LayeredFlow":
+        """The same layers on the CPU."""
+        return replace(self, **{name: part.cpu() for name, part in self._parts().items()})
+
+    def _parts(self) -> dict[str, Any]:
+        """All that there is, by the name of its attribute."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -207,7 +215,7 @@ class LayeredFlow:
         with torch.no_grad():
             shown = shown_nearness(nearness, seen.at, self.size)
         again = at_places(nearness, seen.at(shown).detach(), self.size)
-        exact = torch.where((again - shown).abs() < _SAME_SURFACE, again, shown)
+        exact = torch.where((again - shown).abs() < SAME_SURFACE, again, shown)
         return places.index_put((moving.nonzero()[:, 0],), seen.at(exact))
 
 

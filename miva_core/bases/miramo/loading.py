@@ -19,9 +19,8 @@ from ..vocabulary import Vocabulary
 from .caption_layers import SLOTS
 from .flowing_miramo import FlowingMiraMo
 from .sites import describe_miramo
+from .speeds import SPEEDS
 
-_SPEEDS = {"camera": (0.2, 1.5), "depth": (0.2, 1.3), "region": (0.15, 1.1), "carried": (0.2, 1.2), "shake": (0.3, 1.2)}
-"""The slowest and the fastest that it was trained on, by kind of motion; see `tools/motion_world/drawing.py`."""
 _DRAWN = 0.6
 """Speed of the camera move that runs without a motion make: calm, and 9 of 64 pixels in two seconds."""
 
@@ -73,7 +72,7 @@ def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "
         readout="decoder",
         predicts_flow=True,
         captions=torch.stack([torch.cat([move[None], still[0, 1:]]) for move in moves]),
-        vocabulary=Vocabulary(SLOTS, vectors, {word: _SPEEDS[kind] for word, kind in kinds.items()}, SLOTS[1:2]),
+        vocabulary=Vocabulary(SLOTS, vectors, {word: SPEEDS[kind] for word, kind in kinds.items()}, SLOTS[1:2]),
         guided=True,
         masked_slots=(SLOTS.index("subject"),),
         keeps_aspect=True,

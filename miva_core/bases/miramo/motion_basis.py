@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...motion_fields.region_frame import RegionFrame
+from ...motion_fields.region_frame import RegionFrame, relative_height
 
 TIME_FUNCTIONS = 7
 """How many there are, see `time_functions`."""
@@ -24,7 +24,6 @@ HALF = 32.0
 _PERIODS = (16.0, 8.0)
 _LENGTHS = (32.0, 16.0)
 _JUMP = 8.0
-_HIGHEST = 1.3
 _TURN = 2 * math.pi
 
 
@@ -61,7 +60,7 @@ def region_places(places: Tensor, region: RegionFrame) -> Tensor:
         its own, and h^2.
     """
     foot, top, radius = (_spread(value, places[..., 0]) for value in (region.foot, region.top, region.radius))
-    height = ((foot - places[..., 1]) / (foot - top)).clamp(0, _HIGHEST)
+    height = relative_height(places[..., 1], foot, top)
     offset = (places - off_centre(region, places)) / radius[..., None]
     return torch.cat([torch.ones_like(offset[..., :1]), offset, torch.stack([height, height**2], -1)], -1)
 
@@ -96,6 +95,10 @@ class LayerMotion:
     def __getitem__(self, rows: slice) -> "LayerMotion":
         """The motion of some of the clips."""
         return LayerMotion(self.generators[rows], self.amplitudes[rows])
+
+    def cpu(self) -> "LayerMotion":
+        """The same motion on the CPU."""
+        return LayerMotion(self.generators.cpu(), self.amplitudes.cpu())
 
 
 def interpolated(values: Tensor, known: Tensor, times: Tensor) -> Tensor:
