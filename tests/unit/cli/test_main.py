@@ -362,7 +362,7 @@ def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> N
         ("--miva hop --mask hop=", "'hop=' names no mask"),
         ("--miva hop --mask hop=subject.png --mask hop=small.png", "Two masks are given for hop: give one"),
         ("--miva hop --mask sway=subject.png", "A mask is given for 'sway', but the motions are hop."),
-        ("--mask hop=subject.png", "A mask is given for 'hop', but no motion: name it by --miva, too."),
+        ("--mask hop=subject.png", "A mask is given for 'hop', but no motion: name it by --miva or --say, too."),
         ("--miva pan_left --mask pan_left=subject.png", "this adapter has no mask stream"),
         ("--miva pan_left --save-masks", "There are no masks to save"),
         (
@@ -707,6 +707,7 @@ def test_help_is_no_mistake(capsys: pytest.CaptureFixture) -> None:
 
 ANSWERED_AT_ONCE = {
     "animate": ["cat.png", "--out", "clip.mp4", "--steps", "0"],
+    "film": ["cat.png", "--motion", "pan-left", "--out", "clip.mp4", "--seed", "-1"],
     "transfer": ["clip.mp4", "cat.png", "--out", "new.mp4", "--strength", "3"],
     "mask": ["cat.png", "--out", "masks", "--prompt", "cat"],
     "train": ["clips", "--out", "jump.safetensors", "--words", "--film", "pan-left"],
