@@ -252,7 +252,7 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
             "Dataset, put them beside the clips, or switch `masked` off."
         )
     if said := words_in(start):
-        raise MIVAError(f"{said[0].name} is said in words, which nothing can be learnt on from: connect Load MIVA.")
+        raise MIVAError(f"A training begins with a file, but {said[0].name} is said in words: connect Load MIVA.")
     if (files := files_in(start)) and files[-1].info.config.mask != masked:
         kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
         raise MIVAError(f"{files[-1].name}, to begin with, {kind}, or connect another one to `start`.")

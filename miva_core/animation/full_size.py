@@ -68,9 +68,9 @@ class FullSize(Shot):
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`. Where its subjects are is told by the flow, not by the masks beside it."""
         scene = self._scene(sampled, self.view, self.masks, self.edges)
-        return scene, [*self.remarks, *self._told(scene)]
+        return scene, [*self.remarks, *self._notes(scene)]
 
-    def _told(self, scene: Scene) -> list[str]:
+    def _notes(self, scene: Scene) -> list[str]:
         """What is odd about what the flow has made of the picture, in sentences."""
         marked = {name: self.in_view(self.masks[name]).numpy() for name in self.subjects}
         moves, acts = not scene.layers.rests, bool(scene.moving) or scene.bends_ground

@@ -69,7 +69,7 @@ class LayeredFullSize(Shot):
     def render(self, sampled: Sampled, masks: Mapping[str, Tensor]) -> tuple[Scene, list[str]]:
         """Render a clip; see `Output`."""
         scene = self._scene(sampled.layers, self.view)
-        return scene, [*self.remarks, *self._told(scene)]
+        return scene, [*self.remarks, *self._notes(scene)]
 
     def preview(self, sampled: Sampled, frame: int) -> Tensor:
         """Render one frame, small; see `Output`. Where the camera leaves the picture, what lies beyond is mirrored."""
@@ -115,7 +115,7 @@ class LayeredFullSize(Shot):
         if row.masked is None:  # Motions with mask streams: each is where its mask is.
             return [Carried(name, self.masks[name].numpy(), functions.whole) for name in row.motions]
         name, mask = row.masked, self.masks[row.masked]
-        words = [word for said, one in row.said.items() for word in find_words(self.base, said, one.text)]
+        words = [word for label, one in row.said.items() for word in find_words(self.base, label, one.text)]
         field = words[0].field if words else None
         if (field is not None and field.kind == "carried") or (field is None and self._carries(functions)):
             shape = self._on_picture(functions.layers, "hard_mask", mask)
@@ -175,7 +175,7 @@ class LayeredFullSize(Shot):
         """Times at which layers are looked at."""
         return range(0, self.conditioning.frames, 3)
 
-    def _told(self, scene: Scene) -> list[str]:
+    def _notes(self, scene: Scene) -> list[str]:
         """What is odd about what the layers have made of the picture, in sentences."""
         return [
             *scene_notes(scene.window.zoom, self.size_in_pixels, False),

@@ -32,8 +32,8 @@ def picture_masks(motions: Mapping[str, Motion | Said], picture: tuple[int, int]
     """
     masks = {name: motion.mask for name, motion in motions.items() if motion.mask is not None}
     adapters = adapters_among(motions)
-    own = {name: mask for name, mask in masks.items() if name in adapters}
-    checked = check_masks(own, {name: motion.adapter.config for name, motion in adapters.items()})
+    of_adapters = {name: mask for name, mask in masks.items() if name in adapters}
+    checked = check_masks(of_adapters, {name: motion.adapter.config for name, motion in adapters.items()})
     checked |= {name: _said_mask(name, mask) for name, mask in masks.items() if name not in adapters}
     return {name: match_size(name, checked[name], picture) for name in motions if name in checked}
 

@@ -26,10 +26,10 @@ def said_notes(base: Base, motions: Mapping[str, Motion | Said], nearness: Tenso
     said = said_among(motions)
     words = {name: find_words(base, name, one.text) for name, one in said.items()}
     deep = any(word.field is not None and word.field.kind == "depth" for found in words.values() for word in found)
-    own = any(isinstance(one, Motion) and one.adapter.config.guide == "nearness" for one in motions.values())
+    guided = any(isinstance(one, Motion) and one.adapter.config.guide == "nearness" for one in motions.values())
     return [
         *(note for name, one in said.items() for word in words[name] for note in _odd(base, name, one, word)),
-        *_depth_notes(base, nearness, deep or own),
+        *_depth_notes(base, nearness, deep or guided),
     ]
 
 

@@ -94,6 +94,9 @@ def read_pictures(paths: Sequence[Path], needed_side: int | None = None) -> list
     Args:
         paths: of the files.
         needed_side: as in `read_stills`.
+
+    Raises:
+        MIVAError: some cannot be read; all of them are named.
     """
     stills, transparent, problems = [], [], []
     counts = Counter(path.stem for path in paths)

@@ -78,7 +78,7 @@ def film(
     read = (pixels.shape[0], pixels.shape[1])
     view = View.of(read, choose_size(options.size, read, UNITS))
     masked = {name: _masked(name, motion, read, view) for name, motion in named(motions).items()}
-    near, told = _nearness(masked, nearness, read)
+    near, depth_notes = _nearness(masked, nearness, read)
     front = None if options.front is None else match_size("what is in front", _mask(options.front, "front"), read)
     scene = Scene.layered(
         pixels,
@@ -92,7 +92,7 @@ def film(
     notes = [
         *([] if masked else ["No motion is given, so nothing moves."]),
         *view_notes(options.size, read, view.size, (UNITS, UNITS)),
-        *told,
+        *depth_notes,
         *scene_notes(scene.window.zoom, read, False),
         *sight_notes(scene.shares_seen(), fps),
     ]

@@ -107,9 +107,9 @@ class DepthOrder:
             shown = self._at(self.nearness, move(places, shown))
         around = np.ones((3, 3), np.uint8)
         edge = (cv2.dilate(coarse, around) - cv2.erode(coarse, around) > _EDGE).astype(np.uint8)
-        beside = _enlarged(edge, size, cv2.INTER_NEAREST) > 0
-        if beside.any():
-            shown[beside] = self._compared(places[beside][None], move)[0]
+        near_edges = _enlarged(edge, size, cv2.INTER_NEAREST) > 0
+        if near_edges.any():
+            shown[near_edges] = self._compared(places[near_edges][None], move)[0]
         return shown
 
     def _at(self, nearness: np.ndarray, places: np.ndarray) -> np.ndarray:

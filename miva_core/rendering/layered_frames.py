@@ -11,7 +11,7 @@ from .layered_motion import Carried
 from .layered_staging import LayeredStaging, Places, box_in_view, region_of
 from .regions import RegionBehind
 from .sampling import Placement, Region, sample, sample_at, without_fine_detail
-from .soft_bend import SoftBend
+from .soft_bend import Bent, SoftBend
 from .sprite import Sprite
 
 _FAR = 3.0
@@ -176,19 +176,26 @@ class LayeredFrames:
         phases = self.soft.phases(i, places)
         if not phases:
             return places
-        bent, region = phases[0][0], phases[0][0].region
+        bent = phases[0][0]
+        # Nothing is bent where all regions are out of the frame, or hidden.
+        if bent.region.width:
+            part = bent.region.of(frame)
+            part += (self._bent(phases, places) - part) * bent.support[..., None]
+        for layer in self.soft.regions:
+            masks[layer.motion.name] = self._mask(layer.mask, bent.places)
+        return bent.places
+
+    def _bent(self, phases: Sequence[tuple[Bent, float]], places: Places) -> np.ndarray:
+        """The colours (h, w, 3) of what is bent, with what stands before it."""
+        region = phases[0][0].region
         made = np.zeros((region.height, region.width, 3), np.float32)
-        for one, share in phases:
-            seen = seen_at(self.ground.plate, self.ground.from_view, one.places, region, cv2.BORDER_REFLECT_101)
+        for bent, share in phases:
+            seen = seen_at(self.ground.plate, self.ground.from_view, bent.places, region, cv2.BORDER_REFLECT_101)
             made += seen * np.float32(share)
         if self.front is not None:
             front = seen_at(self.front.layer, self.front.from_view, places, region, cv2.BORDER_CONSTANT)
             made += front[..., :3] - made * front[..., 3:]
-        part = region.of(frame)
-        part += (made - part) * bent.support[..., None]
-        for layer in self.soft.regions:
-            masks[layer.motion.name] = self._mask(layer.mask, bent.places)
-        return bent.places
+        return made
 
     def _mask(self, mask: np.ndarray, places: Places) -> np.ndarray:
         return seen_at(mask, self.from_view, places, places.whole, cv2.BORDER_REPLICATE).clip(0, 1)

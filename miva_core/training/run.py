@@ -175,7 +175,9 @@ def _check_guide(base: Base, training_set: TrainingSet, start: MIVAAdapter | Non
     if training_set.masked:
         raise MIVAError("A motion is guided by a mask, or generates one itself: leave out the one or the other.")
     if start and start.config.guide != training_set.guide:
-        raise MIVAError("The adapter to begin with was trained with another guide, or with none: begin with one alike.")
+        raise MIVAError(
+            "The adapter to begin with was trained with another guide, or with none: begin with one of the same guide."
+        )
 
 
 def _with_degree(options: TrainOptions) -> TrainOptions:

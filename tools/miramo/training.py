@@ -144,8 +144,8 @@ class _Report:
     def add(self, batch: WorldBatch, losses: Losses) -> None:
         self._clips += len(batch.kinds)
         for kind, guided, flow in zip(batch.kinds, (batch.guide_kind > 0).tolist(), losses.flow.tolist(), strict=True):
-            told = "+guide" if guided and kind in ("depth", "region", "carried") else ""
-            self._values[kind + told].append(flow)
+            suffix = "+guide" if guided and kind in ("depth", "region", "carried") else ""
+            self._values[kind + suffix].append(flow)
         for name in ("flow", "latent", "mask", "nearness"):
             self._values[f"all {name}"] += getattr(losses, name).tolist()
         self._values["sparse"].append(losses.sparse.item())

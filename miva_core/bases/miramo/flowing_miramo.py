@@ -1,7 +1,7 @@
 """The video model of the built-in MiraMo: a small MiraMo whose clips are their first frame, moved by a `LayeredFlow`.
 
-It is told of every frame what is noisy in it, the clean first frame, the guide, where and when it is, and in a caption
-what moves how fast. The flow head is not MiraMo's: a model this small cannot paint photographs.
+For every frame it is given what is noisy in it, the clean first frame, the guide, where and when it is, and in a
+caption what moves how fast. The flow head is not MiraMo's: a model this small cannot paint photographs.
 """
 
 from collections.abc import Iterator
@@ -74,18 +74,18 @@ class FlowingMiraMo(MiraMoTransformer):
     @wraps(MiraMoTransformer.__init__)  # type: ignore[misc]
     def __init__(self, *args: Any, **config: Any) -> None:
         super().__init__(*args, **config)
-        channels, said = self.config.in_channels, self.config.caption_channels
+        channels, words = self.config.in_channels, self.config.caption_channels
         dim = self.config.num_attention_heads * self.config.attention_head_dim
         inputs = 2 * channels + PATCH**2 + _KINDS + _PLACES + _MOMENTS + _PATH
         self.patch_embed.proj = nn.Conv2d(inputs, dim, 1)
-        self.caption_projection = nn.Linear(said, dim, bias=False)
+        self.caption_projection = nn.Linear(words, dim, bias=False)
         self.caption_norm = nn.Identity()  # The length of a caption is the speed.
-        self.caption_embed = nn.Linear(said, dim, bias=False)
+        self.caption_embed = nn.Linear(words, dim, bias=False)
         self.caption_input = nn.Identity()
         self.proj_out = nn.Linear(dim, channels + 2 + 2 * FINE**2)
         # It has no degree of motion beside its caption's length.
         del self.degree_proj, self.degree_embed
-        self.layers = CaptionLayers(said)
+        self.layers = CaptionLayers(words)
         self.patches = LinearPatches(channels)
         self._start_still()
 
@@ -126,9 +126,9 @@ class FlowingMiraMo(MiraMoTransformer):
         moments = times.clamp(max=_CLIP)  # The blocks know no later ones; the layers know all.
         guide, guide_kind = _guide(sample, guide, guide_kind)
         shake = shake_path(times, SHAKE).to(sample)[None] if path is None else path
-        said = encoder_hidden_states if encoder_hidden_states.ndim == 4 else encoder_hidden_states[:, None]
-        caption = self.caption_input(said)
-        inputs = torch.cat([sample, *_told(sample, guide, guide_kind), *_where_and_when(sample, moments, shake)], 1)
+        captions = encoder_hidden_states if encoder_hidden_states.ndim == 4 else encoder_hidden_states[:, None]
+        caption = self.caption_input(captions)
+        inputs = torch.cat([sample, *_shared(sample, guide, guide_kind), *_where_and_when(sample, moments, shake)], 1)
         answer = self._answer(inputs, timestep, caption, moments)
         # Coordinates in half precision would be off by a quarter of a pixel.
         with torch.autocast(sample.device.type, enabled=False):
@@ -141,8 +141,8 @@ class FlowingMiraMo(MiraMoTransformer):
         """What the blocks answer to inputs (B, I, F, h, w), (B, F, O, h, w)."""
         frames, height, width = inputs.shape[2:]
         tokens = self.patch_embed(inputs.transpose(1, 2).flatten(0, 1))
-        said = self.caption_embed(caption.sum(-2)).expand(-1, frames, -1).flatten(0, 1)
-        embedded = self._embedded(timestep, None, tokens.dtype).repeat_interleave(frames, 0) + said
+        asked = self.caption_embed(caption.sum(-2)).expand(-1, frames, -1).flatten(0, 1)
+        embedded = self._embedded(timestep, None, tokens.dtype).repeat_interleave(frames, 0) + asked
         text, rotary = self.caption_projection(caption.flatten(0, 1)), self._rotary(times, frames, tokens)
         modulation = self.time_embed.linear(F.silu(embedded))
         for block in self.transformer_blocks:
@@ -189,8 +189,8 @@ def _guide(sample: Tensor, guide: Tensor | None, kind: Tensor | None) -> tuple[T
     return sample.new_zeros(batch, PATCH * height, PATCH * width), sample.new_zeros(batch, dtype=torch.long)
 
 
-def _told(sample: Tensor, guide: Tensor, kind: Tensor) -> Iterator[Tensor]:
-    """What all frames are told, (B, …, F, h, w): the first one, the guide in each latent place, and its kind."""
+def _shared(sample: Tensor, guide: Tensor, kind: Tensor) -> Iterator[Tensor]:
+    """What every frame is given, (B, …, F, h, w): the first one, the guide in each latent place, and its kind."""
     kinds = torch.stack([kind == MASK_GUIDE, kind == NEARNESS_GUIDE], 1).to(guide)
     cells = F.pixel_unshuffle(guide[:, None], PATCH)
     for part in (sample[:, :, 0], cells, kinds[:, :, None, None].expand(-1, -1, *cells.shape[-2:])):

@@ -12,12 +12,12 @@ class MiraMoPredictor(ModelPredictor):
     """A `MiraMoTransformer` as a `Predictor`; its text, (1, W, D) or (B, W, D), is the same for all frames.
 
     Attributes:
-        degree: (1,) or (B,) how much motion, from 0 to 19 in MiraMo; None for a model that is told none.
+        degree: (1,) or (B,) how much motion, from 0 to 19 in MiraMo; None for a model that takes none.
         text_mask: (1, W) or (B, W) 1 for words that count; None for all.
 
     Example:
-        >>> said = MiraMoPredictor(model, text, degree=torch.tensor([15.0]))
-        >>> guided = ClassifierFree(replace(said, text=empty), said, 4.5)
+        >>> under = MiraMoPredictor(model, text, degree=torch.tensor([15.0]))
+        >>> guided = ClassifierFree(replace(under, text=empty), under, 4.5)
     """
 
     text_per_frame: bool = False
@@ -25,9 +25,9 @@ class MiraMoPredictor(ModelPredictor):
     text_mask: Tensor | None = None
 
     def _conditions(self, clips: Tensor) -> dict[str, Tensor]:
-        told = {}
+        conditions = {}
         if self.degree is not None:
-            told["degree"] = self.degree.to(clips).expand(len(clips))
+            conditions["degree"] = self.degree.to(clips).expand(len(clips))
         if self.text_mask is not None:
-            told["encoder_attention_mask"] = self.text_mask.to(clips.device).expand(len(clips), -1)
-        return told
+            conditions["encoder_attention_mask"] = self.text_mask.to(clips.device).expand(len(clips), -1)
+        return conditions

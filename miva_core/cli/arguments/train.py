@@ -98,7 +98,9 @@ def check_train(options: argparse.Namespace) -> None:
     if options.film and options.beside:
         raise MIVAError("--film films one subject: leave --beside out, or train on clips of two.")
     if options.film and (options.detector or options.segmenter):
-        raise MIVAError("Masks of stills that are filmed come from still_mask.png beside them: leave --detector out.")
+        raise MIVAError(
+            "Masks of filmed stills come from still_mask.png beside them: leave --detector and --segmenter out."
+        )
     if options.film and options.words:
         raise MIVAError(
             "--film films one motion: film each by motion-clips into a sub-folder of its words, and train on those."
@@ -106,9 +108,7 @@ def check_train(options: argparse.Namespace) -> None:
     if options.guide and options.masked:
         raise MIVAError("A motion is guided by a mask, or generates one itself: leave --guide or --masked out.")
     if options.guide == "nearness" and not options.film:
-        raise MIVAError(
-            "How near places are is known of stills that are filmed alone: add --film, or leave --guide out."
-        )
+        raise MIVAError("Only stills that are filmed have depth maps: add --film, or leave --guide nearness out.")
     if options.beside and not options.masked:
         raise MIVAError("Only masked motions are learnt beside another: add --masked, or leave --beside out.")
     if (options.beside is None) != (options.beside_out is None):
