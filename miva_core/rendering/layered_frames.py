@@ -177,6 +177,10 @@ class LayeredFrames:
         if not phases:
             return places
         bent, region = phases[0][0], phases[0][0].region
+        for layer in self.soft.regions:
+            masks[layer.motion.name] = self._mask(layer.mask, bent.places)
+        if not region.width:
+            return bent.places
         made = np.zeros((region.height, region.width, 3), np.float32)
         for one, share in phases:
             seen = seen_at(self.ground.plate, self.ground.from_view, one.places, region, cv2.BORDER_REFLECT_101)
@@ -186,8 +190,6 @@ class LayeredFrames:
             made += front[..., :3] - made * front[..., 3:]
         part = region.of(frame)
         part += (made - part) * bent.support[..., None]
-        for layer in self.soft.regions:
-            masks[layer.motion.name] = self._mask(layer.mask, bent.places)
         return bent.places
 
     def _mask(self, mask: np.ndarray, places: Places) -> np.ndarray:
