@@ -9,7 +9,7 @@ from ..filming.film import FilmOptions, film
 from ..filming.filmed_motion import FilmedMotion, named
 from ..media.pictures import read_mask, read_picture
 from ..media.video import check_rate
-from ..motion_fields.motions import motion_field
+from ..motion_fields.motions import motion_field, spoken
 from ..rendering.timing import Timing
 from ..storage import files
 from .clip_files import ClipFiles, write_clip
@@ -74,6 +74,11 @@ def _mask_files(texts: Sequence[str], names: Sequence[str]) -> list[Path | None]
             raise MIVAError(f"Of which motion is the mask {text}? Write --mask {names[0].replace('_', '-')}={text}.")
         asked = motion_field(name).name if equals else names[0]
         free = [k for k, motion in enumerate(names) if motion == asked and found[k] is None]
+        if asked not in names:
+            raise MIVAError(
+                f"The mask {text} is for {spoken(asked)}, but the motions are {', '.join(map(spoken, names))}: name "
+                "one of them."
+            )
         if not free:
             raise MIVAError(
                 f"The mask {text} is one more than there are motions of that name: give each motion at most one mask, "

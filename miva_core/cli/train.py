@@ -101,6 +101,10 @@ def _check_film(options: argparse.Namespace) -> None:
         motion = motion_field(options.film)
         if options.masked and motion.kind in ("camera", "depth"):
             raise MIVAError(f"{spoken(motion.name)} moves the whole picture and has no subject: leave --masked out.")
+        if options.guide == "mask" and motion.kind in ("camera", "depth"):
+            raise MIVAError(f"{spoken(motion.name)} moves the whole picture and has no mask: leave --guide mask out.")
+        if options.guide == "nearness" and motion.kind != "depth":
+            raise MIVAError(f"{spoken(motion.name)} does not go into depth: leave --guide nearness out.")
     elif (options.speed, options.easing, options.depth) != (None, None, None):
         raise MIVAError("Only what is filmed has a speed, an easing and depth maps: add --film, or leave them out.")
 

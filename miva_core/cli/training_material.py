@@ -96,8 +96,9 @@ def _training_set(base: Base, options: argparse.Namespace, find: FindMasks | Non
             shooting = replace(shooting, paces=PACES)
         stills = read_mapped_stills(options.clips, shooting.field, shooting.needed_side, options.depth)
         clips, source = film_clips(stills, shooting, options.seed)
-        if options.masked and not len(clips[0].masks):
-            raise MIVAError(f"Without masks {spoken(shooting.field.name)} moves the whole picture: leave --masked out.")
+        if _takes_masks(options) and not len(clips[0].masks):
+            asked = "--masked" if options.masked else "--guide mask"
+            raise MIVAError(f"Without masks {spoken(shooting.field.name)} moves the whole picture: leave {asked} out.")
     else:
         masks = _takes_masks(options) + (options.beside is not None)
         read = read_worded_clips if options.words else read_clips

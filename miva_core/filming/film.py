@@ -79,7 +79,7 @@ def film(
     view = View.of(read, choose_size(options.size, read, UNITS))
     masked = {name: _masked(name, motion, read, view) for name, motion in named(motions).items()}
     near, depth_notes = _nearness(masked, nearness, read)
-    front = None if options.front is None else match_size("what is in front", _mask(options.front, "front"), read)
+    front = None if options.front is None else _front(options.front, masked, read)
     scene = Scene.layered(
         pixels,
         picture_motion(masked, view, near, options.seed),
@@ -116,6 +116,24 @@ def _mask(mask: Any, name: str) -> Tensor:
     if len(masks) != 1:
         raise MIVAError(f"The mask of {name} is a batch of {len(masks)}, but there is one picture: give one of them.")
     return masks[0].clone()
+
+
+def _front(mask: Any, motions: Mapping[str, FilmedMotion], picture: tuple[int, int]) -> Tensor:
+    """What is in front (H, W), of the picture's size, with something behind it that moves."""
+    front = match_size("what is in front", _mask(mask, "what is in front"), picture)
+    if front.amax() <= 0.5:
+        fault = "is nowhere brighter than half" if front.any() else "is empty"
+        raise MIVAError(
+            f"The mask of what is in front {fault}: paint white over what stands before all that moves, or leave it "
+            "out."
+        )
+    for name, motion in motions.items():
+        if motion.mask is not None and not ((motion.mask > 0.5) & (front <= 0.5)).any():
+            raise MIVAError(
+                f"What is in front hides all that the mask of {name} marks, so it could not be seen to move: let the "
+                "mask of what is in front leave some of that out."
+            )
+    return front
 
 
 def _masked(name: str, motion: FilmedMotion, picture: tuple[int, int], view: View) -> FilmedMotion:

@@ -18,7 +18,7 @@ from .push_pull import push_pull
 from .regions import RegionBehind, SoftRegion, region_behind, soft_region
 from .soft_bend import SoftBend
 from .source import Source, crop, fitted, seen_source
-from .sprite import SEEN, cut_sprite
+from .sprite import SEEN, Sprite, cut_sprite
 from .view import View
 
 _ASKED = 12
@@ -73,7 +73,7 @@ class LayerCutter:
             SoftBend(staging, soft, self.from_view),
             behind,
             self._carried(masks, plate),
-            None if before is None else cut_sprite(self.pixels, matte(self.pixels, before), plate, self.from_view, 0),
+            None if before is None else self._front(before, plate),
             cv2.blur(hole.astype(np.float32), (3, 3)),
             self.from_view,
         )
@@ -106,6 +106,11 @@ class LayerCutter:
             else:
                 soft.append(soft_region(layer, masks[layer.name], hidden, unit))
         return soft, behind
+
+    def _front(self, mask: np.ndarray, plate: np.ndarray) -> Sprite | None:
+        """What stands before everything, (h, w) in [0, 1]; None where frames see nothing of it."""
+        opacity = matte(self.pixels, mask)
+        return cut_sprite(self.pixels, opacity, plate, self.from_view, 0) if opacity.max() > SEEN else None
 
     def _carried(self, masks: Mapping[str, np.ndarray], plate: np.ndarray) -> list[CarriedLayer]:
         """The cut-outs, but for those that are too thin to be seen at this size."""

@@ -53,6 +53,7 @@ def test_one_motion_needs_no_name_at_its_mask(folder: Path) -> None:
         ("--out new.mp4 --motion sway --mask none.png", "none.png"),
         ("--out new.mp4 --motion sway --motion flag --mask left.png", "Of which motion is the mask left.png?"),
         ("--out new.mp4 --motion sway --mask left.png --mask upper.png", "is one more than there are motions"),
+        ("--out new.mp4 --motion sway --mask flag=left.png", "is for flag, but the motions are sway"),
         ("--out new.mp4 --motion pan-left --save-masks", "There are no masks to save"),
         ("--out new.mp4 --motion dolly-in --depth picture.png", "The depth map is a picture in colours"),
     ],

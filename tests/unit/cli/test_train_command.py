@@ -262,6 +262,11 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         (("train", "stills", "--film", "pan-left", "--easing", "x", "--out", "x.safetensors"), "'x' is no easing"),
         ((*TRAIN, "--speed", "2"), "Only what is filmed has a speed"),
         (("train", "stills", "--film", "pan-left", "--masked", "--out", "x.safetensors"), "has no subject"),
+        (
+            (*TRAIN, "--base", "miramo", "--film", "zoom-in", "--guide", "mask"),
+            "zoom-in moves the whole picture and has",
+        ),
+        ((*TRAIN, "--base", "miramo", "--film", "sway", "--guide", "nearness"), "sway does not go into depth"),
         ((*TRAIN, "--beside", "jump_masked"), "add --masked, or leave --beside out"),
         ((*TRAIN, "--masked", "--beside", "jump_masked"), "needs both"),
         ((*BESIDE, "--beside-out", "x.safetensors"), "would be written over"),

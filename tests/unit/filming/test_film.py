@@ -113,3 +113,17 @@ def test_a_motion_that_cannot_be_is_refused_at_once(motion: dict[str, Any], said
 def test_a_mask_that_marks_no_part_is_refused(mask: Tensor, size: tuple[int, int] | None, said: str) -> None:
     with pytest.raises(MIVAError, match=said):
         film(PICTURE, [FilmedMotion("sway", 0.5, mask)], options=FilmOptions(size=size))
+
+
+@pytest.mark.parametrize(
+    ("front", "said"),
+    [
+        (torch.zeros(SIZE), "what is in front is empty: paint white"),
+        (torch.full(SIZE, 0.4), "what is in front is nowhere brighter than half"),
+        (box(20, 50, 10, 60), "What is in front hides all that the mask of sway marks"),
+        (torch.ones(2, *SIZE), "The mask of what is in front is a batch of 2"),
+    ],
+)
+def test_what_is_in_front_stands_before_a_part_of_what_moves(front: Tensor, said: str) -> None:
+    with pytest.raises(MIVAError, match=said):
+        film(PICTURE, [FilmedMotion("sway", 0.5, box(30, 50, 20, 40))], options=FilmOptions(front=front))

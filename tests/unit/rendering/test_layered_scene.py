@@ -113,6 +113,21 @@ def test_a_soft_region_bends_by_its_share_of_the_motion() -> None:
     assert np.abs(frame.masks["tree"].numpy() - carried).mean() < 0.01
 
 
+def test_a_soft_region_that_the_camera_leaves_behind_bends_nothing_more() -> None:
+    tree = Staying("tree", LEFT, shifting(0.2, 0))
+    motion = LayeredMotion(GRID, moving(UNIT_MOVES["pan_right"], 4.0), staying=[tree])
+    alone = LayeredMotion(GRID, motion.camera)
+    frames = [layered(one, edges="mirror").frame(15) for one in (motion, alone)]
+    assert torch.equal(frames[0].pixels[:, 24:], frames[1].pixels[:, 24:]) and not frames[0].masks["tree"].any()
+
+
+def test_what_is_in_front_may_lie_where_no_frame_looks() -> None:
+    view, post = View((64, 64), (0, 0, 64, 64)), torch.from_numpy(box(0, 64, 90, 96))
+    motion = LayeredMotion((64.0, 64.0), still, staying=[Staying("tree", box(20, 44, 10, 40), shifting(0.2, 0))])
+    frames = [Scene.layered(PICTURE, motion, view, TIMES, front=front).frame(9).pixels for front in (post, None)]
+    assert torch.equal(*frames)
+
+
 # --- cut-outs --------------------------------------------------------------------------------------------------------
 
 
