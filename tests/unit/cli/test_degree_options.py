@@ -22,7 +22,9 @@ def degrees(*options: str, motions: Sequence[str] = ("pan_left", "zoom_in", "jum
 
 
 def test_a_degree_without_a_motion_is_told() -> None:
-    with pytest.raises(MIVAError, match=r"A degree is given for 'pan_left', but no motion: name it by --miva or --say, too\."):
+    with pytest.raises(
+        MIVAError, match=r"A degree is given for 'pan_left', but no motion: name it by --miva or --say, too\."
+    ):
         degrees("pan_left=0.6", motions=[])
 
 
