@@ -12,7 +12,7 @@ from .sampling import Placement, Region, sample
 from .sprite import Sprite
 from .staging import Staging
 
-_FAR = 3.0
+FAR = 3.0
 """Pixels by which a subject has moved so that nothing of the picture as it was is left in its place."""
 
 
@@ -46,7 +46,7 @@ class Layers:
         """
         place, moving = staging.ground(time), self._moving(staging)
         apart = self._apart(staging, time)
-        as_given = {name: self._as_given(name, place) for name in self.masks if apart < _FAR or name not in moving}
+        as_given = {name: self._as_given(name, place) for name in self.masks if apart < FAR or name not in moving}
         if not apart:
             return self.ground.with_subjects(place).clip(0, 1), as_given
         frame, masks = self.ground.without_subjects(place), dict[str, np.ndarray]()
@@ -60,7 +60,7 @@ class Layers:
             if name in self.sprites:
                 masks = {behind: mask * (1 - opacity) for behind, mask in masks.items()}
             masks[name] = opacity
-        if apart < _FAR:
+        if apart < FAR:
             unmoved = math.exp(-(apart**2))
             frame += (self.ground.with_subjects(place) - frame) * unmoved
             masks = {name: mask + (as_given[name] - mask) * unmoved for name, mask in masks.items()}
@@ -82,7 +82,7 @@ class Layers:
         beyond = 1 - self._sampled(picture, place, cv2.BORDER_CONSTANT)
         if not apart:
             return beyond
-        unmoved = math.exp(-(apart**2)) if apart < _FAR else 0.0
+        unmoved = math.exp(-(apart**2)) if apart < FAR else 0.0
         filled = self._sampled(self.hole.astype(np.float32), place, cv2.BORDER_CONSTANT) * (1 - unmoved)
         invented = np.maximum(beyond, filled)
         for name in self._moving(staging):

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .compositing import FAR
 from .layered_motion import Carried
 from .layered_staging import LayeredStaging, Places, box_in_view, region_of
 from .regions import RegionBehind
 from .sampling import Placement, Region, sample, sample_at, without_fine_detail
 from .soft_bend import Bent, SoftBend
 from .sprite import Sprite
-
-_FAR = 3.0
-"""Pixels by which a cut-out has moved so that nothing of the picture as it was is left in its place."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +115,8 @@ class LayeredFrames:
         bent = self._bend(frame, i, places, masks)
         covered = self._move_behind(frame, i, places, bent, masks)
         self._draw_carried(frame, i, places, masks)
-        apart = max((self._apart(layer, i) for layer in self.carried), default=_FAR)
-        if apart < _FAR:
+        apart = max((self._apart(layer, i) for layer in self.carried), default=FAR)
+        if apart < FAR:
             # What has hardly moved is shown as it is in the picture, with every hair.
             frame += (pictured - frame) * (math.exp(-(apart**2)) * fill * (1 - covered))[..., None]
         return frame.clip(0, 1), masks
