@@ -40,14 +40,12 @@ def test_several_motions_act_at_once_each_where_its_mask_is() -> None:
     assert changed[26:, 60:].max() == 0 and torch.equal(clip.frames[0], PICTURE)
 
 
-def test_a_region_that_is_out_of_the_frame_or_hidden_changes_nothing() -> None:
+def test_a_region_that_is_out_of_the_frame_changes_nothing() -> None:
     pan, sway = FilmedMotion("pan-right", 4.0), FilmedMotion("sway", 1.0, box(10, 50, 2, 14))
     options = FilmOptions(timing=Timing(4, 1.0), edges="mirror")
     without, passed = (film(PICTURE, motions, options=options) for motions in ([pan], [pan, sway]))
     torch.testing.assert_close(passed.frames[-1], without.frames[-1], rtol=0, atol=1e-5)
     assert not passed.masks["sway"][-1].any()
-    hidden = film(PICTURE, [sway], options=FilmOptions(timing=Timing(4, 1.0), front=torch.ones(SIZE)))
-    torch.testing.assert_close(hidden.frames[-1], PICTURE, rtol=0, atol=1e-5)
 
 
 def test_a_field_unit_is_the_same_length_at_every_size() -> None:
