@@ -3,15 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
+from miva_core.bases.miramo.flowing_miramo import UNIT_WORD, FlowingMiraMo
 from miva_core.bases.miramo.motion_basis import REGION_PLACES, TIME_FUNCTIONS, WAVES
 
 _SWINGS, _OFF_CENTRE = 2, (1, 2)
 """Of the functions of time the first ones, sine and cosine of 16 frames; of those of place x and y off the centre."""
-
-
-UNIT = 8.0
-"""Length of a vector that moves at unit speed, about that of a word."""
 
 
 def unused_directions(words: Tensor) -> Tensor:
@@ -60,4 +56,4 @@ def _give(rows: list[Tensor], unused: Tensor) -> None:
     if len(rows) > len(unused):
         raise ValueError(f"The words leave {len(unused)} directions, but {len(rows)} are needed: widen the captions.")
     for row, direction in zip(rows, unused, strict=False):
-        row += direction / UNIT
+        row += direction / UNIT_WORD

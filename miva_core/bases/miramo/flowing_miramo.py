@@ -32,7 +32,7 @@ _CLIP = 15.0
 """Frames after the first in the clips of training."""
 _PATH = 2
 _KINDS = 2
-_UNIT_WORD = 8.0
+UNIT_WORD = 8.0
 """Length of a word's vector at unit speed, about."""
 _LEAST_SIGMA = 0.02
 _STEPS = 1000
@@ -224,5 +224,5 @@ def _wave(values: Tensor, length: float) -> tuple[Tensor, Tensor]:
 
 def _amount(caption: Tensor, times: Tensor) -> Tensor:
     """How much may move at all, (B, K, 1, 1, 1) for captions (B, K, 3, D): nothing unless something is said."""
-    length = caption.detach().square().sum((-2, -1)).sqrt() / _UNIT_WORD
+    length = caption.detach().square().sum((-2, -1)).sqrt() / UNIT_WORD
     return (length * (times > 0))[..., None, None, None]

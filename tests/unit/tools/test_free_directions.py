@@ -2,8 +2,9 @@
 
 import torch
 
+from miva_core.bases.miramo.flowing_miramo import UNIT_WORD
 from miva_core.bases.miramo.motion_basis import exponential
-from tools.miramo.free_directions import UNIT, free_directions, unused_directions
+from tools.miramo.free_directions import free_directions, unused_directions
 from tools.miramo.model import WordedMiraMo, build_model, load_codec
 
 
@@ -29,7 +30,7 @@ def test_words_do_what_they_did_and_other_directions_move_layers() -> None:
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     # A turn: x' = -y and y' = x, about the middle of what a mask marks.
     turn = torch.zeros(1, 1, 3, words.shape[1])
-    turn[..., 1, : half.shape[1]] = UNIT * (unused[3] - unused[1])
+    turn[..., 1, : half.shape[1]] = UNIT_WORD * (unused[3] - unused[1])
     generator = maps(turn).staying.generators[0, 0]
     torch.testing.assert_close(generator, 0.03 * torch.tensor([[0.0, -1, 0], [1, 0, 0]]), rtol=1e-4, atol=1e-6)
     turned = exponential(generator[None, None], torch.tensor([10.0]))[0, 0, :, :2]
