@@ -99,7 +99,7 @@ class MIVATrain(io.ComfyNode):
                     "preset",
                     options=list(PRESETS),
                     default="normal",
-                    tooltip="quick is a first try, at a quarter of the steps; paper is what the paper did, for hours.",
+                    tooltip="quick is a first try, in fewer steps; paper is what the paper did, for hours.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -107,7 +107,7 @@ class MIVATrain(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1_000_000,
-                    tooltip="0: the preset's, which is 300 for the built-in base and 6000 for the others at normal.",
+                    tooltip="0: the preset's, at normal 300 for tiny, 120 for MiraMo tiny and 6000 for the others.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -137,8 +137,8 @@ class MIVATrain(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.000001,
-                    tooltip="0: the preset's: 0.003 for the built-in base, 0.00003 for the others, three times that at "
-                    "quick; 0.00001 at paper.",
+                    tooltip="0: the preset's: 0.003 for both built-in bases, 0.00003 for the others, three times that "
+                    "at quick; 0.00001 at paper.",
                     advanced=True,
                 ),
                 io.Combo.Input(
