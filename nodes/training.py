@@ -99,7 +99,7 @@ class MIVATrain(io.ComfyNode):
                     "preset",
                     options=list(PRESETS),
                     default="normal",
-                    tooltip="quick is a first try, at a quarter of the steps; paper is what the paper did, for hours.",
+                    tooltip="quick is a first try, in fewer steps; paper is what the paper did, for hours.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -107,8 +107,7 @@ class MIVATrain(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1_000_000,
-                    tooltip="0: the preset's, at normal 300 for the first built-in base, 120 for the second and 6000 "
-                    "for the others.",
+                    tooltip="0: the preset's, at normal 300 for tiny, 120 for MiraMo tiny and 6000 for the others.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -138,8 +137,8 @@ class MIVATrain(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.000001,
-                    tooltip="0: the preset's: 0.003 for the built-in base, 0.00003 for the others, three times that at "
-                    "quick; 0.00001 at paper.",
+                    tooltip="0: the preset's: 0.003 for both built-in bases, 0.00003 for the others, three times that "
+                    "at quick; 0.00001 at paper.",
                     advanced=True,
                 ),
                 io.Combo.Input(
@@ -252,7 +251,7 @@ def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None
             "Dataset, put them beside the clips, or switch `masked` off."
         )
     if said := words_in(start):
-        raise MIVAError(f"A training begins with a file, but {said[0].name} is said in words: connect Load MIVA.")
+        raise MIVAError(f"{said[0].name} is said in words, which nothing can be learnt on from: connect Load MIVA.")
     if (files := files_in(start)) and files[-1].info.config.mask != masked:
         kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
         raise MIVAError(f"{files[-1].name}, to begin with, {kind}, or connect another one to `start`.")

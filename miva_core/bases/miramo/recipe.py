@@ -22,7 +22,7 @@ NORMAL = Recipe(
     checkpointing=False,
 )
 RECIPES: dict[Preset, Recipe] = {
-    "quick": replace(NORMAL, preset="quick", steps=30),
+    "quick": replace(NORMAL, preset="quick", steps=75),
     "normal": NORMAL,
     "paper": NORMAL.as_paper(steps=15_000),
 }
