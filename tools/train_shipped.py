@@ -1,10 +1,11 @@
-"""Make the adapters that come with the built-in base by the commands anybody has.
+"""Make the adapters that come with the built-in bases by the commands anybody has.
 
     python -m tools.train_shipped --out FOLDER [--list] [pan_left jump …]
 
 Prints each command before it runs it, or only prints them with --list. About two minutes for a camera motion on one
-processor core and two more for its degree, five for a subject's, 10 to 25 for a masked one. What is there already is
-left alone, and what was interrupted goes on.
+processor core and two more for its degree, two for a move in depth, five for a subject's, 10 to 25 for a masked one.
+Those of MiraMo, in a folder of that name, take two. What is there already is left alone, and what was interrupted goes
+on.
 """
 
 import argparse
@@ -16,11 +17,14 @@ from pathlib import Path
 STILLS = "workflows/pictures/miva_stills"
 LICENCE = ("--author", "The ComfyUI-MIVA contributors", "--licence", "Apache-2.0")
 CAMERA = ("pan-left", "pan-right", "pan-up", "pan-down", "zoom-in", "zoom-out", "roll-cw", "roll-ccw")
+DEPTH = ("dolly-in",)
 SUBJECT = ("rise", "jump")
 MASKED = {"jump": (), "sway": ("--no-flip",)}
 """With what has a side: a sway begins to the right."""
+OF_MIRAMO = ("spiral",)
+"""Of the built-in MiraMo, which has no word for it."""
 OF_A_CAMERA = "150"
-"""Steps of camera motions, which are all one flow; subjects take the usual number."""
+"""Steps of motions of the whole frame, whose flow is known everywhere; subjects take the usual number."""
 FOR_A_DEGREE = ("--degree", "--steps", "120", "--batch", "2")
 """How a camera motion learns its degree, from what it has learnt at its usual speed."""
 OF_A_SUBJECT = "100"
@@ -34,6 +38,9 @@ def training_commands(out: Path) -> dict[str, list[list[str]]]:
         name, filmed = motion.replace("-", "_"), ("--film", motion, "--speed", "0.9")
         made[f"{name}_usual"] = [train_command(STILLS, f"{name}_usual", out, *filmed, "--steps", OF_A_CAMERA)]
         made[name] = [train_command(STILLS, name, out, *filmed, "--from", file(out, f"{name}_usual"), *FOR_A_DEGREE)]
+    for motion in DEPTH:
+        film = ("--film", motion, "--speed", "0.9", "--steps", OF_A_CAMERA)
+        made[motion.replace("-", "_")] = [train_command(STILLS, motion, out, *film)]
     for motion in SUBJECT:
         made[motion] = [
             draw_command(out, motion, "--count", OF_A_SUBJECT),
@@ -58,6 +65,11 @@ def training_commands(out: Path) -> dict[str, list[list[str]]]:
             *("--beside-out", file(out, f"{second}_masked")),
         ),
     ]
+    for motion in OF_MIRAMO:
+        made[motion] = [
+            ["tools.film_camera", motion, "--out", clips(out, motion)],
+            train_command(clips(out, motion), motion, out / "miramo", "--base", "miramo", "--no-flip"),
+        ]
     made["camera_words"] = [["tools.train_camera_words", "--out", file(out, "camera_words")]]
     return made
 
@@ -78,9 +90,9 @@ def file(out: Path, name: str) -> str:
     return str(out / f"{name}.safetensors")
 
 
-def done(command: list[str]) -> bool:
-    """Whether what a command makes is there."""
-    return Path(command[command.index("--out") + 1]).exists()
+def made_by(command: list[str]) -> Path:
+    """What a command makes."""
+    return Path(command[command.index("--out") + 1])
 
 
 def main() -> None:
@@ -93,10 +105,10 @@ def main() -> None:
     made = training_commands(args.out)
     for name in args.names or made:
         for command in made[name]:
-            resume = ["--resume"] if (args.out / f"{name}.training" / "checkpoint.safetensors").exists() else []
-            whole = ["-m", *command, *(resume if command[0] == "miva_core" else [])]
+            begun = (made_by(command).with_suffix(".training") / "checkpoint.safetensors").exists()
+            whole = ["-m", *command, *(["--resume"] if begun and command[0] == "miva_core" else [])]
             print(f"python {shlex.join(whole)}", flush=True)
-            if not args.list and not done(command):
+            if not args.list and not made_by(command).exists():
                 subprocess.run([sys.executable, *whole], check=True)
 
 

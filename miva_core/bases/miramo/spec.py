@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights"
 CODEC = TINY_WEIGHTS / "codec"
 """It shares that of the other built-in base."""
+SHIPPED = Path(__file__).parent / "adapters"
+"""Folder of the adapters that come with it."""
 
 
 def _load(device: torch.device | str, dtype: torch.dtype) -> Base:
@@ -55,5 +57,6 @@ MIRAMO_TINY = BaseSpec(
     fits_float16=True,
     latent_format=None,
     predicts_flow=True,
+    adapters=SHIPPED,
     words=_words,
 )

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from miva_core.adapters.adapter import MIVAAdapter
-from miva_core.adapters.backbone import Backbone
 from miva_core.adapters.config import MIVAConfig
 from miva_core.adapters.info import AdapterInfo, read_info
 from miva_core.bases.animatediff.loading import meta_unet
@@ -83,15 +82,10 @@ def test_another_base_is_not_taken_for_one_that_is_known() -> None:
     assert name_base(header("animatediff", "60a07bd075db")) == ""
 
 
-@pytest.fixture(scope="module")
-def built_in() -> Backbone:
-    found = find_backbone(header("animatediff", "8d2bb6334d44"))
-    assert found is not None
-    return found
-
-
 @pytest.mark.parametrize("path", find_adapters().values(), ids=lambda path: path.stem)
-def test_every_adapter_that_comes_with_the_package_loads(path: Path, built_in: Backbone) -> None:
+def test_every_adapter_that_comes_with_the_package_loads(path: Path) -> None:
+    built_in = find_backbone(read_info(path))
+    assert built_in is not None
     adapter = MIVAAdapter.load(path, built_in)
     assert adapter.config == read_info(path).config and len(adapter.sites) == len(built_in.sites)
 

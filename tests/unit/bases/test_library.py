@@ -14,6 +14,8 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name in ("pan_left.safetensors", "pan_right.safetensors", "zoom_in.safetensors", "notes.txt"):
         (folder / name).touch()
+    for base, spec in BASES.items():
+        monkeypatch.setitem(BASES, base, replace(spec, adapters=None))
     come_with_the_first_base(folder, monkeypatch)
     return folder
 

@@ -8,6 +8,8 @@ import torch
 from benchmarks.tiny_quality import camera_ideal, camera_speed, held_out_pictures
 from miva_core import Base, MIVAAdapter, RunOptions, animate, load_base, read_info
 from miva_core.bases.library import find_adapters
+from miva_core.bases.registry import BASES
+from miva_core.bases.spec import BaseSpec
 from miva_core.bases.tiny.spec import SHIPPED, WEIGHTS
 from miva_core.clips.camera import UNIT_MOVES
 from miva_core.storage.json_files import read_json
@@ -25,7 +27,7 @@ def base() -> Base:
 def test_camera_motions_and_two_subject_motions_of_each_kind_are_there() -> None:
     names = set(find_adapters())
     assert names >= CAMERA
-    infos = [read_info(SHIPPED / f"{name}.safetensors") for name in names]
+    infos = [read_info(path) for path in SHIPPED.glob("*.safetensors")]
     assert len([info for info in infos if info.subject and not info.config.mask]) >= 2
     assert len([info for info in infos if info.subject and info.config.mask]) >= 2
 
@@ -68,8 +70,10 @@ def test_the_base_and_each_adapter_are_small() -> None:
     assert all(path.stat().st_size <= 1_000_000 for path in adapters)
 
 
-def test_every_adapter_fits_the_base_and_was_trained(base: Base) -> None:
-    for path in find_adapters().values():
+@pytest.mark.parametrize("spec", [spec for spec in BASES.values() if spec.adapters], ids=lambda spec: spec.name)
+def test_every_adapter_fits_its_base_and_was_trained(spec: BaseSpec) -> None:
+    base = load_base(spec.name)
+    for path in spec.adapters.glob("*.safetensors"):
         adapter = MIVAAdapter.load(path, base.backbone)
         info = read_info(path)
         assert (info.frames, info.size) == (base.frames, (base.size[1], base.size[0]))
