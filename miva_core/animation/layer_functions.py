@@ -19,8 +19,8 @@ _UNSEEN_POWER = 2e-6
 """Of a matrix, by which places a hundred units off the centre are a hundredth of a pixel off."""
 _LITTLE = 1e-4
 """What nobody sees, in field units and their shares."""
-_BENT = 0.01
-"""Field units, a sixth of a pixel of 1024×1024, from which on a rest is worth bending all layers for."""
+_UNSEEN_BEND = 0.02
+"""Field units, a fifth of a pixel of 640: noise of a network that has nothing left to say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class LayerFunctions:
     @property
     def is_bent(self) -> bool:
         """Whether something is left of the flow."""
-        return bool(self.layers.residual_flow(_times(self.last)).abs().max() > _BENT)
+        return bool(self.layers.residual_flow(_times(self.last)).abs().max() > _UNSEEN_BEND)
 
     def reach(self, displace: Displacement, mask: np.ndarray, times: range) -> float:
         """The largest displacement in field units within a mask (H, W) of the frame, of some moments of a clip."""
