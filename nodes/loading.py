@@ -64,8 +64,8 @@ class MIVALoadBase(io.ComfyNode):
             node_id="MIVALoadBase",
             display_name="Load MIVA Base",
             category="MIVA",
-            description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in one needs no "
-            "download and no graphics card, and its clips have the picture's own size. There is no prompt. Wan and "
+            description="Loads a video model as this pack runs it, for MIVA Sampler. The built-in ones need no "
+            "download and no graphics card, and their clips have the picture's own size. There is no prompt. Wan and "
             "Stable Diffusion 1.5 as ComfyUI itself loads them take motions by Apply MIVA.",
             search_aliases=[
                 "miva",
