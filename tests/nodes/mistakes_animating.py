@@ -7,6 +7,7 @@ from artist import FullCard, GivenNoise, Mistake, mask, picture
 from fake_comfyui import FlatVae, NativeModel
 from node_runs import bound, motion
 
+from miva_core.bases.library import shipped_folders
 from miva_core.bases.tiny.spec import SHIPPED
 
 SQUARE = {"width": 64, "height": 64}
@@ -64,7 +65,8 @@ ANIMATING = [
     Mistake(
         "a motion deleted since it was chosen",
         lambda artist: artist.load("gone.safetensors"),
-        f"The MIVA adapter 'gone.safetensors' is no longer in {{models}}/miva or {SHIPPED}: {BACK}",
+        "The MIVA adapter 'gone.safetensors' is no longer in {models}/miva or "
+        f"{' or '.join(map(str, shipped_folders()))}: {BACK}",
     ),
     Mistake(
         "a motion deleted between Load MIVA and the sampler",
