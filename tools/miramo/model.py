@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,24 +128,11 @@ def _halves(dim: int) -> Tensor:
     return torch.stack([(later == (kind in ("depth", "carried"))) & (kind != "") for kind in kinds]).float()
 
 
-def save_halves(path: Path, averages: Sequence[Tensor], model: WordedMiraMo) -> None:
-    """Write averaged weights in half precision, whole or not at all.
-
-    Args:
-        path: the file.
-        averages: in the order of what the model learns.
-        model: whose weights they are.
-    """
-    halves = {name: average.half() for name, average in zip(model.learnt, averages, strict=True)}
-    torch.save(halves, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
-
-
 def export(checkpoint: Path, out: Path) -> None:
     """Write the shipped parts from averaged weights, all of them beside their places first: a mixed base would load.
 
     Args:
-        checkpoint: see `save_halves`.
+        checkpoint: see `half_precision`.
         out: folder that the package loads the base from.
     """
     model = WordedMiraMo(build_model(load_codec()))

@@ -11,8 +11,9 @@ import torch
 from diffusers.training_utils import EMAModel
 
 from miva_core.errors import MIVAError
+from tools.half_precision import save_halves
 from tools.miramo.losses import Losses, Step
-from tools.miramo.model import WordedMiraMo, fill, save_halves
+from tools.miramo.model import WordedMiraMo, fill
 from tools.motion_world.batch import WorldBatch
 from tools.tiny_base.training import Pace
 
@@ -104,7 +105,7 @@ class Training:
 
     def save(self, out: Path) -> None:
         """Write the averaged weights to ema.pt, and what going on needs to checkpoint.pt."""
-        save_halves(out / "ema.pt", self.ema.shadow_params, self.model)
+        save_halves(out / "ema.pt", self.ema.shadow_params, self.model.learnt)
         path = out / "checkpoint.pt"
         torch.save(self._state(), path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,19 +106,6 @@ class CaptionedModel(nn.Module):
         """
         length = torch.where(shown == 0, 1.0, speeds)
         return self.words(shown) * length[..., None]
-
-
-def save_halves(path: Path, averages: Sequence[Tensor], model: CaptionedModel) -> None:
-    """Write averaged weights in half precision, whole or not at all.
-
-    Args:
-        path: the file.
-        averages: in the order of what the model learns.
-        model: whose weights they are.
-    """
-    halves = {name: average.half() for name, average in zip(model.learnt, averages, strict=True)}
-    torch.save(halves, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
 
 
 def load_halves(path: Path, model: CaptionedModel) -> None:

@@ -23,8 +23,9 @@ from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.training.denoiser import Denoiser, NoisedClips
 from miva_core.training.draws import Draws, draw_timesteps
 from miva_core.training.loss import rolled_out_losses
+from tools.half_precision import save_halves
 from tools.tiny_base.clips import FRAMES, ClipPool
-from tools.tiny_base.model import CaptionedModel, save_halves
+from tools.tiny_base.model import CaptionedModel
 
 WARM_UP = 50
 LEAST_RATE = 0.02
@@ -208,7 +209,7 @@ def train_video_model(
     parameters, optimisers = list(model.learnt.values()), make_optimisers(model, pace.lr)
     rates = [LambdaLR(optimiser, lambda step: pace.rate(step, progress(step))) for optimiser in optimisers]
     ema = EMAModel(parameters, decay=pace.ema)
-    save = partial(save_halves, out / "ema.pt", ema.shadow_params, model)
+    save = partial(save_halves, out / "ema.pt", ema.shadow_params, model.learnt)
     wrapped, *stepping = accelerator.prepare(losses, *optimisers)
     report, saved, step = _Report(accelerator), time.time(), 0
     while progress(step) < 1:

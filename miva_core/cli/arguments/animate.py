@@ -7,7 +7,7 @@ from pathlib import Path
 from ...checks import LARGEST
 from ...errors import MIVAError
 from ..file_checks import check_parent
-from .shared import add_base, add_folders, number, ranged, share, whole
+from .shared import add_base, add_edges, add_folders, number, ranged, share, whole
 
 EASINGS = ("linear", "ease-in", "ease-out", "ease-in-out")
 FORMATS = ("mp4", "gif", "webp")
@@ -118,13 +118,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
         "picture's own size, up to 1024 along the longer side)",
     )
     look.add_argument("--fit", choices=("crop", "pad"), default="crop", help="how another aspect is met")
-    look.add_argument(
-        "--edges",
-        choices=("inside", "mirror"),
-        default="inside",
-        help="inside: a part of the picture is shown, so that a camera never looks beyond it (default); mirror: all of "
-        "it, and what comes into view is mirrored",
-    )
+    add_edges(look)
     look.add_argument(
         "--render",
         choices=("full", "latents"),

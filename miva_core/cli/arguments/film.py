@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from .animate import add_time_of_film, size_of_clip
-from .shared import whole
+from .shared import add_edges, whole
 
 
 def add_film(command: argparse.ArgumentParser) -> None:
@@ -42,13 +42,7 @@ def add_film(command: argparse.ArgumentParser) -> None:
         help="of the clip; 0 for a side that follows the picture's aspect (default: the picture's own size, up to 1024 "
         "along the longer side)",
     )
-    look.add_argument(
-        "--edges",
-        choices=("inside", "mirror"),
-        default="inside",
-        help="inside: a part of the picture is shown, so that a camera never looks beyond it (default); mirror: all of "
-        "it, and what comes into view is mirrored",
-    )
+    add_edges(look)
     look.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
     look.add_argument(
         "--save-masks",

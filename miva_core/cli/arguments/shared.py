@@ -18,6 +18,17 @@ def add_base(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")
 
 
+def add_edges(look: argparse._ArgumentGroup) -> None:
+    """The option for where a camera would look beyond the picture."""
+    look.add_argument(
+        "--edges",
+        choices=("inside", "mirror"),
+        default="inside",
+        help="inside: a part of the picture is shown, so that a camera never looks beyond it (default); mirror: all of "
+        "it, and what comes into view is mirrored",
+    )
+
+
 def base_files() -> dict[str, str]:
     """The help for each file that some base is loaded from, by its argument of `load_base`."""
     uses: dict[str, dict[str, str]] = {}

@@ -9,8 +9,9 @@ import torch
 from miva_core.bases.miramo.loading import load_miramo
 from miva_core.bases.miramo.spec import CODEC
 from miva_core.errors import MIVAError
+from tools.half_precision import save_halves
 from tools.miramo.losses import Losses, Step, answer, encode, losses_of
-from tools.miramo.model import WordedMiraMo, build_model, export, load_codec, load_halves, save_halves
+from tools.miramo.model import WordedMiraMo, build_model, export, load_codec, load_halves
 from tools.miramo.training import Training, step_share
 from tools.motion_world.batch import WORD_IDS
 from tools.motion_world.clips import World
@@ -93,7 +94,7 @@ def test_the_loss_of_the_flow_is_its_share_of_the_motion() -> None:
 def test_what_is_exported_loads_as_a_base(tmp_path: Path) -> None:
     torch.manual_seed(4)
     model = WordedMiraMo(build_model(load_codec()))
-    save_halves(tmp_path / "ema.pt", list(model.learnt.values()), model)
+    save_halves(tmp_path / "ema.pt", list(model.learnt.values()), model.learnt)
     export(tmp_path / "ema.pt", tmp_path / "weights")
     base = load_miramo(tmp_path / "weights", CODEC)
     assert base.vocabulary is not None and base.predicts_flow and base.guided
@@ -115,6 +116,6 @@ def test_checkpoints_that_are_missing_or_of_another_model_are_refused(tmp_path: 
     train, larger = training(), build_model(load_codec(), **SMALL | {"num_layers": 2})
     with pytest.raises(MIVAError, match=r"no .*checkpoint\.pt to go on from: leave --resume out"):
         train.resume(tmp_path / "checkpoint.pt")
-    save_halves(tmp_path / "ema.pt", list(train.model.learnt.values()), train.model)
+    save_halves(tmp_path / "ema.pt", list(train.model.learnt.values()), train.model.learnt)
     with pytest.raises(MIVAError, match="weights of another model"):
         load_halves(tmp_path / "ema.pt", WordedMiraMo(larger))
