@@ -4,10 +4,12 @@ Symbols: x_0 clean latents, eps standard normal noise, t a step of the process, 
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+
+FlowDraws = Literal["even", "logit-normal"]
 
 
 class Schedule(Protocol):
@@ -44,6 +46,8 @@ class NoiseProcess:
     Attributes:
         scheduler: any diffusers scheduler for noise that preserves variance, or for flow matching.
         centred: whether the noise is centred on the first frame.
+        drawn: in flow matching, how training draws steps: "even" over the shifted schedule, where the loss weighs them
+            by a bell, as Wan's does; or "logit-normal", where all count alike, as in Stable Diffusion 3, SANA, MiraMo.
 
     Example:
         >>> process = NoiseProcess(DDIMScheduler())
@@ -53,6 +57,7 @@ class NoiseProcess:
 
     scheduler: Scheduler
     centred: bool = False
+    drawn: FlowDraws = "even"
 
     @property
     def alphas_cumprod(self) -> Tensor | None:
@@ -206,6 +211,22 @@ class NoiseProcess:
             shift = self.shift
             return self.length * shift * share / (1 + (shift - 1) * share)
         return (self.length * share).long().clamp(max=self.length - 1)
+
+    def training_shares(self, quantile: Tensor) -> Tensor:
+        """Places in the noise schedule as training draws them, of quantiles of that draw.
+
+        Logit-normal shares are the logistic function of standard normal draws (Stable Diffusion 3, arXiv 2403.03206,
+        section 3.1, with the mean 0 and deviation 1 of MiraMo's configuration); `steps_at` shifts them afterwards.
+
+        Args:
+            quantile: (B,) uniform draws from [0, 1).
+
+        Returns:
+            (B,) u for `steps_at`, rising with the quantile.
+        """
+        if self.is_flow and self.drawn == "logit-normal":
+            return torch.special.ndtri(quantile).sigmoid()
+        return quantile
 
     def share_at(self, t: float) -> float:
         """The share of the noise schedule at a step; the inverse of `steps_at`.

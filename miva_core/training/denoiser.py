@@ -129,7 +129,8 @@ class Denoiser:
         """Per-element squared error in the model's prediction type, weighted by the timestep.
 
         Where the model predicts the clean clips the errors are divided by sigma^2, which makes them those of the
-        velocity; in flow matching they are weighted by a bell over t, as Wan's released training is (see `bell`).
+        velocity; where the steps of a flow are drawn evenly they are weighted by a bell over t, as in Wan's released
+        training (see `bell`).
 
         Args:
             answer: of the model for `clips` at step t.
@@ -143,7 +144,7 @@ class Denoiser:
         errors = (answer.output - target).square()
         if self.predicts_clean:
             return errors / self.least_variance(t, errors)
-        if self.process.is_flow:
+        if self.process.is_flow and self.process.drawn == "even":
             return errors * bell(t.view(-1, 1, 1, 1, 1), self.process).to(errors)
         return errors
 

@@ -45,14 +45,14 @@ def draw_timesteps(
         count: number of clips.
         process: of the base.
         generator: on the CPU.
-        power: places in the noise schedule are drawn as u^power with u uniform in [0, 1), 0 being clean; below 1 noisy
-            steps are preferred.
+        power: places in the noise schedule are drawn as u^power with u as the process draws it, 0 being clean;
+            below 1 noisy steps are preferred.
         rolled_out: chance of each clip to be brought to its step by the model, in [0, 1].
         truth: chance of each clip to be guided by its true masks, in [0, 1].
         levels: the part of the timesteps that is drawn from, see `Base.levels`; all else is as if it were the whole.
     """
     lowest, highest = (process.share_at(level * process.length) for level in levels)
-    u = stratified(count, generator) ** power
+    u = process.training_shares(stratified(count, generator)) ** power
     noisier = u + (1 - u) * torch.rand(count, generator=generator)
     chances = torch.rand(4, count, generator=generator)
     return Draws(

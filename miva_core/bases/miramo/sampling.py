@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...diffusion.init_noise import dct_init
 from ...diffusion.loop import sample
-from ...diffusion.noise_process import NoiseProcess
+from ...diffusion.noise_process import NoiseProcess, Scheduler
 from ...diffusion.predictor import Predictor
 from ...diffusion.schedulers import SettableScheduler, prepare_scheduler
 
@@ -31,6 +31,15 @@ def flow_dpm(shift: float = SHIFT) -> DPMSolverMultistepScheduler:
     return DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=shift)
 
 
+def residual_process(scheduler: Scheduler | None = None) -> NoiseProcess:
+    """The noise that a MiraMo is trained on: a flow of residuals, whose steps are drawn logit-normally and shifted.
+
+    Args:
+        scheduler: any of diffusers for flows, of the levels that the model was trained on; None for `flow_dpm`.
+    """
+    return NoiseProcess(flow_dpm() if scheduler is None else scheduler, centred=True, drawn="logit-normal")
+
+
 def sample_clip(
     predictor: Predictor,
     x1: Tensor,
@@ -42,6 +51,10 @@ def sample_clip(
     picture: float = PICTURE,
 ) -> Tensor:
     """Make clips that begin with a picture.
+
+    The low band of the start noise gets a share of the picture itself (MiraMo, Eq. 10 to 12, as in the code of Cinemo),
+    though the noise is that of differences from it. `animate` gives DCTInit what noise is added to: on a centred base
+    the difference of the picture from itself, which is nothing, since such noise lies around the picture anyway.
 
     Args:
         predictor: a `MiraMoPredictor`, or two of them in `ClassifierFree`.
@@ -63,5 +76,4 @@ def sample_clip(
     if picture:
         noise = dct_init(x1.float().cpu(), noise, strength=picture, sigma=1 - picture)
     schedule = prepare_scheduler(chosen, steps)
-    process = NoiseProcess(chosen, centred=True)
-    return sample(predictor, process, schedule, x1, noise.to(x1), generator=generator).latents
+    return sample(predictor, residual_process(chosen), schedule, x1, noise.to(x1), generator=generator).latents

@@ -6,18 +6,20 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from diffusers.training_utils import compute_density_for_timestep_sampling
 from small_bases import HalfCodec
 from small_miramo import moving_miramo
 from torch import Tensor
 
 from miva_core.bases.miramo.predictor import MiraMoPredictor
-from miva_core.bases.miramo.sampling import flow_dpm, sample_clip
+from miva_core.bases.miramo.sampling import flow_dpm, residual_process, sample_clip
 from miva_core.bases.miramo.transformer import MiraMoTransformer
 from miva_core.diffusion.classifier_free import ClassifierFree
 from miva_core.diffusion.init_noise import dct_init, low_pass_box
 from miva_core.diffusion.noise_process import NoiseProcess
 from miva_core.diffusion.predictor import Answer
-from miva_core.training.denoiser import Denoiser, NoisedClips, bell
+from miva_core.training.denoiser import Denoiser, NoisedClips
+from miva_core.training.draws import draw_timesteps
 from miva_core.training.loss import clip_losses
 
 # diffusers' schedulers and numpy 2
@@ -69,10 +71,19 @@ def test_steps_are_those_of_the_solver() -> None:
     assert process.share_at(t[1].item()) == pytest.approx(0.5)
 
 
+def test_training_draws_steps_as_diffusers_does() -> None:
+    torch.manual_seed(0)
+    theirs = compute_density_for_timestep_sampling("logit_normal", 400_000, logit_mean=0.0, logit_std=1.0)
+    theirs = 1000 * 3 * theirs / (1 + 2 * theirs)
+    draws = draw_timesteps(40_000, residual_process(), torch.Generator(), power=1.0, rolled_out=0.0, truth=0.0)
+    quantiles = torch.linspace(0.02, 0.98, 33)
+    torch.testing.assert_close(draws.t.quantile(quantiles), theirs.quantile(quantiles), rtol=0, atol=3)
+
+
 def test_training_asks_for_the_velocity_of_later_frames(model: MiraMoTransformer, texts: tuple[Tensor, Tensor]) -> None:
     model.requires_grad_(True)
     z, noise = torch.randn(2, 2, 4, FRAMES, 8, 8)
-    process, t = NoiseProcess(FlowMatchEulerDiscreteScheduler(shift=3.0), centred=True), torch.tensor([400.0, 900.0])
+    process, t = residual_process(), torch.tensor([400.0, 900.0])
     predictor = MiraMoPredictor(model, texts[0], degree=DEGREE)
     losses = clip_losses(Denoiser(predictor, process), NoisedClips(z, noise), t)
     for i, share in enumerate((0.4, 0.9)):
@@ -80,7 +91,7 @@ def test_training_asks_for_the_velocity_of_later_frames(model: MiraMoTransformer
         shown = torch.cat([first, first + (1 - share) * residuals + share * noise[i, :, 1:]], dim=1)
         velocity = model(shown[None], t[i : i + 1], texts[0], degree=DEGREE).sample[0, :, 1:]
         error = (velocity - (noise[i, :, 1:] - residuals)).square().mean()
-        torch.testing.assert_close(losses[i], bell(t[i], process) * error, rtol=1e-4, atol=0)
+        torch.testing.assert_close(losses[i], error, rtol=1e-4, atol=0)
     losses.sum().backward()
     assert model.transformer_blocks[0].attn3d.to_q.weight.grad.abs().sum() > 0
 
