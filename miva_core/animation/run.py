@@ -207,6 +207,7 @@ class _Part:
 
     def _drawn(self, x1: Tensor, generator: torch.Generator) -> Tensor:
         """Start latents (1, C, F, h, w) for a clip or mask sequence that begins with the latent (1, C, 1, h, w)."""
+        # On a centred base DCTInit has nothing to add, unlike in MiraMo's own start, see `miramo.sampling.sample_clip`.
         return self.noise.start_latents(self.base.noise_process.relative(x1), self._length, generator)
 
     def _guided(self, predictor: Predictor, injection: Injection, streams: Mapping[str, MaskStream]) -> GuidedByMasks:
