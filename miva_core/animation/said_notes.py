@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..attention.strength import curves_of
 from ..bases.base import Base
-from ..media.nearness import nearness_notes
+from ..media.nearness import NOT_DEEP, nearness_notes
 from .captions import Word, degree_speed, find_words, moving_vocabulary
 from .motion import Motion, said_among
 from .said import Said
@@ -73,5 +73,5 @@ def _depth_notes(base: Base, nearness: Tensor | None, deep: bool) -> list[str]:
     if not base.guided:
         return ["The depth map is not used: this base takes none."]
     if not deep:
-        return ["The depth map is not used: no motion goes into depth, as truck and dolly do."]
+        return [NOT_DEEP]
     return nearness_notes(nearness.float().reshape(nearness.shape[-3:] if nearness.ndim > 2 else nearness.shape))

@@ -24,6 +24,16 @@ def find_base(name: str) -> BaseSpec:
     return BASES[name]
 
 
+def no_guide(name: str) -> str:
+    """Say that a base takes no guide.
+
+    Args:
+        name: of the base.
+    """
+    others = " or ".join(spec.name for spec in BASES.values() if spec.guided)
+    return f"The {name} base takes no mask or depth map as a guide: leave it out, or choose the base {others}."
+
+
 def find_architecture(family: str) -> Architecture:
     """The architecture of a `Backbone.family` that `describe` gave.
 

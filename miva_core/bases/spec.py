@@ -108,6 +108,7 @@ class BaseSpec:
         decoding_memory: bytes that its decoder takes for each pixel of a frame and each byte of its dtype, as ComfyUI
             reckons them.
         predicts_flow: see `Base`.
+        guided: see `Base`.
         adapters: folder of the adapters that come with it, or None.
         words: gives the words that it moves by, without loading it; None where MIVAs alone move it.
     """
@@ -124,5 +125,6 @@ class BaseSpec:
     latent_format: str | None
     decoding_memory: int = 2178
     predicts_flow: bool = False
+    guided: bool = False
     adapters: Path | None = None
     words: Callable[[], Sequence[str]] | None = None

@@ -16,8 +16,9 @@ from ..animation.motion import Motion
 from ..animation.options import RunOptions, check_render, check_run
 from ..animation.said import Said
 from ..bases.base import Base
-from ..bases.registry import find_base
+from ..bases.registry import find_base, no_guide
 from ..diffusion.init_noise import NoiseInit
+from ..errors import MIVAError
 from ..media.pictures import read_large_picture
 from ..rendering.timing import Timing
 from ..rendering.view import USUAL_SIDE
@@ -68,6 +69,8 @@ class Animator:
     def load(cls, options: argparse.Namespace, motions: Sequence[Chosen], where: torch.device) -> "Animator":
         """Load what the options name, onto a device."""
         check_words(options.base, motions)
+        if options.depth and not find_base(options.base).guided:
+            raise MIVAError(no_guide(options.base))
         check_render(find_base(options.base), options.render, options.segments)
         base = load_chosen_base(options, where)
         run = _run_options(base.noise, options)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from einops import rearrange, repeat
 from tqdm import tqdm
 
+from ..errors import MIVAError
 from ..filming.flow_files import write_flow
 from ..filming.motion_clips import CLIPS_PER_STILL, film_stills
 from ..filming.shooting import Shooting
 from ..filming.still import Still, read_mapped_stills
 from ..media.pictures import parse_size
 from ..media.video import write_video
-from ..motion_fields.motions import spoken
+from ..motion_fields.motions import motion_field, spoken
 from ..storage.files import whole_folder
 from .file_checks import check_new_folder
 
@@ -29,7 +30,19 @@ def chosen_shooting(options: argparse.Namespace, size: tuple[int, int], frames: 
     return Shooting(options.film, size, frames, **chosen)
 
 
+def check_depth_maps(options: argparse.Namespace) -> None:
+    """Check that depth maps are named for what needs them alone, by the arguments of `add_shooting`.
+
+    Raises:
+        MIVAError: there is no such motion, or it does not go into depth.
+    """
+    motion = motion_field(options.film)
+    if options.depth and motion.needs != "nearness":
+        raise MIVAError(f"{spoken(motion.name)} does not go into depth, as truck and dolly do: leave --depth out.")
+
+
 def run_motion_clips(options: argparse.Namespace) -> None:
+    check_depth_maps(options)
     shooting = chosen_shooting(options, parse_size(options.size), options.frames)
     check_new_folder(options.out)
     stills = read_mapped_stills(options.stills, shooting.field, shooting.needed_side, options.depth)

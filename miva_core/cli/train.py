@@ -12,7 +12,7 @@ from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import read_info
 from ..bases.library import resolve_adapter
 from ..bases.recipe import Recipe
-from ..bases.registry import find_base
+from ..bases.registry import find_base, no_guide
 from ..errors import MIVAError
 from ..motion_fields.motions import motion_field, spoken
 from ..training.accelerating import check_precision
@@ -24,6 +24,7 @@ from ..training.run import Partner, train_and_save
 from ..training.training_set import TrainingSet
 from .chosen import device, load_chosen_base
 from .interruption import interruption
+from .motion_clips import check_depth_maps
 from .training_material import material, subject_phrases
 
 STOPPED = 130
@@ -35,6 +36,8 @@ def run_train(options: argparse.Namespace) -> None:
     # Everything that can be wrong is found before the model is loaded.
     check_start(options.out, options.resume, options.beside_out)
     _check_film(options)
+    if options.guide and not find_base(options.base).guided:
+        raise MIVAError(no_guide(options.base))
     chosen = _changed(recipe(options.base, options.preset, options.masked), options)
     paths = _adapter_paths(options)
     phrases = subject_phrases(options, paths.get("beside"))
@@ -99,6 +102,7 @@ def _check_film(options: argparse.Namespace) -> None:
     """Check what is to be filmed over stills."""
     if options.film:
         motion = motion_field(options.film)
+        check_depth_maps(options)
         if options.masked and motion.kind in ("camera", "depth"):
             raise MIVAError(f"{spoken(motion.name)} moves the whole picture and has no subject: leave --masked out.")
         if options.guide == "mask" and motion.kind in ("camera", "depth"):

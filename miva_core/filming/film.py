@@ -12,7 +12,7 @@ from ..animation.masks import match_size
 from ..animation.notes import scene_notes, sight_notes, view_notes
 from ..errors import MIVAError
 from ..media.guessed_nearness import lower_half_near
-from ..media.nearness import check_nearness, nearness_notes
+from ..media.nearness import NOT_DEEP, check_nearness, nearness_notes
 from ..media.pictures import format_size
 from ..media.pixel_values import frame_batch, mask_batch
 from ..motion_fields.motions import UNITS, spoken
@@ -170,7 +170,8 @@ def _nearness(
     deep = [spoken(motion.field.name) for motion in motions.values() if motion.field.kind == "depth"]
     if nearness is not None:
         checked = check_nearness(nearness, picture)
-        return checked, nearness_notes(checked)
+        carried = sum(motion.field.kind == "carried" for motion in motions.values())
+        return checked, nearness_notes(checked) if deep or carried > 1 else [NOT_DEEP]
     if not deep:
         return None, []
     return lower_half_near(*picture), [

@@ -14,6 +14,7 @@ _COLOURED = 0.02
 """Mean difference between channels from which on a map is a picture; files in 8 bits and JPEG stay far below."""
 _FLAT = 0.02
 """Range below which a map says nothing of depth."""
+NOT_DEEP = "The depth map is not used: no motion goes into depth, as truck and dolly do."
 
 
 def check_nearness(nearness: Any, picture: tuple[int, int], what: str = "The depth map") -> Tensor:

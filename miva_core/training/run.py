@@ -15,6 +15,7 @@ from ..animation.clip import Clip, Progress
 from ..bases.base import Base
 from ..bases.known import TRAINED_ON
 from ..bases.recipe import Recipe
+from ..bases.registry import no_guide
 from ..checks import printable
 from ..errors import MIVAError
 from ..storage.files import FileTakenError, check_new
@@ -171,7 +172,7 @@ def _check_words(training_set: TrainingSet, start: MIVAAdapter | None) -> None:
 def _check_guide(base: Base, training_set: TrainingSet, start: MIVAAdapter | None) -> None:
     """Check that a base can be guided, by what the adapter to begin with was."""
     if not base.guided:
-        raise MIVAError(f"The {base.name} base takes no guide: train without one, or on a base that takes one.")
+        raise MIVAError(no_guide(base.name))
     if training_set.masked:
         raise MIVAError("A motion is guided by a mask, or generates one itself: leave out the one or the other.")
     if start and start.config.guide != training_set.guide:

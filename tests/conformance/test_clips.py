@@ -78,6 +78,7 @@ def test_a_flow_moves_the_picture_itself_at_its_own_size_and_without_one_that_is
 def test_by_itself_a_base_makes_what_it_can(base: Base, picture: Tensor) -> None:
     """Clips at full size where it predicts a flow, and what it paints where it does not."""
     assert find_base(base.name).predicts_flow == base.predicts_flow
+    assert find_base(base.name).guided == base.guided
     pan = {"pan": (random_adapter(base), 1.0)}
     painted, usual = run(base, picture, pan), run(base, picture, pan, render=None)
     assert usual.fps == (24 if base.predicts_flow else base.fps)

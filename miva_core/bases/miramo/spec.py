@@ -57,6 +57,7 @@ MIRAMO_TINY = BaseSpec(
     fits_float16=True,
     latent_format=None,
     predicts_flow=True,
+    guided=True,
     adapters=SHIPPED,
     words=_words,
 )

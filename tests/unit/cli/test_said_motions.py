@@ -87,6 +87,11 @@ def test_a_base_without_words_is_not_even_loaded(stage: Path, fail: Callable[...
     assert told.startswith("The tiny base does not move by words such as 'pan left': choose the base miramo, or load a")
 
 
+def test_a_base_without_a_depth_map_is_not_even_loaded(stage: Path, fail: Callable[..., str]) -> None:
+    told = fail("animate", "still.png", "--base", "tiny", "--depth", "near.png", "--out", "clip.mp4")
+    assert told.startswith("The tiny base takes no mask or depth map as a guide: leave it out, or choose the base mira")
+
+
 def test_pictures_of_a_folder_have_depth_maps_of_their_names(stage: Path, run: Callable[..., str]) -> None:
     for name in ("stills", "maps"):
         (stage / name).mkdir()

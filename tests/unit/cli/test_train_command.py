@@ -267,6 +267,11 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
             "zoom-in moves the whole picture and has",
         ),
         ((*TRAIN, "--base", "miramo", "--film", "sway", "--guide", "nearness"), "sway does not go into depth"),
+        ((*TRAIN, "--film", "sway", "--depth", "clips"), "sway does not go into depth, as truck and dolly do: leave"),
+        (
+            ("motion-clips", "stills", "--motion", "pan-left", "--depth", "stills", "--out", "x"),
+            "pan-left does not go into depth",
+        ),
         ((*TRAIN, "--beside", "jump_masked"), "add --masked, or leave --beside out"),
         ((*TRAIN, "--masked", "--beside", "jump_masked"), "needs both"),
         ((*BESIDE, "--beside-out", "x.safetensors"), "would be written over"),
@@ -314,6 +319,15 @@ def test_the_help_names_every_option_in_one_line_each(run: Run, capfd: pytest.Ca
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert re.search(r"--out", capfd.readouterr().out)
+
+
+@pytest.mark.parametrize("guide", [("--guide", "mask"), ("--film", "dolly-in", "--guide", "nearness")])
+def test_a_base_without_a_guide_is_not_even_loaded(
+    guide: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch, fail: Run
+) -> None:
+    monkeypatch.setattr("miva_core.bases.tiny.loading.load_tiny", lambda *_: pytest.fail("the base was loaded"))
+    told = fail("train", "stills", *guide, "--base", "tiny", "--out", "x.safetensors")
+    assert told.startswith("The tiny base takes no mask or depth map as a guide: leave it out, or choose the base mira")
 
 
 def test_what_a_device_does_not_train_in_is_told_before_the_base_is_loaded(

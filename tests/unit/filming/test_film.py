@@ -82,6 +82,14 @@ def test_without_a_depth_map_the_lower_half_is_near() -> None:
     assert any("darker below than above" in note for note in film(PICTURE, [FilmedMotion("dolly-in")], ramp).notes)
 
 
+def test_a_depth_map_that_nothing_asks_for_is_named() -> None:
+    """Cut-outs need it from two on, since it puts them in order."""
+    rise, ramp = FilmedMotion("rise", 0.2, box(30, 40, 10, 20)), torch.linspace(0, 1, SIZE[0])[:, None].expand(SIZE)
+    slide = FilmedMotion("slide-left", 0.2, box(30, 40, 40, 50))
+    for motions, unused in (([FilmedMotion("pan-left")], True), ([rise], True), ([rise, slide], False)):
+        assert any("depth map is not used" in note for note in film(PICTURE, motions, ramp).notes) == unused
+
+
 @pytest.mark.parametrize(
     ("motion", "said"),
     [
