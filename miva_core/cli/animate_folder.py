@@ -268,7 +268,7 @@ class FolderRun:
         given: Path | None = self.options.depth
         if given is None:
             return None
-        return read_picture(_map_in(given, picture, "depth") if given.is_dir() else given)
+        return read_picture(_map_in(given, picture, "depth"))
 
 
 def _report(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:

@@ -104,6 +104,16 @@ def test_pictures_of_a_folder_have_depth_maps_of_their_names(stage: Path, run: C
     assert "Wrote 2 clips into clips." in told and "No depth map" not in told
 
 
+@pytest.mark.parametrize("depth", ["near.png", "gone"])
+def test_one_depth_map_is_not_taken_for_all_pictures(stage: Path, fail: Callable[..., str], depth: str) -> None:
+    (stage / "stills").mkdir()
+    (stage / "still.png").rename(stage / "stills" / "a.png")
+    told = fail("animate", "stills", "--base", "miramo", *DOLLY, "--depth", depth, "--out", "clips")
+    assert told.startswith(
+        f"{depth} is no folder, but each picture of a folder has a depth map of its own: name a fold"
+    )
+
+
 def test_the_words_of_a_base_are_listed(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "shipped_folders", list)
     lines = [line for line in run("list").splitlines() if line.startswith("  miramo")]

@@ -88,7 +88,7 @@ def test_the_model_is_shown_it_in_every_step(base: Base, tmp_path: Path) -> None
         (
             small_animatediff,
             TrainingSet("slide", [clip()], guide="mask"),
-            "animatediff base takes no mask or depth map as a guide",
+            "animatediff base takes no mask or depth map",
         ),
         (small_miramo, TrainingSet("slide", [clip()], masked=True, guide="mask"), "or generates one itself"),
         (small_miramo, TrainingSet("slide", [clip()], guide="nearness"), "a has no nearness, by which this motion"),
