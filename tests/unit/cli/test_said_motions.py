@@ -65,6 +65,7 @@ PAN, DRIFT, DOLLY = ["--say", "pan left"], ["--say", "drift left"], ["--say", "d
     [
         (["--say", "pan lift"], "'pan lift' is unknown to this base; the nearest that it knows are pan left"),
         ([*PAN, "--mask", "pan left=middle.png"], "A mask is given for pan left, but pan left moves the whole picture"),
+        ([*DRIFT, "--mask", "drift left=still.png"], "still.png is a picture in colours, but a mask is white on what"),
         ([*DRIFT, "--mask", "sway=middle.png"], "A mask is given for 'sway', but the motions are drift left"),
         ([*PAN, "--words", "pan left=zoom in"], "pan left is said to the base itself: leave --words out for it."),
         ([*PAN, "--degree", "pan left=2"], "The degree of pan left is 2.0, expected a number from 0 to 1"),
