@@ -594,7 +594,7 @@ def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert "  tiny" in lines
     rows = {line[2:18].strip(): line[18:].strip() for line in lines if line.startswith("  ")}
-    assert rows["my jump"] == "jump (16 frames, 64×64, the built-in base)"
+    assert rows["my jump"] == "jump (16 frames, 64×64, the built-in U-Net)"
     assert rows["stranger"] == "pan left (16 frames, 64×64, an unknown base)"
     assert rows["text"].startswith("cannot be used: text.safetensors is a text file")
 
