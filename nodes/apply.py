@@ -207,5 +207,5 @@ def _check_stack(mivas: MivaStack, backbone: "Backbone") -> None:
             f"{said[0].name} is said in words, which ComfyUI's own models do not hear: take a motion that was trained "
             "on this model from Load MIVA, or MIVA Sampler with a base that moves by words."
         )
-    check_base(mivas, backbone, "connect the model that it was trained on, or choose another motion")
+    check_base(mivas, backbone, lambda _: "connect the model that it was trained on, or choose another motion")
     check_masks(mivas, pictures=1)

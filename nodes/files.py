@@ -75,9 +75,10 @@ def _described_file(entry: StackedMiva) -> str:
         f"{info.motion} ({entry.path.name})",
         f"base: {name_base(info) or f'{info.family}, {info.fingerprint}'}",
         f"made for: {info.frames} frames of {info.size[0]}×{info.size[1]} at {info.fps:g} a second",
-        f"masked: {bound if info.config.mask else 'no'}",
+        f"masked: {bound if entry.takes_mask else 'no'}",
         f"weight: {_weight(entry)}",
     ]
+    lines += ["guide: a depth map"] * (info.config.guide == "nearness")
     lines += [f"words: {', '.join(info.words)}"] * info.config.words + [f"told: {entry.words}"] * bool(entry.words)
     if info.degree:
         size = info.size[1], info.size[0]

@@ -21,8 +21,8 @@ from .words import check_words
 
 _GONE = "is no longer in"
 _NOTHING = "no file in models/"
-_USUAL = "pan_left.safetensors"
-"""The motion that is chosen at first: the first of the menu would be one that waits for words."""
+_USUAL = "spiral.safetensors"
+"""The motion that is chosen at first, which fits the first base of the other menu."""
 _AS_TRAINED = -1.0
 """The degree of a motion that none is chosen for."""
 

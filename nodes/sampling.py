@@ -20,7 +20,7 @@ from .messages import collect_warnings, friendly_errors, node_text
 from .noise import OPTIONS
 from .run_progress import RunProgress
 from .sockets import MivaModel, ModelSocket, StackSocket
-from .stack_checks import check_masks
+from .stack_checks import advise_base_or_words, check_base, check_masks
 from .stacks import MivaStack, motions_of
 from .words import with_prompt
 
@@ -303,7 +303,7 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
             f"No motion is connected, and the {model.base.name} base has no text encoder to go by: connect Load MIVA "
             "to `mivas`, and see that it is neither muted nor bypassed."
         )
-    model.check(mivas)
+    check_base(mivas, model.base.backbone, lambda info: advise_base_or_words(info, model.base))
     check_masks(mivas, pictures)
 
 

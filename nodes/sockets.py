@@ -9,7 +9,7 @@ from comfy_api.v0_0_2 import io
 
 from . import comfy_bridge
 from .kept_adapters import KeptAdapters, LoadedAdapter
-from .stack_checks import check_base
+from .stack_checks import advise_base, check_base
 from .stacks import MivaStack, files_in, stamp_of
 
 if TYPE_CHECKING:
@@ -42,17 +42,6 @@ class MivaModel:
         stamps = tuple((path.name, stamp_of(path)) for path in files)
         return cls(base, stamps, [comfy_bridge.make_patcher(network) for network in base.networks], tuple(remarks))
 
-    def check(self, stack: MivaStack) -> None:
-        """Check that motions were trained on this base; nothing is loaded for that.
-
-        Args:
-            stack: the motions.
-
-        Raises:
-            MIVAError: one was not.
-        """
-        check_base(stack, self.base.backbone, "choose its base in Load MIVA Base, or another motion")
-
     def adapters(self, stack: MivaStack) -> list[LoadedAdapter]:
         """Load the adapters of a stack, or take those that are in memory.
 
@@ -63,9 +52,9 @@ class MivaModel:
             One for each motion from a file, in the same order.
 
         Raises:
-            MIVAError: as from `check`, or a file is gone or damaged.
+            MIVAError: one was trained on another base, or its file is gone or damaged.
         """
-        self.check(stack)
+        check_base(stack, self.base.backbone, advise_base)
         return self._kept.of([entry.file_now for entry in files_in(stack)], self.base.backbone)
 
     def load_to_device(self, needed: int, adapters: Iterable[LoadedAdapter] = ()) -> None:

@@ -1,5 +1,6 @@
 """What an artist can mend in a stack of motions before anything is loaded."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..miva_core.errors import MIVAError
@@ -7,15 +8,17 @@ from .stacks import MivaStack, StackedMiva, files_in
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
+    from ..miva_core.adapters.info import AdapterInfo
+    from ..miva_core.bases.base import Base
 
 
-def check_base(mivas: MivaStack, backbone: "Backbone", advice: str) -> None:
+def check_base(mivas: MivaStack, backbone: "Backbone", advise: "Callable[[AdapterInfo], str]") -> None:
     """Check that motions were trained on the base at hand.
 
     Args:
         mivas: the motions.
         backbone: of the base.
-        advice: what to do otherwise, to end the message with.
+        advise: says what to do about a motion that was not, to end the message with.
 
     Raises:
         MIVAError: one was not.
@@ -29,8 +32,35 @@ def check_base(mivas: MivaStack, backbone: "Backbone", advice: str) -> None:
             theirs, ours = (name_base(one) or f"{one.family}, {one.fingerprint}" for one in (entry.info, backbone))
             raise MIVAError(
                 f"{entry.name} was trained on another base ({theirs}) than the one that is connected ({ours}): "
-                f"{advice}."
+                f"{advise(entry.info)}."
             ) from error
+
+
+def advise_base(info: "AdapterInfo", or_else: str = "another motion") -> str:
+    """Say where to choose the base that a motion was trained on.
+
+    Args:
+        info: the header of the motion's file.
+        or_else: what else there is to do.
+    """
+    from ..miva_core.bases.known import find_specs
+
+    menu = next((spec.menu for spec in find_specs(info)), "its base")
+    return f"choose {menu} in Load MIVA Base, or {or_else}"
+
+
+def advise_base_or_words(info: "AdapterInfo", base: "Base") -> str:
+    """Say the same for a motion that is to move a picture, or how to say it to the base at hand.
+
+    Args:
+        info: the header of the motion's file.
+        base: that is connected.
+    """
+    from ..miva_core.bases.known import word_for
+    from ..miva_core.bases.registry import find_base
+
+    word = word_for(info, find_base(base.name))
+    return advise_base(info, f"say {word} by Motion by Words" if word else "another motion")
 
 
 def check_masks(mivas: MivaStack, pictures: int) -> None:

@@ -19,7 +19,8 @@ from . import comfy_bridge
 from .masks import drawn_mask, frames_of
 from .messages import collect_warnings, friendly_errors, node_text
 from .sockets import Dataset, DatasetSocket, MivaModel, ModelSocket, StackSocket
-from .stacks import MivaStack, StackedMiva, files_in, stamp_of, words_in
+from .stacks import MivaStack, StackedMiva, stamp_of
+from .training_checks import GUIDES, check_guide, check_training
 
 if TYPE_CHECKING:
     from ..miva_core.training.training_set import TrainingSet
@@ -29,7 +30,7 @@ _LossMap = io.Custom("LOSS_MAP")
 _VALIDATIONS = 4
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
 _DEGREES: dict[str, Measure | None] = {"off": None} | {measure: measure for measure in MEASURES}
-_WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip", "degree")
+_WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip", "degree", "guide")
 
 
 @dataclass
@@ -161,7 +162,9 @@ class MIVATrain(io.ComfyNode):
                     "Without any, first frames of clips are taken.",
                 ),
                 io.Mask.Input(
-                    "try_on_mask", optional=True, tooltip="For masked motions: the subject in each picture to try on."
+                    "try_on_mask",
+                    optional=True,
+                    tooltip="For masked motions, and those that a mask guides: what moves in each picture to try on.",
                 ),
                 io.Combo.Input(
                     "degree",
@@ -171,6 +174,16 @@ class MIVATrain(io.ComfyNode):
                     tooltip="Also learn how fast the motion is to be, for `degree` of Load MIVA. Clips are put in "
                     "order by their optical flow, or by 1 − MS-SSIM of neighbouring frames, as MiraMo does. They must "
                     "differ in speed: switch vary_speed of Motion Clips on.",
+                ),
+                io.Combo.Input(
+                    "guide",
+                    options=list(GUIDES),
+                    default="off",
+                    optional=True,
+                    tooltip="What the base is shown of each clip while it learns, and of your picture wherever the "
+                    "motion acts. mask: the part that moves; the clips need masks, and Bind Mask to MIVA gives the "
+                    "motion one. depth: how near each place is; the clips are truck or dolly from Motion Clips, and a "
+                    "map goes into `depth` of MIVA Sampler. MiraMo tiny alone takes a guide.",
                 ),
             ],
             outputs=[
@@ -205,6 +218,7 @@ class MIVATrain(io.ComfyNode):
         try_on: Tensor | None = None,
         try_on_mask: Tensor | None = None,
         degree: str = "off",
+        guide: str = "off",
     ) -> io.NodeOutput:
         # Missing packages are found before the hours of training, not after them.
         import accelerate  # noqa: F401
@@ -214,18 +228,23 @@ class MIVATrain(io.ComfyNode):
         from .training_run import NodeTraining
 
         base = model.base
-        _check(base, dataset, masked, start)
+        check_training(base, dataset, masked, start)
+        check_guide(base, dataset, masked, start, GUIDES[guide])
         chosen = _recipe(base, preset, steps, learning_rate, masked)
         # What is made in inference mode, as inputs are, cannot be learnt from: latents are made anew outside of it.
         with torch.inference_mode(False):
-            training_set = _training_set(dataset, name, masked, subject, _FLIP[flip], _DEGREES[degree])
+            training_set = replace(
+                _training_set(dataset, name, masked, subject, _FLIP[flip]),
+                degree=_DEGREES[degree],
+                guide=GUIDES[guide],
+            )
             validations = in_words(_validations(training_set, try_on, try_on_mask), training_set.words)
             training = NodeTraining.of(model, training_set, chosen, seed, start)
             with collect_warnings() as warned:
                 losses = training.run(validations)
                 made = StackedMiva(training.out, stamp_of(training.out), read_info(training.out))
                 sheet = training.tried_on(validations, made)
-        cls._results.add((name, preset, steps, seed, masked, subject, learning_rate, flip, degree), training.out)
+        cls._results.add((name, preset, steps, seed, masked, subject, learning_rate, flip, degree, guide), training.out)
         # Clips are made several times, and warn of the same each time.
         warned = list(dict.fromkeys(warned))
         expected = expected_of(chosen, base.name)
@@ -236,41 +255,18 @@ class MIVATrain(io.ComfyNode):
         )
 
 
-def _check(base: Base, dataset: Dataset, masked: bool, start: MivaStack) -> None:
-    """What the artist can mend before anything is trained."""
-    if dataset.base != base.name:
-        raise MIVAError(
-            f"The dataset was made for the {dataset.base} base, but {base.name} is to learn: connect the same Load "
-            "MIVA Base to both."
-        )
-    if masked and dataset.filmed and not dataset.masked:
-        raise MIVAError("What moves the whole picture has no subject: switch `masked` off.")
-    if masked and not dataset.masked:
-        raise MIVAError(
-            "A masked motion is learnt from clips with masks, which these do not all have: connect masks in MIVA "
-            "Dataset, put them beside the clips, or switch `masked` off."
-        )
-    if said := words_in(start):
-        raise MIVAError(f"{said[0].name} is said in words, which nothing can be learnt on from: connect Load MIVA.")
-    if (files := files_in(start)) and files[-1].info.config.mask != masked:
-        kind = "is not a masked motion: switch `masked` off" if masked else "is a masked motion: switch `masked` on"
-        raise MIVAError(f"{files[-1].name}, to begin with, {kind}, or connect another one to `start`.")
-
-
 def _recipe(base: Base, preset: Preset, steps: int, learning_rate: float, masked: bool) -> Recipe:
     chosen = recipe(base.name, preset, masked)
     return replace(chosen, steps=steps or chosen.steps, lr=learning_rate or chosen.lr)
 
 
-def _training_set(
-    dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None, degree: Measure | None
-) -> "TrainingSet":
+def _training_set(dataset: Dataset, name: str, masked: bool, subject: str, flip: bool | None) -> "TrainingSet":
     from ..miva_core.training.training_set import TrainingSet, has_direction
 
     motion = " ".join(name.replace("_", " ").split()) or "motion"
     said = (motion, *(clip.words for clip in dataset.clips))
     mirrored = not (dataset.filmed or any(map(has_direction, said))) if flip is None else flip
-    return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source, degree)
+    return TrainingSet(motion, dataset.clips, masked, mirrored, " ".join(subject.split()), dataset.source)
 
 
 def _validations(training_set: "TrainingSet", pictures: Tensor | None, masks: Tensor | None) -> "list[Validation]":
@@ -280,7 +276,7 @@ def _validations(training_set: "TrainingSet", pictures: Tensor | None, masks: Te
     if pictures is None:
         return first_frames(training_set, _VALIDATIONS)
     pictures = frames_of(pictures)[:_VALIDATIONS]
-    if not training_set.masked:
+    if not training_set.takes_masks:
         return [Validation(f"picture {k + 1}", picture) for k, picture in enumerate(pictures)]
     masks = None if masks is None else mask_batch(masks, "The mask to try on")
     if masks is None or len(masks) < len(pictures):

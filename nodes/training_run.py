@@ -64,7 +64,7 @@ class NodeTraining:
         settings = training_settings(model.base, recipe, options, None)
         learnt = [training_set.digest(), training_set.motion, training_set.flip, training_set.subject]
         # Left out where there is none, as it was before there were any: those trainings are found again.
-        learnt += filter(None, [training_set.degree])
+        learnt += filter(None, [training_set.degree, training_set.guide])
         identity = json.dumps([settings, model.files, *learnt], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         stem = re.sub(r"[^\w-]+", "_", training_set.motion).strip("_")[:60] or "motion"
@@ -118,10 +118,8 @@ class NodeTraining:
         if not path.exists():
             base, on_progress, done = self.model.base, comfy_bridge.progress_callback(), itertools.count(1)
             loaded = self.model.adapters((made,))
-            self.model.load_to_device(
-                comfy_bridge.memory_for_sampling(base, base.frames, base.size, 1 + self.training_set.masked), loaded
-            )
-            total = len(validations)
+            rows, total = 1 + self.training_set.takes_masks, len(validations)
+            self.model.load_to_device(comfy_bridge.memory_for_sampling(base, base.frames, base.size, rows), loaded)
             clips = try_on(
                 base, loaded[0].adapter, validations, callback=lambda now: on_progress(next(done), now.steps * total)
             )
@@ -134,7 +132,7 @@ class NodeTraining:
         digest = hashlib.sha256()
         for validation in validations:
             digest.update(validation.label.encode())
-            for seen in (validation.picture, validation.mask):
+            for seen in (validation.picture, validation.mask, validation.nearness):
                 digest.update(b"" if seen is None else seen.contiguous().numpy().data)
         return training_folder(self.out) / f"tried_on_{digest.hexdigest()[:8]}.png"
 

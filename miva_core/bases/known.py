@@ -20,6 +20,22 @@ def find_backbone(info: AdapterInfo) -> Backbone | None:
     return next((backbone for _, _, backbone in _releases() if _key(backbone) == _key(info)), None)
 
 
+def find_specs(info: AdapterInfo) -> list[BaseSpec]:
+    """The bases that an adapter fits, the one that it was trained on first, as far as its header tells.
+
+    Returns:
+        Empty if it is none of the bases that there are, or of another size.
+    """
+    fitting = [spec for spec, _, backbone in _releases() if _key(backbone) == _key(info)]
+    return sorted(fitting, key=lambda spec: spec.menu != info.training.get(TRAINED_ON))
+
+
+def word_for(info: AdapterInfo, spec: BaseSpec) -> str:
+    """The word by which a base makes an adapter's motion without it, such as "pan left"; empty if it has none."""
+    word = info.motion.replace("_", " ")
+    return word if spec.words and word in spec.words() else ""
+
+
 def name_base(info: AdapterInfo | Backbone) -> str:
     """What people call a base, or the base of an adapter, such as "Wan 2.1 1.3B"; empty if there is none.
 
@@ -34,7 +50,7 @@ def say_trained_on(info: AdapterInfo) -> str:
     Returns:
         A sentence; empty where its file does not record it, as for bases that share their structure with no other.
     """
-    menus = [spec.menu for spec, _, backbone in _releases() if _key(backbone) == _key(info)]
+    menus = [spec.menu for spec in find_specs(info)]
     trained_on = info.training.get(TRAINED_ON)
     if trained_on not in menus:
         return ""

@@ -8,9 +8,13 @@ from .tiny.spec import TINY
 from .wan.spec import WAN, WAN_14B, WAN_HIGH, WAN_LOW
 
 BASES: dict[str, BaseSpec] = {
-    spec.name: spec for spec in (TINY, MIRAMO_TINY, ANIMATEDIFF, WAN, WAN_14B, WAN_HIGH, WAN_LOW)
+    spec.name: spec for spec in (MIRAMO_TINY, TINY, ANIMATEDIFF, WAN, WAN_14B, WAN_HIGH, WAN_LOW)
 }
-"""By name, in the order of menus. The first is what runs if none is chosen."""
+"""By name, in the order of menus."""
+DEFAULT = next(iter(BASES))
+"""The base that runs if neither people nor motions' files name one."""
+DEFAULT_TO_TRAIN = TINY.name
+"""The base that learns if none is named: it learns a subject's motion without a mask."""
 
 
 def find_base(name: str) -> BaseSpec:

@@ -23,7 +23,8 @@ from ..media.pictures import read_large_picture
 from ..rendering.timing import Timing
 from ..rendering.view import USUAL_SIDE
 from .chosen import load_chosen_base
-from .chosen_motions import Chosen, ChosenWords, check_words
+from .chosen_base import choose_base
+from .chosen_motions import Chosen, ChosenWords
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Animator:
     @classmethod
     def load(cls, options: argparse.Namespace, motions: Sequence[Chosen], where: torch.device) -> "Animator":
         """Load what the options name, onto a device."""
-        check_words(options.base, motions)
+        options.base = choose_base(options.base, motions)
         if options.depth and not find_base(options.base).guided:
             raise MIVAError(no_guide(options.base))
         check_render(find_base(options.base), options.render, options.segments)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..adapters.degree import check_degree
 from ..adapters.info import AdapterInfo, read_info
-from ..animation.captions import no_words
 from ..animation.curve_text import StrengthText, combined, parse_strength
 from ..animation.masks import check_masks
 from ..animation.motion import unique_names
@@ -20,7 +19,6 @@ from ..animation.said import Said, as_speed
 from ..attention.curve import Curve
 from ..attention.strength import Strength
 from ..bases.library import resolve_adapter
-from ..bases.registry import find_base
 from ..errors import MIVAError
 from ..media.pictures import read_mask
 
@@ -96,21 +94,6 @@ def _completed(one: Chosen, strength: float | Strength, words: str | None, degre
     if isinstance(one, ChosenMotion):
         return one._replace(strength=strength, words=words, degree=degree)
     return one._replace(said=replace(one.said, strength=as_speed(one.name, strength), degree=degree))
-
-
-def check_words(base: str, motions: Sequence[Chosen]) -> None:
-    """Check, before it is loaded, that a base moves by words if some are said.
-
-    Args:
-        base: its name.
-        motions: that were asked for.
-
-    Raises:
-        MIVAError: it does not.
-    """
-    said = [one.name for one in motions if isinstance(one, ChosenWords)]
-    if said and find_base(base).words is None:
-        raise MIVAError(no_words(base, said[0]))
 
 
 def _strengths(options: argparse.Namespace, motions: Sequence[Chosen]) -> dict[str, float | Strength]:

@@ -19,6 +19,7 @@ from ..media.video import write_png
 from ..storage.files import check_fillable, create_folder
 from ..training.validation import in_words, read_validations, try_on, validation_sheet
 from .chosen import device, load_chosen_base
+from .chosen_base import base_of_files
 from .file_checks import check_parent
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
@@ -27,6 +28,8 @@ TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
 def run_evaluate(options: argparse.Namespace) -> None:
     path = resolve_adapter(options.adapter, options.adapters)
     info = read_info(path)
+    if options.base is None:
+        options.base = base_of_files({path.stem: info}).name
     samples = in_words(read_validations(options.stills, info.config.mask), info.words)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")

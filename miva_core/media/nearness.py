@@ -39,7 +39,7 @@ def check_nearness(nearness: Any, picture: tuple[int, int], what: str = "The dep
             f"{what} is {format_size(size)}, of another aspect than the picture, {format_size(picture)}: make it of "
             "the picture itself."
         )
-    if plane.max() - plane.min() < _FLAT:
+    if is_flat(plane):
         raise MIVAError(f"{what} is flat: it should be white where the picture is near, and black where it is far.")
     if size == picture:
         return plane
@@ -49,6 +49,11 @@ def check_nearness(nearness: Any, picture: tuple[int, int], what: str = "The dep
         stacklevel=2,
     )
     return F.interpolate(plane[None, None], picture, mode="bilinear", antialias=True)[0, 0]
+
+
+def is_flat(nearness: Tensor) -> bool:
+    """Whether a depth map (H, W) in [0, 1] says nothing of depth."""
+    return (nearness.max() - nearness.min()).item() < _FLAT
 
 
 def nearness_notes(nearness: Tensor) -> list[str]:

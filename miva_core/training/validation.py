@@ -16,8 +16,10 @@ from ..bases.base import Base
 from ..checks import printable
 from ..clips.files import FindMasks
 from ..clips.stills import find_stills
+from ..clips.training_clip import TrainingClip
 from ..errors import MIVAError
 from ..media.contact_sheet import contact_sheet, frames_over_masks
+from ..media.nearness import is_flat
 from ..media.pictures import read_mask, read_picture
 from .training_set import TrainingSet
 
@@ -31,14 +33,16 @@ class Validation:
     Attributes:
         label: what it is called.
         picture: (H, W, 3) in [0, 1].
-        mask: (H, W) in [0, 1], of its subject; for masked adapters.
+        mask: (H, W) in [0, 1], of its subject; for masked adapters, and those that a mask guides.
         words: which motion it is tried with; for adapters that hear words.
+        nearness: (H, W) in [0, 1]; for adapters that it guides.
     """
 
     label: str
     picture: Tensor
     mask: Tensor | None = None
     words: str | None = None
+    nearness: Tensor | None = None
 
 
 def read_validations(
@@ -86,6 +90,7 @@ def first_frames(training_set: TrainingSet, count: int) -> list[Validation]:
             rearrange(clip.frames[0], "c h w -> h w c").float() / 255,
             clip.masks[0, 0].float() / 255 if training_set.takes_masks else None,
             clip.words or None,
+            _nearness(clip) if training_set.guide == "nearness" else None,
         )
         for clip in (training_set.clips[k] for k in spread)
     ]
@@ -108,6 +113,12 @@ def in_words(validations: list[Validation], words: Sequence[str]) -> list[Valida
         replace(validation, label=f"{validation.label}, {printable(text)}", words=text)
         for validation, text in zip(validations, said, strict=True)
     ]
+
+
+def _nearness(clip: TrainingClip) -> Tensor | None:
+    """The depth map of the first frame; None where it shows none, as of a part of a still that is all near."""
+    nearness = None if clip.nearness is None else clip.nearness.float() / 255
+    return None if nearness is None or is_flat(nearness) else nearness
 
 
 def _mask(picture: Tensor, path: Path | None, find: FindMasks | None) -> Tensor | None:
@@ -144,7 +155,7 @@ def try_on(
             validation.picture,
             # by whose name warnings call it
             [Motion(adapter, mask=validation.mask, name=validation.label, words=validation.words)],
-            RunOptions(seed, steps, render="latents"),
+            RunOptions(seed, steps, render="latents", nearness=validation.nearness),
             callback,
         )
         for validation in validations

@@ -113,13 +113,13 @@ ANIMATING = [
     Mistake(
         "a motion for another base",
         lambda artist: artist.sample(artist.for_wan()),
-        "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in base): choose "
-        "its base in Load MIVA Base, or another motion.",
+        "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in U-Net): "
+        "choose Wan 2.1 1.3B in Load MIVA Base, or another motion.",
     ),
     Mistake(
         "a motion for a base that nobody knows",
         lambda artist: artist.sample(artist.load(artist.changed("odd.safetensors", fingerprint="0123"))[0]),
-        "odd was trained on another base (animatediff, 0123) than the one that is connected (the built-in base): "
+        "odd was trained on another base (animatediff, 0123) than the one that is connected (the built-in U-Net): "
         "choose its base in Load MIVA Base, or another motion.",
     ),
     Mistake(

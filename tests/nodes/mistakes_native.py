@@ -150,9 +150,9 @@ NATIVE = [
         "No motion is connected: connect Load MIVA to `mivas`, and see that it is neither muted nor bypassed.",
     ),
     Mistake(
-        "a motion of the built-in base on Wan",
+        "a motion of the built-in U-Net on Wan",
         lambda artist: artist.apply(artist.load("pan_left.safetensors")[0]),
-        f"pan_left was trained on another base (the built-in base) than the one that is connected ({SMALL_WAN}): "
+        f"pan_left was trained on another base (the built-in U-Net) than the one that is connected ({SMALL_WAN}): "
         "connect the model that it was trained on, or choose another motion.",
     ),
     Mistake(

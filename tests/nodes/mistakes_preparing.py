@@ -344,8 +344,8 @@ PREPARING = [
     Mistake(
         "a motion for another base to begin with",
         lambda artist: artist.learn(artist.clips(), start=artist.for_wan()),
-        "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in base): choose "
-        "its base in Load MIVA Base, or another motion.",
+        "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in U-Net): "
+        "choose Wan 2.1 1.3B in Load MIVA Base, or another motion.",
     ),
     # Keeping
     Mistake(

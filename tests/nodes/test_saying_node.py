@@ -152,5 +152,5 @@ def test_notes_of_words_are_on_the_node(worded: MivaModel, picture: Tensor) -> N
 
 def test_the_built_in_bases_are_the_first_in_the_menu() -> None:
     options = MIVALoadBase.define_schema().inputs[0].options
-    assert [one.key for one in options if not one.inputs] == ["tiny (built in)", "MiraMo tiny (built in)"]
-    assert [one.key for one in options[:2]] == ["tiny (built in)", "MiraMo tiny (built in)"]
+    assert [one.key for one in options if not one.inputs] == ["MiraMo tiny (built in)", "tiny (built in)"]
+    assert [one.key for one in options[:2]] == ["MiraMo tiny (built in)", "tiny (built in)"]

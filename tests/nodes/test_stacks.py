@@ -121,7 +121,7 @@ def test_the_header_of_a_file_is_shown() -> None:
     width, height = header["size"]
     assert pan[:5] == [
         f"{header['motion']} (pan_left.safetensors)",
-        "base: the built-in base",
+        "base: the built-in U-Net",
         f"made for: {header['frames']} frames of {width}×{height} at {header['fps']} a second",
         "masked: no",
         "weight: 0.5, from 0% to 40% of the steps",

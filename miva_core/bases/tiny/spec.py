@@ -1,4 +1,4 @@
-"""The built-in base, as the rest of the package sees it."""
+"""The built-in U-Net, as the rest of the package sees it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _backbones() -> Iterator[tuple[str, Backbone]]:
         middle_motion=config["use_motion_mid_block"],
         text_dim=config["cross_attention_dim"],
     )
-    yield "the built-in base", replace(structure, revision=read_json(WEIGHTS / "settings.json")["revision"])
+    yield "the built-in U-Net", replace(structure, revision=read_json(WEIGHTS / "settings.json")["revision"])
 
 
 TINY = BaseSpec(

@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from ...bases.registry import DEFAULT
 from ...checks import LARGEST
 from ...errors import MIVAError
 from ..file_checks import check_parent
@@ -74,7 +75,7 @@ def add_animate(command: argparse.ArgumentParser) -> None:
     _add_look(command)
     _add_time(command)
     _add_run(command)
-    add_base(command)
+    add_base(command, None, f"the one that the files of its motions were made for; for words alone {DEFAULT}")
     add_folders(command)
 
 

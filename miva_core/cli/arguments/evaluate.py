@@ -21,5 +21,5 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", type=whole(1, 1000), help="denoising steps (default: the base's own)")
     command.add_argument("--dino", type=Path, metavar="FOLDER", help="a local copy of facebook/dino-vitb16")
     command.add_argument("--clip", type=Path, metavar="FOLDER", help="a local copy of openai/clip-vit-base-patch32")
-    add_base(command)
+    add_base(command, None, "the one that the adapter was made for")
     add_folders(command)

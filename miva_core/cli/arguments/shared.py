@@ -8,11 +8,17 @@ from pathlib import Path
 from ...bases.registry import BASES
 
 
-def add_base(parser: argparse.ArgumentParser) -> None:
-    """The options that name a base, its files and the device it runs on."""
-    default, *others = BASES
-    names = f"{default} (default), {', '.join(others[:-1])} or {others[-1]}"
-    parser.add_argument("--base", default=default, help=f"the video model: {names}")
+def add_base(parser: argparse.ArgumentParser, default: str | None, about_default: str) -> None:
+    """The options that name a base, its files and the device it runs on.
+
+    Args:
+        parser: that gets them.
+        default: the base if none is named; None where it depends on what else is asked for.
+        about_default: what the help says of that.
+    """
+    *names, last = BASES
+    listed = f"the video model: {', '.join(names)} or {last} (default: {about_default})"
+    parser.add_argument("--base", default=default, help=listed)
     for argument, text in base_files().items():
         parser.add_argument(f"--{argument.replace('_', '-')}", type=Path, metavar="FILE", help=text)
     parser.add_argument("--device", help="cpu, cuda … (default: the graphics card if there is one)")

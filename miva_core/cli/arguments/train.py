@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ...adapters.degree import MEASURES
+from ...bases.registry import DEFAULT, DEFAULT_TO_TRAIN
 from ...errors import MIVAError
 from ..file_checks import check_distinct
 from .motion_clips import add_shooting
@@ -90,7 +91,11 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--subject", default="", help="what moves, in a word or two; nothing for a camera move")
     command.add_argument("--author", default="", help="who trained it, recorded in the file")
     command.add_argument("--licence", default="", help="of the adapter, recorded in the file")
-    add_base(command)
+    add_base(
+        command,
+        DEFAULT_TO_TRAIN,
+        f"{DEFAULT_TO_TRAIN}, which learns a subject's motion without a mask; camera moves learn faster on {DEFAULT}",
+    )
 
 
 def check_train(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from miva_core.bases.wan.loading import meta_transformer
 from miva_core.bases.wan.releases import WAN_2_1_1_3B, WAN_2_1_14B, WAN_2_2_HIGH, WAN_2_2_LOW
 
 PUBLISHED = {
-    "8d2bb6334d44": ("animatediff", "the built-in base"),
+    "8d2bb6334d44": ("animatediff", "the built-in U-Net"),
     "52e4f941d4be": ("animatediff", "Stable Diffusion 1.5 with AnimateDiff v1 or v3"),
     "99716ab80e94": ("animatediff", "Stable Diffusion 1.5 with AnimateDiff v2"),
     "60a07bd075db": ("wan", "Wan 2.1 1.3B"),
@@ -51,7 +51,7 @@ def test_what_is_known_without_a_model_is_what_the_models_say() -> None:
         "Stable Diffusion 1.5 with AnimateDiff v1 or v3",
         "Stable Diffusion 1.5 with AnimateDiff v2",
     ]
-    assert name_base(load_base("tiny").backbone) == "the built-in base"
+    assert name_base(load_base("tiny").backbone) == "the built-in U-Net"
     for release in (WAN_2_1_1_3B, WAN_2_1_14B, WAN_2_2_HIGH, WAN_2_2_LOW):
         assert release.backbone == describe(meta_transformer(release))
 

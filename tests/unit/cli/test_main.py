@@ -191,7 +191,7 @@ def frames_of(folder: Path, quick_base: None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ClipFiles, "write", kept)
 
     def run(*options: str, picture: str = "cat.png") -> torch.Tensor:
-        assert animate(picture, "--out", "clip.mp4", "--render", "latents", *QUICK, *options) == 0
+        assert animate(picture, "--base", "tiny", "--out", "clip.mp4", "--render", "latents", *QUICK, *options) == 0
         return written[-1]
 
     return run
@@ -468,7 +468,7 @@ WRONG = {
     "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "--steps: '1001'"),
     "steps 2.5": (wrong("cat.png", "clip.mp4", "--steps", "2.5"), "--steps"),
     "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "--frames: '1'"),
-    "frames 99": (wrong("cat.png", "clip.mp4", "--render", "latents", "--frames", "99"), "2 to 16 frames: 99 cannot"),
+    "frames 99": (wrong("cat.png", "clip.mp4", "--render", "latents", "--frames", "99"), "2 to 64 frames: 99 cannot"),
     "frames 5000": (wrong("cat.png", "clip.mp4", "--frames", "5000"), "seconds cannot be made"),
     "frames and duration": (wrong("cat.png", "clip.mp4", "--duration", "1"), "--frames and --duration both"),
     **{
@@ -517,7 +517,7 @@ WRONG = {
         wrong("cat.png", "clip.mp4", "--miva", "cat.png"),
         "but a whole MIVA adapter was expected",
     ),
-    "a checkpoint for tiny": (wrong("cat.png", "clip.mp4", "--checkpoint", "x.ckpt"), "takes no checkpoint"),
+    "a checkpoint for a built-in base": (wrong("cat.png", "clip.mp4", "--checkpoint", "x.ckpt"), "takes no checkpoint"),
     "info on nothing": (["info", "missing.safetensors"], "There is no file missing.safetensors"),
     "info on a folder": (["info", "mine"], "mine is a folder"),
     "info on an empty file": (["info", "empty.safetensors"], "empty"),
@@ -594,7 +594,7 @@ def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert "  tiny" in lines
     rows = {line[2:18].strip(): line[18:].strip() for line in lines if line.startswith("  ")}
-    assert rows["my jump"] == "jump (16 frames, 64×64, the built-in base)"
+    assert rows["my jump"] == "jump (16 frames, 64×64, the built-in U-Net)"
     assert rows["stranger"] == "pan left (16 frames, 64×64, an unknown base)"
     assert rows["text"].startswith("cannot be used: text.safetensors is a text file")
 

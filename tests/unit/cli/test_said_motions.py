@@ -55,7 +55,7 @@ def test_a_clip_is_made_by_words(stage: Path, run: Callable[..., str]) -> None:
     said = ["--say", "dolly in=0.6", "--say", "drift left", "--degree", "drift left=0.5"]
     said += ["--frames-strength", "drift-left=0,1", "--mask", "drift-left=middle.png", "--depth", "near.png"]
     files = ["--out", "clip.gif", "--save-masks", "--fps", "2", "--duration", "1"]
-    told = run("animate", "still.png", "--base", "miramo", *said, *files)
+    told = run("animate", "still.png", *said, *files)
     assert (stage / "clip_drift_left_mask.gif").exists()
     assert "drift left at degree 0.5: the speed 0.62." in told
     assert "Wrote clip.gif: 2 frames of 96×64 at 2 a second." in told
@@ -84,12 +84,7 @@ PAN, DRIFT, DOLLY = ["--say", "pan left"], ["--say", "drift left"], ["--say", "d
 def test_what_cannot_be_said_is_refused(
     stage: Path, fail: Callable[..., str], options: list[str], message: str
 ) -> None:
-    assert fail("animate", "still.png", "--base", "miramo", "--out", "clip.mp4", *options).startswith(message)
-
-
-def test_a_base_without_words_is_not_even_loaded(stage: Path, fail: Callable[..., str]) -> None:
-    told = fail("animate", "still.png", "--say", "pan left", "--out", "clip.mp4")
-    assert told.startswith("The tiny base does not move by words such as 'pan left': choose the base miramo, or load a")
+    assert fail("animate", "still.png", "--out", "clip.mp4", *options).startswith(message)
 
 
 def test_a_base_without_a_depth_map_is_not_even_loaded(stage: Path, fail: Callable[..., str]) -> None:
@@ -104,7 +99,7 @@ def test_pictures_of_a_folder_have_depth_maps_of_their_names(stage: Path, run: C
         write_png(torch.rand(*SIZE, 3), stage / "stills" / f"{name}.png")
     write_png(torch.linspace(0, 1, SIZE[0])[:, None, None].expand(*SIZE, 3), stage / "maps" / "a_depth.png")
     (stage / "near.png").rename(stage / "maps" / "b.png")
-    options = ["--base", "miramo", "--say", "truck right=0.3", "--depth", "maps", "--frames", "2"]
+    options = ["--say", "truck right=0.3", "--depth", "maps", "--frames", "2"]
     told = run("animate", "stills", *options, "--out", "clips")
     assert "Wrote 2 clips into clips." in told and "No depth map" not in told
 

@@ -9,7 +9,7 @@ import torch
 from small_bases import small_animatediff, small_miramo
 from torch import Tensor
 
-from miva_core import Base, MIVAConfig
+from miva_core import Base, MIVAAdapter, MIVAConfig
 from miva_core.bases.guide import KINDS
 from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError
@@ -18,6 +18,7 @@ from miva_core.training.loop import train
 from miva_core.training.recipes import recipe
 from miva_core.training.run import train_and_save
 from miva_core.training.training_set import TrainingSet
+from miva_core.training.validation import Validation, first_frames, try_on
 
 FRAMES, HEIGHT, WIDTH = 7, 16, 24
 
@@ -101,3 +102,26 @@ def test_what_cannot_be_guided_is_refused(
     with pytest.raises(MIVAError, match=message):
         train_and_save(base(), training_set, recipe("miramo"), tmp_path / "a.safetensors")
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_picture_that_was_learnt_from_is_tried_with_what_guided_it() -> None:
+    near = torch.linspace(0, 255, HEIGHT)[:, None].expand(HEIGHT, WIDTH).byte()
+    all_near = torch.full((HEIGHT, WIDTH), 255, dtype=torch.uint8)
+    clips = [clip(nearness=near), clip(nearness=all_near)]
+    tried = first_frames(TrainingSet("dolly", clips, guide="nearness"), 2)
+    torch.testing.assert_close(tried[0].nearness, near / 255, rtol=0, atol=0)
+    assert tried[1].nearness is None  # a run takes no depth map that is flat
+    assert [one.mask for one in tried] == [None, None]
+    (by_mask,) = first_frames(TrainingSet("slide", clips[:1], guide="mask"), 1)
+    assert by_mask.nearness is None and torch.equal(by_mask.mask, clips[0].masks[0, 0] / 255)
+
+
+def test_nearness_is_shown_to_what_is_tried(base: Base) -> None:
+    seen: list[Tensor] = []
+    base.model.register_forward_pre_hook(
+        lambda model, args, kwargs: seen.append(kwargs["guide"]) if "guide" in kwargs else None, with_kwargs=True
+    )
+    near = torch.linspace(0, 1, HEIGHT)[:, None].expand(HEIGHT, WIDTH)
+    adapter = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=1, guide="nearness"))
+    try_on(base, adapter, [Validation("a", torch.rand(HEIGHT, WIDTH, 3), nearness=near)], steps=1)
+    assert seen and all(guide[0].amin() < 0.1 and guide[0].amax() > 0.9 for guide in seen)
