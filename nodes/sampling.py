@@ -20,7 +20,7 @@ from .messages import collect_warnings, friendly_errors, node_text
 from .noise import OPTIONS
 from .run_progress import RunProgress
 from .sockets import MivaModel, ModelSocket, StackSocket
-from .stack_checks import advise_base_or_words, check_base, check_masks
+from .stack_checks import advise_base_or_words, check_base, check_masks, check_words
 from .stacks import MivaStack, motions_of
 from .words import with_prompt
 
@@ -304,6 +304,7 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
             "to `mivas`, and see that it is neither muted nor bypassed."
         )
     check_base(mivas, model.base.backbone, lambda info: advise_base_or_words(info, model.base))
+    check_words(mivas, model.base)
     check_masks(mivas, pictures)
 
 

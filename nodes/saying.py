@@ -3,6 +3,8 @@
 from comfy_api.v0_0_2 import io
 
 from ..miva_core.attention.strength import Strength
+from ..miva_core.checks import is_line
+from ..miva_core.errors import MIVAError
 from .messages import friendly_errors
 from .sockets import StackSocket, StrengthSocket
 from .stacks import MivaStack, StackedWords
@@ -82,6 +84,9 @@ class MIVASay(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..miva_core.animation.said import Said, as_speed
 
+        if not text.strip() or not is_line(text):
+            fault = "is no single line" if text.strip() else "is empty"
+            raise MIVAError(f"`text` {fault}: write what the base knows, such as pan left, or pan left, shake.")
         speed = weight if strength is None else as_speed(text, strength)
         said = Said(text, speed, degree=None if degree == _NO_DEGREE else degree)
         return io.NodeOutput((*(prev or ()), StackedWords(said)))
