@@ -91,7 +91,7 @@ def film(
     fps = options.timing.fps or FPS
     notes = [
         *([] if masked else ["No motion is given, so nothing moves."]),
-        *view_notes(options.size, read, view.size, (UNITS, UNITS)),
+        *view_notes(options.size, read, view.size, UNITS),
         *depth_notes,
         *scene_notes(scene.window.zoom, read, False),
         *sight_notes(scene.shares_seen(), fps),
