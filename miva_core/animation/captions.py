@@ -97,16 +97,24 @@ def check_said(base: Base, said: Mapping[str, Said]) -> None:
     """
     about: dict[str, str] = {}
     for name, one in said.items():
+        known = moving_vocabulary(base, name)
         for word in find_words(base, name, one.text):
             if one.mask is not None:
-                _check_local(moving_vocabulary(base, name), name, word)
+                _check_local(known, name, word)
             elif word.slot in about:
-                raise MIVAError(
-                    f"{about[word.slot]} and {name} are both about the {word.slot}, of which a clip hears one word: "
-                    "leave one out, or give it a mask if it moves a part of the picture."
-                )
+                raise MIVAError(_twice(about[word.slot], name, word.slot, word.slot in known.local))
             else:
                 about[word.slot] = name
+
+
+def _twice(one: str, other: str, slot: str, is_local: bool) -> str:
+    """Say that two motions without masks are about one thing, and what to do instead."""
+    instead = (
+        "mark what each of them is to move by a mask of its own"
+        if is_local
+        else "film the picture by both, which needs no base (Film a Still, or the command film)"
+    )
+    return f"{one} and {other} are both about the {slot}, of which a clip hears one word: leave one out, or {instead}."
 
 
 def _check_local(known: Vocabulary, name: str, word: Word) -> None:

@@ -118,22 +118,22 @@ def unused_options(options: RunOptions, frames: int, fps: float) -> list[str]:
     ]
 
 
-def view_notes(asked: AskedSize, picture: Size, size: Size, usual: Size) -> list[str]:
+def view_notes(asked: AskedSize, picture: Size, size: Size, least: int) -> list[str]:
     """Say why a clip at full size has not the size of its picture, or not the one that was asked for.
 
     Args:
         asked: see `RunOptions.size`.
         picture: (height, width) of the picture in its file.
         size: (height, width) of the clip.
-        usual: (height, width) that the base works at.
+        least: pixels that the shorter side of a clip has, unless another size is asked for.
 
     Returns:
         Sentences, or none.
     """
     if asked is None and max(picture) > USUAL_SIDE >= max(size):
         return [f"The longer side of a clip has {USUAL_SIDE} pixels, unless another size is asked for."]
-    if asked is None and min(picture) < min(usual):
-        return [f"The picture was enlarged, since it is smaller than the {format_size(usual)} that the base looks at."]
+    if asked is None and min(picture) < least:
+        return [f"The picture was enlarged: the shorter side of a clip has at least {least} pixels."]
     if any(side is not None and side % 2 for side in asked or picture):
         return [f"Sides of a clip are even, as videos need them: {format_size(size)}."]
     return []

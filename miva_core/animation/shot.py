@@ -98,7 +98,7 @@ class Shot:
             ),
             fitting=describe_framing(whole, size, options.fit),
             rate=base.fps,
-            remarks=tuple(view_notes(options.asked_size, whole, size, base.size)),
+            remarks=tuple(view_notes(options.asked_size, whole, size, min(base.size))),
         )
 
     @property

@@ -1,7 +1,7 @@
 """The words of a base that knows some by heart, and needs no text encoder for them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -34,10 +34,8 @@ class Vocabulary:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """As people say them: "pan left"; those that two slots share begin with their slot."""
-        phrases = [(name.partition(" ")[2].replace("_", " "), name.replace("_", " ")) for name in self.vectors]
-        short = [phrase for phrase, _ in phrases]
-        return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in phrases)
+        """As people say them, see `phrases`."""
+        return phrases(self.vectors)
 
     def phrase(self, name: str) -> str:
         """A word, by its name, as people say it."""
@@ -99,6 +97,17 @@ class Vocabulary:
             return f"{shown(said)} is unknown to this base; say one of {_listed(choice)}."
         near = get_close_matches(said, self.words, _NAMED, cutoff=0.0)
         return f"{shown(said)} is unknown to this base; the nearest that it knows are {_listed(near)}."
+
+
+def phrases(names: Iterable[str]) -> tuple[str, ...]:
+    """Words as people say them: "pan left"; those that two slots share begin with their slot.
+
+    Args:
+        names: as "camera pan_left".
+    """
+    pairs = [(name.partition(" ")[2].replace("_", " "), name.replace("_", " ")) for name in names]
+    short = [phrase for phrase, _ in pairs]
+    return tuple(phrase if short.count(phrase) == 1 else name for phrase, name in pairs)
 
 
 def _listed(words: Sequence[str]) -> str:

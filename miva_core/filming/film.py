@@ -91,7 +91,7 @@ def film(
     fps = options.timing.fps or FPS
     notes = [
         *_idle_notes(masked, front),
-        *view_notes(options.size, read, view.size, (UNITS, UNITS)),
+        *view_notes(options.size, read, view.size, UNITS),
         *depth_notes,
         *scene_notes(scene.window.zoom, read, False),
         *sight_notes(scene.shares_seen(), fps),

@@ -23,6 +23,10 @@ from .pixel_values import MIN_SIDE, clamp_unit
 from .transparency import is_opaque, warn_over_white
 
 _ASPECT_SLACK = 0.03
+_SEVERAL_HUES = 0.02
+"""Mean distance of colours from their mean hue from which on a picture has several; photographs have 0.03 or more."""
+_MOST_GREY = 0.25
+"""Share of a coloured mask that may be neither dark nor bright, as where parts in several colours have soft edges."""
 
 
 def read_picture(path: str | Path) -> Tensor:
@@ -105,10 +109,11 @@ def read_mask(path: str | Path) -> Tensor:
         (H, W) float32 in [0, 1].
 
     Raises:
-        MIVAError: as from `read_picture`.
+        MIVAError: as from `read_picture`; or it is no mask, but a picture in colours.
     """
     path = require_file(path, "mask")
     pixels = decode_picture(path).pixels
+    few = pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)]
     if path.suffix.lower() == ".png" and pixels.dtype == np.uint8 and pixels.max() == 1:
         # Labels, as programs that segment write them; files that lose detail have such a value by chance.
         pixels = pixels * np.uint8(255)
@@ -118,12 +123,26 @@ def read_mask(path: str | Path) -> Tensor:
     values, alpha = _split_alpha(pixels, path)
     bright = values.amax(-1)
     if alpha is None:
+        if _is_in_colours(_split_alpha(few, path)[0]):
+            raise MIVAError(
+                f"{path} is a picture in colours, but a mask is white on what it marks, and black elsewhere: name such "
+                "a picture."
+            )
         return bright
     alpha = alpha[..., 0]
     if is_black_and_white(values[alpha > 0.5]):
         return bright * alpha
     warnings.warn(f"The mask {path} was taken from its transparency: opaque is the subject.", MIVAWarning, stacklevel=2)
     return alpha
+
+
+def _is_in_colours(values: Tensor) -> bool:
+    """Whether a picture (H, W, C) in [0, 1] has several hues, and much that is neither dark nor bright."""
+    hue = functional.normalize(values.mean((0, 1)), dim=0)
+    off = (values - (values @ hue)[..., None] * hue).norm(dim=-1).mean()
+    bright = values.amax(-1)
+    between = ((bright > 0.1) & (bright < 0.9)).float().mean()
+    return bool(off > _SEVERAL_HUES and between > _MOST_GREY)
 
 
 def is_black_and_white(colours: Tensor) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .motions import MOTIONS
 from .region_frame import RegionFrame, relative_height
 from .shake import REACH, shake_path
 
 _TURN = 2 * math.pi
-_UNIT_PATH = Callable[[Tensor, Tensor, RegionFrame], Tensor]
-"""Displacement at speed 1, (…, 2), of places (…, 2), times that broadcast to (…), and the region."""
+_UNIT_PATH = Callable[[Tensor, Tensor, RegionFrame, float], Tensor]
+"""Displacement at speed 1, (…, 2), of places (…, 2), times that broadcast to (…), the region, and the period."""
 
 
 def displacement(
@@ -31,32 +32,35 @@ def displacement(
         (…, 2): what is to be added to a place to get the one in frame 1 that it shows. 0 at time 0.
     """
     at = torch.as_tensor(times, dtype=places.dtype, device=places.device)
-    unit = REACH * shake_path(at, seed) if name == "shake" else _UNIT_PATHS[name](places, at, region)
+    if name == "shake":
+        unit = REACH * shake_path(at, seed)
+    else:
+        unit = _UNIT_PATHS[name](places, at, region, MOTIONS[name].period or math.inf)
     speeds = torch.as_tensor(speed, dtype=places.dtype, device=places.device)[..., None]
     return (speeds * unit).expand(torch.broadcast_shapes(places.shape, unit.shape, speeds.shape))
 
 
 def _going(x: float, y: float) -> _UNIT_PATH:
     """What goes that way for ever; it shows what was on the other side."""
-    return lambda places, times, region: -times[..., None] * places.new_tensor([x, y])
+    return lambda places, times, region, period: -times[..., None] * places.new_tensor([x, y])
 
 
-def _sway(places: Tensor, times: Tensor, region: RegionFrame, period: float = 16.0) -> Tensor:
+def _sway(places: Tensor, times: Tensor, region: RegionFrame, period: float) -> Tensor:
     """A plant in the wind: the foot rests, the top goes most."""
     height = relative_height(places[..., 1], region.foot, region.top)
     x = -period / _TURN * torch.sin(_TURN * times / period) * height**2
     return torch.stack([x, torch.zeros_like(x)], -1)
 
 
-def _flag(places: Tensor, times: Tensor, region: RegionFrame, period: float = 16.0, length: float = 32.0) -> Tensor:
+def _flag(places: Tensor, times: Tensor, region: RegionFrame, period: float) -> Tensor:
     """Waves that go to the right, up and down."""
-    y = -_wave(places[..., 0], times, period, length)
+    y = -_wave(places[..., 0], times, period, 32.0)
     return torch.stack([torch.zeros_like(y), y], -1)
 
 
-def _ripple(places: Tensor, times: Tensor, region: RegionFrame, period: float = 8.0, length: float = 16.0) -> Tensor:
+def _ripple(places: Tensor, times: Tensor, region: RegionFrame, period: float) -> Tensor:
     """Waves that come down the picture, as on water."""
-    wave = -0.6 * _wave(places[..., 1], times, period, length)
+    wave = -0.6 * _wave(places[..., 1], times, period, 16.0)
     return torch.stack([0.4 * wave, wave], -1)
 
 
@@ -66,13 +70,13 @@ def _wave(along: Tensor, times: Tensor, period: float, length: float) -> Tensor:
     return period / _TURN * (torch.sin(phase - _TURN * times / period) - torch.sin(phase))
 
 
-def _breathe(places: Tensor, times: Tensor, region: RegionFrame, period: float = 16.0) -> Tensor:
+def _breathe(places: Tensor, times: Tensor, region: RegionFrame, period: float) -> Tensor:
     """Larger and back; the rim goes at unit speed where it is fastest."""
     most = period / (math.pi * region.radius)
     return -(places - region.centre) * (most * (1 - torch.cos(_TURN * times / period)) / 2)[..., None]
 
 
-def _jump(places: Tensor, times: Tensor, region: RegionFrame, period: float = 8.0) -> Tensor:
+def _jump(places: Tensor, times: Tensor, region: RegionFrame, period: float) -> Tensor:
     """Up and down as things fall, again and again."""
     phase = torch.remainder(times, period) / period
     y = 2 * period * phase * (1 - phase)

@@ -72,8 +72,9 @@ def window_inside(cameras: Iterable[np.ndarray], view: View, picture: tuple[int,
     first, last = first + kernel, last - kernel
     zoom = float(min(1.0, *((last - first) / (high - low))))
     if zoom < SMALLEST:
+        shown = "less than 1 %" if zoom < 0.01 else f"only {100 * zoom:.0f} %"
         raise MIVAError(
-            f"The camera leaves the picture so far that only {max(0, zoom):.0%} of its sides could be shown: "
+            f"The camera leaves the picture so far that {shown} of its sides could be shown: "
             "make the clip shorter, the motion weaker, or choose the edges 'mirror'."
         )
     # The centre of the view, or as near to it as the picture's edges allow.

@@ -308,7 +308,7 @@ ANIMATING = [
     Mistake(
         "a picture smaller than the base's",
         lambda artist: artist.sample(motion(), picture(48, 32)),
-        note="The picture was enlarged, since it is smaller than the 64×64 that the base looks at.\nThe picture was "
+        note="The picture was enlarged: the shorter side of a clip has at least 64 pixels.\nThe picture was "
         "scaled 32×48 to 64×96.",
     ),
     Mistake(
@@ -364,8 +364,8 @@ ANIMATING = [
     Mistake(
         "a camera that leaves the picture",
         lambda artist: artist.sample(motion("zoom_out"), frames=0, fps=1.0, duration=60.0, edges="inside"),
-        "The camera leaves the picture so far that only 0% of its sides could be shown: make the clip shorter, the "
-        "motion weaker, or choose the edges 'mirror'.",
+        "The camera leaves the picture so far that less than 1 % of its sides could be shown: make the clip shorter, "
+        "the motion weaker, or choose the edges 'mirror'.",
     ),
     Mistake(
         "full size of a base that only paints",

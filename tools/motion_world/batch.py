@@ -11,7 +11,6 @@ WORDS = ("", *MOTIONS)
 WORD_IDS = {word: number for number, word in enumerate(WORDS)}
 SLOTS = {"camera": 0, "depth": 0, "region": 1, "carried": 1, "shake": 2}
 """The caption's slot of each kind of motion."""
-NO_GUIDE, MASK, NEARNESS = range(3)
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class WorldBatch:
         region: (B, H, W) in [0, 1], the true mask of slot 2's motion in frame 1, or 0.
         nearness: (B, H, W) in [0, 1], how near each place of frame 1 truly is, where slot 1 says a depth move, or 0.
         guide: (B, H, W) in [0, 1], the mask or nearness that the model is shown, rough at times, or 0.
-        guide_kind: (B,) int64: NO_GUIDE, MASK or NEARNESS.
+        guide_kind: (B,) int64, places in `guide.KINDS`.
         words: (B, 3) int64, places in `WORDS`: camera or depth move, region motion or subject, shake.
         speeds: (B, 3), 0 where there is no word.
         shake: (B, F, 2), the path of a shake at unit speed; given to clips that have none, too.

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from miva_core.bases.miramo.layered_flow import MASK_GUIDE, NEARNESS_GUIDE, NO_GUIDE
 from miva_core.bases.miramo.speeds import SPEEDS
 from miva_core.motion_fields.displacements import displacement
 from miva_core.motion_fields.motions import MOTIONS
 from miva_core.motion_fields.region_frame import RegionFrame
 from miva_core.motion_fields.whole_frame import camera_map, depth_map
-from tools.motion_world.batch import MASK, NEARNESS, NO_GUIDE
 from tools.motion_world.ground import draw_ground
 from tools.motion_world.guides import blurred, rough_mask
 from tools.motion_world.photographs import Photographs, draw_view
@@ -208,12 +208,12 @@ def _draw_guide(scene: Scene, mix: Mix, rng: np.random.Generator, ask: Ask | Non
     if subject is not None:
         # Of a part of the picture nothing but the mask says where it ends.
         soft = subject.edge is not None
-        return (scene.region() if soft else rough_mask(subject.shape, scene.grid, rng)), MASK
+        return (scene.region() if soft else rough_mask(subject.shape, scene.grid, rng)), MASK_GUIDE
     if depth:
-        return blurred(scene.nearness(), rng.uniform(0, 1.0)), NEARNESS
+        return blurred(scene.nearness(), rng.uniform(0, 1.0)), NEARNESS_GUIDE
     if rng.random() < 0.5:
-        return draw_ground(rng, scene.size).nearness(scene.grid), NEARNESS
-    return rough_mask(_any_shape(rng, scene.size), scene.grid, rng), MASK
+        return draw_ground(rng, scene.size).nearness(scene.grid), NEARNESS_GUIDE
+    return rough_mask(_any_shape(rng, scene.size), scene.grid, rng), MASK_GUIDE
 
 
 def _any_shape(rng: np.random.Generator, size: tuple[int, int]) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +40,13 @@ def _backbones() -> Iterator[tuple[str, Backbone]]:
     yield "the built-in MiraMo", miramo_backbone(config, settings["caption_slots"], settings["revision"])
 
 
-def _words() -> list[str]:
-    from ...motion_fields.motions import MOTIONS
+def _words() -> tuple[str, ...]:
+    from safetensors import safe_open
 
-    return [name.replace("_", " ") for name in MOTIONS]
+    from ..vocabulary import phrases
+
+    with safe_open(WEIGHTS / "words.safetensors", framework="np") as file:
+        return phrases(json.loads(file.metadata()["words"]))
 
 
 MIRAMO_TINY = BaseSpec(

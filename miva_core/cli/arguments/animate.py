@@ -215,8 +215,8 @@ def check_animate(options: argparse.Namespace) -> None:
         raise MIVAError("--sheet shows one clip: leave it out for a folder of pictures.")
     if options.depth and not options.depth.is_dir():
         raise MIVAError(
-            f"{options.depth} is no folder, but each picture of a folder has a depth map of its own: name a folder that "
-            "holds maps of the same names."
+            f"{options.depth} is no folder, but each picture of a folder has a depth map of its own: name a folder "
+            "with maps of the same names."
         )
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file, but the clips of a folder need a folder: name one in --out.")

@@ -256,7 +256,7 @@ def test_a_clip_is_as_long_and_quick_as_it_was_asked_for(
             (48, 60),
             {},
             "scaled 60×48 to 80×64",
-            ("The picture was enlarged, since it is smaller than the 64×64 that the base looks at.",),
+            ("The picture was enlarged: the shorter side of a clip has at least 64 pixels.",),
         ),
         (
             (30, 40),

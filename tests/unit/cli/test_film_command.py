@@ -51,6 +51,8 @@ def test_one_motion_needs_no_name_at_its_mask(folder: Path) -> None:
         ("--out new.mp4 --motion pan-left=fast", "The speed in --motion pan-left=fast is no number"),
         ("--out new.mp4 --motion sway", "sway moves a part of the picture and needs a mask"),
         ("--out new.mp4 --motion sway --mask none.png", "none.png"),
+        ("--out new.mp4 --motion sway --mask picture.png", "picture.png is a picture in colours, but a mask is white"),
+        ("--out new.mp4 --motion sway --mask left.png --front picture.png", "picture.png is a picture in colours, but"),
         ("--out new.mp4 --motion sway --motion flag --mask left.png", "Of which motion is the mask left.png?"),
         ("--out new.mp4 --motion sway --mask left.png --mask upper.png", "is one more than there are motions"),
         ("--out new.mp4 --motion sway --mask flag=left.png", "is for flag, but the motions are sway"),

@@ -191,7 +191,7 @@ def frames_of(folder: Path, quick_base: None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ClipFiles, "write", kept)
 
     def run(*options: str, picture: str = "cat.png") -> torch.Tensor:
-        assert animate(picture, "--out", "clip.mp4", "--render", "latents", *QUICK, *options) == 0
+        assert animate(picture, "--base", "tiny", "--out", "clip.mp4", "--render", "latents", *QUICK, *options) == 0
         return written[-1]
 
     return run
@@ -468,7 +468,7 @@ WRONG = {
     "steps 1001": (wrong("cat.png", "clip.mp4", "--steps", "1001"), "--steps: '1001'"),
     "steps 2.5": (wrong("cat.png", "clip.mp4", "--steps", "2.5"), "--steps"),
     "frames 1": (wrong("cat.png", "clip.mp4", "--frames", "1"), "--frames: '1'"),
-    "frames 99": (wrong("cat.png", "clip.mp4", "--render", "latents", "--frames", "99"), "2 to 16 frames: 99 cannot"),
+    "frames 99": (wrong("cat.png", "clip.mp4", "--render", "latents", "--frames", "99"), "2 to 64 frames: 99 cannot"),
     "frames 5000": (wrong("cat.png", "clip.mp4", "--frames", "5000"), "seconds cannot be made"),
     "frames and duration": (wrong("cat.png", "clip.mp4", "--duration", "1"), "--frames and --duration both"),
     **{
@@ -517,7 +517,7 @@ WRONG = {
         wrong("cat.png", "clip.mp4", "--miva", "cat.png"),
         "but a whole MIVA adapter was expected",
     ),
-    "a checkpoint for tiny": (wrong("cat.png", "clip.mp4", "--checkpoint", "x.ckpt"), "takes no checkpoint"),
+    "a checkpoint for a built-in base": (wrong("cat.png", "clip.mp4", "--checkpoint", "x.ckpt"), "takes no checkpoint"),
     "info on nothing": (["info", "missing.safetensors"], "There is no file missing.safetensors"),
     "info on a folder": (["info", "mine"], "mine is a folder"),
     "info on an empty file": (["info", "empty.safetensors"], "empty"),

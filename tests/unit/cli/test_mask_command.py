@@ -172,8 +172,10 @@ def test_stopped_writing_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_masks_that_changes_empty_are_told(run: Run) -> None:
-    write_png(scene(28).frames[0], "photo.png")
-    output = run("mask", "photo.png", "--rough", "photo.png", *MODELS[2:], "--out", "masks", "--grow", "-500")
+    shown = scene(28)
+    write_png(shown.frames[0], "photo.png")
+    write_png(shown.masks[0, 0][..., None].expand(-1, -1, 3).contiguous(), "rough.png")
+    output = run("mask", "photo.png", "--rough", "rough.png", *MODELS[2:], "--out", "masks", "--grow", "-500")
     assert "The mask of 'subject 1' is empty after its changes." in output
 
 

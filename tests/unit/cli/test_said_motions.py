@@ -1,16 +1,20 @@
 """Motions that are said to a base on the command line."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from worded_base import WORDS, worded_base
 
 from miva_core import Base
 from miva_core.animation.motion_text import parse_said
 from miva_core.bases import library
+from miva_core.bases.loading import load_base
+from miva_core.bases.registry import BASES
 from miva_core.cli import chosen
 from miva_core.errors import MIVAError
 from miva_core.media.video import write_png
@@ -65,6 +69,7 @@ PAN, DRIFT, DOLLY = ["--say", "pan left"], ["--say", "drift left"], ["--say", "d
     [
         (["--say", "pan lift"], "'pan lift' is unknown to this base; the nearest that it knows are pan left"),
         ([*PAN, "--mask", "pan left=middle.png"], "A mask is given for pan left, but pan left moves the whole picture"),
+        ([*DRIFT, "--mask", "drift left=still.png"], "still.png is a picture in colours, but a mask is white on what"),
         ([*DRIFT, "--mask", "sway=middle.png"], "A mask is given for 'sway', but the motions are drift left"),
         ([*PAN, "--words", "pan left=zoom in"], "pan left is said to the base itself: leave --words out for it."),
         ([*PAN, "--degree", "pan left=2"], "The degree of pan left is 2.0, expected a number from 0 to 1"),
@@ -109,8 +114,18 @@ def test_one_depth_map_is_not_taken_for_all_pictures(stage: Path, fail: Callable
     )
 
 
-def test_the_words_of_a_base_are_listed(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_words_of_a_base_are_listed(
+    run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of its file, whatever else has a formula."""
     monkeypatch.setattr(library, "shipped_folders", list)
+    save_file({"weight": torch.zeros(1)}, tmp_path / "words.safetensors", {"words": json.dumps(WORDS)})
+    monkeypatch.setattr("miva_core.bases.miramo.spec.WEIGHTS", tmp_path)
     lines = [line for line in run("list").splitlines() if line.startswith("  miramo")]
-    assert len(lines) == 1 and "moves by the words pan left, " in lines[0]
-    assert all(word.partition(" ")[2].replace("_", " ") in lines[0] for word in WORDS)
+    words = [word.partition(" ")[2].replace("_", " ") for word in WORDS]
+    assert lines == [f"  miramo moves by the words {', '.join(words)}"]
+
+
+def test_the_words_of_the_shipped_base_are_those_that_it_hears() -> None:
+    known = load_base("miramo").vocabulary
+    assert known is not None and known.words == tuple(BASES["miramo"].words())

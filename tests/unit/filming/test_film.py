@@ -82,6 +82,11 @@ def test_without_a_depth_map_the_lower_half_is_near() -> None:
     assert any("darker below than above" in note for note in film(PICTURE, [FilmedMotion("dolly-in")], ramp).notes)
 
 
+def test_what_is_said_of_small_pictures_speaks_of_no_base() -> None:
+    notes = film(PICTURE[:32, :48], [FilmedMotion("roll-cw", 0.1)]).notes
+    assert "The picture was enlarged: the shorter side of a clip has at least 64 pixels." in notes
+
+
 def test_a_depth_map_that_nothing_asks_for_is_named() -> None:
     """Cut-outs need it from two on, since it puts them in order."""
     rise, ramp = FilmedMotion("rise", 0.2, box(30, 40, 10, 20)), torch.linspace(0, 1, SIZE[0])[:, None].expand(SIZE)

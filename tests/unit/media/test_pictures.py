@@ -13,6 +13,7 @@ from miva_core.errors import MIVAError, MIVAWarning
 from miva_core.media import picture_decoding
 from miva_core.media.pictures import fit_picture, parse_size, read_mask, read_picture
 
+PHOTOGRAPH = Path(__file__).parents[3] / "workflows" / "pictures" / "miva_crab.jpg"
 H, W = 12, 20
 
 
@@ -293,6 +294,24 @@ def test_a_mask_is_the_brightness_of_an_opaque_picture(tmp_path: Path) -> None:
     Image.fromarray(np.dstack([levels, levels * 0, levels * 0])).save(tmp_path / "red.png")
     torch.testing.assert_close(read_mask(tmp_path / "grey.png"), torch.from_numpy(levels) / 255)
     torch.testing.assert_close(read_mask(tmp_path / "red.png"), torch.from_numpy(levels) / 255)
+
+
+def test_painted_masks_are_no_pictures_in_colours(tmp_path: Path) -> None:
+    """Soft, tinted and compressed, or with two parts in colours of their own."""
+    soft = np.clip(np.hypot(*np.mgrid[-60:60, -80:80]) * 4 - 60, 0, 255)
+    parts = np.zeros((120, 160, 3))
+    parts[:, :70, 0], parts[:, 90:, 1] = soft[:, :70], soft[:, 90:]
+    for name, pixels in {"tinted": soft[..., None] * [1, 0.94, 0.8], "parts": parts}.items():
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{name}.jpg", quality=60)
+        assert (read_mask(tmp_path / f"{name}.jpg") - torch.from_numpy(pixels.max(-1) / 255)).abs().mean() < 0.06
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_photograph_is_no_mask(tmp_path: Path, kind: type) -> None:
+    photograph = read_picture(PHOTOGRAPH).numpy() * np.iinfo(kind).max
+    cv2.imwrite(str(tmp_path / "photograph.png"), photograph.astype(kind))
+    with pytest.raises(MIVAError, match=r"photograph\.png is a picture in colours, but a mask is white on what it"):
+        read_mask(tmp_path / "photograph.png")
 
 
 def test_black_and_white_counts_though_a_corner_be_transparent(tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def test_an_enlarged_picture_keeps_its_own_pixels_off_the_edge() -> None:
 
 def test_a_window_that_shows_next_to_nothing_is_refused() -> None:
     assert window_inside(cameras((0, 0, 2.5, 0)), WHOLE, (120, 180)).zoom > 0.25
-    with pytest.raises(MIVAError, match="only 23% of its sides could be shown"):
+    with pytest.raises(MIVAError, match="only 23 % of its sides could be shown"):
         window_inside(cameras((0, 0, 3.0, 0)), WHOLE, (120, 180))
-    with pytest.raises(MIVAError, match="only 0%"):
+    with pytest.raises(MIVAError, match="so far that less than 1 % of its sides"):
         window_inside(cameras((9.0, 0, 0, 0)), WHOLE, (120, 180))
 
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from miva_core.bases.miramo.layered_flow import MASK_GUIDE, NEARNESS_GUIDE, NO_GUIDE
 from miva_core.motion_fields.shake import shake_path
-from tools.motion_world.batch import MASK, NEARNESS, NO_GUIDE, SLOTS, WORDS, WorldBatch
+from tools.motion_world.batch import SLOTS, WORDS, WorldBatch
 from tools.motion_world.clips import World
 from tools.motion_world.drawing import Ask, Mix, draw_clip
 from tools.motion_world.ground import Ground, draw_ground
@@ -194,7 +195,7 @@ def test_captions_tell_what_moves(world: World) -> None:
             assert not batch.flow[clip].any()
 
 
-@pytest.mark.parametrize(("word", "guide"), [("sway", MASK), ("jump", MASK), ("dolly_out", NEARNESS)])
+@pytest.mark.parametrize(("word", "guide"), [("sway", MASK_GUIDE), ("jump", MASK_GUIDE), ("dolly_out", NEARNESS_GUIDE)])
 def test_a_single_word_is_asked_for_with_and_without_its_guide(world: World, word: str, guide: int) -> None:
     with_guide = world.batch(1, 3, SIZE, TIMES, Ask(word, 0.5, guided=True))
     without = world.batch(1, 3, SIZE, TIMES, Ask(word, 0.5, guided=False))
@@ -208,7 +209,7 @@ def test_a_region_is_a_part_of_the_picture_or_cut_out(world: World) -> None:
     soft, hard = (world.batch(4, 3, SIZE, TIMES, Ask("flag", 1.0, hard=hard)) for hard in (False, True))
     assert soft.trusted.min() == 1
     assert hard.trusted.min() == 0
-    assert (soft.guide_kind == MASK).all()
+    assert (soft.guide_kind == MASK_GUIDE).all()
 
 
 def test_guides_are_rough_but_of_what_moves(world: World) -> None:
@@ -225,7 +226,7 @@ def test_shares_of_the_mix_are_kept(world: World) -> None:
     for _ in range(40):
         drawn = draw_clip(world.photographs, mix, rng, SIZE, None)
         assert len(drawn.scene.said) == (drawn.kind != "still")
-        assert drawn.guide_kind == (NEARNESS if drawn.kind == "depth" else NO_GUIDE)
+        assert drawn.guide_kind == (NEARNESS_GUIDE if drawn.kind == "depth" else NO_GUIDE)
 
 
 def test_held_out_photographs_are_not_learnt_from(tmp_path: Path) -> None:
