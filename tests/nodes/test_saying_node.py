@@ -137,7 +137,7 @@ def test_what_is_said_is_described() -> None:
 
 
 def test_words_are_for_a_base_that_hears_them(model: Any, worded: MivaModel, picture: Tensor) -> None:
-    with pytest.raises(MIVAError, match="The tiny base does not move by words such as 'pan left'"):
+    with pytest.raises(MIVAError, match=r"not move by words such as 'pan left': choose MiraMo tiny \(built in\)"):
         run(MIVASampler, model=model, mivas=said("pan left"), image=picture)
     with pytest.raises(MIVAError, match="pan left is said in words, which ComfyUI's own models do not hear"):
         run(MIVAApply, model=wan(), vae=Vae(16), image=picture, mivas=said("pan left"))
@@ -145,6 +145,12 @@ def test_words_are_for_a_base_that_hears_them(model: Any, worded: MivaModel, pic
         run(MIVASave, mivas=said("pan left"))
     with pytest.raises(MIVAError, match="'wobble' is unknown to this base"):
         run(MIVASampler, model=worded, mivas=said("wobble"), image=picture)
+
+
+@pytest.mark.parametrize(("text", "fault"), [(" ", "is empty"), ("pan left\nzoom in", "is no single line")])
+def test_what_is_no_word_is_told_where_it_is_written(text: str, fault: str) -> None:
+    with pytest.raises(MIVAError, match=f"`text` {fault}: write what the base knows, such as pan left"):
+        said(text)
 
 
 def test_notes_of_words_are_on_the_node(worded: MivaModel, picture: Tensor) -> None:
