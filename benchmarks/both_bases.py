@@ -2,8 +2,8 @@
 
     python -m benchmarks.both_bases [PART ...] [--photographs FOLDER] [--pictures 40] [--out benchmarks/results]
 
-Parts: cameras, depth, subjects, steps, times; all by default. Each writes its section of both_bases.md. Pictures are
-those of `benchmarks.full_size`: held-out photographs at their full size, then painted ones.
+Parts: cameras, depth, subjects, sway, steps, times; all by default. Each writes its section of both_bases.md. Pictures
+are those of `benchmarks.full_size`: held-out photographs at their full size, then painted ones.
 """
 
 import argparse
@@ -40,14 +40,20 @@ from miva_core.filming.film import FilmOptions, film
 from miva_core.filming.filmed_motion import FilmedMotion
 from miva_core.filming.shooting import Shooting
 from miva_core.media.guessed_nearness import lower_half_near
+from miva_core.motion_fields.displacements import displacement
+from miva_core.motion_fields.motions import UNITS
+from miva_core.motion_fields.region_frame import RegionFrame
 from miva_core.rendering.layered_frames import LayeredFrames
 from miva_core.rendering.scene import Scene
 
-PARTS = ("cameras", "depth", "subjects", "steps", "times")
+PARTS = ("cameras", "depth", "subjects", "sway", "steps", "times")
 SPEED = 0.9
 """What files were trained at and words are asked for, and what subjects are drawn with."""
 DEPTH = ("dolly_in", "dolly_out", "truck_left")
-JUMP = "jump"
+JUMP, SWAY = "jump", "sway"
+SWAYED = {"the last": 15, "frame 4, where it is farthest": 4}
+"""Frames, counted from 0, whose masks are compared: a sway is back at frame 16."""
+LEAST_OVERLAP = 0.9
 TIMING = Timing(fps=8)
 """The sixteen frames of the bases themselves."""
 LARGE = (680, 1024)
@@ -246,6 +252,43 @@ def subjects_section(bases: Sequence[Contender], pictures: Sequence[Held]) -> li
     return lines
 
 
+def swayed(mask: Tensor, time: float) -> Tensor:
+    """A mask (S, S) of frame 1, carried by the formula of a sway."""
+    side, unit = len(mask), len(mask) / UNITS
+    middle = (side - 1) / 2
+    y, x = torch.meshgrid(*2 * [(torch.arange(side) - middle) / unit], indexing="ij")
+    places = torch.stack([x, y], -1)
+    seen = places + displacement(SWAY, SPEED, places, time, RegionFrame.of(mask, unit))
+    at = (seen * unit + middle).float().numpy()
+    return torch.from_numpy(cv2.remap(mask.float().numpy(), at[..., 0], at[..., 1], cv2.INTER_LINEAR))
+
+
+def sway_section(bases: Sequence[Contender], pictures: Sequence[Held]) -> list[str]:
+    """The mask of a subject that sways by words; the U-Net's files sway another way."""
+    scenes = draw_subjects(SWAY, len(pictures), SPEED)
+    drawn = [filmed(scenes, number, held) for number, held in enumerate(pictures)]
+    lines = [
+        f"A drawn subject with its mask sways at {SPEED}, by words: the overlap (IoU) of the clip's mask with that of "
+        "frame 1 carried by the formula, over the pictures; beside it that of a mask that stays as it was.\n",
+        header("base", "frame", "mask IoU: mean (least)", "a mask that stays: mean (least)", "limit"),
+    ]
+    for one in bases:
+        if not one.base.guided:
+            continue
+        masks = [one.clip(some.frames[0], SWAY, some.mask).masks[SWAY] for some in drawn]
+        for name, frame in SWAYED.items():
+            ideals = [swayed(some.mask, frame) for some in drawn]
+            got, stays = (
+                [iou(mask, ideal) for mask, ideal in zip(found, ideals, strict=True)]
+                for found in ([mask[frame] for mask in masks], [some.mask for some in drawn])
+            )
+            kept = "kept" if min(got) >= LEAST_OVERLAP else "missed"
+            cells = [f"{statistics.fmean(values):.3f} ({min(values):.3f})" for values in (got, stays)]
+            lines.append(row([one.base.name, name, *cells, f"{kept} (≥ {LEAST_OVERLAP})"]))
+            print(lines[-1], flush=True)
+    return lines
+
+
 def steps_section(bases: Sequence[Contender], pictures: Sequence[Held]) -> list[str]:
     """8 of 50 mask steps beside all 50, of the U-Net."""
     scenes, unet, overlaps = draw_subjects(JUMP, len(pictures), SPEED), bases[0], []
@@ -311,6 +354,7 @@ def main() -> None:
         "cameras": lambda: cameras_section(bases, pictures),
         "depth": lambda: depth_section(bases, pictures),
         "subjects": lambda: subjects_section(bases, pictures),
+        "sway": lambda: sway_section(bases, pictures),
         "steps": lambda: steps_section(bases, pictures),
         "times": lambda: times_section(bases),
     }

@@ -18,6 +18,8 @@ from ..errors import MIVAError
 from ..motion_fields.motions import MOTIONS, MotionField
 from .said import Said
 
+_FILM = "Film a Still, or the command film"
+
 
 @dataclass(frozen=True)
 class Word:
@@ -112,7 +114,7 @@ def _twice(one: str, other: str, slot: str, is_local: bool) -> str:
     instead = (
         "mark what each of them is to move by a mask of its own"
         if is_local
-        else "film the picture by both, which needs no base (Film a Still, or the command film)"
+        else f"film the picture by both, which needs no base ({_FILM})"
     )
     return f"{one} and {other} are both about the {slot}, of which a clip hears one word: leave one out, or {instead}."
 
@@ -120,10 +122,14 @@ def _twice(one: str, other: str, slot: str, is_local: bool) -> str:
 def _check_local(known: Vocabulary, name: str, word: Word) -> None:
     if word.slot in known.local:
         return
-    local = [known.phrase(one) for one in known.vectors if one.partition(" ")[0] in known.local]
+    if word.field is not None and word.field.kind == "shake":
+        instead = f"film the picture, where a mask may mark what is to shake ({_FILM})"
+    else:
+        local = [known.phrase(one) for one in known.vectors if one.partition(" ")[0] in known.local]
+        instead = f"say a word that moves a part of it, such as {local[0]}"
     raise MIVAError(
         f"A mask is given for {name}, but {known.phrase(word.name)} moves the whole picture: leave the mask out, or "
-        f"say a word that moves a part of it, such as {local[0]}."
+        f"{instead}."
     )
 
 
