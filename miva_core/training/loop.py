@@ -36,7 +36,7 @@ WARM_UP = 30
 MAX_NORM = 1.0
 _CAPTION = "caption"
 """The name of a parameter that is learnt in the units of the base's words, which are far from zero."""
-_CAPTION_RATE = 40.0
+_CAPTION_RATE = 80.0
 
 
 @dataclass(frozen=True)
