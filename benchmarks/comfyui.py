@@ -14,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.comfyui.prompts import animate
+from tests.comfyui.prompts import MIRAMO, animate
 from tests.comfyui.server import COMFYUI_PATH, PYTHON, Prompt, Server, node
 
 RESULTS = Path(__file__).parent / "results" / "comfyui.md"
@@ -82,6 +82,8 @@ def main() -> None:
 def clip(seed: int) -> Prompt:
     """The workflow `1_one_motion`, with its two ways to keep a clip."""
     return animate(seed=seed, width=0, fps=0.0) | {
+        "base": node("MIVALoadBase", base=MIRAMO),
+        "miva": node("MIVASay", text="zoom in", weight=1.0, degree=-1.0),
         "shown": node("CreateVideo", images=["sampler", 0], fps=["sampler", 2]),
         "file": node("SaveVideo", video=["shown", 0], filename_prefix="clip", format="auto", codec="auto"),
         "animation": node(

@@ -51,9 +51,9 @@ class MIVAFilmMotion(io.ComfyNode):
                     "motion",
                     options=[spoken(name) for name in MOTIONS],
                     default="dolly-in",
-                    tooltip="pan, zoom, roll and shake move the whole picture; truck and dolly go through it, near "
-                    "parts more than far ones. The others move what the mask shows: drift for clouds, ripple for "
-                    "water, sway for plants, flag for cloth, breathe for animals; rise, slide and jump carry it away.",
+                    tooltip="pan, zoom, roll and shake move the whole picture; with truck and dolly what is near "
+                    "passes what is far. The others move what the mask shows: drift for clouds, ripple for water, sway "
+                    "for plants, flag for cloth, breathe for animals; rise, slide and jump cut it out and carry it.",
                 ),
                 io.Float.Input(
                     "speed",
@@ -61,15 +61,15 @@ class MIVAFilmMotion(io.ComfyNode):
                     min=-4.0,
                     max=4.0,
                     step=0.05,
-                    tooltip="1: 1/64 of the picture's shorter side in 1/8 s where it is fastest. Below 0 it goes the "
-                    "other way round.",
+                    tooltip="At 1 it moves by an eighth of the picture's shorter side in a second, where it is "
+                    "fastest; 0.3 to 0.5 looks natural. Below 0 it goes the other way round.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
                     tooltip="White on the part that moves, from Subject Mask, Load Image's mask editor or any node "
-                    "that makes masks. Leave out what stands before a sky or water. shake acts in the whole picture "
-                    "without one.",
+                    "that makes masks. Leave out what stands before a sky or water. shake moves the whole picture "
+                    "without one; pan, zoom, roll, truck and dolly take none.",
                 ),
                 FilmSocket.Input(
                     "motions", optional=True, tooltip="Further motions, which act at once; this one lies over them."
@@ -113,13 +113,13 @@ class MIVAFilm(io.ComfyNode):
                 "depth to video",
             ],
             inputs=[
-                io.Image.Input("image", tooltip="The picture that is to move, of any size. It is the first frame."),
+                io.Image.Input("image", tooltip="The picture that is to move, one alone, of any size."),
                 FilmSocket.Input("motions", tooltip="From Motion to Film."),
                 io.Image.Input(
                     "depth",
                     optional=True,
-                    tooltip="How near each place is, white is near: from any depth node. Without it truck and dolly "
-                    "take the lower half to be near.",
+                    tooltip="For truck and dolly: how near each place is, white where it is near, from any depth node. "
+                    "Without it they take the lower half to be near. Of what is carried the nearer part is in front.",
                 ),
                 io.Mask.Input(
                     "front",
@@ -168,7 +168,7 @@ class MIVAFilm(io.ComfyNode):
                     "easing",
                     options=list(EASINGS),
                     default="linear",
-                    tooltip="Whether cameras and what is carried start or stop gently.",
+                    tooltip="Whether cameras, and what is carried, start or stop gently.",
                     advanced=True,
                 ),
                 io.Boolean.Input(

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..miva_core.attention.strength import Strength
 from ..miva_core.checks import shown
 from ..miva_core.errors import MIVAError
+from ..miva_core.filming.filmed_motion import FilmedMotion
 from .sockets import Dataset, MivaModel
 from .stacks import StackedMiva, StackedWords
 
@@ -96,6 +97,8 @@ def _check_socket(name: str, io_type: str, optional: bool, value: Any) -> None:
 def _is(kind: str, value: Any) -> bool:
     if kind == "MIVA_STACK" and isinstance(value, tuple):
         return all(isinstance(entry, StackedMiva | StackedWords) for entry in value)
+    if kind == "MIVA_FILM" and isinstance(value, tuple):
+        return all(isinstance(entry, FilmedMotion) for entry in value)
     if kind == "LATENT" and isinstance(value, dict):
         return hasattr(value.get("samples"), "shape")
     if kind == "CURVE" and isinstance(value, dict):  # as its widget writes it

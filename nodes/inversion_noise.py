@@ -55,7 +55,7 @@ class MIVAInversionNoise(io.ComfyNode):
             category="MIVA",
             description="The noise that a flow model, such as Wan, makes a clip of: sampled with the same model, "
             "prompt and SIGMAS by `euler` at CFG 1 it gives the clip back, with another prompt an edit of it. It holds "
-            "the clip's picture rather than its motion: on the built-in base it did not carry a motion to another "
+            "the clip's picture rather than its motion: on tiny it did not carry a motion to another "
             "picture (12.0 dB, where a still clip has 13.1). For that take Transfer Motion.",
             search_aliases=["inversion", "invert", "unsampler", "flip sigmas", "rf inversion", "edit video", "noise"],
             inputs=[

@@ -141,9 +141,9 @@ class MIVALoad(io.ComfyNode):
             display_name="Load MIVA",
             category="MIVA",
             description="Loads one motion. Chain several by `prev`, as LoRA loaders are chained, or join them with "
-            "Stack MIVAs, and give them to MIVA Sampler for the built-in base, or to Apply MIVA for ComfyUI's own "
-            "models. Files are in models/miva; pan_left, zoom_in, jump and their kin come with this pack, for the "
-            "built-in base.",
+            "Stack MIVAs, and give them to MIVA Sampler for the built-in bases, or to Apply MIVA for ComfyUI's own "
+            "models. Files are in models/miva; pan_left, zoom_in, jump and their kin come with this pack, for tiny, "
+            "and spiral for MiraMo tiny.",
             search_aliases=["motion", "motion lora", "camera move", "miva adapter", "load motion"],
             inputs=[
                 io.Combo.Input(
@@ -159,7 +159,7 @@ class MIVALoad(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     tooltip="How strongly it acts. Of several motions the weights should sum to 1, as 0.5 and 0.5 do; "
-                    "masked ones each keep 1. On the built-in base 1.5 is about a quarter to a third faster and about "
+                    "masked ones each keep 1. On tiny 1.5 is about a quarter to a third faster and about "
                     "1 dB worse, 0.5 has three fifths of the speed. Towards 2 it is strongest; beyond, as two that sum "
                     "to more, it turns back. Below 0 a motion is not reversed: the clip breaks into noise, take the "
                     "opposite motion.",
@@ -205,7 +205,7 @@ class MIVALoad(io.ComfyNode):
                     "words",
                     optional=True,
                     default="",
-                    tooltip="Which motion, for a file that holds several, in words of the built-in base. Empty for all "
+                    tooltip="Which motion, for a file that holds several, in words that its base knows. Empty for all "
                     "other files. MIVA Info shows the words.",
                 ),
             ],

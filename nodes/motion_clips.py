@@ -68,10 +68,14 @@ class MIVACameraClips(io.ComfyNode):
                     max=10.0,
                     step=0.1,
                     tooltip="1 is normal, 0.5 slow, 2 fast. At 1 a pan moves by a 64th of the frame's width in a "
-                    "frame, a zoom by 2.4 % of size, a roll by 1.5 degrees, all else by about a 64th of the frame.",
+                    "frame, a zoom by 2.4 % of size, a roll by 1.5 degrees, all else by about a 64th of the frame; of "
+                    "these 4 is the most.",
                 ),
                 io.Combo.Input(
-                    "easing", options=list(EASINGS), tooltip="Whether the camera starts or stops gently.", advanced=True
+                    "easing",
+                    options=list(EASINGS),
+                    tooltip="Whether the motion starts or stops gently; what comes back, as sway does, runs evenly.",
+                    advanced=True,
                 ),
                 io.Int.Input(
                     "seed",
@@ -79,27 +83,28 @@ class MIVACameraClips(io.ComfyNode):
                     min=0,
                     max=0x7FFFFFFF,
                     control_after_generate=False,
-                    tooltip="Which parts of the stills are filmed.",
+                    tooltip="Which parts of the stills are filmed, and how a hand trembles.",
                     advanced=True,
                 ),
                 io.Boolean.Input(
                     "vary_speed",
                     default=False,
                     optional=True,
-                    tooltip="Film from a quarter to five quarters of the speed, from which Train MIVA learns a degree.",
+                    tooltip="Film each clip at another speed, a quarter to five quarters of `speed`, from which Train "
+                    "MIVA can learn a degree.",
                 ),
                 io.Mask.Input(
                     "masks",
                     optional=True,
-                    tooltip="One mask for each still, white where something moves by itself; for stills in a folder "
-                    "they may lie beside them, as still_mask.png.",
+                    tooltip="For drift to jump, and for shake: one mask for each still, white on what moves by itself; "
+                    "for stills in a folder they may lie beside them, for still.jpg as still_mask.png.",
                 ),
                 io.Image.Input(
                     "depth",
                     optional=True,
                     tooltip="For truck and dolly: one depth map for each still, white where it is near, from any depth "
-                    "node; for stills in a folder they may lie beside them, as still_depth.png. Without them the lower "
-                    "half is taken to be near.",
+                    "node; for stills in a folder they may lie beside them, for still.jpg as still_depth.png. Without "
+                    "them the lower half is taken to be near.",
                 ),
             ],
             outputs=[

@@ -121,7 +121,7 @@ class MIVADCTInitNoise(io.ComfyNode):
             display_name="DCTInit Noise",
             category="MIVA",
             description="Start noise whose low frequencies come from the picture, which keeps its layout steady. MIVA "
-            "Sampler and Apply MIVA make such noise by themselves; connect this to change how. On the built-in base "
+            "Sampler and Apply MIVA make such noise by themselves; connect this to change how. On the built-in bases "
             "there is little to see. It works in SamplerCustomAdvanced, too, with any video model and an empty latent; "
             "without Apply MIVA the first frame is plain noise there.",
             search_aliases=["dct", "init noise", "random noise", "structured noise", "low frequency noise"],

@@ -20,7 +20,7 @@ from .messages import collect_warnings, friendly_errors, node_text
 from .noise import OPTIONS
 from .run_progress import RunProgress
 from .sockets import MivaModel, ModelSocket, StackSocket
-from .stack_checks import advise_base_or_words, check_base, check_masks
+from .stack_checks import advise_base_or_words, check_base, check_masks, check_words
 from .stacks import MivaStack, motions_of
 from .words import with_prompt
 
@@ -42,7 +42,7 @@ class MIVASampler(io.ComfyNode):
             node_id="MIVASampler",
             display_name="MIVA Sampler",
             category="MIVA",
-            description="Animates a picture by motions, with the built-in base at the picture's own size. The clip "
+            description="Animates a picture by motions, with the built-in bases at the picture's own size. The clip "
             "begins with the picture, or with the part of it that the camera stays in. There is no prompt. Of a batch "
             "of pictures each becomes a clip, one after the other. For ComfyUI's own Wan and Stable Diffusion 1.5 take "
             "Apply MIVA and KSampler.",
@@ -63,16 +63,16 @@ class MIVASampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Another seed, another clip; the same seed gives the same one. "
-                    "The built-in base hardly varies. Each further picture of a batch has the next higher seed.",
+                    tooltip="Another seed, another clip; the same seed gives the same one. With the built-in bases "
+                    "clips hardly differ. Each further picture of a batch has the next higher seed.",
                 ),
                 io.Int.Input(
                     "steps",
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="Denoising steps. 0: as many as the base needs, which is 4 for the first built-in one, "
-                    "3 for MiraMo, 25 for Stable Diffusion 1.5, 50 for Wan.",
+                    tooltip="Denoising steps. 0: as many as the base needs, which is 3 for MiraMo tiny, 4 for "
+                    "tiny, 25 for Stable Diffusion 1.5, 50 for Wan.",
                 ),
                 io.Noise.Input(
                     "noise",
@@ -83,9 +83,9 @@ class MIVASampler(io.ComfyNode):
                 io.Sigmas.Input(
                     "sigmas",
                     optional=True,
-                    tooltip="Noise levels in place of `steps`, from a scheduler node: falling from about 14.6 (Wan: 1) "
-                    "and ending at 0. Leave it free with the built-in base: other steps than its own weaken some "
-                    "motions.",
+                    tooltip="Noise levels in place of `steps`, from a scheduler node: falling from about 14.6 (Wan and "
+                    "MiraMo tiny: 1) and ending at 0. Leave it free with the built-in bases, which are made for their "
+                    "own few steps.",
                 ),
                 io.Int.Input(
                     "width",
@@ -93,7 +93,7 @@ class MIVASampler(io.ComfyNode):
                     min=0,
                     max=_LARGEST,
                     step=2,
-                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in base, up to 1024 on the "
+                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in bases, up to 1024 on the "
                     "longer side, or by its aspect if `height` is given; with the others what they were trained on, "
                     "which is best (512, 832).",
                     advanced=True,
@@ -104,7 +104,7 @@ class MIVASampler(io.ComfyNode):
                     min=0,
                     max=_LARGEST,
                     step=2,
-                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in base, up to 1024 on the "
+                    tooltip="Of the clip, in pixels. 0: the picture's own with the built-in bases, up to 1024 on the "
                     "longer side, or by its aspect if `width` is given; with the others what they were trained on, "
                     "which is best (320, 480).",
                     advanced=True,
@@ -114,7 +114,7 @@ class MIVASampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1024,
-                    tooltip="Length of the clip. 0: by `duration` with the built-in base, which makes any length; with "
+                    tooltip="Length of the clip. 0: by `duration` with the built-in bases, which make any length; with "
                     "the others what they were trained on (16, 17). At most 32 with Stable Diffusion 1.5 (24 with the "
                     "first motion modules), 81 with Wan, which makes 4 k + 1.",
                     advanced=True,
@@ -141,8 +141,8 @@ class MIVASampler(io.ComfyNode):
                     min=0.0,
                     max=120.0,
                     step=1.0,
-                    tooltip="Frames a second, with the built-in base: how finely the motion is shown, not how fast it "
-                    "is. 0: 24. The others make 8.",
+                    tooltip="Frames a second, with the built-in bases: how finely the motion is shown, not how fast "
+                    "it is. 0: 24. The others make 8.",
                 ),
                 io.Float.Input(
                     "duration",
@@ -152,22 +152,23 @@ class MIVASampler(io.ComfyNode):
                     max=60.0,
                     step=0.5,
                     round=0.001,
-                    tooltip="Seconds, with the built-in base: how much of the motion is seen, at its own speed. 0: 2, "
-                    "there and back 4. Beyond, cameras go on and subjects move to and fro.",
+                    tooltip="Seconds, with the built-in bases: how much of the motion is seen, at its own speed. 0: 2, "
+                    "there and back 4. Beyond, all goes on, but tiny moves subjects to and fro.",
                 ),
                 io.Combo.Input(
                     "easing",
                     optional=True,
                     options=list(EASINGS),
                     default="linear",
-                    tooltip="Whether the motion starts or stops gently, with the built-in base.",
+                    tooltip="Whether the motion starts or stops gently, with the built-in bases.",
                     advanced=True,
                 ),
                 io.Boolean.Input(
                     "loop",
                     optional=True,
                     default=False,
-                    tooltip="There and back, so that the clip can be played over and over; with the built-in base.",
+                    tooltip="So that the clip can be played over and over, with the built-in bases: it goes there and "
+                    "back; with MiraMo tiny waves close, and clouds fade into themselves.",
                 ),
                 io.Combo.Input(
                     "edges",
@@ -184,21 +185,22 @@ class MIVASampler(io.ComfyNode):
                     default="auto",
                     tooltip="What frames are made of. full: the picture itself is moved by what the base says, sharp "
                     "at any size. latents: what the base paints, at the size it works at (64×64 for the built-in "
-                    "one). auto: full where the base can.",
+                    "ones). auto: full where the base can.",
                     advanced=True,
                 ),
                 io.Conditioning.Input(
                     "words",
                     optional=True,
                     tooltip="Which motion, for files that hold several: a prompt from CLIP Text Encode, with Stable "
-                    "Diffusion 1.5. The built-in base takes the words in Load MIVA.",
+                    "Diffusion 1.5. For tiny the words are written in Load MIVA.",
                 ),
                 io.Image.Input(
                     "depth",
                     optional=True,
-                    tooltip="How near the parts of the picture are, white where it is near, as depth nodes make it; "
-                    "for truck and dolly by Motion by Words. Without it what is lower in the picture counts as nearer. "
-                    "One for all pictures of a batch, or one for each.",
+                    tooltip="How near each part of the picture is, white where it is near, as depth nodes make it. It "
+                    "is for MiraMo tiny: for truck and dolly by Motion by Words, and for motions that depth guides. "
+                    "Without it what is lower in the picture counts as nearer. One for all pictures of a batch, or one "
+                    "for each.",
                 ),
             ],
             outputs=[
@@ -209,7 +211,7 @@ class MIVASampler(io.ComfyNode):
                 ),
                 io.Mask.Output(
                     "masks",
-                    tooltip="Where the subjects of masked motions are, one mask for each frame; black without any.",
+                    tooltip="Where masked motions act, one mask for each frame; black without any.",
                 ),
                 io.Float.Output("fps", tooltip="Frames a second of the clip, for Create Video or Save Animated WEBP."),
             ],
@@ -304,6 +306,7 @@ def _check_stack(mivas: MivaStack, model: MivaModel, pictures: int) -> None:
             "to `mivas`, and see that it is neither muted nor bypassed."
         )
     check_base(mivas, model.base.backbone, lambda info: advise_base_or_words(info, model.base))
+    check_words(mivas, model.base)
     check_masks(mivas, pictures)
 
 

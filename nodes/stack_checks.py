@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..miva_core.checks import printable
 from ..miva_core.errors import MIVAError
-from .stacks import MivaStack, StackedMiva, files_in
+from .stacks import MivaStack, StackedMiva, files_in, words_in
 
 if TYPE_CHECKING:
     from ..miva_core.adapters.backbone import Backbone
@@ -61,6 +62,27 @@ def advise_base_or_words(info: "AdapterInfo", base: "Base") -> str:
 
     word = word_for(info, find_base(base.name))
     return advise_base(info, f"say {word} by Motion by Words" if word else "another motion")
+
+
+def check_words(mivas: MivaStack, base: "Base") -> None:
+    """Check that a base that is told something moves by words.
+
+    Args:
+        mivas: the motions.
+        base: that is connected.
+
+    Raises:
+        MIVAError: it does not.
+    """
+    from ..miva_core.bases.registry import BASES
+
+    said = words_in(mivas)
+    if said and (base.vocabulary is None or not base.vocabulary.speeds):
+        others = " or ".join(spec.menu for spec in BASES.values() if spec.words)
+        raise MIVAError(
+            f"The {base.name} base does not move by words such as {printable(said[0].name)!r}: choose {others} in Load "
+            "MIVA Base, or connect Load MIVA in place of Motion by Words."
+        )
 
 
 def check_masks(mivas: MivaStack, pictures: int) -> None:

@@ -31,7 +31,7 @@ class StackedMiva:
         mask: (N, H, W) in [0, 1], where its subject is in each of N pictures, or in all where N is 1; for masked
             adapters alone.
         degree: how fast it is of what its file knows, from 0 to 1; None is as it was trained.
-        words: which of the motions in its file, in words of the built-in base; empty without any.
+        words: which of the motions in its file, in words that its base knows; empty without any.
         text: (words, d_text) the same as the text encoder of another model has it.
     """
 

@@ -30,8 +30,9 @@ class MIVAStrength(io.ComfyNode):
             display_name="Strength over Time",
             category="MIVA",
             description="How strongly a motion acts: eased in or out, in a pulse, or by a curve of your own, over the "
-            "frames of the clip; and over the steps of the run. Connect it to `strength` of Load MIVA. To hand over "
-            "from one motion to the next, ease one out and the other in, with the same `begin` and `end`.",
+            "frames of the clip; and over the steps of the run. Connect it to `strength` of Load MIVA or Motion by "
+            "Words. To hand over from one motion to the next, ease one out and the other in, with the same `begin` and "
+            "`end`.",
             search_aliases=["strength curve", "strength schedule", "ease in", "fade motion", "keyframes", "edg"],
             is_output_node=True,
             inputs=[
@@ -41,7 +42,7 @@ class MIVAStrength(io.ComfyNode):
                     min=-_STRONGEST,
                     max=_STRONGEST,
                     step=0.05,
-                    tooltip="All of the curve is multiplied by it. 1: as the motion was trained. On the built-in base "
+                    tooltip="All of the curve is multiplied by it. 1: as the motion was trained. On tiny "
                     "1.5 is about a quarter to a third faster and about 1 dB worse, 0.5 has three fifths of the speed; "
                     "beyond 2 motions turn back.",
                 ),
@@ -72,9 +73,9 @@ class MIVAStrength(io.ComfyNode):
                         io.DynamicCombo.Option("values", [_values_input()]),
                         io.DynamicCombo.Option("drawn", [_drawn_input()]),
                     ],
-                    tooltip="Over the steps of the run, early ones deciding on large movements. On the built-in base "
+                    tooltip="Over the steps of the run, early ones deciding on large movements. On the built-in bases "
                     "the last step alone decides. EDG: -0.1875 until half of the noise is gone, then 1.25; not for the "
-                    "built-in base, whose steps all lie before that.",
+                    "built-in bases, whose steps all lie before that.",
                 ),
                 io.Combo.Input(
                     "part",
@@ -90,7 +91,7 @@ class MIVAStrength(io.ComfyNode):
                     tooltip="Another strength, which this one is multiplied with: one for each part, for example.",
                 ),
             ],
-            outputs=[StrengthSocket.Output("strength", tooltip="For Load MIVA.")],
+            outputs=[StrengthSocket.Output("strength", tooltip="For Load MIVA, or Motion by Words.")],
         )
 
     @classmethod

@@ -171,9 +171,9 @@ class MIVATrain(io.ComfyNode):
                     options=list(_DEGREES),
                     default="off",
                     optional=True,
-                    tooltip="Also learn how fast the motion is to be, for `degree` of Load MIVA. Clips are put in "
-                    "order by their optical flow, or by 1 − MS-SSIM of neighbouring frames, as MiraMo does. They must "
-                    "differ in speed: switch vary_speed of Motion Clips on.",
+                    tooltip="Also learn how fast the motion may be, so that `degree` of Load MIVA can choose it. The "
+                    "clips must differ in speed: switch vary_speed of Motion Clips on. flow tells their speed by how "
+                    "far things move, ms-ssim by how much neighbouring frames differ, as MiraMo does.",
                 ),
                 io.Combo.Input(
                     "guide",

@@ -54,7 +54,7 @@ class MIVADataset(io.ComfyNode):
                     "words",
                     optional=True,
                     default=False,
-                    tooltip="Learn several motions in one file, each by its words, with the built-in base: those of "
+                    tooltip="Learn several motions in one file, each by its words, with the built-in bases: those of "
                     "clip.mp4 are in clip.txt, or else the name of the sub-folder that it is in.",
                 ),
             ],

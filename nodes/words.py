@@ -1,4 +1,4 @@
-"""What motions that hold several are told: words of the built-in base, or a prompt that ComfyUI has encoded."""
+"""What motions that hold several are told: words that a base knows, or a prompt that ComfyUI has encoded."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
         return mivas
     if vocabulary is not None:
         if prompt is not None:
-            raise MIVAError("The built-in base hears no prompt: leave `words` free here, and type them in Load MIVA.")
+            raise MIVAError("The built-in bases hear no prompt: leave `words` free here, and type them in Load MIVA.")
         for entry in hearing:
             if entry.words:
                 vocabulary.encode(entry.words, entry.info.words)
@@ -57,7 +57,7 @@ def with_prompt(mivas: MivaStack, prompt: Any, vocabulary: "Vocabulary | None", 
     for entry in hearing:
         if entry.words:
             raise MIVAError(
-                f"The words typed for {entry.path.stem} are for the built-in base: empty them in Load MIVA, and "
+                f"The words typed for {entry.path.stem} are for a built-in base: empty them in Load MIVA, and "
                 "connect a prompt from CLIP Text Encode to `words` here."
             )
     text = None if prompt is None else _tokens(prompt, width)

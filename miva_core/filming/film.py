@@ -90,13 +90,23 @@ def film(
     )
     fps = options.timing.fps or FPS
     notes = [
-        *([] if masked else ["No motion is given, so nothing moves."]),
+        *_idle_notes(masked, front),
         *view_notes(options.size, read, view.size, UNITS),
         *depth_notes,
         *scene_notes(scene.window.zoom, read, False),
         *sight_notes(scene.shares_seen(), fps),
     ]
     return Clip(scene, fps, None, tuple(notes), describe_framing(read, view.size, "crop"))
+
+
+def _idle_notes(motions: Mapping[str, FilmedMotion], front: Tensor | None) -> list[str]:
+    """Say what is given and changes nothing."""
+    if not motions:
+        return ["No motion is given, so nothing moves."]
+    notes = [f"{name} has the speed 0 and does nothing." for name, motion in motions.items() if not motion.speed]
+    if front is not None and all(motion.mask is None and motion.field.kind != "depth" for motion in motions.values()):
+        notes.append("The mask of what is in front is not used: no part of the picture moves behind it.")
+    return notes
 
 
 def _picture(picture: Any) -> Tensor:

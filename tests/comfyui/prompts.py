@@ -4,7 +4,7 @@ from typing import Any
 
 from .server import Prompt, node
 
-TINY = "tiny (built in)"
+TINY, MIRAMO = "tiny (built in)", "MiraMo tiny (built in)"
 DEMO = "drawn shapes (built-in demo)"
 EDITS = {"key_frame": 0, "grow": 0, "feather": 0, "keep_largest": False, "fill_holes": False, "invert": False}
 

@@ -14,6 +14,7 @@ SQUARE = {"width": 64, "height": 64}
 PAINTED = {"render": "latents", "edges": "inside"}
 SD15 = "SD 1.5 + AnimateDiff"
 WAN = "Wan 2.1 1.3B"
+MIRAMO = "MiraMo tiny (built in)"
 ANOTHER = (
     "but a whole MIVA adapter was expected: choose one that ComfyUI-MIVA has saved, or its command `convert` made from "
     "a research checkpoint."
@@ -115,6 +116,24 @@ ANIMATING = [
         lambda artist: artist.sample(artist.for_wan()),
         "horse was trained on another base (Wan 2.1 1.3B) than the one that is connected (the built-in U-Net): "
         "choose Wan 2.1 1.3B in Load MIVA Base, or another motion.",
+    ),
+    Mistake(
+        "a motion of the U-Net on the default base",
+        lambda artist: artist.sample(artist.load("jump_masked.safetensors")[0], model=artist.base(MIRAMO)[0]),
+        "jump_masked was trained on another base (the built-in U-Net) than the one that is connected (the built-in "
+        "MiraMo): choose tiny (built in) in Load MIVA Base, or say jump by Motion by Words.",
+    ),
+    Mistake(
+        "a motion of the U-Net that the default base has no word for",
+        lambda artist: artist.sample(artist.load("camera_words.safetensors")[0], model=artist.base(MIRAMO)[0]),
+        "camera_words was trained on another base (the built-in U-Net) than the one that is connected (the built-in "
+        "MiraMo): choose tiny (built in) in Load MIVA Base, or another motion.",
+    ),
+    Mistake(
+        "a motion of the default base on the U-Net",
+        lambda artist: artist.sample(artist.load("spiral.safetensors")[0]),
+        "spiral was trained on another base (the built-in MiraMo) than the one that is connected (the built-in U-Net): "
+        "choose MiraMo tiny (built in) in Load MIVA Base, or another motion.",
     ),
     Mistake(
         "a motion for a base that nobody knows",

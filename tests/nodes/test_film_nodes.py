@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from comfyui_miva.miva_core.errors import MIVAError
+from comfyui_miva.miva_core.filming.filmed_motion import FilmedMotion as MotionOfThePack
 from comfyui_miva.nodes import MIVAFilm, MIVAFilmMotion
 from fake_comfyui import FakeComfyUI
 from node_runs import run, shown
@@ -59,6 +60,26 @@ def test_what_is_odd_stands_on_the_node(picture: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
+    ("motion", "given", "said"),
+    [
+        ({"motion": "pan-left", "speed": 0.0}, {}, ["pan-left has the speed 0 and does nothing."]),
+        (
+            {"motion": "pan-left"},
+            {"front": torch.ones(1, 64, 96)},
+            ["The mask of what is in front is not used: no part of the picture moves behind it."],
+        ),
+        ({"motion": "dolly-in"}, {"depth": torch.linspace(0, 1, 64)[None, :, None, None].expand(1, 64, 96, 1)}, []),
+    ],
+)
+def test_what_changes_nothing_stands_on_the_node(
+    picture: Tensor, motion: dict[str, Any], given: dict[str, Tensor], said: list[str]
+) -> None:
+    motions = run(MIVAFilmMotion, **({"speed": 0.5} | motion))[0]
+    lines = shown(run(MIVAFilm, image=picture[None], motions=motions, **given, **(PLAIN | {"edges": "mirror"})))
+    assert lines.splitlines() == [*said, "4 frames of 96×64, 8 a second."]
+
+
+@pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ({"motion": "sway"}, "sway moves a part of the picture and needs a mask of it"),
@@ -77,18 +98,19 @@ def test_a_motion_is_told_what_it_lacks(wrong: dict[str, Any], said: str) -> Non
     ("wrong", "said"),
     [
         ({"image": torch.rand(2, 64, 96, 3)}, "The picture is a batch of 2"),
+        ({"motions": (3,)}, "`motions` was given a tuple, and takes MIVA_FILM alone: connect Motion to Film"),
         ({"depth": torch.full((1, 64, 96, 3), 0.5)}, "The depth map is flat"),
         ({"depth": torch.rand(1, 64, 96, 3)}, "The depth map is a picture in colours"),
         ({"depth": torch.rand(1, 96, 64, 1).expand(-1, -1, -1, 3)}, "of another aspect than the picture"),
         ({"front": torch.zeros(1, 64, 96)}, "The mask of what is in front is empty"),
-        ({"duration": 60.0, "motions": (FilmedMotion("pan-left", 4.0),)}, "The camera leaves the picture so far"),
+        ({"duration": 60.0, "motions": (MotionOfThePack("pan-left", 4.0),)}, "The camera leaves the picture so far"),
         (
-            {"motions": (FilmedMotion("sway", 0.5, torch.ones(64, 96)),)},
+            {"motions": (MotionOfThePack("sway", 0.5, torch.ones(64, 96)),)},
             "is the whole picture, so there is nothing beside",
         ),
     ],
 )
 def test_wrong_inputs_are_told_in_one_sentence(picture: Tensor, wrong: dict[str, Any], said: str) -> None:
-    good = {"image": picture[None], "motions": (FilmedMotion("dolly-in", 0.5),)}
+    good = {"image": picture[None], "motions": (MotionOfThePack("dolly-in", 0.5),)}
     with pytest.raises(MIVAError, match=said):
         run(MIVAFilm, **(good | PLAIN | wrong))

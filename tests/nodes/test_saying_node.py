@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfy_api.v0_0_2 import io
 from comfyui_miva.miva_core.attention.curve import Curve
 from comfyui_miva.miva_core.attention.strength import Strength
 from comfyui_miva.miva_core.bases.miramo.loading import load_miramo as loader_of_the_pack
@@ -13,6 +14,7 @@ from comfyui_miva.nodes import (
     MIVAApply,
     MIVABindMask,
     MIVAInfo,
+    MIVALoad,
     MIVALoadBase,
     MIVASampler,
     MIVASave,
@@ -135,7 +137,7 @@ def test_what_is_said_is_described() -> None:
 
 
 def test_words_are_for_a_base_that_hears_them(model: Any, worded: MivaModel, picture: Tensor) -> None:
-    with pytest.raises(MIVAError, match="The tiny base does not move by words such as 'pan left'"):
+    with pytest.raises(MIVAError, match=r"not move by words such as 'pan left': choose MiraMo tiny \(built in\)"):
         run(MIVASampler, model=model, mivas=said("pan left"), image=picture)
     with pytest.raises(MIVAError, match="pan left is said in words, which ComfyUI's own models do not hear"):
         run(MIVAApply, model=wan(), vae=Vae(16), image=picture, mivas=said("pan left"))
@@ -143,6 +145,12 @@ def test_words_are_for_a_base_that_hears_them(model: Any, worded: MivaModel, pic
         run(MIVASave, mivas=said("pan left"))
     with pytest.raises(MIVAError, match="'wobble' is unknown to this base"):
         run(MIVASampler, model=worded, mivas=said("wobble"), image=picture)
+
+
+@pytest.mark.parametrize(("text", "fault"), [(" ", "is empty"), ("pan left\nzoom in", "is no single line")])
+def test_what_is_no_word_is_told_where_it_is_written(text: str, fault: str) -> None:
+    with pytest.raises(MIVAError, match=f"`text` {fault}: write what the base knows, such as pan left"):
+        said(text)
 
 
 def test_notes_of_words_are_on_the_node(worded: MivaModel, picture: Tensor) -> None:
@@ -154,3 +162,15 @@ def test_the_built_in_bases_are_the_first_in_the_menu() -> None:
     options = MIVALoadBase.define_schema().inputs[0].options
     assert [one.key for one in options if not one.inputs] == ["MiraMo tiny (built in)", "tiny (built in)"]
     assert [one.key for one in options[:2]] == ["MiraMo tiny (built in)", "tiny (built in)"]
+
+
+@pytest.mark.parametrize("motion_node", [MIVALoad, MIVASay])
+def test_nodes_as_they_come_from_the_menu_go_together(
+    comfyui: FakeComfyUI, picture: Tensor, motion_node: type[io.ComfyNode]
+) -> None:
+    base = MIVALoadBase.define_schema().inputs[0].options[0].key
+    chosen = {"miva_name": MIVALoad.define_schema().inputs[0].default} if motion_node is MIVALoad else {}
+    model, mivas = run(MIVALoadBase, base={"base": base})[0], run(motion_node, **chosen)[0]
+    frames = run(MIVASampler, model=model, mivas=mivas, image=picture, edges="mirror", **SHORT)[0]
+    # Of Motion by Words that is "dolly in", without a depth map.
+    assert torch.equal(frames[0], picture[0]) and not torch.allclose(frames[1], picture[0], atol=0.05)

@@ -55,7 +55,7 @@ def test_words_are_refused_where_nothing_hears_them(model: Any, shapes: Tensor, 
         motion("camera", words="zoom\nin")
     for inputs, match in (
         ({"mivas": motion("camera", words="rain")}, "'rain' is unknown to this base; say one of pan left, zoom in."),
-        ({"mivas": motion("camera"), "words": prompt()}, "The built-in base hears no prompt"),
+        ({"mivas": motion("camera"), "words": prompt()}, "The built-in bases hear no prompt"),
     ):
         with pytest.raises(MIVAError, match=match):
             run(MIVASampler, model=model, image=shapes, **inputs, **SHORT)
@@ -79,7 +79,7 @@ def test_a_prompt_tells_the_motions_that_hear_words(camera: MIVAAdapter) -> None
         "camera holds several motions, and no prompt says which: connect one to `words`, such as pan left, zoom in."
     ]
     for mivas, given, match in (
-        (motion("camera", words="zoom in"), said, "are for the built-in base"),
+        (motion("camera", words="zoom in"), said, "are for a built-in base"),
         (stack, [*said, *said], "several at once"),
         (stack, prompt(2, 77, 768), "several at once"),
         (stack, prompt(1, 77, 1024), "tokens of 1024 numbers, but this model's have 768"),

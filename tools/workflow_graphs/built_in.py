@@ -1,8 +1,9 @@
-"""Workflows that animate by the built-in base."""
+"""Workflows that animate by a built-in base."""
 
 from .graph import Graph, Node
 from .pieces import (
     BUILT_IN,
+    MIRAMO,
     bind_mask,
     load_base,
     load_mask,
@@ -12,6 +13,7 @@ from .pieces import (
     note,
     outputs,
     preview,
+    say,
     stack_mivas,
 )
 
@@ -23,21 +25,29 @@ BUILT_IN_GRAPHS: dict[str, Graph] = {
                     f"""
 ## One motion, one picture
 
-Press **Run**. The picture becomes a clip in which the camera moves to the left. There is no prompt: the motion is all
-that is said.
+Press **Run**. The picture becomes a clip in which the camera comes closer. *Motion by Words* says one of the motions
+that the base knows: it is no prompt.
 
 **Try next**
-- another motion in *Load MIVA*: **pan_right**, **zoom_in**, **zoom_out**, **roll_cw**
+- other words: **zoom out**, **pan left**, **pan up**, **roll cw**, **shake**
+- **dolly in** or **truck left**, which go into the scene
 - a picture of yours in *Load Image*
 - in *MIVA Sampler* another **duration**, **loop** for there and back, **edges** *mirror* to see all of the picture
-- **weight** 0.5 for half of the motion
+- **weight** 0.5 for half of the speed
+
+**More motions.** Words that move a part of the picture, as **drift left**, **ripple** and **jump**, need a mask:
+**13_miramo**. Motions from files, on the other built-in base, are in **2_camera_and_subject**.
 {BUILT_IN}
 """,
-                    330,
+                    440,
                 )
             },
-            {"base": load_base(), "miva": load_miva("pan_left"), "picture": load_picture("miva_machu_picchu.jpg")},
-            {"sampler": miva_sampler(("miva", "mivas"), 1)},
+            {
+                "base": load_base(base=MIRAMO),
+                "words": say("zoom in", weight=1.0),
+                "picture": load_picture("miva_machu_picchu.jpg"),
+            },
+            {"sampler": miva_sampler(("words", "mivas"), 1)},
             *outputs("one_motion"),
         ],
         ("sampler", "frames"),

@@ -1,9 +1,20 @@
 """Workflows in which parts of a photograph move by themselves: by formulas, and by words on the built-in MiraMo."""
 
 from .graph import Graph, Node
-from .pieces import BUILT_IN, Link, bind_mask, load_base, load_mask, load_picture, miva_sampler, note, outputs
+from .pieces import (
+    BUILT_IN,
+    MIRAMO,
+    Link,
+    bind_mask,
+    load_base,
+    load_mask,
+    load_picture,
+    miva_sampler,
+    note,
+    outputs,
+    say,
+)
 
-MIRAMO = "MiraMo tiny (built in)"
 PICTURE = "miva_chenonceau"
 MOTIONS = (("drift-right", 0.4, "sky"), ("sway", 0.4, "trees"), ("ripple", 0.5, "water"), ("dolly-in", 0.4, ""))
 """Of the living photograph: what moves, how fast, and what of the picture its mask shows."""
@@ -26,11 +37,6 @@ def _motion(number: int, title: str, mask: str = "", before: str = "") -> Node:
     links: dict[str, Link] = {"mask": (mask, "MASK")} if mask else {}
     links |= {"motions": (before, "motions")} if before else {}
     return Node("MIVAFilmMotion", {"motion": motion, "speed": speed}, links, title=title, width=320)
-
-
-def _say(text: str, title: str, widgets: dict[str, float], before: str = "") -> Node:
-    links: dict[str, Link] = {"prev": (before, "mivas")} if before else {}
-    return Node("MIVASay", {"text": text} | widgets, links, title=title, width=320)
 
 
 LIVING_GRAPHS: dict[str, Graph] = {
@@ -63,10 +69,10 @@ This one was drawn; any depth node's picture will do. Without one the lower half
                 )
             },
             {"sky": load_mask(f"{PICTURE}_sky.png", "Mask of the sky"), "depth": _load_depth()},
-            {"clouds": _say("drift right", "Motion by Words: the clouds", {"weight": 0.4})},
+            {"clouds": say("drift right", "Motion by Words: the clouds", weight=0.4)},
             {"bind": bind_mask("clouds", "sky", "MASK")},
             {
-                "camera": _say("dolly in", "Motion by Words: the camera", {"weight": 1.0, "degree": 0.5}, "bind"),
+                "camera": say("dolly in", "Motion by Words: the camera", "bind", weight=1.0, degree=0.5),
                 "base": load_base(base=MIRAMO),
                 "picture": load_picture(f"{PICTURE}.jpg"),
             },

@@ -7,6 +7,7 @@ from .graph import Node
 from .model_files import CHECKPOINT, MOTION_MODULE
 
 TINY = "tiny (built in)"
+MIRAMO = "MiraMo tiny (built in)"
 AD = "SD 1.5 + AnimateDiff"
 Link = tuple[str, str]
 """A node and one of its outputs, by name."""
@@ -31,6 +32,12 @@ def load_sd15(room: int = 0) -> Node:
 def load_miva(name: str, title: str = "", strength: Link | None = None, **chosen: Any) -> Node:
     links = {"strength": strength} if strength else {}
     return Node("MIVALoad", {"miva_name": f"{name}.safetensors"} | chosen, links, title=title, width=320)
+
+
+def say(text: str, title: str = "", before: str = "", **widgets: float) -> Node:
+    """A motion by words, on top of those of the node `before`, if there is one."""
+    links = {"prev": (before, "mivas")} if before else {}
+    return Node("MIVASay", {"text": text} | widgets, links, title=title, width=320)
 
 
 def load_picture(name: str) -> Node:
