@@ -38,12 +38,24 @@ class GroundLayers:
         """A frame (H, W, 3) of the picture as it is, with what comes into view behind near things."""
         if self.first is not None:
             return self.first.copy()
-        frame = seen_at(self.picture, self.from_view, places, places.whole, cv2.BORDER_REFLECT_101)
-        if self.uncovered is not None and places.depth is not None:
-            at, part = places.depth.behind, places.depth.region.of(frame)
+        return self._uncovering(self.picture, places, places.whole)
+
+    def without(self, places: Places, region: Region) -> np.ndarray:
+        """Likewise a region (h, w, 3) of a frame of the plate."""
+        return self._uncovering(self.plate, places, region)
+
+    def _uncovering(self, layer: np.ndarray, places: Places, region: Region) -> np.ndarray:
+        """A region (h, w, 3) of a frame of one of the three, with what comes into view behind near things."""
+        seen = seen_at(layer, self.from_view, places, region, cv2.BORDER_REFLECT_101)
+        if self.uncovered is None or places.depth is None:
+            return seen
+        both = region.common(places.depth.region)
+        if both.width and both.height:
+            at, opacity = (both.off(places.depth.region).of(of) for of in (places.depth.behind, places.depth.uncovered))
+            part = both.off(region).of(seen)
             behind = _sampled(self.uncovered, self.from_view, at, places.shrunk, cv2.BORDER_REFLECT_101)
-            part += (behind - part) * places.depth.uncovered[..., None]
-        return frame
+            part += (behind - part) * opacity[..., None]
+        return seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +176,8 @@ class LayeredFrames:
             return pictured
         x, y, width, height = cv2.boundingRect((fill > 0).astype(np.uint8))
         region, frame = Region(x, y, width, height), pictured.copy()
-        plate = seen_at(self.ground.plate, self.ground.from_view, places, region, cv2.BORDER_REFLECT_101)
         part = region.of(frame)
-        part += (plate - part) * region.of(fill)[..., None]
+        part += (self.ground.without(places, region) - part) * region.of(fill)[..., None]
         return frame
 
     def _bend(self, frame: np.ndarray, i: int, places: Places, masks: dict[str, np.ndarray]) -> Places:
@@ -188,8 +199,7 @@ class LayeredFrames:
         region = phases[0][0].region
         made = np.zeros((region.height, region.width, 3), np.float32)
         for bent, share in phases:
-            seen = seen_at(self.ground.plate, self.ground.from_view, bent.places, region, cv2.BORDER_REFLECT_101)
-            made += seen * np.float32(share)
+            made += self.ground.without(bent.places, region) * np.float32(share)
         if self.front is not None:
             front = seen_at(self.front.layer, self.front.from_view, places, region, cv2.BORDER_CONSTANT)
             made += front[..., :3] - made * front[..., 3:]
