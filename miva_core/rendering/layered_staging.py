@@ -138,14 +138,14 @@ class LayeredStaging:
         residual = self._residual(i) if time else None
         if parallax is None or self.depth is None or not time:
             return stiff if residual is None else replace(stiff, moved=stiff.of(stiff.whole) + residual)
-        unit, zoom = self.unit.astype(np.float32), window[[0, 1], [0, 1]].astype(np.float32)
-        shift = window[:2, 2].astype(np.float32)
+        to_view = (window @ _scaling(self.unit))[:2].astype(np.float32)
 
         def move(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
-            seen = np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32) * (unit * zoom) + shift
+            seen = np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32)
+            seen = cv2.transform(seen, to_view)
             return seen if residual is None else seen + places[..., 2:]
 
-        at = affine_places(camera, self.size) / unit
+        at = affine_places(_scaling(1 / self.unit) @ camera, self.size)
         found = self.depth.seen(at if residual is None else np.concatenate([at, residual], -1), move)
         return replace(stiff, moved=found.places, depth=found if found.region.width else None)
 
@@ -235,6 +235,11 @@ class LayeredStaging:
 def _centred(size: tuple[int, int]) -> np.ndarray:
     """The matrix (3, 3) from pixels of a frame (height, width), the first at 0, to places off its centre."""
     return np.array([[1.0, 0, (1 - size[1]) / 2], [0, 1.0, (1 - size[0]) / 2], [0, 0, 1.0]])
+
+
+def _scaling(factors: np.ndarray) -> np.ndarray:
+    """The matrix (3, 3) that makes x and y so many times as large."""
+    return np.diag([*factors, 1.0])
 
 
 def unit_of(size: tuple[int, int], grid: tuple[float, float]) -> np.ndarray:
