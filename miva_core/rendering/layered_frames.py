@@ -1,7 +1,7 @@
 """Frames of a picture whose layers move by displacements: ground, regions that stay, cut-outs over them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -132,37 +132,6 @@ class LayeredFrames:
             # What has hardly moved is shown as it is in the picture, with every hair.
             frame += (pictured - frame) * (math.exp(-(apart**2)) * fill * (1 - covered))[..., None]
         return frame.clip(0, 1), masks
-
-    def invented(self, i: int, shown: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Find what of frame i is nowhere in the picture: beyond its edge, or behind what moves.
-
-        Args:
-            i: of the frame.
-            shown: the masks that `composite` gave.
-
-        Returns:
-            (H, W) float32 in [0, 1].
-        """
-        places, known = self.staging.places(i), np.ones(self.hole.shape, np.float32)
-        found = 1 - seen_at(known, self.from_view, places, places.whole, cv2.BORDER_CONSTANT).clip(0, 1)
-        found = np.maximum(found, self._fill(places))
-        if places.depth is not None:
-            part = places.depth.region.of(found)
-            np.maximum(part, places.depth.uncovered, out=part)
-        for layer in self.behind:
-            at = places.of(places.whole)
-            there = sum(
-                np.float32(share) * self._known(layer, at + self.staging.displaced(layer.motion.displace, at, time))
-                for time, share in self.staging.phases(i, layer.motion.period)
-            )
-            found += shown[layer.motion.name] * (1 - there - found)
-        for cut_out in self.carried:
-            found *= 1 - shown[cut_out.motion.name]
-        return found
-
-    def _known(self, layer: RegionBehind, at: np.ndarray) -> np.ndarray:
-        """How much of places (h, w, 2) of the view the picture shows a region in."""
-        return sample_at(layer.share, self.from_view, at, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
 
     def _fill(self, places: Places) -> np.ndarray:
         """Where a frame's ground is painted behind cut-outs: (H, W) in [0, 1]."""
