@@ -141,8 +141,7 @@ class LayeredStaging:
         to_view = (window @ _scaling(self.unit))[:2].astype(np.float32)
 
         def move(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
-            seen = np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32)
-            seen = cv2.transform(seen, to_view)
+            seen = cv2.transform(np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32), to_view)
             return seen if residual is None else seen + places[..., 2:]
 
         at = affine_places(_scaling(1 / self.unit) @ camera, self.size)

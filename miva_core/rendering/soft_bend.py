@@ -50,12 +50,11 @@ class SoftBend:
             i: of the frame.
             places: where its ground comes from before that.
         """
-        if not self.regions:
-            return []
         moves = [self.staging.phases(i, region.motion.period) for region in self.regions]
+        longest = max(moves, key=len, default=[])
         return [
             (self._bent(places, [move[min(k, len(move) - 1)][0] for move in moves]), share)
-            for k, (_, share) in enumerate(max(moves, key=len))
+            for k, (_, share) in enumerate(longest)
         ]
 
     def _bent(self, places: Places, times: Sequence[float]) -> Bent:
