@@ -18,7 +18,7 @@ from miva_core.filming.still import Still
 from miva_core.motion_fields.motions import motion_field
 from miva_core.training.held_parameters import are_carried
 from miva_core.training.latent_clips import LatentClip
-from miva_core.training.loop import train
+from miva_core.training.loop import draw_step, train
 from miva_core.training.recipes import recipe
 from miva_core.training.training_set import TrainingSet
 
@@ -80,6 +80,20 @@ def test_the_layer_is_learnt_that_a_run_takes(speed: int, first: bool, second: b
     camera, part, shake = outcome.adapter.caption.detach()
     assert not camera.any() and not shake.any()
     assert (part[:HALF].any().item(), part[HALF:].any().item()) == (first, second)
+
+
+def test_under_a_mask_each_step_sees_whole_windows() -> None:
+    """The way of what is inside bends late in a clip; without a mask two of three steps see the first half alone."""
+    base = small_miramo()
+    masks = torch.full((1, 5, 16, 24), 255, dtype=torch.uint8)
+    training_set = TrainingSet("turn", [TrainingClip("a", torch.zeros(5, 3, 16, 24, dtype=torch.uint8), masks)])
+    clips, plain = training_set.encode(base, 1, seed=0), recipe("miramo")
+
+    def frames(chosen: Recipe) -> list[int]:
+        return [draw_step(clips, base, chosen, step, 0, 1)[0].latents.shape[3] for step in range(3)]
+
+    assert frames(plain) == [5, 2, 2]
+    assert frames(plain.with_guide("mask")) == [5, 5, 5]
 
 
 def short_recipe() -> Recipe:
