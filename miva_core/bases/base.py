@@ -11,6 +11,7 @@ from ..adapters.backbone import Backbone
 from ..diffusion.init_noise import NoiseInit
 from ..diffusion.noise_process import NoiseProcess
 from ..diffusion.schedulers import SettableScheduler
+from .caption_entries import CaptionEntries
 from .vocabulary import Vocabulary
 
 ReadoutName = Literal["linear", "decoder"]
@@ -97,8 +98,8 @@ class Base:
         levels: the part of its timesteps that it was trained on, as shares of all, of which 0 is clean and 1 noise. Of
             models that share a run, as the experts of Wan 2.2 do, each has a part; an adapter is trained on it alone.
         guided: whether its model takes a `Guide` beside its clips.
-        masked_slots: of its captions, where they have slots, those of what a mask marks; an adapter that is guided by
-            one learns these alone, since the rest of the picture is not its affair.
+        masked_entries: of its captions, where they have slots, what moves that a mask marks; an adapter that is guided
+            by one learns some of these alone, since the rest of the picture is not its affair.
         keeps_aspect: whether at full size it works at the aspect of the picture, its shorter side as long as that of
             `size`; all others are shown the picture squashed to `size`.
         release: what people call it, recorded in adapters that are trained on it; empty where `backbone` says it.
@@ -130,7 +131,7 @@ class Base:
     vocabulary: Vocabulary | None = None
     levels: tuple[float, float] = (0.0, 1.0)
     guided: bool = False
-    masked_slots: tuple[int, ...] = ()
+    masked_entries: CaptionEntries | None = None
     keeps_aspect: bool = False
     release: str = ""
 

@@ -18,6 +18,7 @@ from ..errors import MIVAError, MIVAWarning
 from .accelerating import check_precision, mixed_precision, own_accelerator
 from .degrees import RATE
 from .draws import Draws, draw_timesteps
+from .held_parameters import OF_DEGREES, hold_caption, hold_degree
 from .latent_clips import Batch, LatentClip, draw_batch
 from .mask_loss import ground_truth_share
 from .options import TrainOptions
@@ -33,11 +34,9 @@ Clips = Sequence[Sequence[LatentClip]]
 CHECKPOINT = "checkpoint.safetensors"
 WARM_UP = 30
 MAX_NORM = 1.0
-_OF_DEGREES = ".degree"
-"""How the names of parameters end that hear a degree."""
 _CAPTION = "caption"
 """The name of a parameter that is learnt in the units of the base's words, which are far from zero."""
-_CAPTION_RATE = 10.0
+_CAPTION_RATE = 80.0
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,8 @@ def train(
     step = TrainStep(base, adapter, recipe, _copied(partner, base) if partner else None)
     for learner in step.learners.values():
         if learner is not adapter or not degree:
-            _hold_degree(learner)
-        _hold_slots(learner, base)
+            hold_degree(learner)
+        hold_caption(learner, base, clips)
     with own_accelerator(base.device, mixed_precision(options.precision, base.dtype)) as accelerator:
         if adapter.degree and not degree and accelerator.is_main_process:
             warnings.warn(MIVAWarning(_at_usual(adapter.degree)), stacklevel=2)
@@ -258,7 +257,7 @@ def _by_rate(learners: Mapping[str, MIVAAdapter]) -> list[dict[str, Any]]:
 
 def _share(name: str) -> float:
     """What part of the learning rate a parameter of this name has."""
-    if name.endswith(_OF_DEGREES):
+    if name.endswith(OF_DEGREES):
         return RATE
     return _CAPTION_RATE if name == _CAPTION else 1.0
 
@@ -275,21 +274,6 @@ def _new_adapter(base: Base, recipe: Recipe, options: TrainOptions) -> MIVAAdapt
 def _copied(adapter: MIVAAdapter, base: Base) -> MIVAAdapter:
     """A copy to be trained."""
     return copy.deepcopy(adapter).to(base.device, torch.float32).requires_grad_(True)
-
-
-def _hold_degree(learner: MIVAAdapter) -> None:
-    """Leave what hears a degree as it is: clips of one degree alone would spoil it for the others."""
-    for name, parameter in learner.named_parameters():
-        if name.endswith(_OF_DEGREES):
-            parameter.requires_grad_(False)
-
-
-def _hold_slots(learner: MIVAAdapter, base: Base) -> None:
-    """Leave slots of a caption as they are that do not tell what a mask marks, where one guides."""
-    if learner.config.guide == "mask" and learner.caption is not None:
-        learnt = torch.zeros_like(learner.caption)
-        learnt[list(base.masked_slots)] = 1
-        learner.caption.register_hook(lambda gradient: gradient * learnt)
 
 
 def _at_usual(degree: DegreeRange) -> str:

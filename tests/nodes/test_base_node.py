@@ -205,7 +205,7 @@ def in_brackets(numbers: list[int]) -> str:
 
 
 def test_the_sampler_tells_the_numbers_of_every_base(files: Path) -> None:
-    bases = [load_base("tiny"), load_base("miramo"), of_engine(files, "animatediff"), of_engine(files, "wan")]
+    bases = [load_base("miramo"), load_base("tiny"), of_engine(files, "animatediff"), of_engine(files, "wan")]
     # The other Wans have the numbers of the first.
     assert [base.name for base in bases] == [name for name in BASES if not name.startswith("wan-")]
     texts = tooltips(MIVASampler)

@@ -40,7 +40,7 @@ def test_folders_of_models_are_known_and_those_of_others_stay(comfyui: FakeComfy
     assert registered(comfyui) == {
         "checkpoints": (["/elsewhere/checkpoints"], {".ckpt"}),
         "sam2": (["/elsewhere/sam2", str(models / "sam2")], files | {".onnx"}),
-        "miva": (["/elsewhere/miva", str(models / "miva"), str(SHIPPED), str(SHIPPED_MIRAMO)], {".safetensors"}),
+        "miva": (["/elsewhere/miva", str(models / "miva"), str(SHIPPED_MIRAMO), str(SHIPPED)], {".safetensors"}),
         "animatediff_models": ([str(models / "animatediff_models")], files),
         "grounding-dino": (["/elsewhere/dino", str(models / "grounding-dino")], files),
     }

@@ -8,6 +8,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotion
 from torch import Tensor, nn
 
 from miva_core import Base, NoiseInit, describe
+from miva_core.bases.miramo.caption_layers import masked_entries
 from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.bases.wan.releases import WAN_2_1_1_3B, Release
@@ -115,7 +116,14 @@ def small_miramo() -> Base:
     scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
     base = _base("miramo", model, HalfCodec(1), scheduler, (16, 24), text=torch.zeros(1, 3, 12))
     return replace(
-        base, codec=codec, scale=8, multiple=8, centred=True, predicts_flow=True, guided=True, masked_slots=(1,)
+        base,
+        codec=codec,
+        scale=8,
+        multiple=8,
+        centred=True,
+        predicts_flow=True,
+        guided=True,
+        masked_entries=masked_entries(12),
     )
 
 

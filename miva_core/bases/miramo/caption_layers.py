@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..caption_entries import CaptionEntries
 from .motion_basis import FRAME_PLACES, REGION_PLACES, TIME_FUNCTIONS, WAVES, LayerMotion
 
 SLOTS = ("camera", "subject", "shake")
@@ -56,6 +57,18 @@ class CaptionLayers(nn.Module):
             staying=self.staying(region, self.velocity),
             carried=self.carried(subject, self.velocity),
         )
+
+
+def masked_entries(dim: int, device: torch.device | str = "cpu") -> CaptionEntries:
+    """Which entries of captions move what a mask marks: of the subject's slot, one half each.
+
+    Args:
+        dim: D of the caption's vectors, even.
+        device: where captions are.
+    """
+    slot = torch.tensor([name == "subject" for name in SLOTS], device=device)[:, None]
+    first = torch.arange(dim, device=device) < dim // 2
+    return CaptionEntries(staying=slot & first, carried=slot & ~first)
 
 
 class _LayerMap(nn.Module):

@@ -307,7 +307,7 @@ def test_what_the_base_cannot_make_is_told_once(
 
 @pytest.mark.usefixtures("pictures")
 def test_a_mask_file_that_would_replace_a_clip(fail: Callable[..., str]) -> None:
-    picture(64, 64).save("m.png")
+    picture(64, 64).convert("L").save("m.png")
     picture(64, 64).save("pics/b_jump_masked_mask.jpg")
     command = ("animate", "pics", "--out", "clips", "--miva", "jump_masked", "--mask", "jump_masked=m.png")
     assert "would be written over" in fail(*command, "--save-masks")

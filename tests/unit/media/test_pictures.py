@@ -298,9 +298,9 @@ def test_a_mask_is_the_brightness_of_an_opaque_picture(tmp_path: Path) -> None:
 
 def test_painted_masks_are_no_pictures_in_colours(tmp_path: Path) -> None:
     """Soft, tinted and compressed, or with two parts in colours of their own."""
-    soft = np.clip(np.hypot(*np.mgrid[-60:60, -80:80]) * 4 - 60, 0, 255)
-    parts = np.zeros((120, 160, 3))
-    parts[:, :70, 0], parts[:, 90:, 1] = soft[:, :70], soft[:, 90:]
+    far = np.hypot(*np.mgrid[-60:60, -80:80])
+    soft, parts = np.clip(far * 4 - 60, 0, 255), np.zeros((120, 160, 3))
+    parts[:, :70, 0], parts[:, 90:, 1] = np.split(np.clip(far * 20 - 800, 0, 255), [70, 90], axis=1)[::2]
     for name, pixels in {"tinted": soft[..., None] * [1, 0.94, 0.8], "parts": parts}.items():
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{name}.jpg", quality=60)
         assert (read_mask(tmp_path / f"{name}.jpg") - torch.from_numpy(pixels.max(-1) / 255)).abs().mean() < 0.06
