@@ -21,7 +21,7 @@ DEPTH = ("dolly-in",)
 SUBJECT = ("rise", "jump")
 MASKED = {"jump": (), "sway": ("--no-flip",)}
 """With what has a side: a sway begins to the right."""
-OF_MIRAMO = ("spiral",)
+OF_MIRAMO = ("spiral", "pan_up_left")
 """Of the built-in MiraMo, which has no word for it."""
 OF_A_CAMERA = "150"
 """Steps of motions of the whole frame, whose flow is known everywhere; subjects take the usual number."""
