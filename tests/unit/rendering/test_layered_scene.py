@@ -103,7 +103,7 @@ def test_nothing_of_what_hides_a_region_is_dragged_into_it() -> None:
 
 
 def test_of_a_mask_that_reaches_into_what_hides_a_region_nothing_is_dragged_out() -> None:
-    """A red house in a blue sky, whose mask takes six pixels of the house; the mask's own edge is settled within eight."""
+    """A red house in a blue sky, whose mask takes six pixels of it; within eight of its edge a mask is settled."""
     house = np.zeros((320, 480), np.float32)
     house[150:, 200:280] = 1
     blue, red = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.9, 0.1, 0.1])
