@@ -11,7 +11,7 @@ from .compositing import FAR
 from .layered_motion import Carried
 from .layered_staging import LayeredStaging, Places, box_in_view, region_of
 from .regions import RegionBehind
-from .sampling import Placement, Region, sample, sample_at, without_fine_detail
+from .sampling import Placement, Region, in_rows, sample, sample_at, without_fine_detail
 from .soft_bend import Bent, SoftBend
 from .sprite import Sprite
 
@@ -52,10 +52,17 @@ class GroundLayers:
         both = region.common(places.depth.region)
         if both.width and both.height:
             at, opacity = (both.off(places.depth.region).of(of) for of in (places.depth.behind, places.depth.uncovered))
-            part = both.off(region).of(seen)
-            behind = _sampled(self.uncovered, self.from_view, at, places.shrunk, cv2.BORDER_REFLECT_101)
-            part += (behind - part) * opacity[..., None]
+            self._uncover(both.off(region).of(seen), at, opacity, places.shrunk)
         return seen
+
+    def _uncover(self, part: np.ndarray, at: np.ndarray, opacity: np.ndarray, shrunk: float) -> None:
+        """Put what is behind near things, from places (h, w, 2), on a part (h, w, 3) of a frame, in place."""
+        there = opacity > 0
+        if self.uncovered is None or not there.any():
+            return
+        rows = _sampled(self.uncovered, self.from_view, in_rows(at[there]), shrunk, cv2.BORDER_REFLECT_101)
+        covered = part[there]
+        part[there] = covered + (rows.reshape(-1, 3)[: len(covered)] - covered) * opacity[there][:, None]
 
 
 @dataclass(frozen=True, eq=False)
