@@ -23,7 +23,7 @@ class GroundLayers:
     Attributes:
         picture: (h, w, 3) float32, with everything.
         plate: likewise, without cut-outs and what stands in front; the picture itself where there are none.
-        uncovered: likewise, without the rims of near things; None where depth moves nothing.
+        uncovered: the plate without the rims of near things; None where depth moves nothing.
         from_view: (3, 3) from places of the view to pixels of all three.
         first: (H, W, 3) frame 1, where the camera never moves; None where it does.
     """
@@ -128,7 +128,7 @@ class LayeredFrames:
         Returns:
             (H, W, 3) in [0, 1], and masks (H, W) of what is seen of each region and cut-out; float32.
         """
-        places = self.staging.places(i)
+        places = self.staging.places(i, self.soft.order(i))
         pictured, fill = self.ground.seen(places), self._fill(places)
         frame, masks = self._without_carried(pictured, fill, places), dict[str, np.ndarray]()
         bent = self._bend(frame, i, places, masks)

@@ -215,6 +215,25 @@ def test_what_is_left_of_a_flow_bends_both_sides_of_an_edge_in_depth_and_what_co
     assert frame.pixels.numpy()[uncovered & (close == 0)].max() < 0.4  # It is painted like what is far.
 
 
+@pytest.mark.parametrize("way", [-6, 6])
+def test_a_near_thing_that_bends_takes_its_edge_in_depth_along(way: int) -> None:
+    """A bright board before a dark wall: both go their way in depth, and the board so many pixels beside.
+
+    Four pixels are a field unit, so that regions draw along eight of what is around them.
+    """
+    near = box(16, 48, 24, 48)
+    picture = torch.rand(*SIZE, 3, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.2
+    picture[near > 0] += 0.5
+    board = Staying("board", near, shifting(-way / 20, 0))
+    motion = LayeredMotion((16.0, 24.0), still, Parallax(0.1 + 0.8 * near, truck), staying=[board])
+    scene = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(6.0), np.arange(6.0)), "mirror")
+    bright = scene.frame(5).pixels.mean(-1).numpy() > 0.55
+    # In depth the wall goes 6 pixels to the right, the board 22.
+    expected = np.roll(near, 22 + way, 1)
+    around, inside = cv2.dilate(expected, np.ones((7, 7))) > 0, cv2.erode(expected, np.ones((7, 7))) > 0
+    assert not bright[~around].any() and bright[inside].all()
+
+
 def test_a_dolly_takes_depth_as_the_formula_says() -> None:
     """Each place of a smooth depth, found by bisection along the ray through it."""
     ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[:, None], 96, 1)
