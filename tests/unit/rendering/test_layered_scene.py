@@ -215,6 +215,16 @@ def test_what_is_left_of_a_flow_bends_both_sides_of_an_edge_in_depth_and_what_co
     assert frame.pixels.numpy()[uncovered & (close == 0)].max() < 0.4  # It is painted like what is far.
 
 
+def test_a_soft_region_bends_what_comes_into_view_behind_a_near_thing() -> None:
+    near = box(16, 48, 40, 64)
+    picture = torch.from_numpy(np.where(near[..., None] > 0, 0.8, 0.3 * waves(COLUMNS, ROWS))).float()
+    everywhere = Staying("wind", np.ones(SIZE, np.float32), shifting(0.4, 0))
+    motion = LayeredMotion(GRID, still, Parallax(0.1 + 0.7 * near, truck), staying=[everywhere])
+    frame = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(11.0), np.arange(11.0)), "mirror").frame(10)
+    # What is far goes 3 pixels to the right, what is near 10: from 43 to 50 is what was behind it.
+    assert frame.pixels[20:44, 45:48].max() < 0.4 < 0.7 < frame.pixels[20:44, 54:68].min()
+
+
 def test_a_dolly_takes_depth_as_the_formula_says() -> None:
     """Each place of a smooth depth, found by bisection along the ray through it."""
     ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[:, None], 96, 1)
