@@ -120,7 +120,10 @@ def _refined(picture: Tensor, outline: Outline) -> Tensor:
 
 
 def _thresholded(picture: Tensor, blue: float, over_red: float, white: float, down_to: float) -> Tensor:
-    """The largest piece of sky above a share of the height: as blue as that, no greener, and bluer than red by so much or white."""
+    """The largest piece of sky above a share of the height.
+
+    It is as blue as that, no greener, and bluer than red by so much or white.
+    """
     red, green, light = picture.numpy().transpose(2, 0, 1)
     sky = ((light > blue) & (light > green - 0.01) & ((light > red + over_red) | (red > white))).astype(np.uint8)
     sky[int(down_to * len(sky)) :] = 0
