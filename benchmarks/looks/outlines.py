@@ -83,7 +83,7 @@ OUTLINES: dict[tuple[str, str], Outline] = {
 # fmt: on
 SKIES = {
     "place-berlin-cathedral": (0.62, -0.03, 2.0, 0.8),
-    "lomiri-picosdeeuropa": (0.36, 0.06, 0.72, 0.34),
+    "lomiri-picosdeeuropa": (0.36, 0.06, 0.72, 0.45),
     "sklearn-china": (0.62, 2.0, 0.55, 0.5),
     "place-colosseum": (0.5, 0.03, 2.0, 0.6),
 }
