@@ -21,7 +21,7 @@ LARGEST_STRENGTH = 1e6
 
 LARGEST_VALUE = 1e3
 """No value in an adapter that makes sense is above this: what training finds stays near 1. Filled with it, adapters of
-the built-in base still make clips; filled with ten times as much, they make NaN."""
+the built-in U-Net still make clips; filled with ten times as much, they make NaN."""
 
 
 def is_strength(value: Any) -> bool:

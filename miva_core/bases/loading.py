@@ -22,10 +22,10 @@ def load_base(
     """Load a base, frozen and in eval mode.
 
     Args:
-        name: one of `registry.BASES`, such as "tiny", the small model that is part of this package.
+        name: one of `registry.BASES`, such as "miramo" or "tiny", the small models that are part of this package.
         device: where its networks are to be.
         dtype: of the model's weights; by default the base's `half_precision` on a graphics card and float32 elsewhere.
-            The built-in base is always float32.
+            The built-in bases are always float32.
         **files: paths by the base's `BaseFile.argument`, such as `checkpoint`; None counts as left out.
 
     Raises:

@@ -67,7 +67,9 @@ class Recipe:
 
     def with_guide(self, guide: GuideKind) -> Recipe:
         """The same for an adapter that acts where its base is guided."""
-        return replace(self, config=replace(self.config, guide=guide))
+        # What is inside of a mask bends its way late in a clip, where short windows have ended.
+        short = 1 if guide == "mask" else self.short
+        return replace(self, config=replace(self.config, guide=guide), short=short)
 
     def with_words(self) -> Recipe:
         """The same for an adapter that learns several motions, each by its words."""

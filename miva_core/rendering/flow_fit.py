@@ -9,7 +9,7 @@ import numpy as np
 
 _ROUNDS = 6
 _NOISE = 0.3
-"""Pixels of the grid: what flows of the built-in base are off by, inside of the picture."""
+"""Pixels of the grid: what flows of the built-in U-Net are off by, inside of the picture."""
 _FEWEST = 4.0
 """Pixels, by weight, below which no similarity is fitted."""
 

@@ -1,4 +1,4 @@
-"""What of an adapter a training leaves as it is."""
+"""What of an adapter a training does not learn."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,13 @@ def hold_degree(learner: MIVAAdapter) -> None:
 
 
 def hold_caption(learner: MIVAAdapter, base: Base, clips: Sequence[Sequence[LatentClip]]) -> None:
-    """Leave all of a caption as it is but what moves the layer that its mask marks, where a mask guides.
+    """Let a caption learn what moves the layer that its mask marks alone, where a mask guides.
 
     A run takes one layer of such an adapter, see `LayeredFullSize`: were two learnt, their sum would be right, and what
-    is shown would not.
+    is shown would not. So all else is 0, too, in what is begun with: weight decay would only draw it towards that.
 
     Args:
-        learner: whose caption is to be learnt.
+        learner: whose caption is to be learnt; it is changed.
         base: that it is learnt on.
         clips: with masks where a mask guides.
     """
@@ -38,6 +38,7 @@ def hold_caption(learner: MIVAAdapter, base: Base, clips: Sequence[Sequence[Late
     if learner.config.guide != "mask" or learner.caption is None or entries is None or not clips:
         return
     learnt = (entries.carried if are_carried(clips) else entries.staying).to(learner.caption)
+    learner.caption.data.mul_(learnt)
     learner.caption.register_hook(lambda gradient: gradient * learnt)
 
 

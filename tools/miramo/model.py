@@ -25,7 +25,7 @@ TEXT_DIM = 64
 SCHEDULE = {"num_train_timesteps": 1000, "shift": 1.0}
 SETTINGS = {
     # To be changed with the weights: adapters fit only the base they were trained on.
-    "revision": "miramo-1",
+    "revision": "miramo-2",
     "caption_slots": len(CAPTION_SLOTS),
     "frames": 16,
     # Motions are formulas of time, which may go on as long as one likes.

@@ -39,10 +39,10 @@ _RESPONSE = (
 
 
 def load_tiny(folder: Path, device: torch.device | str = "cpu") -> Base:
-    """Load the built-in base from the folder that `tools/train_tiny.py export` wrote."""
+    """Load the built-in U-Net from the folder that `tools/train_tiny.py export` wrote."""
     for part in ("settings.json", "words.safetensors", "unet", "codec", "scheduler"):
         if not (folder / part).exists():
-            raise MIVAError(f"The built-in base lacks {folder / part}: install the package again.")
+            raise MIVAError(f"The built-in U-Net lacks {folder / part}: install the package again.")
     settings = read_json(folder / "settings.json")
     # Without accelerate, diffusers would warn that it cannot save memory, of which nothing is needed here.
     options = {"local_files_only": True, "torch_dtype": torch.float32, "low_cpu_mem_usage": False}

@@ -1,4 +1,4 @@
-"""The latent codec of the built-in base: linear patches in, a small convolutional decoder out."""
+"""The latent codec of the built-in U-Net: linear patches in, a small convolutional decoder out."""
 
 import torch
 import torch.nn.functional as F

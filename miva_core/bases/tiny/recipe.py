@@ -1,4 +1,4 @@
-"""How adapters of the built-in base are trained: measured, see the benchmarks."""
+"""How adapters of the built-in U-Net are trained: measured, see the benchmarks."""
 
 from dataclasses import replace
 

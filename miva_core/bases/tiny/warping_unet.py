@@ -1,4 +1,4 @@
-"""The video model of the built-in base: a U-Net with motion modules that also warps the first frame.
+"""The video model of the built-in U-Net: a U-Net with motion modules that also warps the first frame.
 
 A few million weights cannot paint a photograph anew sixteen times. So this network answers two things: where in the
 first frame each pixel of a later one comes from, and what is then still missing.

@@ -124,7 +124,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
         "--render",
         choices=("full", "latents"),
         help="full: the picture itself is moved; latents: what the base paints, at its size (default: full where the "
-        "base can, as tiny does)",
+        "base can, as the built-in ones do)",
     )
     look.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet of the frames")
     look.add_argument(
