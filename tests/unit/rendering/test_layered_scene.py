@@ -102,6 +102,20 @@ def test_nothing_of_what_hides_a_region_is_dragged_into_it() -> None:
         np.testing.assert_allclose(frame, picture, atol=0.03)
 
 
+def test_of_a_mask_that_reaches_into_what_hides_a_region_nothing_is_dragged_out() -> None:
+    """A red house in a blue sky, whose mask takes six pixels of it; within eight of its edge a mask is settled."""
+    house = np.zeros((320, 480), np.float32)
+    house[150:, 200:280] = 1
+    blue, red = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.9, 0.1, 0.1])
+    picture = torch.where(torch.from_numpy(house)[..., None] > 0, red, blue).contiguous()
+    sky = 1 - cv2.erode(house, np.ones((13, 13)), borderValue=1.0)
+    motion = LayeredMotion(GRID, still, staying=[Staying("sky", sky, shifting(0.5, 0), behind=True)])
+    frame = Scene.layered(picture, motion, View((320, 480), (0, 0, 320, 480)), TIMES).frame(15).pixels
+    beside = cv2.dilate(house, np.ones((7, 7))) == 0
+    beside[:180] = False  # In its corners the mask is farther off than that.
+    np.testing.assert_allclose(frame.numpy()[beside], picture.numpy()[beside], atol=0.03)
+
+
 def test_a_soft_region_bends_by_its_share_of_the_motion() -> None:
     mask = box(20, 44, 30, 66)
     scene = layered(LayeredMotion(GRID, still, staying=[Staying("tree", mask, shifting(0.2, 0))]))
