@@ -97,9 +97,9 @@ def _adapter_paths(options: argparse.Namespace) -> dict[str, Path]:
             kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
             raise MIVAError(f"{path} {kind}, or take another adapter.")
         if config.guide != options.guide:
-            name = config.guide
-            kind = f"the guide {name}: add --guide {name}" if name else "no guide: leave --guide out"
-            raise MIVAError(f"{path} was trained with {kind}, or take another adapter.")
+            guide = config.guide
+            alike = f"the guide {guide}: add --guide {guide}" if guide else "no guide: leave --guide out"
+            raise MIVAError(f"{path} was trained with {alike}, or take another adapter.")
     return paths
 
 

@@ -176,10 +176,9 @@ def _check_guide(base: Base, training_set: TrainingSet, start: MIVAAdapter | Non
     if training_set.guide and training_set.masked:
         raise MIVAError("A motion is guided by a mask, or generates one itself: leave out the one or the other.")
     if start and start.config.guide != training_set.guide:
-        guide = start.config.guide
+        theirs = f"the guide {start.config.guide}" if start.config.guide else "no guide"
         raise MIVAError(
-            f"The adapter to begin with was trained with {f'the guide {guide}' if guide else 'no guide'}: train with it "
-            "alike, or begin with another one."
+            f"The adapter to begin with was trained with {theirs}: train with it alike, or begin with another one."
         )
 
 
