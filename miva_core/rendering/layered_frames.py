@@ -1,7 +1,7 @@
 """Frames of a picture whose layers move by displacements: ground, regions that stay, cut-outs over them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -38,12 +38,24 @@ class GroundLayers:
         """A frame (H, W, 3) of the picture as it is, with what comes into view behind near things."""
         if self.first is not None:
             return self.first.copy()
-        frame = seen_at(self.picture, self.from_view, places, places.whole, cv2.BORDER_REFLECT_101)
-        if self.uncovered is not None and places.depth is not None:
-            at, part = places.depth.behind, places.depth.region.of(frame)
+        return self._uncovering(self.picture, places, places.whole)
+
+    def without(self, places: Places, region: Region) -> np.ndarray:
+        """Likewise a region (h, w, 3) of a frame of the plate."""
+        return self._uncovering(self.plate, places, region)
+
+    def _uncovering(self, layer: np.ndarray, places: Places, region: Region) -> np.ndarray:
+        """A region (h, w, 3) of a frame of one of the three, with what comes into view behind near things."""
+        seen = seen_at(layer, self.from_view, places, region, cv2.BORDER_REFLECT_101)
+        if self.uncovered is None or places.depth is None:
+            return seen
+        both = region.common(places.depth.region)
+        if both.width and both.height:
+            at, opacity = (both.off(places.depth.region).of(of) for of in (places.depth.behind, places.depth.uncovered))
+            part = both.off(region).of(seen)
             behind = _sampled(self.uncovered, self.from_view, at, places.shrunk, cv2.BORDER_REFLECT_101)
-            part += (behind - part) * places.depth.uncovered[..., None]
-        return frame
+            part += (behind - part) * opacity[..., None]
+        return seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,37 +133,6 @@ class LayeredFrames:
             frame += (pictured - frame) * (math.exp(-(apart**2)) * fill * (1 - covered))[..., None]
         return frame.clip(0, 1), masks
 
-    def invented(self, i: int, shown: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Find what of frame i is nowhere in the picture: beyond its edge, or behind what moves.
-
-        Args:
-            i: of the frame.
-            shown: the masks that `composite` gave.
-
-        Returns:
-            (H, W) float32 in [0, 1].
-        """
-        places, known = self.staging.places(i), np.ones(self.hole.shape, np.float32)
-        found = 1 - seen_at(known, self.from_view, places, places.whole, cv2.BORDER_CONSTANT).clip(0, 1)
-        found = np.maximum(found, self._fill(places))
-        if places.depth is not None:
-            part = places.depth.region.of(found)
-            np.maximum(part, places.depth.uncovered, out=part)
-        for layer in self.behind:
-            at = places.of(places.whole)
-            there = sum(
-                np.float32(share) * self._known(layer, at + self.staging.displaced(layer.motion.displace, at, time))
-                for time, share in self.staging.phases(i, layer.motion.period)
-            )
-            found += shown[layer.motion.name] * (1 - there - found)
-        for cut_out in self.carried:
-            found *= 1 - shown[cut_out.motion.name]
-        return found
-
-    def _known(self, layer: RegionBehind, at: np.ndarray) -> np.ndarray:
-        """How much of places (h, w, 2) of the view the picture shows a region in."""
-        return sample_at(layer.share, self.from_view, at, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-
     def _fill(self, places: Places) -> np.ndarray:
         """Where a frame's ground is painted behind cut-outs: (H, W) in [0, 1]."""
         if not self.carried:
@@ -164,9 +145,8 @@ class LayeredFrames:
             return pictured
         x, y, width, height = cv2.boundingRect((fill > 0).astype(np.uint8))
         region, frame = Region(x, y, width, height), pictured.copy()
-        plate = seen_at(self.ground.plate, self.ground.from_view, places, region, cv2.BORDER_REFLECT_101)
         part = region.of(frame)
-        part += (plate - part) * region.of(fill)[..., None]
+        part += (self.ground.without(places, region) - part) * region.of(fill)[..., None]
         return frame
 
     def _bend(self, frame: np.ndarray, i: int, places: Places, masks: dict[str, np.ndarray]) -> Places:
@@ -188,8 +168,7 @@ class LayeredFrames:
         region = phases[0][0].region
         made = np.zeros((region.height, region.width, 3), np.float32)
         for bent, share in phases:
-            seen = seen_at(self.ground.plate, self.ground.from_view, bent.places, region, cv2.BORDER_REFLECT_101)
-            made += seen * np.float32(share)
+            made += self.ground.without(bent.places, region) * np.float32(share)
         if self.front is not None:
             front = seen_at(self.front.layer, self.front.from_view, places, region, cv2.BORDER_CONSTANT)
             made += front[..., :3] - made * front[..., 3:]

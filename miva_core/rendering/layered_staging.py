@@ -1,7 +1,7 @@
 """Where in the view the layers of a frame come from that move by displacements of their own."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -131,20 +131,22 @@ class LayeredStaging:
         return camera_matrix(self.motion, self.size, float(self.times.eased[i]))
 
     def places(self, i: int) -> Places:
-        """Where the ground of frame i comes from, before anything of it moves by itself."""
+        """Where the ground of frame i comes from, before regions of it move by themselves."""
         window, time, parallax = self.window.matrix(self.size), float(self.times.eased[i]), self.motion.parallax
         camera = self.camera(i) @ _centred(self.size)
+        stiff = Places(self.size, window @ camera)
+        residual = self._residual(i) if time else None
         if parallax is None or self.depth is None or not time:
-            return Places(self.size, window @ camera)
-        unit, zoom = self.unit.astype(np.float32), window[[0, 1], [0, 1]].astype(np.float32)
-        shift = window[:2, 2].astype(np.float32)
+            return stiff if residual is None else replace(stiff, moved=stiff.of(stiff.whole) + residual)
+        to_view = (window @ _scaling(self.unit))[:2].astype(np.float32)
 
         def move(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
-            return np.asarray(parallax.seen(places, time, nearness), np.float32) * (unit * zoom) + shift
+            seen = cv2.transform(np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32), to_view)
+            return seen if residual is None else seen + places[..., 2:]
 
-        at = affine_places(camera, self.size) / unit
-        found = self.depth.seen(at, move)
-        return Places(self.size, window @ camera, found.places, found if found.region.width else None)
+        at = affine_places(_scaling(1 / self.unit) @ camera, self.size)
+        found = self.depth.seen(at if residual is None else np.concatenate([at, residual], -1), move)
+        return replace(stiff, moved=found.places, depth=found if found.region.width else None)
 
     def places_of_one_nearness(self, i: int, nearness: float) -> Places:
         """Where all of frame i would come from, were it as near."""
@@ -168,7 +170,7 @@ class LayeredStaging:
     @property
     def rests(self) -> bool:
         """Whether the ground is where it was in frame 1, but for what moves by itself."""
-        if self.motion.parallax is not None or not self.window.whole:
+        if self.motion.parallax is not None or self.motion.residual is not None or not self.window.whole:
             return False
         return all(np.array_equal(self.camera(i), np.eye(3)) for i in range(len(self.times)))
 
@@ -194,7 +196,7 @@ class LayeredStaging:
         unit = self.unit.astype(np.float32)
         return np.asarray(displace(places / unit, time), np.float32) * unit
 
-    def residual(self, i: int) -> np.ndarray | None:
+    def _residual(self, i: int) -> np.ndarray | None:
         """What bends all of frame i beside everything else: (H, W, 2) in pixels of the clip, or nothing."""
         if self.motion.residual is None:
             return None
@@ -232,6 +234,11 @@ class LayeredStaging:
 def _centred(size: tuple[int, int]) -> np.ndarray:
     """The matrix (3, 3) from pixels of a frame (height, width), the first at 0, to places off its centre."""
     return np.array([[1.0, 0, (1 - size[1]) / 2], [0, 1.0, (1 - size[0]) / 2], [0, 0, 1.0]])
+
+
+def _scaling(factors: np.ndarray) -> np.ndarray:
+    """The matrix (3, 3) that makes x and y so many times as large."""
+    return np.diag([*factors, 1.0])
 
 
 def unit_of(size: tuple[int, int], grid: tuple[float, float]) -> np.ndarray:

@@ -20,6 +20,17 @@ class Region:
         """The part of a frame (H, W, …), shared with it."""
         return frame[self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def common(self, other: "Region") -> "Region":
+        """What two regions of a frame have in common; of no width or height where that is nothing."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right = min(self.left + self.width, other.left + other.width)
+        bottom = min(self.top + self.height, other.top + other.height)
+        return Region(left, top, max(0, right - left), max(0, bottom - top))
+
+    def off(self, other: "Region") -> "Region":
+        """The same region of a frame as one of another region."""
+        return Region(self.left - other.left, self.top - other.top, self.width, self.height)
+
     @property
     def matrix(self) -> np.ndarray:
         """The matrix (3, 3) from its pixels to the frame's."""

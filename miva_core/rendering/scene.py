@@ -193,12 +193,13 @@ class Scene:
         return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def invented(self, i: int, shown: Mapping[str, Tensor]) -> Tensor:
-        """Find what of a frame the picture does not show: (H, W), in [0, 1].
+        """Find what of a frame the picture does not show: (H, W), in [0, 1]; of a scene whose motions are fitted alone.
 
         Args:
             i: of the frame.
             shown: its masks, see `SceneFrame`.
         """
+        assert isinstance(self.layers, StagedLayers)  # Nobody repaints what displacements uncover.
         masks = {name: mask.numpy() for name, mask in shown.items()}
         return torch.from_numpy(self.layers.invented(i, masks))
 

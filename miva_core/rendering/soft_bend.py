@@ -50,33 +50,35 @@ class SoftBend:
             i: of the frame.
             places: where its ground comes from before that.
         """
-        residual = self.staging.residual(i)
-        if not self.regions and residual is None:
-            return []
         moves = [self.staging.phases(i, region.motion.period) for region in self.regions]
-        longest = max(moves, key=len, default=[(0.0, 1.0)])
+        longest = max(moves, key=len, default=[])
         return [
-            (self._bent(places, [move[min(k, len(move) - 1)][0] for move in moves], residual), share)
+            (self._bent(places, [move[min(k, len(move) - 1)][0] for move in moves]), share)
             for k, (_, share) in enumerate(longest)
         ]
 
-    def _bent(self, places: Places, times: Sequence[float], residual: np.ndarray | None) -> Bent:
+    def _bent(self, places: Places, times: Sequence[float]) -> Bent:
         """The ground with each region at its time."""
         moved = places.of(places.whole).copy()
+        behind = None if places.depth is None else places.depth.behind.copy()
         support = np.zeros(places.size, np.float32)
         for layer, time in zip(self.regions, times, strict=True):
             part = region_of(places.sparse(), box_in_view(layer.box, self.from_view), places.size)
             if not part.width:
                 continue
-            at = places.of(part)
-            share = sample_at(layer.share, self.from_view, at, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+            share, by = self._drawn(layer, places.of(part), time)
             target = part.of(moved)
-            target += share[..., None] * self.staging.displaced(layer.motion.displace, at, time)
+            target += by
             reached = part.of(support)
             np.maximum(reached, np.minimum(_SUPPORT * share, 1), out=reached)
-        if residual is not None:
-            moved += residual
-            support[:] = 1
+            if behind is not None and places.depth is not None:
+                behind += self._drawn(layer, places.depth.behind, time)[1]
         x, y, width, height = cv2.boundingRect((support > 0).astype(np.uint8))
         region = Region(x, y, width, height)
-        return Bent(replace(places, moved=moved), region, region.of(support))
+        depth = None if behind is None or places.depth is None else replace(places.depth, behind=behind)
+        return Bent(replace(places, moved=moved, depth=depth), region, region.of(support))
+
+    def _drawn(self, layer: SoftRegion, at: np.ndarray, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """How much places (h, w, 2) have of a region's motion, (h, w), and by how much that displaces them."""
+        share = sample_at(layer.share, self.from_view, at, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+        return share, share[..., None] * self.staging.displaced(layer.motion.displace, at, time)

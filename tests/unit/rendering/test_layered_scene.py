@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -145,8 +146,6 @@ def test_a_cut_out_is_carried_over_a_painted_ground_and_hidden_by_what_is_in_fro
     expected = torch.where(torch.from_numpy(np.roll(subject, 36, 1) * (1 - post))[..., None] > 0, red, expected)
     assert (frame.pixels - expected).abs().mean() < 0.01
     assert frame.masks["it"][22:38, 57:59].min() > 0.9 and frame.masks["it"][:, 61:69].max() < 0.1
-    invented = scene.invented(12, frame.masks)
-    assert invented[24:36, 24:32].min() == 1 and invented[:, 45:].max() < 0.1
 
 
 # --- depth -----------------------------------------------------------------------------------------------------------
@@ -176,6 +175,30 @@ def test_what_is_near_hides_what_is_far_as_if_it_were_painted_last() -> None:
     np.testing.assert_allclose(frame.pixels.numpy()[inside], canvas[inside], atol=0.02)
     uncovered = frame.pixels.numpy()[24:40, 44:48]
     assert np.isnan(canvas[24:40, 44:48]).all() and uncovered.max() < 0.5  # It is painted like what is far.
+
+
+def bending(places: np.ndarray, time: float) -> np.ndarray:
+    """A smooth bend of up to three pixels in ten frames."""
+    return np.float32(0.3 * time) * np.stack([np.cos(places[..., 1] / 9), np.sin(places[..., 0] / 11)], -1)
+
+
+@pytest.mark.parametrize("residual", [shifting(-0.4, 0.2), bending])
+def test_what_is_left_of_a_flow_bends_both_sides_of_an_edge_in_depth_and_what_comes_into_view(residual) -> None:
+    """Two planes, each of which goes where it goes and is bent; the near one hides the far one."""
+    near = box(16, 48, 40, 64)
+    picture = torch.from_numpy(np.where(near[..., None] > 0, 0.8, 0.3 * waves(COLUMNS, ROWS))).float()
+    motion = LayeredMotion(GRID, still, Parallax(0.1 + 0.7 * near, truck), residual=residual)
+    frame = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(11.0), np.arange(11.0)), "mirror").frame(10)
+    x, y = np.moveaxis(residual(np.stack([COLUMNS - 47.5, ROWS - 31.5], -1), 10.0), -1, 0) + np.stack([COLUMNS, ROWS])
+    # It trucks to the left: what is far goes 3 pixels to the right, what is near 10.
+    there = (np.abs(x - 10 - 51.5) < 12) & (np.abs(y - 31.5) < 16)
+    close = cv2.dilate(there.astype(np.uint8), np.ones((5, 5))) - cv2.erode(there.astype(np.uint8), np.ones((5, 5)))
+    uncovered = ~there & (np.abs(x - 3 - 51.5) < 14) & (np.abs(y - 31.5) < 18)
+    known = (close == 0) & ~uncovered & (COLUMNS > 8) & (COLUMNS < 86) & (ROWS > 6) & (ROWS < 58)
+    assert there.sum() > 600 and (uncovered & (close == 0)).sum() > 30
+    expected = np.where(there[..., None], 0.8, 0.3 * waves(x - 3, y))
+    np.testing.assert_allclose(frame.pixels.numpy()[known], expected[known], atol=0.01)
+    assert frame.pixels.numpy()[uncovered & (close == 0)].max() < 0.4  # It is painted like what is far.
 
 
 def test_a_dolly_takes_depth_as_the_formula_says() -> None:
