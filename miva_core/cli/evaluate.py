@@ -30,7 +30,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     info = read_info(path)
     if options.base is None:
         options.base = base_of_files({path.stem: info}).name
-    samples = in_words(read_validations(options.stills, info.config.mask), info.words)
+    samples = in_words(read_validations(options.stills, info.config.takes_mask), info.words)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")
     check_parent(options.out)
