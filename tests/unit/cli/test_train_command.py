@@ -254,6 +254,22 @@ def test_an_adapter_that_a_mask_guides_is_measured_and_trained_with_masks(fail: 
     assert told.endswith("spiral.safetensors was trained with no guide: leave --guide out, or take another adapter.")
 
 
+def test_what_a_mask_guides_is_measured_inside_of_it(run: Run, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clip that goes to the right inside of the mask by a pixel a frame, and to the left around it."""
+    adapter = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=1, guide="mask"))
+    adapter.save(Path("turn.safetensors"), adapter.info(motion="turn", frames=16, size=(64, 64), fps=8.0))
+    Path("stills/b.png").unlink()
+    ground = torch.nn.functional.interpolate(torch.rand(1, 3, 13, 13), (64, 64), mode="bicubic").clamp(0, 1)[0]
+    inside = torch.zeros(64, 64, dtype=torch.bool)
+    inside[17:47, 13:51] = True  # the mask of the still, cropped and scaled by 0.8, less a rim
+    frames = [torch.where(inside, ground.roll(k, -1), ground.roll(-k, -1)).permute(1, 2, 0) for k in range(6)]
+    clip = Clip(StoredFrames(torch.stack(frames)), 8.0)
+    monkeypatch.setattr("miva_core.cli.evaluate.try_on", lambda *_: [clip])
+    run("evaluate", "turn.safetensors", "--stills", "stills", "--out", "scores")
+    (row,) = [line for line in Path("scores/evaluation.md").read_text().splitlines() if line.startswith("| a |")]
+    assert 0.7 < float(row.split("|")[3]) < 1.2
+
+
 TRAIN = ("train", "clips", "--out", "x.safetensors")
 BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
 
