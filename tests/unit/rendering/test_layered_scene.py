@@ -234,6 +234,16 @@ def test_a_near_thing_that_bends_takes_its_edge_in_depth_along(way: int) -> None
     assert not bright[~around].any() and bright[inside].all()
 
 
+def test_a_soft_region_bends_what_comes_into_view_behind_a_near_thing() -> None:
+    near = box(16, 48, 40, 64)
+    picture = torch.from_numpy(np.where(near[..., None] > 0, 0.8, 0.3 * waves(COLUMNS, ROWS))).float()
+    everywhere = Staying("wind", np.ones(SIZE, np.float32), shifting(0.4, 0))
+    motion = LayeredMotion(GRID, still, Parallax(0.1 + 0.7 * near, truck), staying=[everywhere])
+    frame = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(11.0), np.arange(11.0)), "mirror").frame(10)
+    # What is far goes 3 pixels to the right, what is near 10, all 4 to the left: from 39 to 46 is what was behind it.
+    assert frame.pixels[20:44, 41:44].max() < 0.4 < 0.7 < frame.pixels[20:44, 48:68].min()
+
+
 def test_a_dolly_takes_depth_as_the_formula_says() -> None:
     """Each place of a smooth depth, found by bisection along the ray through it."""
     ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[:, None], 96, 1)
