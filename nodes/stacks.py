@@ -53,7 +53,7 @@ class StackedMiva:
     @property
     def takes_mask(self) -> bool:
         """Whether a mask says where it acts."""
-        return self.info.config.mask or self.info.config.guide == "mask"
+        return self.info.config.takes_mask
 
     @property
     def subject(self) -> str:

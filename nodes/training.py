@@ -31,6 +31,8 @@ _VALIDATIONS = 4
 _FLIP = {"unless it has a direction": None, "yes": True, "no": False}
 _DEGREES: dict[str, Measure | None] = {"off": None} | {measure: measure for measure in MEASURES}
 _WIDGETS = ("name", "preset", "steps", "seed", "masked", "subject", "learning_rate", "flip", "degree", "guide")
+_LATER = {"degree": "off", "guide": "off"}
+"""Widgets that older workflows lack, as they run then."""
 
 
 @dataclass
@@ -198,7 +200,8 @@ class MIVATrain(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **inputs: Any) -> Any:
         """Has ComfyUI run the node again when the file of its result was deleted."""
-        return cls._results.deletions(tuple(inputs.get(name) for name in _WIDGETS))
+        values = _LATER | inputs
+        return cls._results.deletions(tuple(values.get(name) for name in _WIDGETS))
 
     @classmethod
     @friendly_errors

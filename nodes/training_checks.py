@@ -2,6 +2,7 @@
 
 from ..miva_core.bases.base import Base
 from ..miva_core.bases.guide import GuideKind
+from ..miva_core.bases.registry import BASES
 from ..miva_core.errors import MIVAError
 from .sockets import Dataset
 from .stacks import MivaStack, files_in, words_in
@@ -55,9 +56,9 @@ def check_guide(base: Base, dataset: Dataset, masked: bool, start: MivaStack, gu
         MIVAError: it cannot.
     """
     if guide and not base.guided:
+        others = " or ".join(spec.menu for spec in BASES.values() if spec.guided)
         raise MIVAError(
-            f"The {base.name} base takes no guide: switch `guide` off, or choose a base that takes one in Load MIVA "
-            "Base, such as MiraMo tiny."
+            f"The {base.name} base takes no guide: switch `guide` off, or choose {others} in Load MIVA Base."
         )
     if guide and masked:
         raise MIVAError("A motion is guided by a mask, or makes one itself: switch `guide` or `masked` off.")

@@ -78,6 +78,11 @@ class MIVAConfig:
         _check_positive(self, "gate_temperature")
         _check_positive(self, "ta_alpha")
 
+    @property
+    def takes_mask(self) -> bool:
+        """Whether a mask says where the adapter acts."""
+        return self.mask or self.guide == "mask"
+
     @classmethod
     def default(cls) -> MIVAConfig:
         """The paper's structure, with the gate and the prompt perceptron that train well in the released code."""

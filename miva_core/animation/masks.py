@@ -121,22 +121,18 @@ def check_masks(masks: Mapping[str, Tensor], configs: Mapping[str, MIVAConfig]) 
         MIVAError: a mask is missing, or belongs to an adapter that takes none, or is no such tensor.
     """
     for name in masks:
-        if not _takes_mask(configs[name]):
+        if not configs[name].takes_mask:
             raise MIVAError(
                 f"A mask is given for {name}, but this adapter has no mask stream: leave the mask out, or take an "
                 "adapter that was trained with masks."
             )
-    missing = [name for name, config in configs.items() if _takes_mask(config) and name not in masks]
+    missing = [name for name, config in configs.items() if config.takes_mask and name not in masks]
     if missing:
         raise MIVAError(
             f"No mask is given for {', '.join(missing)}: a masked motion needs one that shows its subject, as in "
             f"--mask {missing[0]}=mask.png, or in Python Motion({missing[0]}, mask=mask)."
         )
     return {name: _checked(name, masks[name]) for name in configs if name in masks}
-
-
-def _takes_mask(config: MIVAConfig) -> bool:
-    return config.mask or config.guide == "mask"
 
 
 def match_size(name: str, mask: Tensor, picture: tuple[int, int]) -> Tensor:

@@ -14,10 +14,10 @@ from ..measure.clip_motion import measure_motion
 from ..measure.evaluation import evaluate, medians
 from ..measure.features import load_features
 from ..measure.report import left_out, table, write_plot, write_table
-from ..media.pictures import fit_picture
+from ..media.pictures import fit_mask, fit_picture
 from ..media.video import write_png
 from ..storage.files import check_fillable, create_folder
-from ..training.validation import in_words, read_validations, try_on, validation_sheet
+from ..training.validation import Validation, in_words, read_validations, try_on, validation_sheet
 from .chosen import device, load_chosen_base
 from .chosen_base import base_of_files
 from .file_checks import check_parent
@@ -30,7 +30,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     info = read_info(path)
     if options.base is None:
         options.base = base_of_files({path.stem: info}).name
-    samples = in_words(read_validations(options.stills, info.config.mask), info.words)
+    samples = in_words(read_validations(options.stills, info.config.takes_mask), info.words)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")
     check_parent(options.out)
@@ -49,7 +49,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         clips = [try_on(base, adapter, [sample], seed, options.steps)[0] for seed in range(options.seeds)]
         shown.append(clips[0])
         try:
-            motions = [measure_motion(made.frames, _mask(made)) for made in clips]
+            motions = [measure_motion(made.frames, _mask(made, sample)) for made in clips]
         except MIVAError as error:
             problems[sample.label] = error
             continue
@@ -75,6 +75,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(f"Wrote {TABLE}, {PLOT} and {SHEET} into {options.out}.")
 
 
-def _mask(clip: Clip) -> Tensor | None:
-    """The mask of a clip's subject, (F, H, W), if it has one."""
-    return next(iter(clip.masks.values()), None)
+def _mask(clip: Clip, sample: Validation) -> Tensor | None:
+    """Where a clip is measured, (F, H, W) or (1, H, W): in the mask that it made, or the one that guided it, if any."""
+    guide = None if sample.mask is None else fit_mask(sample.mask, (clip.frames.shape[1], clip.frames.shape[2]))[None]
+    return next(iter(clip.masks.values()), guide)

@@ -92,9 +92,14 @@ def _adapter_paths(options: argparse.Namespace) -> dict[str, Path]:
     """The files of the adapters that are named, by the name of their option, checked to fit the others."""
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
-        if read_info(path).config.mask != options.masked:
+        config = read_info(path).config
+        if config.mask != options.masked:
             kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
             raise MIVAError(f"{path} {kind}, or take another adapter.")
+        if config.guide != options.guide:
+            guide = config.guide
+            alike = f"the guide {guide}: add --guide {guide}" if guide else "no guide: leave --guide out"
+            raise MIVAError(f"{path} was trained with {alike}, or take another adapter.")
     return paths
 
 

@@ -93,8 +93,8 @@ def train_and_save(
     if training_set.words:
         _check_words(training_set, options.start)
         recipe = recipe.with_words()
+    _check_guide(base, training_set, options.start)
     if training_set.guide:
-        _check_guide(base, training_set, options.start)
         recipe = recipe.with_guide(training_set.guide)
     if training_set.degree:
         recipe, options = recipe.with_degree(), _with_degree(options)
@@ -170,14 +170,15 @@ def _check_words(training_set: TrainingSet, start: MIVAAdapter | None) -> None:
 
 
 def _check_guide(base: Base, training_set: TrainingSet, start: MIVAAdapter | None) -> None:
-    """Check that a base can be guided, by what the adapter to begin with was."""
-    if not base.guided:
+    """Check that a base can be guided where it is to be, and is by what the adapter to begin with was."""
+    if training_set.guide and not base.guided:
         raise MIVAError(no_guide(base.name))
-    if training_set.masked:
+    if training_set.guide and training_set.masked:
         raise MIVAError("A motion is guided by a mask, or generates one itself: leave out the one or the other.")
     if start and start.config.guide != training_set.guide:
+        theirs = f"the guide {start.config.guide}" if start.config.guide else "no guide"
         raise MIVAError(
-            "The adapter to begin with was trained with another guide, or with none: begin with one of the same guide."
+            f"The adapter to begin with was trained with {theirs}: train with it alike, or begin with another one."
         )
 
 

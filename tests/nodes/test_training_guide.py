@@ -120,6 +120,6 @@ def test_clips_of_people_need_masks_to_be_guided_by(guided: MivaModel) -> None:
 def test_a_base_without_guides_says_so(quick_model: Any, comfyui: FakeComfyUI) -> None:
     clips = masked_clips(quick_model)
     comfyui.progress.clear()
-    with pytest.raises(MIVAError, match="The tiny base takes no guide: switch `guide` off, or choose a base that"):
+    with pytest.raises(MIVAError, match=r"takes no guide: switch `guide` off, or choose MiraMo tiny \(built in\)"):
         learn(quick_model, clips, guide="mask", start=motion("pan_left"))
     assert comfyui.progress == []

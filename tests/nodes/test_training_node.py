@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,8 +202,9 @@ def test_other_pictures_to_try_are_tried_when_it_has_learnt(
 def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any, comfyui: FakeComfyUI) -> None:
     """ComfyUI runs a node again when its fingerprint changes, and else keeps a result that leads nowhere."""
 
-    def fingerprint(seed: int) -> Any:
-        widgets = {one.id: getattr(one, "default", None) for one in MIVATrain.define_schema().inputs}
+    def fingerprint(seed: int, later: Sequence[str] = ()) -> Any:
+        inputs = MIVATrain.define_schema().inputs
+        widgets = {one.id: getattr(one, "default", None) for one in inputs if one.id not in later}
         flip = {"flip": "unless it has a direction"}
         return MIVATrain.fingerprint_inputs(**widgets | flip | {"steps": 1, "seed": seed})
 
@@ -218,6 +220,7 @@ def test_a_result_that_was_deleted_is_made_again(quick_model: Any, dataset: Any,
         assert fingerprint(0) == met[-1]
     assert len(set(met)) == 3
     assert fingerprint(1) == other  # whose file is there still
+    assert fingerprint(0, later=("degree", "guide")) == met[-1]  # in a workflow that is older than these
 
 
 def test_results_of_a_long_time_are_not_held(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="pictures it did not learn from; a masked adapter needs a mask beside each, for still.jpg still_mask.png",
+        help="pictures it did not learn from; an adapter that is masked, or that a mask guides, needs a mask beside "
+        "each, for still.jpg still_mask.png",
     )
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it is not there")
     command.add_argument("--seeds", type=whole(1, 100), default=1, help="clips of each still (default: 1)")

@@ -14,10 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from video_files import read_at_constant_rate
 
-from miva_core import load_base, read_info
+from miva_core import MIVAAdapter, MIVAConfig, load_base, read_info
 from miva_core.animation.clip import Clip
 from miva_core.animation.frame_source import StoredFrames
 from miva_core.bases.base import Base
+from miva_core.bases.registry import BASES
 from miva_core.bases.tiny.spec import SHIPPED
 from miva_core.cli.main import main
 from miva_core.clips.files import read_clips
@@ -239,6 +240,34 @@ def test_a_masked_adapter_is_measured_inside_its_mask(run: Run, fail: Run) -> No
     assert "| a |" in output
     Path("b.png").rename("stills/b.png")
     assert "b.png has no mask" in fail("evaluate", "jump_masked", "--stills", "stills", "--out", "more")
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_adapter_that_a_mask_guides_is_measured_and_trained_with_masks(fail: Run) -> None:
+    _, backbone = next(BASES["miramo"].backbones())
+    adapter = MIVAAdapter(backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=1, guide="mask"))
+    adapter.save(Path("turn.safetensors"), adapter.info(motion="turn", frames=16, size=(64, 64), fps=8.0))
+    assert "b.png has no mask" in fail("evaluate", "turn.safetensors", "--stills", "stills", "--out", "scores")
+    told = fail(*TRAIN, "--base", "miramo", "--from", "turn.safetensors")
+    assert told == "turn.safetensors was trained with the guide mask: add --guide mask, or take another adapter."
+    told = fail(*TRAIN, "--base", "miramo", "--guide", "mask", "--from", "spiral")
+    assert told.endswith("spiral.safetensors was trained with no guide: leave --guide out, or take another adapter.")
+
+
+def test_what_a_mask_guides_is_measured_inside_of_it(run: Run, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a clip that goes to the right inside of the mask by a pixel a frame, and to the left around it."""
+    adapter = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=1, guide="mask"))
+    adapter.save(Path("turn.safetensors"), adapter.info(motion="turn", frames=16, size=(64, 64), fps=8.0))
+    Path("stills/b.png").unlink()
+    ground = torch.nn.functional.interpolate(torch.rand(1, 3, 13, 13), (64, 64), mode="bicubic").clamp(0, 1)[0]
+    inside = torch.zeros(64, 64, dtype=torch.bool)
+    inside[17:47, 13:51] = True  # the mask of the still, cropped and scaled by 0.8, less a rim
+    frames = [torch.where(inside, ground.roll(k, -1), ground.roll(-k, -1)).permute(1, 2, 0) for k in range(6)]
+    clip = Clip(StoredFrames(torch.stack(frames)), 8.0)
+    monkeypatch.setattr("miva_core.cli.evaluate.try_on", lambda *_: [clip])
+    run("evaluate", "turn.safetensors", "--stills", "stills", "--out", "scores")
+    (row,) = [line for line in Path("scores/evaluation.md").read_text().splitlines() if line.startswith("| a |")]
+    assert 0.7 < float(row.split("|")[3]) < 1.2
 
 
 TRAIN = ("train", "clips", "--out", "x.safetensors")

@@ -10,11 +10,12 @@ from small_bases import small_animatediff, small_miramo
 from torch import Tensor
 
 from miva_core import Base, MIVAAdapter, MIVAConfig
-from miva_core.bases.guide import KINDS
+from miva_core.bases.guide import KINDS, GuideKind
 from miva_core.clips.training_clip import TrainingClip
 from miva_core.errors import MIVAError
 from miva_core.training.latent_clips import draw_batch
 from miva_core.training.loop import train
+from miva_core.training.options import TrainOptions
 from miva_core.training.recipes import recipe
 from miva_core.training.run import train_and_save
 from miva_core.training.training_set import TrainingSet
@@ -102,6 +103,22 @@ def test_what_cannot_be_guided_is_refused(
     with pytest.raises(MIVAError, match=message):
         train_and_save(base(), training_set, recipe("miramo"), tmp_path / "a.safetensors")
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(("theirs", "now"), [("mask", ""), ("", "mask"), ("nearness", "mask")])
+def test_it_goes_on_with_the_guide_that_it_began_with(
+    base: Base, theirs: GuideKind, now: GuideKind, tmp_path: Path
+) -> None:
+    start = MIVAAdapter(base.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=1, guide=theirs))
+    learnt, out, options = (
+        TrainingSet("slide", [clip()], guide=now),
+        tmp_path / "a.safetensors",
+        TrainOptions(start=start),
+    )
+    with pytest.raises(
+        MIVAError, match=f"was trained with {f'the guide {theirs}' if theirs else 'no guide'}: train with"
+    ):
+        train_and_save(base, learnt, recipe("miramo"), out, options=options)
 
 
 def test_a_picture_that_was_learnt_from_is_tried_with_what_guided_it() -> None:
