@@ -22,7 +22,7 @@ SUBJECT = ("rise", "jump")
 MASKED = {"jump": (), "sway": ("--no-flip",)}
 """With what has a side: a sway begins to the right."""
 OF_MIRAMO = ("spiral", "pan_up_left")
-"""Of the built-in MiraMo, which has no word for it."""
+"""Of the built-in MiraMo, which has no words for them."""
 OF_A_CAMERA = "150"
 """Steps of motions of the whole frame, whose flow is known everywhere; subjects take the usual number."""
 FOR_A_DEGREE = ("--degree", "--steps", "120", "--batch", "2")
@@ -101,7 +101,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--list", action="store_true", help="print the commands, and run nothing")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     made = training_commands(args.out)
     for name in args.names or made:
         for command in made[name]:
@@ -109,6 +108,7 @@ def main() -> None:
             whole = ["-m", *command, *(["--resume"] if begun and command[0] == "miva_core" else [])]
             print(f"python {shlex.join(whole)}", flush=True)
             if not args.list and not made_by(command).exists():
+                made_by(command).parent.mkdir(parents=True, exist_ok=True)
                 subprocess.run([sys.executable, *whole], check=True)
 
 

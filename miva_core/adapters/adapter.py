@@ -38,6 +38,7 @@ class MIVAAdapter(nn.Module):
         words: how it hears a text, or None.
         caption: (slots, dim) what it adds to the base's captions, zero at first; None where those have no slots.
         known_words: what was said of the clips that it has learnt from.
+        film: the motion by formulas that filmed them, as its file has it; "" for none.
 
     Raises:
         MIVAError: the config has words, and the base no attention over time.
@@ -62,6 +63,7 @@ class MIVAAdapter(nn.Module):
         self.words = Words(backbone.text_dim) if config.words else None
         self.caption = zeros(*backbone.caption) if backbone.caption else None
         self.known_words: tuple[str, ...] = ()
+        self.film = ""
 
     def site(self, site: Site) -> nn.ModuleDict:
         """The parameters of one site, by component.
@@ -154,6 +156,7 @@ class MIVAAdapter(nn.Module):
         state = {name: tensors[_file_key(name)] for name, _ in adapter.named_parameters()}
         adapter.load_state_dict(state, assign=True)
         adapter.degree, adapter.known_words = info.degree, info.words
+        adapter.film = str(info.training.get("film", ""))
         return adapter
 
     def with_degree(self) -> MIVAAdapter:

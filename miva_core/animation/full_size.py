@@ -12,6 +12,7 @@ from torch import Tensor
 from ..bases.base import Base
 from ..diffusion.loop import Sampled
 from ..errors import MIVAError
+from ..motion_fields.motions import MOTIONS, spoken
 from ..rendering.timing import flow_times
 from ..rendering.view import View
 from ..rendering.window import Edges
@@ -26,6 +27,9 @@ from .shot import Shot, preview_size
 if TYPE_CHECKING:
     from ..rendering.scene import Scene
 
+_IN_DEPTH = {spoken(name) for name, motion in MOTIONS.items() if motion.kind == "depth"}
+"""Films of which what is near moves by itself, and is to: no mask is missing."""
+
 
 @dataclass(frozen=True, eq=False)
 class FullSize(Shot):
@@ -35,7 +39,7 @@ class FullSize(Shot):
 
     Attributes:
         times: (N,) of the frames, in frames of the flow.
-        unmasked: whether a motion acts without a mask.
+        unmasked: whether a motion of a subject, or of the whole frame at one depth, acts without a mask.
         subjects: names of the masks whose motion acts.
         asked: (F, m), ways that the camera was to take where its speed changes, see `asked_ways`.
     """
@@ -53,7 +57,10 @@ class FullSize(Shot):
         return cls(
             **vars(shot),
             times=flow_times(shot.timing, frames, base.fps),
-            unmasked=any(motion.acts and not motion.adapter.config.mask for motion in adapters),
+            unmasked=any(
+                motion.acts and not motion.adapter.config.mask and motion.adapter.film not in _IN_DEPTH
+                for motion in adapters
+            ),
             subjects=tuple(name for name in shot.masks if motions[name].acts),
             asked=asked_ways(base, adapters, frames),
         )

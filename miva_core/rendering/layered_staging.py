@@ -138,13 +138,14 @@ class LayeredStaging:
         residual = self._residual(i) if time else None
         if parallax is None or self.depth is None or not time:
             return stiff if residual is None else replace(stiff, moved=stiff.of(stiff.whole) + residual)
-        to_view = (window @ _scaling(self.unit))[:2].astype(np.float32)
+        to_view = (window @ _scaling(self.unit)).astype(np.float32)
 
         def move(places: np.ndarray, nearness: np.ndarray | float) -> np.ndarray:
-            seen = cv2.transform(np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32), to_view)
+            seen = cv2.transform(np.asarray(parallax.seen(places[..., :2], time, nearness), np.float32), to_view[:2])
             return seen if residual is None else seen + places[..., 2:]
 
-        at = affine_places(_scaling(1 / self.unit) @ camera, self.size)
+        # What is lost where numbers of the way to the view are rounded is made up for by those of the way from there.
+        at = affine_places(np.linalg.inv(to_view.astype(np.float64)) @ window @ camera, self.size)
         found = self.depth.seen(at if residual is None else np.concatenate([at, residual], -1), move)
         return replace(stiff, moved=found.places, depth=found if found.region.width else None)
 

@@ -90,10 +90,9 @@ def region_behind(
         reach: how far it moves, in pixels.
     """
     whole = _behind(mask, hidden)
-    share = _from_nothing(_edges(picture, whole, unit))
-    margin = 2 * (round(MARGIN * max(mask.shape)) + 1) + 1
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))
-    known = (cv2.erode((mask > 0.5).astype(np.uint8), around) > 0) & ~hidden
+    settled = matte(picture, whole)
+    share = _from_nothing(_edges(picture, whole, settled, unit))
+    known = _inside((mask > 0.5) & (settled > 0.5)) & ~hidden
     if not known.any():
         known = (mask > 0.5) & ~hidden
     return RegionBehind(motion, share, _continued(picture, known, reach), _box(share))
@@ -104,18 +103,24 @@ def _behind(mask: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     return push_pull(mask[..., None], hidden)[..., 0] if hidden.any() else mask
 
 
+def _inside(mask: np.ndarray) -> np.ndarray:
+    """What of a mask (h, w) bool is well inside of it: a rim of it may be that of what is around it."""
+    margin = 2 * (round(MARGIN * max(mask.shape)) + 1) + 1
+    return cv2.erode(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))) > 0
+
+
 def _from_nothing(share: np.ndarray) -> np.ndarray:
     """A share whose tail ends."""
     return np.clip((share - _NOTHING) / (1 - 2 * _NOTHING), 0, 1).astype(np.float32)
 
 
-def _edges(picture: np.ndarray, mask: np.ndarray, unit: float) -> np.ndarray:
+def _edges(picture: np.ndarray, mask: np.ndarray, settled: np.ndarray, unit: float) -> np.ndarray:
     """How much of each pixel (h, w) is a region's: its edge is the picture's own, or soft where that has none."""
     side = 2 * round(2 * _SOFT * unit) + 1
     inner = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), borderValue=1.0)
     soft = blurred(inner, _SOFT * unit)
     sharp = _contrast(picture, mask, _AROUND * unit)
-    return soft + (matte(picture, mask) - soft) * sharp
+    return soft + (settled - soft) * sharp
 
 
 def _contrast(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:

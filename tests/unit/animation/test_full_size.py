@@ -437,6 +437,7 @@ def test_subjects_without_a_mask_are_told_and_no_motion_is_accused(
 
     assert notes(shipped("jump")) == notes(shipped("pan_left"), shipped("rise")) == bends
     assert notes(masked) == notes(shipped("rise", strength=0.0)) == notes() == []
+    assert notes(shipped("dolly_in")) == []
 
 
 @pytest.mark.parametrize("options", [{"timing": Timing(fps=12)}, {"timing": Timing(loop=True)}, {"edges": "mirror"}])

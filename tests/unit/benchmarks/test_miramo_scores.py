@@ -9,7 +9,8 @@ from torch import Tensor
 from benchmarks.miramo.cases import Case, cases
 from benchmarks.miramo.scores import Scores, scores_of
 from benchmarks.miramo.tables import missed
-from tools.motion_world.batch import MASK, WORD_IDS, WorldBatch
+from miva_core.bases.miramo.layered_flow import MASK_GUIDE
+from tools.motion_world.batch import WORD_IDS, WorldBatch
 
 SIZE = (8, 12)
 
@@ -31,7 +32,7 @@ def batch(word: str = "drift_left") -> WorldBatch:
         local[:, 0],
         still,
         local[:, 0],
-        torch.tensor([MASK]),
+        torch.tensor([MASK_GUIDE]),
         torch.tensor([[0, WORD_IDS[word], 0]]),
         torch.tensor([[0.0, 1.0, 0.0]]),
         torch.zeros(1, 3, 2),

@@ -102,6 +102,20 @@ def test_nothing_of_what_hides_a_region_is_dragged_into_it() -> None:
         np.testing.assert_allclose(frame, picture, atol=0.03)
 
 
+def test_of_a_mask_that_reaches_into_what_hides_a_region_nothing_is_dragged_out() -> None:
+    """A red house in a blue sky, whose mask takes six pixels of it; within eight of its edge a mask is settled."""
+    house = np.zeros((320, 480), np.float32)
+    house[150:, 200:280] = 1
+    blue, red = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.9, 0.1, 0.1])
+    picture = torch.where(torch.from_numpy(house)[..., None] > 0, red, blue).contiguous()
+    sky = 1 - cv2.erode(house, np.ones((13, 13)), borderValue=1.0)
+    motion = LayeredMotion(GRID, still, staying=[Staying("sky", sky, shifting(0.5, 0), behind=True)])
+    frame = Scene.layered(picture, motion, View((320, 480), (0, 0, 320, 480)), TIMES).frame(15).pixels
+    beside = cv2.dilate(house, np.ones((7, 7))) == 0
+    beside[:180] = False  # In its corners the mask is farther off than that.
+    np.testing.assert_allclose(frame.numpy()[beside], picture.numpy()[beside], atol=0.03)
+
+
 def test_a_soft_region_bends_by_its_share_of_the_motion() -> None:
     mask = box(20, 44, 30, 66)
     scene = layered(LayeredMotion(GRID, still, staying=[Staying("tree", mask, shifting(0.2, 0))]))
@@ -199,6 +213,16 @@ def test_what_is_left_of_a_flow_bends_both_sides_of_an_edge_in_depth_and_what_co
     expected = np.where(there[..., None], 0.8, 0.3 * waves(x - 3, y))
     np.testing.assert_allclose(frame.pixels.numpy()[known], expected[known], atol=0.01)
     assert frame.pixels.numpy()[uncovered & (close == 0)].max() < 0.4  # It is painted like what is far.
+
+
+def test_a_soft_region_bends_what_comes_into_view_behind_a_near_thing() -> None:
+    near = box(16, 48, 40, 64)
+    picture = torch.from_numpy(np.where(near[..., None] > 0, 0.8, 0.3 * waves(COLUMNS, ROWS))).float()
+    everywhere = Staying("wind", np.ones(SIZE, np.float32), shifting(0.4, 0))
+    motion = LayeredMotion(GRID, still, Parallax(0.1 + 0.7 * near, truck), staying=[everywhere])
+    frame = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(11.0), np.arange(11.0)), "mirror").frame(10)
+    # What is far goes 3 pixels to the right, what is near 10: from 43 to 50 is what was behind it.
+    assert frame.pixels[20:44, 45:48].max() < 0.4 < 0.7 < frame.pixels[20:44, 54:68].min()
 
 
 def test_a_dolly_takes_depth_as_the_formula_says() -> None:

@@ -1,0 +1,1 @@
+"""What shipped motions look like: each on five photographs at full size."""
