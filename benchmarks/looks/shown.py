@@ -59,6 +59,13 @@ FLYING = (
     ("animal-kingfisher", "bird"),
 )
 WALKING = (*FLYING[:4], ("animal-crab", "crab"))
+STANDING = (
+    ("animal-kingfisher", "bird"),
+    ("sklearn-flower", "flower"),
+    ("animal-kitten", "cat"),
+    ("skimage-rocket", "rocket"),
+    ("world-hedgehog", "hedgehog"),
+)
 
 FLAG = Group({"flag": SLOW_WAVE}, 0.5, CLOTH)
 RIPPLE = Group({"ripple": FAST_WAVE}, 0.5, WATER)
@@ -85,4 +92,11 @@ OF_MIRAMO = (
 OF_TINY = (
     Sheet("tiny_cameras", (Group({name: LATE for name in CAMERAS}, 1.0, VIEWS),)),
     Sheet("tiny_depth", (Group({"dolly_in": (3, 7, 11, 15)}, 1.0, VIEWS),)),
+    Sheet(
+        "tiny_subjects",
+        (
+            Group({"jump_masked": FAST_WAVE}, 1.0, FLYING[1:] + WALKING[4:]),
+            Group({"sway_masked": SLOW_WAVE}, 1.0, STANDING),
+        ),
+    ),
 )
