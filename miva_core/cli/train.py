@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import read_info
+from ..bases.known import find_specs
 from ..bases.library import resolve_adapter
 from ..bases.recipe import Recipe
 from ..bases.registry import find_base, no_guide
@@ -92,7 +93,11 @@ def _adapter_paths(options: argparse.Namespace) -> dict[str, Path]:
     """The files of the adapters that are named, by the name of their option, checked to fit the others."""
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
-        config = read_info(path).config
+        info = read_info(path)
+        config, specs = info.config, find_specs(info)
+        if specs and find_base(options.base) not in specs:
+            base = specs[0].name
+            raise MIVAError(f"{path.stem} was made for another base than {options.base}: learn with --base {base}.")
         if config.mask != options.masked:
             kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
             raise MIVAError(f"{path} {kind}, or take another adapter.")
