@@ -78,6 +78,15 @@ def test_what_is_measured_runs_on_its_own_base(loaded: list[str]) -> None:
     assert loaded == ["miramo", "tiny"]
 
 
+def test_no_other_base_measures_or_trains_a_file(loaded: list[str], fail: Callable[..., str]) -> None:
+    told = fail("evaluate", "spiral", "--base", "tiny", "--stills", "stills", "--out", "scores")
+    assert told.startswith("spiral was made for another base (miramo) than tiny: leave --base out")
+    for motion, options, base in (("spiral", (), "miramo"), ("pan_left", ("--base", "miramo"), "tiny")):
+        told = fail("train", "stills", "--film", "pan-left", "--from", motion, *options, "--out", "a.safetensors")
+        assert told.endswith(f": learn with --base {base}.")
+    assert loaded == []
+
+
 def test_files_of_wan_ask_for_its_checkpoint(folder: Path, fail: Callable[..., str]) -> None:
     adapter = MIVAAdapter(WAN_2_1_1_3B.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2))
     adapter.save(folder / "horse.safetensors", adapter.info(motion="gallop", frames=17, size=(832, 480), fps=16.0))
