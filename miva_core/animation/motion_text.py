@@ -65,7 +65,7 @@ def parse_said(text: str) -> MotionText:
     speed = math.nan
     with contextlib.suppress(ValueError):
         speed = float(number) if given else 1.0
-    if not words.strip() or not math.isfinite(speed):
+    if not words.strip() or ":" in words or not math.isfinite(speed):
         raise MIVAError(f'{text!r} says no motion: write words of the base, = and a speed, as in "dolly in=0.6".')
     return MotionText(" ".join(words.split()), speed)
 

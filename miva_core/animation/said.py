@@ -64,7 +64,7 @@ class Said:
         if any(curve.over != "frames" for curve in curves_of(self.strength)):
             raise MIVAError(
                 f"The speed of {self.label} has a curve over the run: words change their speed over the frames of the "
-                "clip alone, as by Curve(points, over='frames')."
+                "clip alone, by --frames-strength, or in Python by Curve(points, over='frames')."
             )
         if self.degree is not None and not (is_number(self.degree) and 0 <= self.degree <= 1):
             raise MIVAError(f"The degree of {self.label} is {self.degree!r}, expected a number from 0 to 1.")

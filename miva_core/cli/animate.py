@@ -39,7 +39,7 @@ def _animate_picture(options: argparse.Namespace) -> None:
     depth = read_picture(options.depth) if options.depth else None
     still = Still.read(options.source, given, depth, options)
     if options.save_masks and not masks:
-        raise MIVAError("There are no masks to save: run a motion that was trained with masks, and give it its --mask.")
+        raise MIVAError("There are no masks to save: give a motion of a part its --mask.")
     animator = Animator.load(options, motions, device(options.device))
     with progress_bar("Animating", None, "step") as bar:
 

@@ -153,9 +153,7 @@ class FolderMasks:
         stand_ins = dict.fromkeys(folders, torch.ones(8, 8))
         check_chosen_masks({**shared, **stand_ins}, motions)
         if options.save_masks and not paths:
-            raise MIVAError(
-                "There are no masks to save: run a motion that was trained with masks, and give it its --mask."
-            )
+            raise MIVAError("There are no masks to save: give a motion of a part its --mask.")
         return cls(shared, folders)
 
     @property

@@ -18,7 +18,8 @@ from ..animation.motion_text import MotionText, parse_degree, parse_mask, parse_
 from ..animation.said import Said, as_speed
 from ..attention.curve import Curve
 from ..attention.strength import Strength
-from ..bases.library import resolve_adapter
+from ..bases.library import find_adapters, resolve_adapter
+from ..bases.registry import BASES
 from ..errors import MIVAError
 from ..media.pictures import read_mask
 
@@ -75,8 +76,9 @@ Chosen = ChosenMotion | ChosenWords
 def read_motions(options: argparse.Namespace) -> list[Chosen]:
     """The motions that were asked for, files before words; of files only the headers are read."""
     texts = [parse_motion(text) for text in options.miva]
-    paths = [resolve_adapter(text.name, options.adapters) for text in texts]
     spoken = [parse_said(text) for text in options.say]
+    _check_said_or_loaded(texts, spoken, options.adapters)
+    paths = [resolve_adapter(text.name, options.adapters) for text in texts]
     names = unique_names([*(path.stem for path in paths), *(text.name for text in spoken)])
     motions = zip(texts, paths, names[: len(paths)], strict=True)
     chosen: list[Chosen] = [ChosenMotion(text, path, name, read_info(path)) for text, path, name in motions]
@@ -87,6 +89,19 @@ def read_motions(options: argparse.Namespace) -> list[Chosen]:
     words, strengths = _words(options.words, chosen), _strengths(options, chosen)
     degrees = _degrees(options.degree, chosen)
     return [_completed(one, strengths[one.name], words.get(one.name), degrees.get(one.name)) for one in chosen]
+
+
+def _check_said_or_loaded(loaded: Sequence[MotionText], said: Sequence[MotionText], folders: Sequence[Path]) -> None:
+    """Check that no word of a base is asked for as a file, and no file as a word."""
+    files, words = find_adapters(folders), {word for spec in BASES.values() if spec.words for word in spec.words()}
+    for text in loaded:
+        word = re.sub(r"[\W_]+", " ", text.name).lower()
+        if word in words and text.name.lower() not in files and not Path(text.name).exists():
+            raise MIVAError(f'There is no adapter {text.name!r}, but a word: write --say "{word}".')
+    for text in said:
+        file = re.sub(r"\W+", "_", text.name).lower()
+        if file in files and file.replace("_", " ") not in words:
+            raise MIVAError(f"{text.name!r} is no word of a base, but a motion in a file: write --miva {file}.")
 
 
 def _completed(one: Chosen, strength: float | Strength, words: str | None, degree: float | None) -> Chosen:
@@ -175,8 +190,8 @@ def _meant(asked: str, motions: Sequence[Chosen], what: str, example: str) -> Ch
     meant = [one for one in motions if asked in (one.name, one.text.name) or _says(one, asked)]
     if len(meant) != 1:
         names = ", ".join(one.name for one in motions)
-        advice = f": write {example.format(meant[0].name)}, for example" if meant else ""
-        raise MIVAError(f"{what} given for {asked!r}, but the motions are {names}{advice}.")
+        advice = example.format((meant or motions)[0].name)
+        raise MIVAError(f"{what} given for {asked!r}, but the motions are {names}: write {advice}, for example.")
     return meant[0]
 
 

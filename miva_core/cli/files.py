@@ -8,7 +8,7 @@ from ..adapters.info import AdapterInfo, count_parameters, read_info
 from ..animation.degree_notes import describe_range
 from ..bases.known import find_backbone, name_base, say_trained_on
 from ..bases.library import find_adapters
-from ..bases.registry import BASES
+from ..bases.registry import BASES, DEFAULT
 from ..checks import printable
 from ..errors import MIVAError
 from ..storage.files import looks_like, require_file
@@ -21,8 +21,9 @@ _LONGEST_ROW = 2000
 def run_list(options: argparse.Namespace) -> None:
     print("Bases:")
     for name, spec in BASES.items():
-        words = f" moves by the words {', '.join(spec.words())}" if spec.words else ""
-        print(f"  {name}{words}")
+        known = " or ".join(dict.fromkeys(known for known, _ in spec.backbones()))
+        words = f", by the words {', '.join(spec.words())}" if spec.words else ""
+        print(f"  {name:<16} {known}{' (default)' * (name == DEFAULT)}{words}")
     print("Adapters:")
     for name, path in find_adapters(options.adapters).items():
         try:
@@ -59,7 +60,7 @@ def run_info(options: argparse.Namespace) -> None:
         "trained": ", ".join(f"{key} {value}" for key, value in info.training.items()) or "not recorded",
         "licence": info.licence or "not recorded",
         "author": info.author or "not recorded",
-        "structure": ", ".join(f"{key} {value}" for key, value in vars(info.config).items()),
+        "structure": ", ".join(f"{key} {value if value != '' else 'none'}" for key, value in vars(info.config).items()),
         "parameters": f"{sum(counts.values()):,}: " + ", ".join(f"{part} {count:,}" for part, count in counts.items()),
     }
     for name, value in rows.items():

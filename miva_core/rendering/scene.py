@@ -189,7 +189,9 @@ class Scene:
         if self.layers.starts(i) and self.window.whole:
             pixels, masks = self._fitted(self.picture), {name: self._fitted(mask) for name, mask in self.masks.items()}
         else:
-            pixels, masks = self.layers.composite(i)
+            pixels, drawn = self.layers.composite(i)
+            # In one order in all frames, whichever is drawn first.
+            masks = {name: drawn[name] for name in self.masks if name in drawn}
         return SceneFrame(torch.from_numpy(pixels), {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def invented(self, i: int, shown: Mapping[str, Tensor]) -> Tensor:

@@ -242,7 +242,7 @@ def test_it_has_recipes(toy: BaseSpec) -> None:
 
 def test_the_command_line_lists_it_and_takes_its_files(toy: BaseSpec, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
-    assert "  toy\n" in capfd.readouterr().out
+    assert "  toy              " in capfd.readouterr().out
     with pytest.raises(SystemExit):
         main(["animate", "--help"])
     output = " ".join(capfd.readouterr().out.split())

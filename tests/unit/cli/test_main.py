@@ -361,7 +361,7 @@ def test_an_empty_mask_is_told(masked: Path, capsys: pytest.CaptureFixture) -> N
         ),
         ("--miva hop --mask hop=", "'hop=' names no mask"),
         ("--miva hop --mask hop=subject.png --mask hop=small.png", "Two masks are given for hop: give one"),
-        ("--miva hop --mask sway=subject.png", "A mask is given for 'sway', but the motions are hop."),
+        ("--miva hop --mask sway=subject.png", "A mask is given for 'sway', but the motions are hop: write --mask"),
         ("--mask hop=subject.png", "A mask is given for 'hop', but no motion: name it by --miva or --say, too."),
         ("--miva pan_left --mask pan_left=subject.png", "this adapter has no mask stream"),
         ("--miva pan_left --save-masks", "There are no masks to save"),
@@ -592,7 +592,7 @@ def test_ctrl_c_at_any_time_leaves_nothing(
 def test_list_shows_bases_and_adapters(clutter: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["list", "--adapters", "mine", "--adapters", "."]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "  tiny" in lines
+    assert "  tiny             the built-in U-Net" in lines
     rows = {line[2:18].strip(): line[18:].strip() for line in lines if line.startswith("  ")}
     assert rows["my jump"] == "jump (16 frames, 64×64, the built-in U-Net)"
     assert rows["stranger"] == "pan left (16 frames, 64×64, an unknown base)"

@@ -1,6 +1,7 @@
 """Motions that are said to a base on the command line."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from miva_core import Base
 from miva_core.animation.motion_text import parse_said
 from miva_core.bases import library
 from miva_core.bases.loading import load_base
+from miva_core.bases.miramo import spec
 from miva_core.bases.registry import BASES
 from miva_core.cli import chosen
 from miva_core.errors import MIVAError
@@ -46,7 +48,7 @@ def middle() -> Tensor:
 def test_words_have_a_speed() -> None:
     assert parse_said("dolly in=0.6")[:2] == ("dolly in", 0.6)
     assert parse_said("  Dolly   in ")[:2] == ("Dolly in", 1.0)
-    for text in ("=0.5", "dolly in=fast", "dolly in=", "pan=inf"):
+    for text in ("=0.5", "dolly in=fast", "dolly in=", "pan=inf", "dolly in:0.6"):
         with pytest.raises(MIVAError, match="says no motion: write words of the base"):
             parse_said(text)
 
@@ -70,7 +72,16 @@ PAN, DRIFT, DOLLY = ["--say", "pan left"], ["--say", "drift left"], ["--say", "d
         (["--say", "pan lift"], "'pan lift' is unknown to this base; the nearest that it knows are pan left"),
         ([*PAN, "--mask", "pan left=middle.png"], "A mask is given for pan left, but pan left moves the whole picture"),
         ([*DRIFT, "--mask", "drift left=still.png"], "still.png is a picture in colours, but a mask is white on what"),
-        ([*DRIFT, "--mask", "sway=middle.png"], "A mask is given for 'sway', but the motions are drift left"),
+        (
+            [*DRIFT, "--mask", "sway=middle.png"],
+            "A mask is given for 'sway', but the motions are drift left: "
+            'write --mask "drift left=middle.png", for example.',
+        ),
+        (["--miva", "dolly-out"], "There is no adapter 'dolly-out', but a word: write --say \"dolly out\"."),
+        (
+            ["--say", "Pan up left=0.5"],
+            "'Pan up left' is no word of a base, but a motion in a file: write --miva pan_up_left.",
+        ),
         ([*PAN, "--words", "pan left=zoom in"], "pan left is said to the base itself: leave --words out for it."),
         ([*PAN, "--degree", "pan left=2"], "The degree of pan left is 2.0, expected a number from 0 to 1"),
         ([*PAN, "--strength", "pan left=0,1"], "The speed of pan left has a curve over the run"),
@@ -120,10 +131,11 @@ def test_the_words_of_a_base_are_listed(
     """Those of its file, whatever else has a formula."""
     monkeypatch.setattr(library, "shipped_folders", list)
     save_file({"weight": torch.zeros(1)}, tmp_path / "words.safetensors", {"words": json.dumps(WORDS)})
-    monkeypatch.setattr("miva_core.bases.miramo.spec.WEIGHTS", tmp_path)
+    shutil.copytree(spec.WEIGHTS, tmp_path, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
+    monkeypatch.setattr(spec, "WEIGHTS", tmp_path)
     lines = [line for line in run("list").splitlines() if line.startswith("  miramo")]
     words = [word.partition(" ")[2].replace("_", " ") for word in WORDS]
-    assert lines == [f"  miramo moves by the words {', '.join(words)}"]
+    assert lines == [f"  miramo           the built-in MiraMo (default), by the words {', '.join(words)}"]
 
 
 def test_the_words_of_the_shipped_base_are_those_that_it_hears() -> None:

@@ -40,6 +40,13 @@ def test_several_motions_act_at_once_each_where_its_mask_is() -> None:
     assert changed[26:, 60:].max() == 0 and torch.equal(clip.frames[0], PICTURE)
 
 
+def test_masks_keep_their_order() -> None:
+    """A sheet colours them by it; what is drawn first, a sky behind everything, may be the last that is named."""
+    motions = [FilmedMotion("sway", 1.0, box(30, 64, 20, 40)), FilmedMotion("drift left", 0.8, box(0, 20, 0, 96))]
+    for listed in (motions, motions[::-1]):
+        assert len({tuple(frame.masks) for frame in film(PICTURE, listed, options=SHORT)}) == 1
+
+
 def test_a_region_that_is_out_of_the_frame_changes_nothing() -> None:
     pan, sway = FilmedMotion("pan-right", 4.0), FilmedMotion("sway", 1.0, box(10, 50, 2, 14))
     options = FilmOptions(timing=Timing(4, 1.0), edges="mirror")
