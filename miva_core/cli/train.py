@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from ..adapters.adapter import MIVAAdapter
-from ..adapters.info import read_info
+from ..adapters.info import AdapterInfo, read_info
 from ..bases.known import find_specs
 from ..bases.library import resolve_adapter
 from ..bases.recipe import Recipe
@@ -93,19 +93,21 @@ def _adapter_paths(options: argparse.Namespace) -> dict[str, Path]:
     """The files of the adapters that are named, by the name of their option, checked to fit the others."""
     paths = {name: resolve_adapter(getattr(options, name)) for name in ("start", "beside") if getattr(options, name)}
     for path in paths.values():
-        info = read_info(path)
-        config, specs = info.config, find_specs(info)
-        if specs and find_base(options.base) not in specs:
-            base = specs[0].name
-            raise MIVAError(f"{path.stem} was made for another base than {options.base}: learn with --base {base}.")
-        if config.mask != options.masked:
-            kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
-            raise MIVAError(f"{path} {kind}, or take another adapter.")
-        if config.guide != options.guide:
-            guide = config.guide
-            alike = f"the guide {guide}: add --guide {guide}" if guide else "no guide: leave --guide out"
-            raise MIVAError(f"{path} was trained with {alike}, or take another adapter.")
+        _check_alike(path, read_info(path), options)
     return paths
+
+
+def _check_alike(path: Path, info: AdapterInfo, options: argparse.Namespace) -> None:
+    """Check that an adapter was trained as it is to learn now."""
+    bases, guide = [spec.name for spec in find_specs(info)], info.config.guide
+    if bases and options.base not in bases:
+        raise MIVAError(f"{path} was trained on another base: add --base {bases[0]}, or take another adapter.")
+    if info.config.mask != options.masked:
+        kind = "has no mask stream: leave --masked out" if options.masked else "has a mask stream: add --masked"
+        raise MIVAError(f"{path} {kind}, or take another adapter.")
+    if guide != options.guide:
+        alike = f"the guide {guide}: add --guide {guide}" if guide else "no guide: leave --guide out"
+        raise MIVAError(f"{path} was trained with {alike}, or take another adapter.")
 
 
 def _check_film(options: argparse.Namespace) -> None:

@@ -27,17 +27,28 @@ def shown_nearness(
         (…), the places' shape: the largest n for which frame 1 is as near as n where n would be seen. It is looked for
         between the levels by a secant and one step of the fixed-point iteration, and differentiable.
     """
-    step = 1 / levels
-    near = torch.zeros((), dtype=nearness.dtype, device=nearness.device)
-    above = at_places(nearness, seen(near), extent)
+    return nearest_shown(lambda near: at_places(nearness, seen(near), extent), nearness.new_zeros(()), levels)
+
+
+def nearest_shown(there: Callable[[Tensor], Tensor], far: Tensor, levels: int = 8) -> Tensor:
+    """Compute `shown_nearness` of a scene that is known by what is there.
+
+    Args:
+        there: from a nearness, () or as this function returns it, to how near frame 1 is, (…), at the places that would
+            be seen were all of it as near.
+        far: () 0.
+        levels: steps from far to near at which is looked.
+    """
+    step, near = 1 / levels, far
+    above = there(near)
     shown = torch.zeros_like(above)
     for level in range(1, levels + 1):
-        behind, near = near, near.new_tensor(level * step)
-        above_behind, above = above, at_places(nearness, seen(near), extent) - near
+        behind, near = near, far + level * step
+        above_behind, above = above, there(near) - near
         crossing = behind + step * above_behind / (above_behind - above).clamp(min=1e-6)
         shown = torch.where((above_behind >= 0) & (above < 0), crossing, shown)
     shown = torch.where(above >= 0, near, shown)
-    again = at_places(nearness, seen(shown), extent)
+    again = there(shown)
     return torch.where((again - shown).abs() < SAME_SURFACE, again, shown)
 
 

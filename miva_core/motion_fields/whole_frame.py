@@ -72,7 +72,8 @@ def parallax(
     way = torch.as_tensor(speed * times * (FARTHEST_SHARE + nearness), dtype=places.dtype, device=places.device)[
         ..., None
     ]
-    return places * torch.exp(-move.zoom * way) + way * places.new_tensor(move.pan)
+    moved = places * torch.exp(-move.zoom * way) if move.zoom else places
+    return moved + way * places.new_tensor(move.pan) if any(move.pan) else moved
 
 
 def _moved(move: CameraMove, way: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..motion_fields.painters_order import shown_nearness
+from ..motion_fields.painters_order import nearest_shown
 from .background import fill_hole
 from .push_pull import push_pull
-from .sampling import Region
+from .sampling import Region, in_rows
 
 STEP = 0.12
 """Nearnesses that differ by more over a few pixels are of two things, one before the other."""
@@ -31,8 +31,12 @@ _HAIRS = 0.004
 _SMALL_SIDE = 512
 """Pixels of the longer side at which edges in depth are looked for."""
 
+_FAR = 64.0
+"""Numbers off 0 from which the matrix of a move is read."""
+
 Move = Callable[[np.ndarray, np.ndarray | float], np.ndarray]
-"""Places (h, w, C) of a frame, in whatever numbers, and nearnesses (h, w), or one, to places (h, w, 2) of the view."""
+"""Places (h, w, C) of a frame, in whatever numbers, and nearnesses (h, w), or one, to places (h, w, 2) of the view; of
+one nearness affinely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,25 +113,24 @@ class DepthOrder:
         edge = (cv2.dilate(coarse, around) - cv2.erode(coarse, around) > _EDGE).astype(np.uint8)
         near_edges = _enlarged(edge, size, cv2.INTER_NEAREST) > 0
         if near_edges.any():
-            shown[near_edges] = self._compared(places[near_edges][None], move)[0]
+            beside = places[near_edges]
+            shown[near_edges] = self._compared(in_rows(beside), move).ravel()[: len(beside)]
         return shown
 
     def _at(self, nearness: np.ndarray, places: np.ndarray) -> np.ndarray:
         """A nearness (h, w) at places (H, W, 2) of the view: (H, W)."""
-        x, y = (places[..., k] * np.float32(self.from_view[k, k]) + np.float32(self.from_view[k, 2]) for k in (0, 1))
-        return cv2.remap(nearness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return _sampled(nearness, places, self.from_view[:2])
 
     def _compared(self, places: np.ndarray, move: Move) -> np.ndarray:
         """As `_shown`, for any places (h, w, C)."""
-        height, width = self.nearness.shape
-        scale = self.from_view[[0, 1], [0, 1]].astype(np.float32)
-        shift = (self.from_view[:2, 2] - [(width - 1) / 2, (height - 1) / 2]).astype(np.float32)
 
-        def found(nearness: Tensor) -> Tensor:
-            near = nearness.numpy() if nearness.ndim else float(nearness)
-            return torch.from_numpy(move(places, near) * scale + shift)
+        def there(nearness: Tensor) -> Tensor:
+            if nearness.ndim:
+                return torch.from_numpy(self._at(self.nearness, move(places, nearness.numpy())))
+            matrix = self.from_view @ _matrix(move, places.shape[-1], float(nearness))
+            return torch.from_numpy(_sampled(self.nearness, places, matrix[:2]))
 
-        return shown_nearness(torch.from_numpy(self.nearness), found, (height, width)).numpy()
+        return nearest_shown(there, torch.zeros(())).numpy()
 
 
 def with_hard_edges(nearness: np.ndarray) -> np.ndarray:
@@ -185,6 +188,20 @@ def _beside_edges(nearness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     of_label = np.zeros(labels.max() + 1, np.float32)
     of_label[labels[edge]] = low[edge]
     return distance, of_label[labels]
+
+
+def _matrix(move: Move, count: int, nearness: float) -> np.ndarray:
+    """The matrix (3, count + 1) by which what is so near moves, from places of so many numbers."""
+    probes = np.vstack([np.zeros(count), _FAR * np.eye(count)]).astype(np.float32)
+    origin, *ends = move(probes[None], nearness)[0].astype(np.float64)
+    columns = [*((end - origin) / _FAR for end in ends), origin]
+    return np.vstack([np.stack(columns, 1), [0.0] * count + [1.0]])
+
+
+def _sampled(nearness: np.ndarray, places: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A nearness (h, w) where a matrix (2, C + 1) sends places (H, W, C), in its pixels: (H, W)."""
+    x, y = cv2.split(cv2.transform(places, matrix))
+    return cv2.remap(nearness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _disc(radius: float) -> np.ndarray:

@@ -65,7 +65,7 @@ class LayerCutter:
         before = None if front is None else self.source.taken(front)
         hidden = hole if before is None else hole | hole_around(before)
         plate = fill_hole(self.pixels, hidden)
-        depth, uncovered = self._depth(hole)
+        depth, uncovered = self._depth(hole, plate)
         staging, (soft, behind) = replace(self.staging, depth=depth), self._regions(masks, hidden)
         return LayeredFrames(
             staging,
@@ -78,11 +78,12 @@ class LayerCutter:
             self.from_view,
         )
 
-    def _depth(self, hole: np.ndarray) -> tuple[DepthOrder | None, np.ndarray | None]:
-        """What hides what, and the picture (h, w, 3) without the rims of near things; nothing where that is the same.
+    def _depth(self, hole: np.ndarray, plate: np.ndarray) -> tuple[DepthOrder | None, np.ndarray | None]:
+        """What hides what, and the plate without the rims of near things; nothing where all is as near.
 
         Args:
             hole: (h, w) bool, where cut-outs are, behind which the ground goes on.
+            plate: (h, w, 3) the picture without them.
         """
         if self.staging.motion.parallax is None:
             return None, None
@@ -90,7 +91,7 @@ class LayerCutter:
             self.source.taken(self.staging.motion.parallax.nearness)[..., None].astype(np.float32), hole
         )[..., 0]
         nearness = np.ascontiguousarray(with_hard_edges(ground))
-        uncovered, behind = behind_edges(self.pixels, nearness, self._apart())
+        uncovered, behind = behind_edges(plate, nearness, self._apart())
         return DepthOrder(nearness, np.ascontiguousarray(behind), self.from_view), uncovered
 
     def _regions(

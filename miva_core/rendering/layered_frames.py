@@ -11,7 +11,7 @@ from .compositing import FAR
 from .layered_motion import Carried
 from .layered_staging import LayeredStaging, Places, box_in_view, region_of
 from .regions import RegionBehind
-from .sampling import Placement, Region, sample, sample_at, without_fine_detail
+from .sampling import Placement, Region, in_rows, sample, sample_at, without_fine_detail
 from .soft_bend import Bent, SoftBend
 from .sprite import Sprite
 
@@ -23,7 +23,7 @@ class GroundLayers:
     Attributes:
         picture: (h, w, 3) float32, with everything.
         plate: likewise, without cut-outs and what stands in front; the picture itself where there are none.
-        uncovered: likewise, without the rims of near things; None where depth moves nothing.
+        uncovered: the plate without the rims of near things; None where depth moves nothing.
         from_view: (3, 3) from places of the view to pixels of all three.
         first: (H, W, 3) frame 1, where the camera never moves; None where it does.
     """
@@ -52,10 +52,17 @@ class GroundLayers:
         both = region.common(places.depth.region)
         if both.width and both.height:
             at, opacity = (both.off(places.depth.region).of(of) for of in (places.depth.behind, places.depth.uncovered))
-            part = both.off(region).of(seen)
-            behind = _sampled(self.uncovered, self.from_view, at, places.shrunk, cv2.BORDER_REFLECT_101)
-            part += (behind - part) * opacity[..., None]
+            self._uncover(both.off(region).of(seen), at, opacity, places.shrunk)
         return seen
+
+    def _uncover(self, part: np.ndarray, at: np.ndarray, opacity: np.ndarray, shrunk: float) -> None:
+        """Put what is behind near things, from places (h, w, 2), on a part (h, w, 3) of a frame, in place."""
+        there = opacity > 0
+        if self.uncovered is None or not there.any():
+            return
+        rows = _sampled(self.uncovered, self.from_view, in_rows(at[there]), shrunk, cv2.BORDER_REFLECT_101)
+        covered = part[there]
+        part[there] = covered + (rows.reshape(-1, 3)[: len(covered)] - covered) * opacity[there][:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +128,7 @@ class LayeredFrames:
         Returns:
             (H, W, 3) in [0, 1], and masks (H, W) of what is seen of each region and cut-out; float32.
         """
-        places = self.staging.places(i)
+        places = self.staging.places(i, self.soft.order(i))
         pictured, fill = self.ground.seen(places), self._fill(places)
         frame, masks = self._without_carried(pictured, fill, places), dict[str, np.ndarray]()
         bent = self._bend(frame, i, places, masks)

@@ -5,8 +5,8 @@ of the motion, from 0, and may be any real number. Everything is a backward map:
 shows what frame 1 has at q, with
 
     q_c = camera(t) p
-    q_d = seen(q_c, t, n(q_d)) + residual(p, t)
-    q = q_d + sum of M(q_d) u(q_d, t) over what stays
+    q_d = seen(q_c, t, n(q)) + residual(p, t)
+    q = q_d + sum of M(q_d) u(q_d, t) over what stays and draws along what is around it
 
 and over that, from back to front, the cut-outs: q_k = s_k + u_k(s_k, t) with s_k = seen(q_c, t, n_k), as far as
 m_k(q_k) covers.

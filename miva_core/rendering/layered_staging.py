@@ -130,13 +130,19 @@ class LayeredStaging:
         """The matrix (3, 3) of the camera of frame i, see `camera_matrix`."""
         return camera_matrix(self.motion, self.size, float(self.times.eased[i]))
 
-    def places(self, i: int) -> Places:
-        """Where the ground of frame i comes from, before regions of it move by themselves."""
+    def places(self, i: int, depth: DepthOrder | None = None) -> Places:
+        """Where the ground of frame i comes from, before regions of it move by themselves.
+
+        Args:
+            i: of the frame.
+            depth: what hides what then; None for what does in frame 1.
+        """
         window, time, parallax = self.window.matrix(self.size), float(self.times.eased[i]), self.motion.parallax
+        order = depth or self.depth
         camera = self.camera(i) @ _centred(self.size)
         stiff = Places(self.size, window @ camera)
         residual = self._residual(i) if time else None
-        if parallax is None or self.depth is None or not time:
+        if parallax is None or order is None or not time:
             return stiff if residual is None else replace(stiff, moved=stiff.of(stiff.whole) + residual)
         to_view = (window @ _scaling(self.unit)).astype(np.float32)
 
@@ -146,7 +152,7 @@ class LayeredStaging:
 
         # What is lost where numbers of the way to the view are rounded is made up for by those of the way from there.
         at = affine_places(np.linalg.inv(to_view.astype(np.float64)) @ window @ camera, self.size)
-        found = self.depth.seen(at if residual is None else np.concatenate([at, residual], -1), move)
+        found = order.seen(at if residual is None else np.concatenate([at, residual], -1), move)
         return replace(stiff, moved=found.places, depth=found if found.region.width else None)
 
     def places_of_one_nearness(self, i: int, nearness: float) -> Places:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+_ROW = 256
+"""Single places to a row: OpenCV takes no row of more than 32767."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -114,6 +117,11 @@ def sample_at(layer: np.ndarray, from_view: np.ndarray, places: np.ndarray, how:
     matrix = from_view.astype(np.float32)
     x, y = (places[..., k] * matrix[k, k] + matrix[k, 2] for k in (0, 1))
     return cv2.remap(_with_mirror_image(layer), x, y, how, borderMode=border)
+
+
+def in_rows(places: np.ndarray) -> np.ndarray:
+    """Single places (N, C), at least one, as OpenCV samples them: (h, 256, C), the last row filled with the first."""
+    return np.resize(places, (-(-len(places) // _ROW), _ROW, places.shape[1]))
 
 
 def without_fine_detail(layer: np.ndarray, shrunk: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from .layered_staging import LayeredStaging, Places, box_in_view, region_of
+from .depth_order import DepthOrder
+from .layered_staging import LayeredStaging, Places, affine_places, box_in_view, region_of
 from .regions import SoftRegion
 from .sampling import Region, sample_at
 
@@ -42,6 +43,26 @@ class SoftBend:
     staging: LayeredStaging
     regions: Sequence[SoftRegion]
     from_view: np.ndarray
+
+    def order(self, i: int) -> DepthOrder | None:
+        """What hides what in frame i: an edge in depth goes where what has it is drawn."""
+        order = self.staging.depth
+        if order is None or not self.regions:
+            return order
+        part = self._reached()
+        at = affine_places(np.linalg.inv(self.from_view) @ part.matrix, (part.height, part.width))
+        moved = at + sum(
+            self._drawn(layer, at, self.staging.phases(i, layer.motion.period)[0][0])[1] for layer in self.regions
+        )
+        nearness = order.nearness.copy()
+        part.of(nearness)[:] = sample_at(order.nearness, self.from_view, moved, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+        return replace(order, nearness=nearness)
+
+    def _reached(self) -> Region:
+        """The part of the layers in which a region moves something."""
+        boxes = np.stack([layer.box for layer in self.regions]) + 0.5
+        (left, top), (right, bottom) = boxes[:, 0].min(0).astype(int), boxes[:, 1].max(0).astype(int)
+        return Region(int(left), int(top), int(right - left), int(bottom - top))
 
     def phases(self, i: int, places: Places) -> list[tuple[Bent, float]]:
         """How the ground of frame i is bent, and what share of the frame is made that way; nothing if it is not.

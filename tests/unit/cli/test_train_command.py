@@ -308,6 +308,8 @@ BESIDE = (*TRAIN, "--masked", "--beside", "jump_masked")
         ((*TRAIN, "--masked", "--from", "jump"), "has no mask stream: leave --masked out"),
         ((*TRAIN, "--from", "jump_masked"), "has a mask stream: add --masked"),
         ((*TRAIN, "--from", "jmup"), "did you mean jump"),
+        ((*TRAIN, "--from", "spiral"), "was trained on another base: add --base miramo, or take another adapter."),
+        ((*TRAIN, "--base", "miramo", "--from", "jump"), "was trained on another base: add --base tiny"),
         ((*TRAIN, "--stills", "none"), "none is no folder"),
         ((*TRAIN, "--motion", "a\nb"), "expected a text of one line"),
         ((*TRAIN, "--base", "wan"), "needs a checkpoint and a vae: name the checkpoint, too"),

@@ -215,14 +215,33 @@ def test_what_is_left_of_a_flow_bends_both_sides_of_an_edge_in_depth_and_what_co
     assert frame.pixels.numpy()[uncovered & (close == 0)].max() < 0.4  # It is painted like what is far.
 
 
+@pytest.mark.parametrize("way", [-6, 6])
+def test_a_near_thing_that_bends_takes_its_edge_in_depth_along(way: int) -> None:
+    """A bright board before a dark wall: both go their way in depth, and the board so many pixels beside.
+
+    Four pixels are a field unit, so that regions draw along eight of what is around them.
+    """
+    near = box(16, 48, 24, 48)
+    picture = torch.rand(*SIZE, 3, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.2
+    picture[near > 0] += 0.5
+    board = Staying("board", near, shifting(-way / 20, 0))
+    motion = LayeredMotion((16.0, 24.0), still, Parallax(0.1 + 0.8 * near, truck), staying=[board])
+    scene = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(6.0), np.arange(6.0)), "mirror")
+    bright = scene.frame(5).pixels.mean(-1).numpy() > 0.55
+    # In depth the wall goes 6 pixels to the right, the board 22.
+    expected = np.roll(near, 22 + way, 1)
+    around, inside = cv2.dilate(expected, np.ones((7, 7))) > 0, cv2.erode(expected, np.ones((7, 7))) > 0
+    assert not bright[~around].any() and bright[inside].all()
+
+
 def test_a_soft_region_bends_what_comes_into_view_behind_a_near_thing() -> None:
     near = box(16, 48, 40, 64)
     picture = torch.from_numpy(np.where(near[..., None] > 0, 0.8, 0.3 * waves(COLUMNS, ROWS))).float()
     everywhere = Staying("wind", np.ones(SIZE, np.float32), shifting(0.4, 0))
     motion = LayeredMotion(GRID, still, Parallax(0.1 + 0.7 * near, truck), staying=[everywhere])
     frame = Scene.layered(picture, motion, WHOLE, ClipTimes(np.arange(11.0), np.arange(11.0)), "mirror").frame(10)
-    # What is far goes 3 pixels to the right, what is near 10: from 43 to 50 is what was behind it.
-    assert frame.pixels[20:44, 45:48].max() < 0.4 < 0.7 < frame.pixels[20:44, 54:68].min()
+    # What is far goes 3 pixels to the right, what is near 10, all 4 to the left: from 39 to 46 is what was behind it.
+    assert frame.pixels[20:44, 41:44].max() < 0.4 < 0.7 < frame.pixels[20:44, 48:68].min()
 
 
 def test_a_dolly_takes_depth_as_the_formula_says() -> None:
