@@ -29,7 +29,7 @@ def choose_base(named: str | None, motions: Sequence[Chosen]) -> str:
     files = {one.name: one.info for one in motions if isinstance(one, ChosenMotion)}
     said = [one.name for one in motions if isinstance(one, ChosenWords)]
     if named is not None:
-        _check_made_for(find_base(named), files)
+        check_made_for(find_base(named), files)
         if said and not find_base(named).words:
             raise MIVAError(no_words(named, said[0]))
         return named
@@ -62,8 +62,13 @@ def base_of_files(files: Mapping[str, AdapterInfo]) -> BaseSpec:
     return next(spec for spec in next(iter(fitting.values())) if spec.name in common)
 
 
-def _check_made_for(named: BaseSpec, files: Mapping[str, AdapterInfo]) -> None:
-    """Check that none of the files is known to be for another base than the one that is named."""
+def check_made_for(named: BaseSpec, files: Mapping[str, AdapterInfo]) -> None:
+    """Check that none of the files is known to be for another base than the one that is named.
+
+    Args:
+        named: by `--base`.
+        files: their headers by what messages call them.
+    """
     for name, info in files.items():
         specs = find_specs(info)
         if specs and named.name not in [spec.name for spec in specs]:

@@ -9,6 +9,7 @@ from ..adapters.adapter import MIVAAdapter
 from ..adapters.info import read_info
 from ..animation.clip import Clip
 from ..bases.library import resolve_adapter
+from ..bases.registry import find_base
 from ..errors import MIVAError
 from ..measure.clip_motion import measure_motion
 from ..measure.evaluation import evaluate, medians
@@ -19,7 +20,7 @@ from ..media.video import write_png
 from ..storage.files import check_fillable, create_folder
 from ..training.validation import Validation, in_words, read_validations, try_on, validation_sheet
 from .chosen import device, load_chosen_base
-from .chosen_base import base_of_files
+from .chosen_base import base_of_files, check_made_for
 from .file_checks import check_parent
 
 TABLE, PLOT, SHEET = "evaluation.md", "evaluation.png", "evaluation_sheet.png"
@@ -30,6 +31,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     info = read_info(path)
     if options.base is None:
         options.base = base_of_files({path.stem: info}).name
+    check_made_for(find_base(options.base), {path.stem: info})
     samples = in_words(read_validations(options.stills, info.config.takes_mask), info.words)
     if options.out.exists() and not options.out.is_dir():
         raise MIVAError(f"{options.out} is a file: name a folder for the results.")

@@ -78,6 +78,12 @@ def test_what_is_measured_runs_on_its_own_base(loaded: list[str]) -> None:
     assert loaded == ["miramo", "tiny"]
 
 
+def test_no_other_base_measures_a_file(loaded: list[str], fail: Callable[..., str]) -> None:
+    told = fail("evaluate", "spiral", "--base", "tiny", "--stills", "stills", "--out", "scores")
+    assert told.startswith("spiral was made for another base (miramo) than tiny: leave --base out")
+    assert loaded == []
+
+
 def test_files_of_wan_ask_for_its_checkpoint(folder: Path, fail: Callable[..., str]) -> None:
     adapter = MIVAAdapter(WAN_2_1_1_3B.backbone, MIVAConfig(cfa_rank=2, ca_rank=2, ta_rank=2))
     adapter.save(folder / "horse.safetensors", adapter.info(motion="gallop", frames=17, size=(832, 480), fps=16.0))
