@@ -24,22 +24,27 @@ def hold_degree(learner: MIVAAdapter) -> None:
 
 
 def hold_caption(learner: MIVAAdapter, base: Base, clips: Sequence[Sequence[LatentClip]]) -> None:
-    """Let a caption learn what moves the layer that its mask marks alone, where a mask guides.
+    """Let a caption learn what its adapter is shown by alone: one layer that a mask marks, or none without a mask.
 
-    A run takes one layer of such an adapter, see `LayeredFullSize`: were two learnt, their sum would be right, and what
-    is shown would not. So all else is 0, too, in what is begun with: weight decay would only draw it towards that.
+    A run takes one layer of what a mask guides, see `LayeredFullSize`: were two learnt, their sum would be right, and
+    what is shown would not. Without a mask there is no place for such layers: what they took of the motion of a camera
+    would bend the picture. So all else is 0, too, in what is begun with: weight decay would only draw it towards that.
 
     Args:
         learner: whose caption is to be learnt; it is changed.
         base: that it is learnt on.
         clips: with masks where a mask guides.
     """
-    entries = base.masked_entries
-    if learner.config.guide != "mask" or learner.caption is None or entries is None or not clips:
+    entries, config = base.masked_entries, learner.config
+    if learner.caption is None or entries is None or config.mask or not clips:
         return
-    learnt = (entries.carried if are_carried(clips) else entries.staying).to(learner.caption)
-    learner.caption.data.mul_(learnt)
-    learner.caption.register_hook(lambda gradient: gradient * learnt)
+    if config.guide == "mask":
+        learnt = entries.carried if are_carried(clips) else entries.staying
+    else:
+        learnt = ~(entries.staying | entries.carried)
+    shares = learnt.to(learner.caption)
+    learner.caption.data.mul_(shares)
+    learner.caption.register_hook(lambda gradient: gradient * shares)
 
 
 def are_carried(clips: Sequence[Sequence[LatentClip]]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..adapters.adapter import MIVAAdapter
+from ..adapters.config import MIVAConfig
 from ..adapters.degree import DegreeRange
 from ..bases.base import Base
 from ..bases.recipe import Recipe
@@ -36,8 +37,9 @@ WARM_UP = 30
 MAX_NORM = 1.0
 _CAPTION = "caption"
 """The name of a parameter that is learnt in the units of the base's words, which are far from zero."""
-_CAPTION_RATE = 80.0
-"""For words as the built-in MiraMo has them, whose numbers are 0.8 in the root mean square."""
+_CAPTION_RATE, _CAPTION_RATE_UNDER_A_MASK = 10.0, 80.0
+"""For words as the built-in MiraMo has them, whose numbers are 0.8 in the root mean square. What no word says of a
+masked place is far from them all; a camera's layers are not, and would share a motion among them at such a rate."""
 
 
 @dataclass(frozen=True)
@@ -252,15 +254,17 @@ def _by_rate(learners: Mapping[str, MIVAAdapter]) -> list[dict[str, Any]]:
     by_share: dict[float, list[torch.nn.Parameter]] = {1.0: []}
     for learner in learners.values():
         for name, parameter in learner.named_parameters():
-            by_share.setdefault(_share(name), []).append(parameter)
+            by_share.setdefault(_share(name, learner.config), []).append(parameter)
     return [{"params": parameters, "share": share} for share, parameters in by_share.items()]
 
 
-def _share(name: str) -> float:
+def _share(name: str, config: MIVAConfig) -> float:
     """What part of the learning rate a parameter of this name has."""
     if name.endswith(OF_DEGREES):
         return RATE
-    return _CAPTION_RATE if name == _CAPTION else 1.0
+    if name != _CAPTION:
+        return 1.0
+    return _CAPTION_RATE_UNDER_A_MASK if config.guide == "mask" else _CAPTION_RATE
 
 
 def _new_adapter(base: Base, recipe: Recipe, options: TrainOptions) -> MIVAAdapter:
