@@ -8,7 +8,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from miva_core import NoiseInit, describe, load_base
 from miva_core.bases.base import Base
-from miva_core.bases.miramo.caption_layers import SLOTS, masked_entries
+from miva_core.bases.miramo.caption_layers import SLOTS, guided_entries
 from tools.miramo.free_directions import free_directions
 from tools.miramo.losses import SCHEDULE
 from tools.miramo.model import TEXT_DIM, WordedMiraMo, build_model, load_codec, load_halves
@@ -46,5 +46,5 @@ def _in_training(checkpoint: Path) -> Base:
         adain=False,
         predicts_flow=True,
         guided=True,
-        masked_entries=masked_entries(TEXT_DIM),
+        guided_entries=guided_entries(TEXT_DIM),
     )

@@ -98,8 +98,8 @@ class Base:
         levels: the part of its timesteps that it was trained on, as shares of all, of which 0 is clean and 1 noise. Of
             models that share a run, as the experts of Wan 2.2 do, each has a part; an adapter is trained on it alone.
         guided: whether its model takes a `Guide` beside its clips.
-        masked_entries: of its captions, where they have slots, what moves that a mask marks; an adapter that is guided
-            by one learns some of these alone, since the rest of the picture is not its affair.
+        guided_entries: of its captions, where they have slots, what moves by a guide; adapters learn it with that guide
+            alone.
         keeps_aspect: whether at full size it works at the aspect of the picture, its shorter side as long as that of
             `size`; all others are shown the picture squashed to `size`.
         release: what people call it, recorded in adapters that are trained on it; empty where `backbone` says it.
@@ -131,7 +131,7 @@ class Base:
     vocabulary: Vocabulary | None = None
     levels: tuple[float, float] = (0.0, 1.0)
     guided: bool = False
-    masked_entries: CaptionEntries | None = None
+    guided_entries: CaptionEntries | None = None
     keeps_aspect: bool = False
     release: str = ""
 

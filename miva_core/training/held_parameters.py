@@ -24,24 +24,26 @@ def hold_degree(learner: MIVAAdapter) -> None:
 
 
 def hold_caption(learner: MIVAAdapter, base: Base, clips: Sequence[Sequence[LatentClip]]) -> None:
-    """Let a caption learn what its adapter is shown by alone: one layer that a mask marks, or none without a mask.
+    """Let a caption learn the layers alone whose places are known: a mask's or a depth map's by that guide.
 
     A run takes one layer of what a mask guides, see `LayeredFullSize`: were two learnt, their sum would be right, and
-    what is shown would not. Without a mask there is no place for such layers: what they took of the motion of a camera
-    would bend the picture. So all else is 0, too, in what is begun with: weight decay would only draw it towards that.
+    what is shown would not. Without a guide what such layers took of the motion of a camera would bend the picture. So
+    all else is 0, too, in what is begun with: weight decay would only draw it towards that.
 
     Args:
         learner: whose caption is to be learnt; it is changed.
         base: that it is learnt on.
         clips: with masks where a mask guides.
     """
-    entries, config = base.masked_entries, learner.config
+    entries, config = base.guided_entries, learner.config
     if learner.caption is None or entries is None or config.mask or not clips:
         return
     if config.guide == "mask":
         learnt = entries.carried if are_carried(clips) else entries.staying
     else:
         learnt = ~(entries.staying | entries.carried)
+        if config.guide != "nearness":
+            learnt &= ~entries.depth
     shares = learnt.to(learner.caption)
     learner.caption.data.mul_(shares)
     learner.caption.register_hook(lambda gradient: gradient * shares)

@@ -8,7 +8,7 @@ from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, UNetMotion
 from torch import Tensor, nn
 
 from miva_core import Base, NoiseInit, describe
-from miva_core.bases.miramo.caption_layers import masked_entries
+from miva_core.bases.miramo.caption_layers import guided_entries
 from miva_core.bases.miramo.flowing_miramo import FlowingMiraMo
 from miva_core.bases.tiny.patch_codec import PatchCodec
 from miva_core.bases.wan.releases import WAN_2_1_1_3B, Release
@@ -123,7 +123,7 @@ def small_miramo() -> Base:
         centred=True,
         predicts_flow=True,
         guided=True,
-        masked_entries=masked_entries(12),
+        guided_entries=guided_entries(12),
     )
 
 

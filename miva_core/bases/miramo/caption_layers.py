@@ -59,16 +59,16 @@ class CaptionLayers(nn.Module):
         )
 
 
-def masked_entries(dim: int, device: torch.device | str = "cpu") -> CaptionEntries:
-    """Which entries of captions move what a mask marks: of the subject's slot, one half each.
+def guided_entries(dim: int, device: torch.device | str = "cpu") -> CaptionEntries:
+    """Which entries of captions move what a guide shows: the second half of the camera's slot, both of the subject's.
 
     Args:
         dim: D of the caption's vectors, even.
         device: where captions are.
     """
-    slot = torch.tensor([name == "subject" for name in SLOTS], device=device)[:, None]
+    camera, subject = (torch.tensor([name == slot for name in SLOTS], device=device)[:, None] for slot in SLOTS[:2])
     first = torch.arange(dim, device=device) < dim // 2
-    return CaptionEntries(staying=slot & first, carried=slot & ~first)
+    return CaptionEntries(depth=camera & ~first, staying=subject & first, carried=subject & ~first)
 
 
 class _LayerMap(nn.Module):

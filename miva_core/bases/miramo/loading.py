@@ -16,7 +16,7 @@ from ...storage.json_files import read_json
 from ..base import Base
 from ..tiny.patch_codec import PatchCodec
 from ..vocabulary import Vocabulary
-from .caption_layers import SLOTS, masked_entries
+from .caption_layers import SLOTS, guided_entries
 from .flowing_miramo import FlowingMiraMo
 from .sites import describe_miramo
 from .speeds import SPEEDS
@@ -74,7 +74,7 @@ def load_miramo(folder: Path, codec_folder: Path, device: torch.device | str = "
         captions=torch.stack([torch.cat([move[None], still[0, 1:]]) for move in moves]),
         vocabulary=Vocabulary(SLOTS, vectors, {word: SPEEDS[kind] for word, kind in kinds.items()}, SLOTS[1:2]),
         guided=True,
-        masked_entries=masked_entries(still.shape[-1], device),
+        guided_entries=guided_entries(still.shape[-1], device),
         keeps_aspect=True,
     )
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from miva_core.bases.miramo.caption_layers import SLOTS, CaptionLayers, masked_entries
+from miva_core.bases.miramo.caption_layers import SLOTS, CaptionLayers, guided_entries
 from miva_core.bases.miramo.motion_basis import LayerMotion
 
 DIM = 12
@@ -16,11 +16,11 @@ def heard(moved: LayerMotion | Tensor, caption: Tensor) -> Tensor:
     return gradient[0, 0] != 0
 
 
-def test_what_a_mask_marks_hears_its_entries_and_nothing_else_does() -> None:
+def test_what_a_guide_shows_hears_its_entries_and_nothing_else_does() -> None:
     torch.manual_seed(0)
     caption = torch.randn(1, 1, len(SLOTS), DIM, requires_grad=True)
-    motions, entries = CaptionLayers(DIM)(caption), masked_entries(DIM)
+    motions, entries = CaptionLayers(DIM)(caption), guided_entries(DIM)
     assert torch.equal(heard(motions.staying, caption), entries.staying)
     assert torch.equal(heard(motions.carried, caption), entries.carried)
-    for other in (motions.camera, motions.depth):
-        assert not (heard(other, caption) & (entries.staying | entries.carried)).any()
+    assert torch.equal(heard(motions.depth, caption), entries.depth)
+    assert not (heard(motions.camera, caption) & (entries.depth | entries.staying | entries.carried)).any()
