@@ -51,8 +51,8 @@ def test_a_motion_may_be_named_by_its_file_as_it_was_typed() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--strength", "zoom_in=0:1"], "A strength is given for 'zoom_in', but the motions are pan_left."),
-        (["--edg", "zoom_in"], "A strength is given for 'zoom_in', but the motions are pan_left."),
+        (["--strength", "zoom_in=0:1"], "A strength is given for 'zoom_in', but the motions are pan_left: write --"),
+        (["--edg", "zoom_in"], "A strength is given for 'zoom_in', but the motions are pan_left: write --"),
         (["--strength", "pan_left"], "'pan_left' names no motion"),
         (["--strength", "pan_left=0.5:1,0:1"], "The points of a curve lie at 0.5, 0: let them rise."),
         (["--frames-strength", "pan_left=0:1,24:0"], "The point 24:0 lies beyond the clip"),
