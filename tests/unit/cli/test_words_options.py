@@ -59,7 +59,7 @@ def test_an_adapter_learns_words_and_is_told_one(camera: str, run: Run, fail: Ru
         (["pan_left=zoom in"], "pan_left was trained without words, and hears none: leave --words out for it."),
         (
             ["zoom=zoom in"],
-            "Words are given for 'zoom', but the motions are pan_left: write --words \"pan_left=zoom in\", for example.",
+            "Words are given for 'zoom', but the motions are pan_left: write --words",
         ),
         (["zoom in"], "'zoom in' says no words to a motion: write its name, = and the words"),
     ],
