@@ -11,6 +11,8 @@ import torch
 from benchmarks.looks.outlines import NEARNESS, OUTLINES, SKIES
 from benchmarks.looks.photographs import WORKFLOWS, Photographs, _drawn, _thresholded
 from benchmarks.looks.shown import OF_FILM, OF_MIRAMO, OF_TINY
+from miva_core.adapters.info import read_info
+from miva_core.bases.library import find_adapters
 from miva_core.motion_fields.motions import MOTIONS
 
 ROOT = Path(__file__).parents[3]
@@ -20,14 +22,16 @@ GROUPS = [group for sheet in (*OF_FILM, *OF_MIRAMO, *OF_TINY) for group in sheet
 def test_sheets_show_five_photographs_that_are_listed_with_what_their_motions_need() -> None:
     listed = set(re.findall(r"^\| ([\w.-]+?)(?:\.jpg)? \|", (ROOT / "PHOTOGRAPHS.md").read_text("utf-8"), re.M))
     listed |= {"miva_chenonceau"}  # in a heading
+    shipped = find_adapters()
     for group in GROUPS:
         assert len({name for name, _ in group.shown}) == 5
         for name, part in group.shown:
             marked = (name, part) in OUTLINES or (WORKFLOWS / f"{name}_{part}.png").exists()
             assert name in listed and (not part or marked or (part == "sky" and name in SKIES))
         for motion in group.motions:
-            needs = MOTIONS[motion].needs if motion in MOTIONS else ""
-            assert (needs == "mask") == all(part for _, part in group.shown), motion
+            named = MOTIONS.get(motion)
+            masked = named.needs == "mask" if named else read_info(shipped[motion]).config.takes_mask
+            assert masked == all(part for _, part in group.shown), motion
 
 
 def test_nearness_is_drawn_of_what_is_outlined() -> None:

@@ -41,7 +41,7 @@ def test_a_degree_belongs_to_the_motion_that_it_names() -> None:
         (["=0.5"], "'=0.5' is no degree of a motion"),
         (["pan_left=fast"], "'pan_left=fast' is no degree of a motion"),
         (["pan_left=nan"], "'pan_left=nan' is no degree of a motion"),
-        (["rise=0.5"], "A degree is given for 'rise', but the motions are pan_left, zoom_in, jump."),
+        (["rise=0.5"], "A degree is given for 'rise', but the motions are pan_left, zoom_in, jump: write --"),
         (["pan_left=0.5", "pan_left=1"], "Two degrees are given for pan_left"),
         (["pan_left=1.2"], "The degree of pan_left is 1.2, expected a number from 0, its slowest motion, to 1"),
         (["pan_left=-1"], "The degree of pan_left is -1.0, expected"),
