@@ -54,7 +54,7 @@ def test_pictures_become_latents_and_latents_frames(base: Base) -> None:
 
 @pytest.mark.parametrize("name", ["big", ["tiny"], None])
 def test_an_unknown_base_is_refused_with_the_known_ones(name: Any) -> None:
-    with pytest.raises(MIVAError, match="known are tiny, miramo, animatediff, wan"):
+    with pytest.raises(MIVAError, match="known are miramo, tiny, animatediff, wan"):
         load_base(name)
 
 
