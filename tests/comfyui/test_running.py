@@ -16,7 +16,8 @@ from .server import PACK, ROOT, Server
 NODES = {
     *("MIVALoadBase", "MIVALoad", "MIVAStack", "MIVABindMask", "MIVASubjectMask", "MIVADCTInitNoise", "MIVASampler"),
     *("MIVAApply", "MIVAMotionModule", "MIVAMasks", "MIVAInfo", "MIVASave", "MIVACameraClips", "MIVADataset"),
-    *("MIVATrain", "MIVAStrength"),
+    *("MIVATrain", "MIVAStrength", "MIVASay", "MIVAFilmMotion", "MIVAFilm", "MIVATransferMotion"),
+    *("MIVAMeasureMotion", "MIVAInversionNoise"),
 }
 
 
@@ -164,7 +165,7 @@ def test_a_motion_is_trained_saved_and_found_again(server: Server) -> None:
     assert run.status == "success", run.error
     assert run.progress[-1] == (106, 106)  # a hundred clips are encoded before six steps
     assert run.previews == 6
-    assert "camera: pan-up" in run.outputs["info"]["text"][0]
+    assert "film: pan-up" in run.outputs["info"]["text"][0]
     assert run.outputs["save"]["text"] == ["Saved as mine/my_pan.safetensors"]
     menu = server.get("/object_info/MIVALoad")["MIVALoad"]["input"]["required"]["miva_name"][1]["options"]
     assert "mine/my_pan.safetensors" in menu
